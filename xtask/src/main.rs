@@ -1,1 +1,93 @@
-fn main() {}
+//! `cargo xtask …`: everything that a developer of the module runs, as one program.
+//!
+//! One row per command in `COMMANDS`; a command prepares whatever it needs, so that each works on
+//! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
+
+mod build;
+mod conformance;
+mod nginx;
+mod options;
+mod paths;
+mod setup;
+mod shell;
+
+use std::process::ExitCode;
+
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    summary: &'static str,
+    run: fn(&[String]) -> anyhow::Result<()>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "setup",
+        arguments: "",
+        summary: "install the Debian packages that are missing and configure nginx's source tree",
+        run: setup::command,
+    },
+    Command {
+        name: "build",
+        arguments: "[--release] [--nginx debian|vendored]",
+        summary: "build the module into target/module/ngx_http_lua_module.so",
+        run: build::command,
+    },
+    Command {
+        name: "conformance",
+        arguments: "[--reference] [--ratchet] [FILES…]",
+        summary: "run upstream's suite and compare it, block by block, with upstream's C module",
+        run: conformance::command,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        eprint!("{}", help());
+        return ExitCode::from(2);
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        eprintln!("xtask: unknown command \"{name}\"\n\n{}", help());
+        return ExitCode::from(2);
+    };
+    match (command.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from("usage: cargo xtask COMMAND [ARGUMENTS]\n\n");
+    for command in COMMANDS {
+        text.push_str(&format!(
+            "  {} {}\n      {}\n",
+            command.name, command.arguments, command.summary
+        ));
+    }
+    text.push_str(
+        "\nNGINX_SOURCE_DIR and NGINX_BUILD_DIR name another configured nginx source tree to build for.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_the_help() {
+        let help = help();
+        for (index, command) in COMMANDS.iter().enumerate() {
+            assert!(help.contains(&format!("\n  {} ", command.name)), "{}", command.name);
+            assert!(COMMANDS[..index].iter().all(|other| other.name != command.name));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `cargo xtask setup`: the Debian packages that the commands stand on.
+//!
+//! A command asks for its groups with `ensure`, which looks first and installs only what is
+//! missing; where it may not install, its error is the command line that would.
+
+use std::collections::HashSet;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::nginx::Tree;
+use crate::options::{NginxChoice, Options};
+use crate::shell;
+
+/// A set of packages with one purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// What the module is compiled with and against.
+    Build,
+    /// What it needs to run: nginx and the Lua libraries it loads at start.
+    Run,
+    /// What the project's own tests need on top.
+    Test,
+    /// What upstream's suite needs on top: its side modules, back ends and isolation.
+    Conformance,
+    /// The memory checker.
+    Valgrind,
+}
+
+impl Group {
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            // nginx-dev: sources and configuration flags; libclang-dev: bindgen;
+            // the three libraries: nginx's own headers include theirs.
+            Self::Build => &[
+                "gcc",
+                "libc6-dev",
+                "make",
+                "pkg-config",
+                "nginx",
+                "nginx-dev",
+                "libclang-dev",
+                "libluajit2-5.1-dev",
+                "libpcre2-dev",
+                "libssl-dev",
+                "zlib1g-dev",
+            ],
+            Self::Run => &["nginx", "lua-resty-core", "lua-resty-lrucache"],
+            Self::Test => &["perl", "libtest-base-perl", "libtest-longstring-perl"],
+            Self::Conformance => &[
+                "dpkg-dev",
+                "iproute2",
+                "iptables",
+                "libnginx-mod-http-echo",
+                "libnginx-mod-http-headers-more-filter",
+                "libnginx-mod-http-lua",
+                "libnginx-mod-http-memc",
+                "libnginx-mod-http-ndk",
+                "libnginx-mod-http-set-misc",
+                "libnginx-mod-http-srcache-filter",
+                "libnginx-mod-stream",
+                "lua-cjson",
+                "memcached",
+                "redis-server",
+                "util-linux",
+            ],
+            Self::Valgrind => &["valgrind"],
+        }
+    }
+}
+
+/// Runs `cargo xtask setup`.
+pub fn command(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments, &[])?.no_files()?;
+    ensure(&[Group::Build, Group::Run, Group::Test])?;
+    let tree = Tree::prepare(options.nginx)?;
+    println!("nginx source tree: {}", tree.source_dir.display());
+    println!("nginx build tree:  {}", tree.build_dir.display());
+    if options.nginx == NginxChoice::Vendored {
+        println!("nginx binary:      {}", tree.binary.display());
+    }
+    Ok(())
+}
+
+/// Installs those packages of `groups` that are missing.
+///
+/// Errors: a package could not be installed, or only the super-user could and there is no sudo;
+/// the error then holds the command to type.
+pub fn ensure(groups: &[Group]) -> Result<()> {
+    let wanted = packages(groups);
+    if !shell::exists("dpkg-query") {
+        eprintln!("not a Debian system: install the like of {}", wanted.join(" "));
+        return Ok(());
+    }
+    let missing = missing(&wanted)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("missing Debian packages: {}", missing.join(" "));
+    install(&missing)
+}
+
+fn packages(groups: &[Group]) -> Vec<&'static str> {
+    let mut seen = HashSet::new();
+    let all = groups.iter().flat_map(|group| group.packages()).copied();
+    all.filter(|package| seen.insert(*package)).collect()
+}
+
+fn missing(wanted: &[&'static str]) -> Result<Vec<&'static str>> {
+    // dpkg-query fails as a whole where it does not know one of the names: its output still
+    // lists the others.
+    let output = Command::new("dpkg-query")
+        .args(["-W", "-f", "${Package} ${db:Status-Status}\n"])
+        .args(wanted)
+        .output()?;
+    Ok(not_installed(wanted, &String::from_utf8_lossy(&output.stdout)))
+}
+
+fn not_installed(wanted: &[&'static str], listing: &str) -> Vec<&'static str> {
+    let installed: HashSet<&str> =
+        listing.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    wanted.iter().copied().filter(|package| !installed.contains(package)).collect()
+}
+
+fn install(missing: &[&str]) -> Result<()> {
+    let by_hand =
+        format!("apt-get update && apt-get install --no-install-recommends {}", missing.join(" "));
+    let sudo = !shell::is_root();
+    if sudo && !shell::exists("sudo") {
+        bail!("only the super-user can install them; as root, run\n  {by_hand}");
+    }
+    let apt = |words: &[&str]| {
+        let mut command = match sudo {
+            true => Command::new("sudo"),
+            false => Command::new("env"),
+        };
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]).args(words);
+        shell::run(&mut command)
+    };
+    let mut install = vec!["install", "--no-install-recommends"];
+    install.extend(missing);
+    // The package lists may be absent or old: one more try with fresh ones.
+    if apt(&install).is_err() {
+        apt(&["update"])?;
+        if let Err(error) = apt(&install) {
+            bail!("{error:#}\nrun as root, and try again:\n  {by_hand}");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_or_unknown_package_is_missing() {
+        let listing = "gcc installed\nmake config-files\n";
+        assert_eq!(not_installed(&["gcc", "make", "nginx"], listing), ["make", "nginx"]);
+    }
+
+    #[test]
+    fn a_package_in_two_groups_is_asked_for_once() {
+        let all = packages(&[Group::Build, Group::Run]);
+        assert_eq!(all.iter().filter(|package| **package == "nginx").count(), 1);
+        assert!(all.contains(&"nginx-dev") && all.contains(&"lua-resty-core"));
+    }
+}
