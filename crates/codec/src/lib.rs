@@ -1,2 +1,13 @@
 //! Encoders, decoders and lexers that need neither nginx nor Lua.
+//!
+//! Everything here takes bytes and gives bytes. Functions that fill a caller's buffer take it as a
+//! slice, never write past it, and have a companion that tells the exact length beforehand.
 #![forbid(unsafe_code)]
+
+mod byte_set;
+
+pub mod args;
+pub mod block;
+pub mod chunk_name;
+pub mod hex;
+pub mod uri;

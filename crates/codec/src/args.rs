@@ -1,0 +1,295 @@
+//! Query strings and urlencoded bodies: parsing with a cap on the number of pairs, and building.
+//!
+//! A string is split at `&`, each piece at its first `=`, and names and values are unescaped after
+//! that. A piece without `=` is a name whose value is `true` in Lua; a pair whose name is empty is
+//! dropped, but counts towards the cap.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter};
+
+use crate::uri::{self, EscapeType};
+
+/// The cap where Lua gives none (`NGX_HTTP_LUA_MAX_ARGS`).
+pub const MAX_ARGS: usize = 100;
+
+/// One argument inside the unescaped buffer; `value` is `None` for a name without `=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arg {
+    pub name: Range<usize>,
+    pub value: Option<Range<usize>>,
+}
+
+/// How many slots a caller must bring for [`parse_in_place`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    pub slots: usize,
+    /// The cap cuts the arguments short: Lua is told `"truncated"`.
+    pub truncated: bool,
+}
+
+/// Counts the pieces of `args`. A negative `max` stands for [`MAX_ARGS`], zero for no cap.
+pub fn count(args: &[u8], max: i32) -> Count {
+    if args.is_empty() {
+        return Count { slots: 0, truncated: false };
+    }
+
+    let slots = memchr_iter(b'&', args).count() + 1;
+    let max = usize::try_from(max).unwrap_or(MAX_ARGS);
+
+    match slots > max && max > 0 && slots > 1 {
+        true => Count { slots: max, truncated: true },
+        false => Count { slots, truncated: false },
+    }
+}
+
+/// Unescapes `buf` where it stands and hands at most `slots` arguments to `sink`, as ranges of
+/// `buf`. Returns how many there were.
+pub fn parse_in_place(buf: &mut [u8], slots: usize, mut sink: impl FnMut(Arg)) -> usize {
+    let mut found = 0;
+
+    for_each_piece(buf, |buf, piece, _| {
+        if found == slots {
+            return false;
+        }
+        if let Some(arg) = unescape_piece(buf, piece) {
+            sink(arg);
+            found += 1;
+        }
+        true
+    });
+
+    found
+}
+
+/// The answer to [`decode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoded {
+    All,
+    /// The cap was reached: Lua gets the string `"truncated"` as second result.
+    Truncated,
+}
+
+/// Unescapes `buf` where it stands and hands each argument to `sink`, as `ngx.decode_args` and
+/// `ngx.req.get_post_args` do. Zero or a negative `max` means no cap.
+pub fn decode(buf: &mut [u8], max: i32, mut sink: impl FnMut(&[u8], Option<&[u8]>)) -> Decoded {
+    let max = usize::try_from(max).unwrap_or(0);
+    let mut pieces = 0;
+    let mut decoded = Decoded::All;
+
+    for_each_piece(buf, |buf, piece, last| {
+        if let Some(arg) = unescape_piece(buf, piece) {
+            let name = buf.get(arg.name).unwrap_or_default();
+            sink(name, arg.value.map(|value| buf.get(value).unwrap_or_default()));
+        }
+        pieces += 1;
+        if !last && pieces == max {
+            decoded = Decoded::Truncated;
+            return false;
+        }
+        true
+    });
+
+    decoded
+}
+
+/// Calls `visit` with every piece between `&`s and whether it is the last, until it says stop.
+fn for_each_piece(buf: &mut [u8], mut visit: impl FnMut(&mut [u8], Range<usize>, bool) -> bool) {
+    let mut start = 0;
+
+    loop {
+        let len = buf.get(start..).and_then(|rest| memchr(b'&', rest));
+        let end = len.map_or(buf.len(), |len| start + len);
+        if !visit(buf, start..end, len.is_none()) || len.is_none() {
+            return;
+        }
+        start = end + 1;
+    }
+}
+
+fn unescape_piece(buf: &mut [u8], piece: Range<usize>) -> Option<Arg> {
+    let equals = memchr(b'=', buf.get(piece.clone())?).map(|at| piece.start + at);
+    let name = unescape_range(buf, piece.start..equals.unwrap_or(piece.end));
+    if name.is_empty() {
+        return None;
+    }
+
+    let value = equals.map(|at| unescape_range(buf, at + 1..piece.end));
+    Some(Arg { name, value })
+}
+
+fn unescape_range(buf: &mut [u8], range: Range<usize>) -> Range<usize> {
+    let start = range.start;
+    let len = buf.get_mut(range).map_or(0, uri::unescape_in_place);
+    start..start + len
+}
+
+/// Builds a query string: `name=value` and `name` pairs joined by `&`, each part escaped.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    out: Vec<u8>,
+    started: bool,
+}
+
+impl Encoder {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a pair; `None` stands for Lua's `true`, which shows as the name alone.
+    pub fn pair(&mut self, name: &[u8], value: Option<&[u8]>) {
+        if self.started {
+            self.out.push(b'&');
+        }
+        self.started = true;
+
+        uri::escape_to(name, EscapeType::UriComponent, &mut self.out);
+        if let Some(value) = value {
+            self.out.push(b'=');
+            uri::escape_to(value, EscapeType::UriComponent, &mut self.out);
+        }
+    }
+
+    /// The query string built so far.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+}
+
+/// Raised for a table given as arguments that has a key other than a string.
+pub const NON_STRING_KEY: &str = "attempt to use a non-string key in the \"args\" option table";
+
+/// Raised for a value that is neither string, number, boolean nor a list of them.
+pub fn bad_value(type_name: &str) -> String {
+    format!("attempt to use {type_name} as query arg value")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Pairs = Vec<(String, Option<String>)>;
+
+    fn text(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    fn parse(args: &[u8], slots: usize) -> Pairs {
+        let mut buf = args.to_vec();
+        let mut ranges = Vec::new();
+        let found = parse_in_place(&mut buf, slots, |arg| ranges.push(arg));
+        assert_eq!(found, ranges.len());
+        ranges
+            .into_iter()
+            .map(|arg| (text(&buf[arg.name]), arg.value.map(|value| text(&buf[value]))))
+            .collect()
+    }
+
+    fn decode_all(args: &[u8], max: i32) -> (Pairs, Decoded) {
+        let mut pairs = Vec::new();
+        let decoded = decode(&mut args.to_vec(), max, |name, value| {
+            pairs.push((text(name), value.map(text)));
+        });
+        (pairs, decoded)
+    }
+
+    fn pairs(expected: &[(&str, Option<&str>)]) -> Pairs {
+        expected.iter().map(|(n, v)| (n.to_string(), v.map(str::to_string))).collect()
+    }
+
+    #[test]
+    fn names_values_and_booleans() {
+        let expected =
+            pairs(&[("a b", Some("c&d=e")), ("f", None), ("g", Some("")), ("h", Some("i=j"))]);
+        let args = b"a%20b=c%26d%3De&f&g=&h=i=j";
+        assert_eq!(parse(args, 100), expected);
+        assert_eq!(decode_all(args, 0), (expected, Decoded::All));
+    }
+
+    #[test]
+    fn empty_names_are_dropped() {
+        for args in ["", "&", "&&&", "=", "=a", "&=a&", "=a=b&"] {
+            assert_eq!(parse(args.as_bytes(), 100), [], "{args}");
+            assert_eq!(decode_all(args.as_bytes(), 0).0, [], "{args}");
+        }
+    }
+
+    #[test]
+    fn slots_count_the_pieces() {
+        let of = |args: &str, max| {
+            let count = count(args.as_bytes(), max);
+            (count.slots, count.truncated)
+        };
+        assert_eq!(of("", -1), (0, false));
+        assert_eq!(of("a", 1), (1, false));
+        assert_eq!(of("a&b", 2), (2, false));
+        assert_eq!(of("a&b", 1), (1, true));
+        assert_eq!(of("a&b&", 2), (2, true));
+        assert_eq!(of(&"a&".repeat(200), -1), (100, true));
+        assert_eq!(of(&"a&".repeat(200), 0), (201, false));
+    }
+
+    #[test]
+    fn the_cap_truncates() {
+        assert_eq!(parse(b"a=1&b=2&c=3", 2), pairs(&[("a", Some("1")), ("b", Some("2"))]));
+        assert_eq!(parse(b"a=1", 0), []);
+        assert_eq!(
+            decode_all(b"a&b&c", 2),
+            (pairs(&[("a", None), ("b", None)]), Decoded::Truncated)
+        );
+        assert_eq!(decode_all(b"a&b", 2), (pairs(&[("a", None), ("b", None)]), Decoded::All));
+        assert_eq!(decode_all(b"a&b&", 2).1, Decoded::Truncated);
+        assert_eq!(decode_all(b"&&a", 2), (vec![], Decoded::Truncated));
+    }
+
+    #[test]
+    fn encodes_parts() {
+        let mut encoder = Encoder::new();
+        encoder.pair(b"a b", Some(b"c&d"));
+        encoder.pair(b"", None);
+        encoder.pair(b"e", Some(b""));
+        assert_eq!(encoder.into_bytes(), b"a%20b=c%26d&&e=");
+    }
+
+    /// The slow obvious version: split first, unescape after.
+    fn reference(args: &[u8]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        args.split(|&c| c == b'&')
+            .map(|piece| {
+                let mut parts = piece.splitn(2, |&c| c == b'=');
+                let name = uri::unescape(parts.next().unwrap());
+                (name, parts.next().map(uri::unescape))
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_splitting(args in "[ab=&%+26]{0,40}", max in -2i32..6) {
+            let pieces = reference(args.as_bytes());
+            let kept = |limit: usize| -> Pairs {
+                pieces.iter().take(limit).filter(|(name, _)| !name.is_empty())
+                    .map(|(n, v)| (text(n), v.as_deref().map(text))).collect()
+            };
+
+            let cap = if max > 0 { max as usize } else { usize::MAX };
+            let decoded = if pieces.len() > cap { Decoded::Truncated } else { Decoded::All };
+            prop_assert_eq!(decode_all(args.as_bytes(), max), (kept(cap), decoded));
+
+            let count = count(args.as_bytes(), max);
+            let mut expected = kept(usize::MAX);
+            expected.truncate(count.slots);
+            prop_assert_eq!(parse(args.as_bytes(), count.slots), expected);
+        }
+
+        #[test]
+        fn what_is_encoded_decodes(input in prop::collection::vec((".{1,5}", proptest::option::of(".{0,5}")), 0..5)) {
+            let mut encoder = Encoder::new();
+            for (name, value) in &input {
+                encoder.pair(name.as_bytes(), value.as_deref().map(str::as_bytes));
+            }
+            prop_assert_eq!(decode_all(&encoder.into_bytes(), 0).0, input);
+        }
+    }
+}
