@@ -1,37 +1,51 @@
 //! `cargo xtask build`: the module, built for one nginx and put where `load_module` finds it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::nginx::Tree;
-use crate::options::Options;
+use crate::nginx::{DEBIAN_BINARY, Tree};
+use crate::options::{NginxChoice, Options};
+use crate::server::Subject;
 use crate::setup::{self, Group};
 use crate::{paths, shell};
 
-/// A built module and the nginx to run it on.
-pub struct Built {
-    /// Absolute path of `ngx_http_lua_module.so`.
-    pub module: PathBuf,
-    /// Absolute path of the nginx binary it was built for.
-    pub nginx: PathBuf,
-}
+/// Where Debian's packages put nginx modules.
+const DEBIAN_MODULES: &str = "/usr/lib/nginx/modules";
+/// Upstream's C module of Debian, and the one that it needs before it.
+const REFERENCE: &[&str] = &["ndk_http_module.so", "ngx_http_lua_module.so"];
 
 /// Runs `cargo xtask build`.
 pub fn command(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments, &[])?.no_files()?;
     setup::ensure(&[Group::Build])?;
-    let built = build(&options)?;
-    println!("load_module {};", built.module.display());
+    build(&options)?;
+    println!("load_module {};", paths::module().display());
     Ok(())
 }
 
-/// Builds the module as `options` say. The packages of `Group::Build` must be there.
+/// What is to be run: the module, built as `options` say, or Debian's C module where they say
+/// `--reference`.
+pub fn subject(options: &Options) -> Result<Subject> {
+    if !options.has("--reference") {
+        return Ok(Subject { nginx: build(options)?, modules: vec![paths::module()] });
+    }
+    if options.nginx == NginxChoice::Vendored {
+        bail!("--reference is Debian's C module: it runs on Debian's nginx only");
+    }
+    setup::ensure(&[Group::Reference])?;
+    let dir = Path::new(DEBIAN_MODULES);
+    let modules = REFERENCE.iter().map(|name| dir.join(name)).collect();
+    Ok(Subject { nginx: DEBIAN_BINARY.into(), modules })
+}
+
+/// Builds the module as `options` say, into `paths::module()`, and returns the nginx binary that
+/// it was built for. The packages of `Group::Build` must be there.
 ///
 /// Errors: cargo failed, or no nginx source tree could be prepared.
-pub fn build(options: &Options) -> Result<Built> {
+pub fn build(options: &Options) -> Result<PathBuf> {
     let tree = Tree::prepare(options.nginx)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -50,5 +64,5 @@ pub fn build(options: &Options) -> Result<Built> {
     let fresh = module.with_extension("so.new");
     fs::copy(&product, &fresh).with_context(|| format!("cannot copy {}", product.display()))?;
     fs::rename(&fresh, &module)?;
-    Ok(Built { module, nginx: tree.binary })
+    Ok(tree.binary)
 }

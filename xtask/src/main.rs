@@ -4,10 +4,13 @@
 //! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
 
 mod build;
+mod client;
 mod conformance;
 mod nginx;
 mod options;
 mod paths;
+mod run;
+mod server;
 mod setup;
 mod shell;
 
@@ -32,6 +35,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--release] [--nginx debian|vendored]",
         summary: "build the module into target/module/ngx_http_lua_module.so",
         run: build::command,
+    },
+    Command {
+        name: "run",
+        arguments: "[--once] [--reference] [--release] [--nginx debian|vendored]",
+        summary: "build the module, run examples/async on a real nginx and show what it does",
+        run: run::command,
     },
     Command {
         name: "conformance",
@@ -73,7 +82,8 @@ fn help() -> String {
         ));
     }
     text.push_str(
-        "\nNGINX_SOURCE_DIR and NGINX_BUILD_DIR name another configured nginx source tree to build for.\n",
+        "\n--reference takes Debian's build of upstream's C module in place of this one.\n\
+         NGINX_SOURCE_DIR and NGINX_BUILD_DIR name another configured nginx source tree to build for.\n",
     );
     text
 }

@@ -18,7 +18,7 @@ use crate::{paths, shell};
 /// Where Debian's package nginx-dev puts the sources.
 const DEBIAN_SOURCE: &str = "/usr/share/nginx/src";
 /// Debian's nginx.
-const DEBIAN_BINARY: &str = "/usr/sbin/nginx";
+pub const DEBIAN_BINARY: &str = "/usr/sbin/nginx";
 /// What a vendored nginx is built with: Debian's features, without its paths.
 const VENDORED_FLAGS: &[&str] = &[
     "--error-log-path=stderr",

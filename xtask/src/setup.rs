@@ -21,6 +21,8 @@ pub enum Group {
     Run,
     /// What the project's own tests need on top.
     Test,
+    /// Upstream's C module, to compare with.
+    Reference,
     /// What upstream's suite needs on top: its side modules, back ends and isolation.
     Conformance,
     /// The memory checker.
@@ -47,6 +49,7 @@ impl Group {
             ],
             Self::Run => &["nginx", "lua-resty-core", "lua-resty-lrucache"],
             Self::Test => &["perl", "libtest-base-perl", "libtest-longstring-perl"],
+            Self::Reference => &["libnginx-mod-http-lua", "libnginx-mod-http-ndk"],
             Self::Conformance => &[
                 "dpkg-dev",
                 "iproute2",

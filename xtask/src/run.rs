@@ -1,0 +1,162 @@
+//! `cargo xtask run`: builds the module and shows the main job on a real nginx: a client has its
+//! whole answer at once, the work goes on behind it.
+//!
+//! What it prints is measured, not told: it fails where the example does not do what its README
+//! says.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::subject;
+use crate::client;
+use crate::options::Options;
+use crate::paths;
+use crate::server::Server;
+use crate::setup::{self, Group};
+
+/// The address in examples/async/nginx.conf.
+const ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8088);
+/// How long a client waits for an answer that is to come.
+const PATIENT: Duration = Duration::from_secs(10);
+/// How long the client waits that gives up.
+const IMPATIENT: Duration = Duration::from_millis(300);
+/// When every background line must be there, with much to spare.
+const BACKGROUND: Duration = Duration::from_secs(15);
+/// Those who answer at once and finish later.
+const FINISH: &[&str] = &["/async", "/async-proxy-on", "/timer"];
+/// The one that answers at once and is ended with its client.
+const ENDED: &str = "/async-proxy-off";
+/// The one whose client leaves before its answer.
+const LEFT: &str = "/wait-proxy-off";
+
+/// Runs `cargo xtask run`.
+pub fn command(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments, &["--once", "--reference"])?.no_files()?;
+    setup::ensure(&[Group::Build, Group::Run])?;
+    let subject = subject(&options)?;
+    let conf = paths::root().join("examples/async/nginx.conf");
+    let prefix = fresh_prefix()?;
+    println!("{} on {}", subject.modules_shown(), subject.nginx.display());
+    println!("configuration {}", conf.display());
+    let server = Server::start(&subject, &conf, &prefix, ADDRESS)?;
+    Demonstration { logs: prefix.join("logs"), started: Instant::now() }.run()?;
+
+    if options.has("--once") || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    println!("\nnginx goes on at http://{ADDRESS}/async; press Ctrl-C to stop it");
+    server.wait()
+}
+
+/// An empty `target/run`.
+fn fresh_prefix() -> Result<PathBuf> {
+    let prefix = paths::target("run");
+    if prefix.exists() {
+        fs::remove_dir_all(&prefix)
+            .with_context(|| format!("cannot remove {}", prefix.display()))?;
+    }
+    Ok(prefix)
+}
+
+struct Demonstration {
+    logs: PathBuf,
+    started: Instant,
+}
+
+impl Demonstration {
+    fn run(&self) -> Result<()> {
+        println!("\nthe clients:");
+        for path in FINISH.iter().chain([&ENDED]) {
+            self.ask(path)?;
+        }
+        self.give_up()?;
+        println!("\n{}:", self.logs.join("background.log").display());
+        self.watch()?;
+        println!("\n{}:", self.logs.join("access.log").display());
+        self.access_log()
+    }
+
+    /// One client that reads its whole answer and closes the connection.
+    fn ask(&self, path: &str) -> Result<()> {
+        self.say(&format!("GET {path}"));
+        let answer = client::get(ADDRESS, path, PATIENT)?
+            .with_context(|| format!("{path}: no whole answer in {PATIENT:?}"))?;
+        self.say(&format!("    {}: {}", answer.status, answer.body.trim_end()));
+        if !answer.status.starts_with("200 ") {
+            bail!("{path} answered {}", answer.status);
+        }
+        // The job behind the answer takes a second.
+        let log = read(&self.logs.join("background.log"))?;
+        match log.lines().find(|line| line.contains(&format!("background: {path} is done"))) {
+            Some(line) => bail!("the client of {path} got its answer after this: {line}"),
+            None => Ok(()),
+        }
+    }
+
+    /// The client that closes the connection before its answer.
+    fn give_up(&self) -> Result<()> {
+        self.say(&format!("GET {LEFT}"));
+        match client::get(ADDRESS, LEFT, IMPATIENT)? {
+            Some(answer) => {
+                bail!("{LEFT} answered {} to a client that had to leave", answer.status)
+            }
+            None => self.say("    this client gave up before its answer"),
+        }
+        Ok(())
+    }
+
+    /// Shows the background lines as they come, until those of `FINISH` are there.
+    fn watch(&self) -> Result<()> {
+        let log = self.logs.join("background.log");
+        let mut shown = 0;
+        let mut waiting: Vec<&str> = FINISH.to_vec();
+        while !waiting.is_empty() {
+            let text = read(&log)?;
+            for line in text.lines().skip(shown) {
+                self.say(line);
+                shown += 1;
+                waiting.retain(|path| !line.contains(&format!("background: {path} is done")));
+            }
+            if self.started.elapsed() > BACKGROUND {
+                bail!("{}: no line of {} after {BACKGROUND:?}", log.display(), waiting.join(", "));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        // The job of the ended one takes as long as its twin's, which is done.
+        let text = read(&log)?;
+        match text.lines().find(|line| line.contains(&format!("{ENDED} is done"))) {
+            Some(line) => bail!("{ENDED} was not ended: {line}"),
+            None => Ok(()),
+        }
+    }
+
+    fn access_log(&self) -> Result<()> {
+        let text = read(&self.logs.join("access.log"))?;
+        print!("{text}");
+        let at = |line: &str| text.lines().position(|logged| logged == line);
+        if at(&format!("499 GET {LEFT}")).is_none() {
+            bail!("{LEFT} is not logged with 499");
+        }
+        let ended = FINISH.iter().map(|path| format!("200 GET {path}"));
+        for line in ended.chain([format!("200 GET {ENDED}")]) {
+            at(&line).with_context(|| format!("no line \"{line}\" in the access log"))?;
+        }
+        Ok(())
+    }
+
+    fn say(&self, text: &str) {
+        println!("{:>6} ms  {text}", self.started.elapsed().as_millis());
+    }
+}
+
+fn read(log: &Path) -> Result<String> {
+    let bytes = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

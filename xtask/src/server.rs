@@ -1,0 +1,149 @@
+//! A running nginx: started in the foreground as a child, stopped when its owner drops it.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// How long nginx may take to start listening, or to stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
+
+/// The nginx to run and the modules to load into it, in their order.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub nginx: PathBuf,
+    pub modules: Vec<PathBuf>,
+}
+
+impl Subject {
+    /// The modules' paths, for a person.
+    pub fn modules_shown(&self) -> String {
+        self.modules.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The `load_module` directives, for `nginx -g`.
+    fn directives(&self) -> String {
+        self.modules.iter().map(|path| format!("load_module {};", path.display())).collect()
+    }
+}
+
+/// A started nginx.
+pub struct Server {
+    child: Child,
+    /// What it was started with, to signal it the same way.
+    command: Vec<String>,
+}
+
+impl Server {
+    /// Starts `subject` on the configuration `conf` with everything written below `prefix`, and
+    /// returns once it listens on `address`.
+    ///
+    /// Errors: the address is taken, or nginx refuses the configuration, or ends at once.
+    pub fn start(
+        subject: &Subject,
+        conf: &Path,
+        prefix: &Path,
+        address: SocketAddr,
+    ) -> Result<Self> {
+        if let Err(error) = TcpListener::bind(address) {
+            bail!("nginx could not listen on {address}: {error}");
+        }
+        let logs = prefix.join("logs");
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        let words = vec![
+            subject.nginx.display().to_string(),
+            "-p".into(),
+            format!("{}/", prefix.display()),
+            "-c".into(),
+            conf.display().to_string(),
+            "-g".into(),
+            format!("{} daemon off;", subject.directives()),
+        ];
+        let child = command(&words)?
+            .spawn()
+            .with_context(|| format!("cannot start {}", subject.nginx.display()))?;
+        let mut server = Self { child, command: words };
+        server.wait_for(address)?;
+        Ok(server)
+    }
+
+    /// Waits until nginx ends, by a signal from elsewhere.
+    pub fn wait(mut self) -> Result<()> {
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("nginx did not start: {status}");
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("nginx does not listen on {address}");
+            }
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Asks the master process to stop and waits until it has.
+    fn stop(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        let mut signaller = command(&self.command)?;
+        // It reports to its standard error that it has started, and nothing else of interest: a
+        // signal that was not sent shows below.
+        signaller.args(["-s", "stop"]).stderr(Stdio::null()).status()?;
+        let asked = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if asked.elapsed() > PATIENCE {
+                bail!("nginx, process {}, does not stop", self.child.id());
+            }
+            sleep(POLL);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn command(words: &[String]) -> Result<Command> {
+    let (program, arguments) = words.split_first().context("no program")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_loaded_in_their_order() {
+        let subject =
+            Subject { nginx: "nginx".into(), modules: vec!["/a.so".into(), "/b.so".into()] };
+        assert_eq!(subject.directives(), "load_module /a.so;load_module /b.so;");
+    }
+
+    #[test]
+    fn a_taken_address_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let subject = Subject { nginx: "/nonexistent".into(), modules: Vec::new() };
+        let error = Server::start(&subject, Path::new("c"), Path::new("p"), address).err().unwrap();
+        assert!(format!("{error:#}").contains(&address.to_string()));
+    }
+}
