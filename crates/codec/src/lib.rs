@@ -7,7 +7,12 @@
 mod byte_set;
 
 pub mod args;
+pub mod base64;
 pub mod block;
 pub mod chunk_name;
+pub mod crc32;
+pub mod headers;
 pub mod hex;
+pub mod http_time;
+pub mod sql;
 pub mod uri;
