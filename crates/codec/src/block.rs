@@ -187,9 +187,7 @@ impl Lexer {
         let buffer_end = self.buffer_end_for(start, open_end);
         let limit = buffer_end.min(self.text.len());
 
-        let mut closing = vec![b'='; level + 2];
-        closing[0] = b']';
-        closing[level + 1] = b']';
+        let closing = [b"]", "=".repeat(level).as_bytes(), b"]"].concat();
 
         let inside = self.text.get(open_end..limit).unwrap_or_default();
         if let Some(at) = memmem::find(inside, &closing) {

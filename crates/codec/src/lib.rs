@@ -14,5 +14,7 @@ pub mod crc32;
 pub mod headers;
 pub mod hex;
 pub mod http_time;
+pub mod receive_until;
 pub mod sql;
+pub mod template;
 pub mod uri;

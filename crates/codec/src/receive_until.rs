@@ -1,0 +1,199 @@
+//! The matcher behind the cosocket's `receiveuntil`: reads a stream up to a pattern, in pieces.
+//!
+//! Bytes that may begin the pattern are held back until the stream tells whether they do; they
+//! are never looked at again in the stream, so a piece may be forgotten once it was fed. With a
+//! size the reader returns early, and as in the C module a chunk may then exceed the size by
+//! bytes that were held back: they are handed out together.
+
+use std::fmt;
+
+use memchr::memchr;
+
+/// The pattern has no bytes; the message is what `receiveuntil` returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptyPattern;
+
+impl fmt::Display for EmptyPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("pattern is empty")
+    }
+}
+
+impl std::error::Error for EmptyPattern {}
+
+/// What a call of the iterator does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// It reads: feed the stream.
+    Read,
+    /// The last sized call found the pattern: this one returns three nils and reads nothing.
+    End,
+}
+
+/// How far [`ReceiveUntil::feed`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The piece is used up; the call goes on.
+    NeedMore,
+    /// The size asked for was reached before the pattern.
+    Chunk,
+    /// The pattern was found; it is consumed.
+    Found,
+}
+
+/// The answer to [`ReceiveUntil::feed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fed {
+    /// Bytes of the piece that were taken.
+    pub consumed: usize,
+    pub status: Status,
+}
+
+/// The state of one `receiveuntil` iterator.
+#[derive(Debug, Clone)]
+pub struct ReceiveUntil {
+    pattern: Vec<u8>,
+    /// By number of bytes matched: the length of the longest shorter match that ends there too.
+    fallback: Vec<usize>,
+    inclusive: bool,
+    /// How many bytes of the pattern are held back.
+    matched: usize,
+    /// Bytes still to come in this call, if it has a size.
+    rest: Option<usize>,
+    ended: bool,
+}
+
+impl ReceiveUntil {
+    /// A reader up to `pattern`; `inclusive` has the pattern itself in the result.
+    pub fn new(pattern: &[u8], inclusive: bool) -> Result<Self, EmptyPattern> {
+        if pattern.is_empty() {
+            return Err(EmptyPattern);
+        }
+
+        Ok(ReceiveUntil {
+            pattern: pattern.to_vec(),
+            fallback: fallbacks(pattern),
+            inclusive,
+            matched: 0,
+            rest: None,
+            ended: false,
+        })
+    }
+
+    /// Begins a call of the iterator; a `size` of zero reads up to the pattern.
+    pub fn begin(&mut self, size: usize) -> Call {
+        if std::mem::take(&mut self.ended) {
+            return Call::End;
+        }
+        self.rest = (size > 0).then_some(size);
+        Call::Read
+    }
+
+    /// The bytes held back: they begin the pattern, so far. They are not part of what a call
+    /// returns when the stream breaks.
+    pub fn held(&self) -> &[u8] {
+        self.pattern.get(..self.matched).unwrap_or_default()
+    }
+
+    /// Reads `piece` and appends to `out` what lies before the pattern.
+    pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Fed {
+        let mut at = 0;
+
+        while let Some(&byte) = piece.get(at) {
+            if self.pattern.get(self.matched) == Some(&byte) {
+                at += 1;
+                self.matched += 1;
+                if self.matched == self.pattern.len() {
+                    self.found(out);
+                    return Fed { consumed: at, status: Status::Found };
+                }
+                continue;
+            }
+
+            let full = if self.matched == 0 {
+                let plain = self.plain(piece.get(at..).unwrap_or_default());
+                out.extend_from_slice(plain);
+                at += plain.len();
+                self.spend(plain.len())
+            } else {
+                let keep = self.longest_match_with(byte);
+                let release = self.matched - keep;
+                out.extend_from_slice(self.pattern.get(..release).unwrap_or_default());
+                self.matched = keep;
+                if keep > 0 {
+                    at += 1;
+                    self.matched += 1;
+                }
+                self.spend(release)
+            };
+
+            if full {
+                return Fed { consumed: at, status: Status::Chunk };
+            }
+        }
+
+        Fed { consumed: at, status: Status::NeedMore }
+    }
+
+    /// The bytes up to where the pattern may begin or the size is reached.
+    fn plain<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        let input = match self.rest {
+            Some(rest) => input.get(..rest).unwrap_or(input),
+            None => input,
+        };
+        let len = self.pattern.first().and_then(|&first| memchr(first, input));
+        len.and_then(|len| input.get(..len)).unwrap_or(input)
+    }
+
+    /// How much of the match stays when `byte` follows it, not counting `byte`; zero when none.
+    fn longest_match_with(&self, byte: u8) -> usize {
+        let mut len = self.matched;
+        loop {
+            len = self.fallback.get(len).copied().unwrap_or(0);
+            if len == 0 || self.pattern.get(len) == Some(&byte) {
+                return len;
+            }
+        }
+    }
+
+    /// Counts bytes handed out; true when the size is reached.
+    fn spend(&mut self, bytes: usize) -> bool {
+        match &mut self.rest {
+            Some(rest) => {
+                *rest = rest.saturating_sub(bytes);
+                *rest == 0
+            }
+            None => false,
+        }
+    }
+
+    fn found(&mut self, out: &mut Vec<u8>) {
+        self.matched = 0;
+        self.ended = self.rest.is_some();
+        if self.inclusive {
+            out.extend_from_slice(&self.pattern);
+        }
+    }
+}
+
+/// For every prefix of `pattern`: the length of its longest proper prefix that is its suffix too.
+fn fallbacks(pattern: &[u8]) -> Vec<usize> {
+    let mut table = vec![0, 0];
+    let mut len = 0;
+
+    for byte in pattern.iter().skip(1) {
+        while len > 0 && pattern.get(len) != Some(byte) {
+            len = table.get(len).copied().unwrap_or(0);
+        }
+        if pattern.get(len) == Some(byte) {
+            len += 1;
+        }
+        table.push(len);
+    }
+
+    table
+}
+
+#[cfg(test)]
+#[path = "receive_until_tests.rs"]
+mod tests;

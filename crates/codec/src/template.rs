@@ -1,0 +1,268 @@
+//! Replacement templates of `ngx.re.sub` and `ngx.re.gsub`: text with `$1`, `${1}` and `$$`.
+//!
+//! A template is parsed once into parts and rendered for every match. A number beyond the
+//! captures of the match, or a group that took no part in it, renders as nothing.
+
+use std::fmt;
+
+use memchr::memchr;
+
+/// Why a template was refused. `Display` gives the text for the error log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateError {
+    /// A `$` that no name or number follows; holds the whole template.
+    InvalidName(Vec<u8>),
+    /// `${` without `}`; holds the name.
+    MissingBracket(Vec<u8>),
+    /// A name instead of a number; holds it.
+    NamedCapture(Vec<u8>),
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (TemplateError::InvalidName(text)
+        | TemplateError::MissingBracket(text)
+        | TemplateError::NamedCapture(text)) = self;
+        let text = String::from_utf8_lossy(text);
+
+        match self {
+            TemplateError::InvalidName(_) => {
+                write!(f, "lua script: invalid capturing variable name found in \"{text}\"")
+            }
+            TemplateError::MissingBracket(_) => {
+                write!(f, "the closing bracket in \"{text}\" variable is missing")
+            }
+            TemplateError::NamedCapture(_) => write!(
+                f,
+                "attempt to use named capturing variable \"{text}\" \
+                 (named captures not supported yet)"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Text(Vec<u8>),
+    /// The group with this number; zero is the whole match.
+    Capture(usize),
+}
+
+/// A parsed template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+    literal: bool,
+}
+
+impl Template {
+    /// Parses `source`.
+    pub fn parse(source: &[u8]) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut rest = source;
+
+        while let Some(at) = memchr(b'$', rest) {
+            let (text, tail) = rest.split_at(at);
+            push_text(&mut parts, text);
+
+            let tail = tail.get(1..).unwrap_or_default();
+            rest = match tail.strip_prefix(b"$") {
+                Some(after) => {
+                    push_text(&mut parts, b"$");
+                    after
+                }
+                None => {
+                    let (number, after) = variable(tail, source)?;
+                    parts.push(Part::Capture(number));
+                    after
+                }
+            };
+        }
+
+        push_text(&mut parts, rest);
+        Ok(Template { parts, literal: memchr(b'$', source).is_none() })
+    }
+
+    /// True when the source has no `$`: it is its own replacement.
+    pub fn is_literal(&self) -> bool {
+        self.literal
+    }
+
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The length of what [`Template::render_into`] writes. `capture` gives the length of a group.
+    pub fn rendered_len(&self, capture: impl Fn(usize) -> usize) -> usize {
+        self.parts.iter().fold(0, |len, part| match part {
+            Part::Text(text) => len + text.len(),
+            Part::Capture(number) => len.saturating_add(capture(*number)),
+        })
+    }
+
+    /// Writes the replacement to the start of `dst`. `capture` gives the text of a group, empty
+    /// where there is none. Returns the length written, or `None` when `dst` is too short.
+    pub fn render_into<'s>(
+        &self,
+        dst: &mut [u8],
+        capture: impl Fn(usize) -> &'s [u8],
+    ) -> Option<usize> {
+        let mut at = 0usize;
+
+        for part in &self.parts {
+            let text = match part {
+                Part::Text(text) => text,
+                Part::Capture(number) => capture(*number),
+            };
+            let end = at.checked_add(text.len())?;
+            dst.get_mut(at..end)?.copy_from_slice(text);
+            at = end;
+        }
+
+        Some(at)
+    }
+}
+
+fn push_text(parts: &mut Vec<Part>, text: &[u8]) {
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Text(last)) => last.extend_from_slice(text),
+        _ => parts.push(Part::Text(text.to_vec())),
+    }
+}
+
+/// Reads what follows a `$`: the number of a group, and the rest of the template.
+fn variable<'a>(tail: &'a [u8], source: &[u8]) -> Result<(usize, &'a [u8]), TemplateError> {
+    let invalid = || TemplateError::InvalidName(source.to_vec());
+
+    let (bracket, body) = match tail.strip_prefix(b"{") {
+        Some(body) => (true, body),
+        None => (false, tail),
+    };
+    let is_number = body.first().ok_or_else(invalid)?.is_ascii_digit();
+    let belongs = |&byte: &u8| match is_number {
+        true => byte.is_ascii_digit(),
+        false => byte.is_ascii_alphanumeric() || byte == b'_',
+    };
+    let len = body.iter().position(|byte| !belongs(byte)).unwrap_or(body.len());
+    let (name, after) = body.split_at(len);
+
+    let after = match (bracket, after.strip_prefix(b"}")) {
+        (false, _) => after,
+        (true, Some(after)) => after,
+        (true, None) => return Err(TemplateError::MissingBracket(name.to_vec())),
+    };
+    if name.is_empty() {
+        return Err(invalid());
+    }
+    if !is_number {
+        return Err(TemplateError::NamedCapture(name.to_vec()));
+    }
+
+    let number = name.iter().fold(0usize, |number, digit| {
+        number.saturating_mul(10).saturating_add(usize::from(digit - b'0'))
+    });
+    Ok((number, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GROUPS: [&[u8]; 3] = [b"whole", b"", b"two"];
+
+    fn group(number: usize) -> &'static [u8] {
+        GROUPS.get(number).copied().unwrap_or_default()
+    }
+
+    fn render(source: &str) -> Result<String, String> {
+        let template = Template::parse(source.as_bytes()).map_err(|error| error.to_string())?;
+        let mut dst = vec![0; template.rendered_len(|number| group(number).len())];
+        assert_eq!(template.render_into(&mut dst, group), Some(dst.len()));
+        if !dst.is_empty() {
+            let short = dst.len() - 1;
+            assert_eq!(template.render_into(&mut dst.clone()[..short], group), None);
+        }
+        Ok(String::from_utf8(dst).unwrap())
+    }
+
+    #[test]
+    fn captures_and_dollars() {
+        for (source, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("[$0]", "[whole]"),
+            ("[$1][$2][${2}x][$3]", "[][two][twox][]"),
+            ("$$1 $$$2$$", "$1 $two$"),
+            ("$2a${2}2$0", "twoatwo2whole"),
+            ("$02", "two"),
+            ("$99999999999999999999999", ""),
+        ] {
+            assert_eq!(render(source).as_deref(), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn errors_quote_what_they_refuse() {
+        let invalid = "lua script: invalid capturing variable name found in";
+        for source in ["$", "a$", "${", "[$0] [${", "$-", "${}", "$ 1", "$}"] {
+            assert_eq!(render(source), Err(format!("{invalid} \"{source}\"")));
+        }
+        for (source, name) in
+            [("${1", "1"), ("[${134", "134"), ("${1a}", "1"), ("${-", ""), ("${ab-", "ab")]
+        {
+            assert_eq!(
+                render(source),
+                Err(format!("the closing bracket in \"{name}\" variable is missing"))
+            );
+        }
+        for source in ["$hello", "[${hello}]", "$hello-", "$_1"] {
+            let name = source.trim_matches(|c: char| "[]${}-".contains(c));
+            assert_eq!(
+                render(source),
+                Err(format!(
+                    "attempt to use named capturing variable \"{name}\" \
+                     (named captures not supported yet)"
+                ))
+            );
+        }
+    }
+
+    #[test]
+    fn literals_are_known() {
+        assert!(Template::parse(b"abc").unwrap().is_literal());
+        assert!(!Template::parse(b"a$$c").unwrap().is_literal());
+    }
+
+    /// The slow obvious version, one expression at a time.
+    fn reference(source: &str) -> Option<String> {
+        let token =
+            regex::Regex::new(r"^(?s:\$(?<dollar>\$)|\$\{(?<a>\d+)\}|\$(?<b>\d+)|(?<text>[^$]))")
+                .unwrap();
+        let mut out = String::new();
+        let mut rest = source;
+        while !rest.is_empty() {
+            let found = token.captures(rest)?;
+            if let Some(number) = found.name("a").or(found.name("b")) {
+                let number = number.as_str().parse().unwrap_or(usize::MAX);
+                out.push_str(std::str::from_utf8(group(number)).unwrap());
+            } else if let Some(text) = found.name("dollar").or(found.name("text")) {
+                out.push_str(text.as_str());
+            }
+            rest = &rest[found.get(0).unwrap().end()..];
+        }
+        Some(out)
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_an_expression(source in "[$0-3{}a]{0,12}|([$]\\{?[0-3]\\}?|[$][$]|a){0,6}") {
+            prop_assert_eq!(render(&source).ok(), reference(&source));
+        }
+    }
+}
