@@ -1,8 +1,133 @@
-//! `cargo xtask conformance`: upstream's own suite, run against this module.
+//! `cargo xtask conformance`: upstream's own suite, run against this module and compared, block by
+//! block, with what upstream's C module did on the same machine image.
+//!
+//! With `--reference` the C module itself runs: that measures the harness, not the module.
+//! With `--ratchet` exactly the files of `t/conformance/ratchet.txt` run, and only the blocks that
+//! are excused there may fail.
 
-use anyhow::{Result, bail};
+mod ratchet;
+mod report;
+mod sandbox;
+mod sources;
+mod suite;
+mod tap;
+mod verdicts;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use crate::options::Options;
+use crate::setup::{self, Group};
+use crate::{build, paths};
+use ratchet::Ratchet;
+use report::Report;
+use sandbox::Job;
+use suite::Suite;
+use verdicts::Verdicts;
+
+/// How many test files run side by side, each in a sandbox of its own.
+const SIDE_BY_SIDE: usize = 2;
 
 /// Runs `cargo xtask conformance`.
-pub fn command(_arguments: &[String]) -> Result<()> {
-    bail!("the runner of upstream's suite is not built yet")
+pub fn command(arguments: &[String]) -> Result<()> {
+    if let Some(("--inside", rest)) =
+        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return sandbox::inside(rest);
+    }
+    let options = Options::parse(arguments, &["--reference", "--ratchet"])?;
+    let reference = options.has("--reference");
+    setup::ensure(&[Group::Run, Group::Test, Group::Conformance])?;
+
+    let verdicts = Verdicts::read(&paths::root().join("t/conformance/reference-0.10.23.tsv"))?;
+    let ratchet = match options.has("--ratchet") {
+        true => Some(Ratchet::read(&paths::root().join("t/conformance/ratchet.txt"))?),
+        false => None,
+    };
+    let suite = Suite::fetch()?;
+    let wanted = match &ratchet {
+        Some(_) if !options.files.is_empty() => bail!("--ratchet takes no files: its list does"),
+        Some(ratchet) => ratchet.files(),
+        None => options.files.clone(),
+    };
+    let files = suite.select(&wanted)?;
+    let bed = TestBed::prepare(&options, reference, suite)?;
+
+    let results = bed.run_all(&files)?;
+    let report = Report::new(&verdicts, results, ratchet.as_ref(), reference);
+    let text = report.text();
+    let path = bed.results.join("report.txt");
+    std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    print!("{text}");
+    println!("TAP and messages of each file: {}", bed.results.display());
+    report.outcome()
+}
+
+/// What every test file of a run shares.
+struct TestBed {
+    suite: Suite,
+    modules: Vec<PathBuf>,
+    nginx: PathBuf,
+    results: PathBuf,
+}
+
+impl TestBed {
+    fn prepare(options: &Options, reference: bool, suite: Suite) -> Result<Self> {
+        let (lua, nginx, results) = if reference {
+            let lua = sources::debian_module("ngx_http_lua_module.so")?;
+            (lua, PathBuf::from("/usr/sbin/nginx"), "reference")
+        } else {
+            let built = build::build(options)?;
+            (built.module, built.nginx, "module")
+        };
+        let results = paths::target("conformance/results").join(results);
+        std::fs::create_dir_all(&results)?;
+        Ok(Self { suite, modules: sources::side_modules(lua)?, nginx, results })
+    }
+
+    /// Runs `files`, `SIDE_BY_SIDE` at a time, and returns what each of them said, in their order.
+    fn run_all(&self, files: &[String]) -> Result<Vec<(String, tap::Outcome)>> {
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for slot in 1..=SIDE_BY_SIDE {
+                let (next, done) = (&next, &done);
+                scope.spawn(move || {
+                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let outcome = self.run(file, slot);
+                        let so_far = {
+                            let mut done = done.lock().unwrap_or_else(|error| error.into_inner());
+                            done.push((file.clone(), outcome));
+                            done.len()
+                        };
+                        eprintln!("[{so_far}/{}] {file}", files.len());
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(|error| error.into_inner());
+        done.sort_by(|left, right| left.0.cmp(&right.0));
+        done.into_iter()
+            .map(|(file, outcome)| {
+                let outcome = outcome.with_context(|| format!("running {file}"))?;
+                Ok((file, outcome))
+            })
+            .collect()
+    }
+
+    fn run(&self, file: &str, slot: usize) -> Result<tap::Outcome> {
+        let job = Job {
+            suite: &self.suite.dir,
+            file,
+            slot,
+            nginx: &self.nginx,
+            modules: &self.modules,
+            results: &self.results,
+        };
+        job.run()
+    }
 }

@@ -63,6 +63,7 @@ impl Group {
                 "libnginx-mod-http-srcache-filter",
                 "libnginx-mod-stream",
                 "lua-cjson",
+                "lua-nginx-string",
                 "memcached",
                 "redis-server",
                 "util-linux",

@@ -184,7 +184,7 @@ sub write_user_files {
     return if !$files;
     for my $file ( ref $files eq 'ARRAY' ? @$files : parse_user_files($files) ) {
         my ( $name, $body, $date ) = @$file;
-        my $path = $name =~ m{^/} ? $ServRoot . $name : "$HtmlDir/$name";
+        my $path = $name =~ m{^/} ? $name : "$HtmlDir/$name";
         make_path( dirname($path) );
         write_file( $path, $body // '' );
         next if !defined $date;

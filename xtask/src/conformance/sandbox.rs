@@ -1,0 +1,186 @@
+//! One test file in namespaces of its own: network (loopback only, with the back ends that the
+//! suite talks to) and processes, so that nothing a file starts outlives it.
+//!
+//! `Job::run` starts this same program again inside the namespaces, where `inside` is process 1
+//! and reaps every daemon that nginx leaves behind: the harness waits for the death of the old
+//! nginx before each block, and a daemon that nobody reaps counts as alive.
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, WaitOptions, wait};
+
+use super::tap::Outcome;
+use crate::{paths, shell};
+
+/// How long a file may take: the longest one needs about a minute and a half.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
+
+/// One test file to run.
+pub struct Job<'a> {
+    pub suite: &'a Path,
+    /// Relative to the suite's `t/`.
+    pub file: &'a str,
+    /// Which of the files that run side by side this is.
+    pub slot: usize,
+    pub nginx: &'a Path,
+    pub modules: &'a [PathBuf],
+    pub results: &'a Path,
+}
+
+impl Job<'_> {
+    /// Runs the file to its end or its time limit; TAP and messages stay in the results folder.
+    pub fn run(&self) -> Result<Outcome> {
+        let name = self.file.trim_end_matches(".t").replace('/', "-");
+        let tap = self.results.join(format!("{name}.tap"));
+        let mut child = self
+            .command()?
+            .stdin(Stdio::null())
+            .stdout(create(&tap)?)
+            .stderr(create(&self.results.join(format!("{name}.err")))?)
+            .spawn()
+            .context("cannot start unshare")?;
+        let timed_out = !wait_for(&mut child, TIME_LIMIT)?;
+        let text = fs::read(&tap)?;
+        let mut outcome = Outcome::parse(&String::from_utf8_lossy(&text));
+        outcome.timed_out = timed_out;
+        Ok(outcome)
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut command = Command::new("unshare");
+        if !shell::is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+        command.arg(std::env::current_exe()?).args(["conformance", "--inside", self.file]);
+        let modules: Vec<String> =
+            self.modules.iter().map(|module| module.display().to_string()).collect();
+        command
+            .current_dir(self.suite)
+            .env("TEST_NGINX_BINARY", self.nginx)
+            .env("TEST_NGINX_LOAD_MODULES", modules.join(" "))
+            .env("TEST_NGINX_SERVROOT", self.suite.join(format!("t/servroot{}", self.slot)))
+            .env("TEST_NGINX_SLEEP", "0.006")
+            .env("TEST_NGINX_TIMEOUT", "3")
+            .env("TEST_NGINX_NO_SHUFFLE", "1")
+            .env("TEST_NGINX_RESOLVER", "127.0.0.53")
+            .env("OPENSSL_CONF", openssl_conf()?);
+        Ok(command)
+    }
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The suite's certificates are older than what OpenSSL accepts by default.
+fn openssl_conf() -> Result<PathBuf> {
+    let path = paths::target("conformance/openssl.cnf");
+    let text = "openssl_conf = default_conf\n[default_conf]\nssl_conf = ssl_section\n\
+                [ssl_section]\nsystem_default = system_default_section\n\
+                [system_default_section]\nCipherString = DEFAULT:@SECLEVEL=0\n";
+    if fs::read_to_string(&path).ok().as_deref() != Some(text) {
+        fs::write(&path, text)?;
+    }
+    Ok(path)
+}
+
+/// Whether `child` ended in time; otherwise it is killed, and all of its namespace with it.
+fn wait_for(child: &mut Child, limit: Duration) -> Result<bool> {
+    let deadline = Instant::now() + limit;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(false);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(true)
+}
+
+/// Process 1 of the namespaces: sets the network up, starts the back ends, runs the test file
+/// that `arguments` name and reaps until it has ended.
+pub fn inside(arguments: &[String]) -> Result<()> {
+    let [file] = arguments else { bail!("--inside takes one test file") };
+    set_up_network()?;
+    start_backends()?;
+    let test = Command::new("perl")
+        .arg("-I.")
+        .arg("-I")
+        .arg(paths::root().join("nginx-tests/lib"))
+        .arg(format!("t/{file}"))
+        .spawn()
+        .context("cannot start perl")?;
+    let test = Pid::from_child(&test);
+    // Not Child::wait: every process that ends here must be reaped as soon as it does.
+    while let Some((pid, _)) = wait(WaitOptions::empty()).context("waiting for children")? {
+        if pid == test {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Loopback, and addresses at which the suite expects refusals and silence.
+fn set_up_network() -> Result<()> {
+    let drop = ["-d", "127.0.0.2", "--dport", "12345", "-j", "DROP"];
+    let commands: [(&str, Vec<&str>); 5] = [
+        ("ip", vec!["link", "set", "lo", "up"]),
+        ("ip", vec!["route", "add", "prohibit", "0.0.0.1/32"]),
+        ("iptables", vec!["-I", "OUTPUT", "-p", "udp", "--dport", "10086", "-j", "REJECT"]),
+        ("iptables", [&["-I", "OUTPUT", "-p", "tcp"], &drop[..]].concat()),
+        ("iptables", [&["-I", "OUTPUT", "-p", "udp"], &drop[..]].concat()),
+    ];
+    for (program, words) in commands {
+        shell::run(Command::new(program).args(words))?;
+    }
+    Ok(())
+}
+
+/// redis on 6379, memcached on 11211 over TCP and UDP; they end with the namespace.
+fn start_backends() -> Result<()> {
+    let quiet = |command: &mut Command| -> Result<()> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.current_dir("/").spawn().context("cannot start a back end")?;
+        Ok(())
+    };
+    quiet(Command::new("redis-server").args([
+        "--port",
+        "6379",
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]))?;
+    quiet(Command::new("memcached").args([
+        "-u",
+        "nobody",
+        "-l",
+        "127.0.0.1",
+        "-p",
+        "11211",
+        "-U",
+        "11211",
+        "-m",
+        "64",
+    ]))?;
+    for port in [6379, 11211] {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if Instant::now() > deadline {
+                bail!("no back end answers on port {port}");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(())
+}

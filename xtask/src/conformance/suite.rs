@@ -1,0 +1,104 @@
+//! Upstream's suite as Debian's source package carries it, unpacked under `target/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::sources;
+use crate::paths;
+
+const PACKAGE: &str = "libnginx-mod-http-lua";
+const VERSION: &str = "0.10.23";
+
+/// The unpacked source package; test files are named relative to its `t/`.
+pub struct Suite {
+    pub dir: PathBuf,
+    files: Vec<String>,
+}
+
+impl Suite {
+    /// Fetches the suite, unless an earlier run did.
+    pub fn fetch() -> Result<Self> {
+        let sources = paths::target("conformance/source");
+        let dir = sources.join(format!("{PACKAGE}-{VERSION}"));
+        if !dir.join("t/000--init.t").is_file() {
+            sources::fetch_source(PACKAGE, &sources)?;
+        }
+        if !dir.join("t/000--init.t").is_file() {
+            bail!(
+                "this machine's package sources have no {PACKAGE} {VERSION}: the suite is that of Debian 12"
+            );
+        }
+        let mut files = Vec::new();
+        collect(&dir.join("t"), "", &mut files)?;
+        files.sort();
+        Ok(Self { dir, files })
+    }
+
+    /// The files that `names` mean (`092-eof`, `092-eof.t`, `023-rewrite/exit`, or a whole
+    /// directory `023-rewrite`); all files when there are none.
+    pub fn select(&self, names: &[String]) -> Result<Vec<String>> {
+        if names.is_empty() {
+            return Ok(self.files.clone());
+        }
+        let mut selected = Vec::new();
+        for name in names {
+            let name = name.strip_prefix("t/").unwrap_or(name).trim_end_matches('/');
+            let matching: Vec<&String> =
+                self.files.iter().filter(|file| is_meant(file, name)).collect();
+            if matching.is_empty() {
+                bail!("upstream's suite has no file \"{name}\"");
+            }
+            selected.extend(matching.into_iter().cloned());
+        }
+        selected.sort();
+        selected.dedup();
+        Ok(selected)
+    }
+}
+
+fn is_meant(file: &str, name: &str) -> bool {
+    file == name
+        || file.strip_suffix(".t") == Some(name)
+        || file.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn collect(dir: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() {
+            if !name.starts_with("servroot") {
+                collect(&entry.path(), &format!("{prefix}{name}/"), files)?;
+            }
+        } else if name.ends_with(".t") {
+            files.push(format!("{prefix}{name}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_in_several_ways() {
+        let suite = Suite {
+            dir: PathBuf::new(),
+            files: ["023-rewrite/exit.t", "023-rewrite/sanity.t", "092-eof.t"]
+                .map(String::from)
+                .to_vec(),
+        };
+        let select = |name: &str| suite.select(&[name.to_string()]);
+        for name in ["092-eof", "092-eof.t", "t/092-eof.t"] {
+            assert_eq!(select(name).unwrap(), ["092-eof.t"]);
+        }
+        assert_eq!(select("023-rewrite/exit").unwrap(), ["023-rewrite/exit.t"]);
+        assert_eq!(select("023-rewrite").unwrap().len(), 2);
+        assert_eq!(suite.select(&[]).unwrap().len(), 3);
+        assert!(format!("{:#}", select("09").unwrap_err()).contains("no file \"09\""));
+    }
+}
