@@ -1,0 +1,171 @@
+package ProcessTest;
+
+# One nginx for tests of whole processes: its own prefix, configuration, start
+# and stop, and HTTP over plain sockets.
+# Invariant: the nginx of an object ends with the object, whatever the test did.
+
+use strict;
+use warnings;
+
+use File::Path qw(make_path remove_tree);
+use IO::Select;
+use IO::Socket::INET;
+use Time::HiRes qw(sleep time);
+
+# Seconds to wait for what must happen; what is awaited is expected far sooner.
+my $PATIENCE = 20;
+
+# The port that the file under test may listen on.
+sub port { return $ENV{TEST_NGINX_SERVER_PORT} || $ENV{TEST_NGINX_PORT} || 1984 }
+
+sub new {
+    my ($class) = @_;
+    my $prefix = $ENV{TEST_NGINX_SERVROOT} || '/tmp/nginx-process-test';
+    remove_tree($prefix);
+    make_path("$prefix/logs");
+    return bless { prefix => $prefix, binary => $ENV{TEST_NGINX_BINARY} || 'nginx' }, $class;
+}
+
+sub prefix { return $_[0]{prefix} }
+sub modules { return grep {length} split /\s+/, $ENV{TEST_NGINX_LOAD_MODULES} || '' }
+
+sub write_file {
+    my ( $self, $name, $content ) = @_;
+    my $path = "$self->{prefix}/$name";
+    open my $out, '>', $path or die "$path: $!";
+    print {$out} $content;
+    close $out or die "$path: $!";
+    return $path;
+}
+
+# nginx's command line for a configuration file and further arguments.
+sub command {
+    my ( $self, $conf, @further ) = @_;
+    my $modules = join '', map {"load_module $_;"} modules();
+    return ( $self->{binary}, '-p', "$self->{prefix}/", '-c', $conf, '-g', $modules, @further );
+}
+
+# Runs nginx in the foreground of its start-up: returns the exit status and
+# everything that it wrote to its standard streams.
+sub run {
+    my ( $self, $conf, @further ) = @_;
+    my $out = "$self->{prefix}/output";
+    my $pid = fork // die "fork: $!";
+    if ( $pid == 0 ) {
+        open STDIN,  '<', '/dev/null' or die;
+        open STDOUT, '>', $out        or die;
+        open STDERR, '>&', \*STDOUT   or die;
+        exec $self->command( $conf, @further ) or die "$self->{binary}: $!";
+    }
+    waitpid $pid, 0;
+    my $status = $?;
+    return ( $status, slurp($out) );
+}
+
+# Starts nginx as a daemon with pid logs/nginx.pid; dies where it refuses.
+sub start {
+    my ( $self, $conf ) = @_;
+    my ( $status, $output ) = $self->run($conf);
+    die "nginx did not start:\n$output" if $status != 0;
+    wait_until( sub { defined $self->pid } ) or die 'no pid file';
+}
+
+sub pid {
+    my ($self) = @_;
+    return slurp("$self->{prefix}/logs/nginx.pid") =~ /^(\d+)$/m ? $1 : undef;
+}
+
+sub stop {
+    my ($self) = @_;
+    my $pid = $self->pid // return;
+    kill QUIT => $pid;
+    wait_until( sub { !is_running($pid) } ) or kill KILL => $pid;
+}
+
+# A zombie has ended: in a container there may be nobody to reap a daemon.
+sub is_running {
+    my ($pid) = @_;
+    return kill( 0, $pid ) && slurp("/proc/$pid/stat") !~ /\) Z /;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local ( $?, $@ );
+    $self->stop;
+}
+
+sub log_text {
+    my ( $self, $name ) = @_;
+    return slurp("$self->{prefix}/logs/$name");
+}
+
+# Waits for a line that matches in a log file; returns whether it came.
+sub wait_for_line {
+    my ( $self, $name, $pattern ) = @_;
+    return wait_until( sub { $self->log_text($name) =~ $pattern } );
+}
+
+sub connection {
+    my ($port) = @_;
+    return IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $port )
+        || die "connect to port $port: $!";
+}
+
+# Sends GET and reads one whole answer, told by its framing alone and not by
+# the server's close; then the client closes. Returns status, head and body.
+sub get {
+    my ( $port, $path ) = @_;
+    my $socket = connection($port);
+    print {$socket} "GET $path HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    my $data     = '';
+    my $deadline = time + $PATIENCE;
+    while ( time < $deadline ) {
+        my ($ready) = IO::Select->new($socket)->can_read(1);
+        next if !$ready;
+        my $read = sysread $socket, $data, 65536, length $data;
+        die "the server closed before the end of its answer to $path: $data" if !$read;
+        my ( $status, $head, $body ) = whole_answer($data);
+        next if !defined $status;
+        close $socket;
+        return ( $status, $head, $body );
+    }
+    die "no whole answer to $path: $data";
+}
+
+sub whole_answer {
+    my ($data) = @_;
+    my ( $head, $rest ) = $data =~ /\A(.*?\r\n)\r\n(.*)\z/s or return;
+    my ($status) = $head =~ m{\AHTTP/1\.\d (\d+)};
+    if ( $head =~ /^content-length: (\d+)/mi ) {
+        return length $rest >= $1 ? ( $status, $head, substr $rest, 0, $1 ) : ();
+    }
+    my $body = '';
+    while ( $rest =~ s/\A([0-9a-f]+)\r\n//i ) {
+        my $size = hex $1;
+        return if length $rest < $size + 2;
+        return ( $status, $head, $body ) if $size == 0;
+        $body .= substr $rest, 0, $size;
+        $rest = substr $rest, $size + 2;
+    }
+    return;
+}
+
+sub wait_until {
+    my ($done) = @_;
+    my $deadline = time + $PATIENCE;
+    until ( $done->() ) {
+        return 0 if time > $deadline;
+        sleep 0.02;
+    }
+    return 1;
+}
+
+# The content of a file, empty where there is none.
+sub slurp {
+    my ($path) = @_;
+    open my $in, '<', $path or return '';
+    local $/;
+    return <$in> // '';
+}
+
+1;
