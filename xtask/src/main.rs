@@ -4,15 +4,19 @@
 //! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
 
 mod build;
+mod ci;
 mod client;
 mod conformance;
 mod nginx;
 mod options;
 mod paths;
+mod prove;
 mod run;
 mod server;
 mod setup;
 mod shell;
+mod tally;
+mod test;
 
 use std::process::ExitCode;
 
@@ -43,10 +47,22 @@ const COMMANDS: &[Command] = &[
         run: run::command,
     },
     Command {
+        name: "test",
+        arguments: "[--reference] [--release] [--nginx debian|vendored] [FILES…]",
+        summary: "build the module and run the unit tests, t/ and nginx-tests/; logs in target/test/",
+        run: test::command,
+    },
+    Command {
         name: "conformance",
         arguments: "[--reference] [--ratchet] [FILES…]",
         summary: "run upstream's suite and compare it, block by block, with upstream's C module",
         run: conformance::command,
+    },
+    Command {
+        name: "ci",
+        arguments: "[--release] [--nginx debian|vendored]",
+        summary: "check the format, lint, run the main job, the tests and the conformance ratchet",
+        run: ci::command,
     },
 ];
 

@@ -39,20 +39,27 @@ const LEFT: &str = "/wait-proxy-off";
 /// Runs `cargo xtask run`.
 pub fn command(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments, &["--once", "--reference"])?.no_files()?;
+    let server = show(&options)?;
+    if options.has("--once") || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    println!("\nnginx goes on at http://{ADDRESS}/async; press Ctrl-C to stop it");
+    server.wait()
+}
+
+/// Sets up, builds, starts nginx and plays the clients; the server that it returns still runs.
+///
+/// Errors: whatever the example's README says and does not happen.
+pub fn show(options: &Options) -> Result<Server> {
     setup::ensure(&[Group::Build, Group::Run])?;
-    let subject = subject(&options)?;
+    let subject = subject(options)?;
     let conf = paths::root().join("examples/async/nginx.conf");
     let prefix = fresh_prefix()?;
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
     println!("configuration {}", conf.display());
     let server = Server::start(&subject, &conf, &prefix, ADDRESS)?;
     Demonstration { logs: prefix.join("logs"), started: Instant::now() }.run()?;
-
-    if options.has("--once") || !std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    println!("\nnginx goes on at http://{ADDRESS}/async; press Ctrl-C to stop it");
-    server.wait()
+    Ok(server)
 }
 
 /// An empty `target/run`.

@@ -1,0 +1,126 @@
+//! The suites in Perl, `t/` and `nginx-tests/`: a few files side by side, each with a port, a
+//! server root and a log file of its own.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail};
+
+use crate::server::Subject;
+use crate::tally::Tally;
+use crate::{paths, shell};
+
+/// How many files run at the same time.
+const SIDE_BY_SIDE: u16 = 2;
+/// The first file's port; the next has one that is `PORT_STEP` higher.
+const PORT: u16 = 18400;
+const PORT_STEP: u16 = 50;
+/// A file that takes longer than these seconds is ended.
+const TIME_LIMIT: &str = "900";
+
+/// How the files are run, beside what they run on.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The directory of the log files.
+    pub logs: PathBuf,
+    /// Variables that every file gets.
+    pub environment: Vec<(String, String)>,
+}
+
+/// The `.t` files below `t/` and `nginx-tests/`, in order.
+pub fn all_files() -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for dir in ["t", "nginx-tests"] {
+        let dir = paths::root().join(dir);
+        if dir.is_dir() {
+            collect(&dir, &mut files)?;
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "t") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Runs `files` on `subject`, prints a line for each as it ends, and sums their checks.
+///
+/// Errors: a file could not be run at all. One whose checks fail, or that runs none, is no error:
+/// it is in the sum.
+pub fn run(files: &[PathBuf], subject: &Subject, settings: &Settings) -> Result<Tally> {
+    if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+        bail!("no test file {}", missing.display());
+    }
+    fs::create_dir_all(&settings.logs)?;
+    let waiting = Mutex::new(files.iter().collect::<VecDeque<_>>());
+    let total = Mutex::new(Tally::default());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..SIDE_BY_SIDE)
+            .map(|slot| {
+                let (waiting, total) = (&waiting, &total);
+                scope.spawn(move || -> Result<()> {
+                    while let Some(file) = next(waiting) {
+                        *locked(total) += run_file(file, slot, subject, settings)?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(outcome) => outcome,
+            Err(_) => bail!("a test runner panicked"),
+        })
+    })?;
+    Ok(*locked(&total))
+}
+
+fn next<'a>(waiting: &Mutex<VecDeque<&'a PathBuf>>) -> Option<&'a PathBuf> {
+    locked(waiting).pop_front()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run_file(file: &Path, slot: u16, subject: &Subject, settings: &Settings) -> Result<Tally> {
+    let root = paths::root();
+    let name = file.strip_prefix(&root).unwrap_or(file).display().to_string();
+    let log = settings.logs.join(format!("{}.log", name.replace('/', "-")));
+    let port = (PORT + slot * PORT_STEP).to_string();
+    let mut command = Command::new("timeout");
+    command
+        .current_dir(&root)
+        .args(["--kill-after=10", TIME_LIMIT, "prove", "--verbose"])
+        .arg(file)
+        .env("PERL5LIB", root.join("nginx-tests/lib"))
+        .env("TEST_NGINX_BINARY", &subject.nginx)
+        .env("TEST_NGINX_LOAD_MODULES", subject.modules_shown())
+        .env("TEST_NGINX_SERVROOT", paths::target(&format!("test/servroot-{slot}")))
+        .env("TEST_NGINX_SERVER_PORT", &port)
+        .env("TEST_NGINX_PORT", &port)
+        .envs(settings.environment.iter().map(|(name, value)| (name, value)));
+    let outcome = shell::run_logged(&mut command, &log);
+    let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let mut tally = Tally::of_tap(&String::from_utf8_lossy(&text));
+    // A file that died, hung or lost its plan has failed whatever its checks said.
+    if outcome.is_err() && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    match outcome {
+        Ok(()) => println!("{name}: {tally}"),
+        Err(_) => println!("{name}: {tally}; {} ends in\n{}", log.display(), shell::tail(&log)),
+    }
+    Ok(tally)
+}

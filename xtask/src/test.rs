@@ -1,0 +1,70 @@
+//! `cargo xtask test`: the unit tests, and the suites in Perl on a real nginx.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::build::subject;
+use crate::options::Options;
+use crate::setup::{self, Group};
+use crate::tally::Tally;
+use crate::{paths, prove, shell};
+
+/// The packages that have unit tests; the module itself links only inside nginx.
+const UNIT_TESTED: &[&str] = &["codec", "xtask"];
+
+/// Runs `cargo xtask test`: everything, or the `.t` files that are named.
+pub fn command(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments, &["--reference"])?;
+    let tally = run(&options)?;
+    println!("{tally}");
+    if tally.failed > 0 {
+        bail!("tests have failed; their output is in {}", logs().display());
+    }
+    Ok(())
+}
+
+/// Sets up, builds and tests, and sums the checks.
+///
+/// Errors: something could not be built or run; a failed check is in the sum.
+pub fn run(options: &Options) -> Result<Tally> {
+    setup::ensure(&[Group::Build, Group::Run, Group::Test])?;
+    let subject = subject(options)?;
+    let mut tally = Tally::default();
+    let files = if options.files.is_empty() {
+        tally += unit_tests()?;
+        prove::all_files()?
+    } else {
+        options.files.iter().map(|file| paths::root().join(file)).collect::<Vec<PathBuf>>()
+    };
+    println!("{} on {}", subject.modules_shown(), subject.nginx.display());
+    let settings = prove::Settings { logs: logs(), ..Default::default() };
+    tally += prove::run(&files, &subject, &settings)?;
+    Ok(tally)
+}
+
+fn logs() -> PathBuf {
+    paths::target("test")
+}
+
+fn unit_tests() -> Result<Tally> {
+    let log = logs().join("unit-tests.log");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(paths::root()).args(["test", "--no-fail-fast"]);
+    for package in UNIT_TESTED {
+        command.args(["--package", package]);
+    }
+    let outcome = shell::run_logged(&mut command, &log);
+    let mut tally = Tally::of_cargo_test(&String::from_utf8_lossy(&fs::read(&log)?));
+    if outcome.is_err() && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    println!("unit tests: {tally}");
+    if outcome.is_err() {
+        println!("{} ends in\n{}", log.display(), shell::tail(&log));
+    }
+    Ok(tally)
+}
