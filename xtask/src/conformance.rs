@@ -20,7 +20,8 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::options::Options;
+use crate::nginx::DEBIAN_BINARY;
+use crate::options::{NginxChoice, Options};
 use crate::setup::{self, Group};
 use crate::{build, paths};
 use ratchet::Ratchet;
@@ -41,6 +42,11 @@ pub fn command(arguments: &[String]) -> Result<()> {
     }
     let options = Options::parse(arguments, &["--reference", "--ratchet"])?;
     let reference = options.has("--reference");
+    if options.nginx == NginxChoice::Vendored {
+        bail!(
+            "--nginx vendored: upstream's suite needs side modules, which Debian builds for its own nginx"
+        );
+    }
     setup::ensure(&[Group::Run, Group::Test, Group::Conformance])?;
 
     let verdicts = Verdicts::read(&paths::root().join("t/conformance/reference-0.10.23.tsv"))?;
@@ -79,10 +85,11 @@ impl TestBed {
     fn prepare(options: &Options, reference: bool, suite: Suite) -> Result<Self> {
         let (lua, nginx, results) = if reference {
             let lua = sources::debian_module("ngx_http_lua_module.so")?;
-            (lua, PathBuf::from("/usr/sbin/nginx"), "reference")
+            (lua, PathBuf::from(DEBIAN_BINARY), "reference")
         } else {
-            let built = build::build(options)?;
-            (built.module, built.nginx, "module")
+            setup::ensure(&[Group::Build])?;
+            let nginx = build::build(options)?;
+            (paths::module(), nginx, "module")
         };
         let results = paths::target("conformance/results").join(results);
         std::fs::create_dir_all(&results)?;
