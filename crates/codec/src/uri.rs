@@ -22,7 +22,7 @@ pub enum EscapeType {
     UriComponent,
     /// A link in HTML (`NGX_ESCAPE_HTML`).
     Html,
-    /// A link in a refresh tag (`NGX_ESCAPE_REFRESH`).
+    /// A link in a refresh tag (`NGX_ESCAPE_REFRESH`): its escapes are taken to be there already.
     Refresh,
     /// A memcached key (`NGX_ESCAPE_MEMCACHED`).
     Memcached,
@@ -48,7 +48,7 @@ static URI_COMPONENT: ByteSet = ByteSet::new()
     .with(b"!'()*-._~")
     .complement();
 static HTML: ByteSet = NOT_GRAPHIC.with(b"\"#%'");
-static REFRESH: ByteSet = NOT_GRAPHIC.with(b"\"%'");
+static REFRESH: ByteSet = NOT_GRAPHIC.with(b"\"'");
 static MEMCACHED: ByteSet = CONTROLS.with(b" %");
 static HEADER_NAME: ByteSet = NOT_GRAPHIC.with(b"\"(),/:;<=>?@[\\]{}");
 static HEADER_VALUE: ByteSet = ByteSet::new().range(0x00, 0x08).range(0x0a, 0x1f).with(b"\x7f");

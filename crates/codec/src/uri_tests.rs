@@ -28,7 +28,7 @@ fn every_type_escapes_its_own_printable_bytes() {
     assert_eq!(printable(EscapeType::Args), " #%+?");
     assert_eq!(printable(EscapeType::UriComponent), " \"#$%&+,/:;<=>?@[\\]^`{|}");
     assert_eq!(printable(EscapeType::Html), " \"#%'");
-    assert_eq!(printable(EscapeType::Refresh), " \"%'");
+    assert_eq!(printable(EscapeType::Refresh), " \"'");
     assert_eq!(printable(EscapeType::Memcached), " %");
     assert_eq!(printable(EscapeType::MailAuth), " %");
     assert_eq!(printable(EscapeType::HeaderName), " \"(),/:;<=>?@[\\]{}");

@@ -1,0 +1,24 @@
+//! URIs: the two ways to unescape agree, and escaped text comes back.
+#![no_main]
+
+use codec::uri::{self, EscapeType};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|src: &[u8]| {
+    let in_place = uri::unescape(src);
+    let mut dst = vec![0; src.len()];
+    let len = uri::unescape_into(src, &mut dst).unwrap();
+    assert_eq!(in_place, dst[..len]);
+
+    for kind in (0..9).filter_map(EscapeType::from_code).chain([EscapeType::RawArgs]) {
+        let escaped = uri::escape(src, kind);
+        assert_eq!(escaped.len(), uri::escaped_len(src, kind));
+        let mut dst = vec![0; escaped.len()];
+        assert_eq!(uri::escape_into(src, kind, &mut dst), Some(dst.len()));
+        assert_eq!(dst, *escaped);
+    }
+
+    assert_eq!(uri::unescape(&uri::escape(src, EscapeType::UriComponent)), src);
+    assert!(uri::check_unsafe_bytes(&uri::escape(src, EscapeType::HeaderValue)).is_ok());
+    assert!(uri::escape_log(src).iter().all(|byte| (0x20..0x7f).contains(byte)));
+});
