@@ -1,7 +1,7 @@
 package Test::Nginx::ErrorLog;
 
-# What a block expects of the error log. Only the lines since the previous
-# look are checked, unless check_accum_error_log() was called.
+# What a block expects of the error log. Only the lines of the present
+# repetition are checked, unless check_accum_error_log() was called.
 
 use strict;
 use warnings;
@@ -11,7 +11,12 @@ use Test::More ();
 use Time::HiRes qw(sleep);
 use Test::Nginx::State;
 
-our @EXPORT = qw(check_error_log check_shutdown_error_log mark_error_log);
+our @EXPORT = qw(
+    check_error_log check_shutdown_error_log mark_error_log pass_error_log
+);
+
+# Where the last look at the log ended.
+my $ErrLogEnd;
 
 # Forgets everything that the log holds so far.
 sub mark_error_log {
@@ -23,8 +28,14 @@ sub error_log_lines {
     open my $in, '<', $ErrLogFile or return [];
     seek $in, $ErrLogFilePos, 0 if !$CheckAccumErrLog && $ErrLogFilePos > 0;
     my @lines = <$in>;
-    $ErrLogFilePos = tell $in if !$CheckAccumErrLog;
+    $ErrLogEnd = tell $in;
     return \@lines;
+}
+
+# The next repetition sees only what is logged after the last look.
+sub pass_error_log {
+    $ErrLogFilePos = $ErrLogEnd if defined $ErrLogEnd;
+    undef $ErrLogEnd;
 }
 
 # A section's patterns: lines of plain text, one regular expression, or a list.
@@ -123,7 +134,7 @@ sub report_assertions {
     }
 }
 
-# All checks of the error log after one repetition of the block.
+# All checks of the error log after one response.
 sub check_error_log {
     my ( $block, $repeat ) = @_;
     my $name  = $block->name;

@@ -59,8 +59,11 @@ sub wait_until {
     }
 }
 
+# Since 1.19.5 nginx can be told where to log before it has read its
+# configuration; what is said until then would go to its compiled-in log.
 sub nginx_command {
-    return "$NginxBinary -p $ServRoot/ -c $ConfFile > /dev/null";
+    my $early_log = $NginxVersion >= 1.019005 ? "-e $ErrLogFile " : '';
+    return "$NginxBinary -p $ServRoot/ ${early_log}-c $ConfFile > /dev/null";
 }
 
 # Starts nginx and returns the exit status of the command: with `daemon on`

@@ -138,6 +138,7 @@ sub expect_death {
         Test::More::isnt( $status >> 8, 0, "$name - nginx refuses to start" );
     }
     check_error_log( $block, $repeat );
+    pass_error_log();
     stop_nginx();
 }
 
@@ -145,9 +146,7 @@ sub run_repeat {
     my ( $block, $repeat ) = @_;
     my @mocks = start_mocks($block);
     run_requests( $block, $repeat );
-    my $wait = parse_time( $block->wait );
-    sleep $wait if $wait;
-    check_error_log( $block, $repeat );
+    pass_error_log();
     stop_mocks(@mocks);
     check_mocks( $block, @mocks );
 }
@@ -167,51 +166,62 @@ sub run_requests {
         if ( $timed_out && !defined $block->abort ) {
             Test::More::fail("ERROR: client socket timed out - $name");
         }
-        if ( !defined $block->ignore_response ) {
-            check_all_responses(
-                $block, $raw // '',
-                head_request => $head_request,
-                index        => $index,
-                repeat       => $repeat,
-                need_array   => @requests > 1,
-            );
-        }
+        check_all_responses(
+            $block, $raw // '',
+            head_request => $head_request,
+            index        => $index,
+            repeat       => $repeat,
+            need_array   => @requests > 1,
+        );
         if ( $index < $#requests && defined $block->wait_each_request ) {
             sleep parse_time( $block->wait_each_request ) || 0;
         }
     }
 }
 
-# Splits what came over one connection into the responses that are due.
+# Splits what came over one connection into the responses that are due; the
+# error log is checked once for each.
 sub check_all_responses {
     my ( $block, $raw, %at ) = @_;
-    my $name  = $block->name;
     my $count = 1;
     if ( $block->pipelined_requests ) {
         $count = @{ $block->pipelined_requests };
         $at{need_array} = 1;
     }
     for my $n ( 1 .. $count ) {
-        my $res = Test::Nginx::Response->parse(
-            $raw,
-            name         => $name,
-            head_request => $at{head_request},
-            http09       => defined $block->http09,
-        );
-        if ( $res->failure ) {
-            Test::More->builder->no_ending(1);
-            Test::More::fail( "$name - " . $res->failure );
-            $res = Test::Nginx::Response->parse( '', name => $name );
+        if ( !defined $block->ignore_response ) {
+            $raw = check_next_response( $block, $raw, $n == $count, %at );
         }
-        $raw = $res->left // '';
-        if ( $n == $count && $raw ne '' ) {
-            $raw =~ s/([\0-\037\200-\377])/sprintf '\x{%02x}', ord $1/eg;
-            warn "WARNING: $name - unexpected extra bytes after last chunk in",
-                " response: \"$raw\"\n";
-        }
-        check_response( $block, %at, res => $res );
+        my $wait = parse_time( $block->wait );
+        sleep $wait if $wait && $n == 1;
+        check_error_log( $block, $at{repeat} );
         $at{index}++;
     }
+}
+
+# Checks the first response of the bytes and returns what follows it.
+sub check_next_response {
+    my ( $block, $raw, $is_last, %at ) = @_;
+    my $name = $block->name;
+    my $res  = Test::Nginx::Response->parse(
+        $raw,
+        name         => $name,
+        head_request => $at{head_request},
+        http09       => defined $block->http09,
+    );
+    if ( $res->failure ) {
+        Test::More->builder->no_ending(1);
+        Test::More::fail( "$name - " . $res->failure );
+        $res = Test::Nginx::Response->parse( '', name => $name );
+    }
+    my $left = $res->left // '';
+    if ( $is_last && $left ne '' ) {
+        my $shown = $left =~ s/([\0-\037\200-\377])/sprintf '\x{%02x}', ord $1/egr;
+        warn "WARNING: $name - unexpected extra bytes after last chunk in",
+            " response: \"$shown\"\n";
+    }
+    check_response( $block, %at, res => $res );
+    return $left;
 }
 
 1;

@@ -23,6 +23,17 @@ our @EXPORT = qw(
     set_server_root parse_time trim expand_env bail_out
 );
 
+# A variable as this process was given it. A test script's own change does not
+# count: upstream's scripts that set TEST_NGINX_POSTPONE_OUTPUT for themselves
+# expect what nginx does without it.
+sub initial_env {
+    my ($name) = @_;
+    open my $in, '<', '/proc/self/environ' or return undef;
+    local $/;
+    my ($entry) = grep {/^\Q$name\E=/} split /\0/, <$in> // '';
+    return defined $entry ? $entry =~ s/^[^=]*=//r : undef;
+}
+
 our $RepeatEach        = 1;
 our $Workers           = 1;
 our $WorkerConnections = 64;
@@ -39,7 +50,7 @@ our $Timeout        = $ENV{TEST_NGINX_TIMEOUT} || 3;
 our $TestNginxSleep = $ENV{TEST_NGINX_SLEEP}   || 0.015;
 our $UseHup         = $ENV{TEST_NGINX_USE_HUP};
 our $UseValgrind    = $ENV{TEST_NGINX_USE_VALGRIND};
-our $PostponeOutput = $ENV{TEST_NGINX_POSTPONE_OUTPUT};
+our $PostponeOutput = initial_env('TEST_NGINX_POSTPONE_OUTPUT');
 our $EventType      = $ENV{TEST_NGINX_EVENT_TYPE};
 our $LoadModules    = $ENV{TEST_NGINX_LOAD_MODULES};
 our $Verbose        = $ENV{TEST_NGINX_VERBOSE} || 0;
