@@ -42,7 +42,9 @@ sub write_file {
 sub command {
     my ( $self, $conf, @further ) = @_;
     my $modules = join '', map {"load_module $_;"} modules();
-    return ( $self->{binary}, '-p', "$self->{prefix}/", '-c', $conf, '-g', $modules, @further );
+    my $memcheck = $ENV{TEST_NGINX_USE_VALGRIND} || '';
+    my @wrapper = $memcheck =~ /^-/ ? ( 'valgrind', split ' ', $memcheck ) : ();
+    return ( @wrapper, $self->{binary}, '-p', "$self->{prefix}/", '-c', $conf, '-g', $modules, @further );
 }
 
 # Runs nginx in the foreground of its start-up: returns the exit status and

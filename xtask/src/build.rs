@@ -30,7 +30,8 @@ pub fn command(arguments: &[String]) -> Result<()> {
 /// `--reference`.
 pub fn subject(options: &Options) -> Result<Subject> {
     if !options.has("--reference") {
-        return Ok(Subject { nginx: build(options)?, modules: vec![paths::module()] });
+        let nginx = build(options)?;
+        return Ok(Subject { nginx, modules: vec![paths::module()], wrapper: Vec::new() });
     }
     if options.nginx == NginxChoice::Vendored {
         bail!("--reference is Debian's C module: it runs on Debian's nginx only");
@@ -38,7 +39,7 @@ pub fn subject(options: &Options) -> Result<Subject> {
     setup::ensure(&[Group::Reference])?;
     let dir = Path::new(DEBIAN_MODULES);
     let modules = REFERENCE.iter().map(|name| dir.join(name)).collect();
-    Ok(Subject { nginx: DEBIAN_BINARY.into(), modules })
+    Ok(Subject { nginx: DEBIAN_BINARY.into(), modules, wrapper: Vec::new() })
 }
 
 /// Builds the module as `options` say, into `paths::module()`, and returns the nginx binary that

@@ -22,6 +22,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::nginx::DEBIAN_BINARY;
 use crate::options::{NginxChoice, Options};
+use crate::server::Subject;
 use crate::setup::{self, Group};
 use crate::{build, paths};
 use ratchet::Ratchet;
@@ -71,6 +72,25 @@ pub fn command(arguments: &[String]) -> Result<()> {
     print!("{text}");
     println!("TAP and messages of each file: {}", bed.results.display());
     report.outcome()
+}
+
+/// Files of upstream's suite and what they run on, outside of a sandbox.
+pub struct Selection {
+    /// The directory that they run in.
+    pub dir: PathBuf,
+    pub files: Vec<PathBuf>,
+    /// With the side modules around `subject`'s own, which is the last of its list.
+    pub subject: Subject,
+}
+
+/// The files that `names` mean, to be run on `subject`.
+pub fn on(subject: &Subject, names: &[String]) -> Result<Selection> {
+    setup::ensure(&[Group::Conformance])?;
+    let suite = Suite::fetch()?;
+    let files = suite.select(names)?.iter().map(|file| suite.dir.join("t").join(file)).collect();
+    let lua = subject.modules.last().context("no module to test")?.clone();
+    let subject = Subject { modules: sources::side_modules(lua)?, ..subject.clone() };
+    Ok(Selection { dir: suite.dir, files, subject })
 }
 
 /// What every test file of a run shares.

@@ -7,6 +7,7 @@ mod build;
 mod ci;
 mod client;
 mod conformance;
+mod memcheck;
 mod nginx;
 mod options;
 mod paths;
@@ -17,6 +18,7 @@ mod setup;
 mod shell;
 mod tally;
 mod test;
+mod valgrind;
 
 use std::process::ExitCode;
 
@@ -57,6 +59,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--reference] [--ratchet] [FILES…]",
         summary: "run upstream's suite and compare it, block by block, with upstream's C module",
         run: conformance::command,
+    },
+    Command {
+        name: "valgrind",
+        arguments: "[--reference] [FILES…]",
+        summary: "run test files, or a few pages over and over, with nginx under memcheck",
+        run: valgrind::command,
     },
     Command {
         name: "ci",

@@ -24,6 +24,8 @@ const TIME_LIMIT: &str = "900";
 /// How the files are run, beside what they run on.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// Where the files run, and what their names are shown relative to.
+    pub dir: PathBuf,
     /// The directory of the log files.
     pub logs: PathBuf,
     /// Variables that every file gets.
@@ -95,21 +97,22 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn run_file(file: &Path, slot: u16, subject: &Subject, settings: &Settings) -> Result<Tally> {
-    let root = paths::root();
-    let name = file.strip_prefix(&root).unwrap_or(file).display().to_string();
-    let log = settings.logs.join(format!("{}.log", name.replace('/', "-")));
+    let name = file.strip_prefix(&settings.dir).unwrap_or(file).display().to_string();
+    let plain_name = name.replace('/', "-");
+    let log = settings.logs.join(format!("{plain_name}.log"));
     let port = (PORT + slot * PORT_STEP).to_string();
     let mut command = Command::new("timeout");
     command
-        .current_dir(&root)
+        .current_dir(&settings.dir)
         .args(["--kill-after=10", TIME_LIMIT, "prove", "--verbose"])
         .arg(file)
-        .env("PERL5LIB", root.join("nginx-tests/lib"))
+        .env("PERL5LIB", paths::root().join("nginx-tests/lib"))
         .env("TEST_NGINX_BINARY", &subject.nginx)
         .env("TEST_NGINX_LOAD_MODULES", subject.modules_shown())
         .env("TEST_NGINX_SERVROOT", paths::target(&format!("test/servroot-{slot}")))
         .env("TEST_NGINX_SERVER_PORT", &port)
         .env("TEST_NGINX_PORT", &port)
+        .env("TEST_NAME", &plain_name)
         .envs(settings.environment.iter().map(|(name, value)| (name, value)));
     let outcome = shell::run_logged(&mut command, &log);
     let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;

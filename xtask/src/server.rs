@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How long nginx may take to start listening, or to stop.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// The nginx to run and the modules to load into it, in their order.
@@ -18,6 +18,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Subject {
     pub nginx: PathBuf,
     pub modules: Vec<PathBuf>,
+    /// A program and its arguments that run nginx as theirs; none runs it as it is.
+    pub wrapper: Vec<String>,
 }
 
 impl Subject {
@@ -64,7 +66,8 @@ impl Server {
             "-g".into(),
             format!("{} daemon off;", subject.directives()),
         ];
-        let child = command(&words)?
+        let wrapped: Vec<String> = subject.wrapper.iter().chain(&words).cloned().collect();
+        let child = command(&wrapped)?
             .spawn()
             .with_context(|| format!("cannot start {}", subject.nginx.display()))?;
         let mut server = Self { child, command: words };
@@ -133,8 +136,11 @@ mod tests {
 
     #[test]
     fn modules_are_loaded_in_their_order() {
-        let subject =
-            Subject { nginx: "nginx".into(), modules: vec!["/a.so".into(), "/b.so".into()] };
+        let subject = Subject {
+            nginx: "nginx".into(),
+            modules: vec!["/a.so".into(), "/b.so".into()],
+            wrapper: Vec::new(),
+        };
         assert_eq!(subject.directives(), "load_module /a.so;load_module /b.so;");
     }
 
@@ -142,7 +148,8 @@ mod tests {
     fn a_taken_address_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let subject = Subject { nginx: "/nonexistent".into(), modules: Vec::new() };
+        let subject =
+            Subject { nginx: "/nonexistent".into(), modules: Vec::new(), wrapper: Vec::new() };
         let error = Server::start(&subject, Path::new("c"), Path::new("p"), address).err().unwrap();
         assert!(format!("{error:#}").contains(&address.to_string()));
     }

@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> Result<Tally> {
         options.files.iter().map(|file| paths::root().join(file)).collect::<Vec<PathBuf>>()
     };
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
-    let settings = prove::Settings { logs: logs(), ..Default::default() };
+    let settings = prove::Settings { dir: paths::root(), logs: logs(), environment: Vec::new() };
     tally += prove::run(&files, &subject, &settings)?;
     Ok(tally)
 }
