@@ -1,0 +1,46 @@
+//! A Lua table as a query string: the `args` of `ngx.exec`, `ngx.location.capture` and
+//! `ngx.encode_args`.
+
+use codec::args::{Encoder, NON_STRING_KEY, bad_value};
+
+use crate::lua::{Kind, LuaError, State};
+
+/// The table at `table` as `name=value&…`; lists of values repeat their name.
+pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
+    let mut encoder = Encoder::new();
+    state.reserve(4)?;
+    state.push_nil();
+    while state.next(table) {
+        if state.kind(-2) != Kind::String {
+            return Err(LuaError::text(NON_STRING_KEY));
+        }
+        let name = state.bytes(-2).unwrap_or_default();
+        if state.kind(-1) == Kind::Table {
+            for n in 1..=state.raw_len(-1) as i32 {
+                state.raw_get_index(-1, n);
+                encode_value(state, name, &mut encoder)?;
+                state.pop(1);
+            }
+        } else {
+            encode_value(state, name, &mut encoder)?;
+        }
+        state.pop(1);
+    }
+    Ok(encoder.into_bytes())
+}
+
+/// The value on top: true is a bare name, false nothing.
+fn encode_value(state: State, name: &[u8], encoder: &mut Encoder) -> Result<(), LuaError> {
+    match state.kind(-1) {
+        Kind::Number | Kind::String => {
+            // A copy, so that a number in a table stays one.
+            state.push_value(-1);
+            encoder.pair(name, Some(state.bytes(-1).unwrap_or_default()));
+            state.pop(1);
+        }
+        Kind::Boolean if state.boolean(-1) => encoder.pair(name, None),
+        Kind::Boolean => {}
+        kind => return Err(LuaError::text(bad_value(kind.name()))),
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! A call from Lua into the API: who calls, for which request, and whether it may.
+
+use std::ffi::{CStr, c_int};
+use std::mem::{MaybeUninit, size_of};
+use std::rc::Rc;
+
+use crate::lua::function::wrap;
+use crate::lua::{CFunction, LuaError, LuaResult, State, openresty};
+use crate::nginx::Request;
+use crate::runtime::{Context, PhaseSet, Task};
+
+/// A function of the API under its Lua name.
+pub struct Row {
+    pub name: &'static CStr,
+    pub function: CFunction,
+}
+
+impl Row {
+    /// A function for any place where Lua code runs.
+    pub const fn anywhere<F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(State) -> LuaResult + Copy + 'static,
+    {
+        Row { name, function: wrap(function) }
+    }
+
+    /// A function for code that runs for a request (or a stand-in), in the phases with the bits
+    /// `PHASES`; elsewhere it raises "API disabled in the context of …".
+    pub const fn in_phases<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(&Call) -> LuaResult + Copy + 'static,
+    {
+        Row { name, function: wrap_call::<PHASES, false, F>(function) }
+    }
+
+    /// A function for real requests in any phase; in timers and worker hooks it raises
+    /// "API disabled in the current context".
+    pub const fn in_request<F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(&Call) -> LuaResult + Copy + 'static,
+    {
+        Row { name, function: wrap_call::<{ u32::MAX }, true, F>(function) }
+    }
+}
+
+/// Puts rows into the table on top of the stack.
+pub fn set_functions(state: State, rows: &[Row]) {
+    for row in rows {
+        state.push_function(row.function);
+        state.set_field(-2, row.name);
+    }
+}
+
+/// Puts rows into the table `name` of the table on top of the stack, making it where missing.
+pub fn set_functions_in(state: State, name: &CStr, rows: &[Row]) {
+    state.get_field(-1, name);
+    if state.is_nil_or_none(-1) {
+        state.pop(1);
+        state.new_table(0, rows.len() as i32);
+        state.push_value(-1);
+        state.set_field(-3, name);
+    }
+    set_functions(state, rows);
+    state.pop(1);
+}
+
+/// Who calls, and for which request.
+pub struct Call {
+    pub state: State,
+    pub request: Request,
+    pub context: Rc<Context>,
+    /// The running task; none in phases that cannot yield.
+    task: Option<Rc<Task>>,
+}
+
+impl Call {
+    /// What runs on `state`.
+    pub fn of(state: State) -> Result<Call, LuaError> {
+        // SAFETY: the word is the request that a phase handler or a task set for this coroutine,
+        // and they empty it, or end the coroutine, before the request goes.
+        let request = unsafe { Request::from_ptr(openresty::request(state).cast()) };
+        let request = request.ok_or(LuaError::text("no request found"))?;
+        let task = Task::of(state);
+        let context = match &task {
+            Some(task) => Some(task.context.clone()),
+            None => Context::of(request),
+        };
+        let context = context.ok_or(LuaError::text("no request ctx found"))?;
+        Ok(Call { state, request, context, task })
+    }
+
+    /// The running task, for functions that wait.
+    pub fn task(&self) -> Result<&Rc<Task>, LuaError> {
+        self.task.as_ref().ok_or(LuaError::text("no co ctx found"))
+    }
+
+    /// Raises unless the running phase is one of `phases`.
+    pub fn check_phase(&self, phases: PhaseSet) -> Result<(), LuaError> {
+        let phase = self.context.phase.get();
+        if phases.has(phase) {
+            return Ok(());
+        }
+        Err(LuaError::text(format!("API disabled in the context of {}", phase.context_name())))
+    }
+
+    /// `nil, text`.
+    pub fn fail(&self, text: &str) -> LuaResult {
+        self.state.push_nil();
+        self.state.push_str(text);
+        Ok(crate::lua::Returns::Values(2))
+    }
+
+    /// `1`.
+    pub fn succeed(&self) -> LuaResult {
+        self.state.push_integer(1);
+        Ok(crate::lua::Returns::Values(1))
+    }
+}
+
+/// The C function that makes a [`Call`], checks it and runs `F`.
+const fn wrap_call<const PHASES: u32, const REAL: bool, F>(_function: F) -> CFunction
+where
+    F: Fn(&Call) -> LuaResult + Copy + 'static,
+{
+    const { assert!(size_of::<F>() == 0, "a Lua function captures nothing") };
+    wrap(checked::<PHASES, REAL, F>)
+}
+
+fn checked<const PHASES: u32, const REAL: bool, F>(state: State) -> LuaResult
+where
+    F: Fn(&Call) -> LuaResult + Copy + 'static,
+{
+    // SAFETY: `wrap_call` checks that F has no size: there is no byte to initialise.
+    let function: F = unsafe { MaybeUninit::<F>::uninit().assume_init() };
+    let call = Call::of(state)?;
+    if REAL && call.context.fake {
+        return Err(LuaError::text("API disabled in the current context"));
+    }
+    if PHASES != u32::MAX {
+        call.check_phase(PhaseSet(PHASES))?;
+    }
+    function(&call)
+}
+
+/// The arguments that a function got.
+impl Call {
+    pub fn arguments(&self) -> c_int {
+        self.state.top()
+    }
+}

@@ -1,0 +1,130 @@
+//! The symbols behind `ngx.exit`, `ngx.get_phase` and the request's flags.
+
+use std::ffi::{c_char, c_int};
+
+use crate::api::ffi::{self, check_phase, set_message, write_error};
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{Level, guard};
+use crate::ngx_log;
+use crate::runtime::context::End;
+use crate::runtime::{Context, Phase, PhaseSet};
+
+const EXIT_PHASES: PhaseSet = PhaseSet(
+    PhaseSet::YIELDABLE.0
+        | PhaseSet::of(&[Phase::HeaderFilter, Phase::Balancer, Phase::SslSessionStore]).0,
+);
+
+const REQUEST_TIME_OUT: c_int = 408;
+const CLIENT_CLOSED_REQUEST: c_int = 499;
+const CLOSE: c_int = 444;
+
+fn drops_connection(status: c_int) -> bool {
+    matches!(status, REQUEST_TIME_OUT | CLIENT_CLOSED_REQUEST | CLOSE)
+}
+
+/// `ngx.exit(status)`: 0 where the caller must yield now, -4 where it returns, -1 with the error
+/// in `err` (room for `*errlen` bytes).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_exit(
+    r: *mut ngx_http_request_t,
+    status: c_int,
+    err: *mut u8,
+    errlen: *mut usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request and its own buffer.
+        unsafe {
+            let Some(context) = ffi::context(r) else {
+                write_error(err, errlen, "no request ctx found");
+                return ffi::ERROR;
+            };
+            if let Err(code) = check_phase(&context, EXIT_PHASES, err, errlen) {
+                return code;
+            }
+            match exit(&context, status) {
+                Ok(code) => code,
+                Err(text) => {
+                    write_error(err, errlen, text);
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
+    if status == ffi::AGAIN || status == ffi::DONE {
+        return Err("bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE");
+    }
+    let ends_anyhow = status == ffi::ERROR || drops_connection(status);
+    if context.no_abort.get() && !ends_anyhow {
+        return Err("attempt to abort with pending subrequests");
+    }
+    let mut status = status;
+    if context.is_header_sent() && status >= 300 && !drops_connection(status) {
+        let request = context.request();
+        if status as usize != request.status() {
+            ngx_log!(
+                request.log(),
+                Level::Err,
+                "attempt to set status {status} via ngx.exit after sending out the response \
+                 status {}",
+                request.status()
+            );
+        }
+        status = 200;
+    }
+    *context.end.borrow_mut() = Some(End::Exit(status as isize));
+    match context.phase.get() {
+        Phase::HeaderFilter | Phase::Balancer | Phase::SslSessionStore => Ok(ffi::DONE),
+        _ => Ok(ffi::OK),
+    }
+}
+
+/// The running phase as a bit, or -1 with a static text in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request and a cell of its own.
+        unsafe {
+            match ffi::context(r) {
+                Some(context) => context.phase.get().bit() as c_int,
+                None => {
+                    set_message(err, c"no request context");
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+/// 1 in a subrequest, 0 in a main request, -101 without a client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_is_subrequest(r: *mut ngx_http_request_t) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request.
+        match unsafe { ffi::real_request(r) } {
+            Ok(request) => c_int::from(request.is_subrequest()),
+            Err(code) => code,
+        }
+    })
+}
+
+/// 1 once the response header has been sent, 0 before, -100 without a context, -101 without a
+/// client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_headers_sent(r: *mut ngx_http_request_t) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request.
+        unsafe {
+            match (ffi::context(r), ffi::real_request(r)) {
+                (None, _) => ffi::NO_REQ_CTX,
+                (_, Err(code)) => code,
+                (Some(context), Ok(_)) => c_int::from(context.is_header_sent()),
+            }
+        }
+    })
+}

@@ -1,0 +1,114 @@
+//! The Lua functions that end a request.
+
+use crate::api::arguments;
+use crate::api::call::{Call, Row, set_functions};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::{headers_out, redirect};
+use crate::runtime::context::End;
+use crate::runtime::{PhaseSet, Role, Status, Task};
+
+const REQUEST: u32 = PhaseSet::REQUEST.0;
+
+const FUNCTIONS: &[Row] = &[
+    Row::in_phases::<REQUEST, _>(c"exec", exec),
+    Row::in_phases::<REQUEST, _>(c"redirect", redirect),
+    Row::in_request(c"on_abort", on_abort),
+];
+
+/// Puts the functions into the `ngx` table on top.
+pub fn inject(state: State) {
+    set_functions(state, FUNCTIONS);
+}
+
+/// Raises while an operation is pending that cannot be cancelled.
+fn check_abortable(call: &Call) -> Result<(), LuaError> {
+    if call.context.no_abort.get() {
+        return Err(LuaError::text("attempt to abort with pending subrequests"));
+    }
+    Ok(())
+}
+
+fn exec(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 1 && n != 2 {
+        return Err(LuaError::text(format!("expecting one or two arguments, but got {n}")));
+    }
+    let state = call.state;
+    let uri = state.check_bytes(1)?;
+    if uri.is_empty() {
+        return Err(LuaError::text("The uri argument is empty"));
+    }
+    check_abortable(call)?;
+    let (uri, mut args) =
+        redirect::parse_unsafe_uri(call.request, uri).map_err(|_| LuaError::text("unsafe uri"))?;
+    let user_args = match state.kind(2) {
+        Kind::Number | Kind::String => state.check_bytes(2)?.to_vec(),
+        Kind::Table => arguments::encode(state, 2)?,
+        Kind::Nil | Kind::None => Vec::new(),
+        kind => {
+            return Err(LuaError::argument(
+                2,
+                format!("string, number, or table expected, but got {}", kind.name()),
+            ));
+        }
+    };
+    if !args.is_empty() && !user_args.is_empty() {
+        args.push(b'&');
+    }
+    args.extend_from_slice(&user_args);
+    if call.context.is_header_sent() {
+        return Err(LuaError::text("attempt to call ngx.exec after sending out response headers"));
+    }
+    *call.context.end.borrow_mut() = Some(End::Exec { uri, args });
+    Ok(Returns::Yield(0))
+}
+
+fn redirect(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 1 && n != 2 {
+        return Err(LuaError::text("expecting one or two arguments"));
+    }
+    let state = call.state;
+    let uri = state.check_bytes(1)?;
+    let status = if n == 2 { state.check_integer(2)? } else { 302 };
+    if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+        return Err(LuaError::text(
+            "only ngx.HTTP_MOVED_TEMPORARILY, ngx.HTTP_MOVED_PERMANENTLY, \
+             ngx.HTTP_PERMANENT_REDIRECT, ngx.HTTP_SEE_OTHER, and \
+             ngx.HTTP_TEMPORARY_REDIRECT are allowed",
+        ));
+    }
+    check_abortable(call)?;
+    if call.context.is_header_sent() {
+        return Err(LuaError::text("attempt to call ngx.redirect after sending out the headers"));
+    }
+    if let Err(found) = codec::uri::check_unsafe_bytes(uri) {
+        return Err(LuaError::text(found.in_redirect_uri().to_string()));
+    }
+    headers_out::add_location(call.request, uri)?;
+    call.request.set_status(status as usize);
+    *call.context.end.borrow_mut() = Some(End::Exit(status as isize));
+    Ok(Returns::Yield(0))
+}
+
+fn on_abort(call: &Call) -> LuaResult {
+    if call.context.on_abort.borrow().is_some() {
+        return call.fail("duplicate call");
+    }
+    if !call.context.location().check_client_abort() {
+        return call.fail("lua_check_client_abort is off");
+    }
+    let state = call.state;
+    state.check_kind(1, Kind::Function, c"function")?;
+    let parent = call.task()?.clone();
+    let thread = state.new_thread();
+    let reference = state.new_ref(crate::lua::state::REGISTRY);
+    state.push_value(1);
+    state.move_to(thread, 1);
+    let task = Task::new(&call.context, thread, reference, Role::LightThread);
+    task.status.set(Status::Suspended);
+    task.set_parent(&parent);
+    *call.context.on_abort.borrow_mut() = Some(task.clone());
+    call.context.add_task(task);
+    call.succeed()
+}

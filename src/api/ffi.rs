@@ -1,0 +1,115 @@
+//! What the exported C symbols share: the codes and conventions that lua-resty-core expects.
+//!
+//! LuaJIT's FFI calls these symbols from compiled code: they raise no Lua error and let no panic
+//! out. Each runs its work in [`crate::nginx::guard`], with the code for an error as fall-back.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::rc::Rc;
+
+use crate::nginx::Request;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::runtime::{Context, PhaseSet};
+
+pub const OK: c_int = 0;
+pub const ERROR: c_int = -1;
+pub const AGAIN: c_int = -2;
+pub const DONE: c_int = -4;
+pub const DECLINED: c_int = -5;
+/// lua-resty-core raises "no request ctx found".
+pub const NO_REQ_CTX: c_int = -100;
+/// lua-resty-core raises "API disabled in the current context".
+pub const BAD_CONTEXT: c_int = -101;
+
+/// `ngx_http_lua_ffi_str_t`: bytes with an `int` length, not owned.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FfiStr {
+    pub len: c_int,
+    pub data: *mut u8,
+}
+
+/// `ngx_http_lua_ffi_table_elt_t`: a name and a value; a value of length -1 is boolean true.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FfiTableElt {
+    pub key: FfiStr,
+    pub value: FfiStr,
+}
+
+/// The request that lua-resty-core passes.
+///
+/// # Safety
+/// `r` must be null or the request of the running coroutine, as `thread.exdata` gives it.
+pub unsafe fn request(r: *mut ngx_http_request_t) -> Option<Request> {
+    // SAFETY: the caller's.
+    unsafe { Request::from_ptr(r) }
+}
+
+/// A request with a client behind it and a context: what most symbols need.
+///
+/// # Safety
+/// As for [`request`].
+pub unsafe fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
+    // SAFETY: the caller's.
+    let request = unsafe { request(r) }.ok_or(BAD_CONTEXT)?;
+    if request.is_real() { Ok(request) } else { Err(BAD_CONTEXT) }
+}
+
+/// The context of the running code.
+///
+/// # Safety
+/// As for [`request`].
+pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
+    // SAFETY: the caller's.
+    let request = unsafe { request(r) }?;
+    Context::of(request).or_else(|| Context::running(request))
+}
+
+/// Writes an error into the caller's buffer: `err` has room for `*errlen` bytes, and `*errlen`
+/// becomes the length written. No NUL is added.
+///
+/// # Safety
+/// `err` must be valid for `*errlen` bytes, `errlen` for a `size_t`; either may be null.
+pub unsafe fn write_error(err: *mut u8, errlen: *mut usize, text: &str) {
+    // SAFETY: the caller's; the length is checked.
+    unsafe {
+        let Some(errlen) = errlen.as_mut() else { return };
+        if err.is_null() {
+            return;
+        }
+        let len = text.len().min(*errlen);
+        std::ptr::copy_nonoverlapping(text.as_ptr(), err, len);
+        *errlen = len;
+    }
+}
+
+/// Stores a static text where the caller looks for the error's message.
+///
+/// # Safety
+/// `err` must be null or valid for one pointer.
+pub unsafe fn set_message(err: *mut *const c_char, text: &'static CStr) {
+    // SAFETY: the caller's.
+    if let Some(err) = unsafe { err.as_mut() } {
+        *err = text.as_ptr();
+    }
+}
+
+/// Checks the phase; writes "API disabled in the context of …" otherwise.
+///
+/// # Safety
+/// As for [`write_error`].
+pub unsafe fn check_phase(
+    context: &Context,
+    phases: PhaseSet,
+    err: *mut u8,
+    errlen: *mut usize,
+) -> Result<(), c_int> {
+    let phase = context.phase.get();
+    if phases.has(phase) {
+        return Ok(());
+    }
+    let text = format!("API disabled in the context of {}", phase.context_name());
+    // SAFETY: the caller's.
+    unsafe { write_error(err, errlen, &text) };
+    Err(ERROR)
+}

@@ -1,0 +1,47 @@
+//! The `ngx.*` API: one room per family.
+//!
+//! In each room, the feature is plain Rust; `lua.rs` has its Lua functions (rows of a table),
+//! `ffi.rs` its exported C symbols. Both faces are thin: they check arguments, call the feature
+//! and shape the results.
+
+pub mod arguments;
+pub mod call;
+pub mod constants;
+pub mod control;
+pub mod ctx;
+pub mod ffi;
+pub mod log;
+pub mod output;
+pub mod sleep;
+pub mod subrequest;
+
+use crate::lua::State;
+use crate::lua::state::GLOBALS;
+pub use call::Call;
+
+/// Fills the globals of a new VM: the `ngx` table, `print`, and what lua-resty-core expects.
+///
+/// Runs in protected mode: may raise.
+pub fn inject(state: State) {
+    state.new_table(0, 128);
+    for inject in FAMILIES {
+        inject(state);
+    }
+    // package.loaded.ngx is the global table itself.
+    state.get_field(GLOBALS, c"package");
+    state.get_field(-1, c"loaded");
+    state.push_value(-3);
+    state.set_field(-2, c"ngx");
+    state.pop(2);
+    state.set_field(GLOBALS, c"ngx");
+}
+
+/// Each puts its functions into the `ngx` table, which is on top of the stack.
+const FAMILIES: &[fn(State)] = &[
+    constants::inject,
+    log::inject,
+    output::inject,
+    control::inject,
+    sleep::inject,
+    subrequest::inject,
+];

@@ -1,0 +1,137 @@
+//! The Lua functions that send the response.
+
+use crate::api::call::{Call, Row, set_functions};
+use crate::api::output::pieces;
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::output as wire;
+use crate::runtime::{PhaseSet, output};
+
+const REQUEST: u32 = PhaseSet::REQUEST.0;
+
+const FUNCTIONS: &[Row] = &[
+    Row::in_phases::<REQUEST, _>(c"say", say),
+    Row::in_phases::<REQUEST, _>(c"print", print),
+    Row::in_phases::<REQUEST, _>(c"send_headers", send_headers),
+    Row::in_phases::<{ u32::MAX }, _>(c"flush", flush),
+    Row::in_phases::<{ u32::MAX }, _>(c"eof", eof),
+];
+
+/// Puts the functions into the `ngx` table on top.
+pub fn inject(state: State) {
+    set_functions(state, FUNCTIONS);
+}
+
+const FILTER_ERROR: &str = "nginx output filter error";
+
+fn say(call: &Call) -> LuaResult {
+    echo(call, b"\n")
+}
+
+fn print(call: &Call) -> LuaResult {
+    echo(call, b"")
+}
+
+/// Why nothing can be sent any more.
+fn closed(call: &Call) -> Option<&'static str> {
+    if call.context.raw_socket_acquired.get() {
+        Some("raw request socket acquired")
+    } else if call.request.header_only() {
+        Some("header only")
+    } else if call.context.eof.get() {
+        Some("seen eof")
+    } else {
+        None
+    }
+}
+
+fn echo(call: &Call, end: &[u8]) -> LuaResult {
+    if let Some(reason) = closed(call) {
+        return call.fail(reason);
+    }
+    let mut text = Vec::new();
+    for index in 1..=call.arguments() {
+        pieces::append_argument(call.state, index, &mut text)?;
+    }
+    text.extend_from_slice(end);
+    let context = &call.context;
+    if text.is_empty() {
+        let rc = output::send_header_if_needed(context);
+        if rc.0 == -1 || rc.0 > 0 {
+            return call.fail(FILTER_ERROR);
+        }
+        return call.succeed();
+    }
+    context.seen_body_data.set(true);
+    let pool = call.request.pool();
+    let (chain, mut buf) = context.recycled.borrow_mut().take(pool, text.len(), wire::tag())?;
+    buf.write(&text);
+    drop(text);
+    if output::send(context, chain).is_failure() {
+        return call.fail(FILTER_ERROR);
+    }
+    call.succeed()
+}
+
+fn send_headers(call: &Call) -> LuaResult {
+    let rc = output::send_header_if_needed(&call.context);
+    if rc.0 == -1 || rc.0 > 0 {
+        return call.fail(FILTER_ERROR);
+    }
+    call.succeed()
+}
+
+fn flush(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n > 1 {
+        return Err(LuaError::text(format!("attempt to pass {n} arguments, but accepted 0 or 1")));
+    }
+    let mut wait = false;
+    if n == 1 && !call.request.is_subrequest() {
+        call.state.check_kind(1, Kind::Boolean, c"boolean")?;
+        wait = call.state.boolean(1);
+    }
+    call.check_phase(PhaseSet::REQUEST)?;
+    if call.context.raw_socket_acquired.get() {
+        return call.fail("raw request socket acquired");
+    }
+    let task = call.task()?;
+    if let Some(reason) = closed(call) {
+        return call.fail(reason);
+    }
+    let context = &call.context;
+    if context.buffering.get() {
+        return call.fail("buffering");
+    }
+    if !context.is_header_sent() || (!context.seen_body_data.get() && !wait) {
+        return call.fail("nothing to flush");
+    }
+    let chain = output::flush_chain(context)?;
+    if output::send(context, chain).is_failure() {
+        return call.fail(FILTER_ERROR);
+    }
+    if !wait || !output::is_pending(context) {
+        return call.succeed();
+    }
+    if !output::wait_for_flush(context, task) {
+        return call.fail("connection broken");
+    }
+    Ok(Returns::Yield(0))
+}
+
+fn eof(call: &Call) -> LuaResult {
+    if call.arguments() != 0 {
+        return Err(LuaError::text("no argument is expected"));
+    }
+    let context = &call.context;
+    if context.raw_socket_acquired.get() {
+        return call.fail("raw request socket acquired");
+    }
+    if context.eof.get() {
+        return call.fail("seen eof");
+    }
+    call.check_phase(PhaseSet::REQUEST)?;
+    if output::send_last(context).is_failure() {
+        return call.fail(FILTER_ERROR);
+    }
+    call.succeed()
+}

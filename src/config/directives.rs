@@ -1,0 +1,431 @@
+//! THE table of directives: one row each, with where it may stand, what it takes, and what it
+//! sets.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use super::code::{Script, SharedScript};
+use super::location::{Location, LocationConf};
+use super::main::{Main, MainConf};
+use super::{block, values};
+use crate::lua::chunk::Chunk;
+use crate::nginx::complex_value::ComplexValue;
+use crate::nginx::conf::{Conf, ConfError, ConfResult, to_nginx};
+use crate::nginx::sys::{
+    NGX_CONF_BLOCK, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2,
+    NGX_HTTP_LIF_CONF, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
+    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, ngx_command_t, ngx_conf_t, ngx_str_t,
+};
+use crate::nginx::{Level, guard};
+
+/// One directive.
+pub struct Directive {
+    pub name: &'static CStr,
+    /// Where it may stand.
+    place: u32,
+    /// What it takes.
+    takes: u32,
+    sets: Sets,
+}
+
+/// What a directive sets.
+enum Sets {
+    MainFlag(fn(&mut Main) -> &mut Option<bool>),
+    MainNumber(fn(&mut Main) -> &mut Option<usize>),
+    Main(fn(Conf, &MainConf) -> ConfResult),
+    Flag(fn(&mut Location) -> &mut Option<bool>),
+    Msec(fn(&mut Location) -> &mut Option<usize>),
+    Size(fn(&mut Location) -> &mut Option<usize>),
+    Number(fn(&mut Location) -> &mut Option<usize>),
+    Code(Form, Slot),
+    MainCode(Form, fn(&mut Main) -> &mut Option<SharedScript>),
+    /// Not built yet: the configuration is refused, and the error names the directive.
+    Unsupported,
+}
+
+/// How the code of a directive is given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Inline,
+    Block,
+    File,
+}
+
+/// Which location-level script a directive sets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    ServerRewrite,
+    Rewrite,
+    Access,
+    Content,
+    HeaderFilter,
+    BodyFilter,
+    Log,
+}
+
+const MAIN: u32 = NGX_HTTP_MAIN_CONF;
+const SERVER: u32 = MAIN | NGX_HTTP_SRV_CONF;
+const LOCATION: u32 = SERVER | NGX_HTTP_LOC_CONF;
+const LOCATION_IF: u32 = LOCATION | NGX_HTTP_LIF_CONF;
+const CONTENT: u32 = NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF;
+
+const fn row(name: &'static CStr, place: u32, takes: u32, sets: Sets) -> Directive {
+    Directive { name, place, takes, sets }
+}
+
+const fn flag(name: &'static CStr, field: fn(&mut Location) -> &mut Option<bool>) -> Directive {
+    row(name, LOCATION_IF, NGX_CONF_FLAG, Sets::Flag(field))
+}
+
+const fn msec(name: &'static CStr, field: fn(&mut Location) -> &mut Option<usize>) -> Directive {
+    row(name, LOCATION_IF, NGX_CONF_TAKE1, Sets::Msec(field))
+}
+
+const fn main_number(name: &'static CStr, field: fn(&mut Main) -> &mut Option<usize>) -> Directive {
+    row(name, MAIN, NGX_CONF_TAKE1, Sets::MainNumber(field))
+}
+
+const fn inline(name: &'static CStr, place: u32, slot: Slot) -> Directive {
+    row(name, place, NGX_CONF_TAKE1, Sets::Code(Form::Inline, slot))
+}
+
+const fn block_form(name: &'static CStr, place: u32, slot: Slot) -> Directive {
+    row(name, place, NGX_CONF_BLOCK | NGX_CONF_NOARGS, Sets::Code(Form::Block, slot))
+}
+
+const fn file(name: &'static CStr, place: u32, slot: Slot) -> Directive {
+    row(name, place, NGX_CONF_TAKE1, Sets::Code(Form::File, slot))
+}
+
+const fn main_code(
+    name: &'static CStr,
+    form: Form,
+    field: fn(&mut Main) -> &mut Option<SharedScript>,
+) -> Directive {
+    let takes = match form {
+        Form::Block => NGX_CONF_BLOCK | NGX_CONF_NOARGS,
+        Form::Inline | Form::File => NGX_CONF_TAKE1,
+    };
+    row(name, MAIN, takes, Sets::MainCode(form, field))
+}
+
+const fn unsupported(name: &'static CStr, place: u32, takes: u32) -> Directive {
+    row(name, place, takes, Sets::Unsupported)
+}
+
+const ANY: u32 = crate::nginx::sys::NGX_CONF_ANY | crate::nginx::sys::NGX_CONF_1MORE;
+const BLOCK: u32 = NGX_CONF_BLOCK | NGX_CONF_NOARGS;
+const UPSTREAM: u32 = crate::nginx::sys::NGX_HTTP_UPS_CONF;
+const SET: u32 = NGX_HTTP_SRV_CONF
+    | crate::nginx::sys::NGX_HTTP_SIF_CONF
+    | NGX_HTTP_LOC_CONF
+    | NGX_HTTP_LIF_CONF;
+
+/// The directives.
+pub static DIRECTIVES: &[Directive] = &[
+    // the VM
+    row(c"lua_package_path", MAIN, NGX_CONF_TAKE1, Sets::Main(set_package_path)),
+    row(c"lua_package_cpath", MAIN, NGX_CONF_TAKE1, Sets::Main(set_package_cpath)),
+    row(c"lua_load_resty_core", MAIN, NGX_CONF_FLAG, Sets::Main(warn_of_load_resty_core)),
+    row(c"lua_code_cache", LOCATION_IF, NGX_CONF_FLAG, Sets::Flag(|l| &mut l.code_cache)),
+    main_number(c"lua_thread_cache_max_entries", |m| &mut m.thread_cache_max_entries),
+    main_number(c"lua_malloc_trim", |m| &mut m.malloc_trim),
+    main_number(c"lua_regex_cache_max_entries", |m| &mut m.regex_cache_max_entries),
+    main_number(c"lua_regex_match_limit", |m| &mut m.regex_match_limit),
+    main_number(c"lua_max_pending_timers", |m| &mut m.max_pending_timers),
+    main_number(c"lua_max_running_timers", |m| &mut m.max_running_timers),
+    main_number(c"lua_worker_thread_vm_pool_size", |m| &mut m.worker_thread_vm_pool_size),
+    row(c"lua_sa_restart", MAIN, NGX_CONF_FLAG, Sets::MainFlag(|m| &mut m.sa_restart)),
+    unsupported(c"lua_shared_dict", MAIN, NGX_CONF_TAKE2),
+    unsupported(c"lua_capture_error_log", MAIN, NGX_CONF_TAKE1),
+    // locations
+    flag(c"lua_need_request_body", |l| &mut l.need_request_body),
+    flag(c"lua_transform_underscores_in_response_headers", |l| &mut l.transform_underscores),
+    flag(c"lua_http10_buffering", |l| &mut l.http10_buffering),
+    flag(c"lua_check_client_abort", |l| &mut l.check_client_abort),
+    flag(c"lua_use_default_type", |l| &mut l.use_default_type),
+    // sockets
+    flag(c"lua_socket_log_errors", |l| &mut l.socket_log_errors),
+    msec(c"lua_socket_keepalive_timeout", |l| &mut l.socket_keepalive_timeout),
+    msec(c"lua_socket_connect_timeout", |l| &mut l.socket_connect_timeout),
+    msec(c"lua_socket_send_timeout", |l| &mut l.socket_send_timeout),
+    msec(c"lua_socket_read_timeout", |l| &mut l.socket_read_timeout),
+    row(
+        c"lua_socket_send_lowat",
+        LOCATION_IF,
+        NGX_CONF_TAKE1,
+        Sets::Size(|l| &mut l.socket_send_lowat),
+    ),
+    row(
+        c"lua_socket_buffer_size",
+        LOCATION_IF,
+        NGX_CONF_TAKE1,
+        Sets::Size(|l| &mut l.socket_buffer_size),
+    ),
+    row(
+        c"lua_socket_pool_size",
+        LOCATION_IF,
+        NGX_CONF_TAKE1,
+        Sets::Number(|l| &mut l.socket_pool_size),
+    ),
+    // phases of a request
+    unsupported(c"set_by_lua", SET, ANY),
+    unsupported(c"set_by_lua_block", SET, NGX_CONF_BLOCK | NGX_CONF_TAKE1),
+    unsupported(c"set_by_lua_file", SET, ANY),
+    block_form(c"server_rewrite_by_lua_block", SERVER, Slot::ServerRewrite),
+    file(c"server_rewrite_by_lua_file", SERVER, Slot::ServerRewrite),
+    inline(c"rewrite_by_lua", LOCATION_IF, Slot::Rewrite),
+    block_form(c"rewrite_by_lua_block", LOCATION_IF, Slot::Rewrite),
+    file(c"rewrite_by_lua_file", LOCATION_IF, Slot::Rewrite),
+    row(
+        c"rewrite_by_lua_no_postpone",
+        MAIN,
+        NGX_CONF_FLAG,
+        Sets::MainFlag(|m| &mut m.rewrite_no_postpone),
+    ),
+    inline(c"access_by_lua", LOCATION_IF, Slot::Access),
+    block_form(c"access_by_lua_block", LOCATION_IF, Slot::Access),
+    file(c"access_by_lua_file", LOCATION_IF, Slot::Access),
+    row(
+        c"access_by_lua_no_postpone",
+        MAIN,
+        NGX_CONF_FLAG,
+        Sets::MainFlag(|m| &mut m.access_no_postpone),
+    ),
+    inline(c"content_by_lua", CONTENT, Slot::Content),
+    block_form(c"content_by_lua_block", CONTENT, Slot::Content),
+    file(c"content_by_lua_file", CONTENT, Slot::Content),
+    inline(c"header_filter_by_lua", LOCATION_IF, Slot::HeaderFilter),
+    block_form(c"header_filter_by_lua_block", LOCATION_IF, Slot::HeaderFilter),
+    file(c"header_filter_by_lua_file", LOCATION_IF, Slot::HeaderFilter),
+    inline(c"body_filter_by_lua", LOCATION_IF, Slot::BodyFilter),
+    block_form(c"body_filter_by_lua_block", LOCATION_IF, Slot::BodyFilter),
+    file(c"body_filter_by_lua_file", LOCATION_IF, Slot::BodyFilter),
+    inline(c"log_by_lua", LOCATION_IF, Slot::Log),
+    block_form(c"log_by_lua_block", LOCATION_IF, Slot::Log),
+    file(c"log_by_lua_file", LOCATION_IF, Slot::Log),
+    // phases of a process
+    main_code(c"init_by_lua", Form::Inline, |m| &mut m.init),
+    main_code(c"init_by_lua_block", Form::Block, |m| &mut m.init),
+    main_code(c"init_by_lua_file", Form::File, |m| &mut m.init),
+    main_code(c"init_worker_by_lua", Form::Inline, |m| &mut m.init_worker),
+    main_code(c"init_worker_by_lua_block", Form::Block, |m| &mut m.init_worker),
+    main_code(c"init_worker_by_lua_file", Form::File, |m| &mut m.init_worker),
+    main_code(c"exit_worker_by_lua_block", Form::Block, |m| &mut m.exit_worker),
+    main_code(c"exit_worker_by_lua_file", Form::File, |m| &mut m.exit_worker),
+    // TLS and upstreams
+    unsupported(c"balancer_by_lua_block", UPSTREAM, BLOCK),
+    unsupported(c"balancer_by_lua_file", UPSTREAM, NGX_CONF_TAKE1),
+    unsupported(c"ssl_client_hello_by_lua_block", SERVER, BLOCK),
+    unsupported(c"ssl_client_hello_by_lua_file", SERVER, NGX_CONF_TAKE1),
+    unsupported(c"ssl_certificate_by_lua_block", SERVER, BLOCK),
+    unsupported(c"ssl_certificate_by_lua_file", SERVER, NGX_CONF_TAKE1),
+    unsupported(c"ssl_session_store_by_lua_block", MAIN, BLOCK),
+    unsupported(c"ssl_session_store_by_lua_file", MAIN, NGX_CONF_TAKE1),
+    unsupported(c"ssl_session_fetch_by_lua_block", MAIN, BLOCK),
+    unsupported(c"ssl_session_fetch_by_lua_file", MAIN, NGX_CONF_TAKE1),
+    unsupported(c"lua_ssl_protocols", LOCATION, ANY),
+    unsupported(c"lua_ssl_ciphers", LOCATION, NGX_CONF_TAKE1),
+    unsupported(c"lua_ssl_verify_depth", LOCATION, NGX_CONF_TAKE1),
+    unsupported(c"lua_ssl_trusted_certificate", LOCATION, NGX_CONF_TAKE1),
+    unsupported(c"lua_ssl_crl", LOCATION, NGX_CONF_TAKE1),
+    unsupported(c"lua_ssl_conf_command", LOCATION, NGX_CONF_TAKE2),
+];
+
+/// nginx's form of the table: as many commands, and the empty one that ends them.
+pub struct Commands([ngx_command_t; DIRECTIVES.len() + 1]);
+
+// SAFETY: nginx reads the commands, and writes nothing to them; all pointers are to statics.
+unsafe impl Sync for Commands {}
+
+impl Commands {
+    pub const fn as_ptr(&'static self) -> *mut ngx_command_t {
+        self.0.as_ptr().cast_mut()
+    }
+}
+
+/// [`DIRECTIVES`] in nginx's form.
+pub static COMMANDS: Commands = Commands(commands());
+
+const fn commands() -> [ngx_command_t; DIRECTIVES.len() + 1] {
+    let mut commands = [const { ngx_command_t::empty() }; DIRECTIVES.len() + 1];
+    let mut i = 0;
+    while i < DIRECTIVES.len() {
+        let directive = &DIRECTIVES[i];
+        let name = directive.name.to_bytes();
+        commands[i] = ngx_command_t {
+            name: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
+            type_: (directive.place | directive.takes) as usize,
+            set: Some(set_directive),
+            conf: match directive.sets {
+                Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::MainCode(..) => {
+                    NGX_HTTP_MAIN_CONF_OFFSET
+                }
+                _ => NGX_HTTP_LOC_CONF_OFFSET,
+            },
+            offset: 0,
+            post: std::ptr::from_ref(directive).cast_mut().cast(),
+        };
+        i += 1;
+    }
+    commands
+}
+
+/// What nginx calls for each of this module's directives.
+unsafe extern "C" fn set_directive(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    guard(crate::nginx::conf::CONF_ERROR, || {
+        // SAFETY: nginx passes its parser, one of COMMANDS (whose `post` is its row), and the
+        // configuration structure that the row's `conf` asks for.
+        unsafe {
+            let Some(cf) = Conf::from_ptr(cf) else { return crate::nginx::conf::CONF_ERROR };
+            let directive = &*(*command).post.cast::<Directive>();
+            to_nginx(directive.set(cf, conf))
+        }
+    })
+}
+
+impl Directive {
+    /// # Safety
+    /// `conf` must be the structure that the row's command asks nginx for.
+    unsafe fn set(&self, cf: Conf, conf: *mut c_void) -> ConfResult {
+        // SAFETY: the caller's; each arm asks for the structure that its row's command names.
+        let main = || unsafe { &*conf.cast::<MainConf>() };
+        // SAFETY: as above.
+        let location = || unsafe { &*conf.cast::<LocationConf>() };
+        match self.sets {
+            Sets::MainFlag(field) => values::set_flag(cf, field(&mut main().written.borrow_mut())),
+            Sets::MainNumber(field) => {
+                values::set_number(cf, field(&mut main().written.borrow_mut()))
+            }
+            Sets::Main(set) => set(cf, main()),
+            Sets::Flag(field) => {
+                values::set_flag(cf, field(&mut location().written.borrow_mut()))?;
+                self.warn_of_code_cache_off(cf, location());
+                Ok(())
+            }
+            Sets::Msec(field) => values::set_msec(cf, field(&mut location().written.borrow_mut())),
+            Sets::Size(field) => values::set_size(cf, field(&mut location().written.borrow_mut())),
+            Sets::Number(field) => {
+                values::set_number(cf, field(&mut location().written.borrow_mut()))
+            }
+            Sets::Code(form, slot) => self.set_code(cf, location(), form, slot),
+            Sets::MainCode(form, field) => self.set_main_code(cf, main(), form, field),
+            Sets::Unsupported => Err(ConfError::Directive(c"is not supported by this module yet")),
+        }
+    }
+
+    fn warn_of_code_cache_off(&self, cf: Conf, location: &LocationConf) {
+        let off = location.written.borrow().code_cache == Some(false);
+        if self.name == c"lua_code_cache" && off {
+            cf.log(Level::Alert, b"lua_code_cache is off; this will hurt performance");
+        }
+    }
+
+    fn set_code(&self, cf: Conf, location: &LocationConf, form: Form, slot: Slot) -> ConfResult {
+        if slot.field(&mut location.written.borrow_mut()).is_some() {
+            return Err(ConfError::Directive(c"is duplicate"));
+        }
+        let script = self.read_script(cf, form)?;
+        *slot.field(&mut location.written.borrow_mut()) = Some(SharedScript::new(script));
+        let main = main_conf(cf);
+        match slot {
+            Slot::ServerRewrite => main.needs.server_rewrite.set(true),
+            Slot::Rewrite => main.needs.rewrite.set(true),
+            Slot::Access => main.needs.access.set(true),
+            Slot::Log => main.needs.log.set(true),
+            Slot::HeaderFilter => main.needs.header_filter.set(true),
+            Slot::BodyFilter => main.needs.body_filter.set(true),
+            Slot::Content => crate::phase::content::install(cf),
+        }
+        if matches!(slot, Slot::Rewrite | Slot::Access | Slot::Content | Slot::ServerRewrite) {
+            main.needs.capture.set(true);
+        }
+        Ok(())
+    }
+
+    fn set_main_code(
+        &self,
+        cf: Conf,
+        main: &MainConf,
+        form: Form,
+        field: fn(&mut Main) -> &mut Option<SharedScript>,
+    ) -> ConfResult {
+        if field(&mut main.written.borrow_mut()).is_some() {
+            return Err(ConfError::Directive(c"is duplicate"));
+        }
+        let script = self.read_script(cf, form)?;
+        *field(&mut main.written.borrow_mut()) = Some(SharedScript::new(script));
+        Ok(())
+    }
+
+    /// The directive's code, from its argument or the block behind it.
+    fn read_script(&self, cf: Conf, form: Form) -> Result<Script, ConfError> {
+        let line = cf.line();
+        let code = match form {
+            Form::Block => block::read(cf)?,
+            Form::Inline | Form::File => cf.word(1).to_vec(),
+        };
+        if code.is_empty() {
+            cf.log(Level::Err, b"invalid location config: no runnable Lua code");
+            return Err(ConfError::Logged);
+        }
+        if form == Form::File {
+            return Ok(Script::File(ComplexValue::compile(cf, &code)?));
+        }
+        Ok(Script::Inline(Chunk::new(&code, &self.chunk_name(cf, line))))
+    }
+
+    /// `=content_by_lua(nginx.conf:42)`.
+    fn chunk_name(&self, cf: Conf, line: usize) -> Vec<u8> {
+        let name = self.name.to_str().unwrap_or_default();
+        let tag = name.strip_suffix("_block").unwrap_or(name);
+        codec::chunk_name::inline(tag, cf.file_name(), cf.prefix(), line)
+    }
+}
+
+impl Slot {
+    fn field(self, location: &mut Location) -> &mut Option<SharedScript> {
+        match self {
+            Slot::ServerRewrite => &mut location.server_rewrite,
+            Slot::Rewrite => &mut location.rewrite,
+            Slot::Access => &mut location.access,
+            Slot::Content => &mut location.content,
+            Slot::HeaderFilter => &mut location.header_filter,
+            Slot::BodyFilter => &mut location.body_filter,
+            Slot::Log => &mut location.log,
+        }
+    }
+}
+
+fn main_conf(cf: Conf) -> &'static MainConf {
+    // SAFETY: create_main_conf made it in the cycle's pool before any directive is read.
+    unsafe { &*cf.main_conf(crate::module()).cast() }
+}
+
+fn set_package_path(cf: Conf, main: &MainConf) -> ConfResult {
+    set_path(cf, &mut main.written.borrow_mut().package_path)
+}
+
+fn set_package_cpath(cf: Conf, main: &MainConf) -> ConfResult {
+    set_path(cf, &mut main.written.borrow_mut().package_cpath)
+}
+
+fn set_path(cf: Conf, path: &mut Option<Vec<u8>>) -> ConfResult {
+    if path.is_some() {
+        return Err(ConfError::Directive(c"is duplicate"));
+    }
+    *path = Some(cf.word(1).to_vec());
+    Ok(())
+}
+
+fn warn_of_load_resty_core(cf: Conf, _main: &MainConf) -> ConfResult {
+    cf.log(
+        Level::Warn,
+        b"lua_load_resty_core is deprecated (the lua-resty-core library is required since \
+          ngx_lua v0.10.16)",
+    );
+    Ok(())
+}

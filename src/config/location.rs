@@ -1,0 +1,108 @@
+//! What a location's directives say, as written and in force.
+
+use std::cell::{OnceCell, RefCell};
+
+use super::code::SharedScript;
+use crate::nginx::Request;
+
+/// One location's configuration. nginx keeps it in the cycle's pool.
+#[derive(Default)]
+pub struct LocationConf {
+    /// As written in this block.
+    pub written: RefCell<Location>,
+    /// With what it inherits; set when nginx merges, or at first use where it never does.
+    merged: OnceCell<Location>,
+}
+
+/// The values; `None` where nothing is said.
+#[derive(Clone, Default)]
+pub struct Location {
+    pub code_cache: Option<bool>,
+    pub need_request_body: Option<bool>,
+    pub transform_underscores: Option<bool>,
+    pub socket_log_errors: Option<bool>,
+    pub http10_buffering: Option<bool>,
+    pub check_client_abort: Option<bool>,
+    pub use_default_type: Option<bool>,
+    pub socket_keepalive_timeout: Option<usize>,
+    pub socket_connect_timeout: Option<usize>,
+    pub socket_send_timeout: Option<usize>,
+    pub socket_read_timeout: Option<usize>,
+    pub socket_send_lowat: Option<usize>,
+    pub socket_buffer_size: Option<usize>,
+    pub socket_pool_size: Option<usize>,
+    pub server_rewrite: Option<SharedScript>,
+    pub rewrite: Option<SharedScript>,
+    pub access: Option<SharedScript>,
+    pub content: Option<SharedScript>,
+    pub log: Option<SharedScript>,
+    pub header_filter: Option<SharedScript>,
+    pub body_filter: Option<SharedScript>,
+}
+
+impl Location {
+    /// These values where said, `outer`'s otherwise.
+    fn over(&self, outer: &Location) -> Location {
+        macro_rules! merge {
+            ($($field:ident)*) => {
+                Location { $($field: self.$field.clone().or_else(|| outer.$field.clone()),)* }
+            };
+        }
+        merge! {
+            code_cache need_request_body transform_underscores socket_log_errors
+            http10_buffering check_client_abort use_default_type
+            socket_keepalive_timeout socket_connect_timeout socket_send_timeout
+            socket_read_timeout socket_send_lowat socket_buffer_size socket_pool_size
+            server_rewrite rewrite access content log header_filter body_filter
+        }
+    }
+}
+
+impl LocationConf {
+    /// The merged configuration of a request's location.
+    pub fn of(request: Request) -> &'static LocationConf {
+        // SAFETY: create_location_conf made it in the cycle's pool, which outlives every request
+        // of the cycle; it is only read after configuration.
+        unsafe { &*request.location_conf(crate::module()).cast() }
+    }
+
+    /// Takes over what `outer` says and this does not.
+    pub fn inherit(&self, outer: &LocationConf) {
+        let merged = self.written.borrow().over(outer.in_force());
+        // Merged once per block; a second time would give the same.
+        let _ = self.merged.set(merged);
+    }
+
+    /// The values in force.
+    pub fn in_force(&self) -> &Location {
+        self.merged.get_or_init(|| self.written.borrow().clone())
+    }
+
+    pub fn code_cache(&self) -> bool {
+        self.in_force().code_cache.unwrap_or(true)
+    }
+
+    pub fn need_request_body(&self) -> bool {
+        self.in_force().need_request_body.unwrap_or(false)
+    }
+
+    pub fn transform_underscores(&self) -> bool {
+        self.in_force().transform_underscores.unwrap_or(true)
+    }
+
+    pub fn socket_log_errors(&self) -> bool {
+        self.in_force().socket_log_errors.unwrap_or(true)
+    }
+
+    pub fn http10_buffering(&self) -> bool {
+        self.in_force().http10_buffering.unwrap_or(true)
+    }
+
+    pub fn check_client_abort(&self) -> bool {
+        self.in_force().check_client_abort.unwrap_or(false)
+    }
+
+    pub fn use_default_type(&self) -> bool {
+        self.in_force().use_default_type.unwrap_or(true)
+    }
+}

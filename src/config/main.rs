@@ -1,0 +1,92 @@
+//! What the `http` block's directives say, and the worker's Lua VM.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use super::code::SharedScript;
+use crate::lua::Vm;
+use crate::nginx::Request;
+
+/// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
+#[derive(Default)]
+pub struct MainConf {
+    pub written: RefCell<Main>,
+    vm: OnceCell<Rc<Vm>>,
+    /// Which hooks the configuration needs; set while it is read.
+    pub needs: Needs,
+    /// The line of the block directive that is being read; 0 outside of one.
+    pub block_line: Cell<usize>,
+    /// Whether the rewrite and access handlers have been moved behind those of other modules.
+    pub rewrite_postponed: Cell<bool>,
+    pub access_postponed: Cell<bool>,
+}
+
+/// The values; `None` where nothing is said.
+#[derive(Default)]
+pub struct Main {
+    pub package_path: Option<Vec<u8>>,
+    pub package_cpath: Option<Vec<u8>>,
+    pub thread_cache_max_entries: Option<usize>,
+    pub max_running_timers: Option<usize>,
+    pub max_pending_timers: Option<usize>,
+    pub regex_cache_max_entries: Option<usize>,
+    pub regex_match_limit: Option<usize>,
+    pub malloc_trim: Option<usize>,
+    pub worker_thread_vm_pool_size: Option<usize>,
+    pub sa_restart: Option<bool>,
+    pub rewrite_no_postpone: Option<bool>,
+    pub access_no_postpone: Option<bool>,
+    pub init: Option<SharedScript>,
+    pub init_worker: Option<SharedScript>,
+    pub exit_worker: Option<SharedScript>,
+}
+
+/// Which of nginx's hooks the configuration makes use of.
+#[derive(Default)]
+pub struct Needs {
+    pub server_rewrite: Cell<bool>,
+    pub rewrite: Cell<bool>,
+    pub access: Cell<bool>,
+    pub log: Cell<bool>,
+    pub capture: Cell<bool>,
+    pub header_filter: Cell<bool>,
+    pub body_filter: Cell<bool>,
+}
+
+impl MainConf {
+    /// The configuration of a request's `http` block.
+    pub fn of(request: Request) -> &'static MainConf {
+        // SAFETY: create_main_conf made it in the cycle's pool, which outlives every request.
+        unsafe { &*request.main_conf(crate::module()).cast() }
+    }
+
+    /// The worker's VM, once it is made.
+    pub fn vm(&self) -> Option<&Rc<Vm>> {
+        self.vm.get()
+    }
+
+    /// Gives the VM to this configuration, once.
+    pub fn set_vm(&self, vm: Vm) {
+        let _ = self.vm.set(Rc::new(vm));
+    }
+
+    pub fn thread_cache_max_entries(&self) -> usize {
+        self.written.borrow().thread_cache_max_entries.unwrap_or(1024)
+    }
+
+    pub fn max_running_timers(&self) -> usize {
+        self.written.borrow().max_running_timers.unwrap_or(256)
+    }
+
+    pub fn max_pending_timers(&self) -> usize {
+        self.written.borrow().max_pending_timers.unwrap_or(1024)
+    }
+
+    pub fn regex_cache_max_entries(&self) -> usize {
+        self.written.borrow().regex_cache_max_entries.unwrap_or(1024)
+    }
+
+    pub fn regex_match_limit(&self) -> usize {
+        self.written.borrow().regex_match_limit.unwrap_or(0)
+    }
+}

@@ -1,0 +1,13 @@
+//! The module's configuration: the table of directives, the values as written, the values in
+//! force.
+
+pub mod block;
+pub mod code;
+pub mod directives;
+pub mod location;
+pub mod main;
+pub mod values;
+
+pub use code::Script;
+pub use location::LocationConf;
+pub use main::MainConf;

@@ -1,0 +1,64 @@
+//! How Lua calls Rust: one generic trampoline, for functions that return a [`LuaResult`].
+
+use std::ffi::c_int;
+use std::mem::{MaybeUninit, size_of};
+
+use mlua::ffi;
+
+use super::error::LuaError;
+use super::state::State;
+
+/// A function in the form that Lua calls.
+pub type CFunction = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
+
+/// What a function leaves on the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// That many results, on top of the stack.
+    Values(i32),
+    /// The coroutine yields that many values and is resumed with the results.
+    Yield(i32),
+}
+
+/// What a Lua function of this module gives back.
+pub type LuaResult = Result<Returns, LuaError>;
+
+/// The C function that runs `F`.
+///
+/// `F` is a function item or a closure without captures. Everything that it made is dropped
+/// before its error is raised or its yield takes place.
+pub const fn wrap<F>(_function: F) -> CFunction
+where
+    F: Fn(State) -> LuaResult + Copy + 'static,
+{
+    const { assert!(size_of::<F>() == 0, "a Lua function captures nothing") };
+    trampoline::<F>
+}
+
+unsafe extern "C-unwind" fn trampoline<F>(state: *mut ffi::lua_State) -> c_int
+where
+    F: Fn(State) -> LuaResult + Copy + 'static,
+{
+    // SAFETY: `wrap` checks that F has no size: there is no byte to initialise.
+    let function: F = unsafe { MaybeUninit::<F>::uninit().assume_init() };
+    // SAFETY: Lua passes the running coroutine.
+    let state = unsafe { State::from_ptr(state) };
+    match function(state) {
+        Ok(Returns::Values(n)) => n,
+        // SAFETY: called from a C function, as its last act.
+        Ok(Returns::Yield(n)) => unsafe { ffi::lua_yield(state.as_ptr(), n) },
+        Err(error) => state.raise(error),
+    }
+}
+
+/// Pushes a function that always returns `text`.
+pub fn push_constant_function(state: State, text: &[u8]) {
+    state.push_bytes(text);
+    state.push_closure(
+        wrap(|state: State| {
+            state.push_value(super::state::upvalue(1));
+            Ok(Returns::Values(1))
+        }),
+        1,
+    );
+}

@@ -1,0 +1,20 @@
+//! The boundary to LuaJIT: the only room that touches `mlua::ffi`.
+//!
+//! Two rules keep errors and panics apart (SAFETY.md has the long form):
+//! - A Lua error unwinds through Rust frames and runs their destructors, but must not meet
+//!   `catch_unwind`. So functions that Lua calls ([`function`]) never sit below a panic guard of
+//!   their own; the work that could panic goes through [`crate::nginx::guard`], without Lua in it.
+//! - nginx's callbacks, which do sit below a guard, enter Lua in protected mode only:
+//!   [`State::resume`], [`State::call`], [`State::protect`].
+
+pub mod chunk;
+pub mod error;
+pub mod function;
+pub mod openresty;
+pub mod state;
+pub mod vm;
+
+pub use error::LuaError;
+pub use function::{CFunction, LuaResult, Returns};
+pub use state::{Kind, State};
+pub use vm::Vm;

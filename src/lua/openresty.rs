@@ -1,0 +1,117 @@
+//! What OpenResty's LuaJIT adds to Lua's C API: two words of data per coroutine, and a reset.
+//!
+//! `exdata` is the request that the coroutine runs for (lua-resty-core reads it through
+//! `thread.exdata`); `exdata2` is this module's own record of the coroutine.
+
+use std::ffi::c_void;
+
+use mlua::ffi::lua_State;
+
+use super::state::State;
+
+#[cfg(not(feature = "vendored"))]
+mod imp {
+    use super::*;
+
+    unsafe extern "C-unwind" {
+        fn lua_setexdata(state: *mut lua_State, data: *mut c_void);
+        fn lua_getexdata(state: *mut lua_State) -> *mut c_void;
+        fn lua_setexdata2(state: *mut lua_State, data: *mut c_void);
+        fn lua_getexdata2(state: *mut lua_State) -> *mut c_void;
+        fn lua_resetthread(state: *mut lua_State, thread: *mut lua_State);
+    }
+
+    pub const AVAILABLE: bool = true;
+
+    pub fn set_request(state: State, request: *mut c_void) {
+        // SAFETY: a live coroutine.
+        unsafe { lua_setexdata(state.as_ptr(), request) }
+    }
+
+    pub fn request(state: State) -> *mut c_void {
+        // SAFETY: a live coroutine.
+        unsafe { lua_getexdata(state.as_ptr()) }
+    }
+
+    pub fn set_record(state: State, record: *mut c_void) {
+        // SAFETY: a live coroutine.
+        unsafe { lua_setexdata2(state.as_ptr(), record) }
+    }
+
+    pub fn record(state: State) -> *mut c_void {
+        // SAFETY: a live coroutine.
+        unsafe { lua_getexdata2(state.as_ptr()) }
+    }
+
+    pub fn reset_thread(main: State, thread: State) {
+        // SAFETY: `thread` belongs to `main`'s VM and is not running.
+        unsafe { lua_resetthread(main.as_ptr(), thread.as_ptr()) }
+    }
+}
+
+/// Without OpenResty's LuaJIT the two words live in the registry, keyed by the coroutine.
+#[cfg(feature = "vendored")]
+mod imp {
+    use super::*;
+    use mlua::ffi;
+
+    pub const AVAILABLE: bool = false;
+
+    /// Offsets that make two registry keys out of one coroutine's address.
+    const REQUEST: usize = 1;
+    const RECORD: usize = 2;
+
+    fn set(state: State, offset: usize, data: *mut c_void) {
+        // SAFETY: registry access by light userdata; the key is never dereferenced.
+        unsafe {
+            let key = state.as_ptr().cast::<u8>().wrapping_add(offset).cast::<c_void>();
+            ffi::lua_pushlightuserdata(state.as_ptr(), key);
+            if data.is_null() {
+                ffi::lua_pushnil(state.as_ptr());
+            } else {
+                ffi::lua_pushlightuserdata(state.as_ptr(), data);
+            }
+            ffi::lua_rawset(state.as_ptr(), ffi::LUA_REGISTRYINDEX);
+        }
+    }
+
+    fn get(state: State, offset: usize) -> *mut c_void {
+        // SAFETY: as in `set`.
+        unsafe {
+            let key = state.as_ptr().cast::<u8>().wrapping_add(offset).cast::<c_void>();
+            ffi::lua_pushlightuserdata(state.as_ptr(), key);
+            ffi::lua_rawget(state.as_ptr(), ffi::LUA_REGISTRYINDEX);
+            let data = ffi::lua_touserdata(state.as_ptr(), -1);
+            ffi::lua_pop(state.as_ptr(), 1);
+            data
+        }
+    }
+
+    pub fn set_request(state: State, request: *mut c_void) {
+        set(state, REQUEST, request);
+        // lua-resty-core without thread.exdata reads the global `__ngx_req`.
+        // SAFETY: a raw write into the globals table.
+        unsafe {
+            ffi::lua_pushvalue(state.as_ptr(), ffi::LUA_GLOBALSINDEX);
+            ffi::lua_pushlightuserdata(state.as_ptr(), request);
+            ffi::lua_setfield(state.as_ptr(), -2, c"__ngx_req".as_ptr());
+            ffi::lua_pop(state.as_ptr(), 1);
+        }
+    }
+
+    pub fn request(state: State) -> *mut c_void {
+        get(state, REQUEST)
+    }
+
+    pub fn set_record(state: State, record: *mut c_void) {
+        set(state, RECORD, record);
+    }
+
+    pub fn record(state: State) -> *mut c_void {
+        get(state, RECORD)
+    }
+
+    pub fn reset_thread(_main: State, _thread: State) {}
+}
+
+pub use imp::{AVAILABLE, record, request, reset_thread, set_record, set_request};

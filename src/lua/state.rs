@@ -1,0 +1,670 @@
+//! A Lua stack with typed helpers; each says what it does to the stack.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::null_mut;
+
+use mlua::ffi;
+
+/// LuaJIT's own functions, where mlua has a Lua 5.1 substitute of the same name.
+mod native {
+    use std::ffi::{c_char, c_int};
+
+    use mlua::ffi::lua_State;
+
+    unsafe extern "C-unwind" {
+        pub fn luaL_traceback(
+            on: *mut lua_State,
+            of: *mut lua_State,
+            message: *const c_char,
+            level: c_int,
+        );
+    }
+}
+
+use super::error::LuaError;
+use super::function::CFunction;
+
+/// The type of a Lua value, with Lua's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    None,
+    Nil,
+    Boolean,
+    LightUserdata,
+    Number,
+    String,
+    Table,
+    Function,
+    Userdata,
+    Thread,
+    /// LuaJIT's cdata.
+    Cdata,
+}
+
+impl Kind {
+    fn from_number(n: c_int) -> Kind {
+        match n {
+            ffi::LUA_TNIL => Kind::Nil,
+            ffi::LUA_TBOOLEAN => Kind::Boolean,
+            ffi::LUA_TLIGHTUSERDATA => Kind::LightUserdata,
+            ffi::LUA_TNUMBER => Kind::Number,
+            ffi::LUA_TSTRING => Kind::String,
+            ffi::LUA_TTABLE => Kind::Table,
+            ffi::LUA_TFUNCTION => Kind::Function,
+            ffi::LUA_TUSERDATA => Kind::Userdata,
+            ffi::LUA_TTHREAD => Kind::Thread,
+            10 => Kind::Cdata,
+            _ => Kind::None,
+        }
+    }
+
+    /// Lua's name of the type, as `type()` gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::None => "no value",
+            Kind::Nil => "nil",
+            Kind::Boolean => "boolean",
+            Kind::LightUserdata | Kind::Userdata => "userdata",
+            Kind::Number => "number",
+            Kind::String => "string",
+            Kind::Table => "table",
+            Kind::Function => "function",
+            Kind::Thread => "thread",
+            Kind::Cdata => "cdata",
+        }
+    }
+}
+
+/// How a protected call or a resume ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Done,
+    Yielded,
+    /// The error value is on top of the stack.
+    Failed(Failure),
+}
+
+/// Lua's kinds of failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    Runtime,
+    Syntax,
+    Memory,
+    Handler,
+}
+
+impl Failure {
+    fn from_status(status: c_int) -> Failure {
+        match status {
+            ffi::LUA_ERRSYNTAX => Failure::Syntax,
+            ffi::LUA_ERRMEM => Failure::Memory,
+            ffi::LUA_ERRERR => Failure::Handler,
+            _ => Failure::Runtime,
+        }
+    }
+}
+
+/// A coroutine (or a VM's main one) and its stack; copies are the same coroutine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct State(*mut ffi::lua_State);
+
+/// The index of the registry table.
+pub const REGISTRY: i32 = ffi::LUA_REGISTRYINDEX;
+/// The index of the globals table.
+pub const GLOBALS: i32 = ffi::LUA_GLOBALSINDEX;
+/// The index of the running function's environment.
+pub const ENVIRONMENT: i32 = ffi::LUA_ENVIRONINDEX;
+/// All results of a call.
+pub const MULTRET: i32 = ffi::LUA_MULTRET;
+/// "No reference", as `luaL_unref` ignores it.
+pub const NOREF: i32 = ffi::LUA_NOREF;
+
+/// The pseudo-index of upvalue `n` of the running C function.
+pub fn upvalue(n: i32) -> i32 {
+    ffi::lua_upvalueindex(n)
+}
+
+impl State {
+    /// # Safety
+    /// `state` must be a live coroutine, and stay anchored while the value is used.
+    pub unsafe fn from_ptr(state: *mut ffi::lua_State) -> State {
+        State(state)
+    }
+
+    pub fn as_ptr(self) -> *mut ffi::lua_State {
+        self.0
+    }
+
+    // --- the stack as a whole
+
+    pub fn top(self) -> i32 {
+        // SAFETY: a live state; so for every call below.
+        unsafe { ffi::lua_gettop(self.0) }
+    }
+
+    pub fn set_top(self, top: i32) {
+        // SAFETY: callers only shrink, or grow within what `reserve` gave.
+        unsafe { ffi::lua_settop(self.0, top) }
+    }
+
+    pub fn pop(self, n: i32) {
+        self.set_top(-n - 1);
+    }
+
+    /// Makes room for `n` more values; raises where there is none.
+    pub fn reserve(self, n: i32) -> Result<(), LuaError> {
+        // SAFETY: a live state.
+        match unsafe { ffi::lua_checkstack(self.0, n) } {
+            0 => Err(LuaError::text("stack overflow")),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn push_value(self, index: i32) {
+        // SAFETY: a valid index.
+        unsafe { ffi::lua_pushvalue(self.0, index) }
+    }
+
+    pub fn insert(self, index: i32) {
+        // SAFETY: a valid index.
+        unsafe { ffi::lua_insert(self.0, index) }
+    }
+
+    pub fn remove(self, index: i32) {
+        // SAFETY: a valid index.
+        unsafe { ffi::lua_remove(self.0, index) }
+    }
+
+    pub fn replace(self, index: i32) {
+        // SAFETY: a valid index.
+        unsafe { ffi::lua_replace(self.0, index) }
+    }
+
+    /// Moves the top `n` values to another coroutine of the same VM.
+    pub fn move_to(self, target: State, n: i32) {
+        // SAFETY: both belong to one VM; the caller has `n` values here and room there.
+        unsafe { ffi::lua_xmove(self.0, target.0, n) }
+    }
+
+    // --- reading
+
+    pub fn kind(self, index: i32) -> Kind {
+        // SAFETY: any index is fine.
+        Kind::from_number(unsafe { ffi::lua_type(self.0, index) })
+    }
+
+    pub fn is_nil_or_none(self, index: i32) -> bool {
+        matches!(self.kind(index), Kind::Nil | Kind::None)
+    }
+
+    /// Lua's truth: everything but nil and false.
+    pub fn boolean(self, index: i32) -> bool {
+        // SAFETY: any index is fine.
+        unsafe { ffi::lua_toboolean(self.0, index) != 0 }
+    }
+
+    /// A number, or a string that reads as one; 0 otherwise.
+    pub fn number(self, index: i32) -> f64 {
+        // SAFETY: any index is fine.
+        unsafe { ffi::lua_tonumber(self.0, index) }
+    }
+
+    /// As [`State::number`], cut to an integer.
+    pub fn integer(self, index: i32) -> i64 {
+        // SAFETY: any index is fine.
+        unsafe { ffi::lua_tointeger_(self.0, index) as i64 }
+    }
+
+    pub fn is_number(self, index: i32) -> bool {
+        // SAFETY: any index is fine.
+        unsafe { ffi::lua_isnumber(self.0, index) != 0 }
+    }
+
+    /// The bytes of a string or number; a number in the slot becomes a string there.
+    ///
+    /// They are valid while the value stays on the stack (or is otherwise anchored).
+    pub fn bytes(&self, index: i32) -> Option<&[u8]> {
+        let mut len = 0;
+        // SAFETY: Lua's strings do not move; the slice is bound to the state, not to the slot:
+        // callers keep the slot while they use it.
+        unsafe {
+            let data = ffi::lua_tolstring(self.0, index, &mut len);
+            if data.is_null() {
+                return None;
+            }
+            Some(std::slice::from_raw_parts(data.cast(), len))
+        }
+    }
+
+    pub fn userdata(self, index: i32) -> *mut c_void {
+        // SAFETY: any index is fine.
+        unsafe { ffi::lua_touserdata(self.0, index) }
+    }
+
+    /// The coroutine at `index`.
+    pub fn thread(self, index: i32) -> Option<State> {
+        // SAFETY: any index is fine.
+        let thread = unsafe { ffi::lua_tothread(self.0, index) };
+        if thread.is_null() { None } else { Some(State(thread)) }
+    }
+
+    /// `#value`: a table's length, a string's or a userdata's size.
+    pub fn raw_len(self, index: i32) -> usize {
+        // SAFETY: a valid index.
+        unsafe { ffi::lua_objlen(self.0, index) }
+    }
+
+    // --- arguments
+
+    /// Argument `index` as bytes (a string or a number), or the error that Lua would raise.
+    pub fn check_bytes(&self, index: i32) -> Result<&[u8], LuaError> {
+        self.bytes(index).ok_or(LuaError::Type(index, c"string"))
+    }
+
+    /// Argument `index` as a number, or the error that Lua would raise.
+    pub fn check_number(self, index: i32) -> Result<f64, LuaError> {
+        if self.is_number(index) {
+            Ok(self.number(index))
+        } else {
+            Err(LuaError::Type(index, c"number"))
+        }
+    }
+
+    /// Argument `index` as an integer, or the error that Lua would raise.
+    pub fn check_integer(self, index: i32) -> Result<i64, LuaError> {
+        self.check_number(index).map(|_| self.integer(index))
+    }
+
+    /// Requires argument `index` to be of a kind; `expected` names it in the error.
+    pub fn check_kind(
+        self,
+        index: i32,
+        kind: Kind,
+        expected: &'static CStr,
+    ) -> Result<(), LuaError> {
+        if self.kind(index) == kind { Ok(()) } else { Err(LuaError::Type(index, expected)) }
+    }
+
+    // --- pushing (each may raise "not enough memory")
+
+    pub fn push_nil(self) {
+        // SAFETY: room for one value is always there in a C function (LUA_MINSTACK).
+        unsafe { ffi::lua_pushnil(self.0) }
+    }
+
+    pub fn push_bool(self, value: bool) {
+        // SAFETY: as above.
+        unsafe { ffi::lua_pushboolean(self.0, c_int::from(value)) }
+    }
+
+    pub fn push_integer(self, value: i64) {
+        // SAFETY: as above.
+        unsafe { ffi::lua_pushinteger(self.0, value as _) }
+    }
+
+    pub fn push_number(self, value: f64) {
+        // SAFETY: as above.
+        unsafe { ffi::lua_pushnumber(self.0, value) }
+    }
+
+    pub fn push_bytes(self, bytes: &[u8]) {
+        // SAFETY: as above; Lua copies the bytes.
+        unsafe {
+            ffi::lua_pushlstring_(self.0, bytes.as_ptr().cast(), bytes.len());
+        }
+    }
+
+    pub fn push_str(self, text: &str) {
+        self.push_bytes(text.as_bytes());
+    }
+
+    pub fn push_light_userdata(self, data: *mut c_void) {
+        // SAFETY: as above; Lua never follows the pointer.
+        unsafe { ffi::lua_pushlightuserdata(self.0, data) }
+    }
+
+    pub fn push_function(self, function: CFunction) {
+        self.push_closure(function, 0);
+    }
+
+    /// A C function with the top `upvalues` values as its upvalues (popped).
+    pub fn push_closure(self, function: CFunction, upvalues: i32) {
+        // SAFETY: as above; a C function with that many values on the stack.
+        unsafe { ffi::lua_pushcclosure(self.0, function, upvalues) }
+    }
+
+    /// Pushes this coroutine itself; tells whether it is the VM's main one.
+    pub fn push_self(self) -> bool {
+        // SAFETY: as above.
+        unsafe { ffi::lua_pushthread(self.0) != 0 }
+    }
+
+    /// Pushes a new coroutine.
+    pub fn new_thread(self) -> State {
+        // SAFETY: as above.
+        State(unsafe { ffi::lua_newthread(self.0) })
+    }
+
+    /// Pushes a new table with room for `array` and `hash` entries.
+    pub fn new_table(self, array: i32, hash: i32) {
+        // SAFETY: as above.
+        unsafe { ffi::lua_createtable(self.0, array, hash) }
+    }
+
+    /// Pushes a new userdata of `size` bytes; Lua owns it.
+    pub fn new_userdata(self, size: usize) -> *mut c_void {
+        // SAFETY: as above.
+        unsafe { ffi::lua_newuserdata(self.0, size) }
+    }
+
+    // --- tables
+
+    /// Pushes `t[name]` (metamethods may run).
+    pub fn get_field(self, table: i32, name: &CStr) {
+        // SAFETY: a valid index to something that can be indexed.
+        unsafe {
+            ffi::lua_getfield_(self.0, table, name.as_ptr());
+        }
+    }
+
+    /// `t[name] = top`, and pops it (metamethods may run).
+    pub fn set_field(self, table: i32, name: &CStr) {
+        // SAFETY: a valid index to something that can be indexed.
+        unsafe { ffi::lua_setfield(self.0, table, name.as_ptr()) }
+    }
+
+    /// Replaces the key on top by `t[key]`, raw.
+    pub fn raw_get(self, table: i32) {
+        // SAFETY: a valid index to a table.
+        unsafe {
+            ffi::lua_rawget_(self.0, table);
+        }
+    }
+
+    /// `t[key] = value` with both on top (popped), raw.
+    pub fn raw_set(self, table: i32) {
+        // SAFETY: a valid index to a table.
+        unsafe { ffi::lua_rawset(self.0, table) }
+    }
+
+    /// Pushes `t[n]`, raw.
+    pub fn raw_get_index(self, table: i32, n: i32) {
+        // SAFETY: a valid index to a table.
+        unsafe {
+            ffi::lua_rawgeti_(self.0, table, n as _);
+        }
+    }
+
+    /// `t[n] = top`, and pops it, raw.
+    pub fn raw_set_index(self, table: i32, n: i32) {
+        // SAFETY: a valid index to a table.
+        unsafe { ffi::lua_rawseti_(self.0, table, n as _) }
+    }
+
+    /// Replaces the key on top by the next key and value; false at the end (key popped).
+    pub fn next(self, table: i32) -> bool {
+        // SAFETY: a valid index to a table, a key of it on top.
+        unsafe { ffi::lua_next(self.0, table) != 0 }
+    }
+
+    pub fn set_metatable(self, index: i32) {
+        // SAFETY: a valid index; a table or nil on top.
+        unsafe {
+            ffi::lua_setmetatable(self.0, index);
+        }
+    }
+
+    /// Pushes the metatable at `index`, where there is one.
+    pub fn get_metatable(self, index: i32) -> bool {
+        // SAFETY: a valid index.
+        unsafe { ffi::lua_getmetatable(self.0, index) != 0 }
+    }
+
+    /// Pops the value on top and gives it a number in `table`.
+    pub fn new_ref(self, table: i32) -> i32 {
+        // SAFETY: a valid index to a table, a value on top.
+        unsafe { ffi::luaL_ref(self.0, table) }
+    }
+
+    pub fn unref(self, table: i32, reference: i32) {
+        // SAFETY: a valid index to a table; luaL_unref ignores negative numbers.
+        unsafe { ffi::luaL_unref(self.0, table, reference) }
+    }
+
+    /// Sets the environment table of the function or thread at `index` (table popped).
+    pub fn set_environment(self, index: i32) {
+        // SAFETY: a valid index; a table on top.
+        unsafe {
+            ffi::lua_setfenv(self.0, index);
+        }
+    }
+
+    // --- running
+
+    /// Calls the function below its `arguments`, in protected mode.
+    ///
+    /// `handler` is the stack index of a message handler, 0 for none.
+    pub fn call(self, arguments: i32, results: i32, handler: i32) -> Outcome {
+        // SAFETY: the function and its arguments are on the stack.
+        match unsafe { ffi::lua_pcall(self.0, arguments, results, handler) } {
+            0 => Outcome::Done,
+            status => Outcome::Failed(Failure::from_status(status)),
+        }
+    }
+
+    /// Calls the function below its arguments unprotected: only from a function that Lua called.
+    pub fn call_raising(self, arguments: i32, results: i32) {
+        // SAFETY: the function and its arguments are on the stack.
+        unsafe { ffi::lua_call(self.0, arguments, results) }
+    }
+
+    /// Starts or continues a coroutine with the top `arguments` values.
+    pub fn resume(self, arguments: i32) -> Outcome {
+        // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.
+        match unsafe { ffi::lua_resume_(self.0, arguments) } {
+            0 => Outcome::Done,
+            ffi::LUA_YIELD => Outcome::Yielded,
+            status => Outcome::Failed(Failure::from_status(status)),
+        }
+    }
+
+    /// The coroutine's own status: `Yielded` where it waits, `Done` where it is fresh or over.
+    pub fn status(self) -> Outcome {
+        // SAFETY: a live state.
+        match unsafe { ffi::lua_status(self.0) } {
+            0 => Outcome::Done,
+            ffi::LUA_YIELD => Outcome::Yielded,
+            status => Outcome::Failed(Failure::from_status(status)),
+        }
+    }
+
+    /// Whether the coroutine has a call frame: it is running, not fresh or over.
+    pub fn has_frame(self) -> bool {
+        // SAFETY: a live state; lua_getstack fills what `debug` needs.
+        unsafe {
+            let mut debug: ffi::lua_Debug = std::mem::zeroed();
+            ffi::lua_getstack(self.0, 0, &mut debug) > 0
+        }
+    }
+
+    /// Compiles a chunk (text or bytecode) and pushes the function, or the error.
+    pub fn load(self, code: &[u8], name: &CStr) -> Outcome {
+        // SAFETY: Lua reads `code` and the name during the call only.
+        let status = unsafe {
+            ffi::luaL_loadbuffer(self.0, code.as_ptr().cast(), code.len(), name.as_ptr())
+        };
+        match status {
+            0 => Outcome::Done,
+            status => Outcome::Failed(Failure::from_status(status)),
+        }
+    }
+
+    /// Runs `work`, which may raise, from code that Lua did not call; errors come back as bytes.
+    ///
+    /// For the places where nginx's callbacks must touch a stack (anchoring, pushing results).
+    pub fn protect<F: FnOnce(State)>(self, work: F) -> Result<(), Vec<u8>> {
+        unsafe extern "C-unwind" fn run<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
+            // SAFETY: `protect` passes a pointer to its own Option as the only argument.
+            unsafe {
+                let slot = ffi::lua_touserdata(state, 1).cast::<Option<F>>();
+                ffi::lua_settop(state, 0);
+                if let Some(work) = (*slot).take() {
+                    work(State(state));
+                }
+            }
+            0
+        }
+        let mut slot = Some(work);
+        let data: *mut c_void = (&raw mut slot).cast();
+        // SAFETY: the slot outlives the call.
+        let status = unsafe { ffi::lua_cpcall(self.0, run::<F>, data) };
+        if status == 0 {
+            return Ok(());
+        }
+        let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
+        self.pop(1);
+        Err(text)
+    }
+
+    /// Raises `error`. The caller holds nothing that needs dropping.
+    pub fn raise(self, error: LuaError) -> ! {
+        // SAFETY: called from a C function that Lua called, as its last act. The texts are pushed
+        // before they are dropped, and dropped before lua_error leaves.
+        unsafe {
+            match error {
+                LuaError::OnStack => {}
+                LuaError::Text(text) => self.push_located(text.as_bytes()),
+                LuaError::Bytes(text) => self.push_located(&text),
+                LuaError::Argument(position, text) => self.raise_argument(position, &text),
+                LuaError::Type(position, expected) => {
+                    ffi::luaL_typerror(self.0, position, expected.as_ptr());
+                }
+            }
+            ffi::lua_error(self.0)
+        }
+    }
+
+    /// Pushes `WHERE: text`, with the position of the Lua code that called the running function.
+    fn push_located(self, text: &[u8]) {
+        // SAFETY: a live state.
+        unsafe {
+            ffi::luaL_where(self.0, 1);
+            self.push_bytes(text);
+            ffi::lua_concat(self.0, 2);
+        }
+    }
+
+    unsafe fn raise_argument(self, position: i32, text: &str) {
+        // The text goes to Lua's stack, so that nothing of ours is left when luaL_argerror raises.
+        self.push_str(text);
+        // SAFETY: the string on the stack is NUL-terminated by Lua.
+        unsafe {
+            ffi::luaL_argerror(self.0, position, ffi::lua_tostring(self.0, -1));
+        }
+    }
+
+    /// Whether two values are the same, raw.
+    pub fn raw_equal(self, a: i32, b: i32) -> bool {
+        // SAFETY: any index is fine.
+        unsafe { ffi::lua_rawequal(self.0, a, b) != 0 }
+    }
+
+    /// Pushes a traceback of `of`, in Lua's words.
+    pub fn push_traceback(self, of: State, message: Option<&CStr>, level: i32) {
+        // SAFETY: two coroutines of one VM.
+        unsafe {
+            let message = message.map_or(std::ptr::null(), CStr::as_ptr);
+            native::luaL_traceback(self.0, of.0, message, level);
+        }
+    }
+
+    /// The state of a VM that does not exist.
+    pub const NULL: State = State(null_mut());
+
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+}
+
+/// How many levels of a coroutine a traceback shows.
+const TRACEBACK_DEPTH: c_int = 22;
+
+/// Appends one line per call frame of `state`, innermost first.
+pub fn describe_frames(state: State, text: &mut Vec<u8>) {
+    // SAFETY: a live coroutine; lua_getstack and lua_getinfo fill the record before it is read,
+    // and Lua's strings in it are NUL-terminated.
+    unsafe {
+        let mut frame: ffi::lua_Debug = std::mem::zeroed();
+        let mut level = 0;
+        while ffi::lua_getstack(state.0, level, &mut frame) > 0 {
+            level += 1;
+            if level > TRACEBACK_DEPTH {
+                text.extend_from_slice(b"\n\t...");
+                break;
+            }
+            ffi::lua_getinfo(state.0, c"Snl".as_ptr(), &mut frame);
+            describe_frame(&frame, text);
+        }
+    }
+}
+
+unsafe fn describe_frame(frame: &ffi::lua_Debug, text: &mut Vec<u8>) {
+    // SAFETY: the caller's.
+    unsafe {
+        let source = CStr::from_ptr(frame.short_src.as_ptr()).to_bytes();
+        text.extend_from_slice(b"\n\t");
+        text.extend_from_slice(source);
+        text.push(b':');
+        if frame.currentline > 0 {
+            text.extend_from_slice(format!("{}:", frame.currentline).as_bytes());
+        }
+        if !frame.namewhat.is_null() && *frame.namewhat != 0 {
+            text.extend_from_slice(b" in function '");
+            text.extend_from_slice(CStr::from_ptr(frame.name).to_bytes());
+            text.push(b'\'');
+            return;
+        }
+        match *frame.what as u8 {
+            b'm' => text.extend_from_slice(b" in main chunk"),
+            b'C' | b't' => text.extend_from_slice(b" ?"),
+            _ => {
+                text.extend_from_slice(b" in function <");
+                text.extend_from_slice(source);
+                text.extend_from_slice(format!(":{}>", frame.linedefined).as_bytes());
+            }
+        }
+    }
+}
+
+/// Appends `FILE:LINE: ` of the Lua code that called the running function, with `NAME(): ` where
+/// that is a named Lua function.
+pub fn describe_caller(state: State, text: &mut Vec<u8>) {
+    // SAFETY: as in `describe_frames`.
+    unsafe {
+        let mut frame: ffi::lua_Debug = std::mem::zeroed();
+        if ffi::lua_getstack(state.0, 1, &mut frame) == 0 {
+            text.extend_from_slice(b":-1: ");
+            return;
+        }
+        ffi::lua_getinfo(state.0, c"Snl".as_ptr(), &mut frame);
+        let source = CStr::from_ptr(frame.short_src.as_ptr()).to_bytes();
+        let base = source.rsplit(|&b| b == b'/' || b == b'\\').next().unwrap_or(source);
+        let line = if frame.currentline > 0 { frame.currentline } else { frame.linedefined };
+        text.extend_from_slice(base);
+        text.extend_from_slice(format!(":{line}: ").as_bytes());
+        if !frame.namewhat.is_null() && *frame.namewhat != 0 && *frame.what as u8 == b'L' {
+            text.extend_from_slice(CStr::from_ptr(frame.name).to_bytes());
+            text.extend_from_slice(b"(): ");
+        }
+    }
+}
+
+impl State {
+    /// Calls the metamethod `name` of the value at `index` and pushes its result; false where
+    /// there is none. Only from a function that Lua called.
+    pub fn call_metamethod(self, index: i32, name: &CStr) -> bool {
+        // SAFETY: a valid index; may raise.
+        unsafe { ffi::luaL_callmeta(self.0, index, name.as_ptr()) != 0 }
+    }
+}

@@ -1,0 +1,241 @@
+//! One Lua VM: made with the libraries, the `ngx` API and lua-resty-core in it, closed on drop.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::c_int;
+
+use mlua::ffi;
+
+use super::CFunction;
+use super::openresty;
+use super::state::{GLOBALS, Kind, Outcome, REGISTRY, State};
+use crate::nginx::{Level, log};
+
+/// What a new VM is given.
+pub struct Recipe<'a> {
+    /// `package.path` and `package.cpath` as `lua_package_path` and `lua_package_cpath` say, with
+    /// `;;` for the default and `$prefix` for nginx's prefix.
+    pub package_path: Option<&'a [u8]>,
+    pub package_cpath: Option<&'a [u8]>,
+    /// nginx's prefix, with its slash.
+    pub prefix: &'a [u8],
+    /// The VM whose `package.path` and `package.cpath` are taken over instead.
+    pub parent: Option<&'a Vm>,
+    /// Fills the globals: the `ngx` table and what goes with it.
+    pub inject: fn(State),
+    /// Loaders of other modules, put into `package.preload`.
+    pub preload: &'a [(std::ffi::CString, CFunction)],
+}
+
+/// Why there is no VM.
+#[derive(Debug)]
+pub enum VmError {
+    /// LuaJIT gave no memory for one.
+    NoMemory,
+    /// Lua failed while the VM was set up.
+    Setup(Vec<u8>),
+    /// lua-resty-core could not be loaded; the text is Lua's reason.
+    RestyCore(Vec<u8>),
+}
+
+/// A Lua VM.
+pub struct Vm {
+    main: State,
+    /// Coroutines that ended and may run again, with their references in the registry.
+    idle_threads: RefCell<Vec<(State, i32)>>,
+    /// How many of them are kept.
+    max_idle_threads: Cell<usize>,
+    /// Compiled files by path, as references in the registry.
+    pub(super) files: RefCell<HashMap<Vec<u8>, i32>>,
+    /// Whether compiled chunks are kept: true for the worker's own VM.
+    pub(super) caches_code: bool,
+}
+
+impl Vm {
+    /// A VM after `recipe`. `caches_code` is false for a request's own VM (`lua_code_cache off`).
+    pub fn new(recipe: &Recipe, caches_code: bool) -> Result<Vm, VmError> {
+        // SAFETY: no arguments; null is checked.
+        let state = unsafe { ffi::luaL_newstate() };
+        if state.is_null() {
+            return Err(VmError::NoMemory);
+        }
+        // SAFETY: a fresh VM that only this value owns.
+        let main = unsafe { State::from_ptr(state) };
+        let vm = Vm {
+            main,
+            idle_threads: RefCell::default(),
+            max_idle_threads: Cell::new(0),
+            files: RefCell::default(),
+            caches_code,
+        };
+        // SAFETY: a live VM; the handler never returns to Lua.
+        unsafe { ffi::lua_atpanic(state, at_panic) };
+        vm.protect(|state| {
+            // SAFETY: runs in protected mode on a live VM.
+            unsafe { ffi::luaL_openlibs(state.as_ptr()) };
+            set_package_paths(state, recipe);
+            (recipe.inject)(state);
+            set_preload(state, recipe.preload);
+        })
+        .map_err(VmError::Setup)?;
+        vm.require_resty_core()?;
+        vm.install_global_write_guard();
+        Ok(vm)
+    }
+
+    /// The main coroutine: where phases run that cannot yield.
+    pub fn main(&self) -> State {
+        self.main
+    }
+
+    pub fn set_max_idle_threads(&self, max: usize) {
+        self.max_idle_threads.set(max);
+    }
+
+    fn protect<F: FnOnce(State)>(&self, work: F) -> Result<(), Vec<u8>> {
+        self.main.protect(work)
+    }
+
+    fn require_resty_core(&self) -> Result<(), VmError> {
+        let state = self.main;
+        state.get_field(GLOBALS, c"require");
+        state.push_str("resty.core");
+        match state.call(1, 0, 0) {
+            Outcome::Failed(_) => {
+                let reason = state.bytes(-1).unwrap_or(b"unknown reason").to_vec();
+                state.pop(1);
+                Err(VmError::RestyCore(reason))
+            }
+            Outcome::Done | Outcome::Yielded => Ok(()),
+        }
+    }
+
+    /// Warns of new globals, once lua-resty-core has set its own.
+    fn install_global_write_guard(&self) {
+        if !openresty::AVAILABLE {
+            return;
+        }
+        let code = include_bytes!("../../lua/global_write_guard.lua");
+        let state = self.main;
+        let mut outcome = state.load(code, c"=_G write guard");
+        if outcome == Outcome::Done {
+            outcome = state.call(0, 0, 0);
+        }
+        if outcome != Outcome::Done {
+            let reason = String::from_utf8_lossy(state.bytes(-1).unwrap_or_default()).into_owned();
+            state.pop(1);
+            crate::ngx_log!(log::cycle_log(), Level::Err, "failed to run Lua code: {reason}");
+        }
+    }
+
+    /// A coroutine anchored in the registry, fresh or recycled; with its reference.
+    pub fn take_thread(&self) -> Result<(State, i32), Vec<u8>> {
+        if let Some(idle) = self.idle_threads.borrow_mut().pop() {
+            return Ok(idle);
+        }
+        let mut made = None;
+        self.protect(|state| {
+            let thread = state.new_thread();
+            made = Some((thread, state.new_ref(REGISTRY)));
+        })?;
+        made.ok_or_else(|| b"no coroutine".to_vec())
+    }
+
+    /// Gives a coroutine back: kept for the next request, or left to the garbage collector.
+    ///
+    /// Only coroutines that Lua code never saw (entry threads) may be recycled.
+    pub fn give_back_thread(&self, thread: State, reference: i32, recycle: bool) {
+        openresty::set_record(thread, std::ptr::null_mut());
+        let mut idle = self.idle_threads.borrow_mut();
+        if recycle && openresty::AVAILABLE && idle.len() < self.max_idle_threads.get() {
+            openresty::reset_thread(self.main, thread);
+            openresty::set_request(thread, std::ptr::null_mut());
+            idle.push((thread, reference));
+            return;
+        }
+        self.main.unref(REGISTRY, reference);
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        // SAFETY: the VM is ours; nothing runs in it any more, for users hold an Rc of it.
+        unsafe { ffi::lua_close(self.main.as_ptr()) }
+    }
+}
+
+/// Lua calls this for an error outside of any protected call; the process cannot go on.
+unsafe extern "C-unwind" fn at_panic(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua passes the failing state.
+    let state = unsafe { State::from_ptr(state) };
+    let reason = String::from_utf8_lossy(state.bytes(-1).unwrap_or(b"unknown reason"));
+    crate::ngx_log!(
+        log::cycle_log(),
+        Level::Alert,
+        "lua atpanic: Lua VM crashed, reason: {reason}"
+    );
+    std::process::abort();
+}
+
+fn set_package_paths(state: State, recipe: &Recipe) {
+    let top = state.top();
+    state.get_field(GLOBALS, c"package");
+    if let Some(parent) = recipe.parent {
+        for field in [c"path", c"cpath"] {
+            let from = parent.main;
+            from.get_field(GLOBALS, c"package");
+            from.get_field(-1, field);
+            state.push_bytes(from.bytes(-1).unwrap_or_default());
+            from.pop(2);
+            state.set_field(-2, field);
+        }
+    } else {
+        for (field, configured) in
+            [(c"path", recipe.package_path), (c"cpath", recipe.package_cpath)]
+        {
+            let Some(configured) = configured else { continue };
+            state.get_field(-1, field);
+            let default = state.bytes(-1).unwrap_or_default().to_vec();
+            state.pop(1);
+            state.push_bytes(&expand_path(configured, &default, recipe.prefix));
+            state.set_field(-2, field);
+        }
+    }
+    state.set_top(top);
+}
+
+/// `;;` becomes the default path, `$prefix` and `${prefix}` nginx's prefix.
+fn expand_path(configured: &[u8], default: &[u8], prefix: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(configured.len() + default.len());
+    let mut rest = configured;
+    while let Some((&first, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(b";;") {
+            path.push(b';');
+            path.extend_from_slice(default);
+            path.push(b';');
+            rest = after;
+        } else if let Some(after) =
+            rest.strip_prefix(b"$prefix").or_else(|| rest.strip_prefix(b"${prefix}"))
+        {
+            path.extend_from_slice(prefix);
+            rest = after;
+        } else {
+            path.push(first);
+            rest = after;
+        }
+    }
+    path
+}
+
+fn set_preload(state: State, preload: &[(std::ffi::CString, CFunction)]) {
+    let top = state.top();
+    state.get_field(GLOBALS, c"package");
+    state.get_field(-1, c"preload");
+    if state.kind(-1) == Kind::Table {
+        for (package, loader) in preload {
+            state.push_function(*loader);
+            state.set_field(-2, package);
+        }
+    }
+    state.set_top(top);
+}

@@ -1,0 +1,72 @@
+//! nginx's life-cycle hooks: configuration, merge, init and exit of processes. Each delegates.
+
+use std::ffi::{c_char, c_void};
+use std::ptr::null_mut;
+
+use crate::config::{LocationConf, MainConf};
+use crate::nginx::conf::{CONF_ERROR, Conf};
+use crate::nginx::sys::{ngx_conf_t, ngx_cycle_t, ngx_int_t};
+use crate::nginx::{Rc, guard, process};
+use crate::{phase, vm};
+
+pub unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx passes its parser.
+    unsafe { create::<MainConf>(cf) }
+}
+
+pub unsafe extern "C" fn create_location_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx passes its parser.
+    unsafe { create::<LocationConf>(cf) }
+}
+
+/// A configuration structure in the cycle's pool; null where memory is out.
+unsafe fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
+    crate::nginx::guard::install_panic_hook();
+    guard(null_mut(), || {
+        // SAFETY: the caller's.
+        let conf = unsafe { Conf::from_ptr(cf) };
+        conf.and_then(|conf| conf.pool().ok())
+            .and_then(|pool| pool.own(T::default()).ok())
+            .map_or(null_mut(), |conf| conf.as_ptr().cast())
+    })
+}
+
+pub unsafe extern "C" fn merge_location_conf(
+    _cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    guard(CONF_ERROR, || {
+        // SAFETY: nginx passes two structures that create_location_conf made.
+        let (outer, inner) =
+            unsafe { (&*outer.cast::<LocationConf>(), &*inner.cast::<LocationConf>()) };
+        inner.inherit(outer);
+        null_mut()
+    })
+}
+
+/// Sets up the hooks that the configuration needs, and the Lua VM.
+pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes its parser, within the http block.
+        let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else { return Rc::ERROR.0 };
+        if process::is_configuration_test() {
+            return Rc::OK.0;
+        }
+        // SAFETY: create_main_conf made it.
+        let main: &MainConf = unsafe { &*cf.main_conf(crate::module()).cast() };
+        let set_up =
+            phase::install_hooks(cf, main).map_err(drop).and_then(|()| vm::start(cf, main));
+        if set_up.is_ok() { Rc::OK.0 } else { Rc::ERROR.0 }
+    })
+}
+
+pub unsafe extern "C" fn init_module(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    Rc::OK.0
+}
+
+pub unsafe extern "C" fn init_process(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    Rc::OK.0
+}
+
+pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {}

@@ -1,0 +1,205 @@
+//! Buffer chains: what goes to nginx's output filters.
+
+use std::ptr::{NonNull, null_mut};
+
+use super::pool::{OutOfMemory, Pool};
+use super::sys::{
+    ngx_buf_t, ngx_buf_tag_t, ngx_chain_t, ngx_chain_update_chains, ngx_create_temp_buf,
+};
+
+/// A list of buffers; copies are the same list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Chain(*mut ngx_chain_t);
+
+impl Chain {
+    pub const EMPTY: Chain = Chain(null_mut());
+
+    /// # Safety
+    /// `chain` must be null or a chain whose pool outlives the value.
+    pub unsafe fn from_ptr(chain: *mut ngx_chain_t) -> Chain {
+        Chain(chain)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_chain_t {
+        self.0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// The links, first to last.
+    pub fn links(self) -> impl Iterator<Item = NonNull<ngx_chain_t>> {
+        let mut next = self.0;
+        std::iter::from_fn(move || {
+            let link = NonNull::new(next)?;
+            // SAFETY: `from_ptr`'s contract: each link is live.
+            next = unsafe { link.as_ref().next };
+            Some(link)
+        })
+    }
+
+    /// The buffers, first to last.
+    pub fn bufs(self) -> impl Iterator<Item = Buf> {
+        // SAFETY: a link of a live chain holds a live buffer.
+        self.links().map(|link| Buf(unsafe { link.as_ref().buf }))
+    }
+
+    /// Appends `tail` at the end.
+    pub fn append(&mut self, tail: Chain) {
+        match self.links().last() {
+            // SAFETY: the last link is live, and nothing else holds a reference to it.
+            Some(mut last) => unsafe { last.as_mut().next = tail.0 },
+            None => *self = tail,
+        }
+    }
+
+    /// Bytes in memory buffers, all together.
+    pub fn memory_len(self) -> usize {
+        self.bufs().map(|buf| buf.memory().len()).sum()
+    }
+}
+
+/// One buffer; copies are the same buffer.
+#[derive(Clone, Copy)]
+pub struct Buf(*mut ngx_buf_t);
+
+impl Buf {
+    pub fn as_ptr(self) -> *mut ngx_buf_t {
+        self.0
+    }
+
+    fn get(&self) -> &ngx_buf_t {
+        // SAFETY: a `Buf` comes from a live chain only (`Chain::bufs`, `Recycled::take`).
+        unsafe { &*self.0 }
+    }
+
+    /// The unread bytes of a memory buffer; empty for file and special buffers.
+    pub fn memory(&self) -> &[u8] {
+        let buf = self.get();
+        let in_memory = buf.temporary() | buf.memory() | buf.mmap() != 0;
+        if !in_memory || buf.last <= buf.pos {
+            return &[];
+        }
+        // SAFETY: pos..last lies within one allocation of the buffer's pool.
+        unsafe { std::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize) }
+    }
+
+    pub fn is_last(&self) -> bool {
+        self.get().last_buf() != 0 || self.get().last_in_chain() != 0
+    }
+
+    /// Appends bytes to a buffer of ours that has the room; tells how many fitted.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        // SAFETY: ours alone to write: `Recycled::take` gave it, nginx has not seen it yet.
+        unsafe {
+            let buf = &mut *self.0;
+            let room = buf.end.offset_from(buf.last).max(0) as usize;
+            let len = room.min(bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), buf.last, len);
+            buf.last = buf.last.add(len);
+            len
+        }
+    }
+
+    pub fn set_flush(&mut self) {
+        // SAFETY: as in `write`.
+        unsafe { (*self.0).set_flush(1) }
+    }
+
+    pub fn set_sync(&mut self) {
+        // SAFETY: as in `write`.
+        unsafe { (*self.0).set_sync(1) }
+    }
+
+    pub fn set_last_buf(&mut self) {
+        // SAFETY: as in `write`.
+        unsafe { (*self.0).set_last_buf(1) }
+    }
+
+    pub fn set_last_in_chain(&mut self) {
+        // SAFETY: as in `write`.
+        unsafe { (*self.0).set_last_in_chain(1) }
+    }
+}
+
+/// Buffers of one request that are used again once nginx has sent them.
+pub struct Recycled {
+    free: *mut ngx_chain_t,
+    busy: *mut ngx_chain_t,
+}
+
+impl Recycled {
+    pub const fn new() -> Recycled {
+        Recycled { free: null_mut(), busy: null_mut() }
+    }
+
+    /// A one-link chain whose buffer has room for `len` bytes (0: a special buffer, no memory).
+    pub fn take(
+        &mut self,
+        pool: Pool,
+        len: usize,
+        tag: ngx_buf_tag_t,
+    ) -> Result<(Chain, Buf), OutOfMemory> {
+        // SAFETY: pool and free list are live; a free buffer is ours alone.
+        unsafe {
+            if let Some(link) = self.take_free(len) {
+                return Ok(self.reset(link, tag));
+            }
+            let buf = match len {
+                0 => pool.zeroed::<ngx_buf_t>()?,
+                _ => NonNull::new(ngx_create_temp_buf(pool.as_ptr(), len)).ok_or(OutOfMemory)?,
+            };
+            let link = super::sys::ngx_alloc_chain_link(pool.as_ptr());
+            let link = NonNull::new(link).ok_or(OutOfMemory)?;
+            (*link.as_ptr()).buf = buf.as_ptr();
+            Ok(self.reset(link, tag))
+        }
+    }
+
+    /// The first free link, where its buffer has room for `len` bytes.
+    unsafe fn take_free(&mut self, len: usize) -> Option<NonNull<ngx_chain_t>> {
+        let link = NonNull::new(self.free)?;
+        // SAFETY: the free list holds live links of ours.
+        unsafe {
+            let buf = &*link.as_ref().buf;
+            let room = buf.end.offset_from(buf.start).max(0) as usize;
+            if room < len || (len == 0 && room > 0) {
+                return None;
+            }
+            self.free = link.as_ref().next;
+            Some(link)
+        }
+    }
+
+    unsafe fn reset(&self, link: NonNull<ngx_chain_t>, tag: ngx_buf_tag_t) -> (Chain, Buf) {
+        // SAFETY: the caller's: `link` and its buffer are live and ours alone.
+        unsafe {
+            (*link.as_ptr()).next = null_mut();
+            let buf = &mut *link.as_ref().buf;
+            let (start, end) = (buf.start, buf.end);
+            std::ptr::write_bytes(buf, 0, 1);
+            buf.start = start;
+            buf.end = end;
+            buf.pos = start;
+            buf.last = start;
+            buf.tag = tag;
+            buf.set_temporary(u32::from(!start.is_null()));
+            (Chain(link.as_ptr()), Buf(buf))
+        }
+    }
+
+    /// Files what was just sent (`out`): finished buffers become free, the others stay busy.
+    pub fn sent(&mut self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
+        let mut out = out.0;
+        // SAFETY: all three lists are live and belong to this request.
+        unsafe {
+            ngx_chain_update_chains(pool.as_ptr(), &mut self.free, &mut self.busy, &mut out, tag);
+        }
+    }
+
+    /// Whether nginx still holds buffers of ours.
+    pub fn is_busy(&self) -> bool {
+        !self.busy.is_null()
+    }
+}

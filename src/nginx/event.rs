@@ -1,0 +1,140 @@
+//! Timers and posted events that belong to one owner: dropping them takes them out of nginx.
+
+use std::cell::UnsafeCell;
+use std::ptr::addr_of_mut;
+
+use super::guard;
+use super::log::{Log, cycle_log};
+use super::sys::{
+    ngx_add_timer, ngx_current_msec, ngx_del_timer, ngx_delete_posted_event, ngx_event_t,
+    ngx_post_event, ngx_posted_events,
+};
+
+/// A timer, or an event to run at the end of the current loop, that calls `F` on its owner's data.
+///
+/// The value must not move once armed: keep it in a `Box` or an `Rc`. Dropping it disarms it, so
+/// a callback never runs for an owner that is gone.
+pub struct Timer<T> {
+    event: UnsafeCell<ngx_event_t>,
+    data: T,
+    on_fire: fn(&T),
+}
+
+impl<T: 'static> Timer<T> {
+    /// A timer that is not armed yet; `on_fire` will get `data`.
+    pub fn new(data: T, on_fire: fn(&T)) -> Box<Timer<T>> {
+        Self::with_log(data, on_fire, cycle_log())
+    }
+
+    /// As [`Timer::new`], with the log that nginx's debug lines about the timer go to.
+    pub fn with_log(data: T, on_fire: fn(&T), log: Log) -> Box<Timer<T>> {
+        // SAFETY: all zero is a valid, unarmed ngx_event_t.
+        let event: ngx_event_t = unsafe { std::mem::zeroed() };
+        let timer = Box::new(Timer { event: UnsafeCell::new(event), data, on_fire });
+        let event = timer.event.get();
+        // SAFETY: the event is ours, and stays where it is in its box.
+        unsafe {
+            (*event).handler = Some(fire::<T>);
+            (*event).data = std::ptr::from_ref::<Timer<T>>(&timer).cast_mut().cast();
+            (*event).log = log.as_ptr();
+        }
+        timer
+    }
+
+    /// What was given to [`Timer::new`].
+    pub fn data(&self) -> &T {
+        &self.data
+    }
+
+    /// Fires after `milliseconds`; replaces what was set before.
+    pub fn arm(&self, milliseconds: usize) {
+        // SAFETY: the event is valid; this module runs in nginx's one thread.
+        unsafe { ngx_add_timer(self.event.get(), milliseconds) }
+    }
+
+    /// Fires at the end of the current event loop round.
+    pub fn post(&self) {
+        // SAFETY: as in `arm`; ngx_posted_events is nginx's own queue.
+        unsafe { ngx_post_event(self.event.get(), addr_of_mut!(ngx_posted_events)) }
+    }
+
+    /// Fires in the next round of the event loop, after pending I/O events had their turn.
+    pub fn post_next(&self) {
+        // SAFETY: as in `post`.
+        unsafe {
+            ngx_post_event(self.event.get(), addr_of_mut!(super::sys::ngx_posted_next_events));
+        }
+    }
+
+    /// Lets nginx exit gracefully without waiting for this timer.
+    pub fn set_cancelable(&self) {
+        // SAFETY: the event is valid and not shared with another thread.
+        unsafe { (*self.event.get()).set_cancelable(1) }
+    }
+
+    /// Whether the timer is armed.
+    pub fn is_armed(&self) -> bool {
+        // SAFETY: as in `set_cancelable`.
+        unsafe { (*self.event.get()).timer_set() != 0 }
+    }
+
+    /// Takes it out of nginx's timers and posted events; safe to call twice.
+    pub fn disarm(&self) {
+        let event = self.event.get();
+        // SAFETY: the flags say which of nginx's structures hold the event.
+        unsafe {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+        }
+    }
+}
+
+impl<T> Drop for Timer<T> {
+    fn drop(&mut self) {
+        let event = self.event.get_mut();
+        // SAFETY: as in `disarm`.
+        unsafe {
+            if event.timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+            if event.posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn fire<T: 'static>(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: the data is the box that `with_log` made; it is alive, for dropping it disarms.
+        let timer = unsafe { &*(*event).data.cast::<Timer<T>>() };
+        // The callback may drop the timer: nothing of it is used after the call starts.
+        let (on_fire, data) = (timer.on_fire, &raw const timer.data);
+        // SAFETY: the callback copies what it needs out of `data` before it drops the owner.
+        on_fire(unsafe { &*data });
+    });
+}
+
+/// nginx's cached monotonic time in milliseconds, as timers use it.
+pub fn current_msec() -> usize {
+    // SAFETY: a plain word that nginx's one thread updates.
+    unsafe { ngx_current_msec }
+}
+
+/// Whether the worker is shutting down gracefully.
+pub fn is_exiting() -> bool {
+    // SAFETY: a plain word, written by signal handlers as a whole.
+    unsafe { super::sys::ngx_exiting != 0 }
+}
+
+/// Whether the worker was told to quit or stop (`ngx_quit`, `ngx_exiting` or `ngx_terminate`).
+pub fn is_stopping() -> bool {
+    // SAFETY: as in `is_exiting`.
+    unsafe {
+        super::sys::ngx_quit != 0 || super::sys::ngx_exiting != 0 || super::sys::ngx_terminate != 0
+    }
+}

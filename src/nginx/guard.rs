@@ -1,0 +1,32 @@
+//! Panic guards: no panic crosses from Rust into C.
+//!
+//! nginx calls this module through plain `extern "C"` functions, where a panic would abort the
+//! worker. [`guard`] stops it there: the panic is logged at `[alert]` by the hook that
+//! [`install_panic_hook`] sets, and the caller gets the fall-back value.
+//!
+//! A Lua error must never pass through [`guard`] (Rust aborts on a foreign exception that reaches
+//! `catch_unwind`): code inside calls Lua in protected mode only.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use super::log::{Level, log_cycle};
+
+/// Runs `work`; where it panics, returns `fallback` instead.
+pub fn guard<T>(fallback: T, work: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(value) => value,
+        Err(_logged_by_the_hook) => fallback,
+    }
+}
+
+/// Sends panic messages to nginx's error log at level `[alert]` instead of the standard error.
+pub fn install_panic_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            let text = format!("lua module panicked: {panic}").replace('\n', " ");
+            log_cycle(Level::Alert, text.as_bytes());
+        }));
+    });
+}

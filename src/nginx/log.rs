@@ -1,0 +1,106 @@
+//! nginx's error log.
+
+use std::ffi::c_char;
+
+use super::sys::{ngx_cycle, ngx_log_error_core, ngx_log_t};
+
+/// The log levels of error_log, with nginx's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(usize)]
+pub enum Level {
+    Stderr = 0,
+    Emerg = 1,
+    Alert = 2,
+    Crit = 3,
+    Err = 4,
+    Warn = 5,
+    Notice = 6,
+    Info = 7,
+    Debug = 8,
+}
+
+impl Level {
+    /// The level with nginx's number `n` (0 to 8).
+    pub fn from_number(n: i64) -> Option<Level> {
+        const ALL: [Level; 9] = [
+            Level::Stderr,
+            Level::Emerg,
+            Level::Alert,
+            Level::Crit,
+            Level::Err,
+            Level::Warn,
+            Level::Notice,
+            Level::Info,
+            Level::Debug,
+        ];
+        usize::try_from(n).ok().and_then(|n| ALL.get(n).copied())
+    }
+}
+
+/// An nginx log; copies are the same log.
+#[derive(Clone, Copy)]
+pub struct Log(*mut ngx_log_t);
+
+impl Log {
+    /// # Safety
+    /// `log` must be null or a log that outlives the value (a connection's or the cycle's).
+    pub unsafe fn from_ptr(log: *mut ngx_log_t) -> Log {
+        Log(log)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_log_t {
+        self.0
+    }
+
+    /// Whether a line of this level would be written.
+    pub fn enabled(self, level: Level) -> bool {
+        // SAFETY: `from_ptr`'s caller guarantees a live log, or null.
+        unsafe { self.0.as_ref() }.is_some_and(|log| log.log_level >= level as usize)
+    }
+
+    /// Writes one line; nginx cuts it at NGX_MAX_ERROR_STR (2,048 bytes).
+    pub fn write(self, level: Level, text: &[u8]) {
+        self.write_errno(level, 0, text);
+    }
+
+    /// Writes one line that ends in the description of the system error `errno`.
+    pub fn write_errno(self, level: Level, errno: i32, text: &[u8]) {
+        if !self.enabled(level) {
+            return;
+        }
+        // SAFETY: the log is live (see `enabled`); "%*s" takes a size_t length and that many bytes.
+        unsafe {
+            let format: *const c_char = c"%*s".as_ptr();
+            ngx_log_error_core(level as usize, self.0, errno, format, text.len(), text.as_ptr());
+        }
+    }
+}
+
+/// The log of the current cycle: where there is no request at hand.
+pub fn cycle_log() -> Log {
+    // SAFETY: nginx sets ngx_cycle before it loads a module's configuration, and keeps its log.
+    unsafe {
+        match (*std::ptr::addr_of!(ngx_cycle)).as_ref() {
+            Some(cycle) => Log(cycle.log),
+            None => Log(std::ptr::null_mut()),
+        }
+    }
+}
+
+/// Writes one line to the current cycle's log.
+pub fn log_cycle(level: Level, text: &[u8]) {
+    cycle_log().write(level, text);
+}
+
+/// Writes a formatted line: `log!(log, Level::Err, "lua entry thread aborted: {}", text)`.
+///
+/// Bytes that are not UTF-8 go through [`Log::write`] instead.
+#[macro_export]
+macro_rules! ngx_log {
+    ($log:expr, $level:expr, $($argument:tt)+) => {{
+        let log: $crate::nginx::log::Log = $log;
+        if log.enabled($level) {
+            log.write($level, format!($($argument)+).as_bytes());
+        }
+    }};
+}

@@ -1,0 +1,34 @@
+//! The boundary to nginx: the only room that touches nginx's own structures.
+//!
+//! Everything above deals in the small wrappers declared here. A wrapper is built from a pointer
+//! that nginx handed over (an `unsafe` step that names nginx as the guarantor); its methods are then
+//! safe to call for as long as the object's pool lives. SAFETY.md states the host-wide invariants
+//! that all of this rests on: one thread, pool lifetimes, reload.
+
+pub mod chain;
+pub mod cleanup;
+pub mod complex_value;
+pub mod conf;
+pub mod connection;
+pub mod event;
+pub mod fake;
+pub mod guard;
+pub mod headers_out;
+pub mod hooks;
+pub mod log;
+pub mod output;
+pub mod pool;
+pub mod process;
+pub mod redirect;
+pub mod request;
+pub mod request_body;
+pub mod status;
+pub mod strings;
+pub mod sys;
+
+pub use chain::Chain;
+pub use guard::guard;
+pub use log::Level;
+pub use pool::Pool;
+pub use request::Request;
+pub use status::Rc;

@@ -1,0 +1,99 @@
+//! The response header's framing fields, and sending to nginx's filter chain.
+
+use super::chain::Chain;
+use super::request::Request;
+use super::status::Rc;
+use super::sys::{
+    NGX_HTTP_LAST, ngx_buf_tag_t, ngx_http_request_t, ngx_http_send_special,
+    ngx_http_set_content_type,
+};
+
+/// The tag of this module's buffers.
+pub fn tag() -> ngx_buf_tag_t {
+    std::ptr::from_ref(crate::module()).cast_mut().cast()
+}
+
+/// The response's Content-Length; negative where it is not known.
+pub fn content_length(request: Request) -> i64 {
+    request.get().headers_out.content_length_n
+}
+
+/// Sets the Content-Length that the header filter writes.
+pub fn set_content_length(request: Request, length: usize) {
+    // SAFETY: plain fields of a live request.
+    unsafe {
+        let out = &mut (*request.as_ptr()).headers_out;
+        out.content_length_n = i64::try_from(length).unwrap_or(-1);
+        if let Some(header) = out.content_length.as_mut() {
+            header.hash = 0;
+        }
+    }
+}
+
+/// The length is not known: nginx chooses the framing.
+pub fn clear_content_length(request: Request) {
+    // SAFETY: plain fields of a live request; nginx's own idiom.
+    unsafe {
+        let out = &mut (*request.as_ptr()).headers_out;
+        out.content_length_n = -1;
+        if let Some(header) = out.content_length.as_mut() {
+            header.hash = 0;
+            out.content_length = std::ptr::null_mut();
+        }
+    }
+}
+
+/// Ranges make no sense for a response that a script makes.
+pub fn clear_accept_ranges(request: Request) {
+    // SAFETY: plain fields of a live request; nginx's own idiom.
+    unsafe {
+        (*request.as_ptr()).set_allow_ranges(0);
+        let out = &mut (*request.as_ptr()).headers_out;
+        if let Some(header) = out.accept_ranges.as_mut() {
+            header.hash = 0;
+            out.accept_ranges = std::ptr::null_mut();
+        }
+    }
+}
+
+/// Content-Type by the location's `types` and `default_type`; false where memory is out.
+pub fn set_content_type(request: Request) -> bool {
+    // SAFETY: a live request.
+    unsafe { ngx_http_set_content_type(request.as_ptr()) == 0 }
+}
+
+/// Only the header is sent, as for HEAD.
+pub fn set_header_only(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_header_only(1) }
+}
+
+/// Sends a chain; a subrequest's goes past nginx's postpone filter, in the order of the script.
+pub fn filter_as_active(request: Request, chain: Chain) -> Rc {
+    as_active(request, || request.output_filter(chain))
+}
+
+/// Sends the last buffer (of a subrequest: the last of its chain).
+pub fn send_last(request: Request) -> Rc {
+    as_active(request, || {
+        // SAFETY: a live request.
+        Rc(unsafe { ngx_http_send_special(request.as_ptr(), NGX_HTTP_LAST as usize) })
+    })
+}
+
+/// Runs `send` with `request` as the connection's active request.
+fn as_active(request: Request, send: impl FnOnce() -> Rc) -> Rc {
+    let c = request.connection();
+    // SAFETY: a live connection; its data is the active request. `send` is nginx's filter chain,
+    // which does not free the request.
+    unsafe {
+        let active: *mut ngx_http_request_t = (*c).data.cast();
+        if std::ptr::eq(active, request.as_ptr()) {
+            return send();
+        }
+        (*c).data = request.as_ptr().cast();
+        let rc = send();
+        (*c).data = active.cast();
+        rc
+    }
+}

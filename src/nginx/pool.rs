@@ -1,0 +1,83 @@
+//! Memory pools. Every allocation can fail, and says so.
+
+use std::ffi::c_void;
+use std::mem::{align_of, size_of};
+use std::ptr::NonNull;
+
+use super::sys::{
+    NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_t,
+    ngx_str_t,
+};
+
+/// A pool had no memory left; the request that asked ends with a 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// An nginx pool; copies are the same pool.
+#[derive(Clone, Copy)]
+pub struct Pool(NonNull<ngx_pool_t>);
+
+impl Pool {
+    /// # Safety
+    /// `pool` must be a live nginx pool that outlives the value.
+    pub unsafe fn from_ptr(pool: *mut ngx_pool_t) -> Option<Pool> {
+        NonNull::new(pool).map(Pool)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_pool_t {
+        self.0.as_ptr()
+    }
+
+    /// `len` bytes, uninitialised; the pool owns them.
+    pub fn bytes(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: the pool is live by `from_ptr`'s contract.
+        let data = unsafe { ngx_pnalloc(self.as_ptr(), len.max(1)) };
+        NonNull::new(data.cast()).ok_or(OutOfMemory)
+    }
+
+    /// A copy of `bytes`, followed by a NUL that its length does not count.
+    pub fn copy_str(self, bytes: &[u8]) -> Result<ngx_str_t, OutOfMemory> {
+        let len = bytes.len().checked_add(1).ok_or(OutOfMemory)?;
+        let data = self.bytes(len)?;
+        // SAFETY: `data` has room for `bytes` and the NUL, and is fresh, so they do not overlap.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_ptr(), bytes.len());
+            data.as_ptr().add(bytes.len()).write(0);
+        }
+        Ok(ngx_str_t { len: bytes.len(), data: data.as_ptr() })
+    }
+
+    /// A zeroed `T`; for nginx's own plain structures, whose zero pattern is valid.
+    ///
+    /// # Safety
+    /// The all-zero bit pattern must be a valid `T`.
+    pub unsafe fn zeroed<T>(self) -> Result<NonNull<T>, OutOfMemory> {
+        const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        // SAFETY: the pool is live by `from_ptr`'s contract.
+        let data = unsafe { ngx_pcalloc(self.as_ptr(), size_of::<T>()) };
+        NonNull::new(data.cast()).ok_or(OutOfMemory)
+    }
+
+    /// Moves `value` into the pool; it is dropped when the pool is destroyed.
+    pub fn own<T: 'static>(self, value: T) -> Result<NonNull<T>, OutOfMemory> {
+        const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        // SAFETY: the pool is live; the cleanup's data is written before its handler is set.
+        unsafe {
+            let slot: *mut T = ngx_palloc(self.as_ptr(), size_of::<T>().max(1)).cast();
+            let slot = NonNull::new(slot).ok_or(OutOfMemory)?;
+            let cleanup = ngx_pool_cleanup_add(self.as_ptr(), 0).as_mut().ok_or(OutOfMemory)?;
+            slot.as_ptr().write(value);
+            cleanup.data = slot.as_ptr().cast();
+            cleanup.handler = Some(drop_owned::<T>);
+            Ok(slot)
+        }
+    }
+}
+
+/// Drops what [`Pool::own`] moved in.
+unsafe extern "C" fn drop_owned<T>(data: *mut c_void) {
+    super::guard((), || {
+        // SAFETY: nginx calls a pool's cleanup once, with the data that `own` wrote.
+        unsafe { data.cast::<T>().drop_in_place() }
+    });
+}

@@ -1,0 +1,71 @@
+//! Internal redirects, to a URI or a named location.
+
+use super::log::Level;
+use super::pool::OutOfMemory;
+use super::request::Request;
+use super::status::Rc;
+use super::sys::{
+    NGX_HTTP_LOG_UNSAFE, ngx_http_block_reading, ngx_http_internal_redirect, ngx_http_max_module,
+    ngx_http_named_location, ngx_http_parse_unsafe_uri, ngx_http_request_empty_handler, ngx_str_t,
+    ngx_uint_t,
+};
+
+/// Takes the request's events away from the handler that ends.
+pub fn stop_reading_and_writing(request: Request) {
+    // SAFETY: plain fields of a live request, set to nginx's own handlers.
+    unsafe {
+        (*request.as_ptr()).write_event_handler = Some(ngx_http_request_empty_handler);
+        if super::connection::is_watching_client(request) {
+            (*request.as_ptr()).read_event_handler = Some(ngx_http_block_reading);
+        }
+    }
+}
+
+/// Goes on at another URI.
+pub fn internal(request: Request, uri: &[u8], args: &[u8]) -> Rc {
+    let copies = request.pool().copy_str(uri).and_then(|uri| {
+        let args = request.pool().copy_str(args)?;
+        Ok((uri, args))
+    });
+    match copies {
+        // SAFETY: a live request, strings in its pool.
+        Ok((mut uri, mut args)) => unsafe {
+            Rc(ngx_http_internal_redirect(request.as_ptr(), &mut uri, &mut args))
+        },
+        Err(OutOfMemory) => Rc::HTTP_INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Goes on at a named location (`@name`), with all modules' contexts emptied.
+pub fn named_location(request: Request, name: &[u8]) -> Rc {
+    match request.pool().copy_str(name) {
+        // SAFETY: a live request; nginx sizes `ctx` for `ngx_http_max_module` slots.
+        Ok(mut name) => unsafe {
+            let slots = *std::ptr::addr_of!(ngx_http_max_module);
+            std::ptr::write_bytes(request.get().ctx, 0, slots);
+            Rc(ngx_http_named_location(request.as_ptr(), &mut name))
+        },
+        Err(OutOfMemory) => Rc::HTTP_INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// A URI that nginx finds unsafe (`..`, NUL, …).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnsafeUri;
+
+/// Checks a URI as nginx does, and splits `?args` off it: gives the lengths of both parts.
+pub fn parse_unsafe_uri(request: Request, uri: &[u8]) -> Result<(Vec<u8>, Vec<u8>), UnsafeUri> {
+    let Ok(mut uri) = request.pool().copy_str(uri) else {
+        request.log().write(Level::Crit, b"no memory for a URI");
+        return Err(UnsafeUri);
+    };
+    let mut args = ngx_str_t::empty();
+    let mut flags: ngx_uint_t = NGX_HTTP_LOG_UNSAFE as ngx_uint_t;
+    // SAFETY: a live request, a string in its pool.
+    unsafe {
+        if ngx_http_parse_unsafe_uri(request.as_ptr(), &mut uri, &mut args, &mut flags) != 0 {
+            return Err(UnsafeUri);
+        }
+        Ok((super::strings::bytes(uri).to_vec(), super::strings::bytes(args).to_vec()))
+    }
+}

@@ -1,0 +1,63 @@
+//! `access_by_lua*`.
+
+use std::rc::Rc as Shared;
+
+use super::runner;
+use crate::config::{LocationConf, MainConf};
+use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
+use crate::nginx::{Rc, Request, guard, hooks};
+use crate::runtime::{Context, Phase, scheduler};
+
+pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard(Rc::HTTP_INTERNAL_SERVER_ERROR.0, || {
+        // SAFETY: nginx passes a live request.
+        let request = unsafe { Request::from_ptr(r) };
+        request.map_or(Rc::DECLINED, enter).0
+    })
+}
+
+fn enter(request: Request) -> Rc {
+    if postpone(request) {
+        return Rc::DECLINED;
+    }
+    let Some(script) = LocationConf::of(request).in_force().access.as_ref() else {
+        return Rc::DECLINED;
+    };
+    let context = match runner::context_of(request, Phase::Access) {
+        Ok(context) => context,
+        Err(rc) => return rc,
+    };
+    if context.entered.get().access {
+        return settle(&context, scheduler::resume_woken(&context));
+    }
+    if let Some(rc) = runner::read_body_first(&context, runner::body_is_there) {
+        return rc;
+    }
+    match runner::start(&context, script, Phase::Access) {
+        Ok(rc) => settle(&context, runner::settle_start(&context, rc)),
+        Err(rc) => rc,
+    }
+}
+
+/// At the first request, goes behind the access handlers of other modules.
+fn postpone(request: Request) -> bool {
+    let main = MainConf::of(request);
+    if main.access_postponed.replace(true) || main.written.borrow().access_no_postpone == Some(true)
+    {
+        return false;
+    }
+    // nginx's own post-access step stays behind.
+    let moved = hooks::move_to_end(request, 2);
+    if moved {
+        hooks::redo_step(request);
+    }
+    moved
+}
+
+/// What the phase's result means to nginx: granted, unless the script made the response.
+fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
+    if rc == Rc::OK {
+        return runner::end_if_responded(context).unwrap_or(Rc::OK);
+    }
+    if rc == Rc::ERROR || rc == Rc::DONE || rc.0 > 0 { rc } else { Rc::DECLINED }
+}

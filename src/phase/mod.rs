@@ -1,0 +1,31 @@
+//! nginx's phases, each a short file; those that can wait share one driver, `runner`.
+
+pub mod abort;
+pub mod access;
+pub mod content;
+pub mod rewrite;
+pub mod runner;
+pub mod server_rewrite;
+
+use crate::config::MainConf;
+use crate::nginx::conf::Conf;
+use crate::nginx::hooks::{self, HttpPhase};
+use crate::nginx::pool::OutOfMemory;
+
+/// Puts the handlers that the configuration needs into nginx's phases and filters.
+pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
+    let needs = &main.needs;
+    if needs.server_rewrite.get() {
+        hooks::add_handler(cf, HttpPhase::ServerRewrite, server_rewrite::handler)?;
+    }
+    if needs.rewrite.get() {
+        hooks::add_handler(cf, HttpPhase::Rewrite, rewrite::handler)?;
+    }
+    if needs.access.get() {
+        hooks::add_handler(cf, HttpPhase::Access, access::handler)?;
+    }
+    if needs.capture.get() {
+        crate::api::subrequest::install_filters(cf);
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The one driver of every phase that can wait: rewrite, access, content.
+//!
+//! nginx enters a phase handler for the first time, and again after each event. The first time
+//! the phase's script starts as the request's entry thread; later the woken task goes on.
+
+use std::rc::Rc as Shared;
+
+use crate::config::code::{ScriptError, SharedScript};
+use crate::nginx::request_body::{self, BodyRead};
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{Level, Rc, Request, connection};
+use crate::ngx_log;
+use crate::runtime::{Context, Phase, Role, Task, output, scheduler};
+
+const HTTP_OK: Rc = Rc(200);
+
+/// The request's context, made at the phase's first use of it.
+pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc> {
+    if let Some(context) = Context::of(request) {
+        return Ok(context);
+    }
+    let main = crate::config::MainConf::of(request);
+    let Some(vm) = main.vm() else {
+        return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
+    };
+    let vm = if crate::config::LocationConf::of(request).code_cache() {
+        vm.clone()
+    } else {
+        own_vm(request)?
+    };
+    let context = Context::new(request, vm, phase, false);
+    context.attach().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
+    Ok(context)
+}
+
+/// `lua_code_cache off`: a VM of the request's own.
+fn own_vm(request: Request) -> Result<Shared<crate::lua::Vm>, Rc> {
+    let main = crate::config::MainConf::of(request);
+    let parent = main.vm().map(|vm| &**vm);
+    match crate::vm::make(crate::nginx::process::prefix(), main, parent, false) {
+        Ok(vm) => Ok(Shared::new(vm)),
+        Err(error) => {
+            request.log().write(Level::Err, &crate::vm::message(error));
+            Err(Rc::HTTP_INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// Reads the request body first, where `lua_need_request_body` asks for it.
+///
+/// `Some(rc)`: the phase handler returns that now, and is entered again when the body is there.
+pub fn read_body_first(
+    context: &Shared<Context>,
+    after: unsafe extern "C" fn(*mut ngx_http_request_t),
+) -> Option<Rc> {
+    if context.waiting_more_body.get() {
+        return Some(Rc::DONE);
+    }
+    if !context.location().need_request_body() || context.body_read.get() {
+        return None;
+    }
+    match request_body::read(context.request(), after) {
+        BodyRead::Failed(rc) => Some(rc),
+        BodyRead::Waiting => {
+            context.waiting_more_body.set(true);
+            Some(Rc::DONE)
+        }
+        BodyRead::Done => None,
+    }
+}
+
+/// Starts `script` as the request's entry thread and runs it until it waits or ends.
+pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> Result<Rc, Rc> {
+    let request = context.request();
+    let vm = context.vm().clone();
+    if let Err(error) = script.load(&vm, request) {
+        return Err(load_failed(request, error));
+    }
+    context.remove_all_tasks();
+    context.restart();
+    context.enter(|entered| match phase {
+        Phase::ServerRewrite => entered.server_rewrite = true,
+        Phase::Rewrite => entered.rewrite = true,
+        Phase::Access => entered.access = true,
+        _ => entered.content = true,
+    });
+    let (thread, reference) = match vm.take_thread() {
+        Ok(thread) => thread,
+        Err(_) => {
+            vm.main().pop(1);
+            ngx_log!(
+                request.log(),
+                Level::Err,
+                "lua: failed to create new coroutine to handle request"
+            );
+            return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
+        }
+    };
+    vm.main().move_to(thread, 1);
+    let task = Task::new(context, thread, reference, Role::Entry);
+    context.set_entry(task.clone());
+    register_cleanup(context)?;
+    context.phase.set(phase);
+    watch_client(context)?;
+    Ok(scheduler::run(context, task, 0))
+}
+
+/// The log line and status for a script that could not be loaded.
+pub fn load_failed(request: Request, error: ScriptError) -> Rc {
+    match error {
+        ScriptError::Load(error) => {
+            request.log().write(Level::Err, &error.message());
+            if error.is_file_missing() { Rc(404) } else { Rc::HTTP_INTERNAL_SERVER_ERROR }
+        }
+        ScriptError::Path => Rc::HTTP_INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Asks nginx to tell when the request ends, however that comes about.
+fn register_cleanup(context: &Shared<Context>) -> Result<(), Rc> {
+    if context.cleanup_registered.get() {
+        return Ok(());
+    }
+    let weak = Shared::downgrade(context);
+    let registered = crate::nginx::cleanup::on_request_end(context.request(), move || {
+        if let Some(context) = weak.upgrade() {
+            context.cleanup_registered.set(false);
+            crate::runtime::ends::cleanup(&context);
+        }
+    });
+    registered.map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
+    context.cleanup_registered.set(true);
+    Ok(())
+}
+
+fn watch_client(context: &Shared<Context>) -> Result<(), Rc> {
+    let request = context.request();
+    if !context.location().check_client_abort() {
+        connection::ignore_client(request);
+        return Ok(());
+    }
+    match connection::watch_client(request, super::abort::client_event) {
+        true => Ok(()),
+        false => Err(Rc::ERROR),
+    }
+}
+
+/// After the first run of rewrite and access code: what follows where it waits or went on.
+pub fn settle_start(context: &Shared<Context>, rc: Rc) -> Rc {
+    if rc == Rc::AGAIN {
+        return scheduler::run_posted(context);
+    }
+    if rc == Rc::DONE {
+        scheduler::finalize(context, Rc::DONE);
+        return scheduler::run_posted(context);
+    }
+    rc
+}
+
+/// A script of an earlier phase that made the response ends the request here.
+///
+/// `Some(rc)`: the phase handler returns that; no later phase may make a response again.
+pub fn end_if_responded(context: &Shared<Context>) -> Option<Rc> {
+    if !context.is_header_sent() {
+        return None;
+    }
+    if !context.eof.get() {
+        let rc = output::send_last(context);
+        if rc == Rc::ERROR || rc.0 > 0 {
+            return Some(rc);
+        }
+    }
+    Some(HTTP_OK)
+}
+
+/// The request body is there (rewrite and access): nginx's phases go on.
+pub unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
+    crate::nginx::guard((), || {
+        // SAFETY: nginx passes a live request.
+        let Some(request) = (unsafe { Request::from_ptr(r) }) else { return };
+        request_body::drop_reference(request);
+        let Some(context) = Context::of(request) else { return };
+        context.body_read.set(true);
+        if context.waiting_more_body.replace(false) {
+            request.run_phases();
+        }
+    });
+}

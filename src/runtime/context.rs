@@ -1,0 +1,372 @@
+//! A request's context: what the module knows about it between nginx's calls.
+//!
+//! It is shared (`Rc`) by the request's pool, which lets go of it last, and by each of its tasks.
+//! nginx empties its own slot of module contexts on internal redirects and when it makes an error
+//! page in the middle of an output call, so running code finds the context through its task, and
+//! only code that starts anew looks at nginx's slot.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::phase::Phase;
+use super::task::{Status, Task};
+use crate::config::{LocationConf, MainConf};
+use crate::lua::{State, Vm};
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::{Chain, Request, chain::Recycled};
+
+/// What a coroutine asked of the scheduler when it yielded.
+pub enum Switch {
+    /// Wait for its pending operation.
+    Wait,
+    /// `coroutine.resume`: run that one, with the yielded values.
+    Resume(Rc<Task>),
+    /// `coroutine.yield`: back to the resumer, with the yielded values.
+    Yield,
+    /// `ngx.thread.spawn`: run that one first.
+    Spawn(Rc<Task>),
+}
+
+/// How a request's Lua code was told to end.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// `ngx.exit`, `ngx.redirect`: an nginx code or HTTP status.
+    Exit(isize),
+    /// `ngx.exec`: the URI (or `@name`) and the arguments.
+    Exec { uri: Vec<u8>, args: Vec<u8> },
+}
+
+/// Which phase handlers have started; nginx calls them again to continue.
+#[derive(Clone, Copy, Default)]
+pub struct Entered {
+    pub server_rewrite: bool,
+    pub rewrite: bool,
+    pub access: bool,
+    pub content: bool,
+}
+
+/// The context of one request or subrequest, or of a timer's or worker hook's stand-in for one.
+pub struct Context {
+    request: Request,
+    vm: Rc<Vm>,
+    /// A timer that no longer counts as running.
+    pub timer_counted_out: Cell<bool>,
+    /// Set for the stand-in requests of timers and worker hooks.
+    pub fake: bool,
+    pub phase: Cell<Phase>,
+    pub entered: Cell<Entered>,
+
+    // --- tasks
+    entry: RefCell<Option<Rc<Task>>>,
+    tasks: RefCell<Vec<Rc<Task>>>,
+    current: RefCell<Option<Rc<Task>>>,
+    /// Threads that are ready to run, with the number of values on their stacks.
+    posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
+    /// The task that an event woke, until its phase handler has been entered again.
+    woken: RefCell<Option<(Rc<Task>, i32)>>,
+    switch: RefCell<Switch>,
+    pub on_abort: RefCell<Option<Rc<Task>>>,
+    /// Light threads that have not ended.
+    pub light_threads: Cell<usize>,
+    /// The request is over for Lua: nothing runs any more.
+    released: Cell<bool>,
+    /// Whether nginx will call back when the request ends.
+    pub cleanup_registered: Cell<bool>,
+
+    // --- the end
+    pub end: RefCell<Option<End>>,
+    /// Pending operations that forbid `ngx.exit` and its like: subrequests, body reads.
+    pub no_abort: Cell<bool>,
+
+    // --- request body
+    pub waiting_more_body: Cell<bool>,
+    pub body_read: Cell<bool>,
+
+    // --- output
+    /// The last buffer has been sent.
+    pub eof: Cell<bool>,
+    /// The header was sent by us, whatever nginx's flag says since.
+    pub header_sent: Cell<bool>,
+    /// A response header was set by the script: Content-Length and Accept-Ranges are its own.
+    pub headers_set: Cell<bool>,
+    pub mime_set: Cell<bool>,
+    /// Something of the body was given to the filters, or held back.
+    pub seen_body_data: Cell<bool>,
+    /// HTTP/1.0: the body is held back until its length is known.
+    pub buffering: Cell<bool>,
+    pub buffered: Cell<Chain>,
+    pub recycled: RefCell<Recycled>,
+    pub flushing: Cell<usize>,
+    pub raw_socket_acquired: Cell<bool>,
+
+    // --- ngx.ctx
+    /// lua-resty-core's reference of the `ngx.ctx` table; negative for none.
+    pub ctx_ref: Cell<i32>,
+
+    /// As a captured subrequest: what its parent waits for.
+    pub capture: RefCell<Option<Box<dyn std::any::Any>>>,
+    /// The body filter's chain while `body_filter_by_lua*` runs, and what it leaves.
+    pub filter_input: Cell<Chain>,
+    pub filter_busy: Cell<Chain>,
+    pub filter_seen_last: Cell<bool>,
+}
+
+impl Context {
+    /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
+    pub fn new(request: Request, vm: Rc<Vm>, phase: Phase, fake: bool) -> Rc<Context> {
+        Rc::new(Context {
+            request,
+            vm,
+            fake,
+            timer_counted_out: Cell::new(false),
+            phase: Cell::new(phase),
+            entered: Cell::default(),
+            entry: RefCell::default(),
+            tasks: RefCell::default(),
+            current: RefCell::default(),
+            posted: RefCell::default(),
+            woken: RefCell::default(),
+            switch: RefCell::new(Switch::Wait),
+            on_abort: RefCell::default(),
+            light_threads: Cell::new(0),
+            released: Cell::new(false),
+            cleanup_registered: Cell::new(false),
+            end: RefCell::default(),
+            no_abort: Cell::new(false),
+            waiting_more_body: Cell::new(false),
+            body_read: Cell::new(false),
+            eof: Cell::new(false),
+            header_sent: Cell::new(false),
+            headers_set: Cell::new(false),
+            mime_set: Cell::new(false),
+            seen_body_data: Cell::new(false),
+            buffering: Cell::new(false),
+            buffered: Cell::new(Chain::EMPTY),
+            recycled: RefCell::new(Recycled::new()),
+            flushing: Cell::new(0),
+            raw_socket_acquired: Cell::new(false),
+            ctx_ref: Cell::new(NO_CTX),
+            capture: RefCell::default(),
+            filter_input: Cell::new(Chain::EMPTY),
+            filter_busy: Cell::new(Chain::EMPTY),
+            filter_seen_last: Cell::new(false),
+        })
+    }
+
+    /// The context in nginx's slot of `request`.
+    pub fn of(request: Request) -> Option<Rc<Context>> {
+        let context: *const Context = request.module_context(crate::module()).cast();
+        if context.is_null() {
+            return None;
+        }
+        // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the slot.
+        unsafe {
+            Rc::increment_strong_count(context);
+            Some(Rc::from_raw(context))
+        }
+    }
+
+    /// Puts the context into nginx's slot, and an owner of it into the request's pool.
+    pub fn attach(self: &Rc<Self>) -> Result<(), OutOfMemory> {
+        self.request.pool().own(Owner(self.clone()))?;
+        self.reattach();
+        Ok(())
+    }
+
+    /// Puts it into nginx's slot again, where nginx has emptied that.
+    pub fn reattach(self: &Rc<Self>) {
+        self.request.set_module_context(crate::module(), Rc::as_ptr(self).cast_mut().cast());
+    }
+
+    pub fn request(&self) -> Request {
+        self.request
+    }
+
+    pub fn vm(&self) -> &Rc<Vm> {
+        &self.vm
+    }
+
+    /// The VM's main coroutine.
+    pub fn main_state(&self) -> State {
+        self.vm.main()
+    }
+
+    /// The merged configuration of the request's location.
+    pub fn location(&self) -> &'static LocationConf {
+        LocationConf::of(self.request)
+    }
+
+    pub fn main_conf(&self) -> &'static MainConf {
+        MainConf::of(self.request)
+    }
+
+    /// Whether the response header has been sent, by us or by nginx.
+    pub fn is_header_sent(&self) -> bool {
+        self.header_sent.get() || self.request.header_sent()
+    }
+
+    pub fn enter(&self, change: impl FnOnce(&mut Entered)) {
+        let mut entered = self.entered.get();
+        change(&mut entered);
+        self.entered.set(entered);
+    }
+
+    // --- tasks
+
+    pub fn entry(&self) -> Option<Rc<Task>> {
+        self.entry.borrow().clone()
+    }
+
+    pub fn set_entry(&self, task: Rc<Task>) {
+        *self.entry.borrow_mut() = Some(task);
+    }
+
+    pub fn is_entry_alive(&self) -> bool {
+        self.entry.borrow().as_ref().is_some_and(|task| task.is_alive())
+    }
+
+    pub fn add_task(&self, task: Rc<Task>) {
+        self.tasks.borrow_mut().push(task);
+    }
+
+    /// All tasks but the entry thread.
+    pub fn tasks(&self) -> Vec<Rc<Task>> {
+        self.tasks.borrow().clone()
+    }
+
+    pub fn current(&self) -> Option<Rc<Task>> {
+        self.current.borrow().clone()
+    }
+
+    pub fn set_current(&self, task: Option<Rc<Task>>) {
+        let old = std::mem::replace(&mut *self.current.borrow_mut(), task);
+        drop(old);
+    }
+
+    pub fn set_switch(&self, switch: Switch) {
+        *self.switch.borrow_mut() = switch;
+    }
+
+    pub fn take_switch(&self) -> Switch {
+        std::mem::replace(&mut *self.switch.borrow_mut(), Switch::Wait)
+    }
+
+    pub fn post(&self, task: Rc<Task>, values: i32) {
+        self.posted.borrow_mut().push_back((task, values));
+    }
+
+    pub fn take_posted(&self) -> Option<(Rc<Task>, i32)> {
+        self.posted.borrow_mut().pop_front()
+    }
+
+    pub fn has_posted(&self) -> bool {
+        !self.posted.borrow().is_empty()
+    }
+
+    pub fn set_woken(&self, task: Rc<Task>, values: i32) {
+        *self.woken.borrow_mut() = Some((task, values));
+    }
+
+    pub fn take_woken(&self) -> Option<(Rc<Task>, i32)> {
+        self.woken.borrow_mut().take()
+    }
+
+    /// Ends one task: its operation is cancelled, its coroutine given back.
+    pub fn remove_task(&self, task: &Rc<Task>) {
+        task.status.set(Status::Dead);
+        task.detach();
+        if task.reference >= 0 {
+            let recycle = task.role == super::Role::Entry;
+            self.vm.give_back_thread(task.state, task.reference, recycle);
+        }
+        let mut entry = self.entry.borrow_mut();
+        if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
+            *entry = None;
+            return;
+        }
+        self.tasks.borrow_mut().retain(|other| !Rc::ptr_eq(other, task));
+    }
+
+    /// Ends all tasks, in whatever they wait. Safe to call twice.
+    pub fn remove_all_tasks(&self) {
+        self.posted.borrow_mut().clear();
+        *self.woken.borrow_mut() = None;
+        *self.on_abort.borrow_mut() = None;
+        for task in self.tasks() {
+            task.zombies.borrow_mut().clear();
+            self.remove_task(&task);
+        }
+        if let Some(entry) = self.entry() {
+            entry.zombies.borrow_mut().clear();
+            self.remove_task(&entry);
+        }
+        self.light_threads.set(0);
+        self.flushing.set(0);
+    }
+
+    /// nginx starts over with the request (a jump to another URI): so does the context.
+    pub fn restart(&self) {
+        self.entered.set(Entered::default());
+        *self.end.borrow_mut() = None;
+        self.waiting_more_body.set(false);
+        self.body_read.set(false);
+    }
+
+    /// Whether the request ended while Lua code of it was still on the stack.
+    pub fn is_released(&self) -> bool {
+        self.released.get()
+    }
+
+    /// The pool goes: nothing of nginx's may be touched any more.
+    fn release(&self) {
+        self.remove_all_tasks();
+        self.set_current(None);
+        self.released.set(true);
+        *self.capture.borrow_mut() = None;
+        if self.ctx_ref.get() >= 0 {
+            crate::api::ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
+        }
+    }
+}
+
+/// No `ngx.ctx` table yet.
+pub const NO_CTX: i32 = -2;
+
+/// The request pool's share of a context.
+struct Owner(Rc<Context>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+thread_local! {
+    /// The contexts whose code is on the C stack, innermost last.
+    static RUNNING: RefCell<Vec<Rc<Context>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Marks a context's code as running until it is dropped.
+pub struct RunningGuard(());
+
+impl Context {
+    /// `self`'s code runs from now on, until the guard is dropped.
+    pub fn run_guard(self: &Rc<Self>) -> RunningGuard {
+        RUNNING.with_borrow_mut(|running| running.push(self.clone()));
+        RunningGuard(())
+    }
+
+    /// The context of running code for `request`, where nginx's slot has been emptied below it.
+    pub fn running(request: Request) -> Option<Rc<Context>> {
+        RUNNING.with_borrow(|running| {
+            running.iter().rev().find(|context| context.request == request).cloned()
+        })
+    }
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(Vec::pop);
+    }
+}

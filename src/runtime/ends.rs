@@ -1,0 +1,97 @@
+//! How Lua code ends a request: `ngx.exit`, `ngx.exec`, a jump to another URI, an error.
+//!
+//! Each ends all tasks first and gives the code that the phase handler returns to nginx.
+
+use std::rc::Rc as Shared;
+
+use super::context::Context;
+use super::output;
+use crate::nginx::{Level, Rc, redirect};
+use crate::ngx_log;
+
+const HTTP_OK: isize = 200;
+const HTTP_NO_CONTENT: isize = 204;
+const HTTP_SPECIAL_RESPONSE: isize = 300;
+const HTTP_REQUEST_TIME_OUT: isize = 408;
+const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
+const HTTP_CLOSE: isize = 444;
+
+/// Ends all tasks; nginx's slot holds the context again where nginx emptied it while it made a
+/// response of its own.
+pub fn cleanup(context: &Shared<Context>) {
+    if context.request().get().filter_finalize() != 0 {
+        context.reattach();
+    }
+    context.remove_all_tasks();
+    super::fake::timer_ended(context);
+}
+
+/// `ngx.exit(code)`.
+pub fn exit(context: &Shared<Context>, code: Rc) -> Rc {
+    cleanup(context);
+    if context.fake {
+        return code;
+    }
+    let request = context.request();
+    if !context.is_header_sent() && request.status() == 0 && code.0 >= HTTP_OK {
+        request.set_status(code.0 as usize);
+    }
+    let drops_connection =
+        matches!(code.0, HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST | HTTP_CLOSE);
+    if context.buffering.get() && request.status() != 0 && code != Rc::ERROR && !drops_connection {
+        let rc = output::send_last(context);
+        if rc.is_failure() {
+            return rc;
+        }
+        return if code.0 >= HTTP_OK { Rc(HTTP_OK) } else { code };
+    }
+    let has_body = (HTTP_OK..HTTP_SPECIAL_RESPONSE).contains(&code.0) && code.0 != HTTP_NO_CONTENT;
+    if has_body || (code == Rc::OK && context.entered.get().content) {
+        let rc = output::send_last(context);
+        if rc.is_failure() {
+            return rc;
+        }
+    }
+    if context.is_header_sent() && code.0 > 0 && !drops_connection {
+        return if context.entered.get().content { Rc::OK } else { Rc(HTTP_OK) };
+    }
+    code
+}
+
+/// `ngx.exec(uri, args)`.
+pub fn exec(context: &Shared<Context>, uri: &[u8], args: &[u8]) -> Rc {
+    cleanup(context);
+    let request = context.request();
+    redirect::stop_reading_and_writing(request);
+    let rc = if uri.first() == Some(&b'@') {
+        if !args.is_empty() {
+            ngx_log!(
+                request.log(),
+                Level::Warn,
+                "query strings {} ignored when exec'ing named location {}",
+                String::from_utf8_lossy(args),
+                String::from_utf8_lossy(uri)
+            );
+        }
+        redirect::named_location(request, uri)
+    } else {
+        redirect::internal(request, uri, args)
+    };
+    if rc.is_failure() { rc } else { Rc::DONE }
+}
+
+/// `ngx.req.set_uri(uri, true)`: nginx looks for a location anew.
+pub fn jump(context: &Shared<Context>) -> Rc {
+    cleanup(context);
+    context.restart();
+    Rc::OK
+}
+
+/// An error that nobody caught.
+pub fn abort(context: &Shared<Context>) -> Rc {
+    cleanup(context);
+    if context.no_abort.replace(false) || context.is_header_sent() {
+        return Rc::ERROR;
+    }
+    Rc::HTTP_INTERNAL_SERVER_ERROR
+}

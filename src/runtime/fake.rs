@@ -1,0 +1,43 @@
+//! The end of a stand-in request: a timer's handler, or a worker hook.
+
+use std::cell::Cell;
+use std::rc::Rc as Shared;
+
+use super::context::Context;
+use super::phase::Phase;
+use crate::nginx::{Rc, fake};
+
+/// Ends a stand-in, whatever the result of its code: an error has been logged already.
+pub fn finalize(context: &Shared<Context>, _rc: Rc) {
+    if context.is_released() {
+        return;
+    }
+    context.remove_all_tasks();
+    timer_ended(context);
+    fake::destroy(context.request());
+}
+
+thread_local! {
+    /// Timers whose handlers are running in this worker.
+    static RUNNING_TIMERS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many timer handlers are running.
+pub fn running_timers() -> usize {
+    RUNNING_TIMERS.get()
+}
+
+/// A timer's handler starts.
+pub fn timer_started() {
+    RUNNING_TIMERS.set(RUNNING_TIMERS.get() + 1);
+}
+
+/// The handler that `context` belongs to is over, if it is a timer's; counts once.
+pub fn timer_ended(context: &Context) {
+    if context.fake
+        && context.phase.get() == Phase::Timer
+        && !context.timer_counted_out.replace(true)
+    {
+        RUNNING_TIMERS.set(RUNNING_TIMERS.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,14 @@
+//! What runs Lua code for a request: its context, its tasks, the scheduler, its output.
+
+pub mod context;
+pub mod ends;
+pub mod fake;
+pub mod output;
+pub mod phase;
+pub mod scheduler;
+pub mod task;
+pub mod traceback;
+
+pub use context::Context;
+pub use phase::{Phase, PhaseSet};
+pub use task::{Operation, Role, Status, Task};

@@ -1,0 +1,300 @@
+//! What Lua code sends: the header when it is due, body chains, the last buffer, flushes.
+//!
+//! All output goes through nginx's filter chain, in the order that the script gave it. HTTP/1.0
+//! replies of unknown length are held back until the end, so that they carry a Content-Length.
+
+use std::rc::Rc as Shared;
+
+use super::context::Context;
+use super::scheduler;
+use super::task::{Operation, Task};
+use crate::nginx::connection::WriteEvent;
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::{Chain, Rc, connection, output as wire};
+
+const HTTP_OK: usize = 200;
+const METHOD_HEAD: usize = crate::nginx::sys::NGX_HTTP_HEAD as usize;
+const HTTP_VERSION_11: usize = 1001;
+
+/// Sends the header unless it is out, or held back for HTTP/1.0.
+pub fn send_header_if_needed(context: &Shared<Context>) -> Rc {
+    if context.is_header_sent() {
+        return Rc::OK;
+    }
+    let request = context.request();
+    if request.status() == 0 {
+        request.set_status(HTTP_OK);
+    }
+    if !context.mime_set.get() && !set_default_type(context) {
+        return Rc::ERROR;
+    }
+    if !context.headers_set.get() {
+        wire::clear_content_length(request);
+        wire::clear_accept_ranges(request);
+    }
+    if context.buffering.get() {
+        return Rc::OK;
+    }
+    // The flag comes first: a header filter may run Lua, or nginx make a page of its own, within.
+    context.header_sent.set(true);
+    request.send_header()
+}
+
+/// Content-Type by the location's types, where `lua_use_default_type` says so.
+fn set_default_type(context: &Shared<Context>) -> bool {
+    context.mime_set.set(true);
+    !context.location().use_default_type() || wire::set_content_type(context.request())
+}
+
+/// Sends a piece of the body.
+pub fn send(context: &Shared<Context>, chain: Chain) -> Rc {
+    match prepare(context) {
+        Prepared::Finished(rc) => rc,
+        Prepared::Body if context.buffering.get() => {
+            let mut held = context.buffered.get();
+            held.append(chain);
+            context.buffered.set(held);
+            Rc::OK
+        }
+        Prepared::Body => filter(context, chain),
+    }
+}
+
+/// Ends the response: the last buffer goes through the filters.
+pub fn send_last(context: &Shared<Context>) -> Rc {
+    match prepare(context) {
+        Prepared::Finished(rc) => return rc,
+        Prepared::Body => {}
+    }
+    if !discard_unread_body(context) {
+        return Rc::ERROR;
+    }
+    if context.buffering.get() {
+        let rc = send_buffered(context);
+        if rc.is_failure() {
+            return rc;
+        }
+    }
+    context.eof.set(true);
+    let rc = wire::send_last(context.request());
+    if rc.is_failure() { rc } else { Rc::OK }
+}
+
+enum Prepared {
+    /// Nothing (more) of the body may be sent.
+    Finished(Rc),
+    Body,
+}
+
+/// What precedes any piece of the body.
+fn prepare(context: &Shared<Context>) -> Prepared {
+    if context.raw_socket_acquired.get() || context.eof.get() {
+        return Prepared::Finished(Rc::OK);
+    }
+    let request = context.request();
+    if request.method() & METHOD_HEAD != 0 && !request.header_only() {
+        wire::set_header_only(request);
+    }
+    let must_buffer = request.http_version() < HTTP_VERSION_11
+        && !context.is_header_sent()
+        && context.location().http10_buffering()
+        && wire::content_length(request) < 0;
+    if must_buffer {
+        context.buffering.set(true);
+    }
+    let rc = send_header_if_needed(context);
+    if rc == Rc::ERROR || rc.0 > 0 {
+        return Prepared::Finished(rc);
+    }
+    if !request.header_only() {
+        return Prepared::Body;
+    }
+    context.eof.set(true);
+    if !discard_unread_body(context) {
+        return Prepared::Finished(Rc::ERROR);
+    }
+    if context.buffering.get() {
+        return Prepared::Finished(send_http10_header(context));
+    }
+    Prepared::Finished(rc)
+}
+
+/// A body that nobody read must not be taken for the next request.
+fn discard_unread_body(context: &Shared<Context>) -> bool {
+    let request = context.request();
+    if request.is_subrequest() || !request.get().request_body.is_null() {
+        return true;
+    }
+    request.discard_body() == Rc::OK
+}
+
+/// HTTP/1.0: the header with the length of what was held back, then that.
+fn send_buffered(context: &Shared<Context>) -> Rc {
+    let rc = send_http10_header(context);
+    if rc.is_failure() {
+        return rc;
+    }
+    let held = context.buffered.replace(Chain::EMPTY);
+    if held.is_empty() { rc } else { filter(context, held) }
+}
+
+fn send_http10_header(context: &Shared<Context>) -> Rc {
+    if context.is_header_sent() {
+        return Rc::OK;
+    }
+    let request = context.request();
+    if !request.header_only() && request.get().headers_out.content_length.is_null() {
+        wire::set_content_length(request, context.buffered.get().memory_len());
+    }
+    context.header_sent.set(true);
+    request.send_header()
+}
+
+/// Sends a chain of recycled buffers through the body filters, and files them.
+fn filter(context: &Shared<Context>, chain: Chain) -> Rc {
+    let request = context.request();
+    let rc = wire::filter_as_active(request, chain);
+    if rc == Rc::ERROR || context.is_released() {
+        return Rc::ERROR;
+    }
+    context.recycled.borrow_mut().sent(request.pool(), chain, wire::tag());
+    rc
+}
+
+/// Asks nginx to send what it holds back; `DONE` while tasks wait for the client to take it.
+fn flush_pending(context: &Shared<Context>) -> Rc {
+    let request = context.request();
+    let chain = if context.recycled.borrow().is_busy() {
+        Chain::EMPTY
+    } else {
+        match flush_chain(context) {
+            Ok(chain) => chain,
+            Err(OutOfMemory) => return Rc::ERROR,
+        }
+    };
+    let rc = filter(context, chain);
+    if rc == Rc::ERROR || rc.0 > 0 {
+        return rc;
+    }
+    if !connection::has_buffered_output(request) {
+        connection::stop_send_timer(request);
+        return Rc::OK;
+    }
+    if !connection::wait_for_writable(request) {
+        return Rc::ERROR;
+    }
+    if context.flushing.get() > 0 { Rc::DONE } else { Rc::OK }
+}
+
+/// An empty buffer that makes the filters send all they hold.
+pub fn flush_chain(context: &Context) -> Result<Chain, OutOfMemory> {
+    let pool = context.request().pool();
+    let (chain, mut buf) = context.recycled.borrow_mut().take(pool, 0, wire::tag())?;
+    buf.set_flush();
+    Ok(chain)
+}
+
+/// Whether output still waits for the client, or for a rate limit.
+pub fn is_pending(context: &Context) -> bool {
+    let request = context.request();
+    connection::has_buffered_output(request) || connection::is_output_delayed(request)
+}
+
+/// What `ngx.flush(true)` waits for; dropped with its task.
+struct Flush {
+    context: std::rc::Weak<Context>,
+}
+
+impl Operation for Flush {}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let Some(context) = self.context.upgrade() else { return };
+        context.flushing.set(context.flushing.get().saturating_sub(1));
+        if context.flushing.get() == 0 && !context.is_released() {
+            connection::stop_send_timer(context.request());
+        }
+    }
+}
+
+/// `task` waits until all output is on its way; false where the connection is broken.
+pub fn wait_for_flush(context: &Shared<Context>, task: &Task) -> bool {
+    let request = context.request();
+    super::scheduler::listen_for_write(context);
+    if !connection::wait_for_writable(request) {
+        return false;
+    }
+    task.flushing.set(true);
+    context.flushing.set(context.flushing.get() + 1);
+    task.wait_for(Box::new(Flush { context: Shared::downgrade(context) }));
+    true
+}
+
+/// The connection can take more output, or gave up on it.
+pub fn write_event(context: &Shared<Context>) -> Rc {
+    let useless = if context.entered.get().content { Rc::OK } else { Rc::DONE };
+    match connection::write_event(context.request()) {
+        WriteEvent::Useless => return useless,
+        WriteEvent::TimedOut => {}
+        WriteEvent::Failed => return fail(context),
+        WriteEvent::Ready => {
+            if connection::has_buffered_output(context.request()) {
+                let rc = flush_pending(context);
+                if rc != Rc::ERROR && rc != Rc::OK {
+                    return useless;
+                }
+            }
+        }
+    }
+    if context.flushing.get() == 0 {
+        return useless;
+    }
+    resume_flushing(context)
+}
+
+fn fail(context: &Shared<Context>) -> Rc {
+    if context.entered.get().content {
+        scheduler::finalize(context, Rc::ERROR);
+    }
+    Rc::ERROR
+}
+
+/// Wakes each task that waits in `ngx.flush(true)`.
+fn resume_flushing(context: &Shared<Context>) -> Rc {
+    let waiting: Vec<_> = context
+        .entry()
+        .into_iter()
+        .chain(context.tasks())
+        .filter(|task| task.flushing.replace(false))
+        .collect();
+    for task in waiting {
+        if context.is_released() || !task.is_alive() {
+            continue;
+        }
+        let values = push_flush_result(context, &task);
+        task.drop_pending();
+        let rc = scheduler::run(context, task, values);
+        let rc = scheduler::settle(context, rc);
+        if rc == Rc::ERROR || rc.0 >= 0 {
+            return rc;
+        }
+    }
+    Rc::DONE
+}
+
+/// 1, or nil and why the output did not reach the client.
+fn push_flush_result(context: &Context, task: &Task) -> i32 {
+    let state = task.state;
+    let failure = connection::failure(context.request());
+    match failure {
+        None => {
+            state.push_integer(1);
+            1
+        }
+        Some(text) => {
+            state.push_nil();
+            state.push_str(text);
+            2
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The scheduler: runs tasks, decides what each yield means, and what follows when one ends.
+//!
+//! Event handlers only call [`wake`]; everything about who runs next is decided here.
+
+use std::rc::Rc as Shared;
+
+use super::context::{Context, End, Switch};
+use super::task::{Role, Status, Task};
+use super::{ends, output, traceback};
+use crate::lua::state::{Failure, Outcome};
+use crate::nginx::request::run_posted_requests;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{Level, Rc, Request, connection, guard};
+use crate::ngx_log;
+
+/// What the scheduler does after a task stopped running.
+enum Step {
+    /// Run this one with that many values.
+    Run(Shared<Task>, i32),
+    /// Leave with this code.
+    Leave(Rc),
+}
+
+/// An error on its way: what it was, its text, and where.
+struct Abort {
+    kind: &'static str,
+    message: Vec<u8>,
+    trace: Vec<u8>,
+}
+
+/// Runs `task` with the `values` on its stack, and whatever it resumes or hands over to.
+///
+/// `AGAIN`: everything waits. `DONE`: the request went on elsewhere (`ngx.exec`). Anything else:
+/// the handler is over, with that result.
+pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
+    let _running = context.run_guard();
+    let mut next = (task, values);
+    let mut abort = None;
+    loop {
+        let (task, values) = next;
+        context.set_current(Some(task.clone()));
+        let step = if task.propagates_error.replace(false) {
+            aborted(context, &task, &mut abort)
+        } else {
+            match task.state.resume(values) {
+                Outcome::Yielded => yielded(context, &task),
+                Outcome::Done => finished(context, &task),
+                Outcome::Failed(failure) => failed(context, &task, failure, &mut abort),
+            }
+        };
+        match step {
+            Step::Run(task, values) => next = (task, values),
+            Step::Leave(rc) => {
+                context.set_current(None);
+                return rc;
+            }
+        }
+    }
+}
+
+fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+    if context.is_released() {
+        return Step::Leave(Rc::ERROR);
+    }
+    if context.request().get().uri_changed() != 0 {
+        return Step::Leave(ends::jump(context));
+    }
+    let end = context.end.borrow_mut().take();
+    match end {
+        Some(End::Exit(code)) => return Step::Leave(ends::exit(context, Rc(code))),
+        Some(End::Exec { uri, args }) => return Step::Leave(ends::exec(context, &uri, &args)),
+        None => {}
+    }
+    match context.take_switch() {
+        Switch::Wait => Step::Leave(Rc::AGAIN),
+        Switch::Spawn(thread) => {
+            let values = thread.state.top() - 1;
+            Step::Run(thread, values)
+        }
+        Switch::Resume(child) => {
+            let values = task.state.top();
+            move_values(task, &child, values);
+            Step::Run(child, values)
+        }
+        Switch::Yield if task.is_thread() => yield_thread(context, task),
+        Switch::Yield => return_to_resumer(task),
+    }
+}
+
+/// `coroutine.yield` in a light thread: the others that are ready run first.
+fn yield_thread(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+    task.state.set_top(0);
+    task.status.set(Status::Running);
+    if context.has_posted() {
+        context.post(task.clone(), 0);
+        return Step::Leave(Rc::AGAIN);
+    }
+    Step::Run(task.clone(), 0)
+}
+
+/// `coroutine.yield` in a coroutine: its values become the results of the resume.
+fn return_to_resumer(task: &Shared<Task>) -> Step {
+    let Some(parent) = task.parent() else {
+        return Step::Leave(Rc::ERROR);
+    };
+    let values = task.state.top();
+    move_values(task, &parent, values);
+    Step::Run(parent.clone(), values + push_resume_status(task, &parent, true))
+}
+
+/// `coroutine.resume` gives its status first, `coroutine.wrap` does not.
+fn push_resume_status(child: &Task, parent: &Task, success: bool) -> i32 {
+    if child.role == Role::Wrapped {
+        return 0;
+    }
+    parent.state.push_bool(success);
+    parent.state.insert(1);
+    1
+}
+
+fn move_values(from: &Task, to: &Task, values: i32) {
+    if values > 0 && to.state.reserve(values + 1).is_ok() {
+        from.state.move_to(to.state, values);
+    }
+}
+
+fn finished(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+    task.drop_pending();
+    task.status.set(Status::Dead);
+    drop_zombies(context, task);
+    match task.role {
+        Role::Entry => {
+            context.remove_task(task);
+            leave_if_over(context)
+        }
+        Role::LightThread => end_light_thread(context, task, true),
+        Role::Coroutine | Role::Wrapped => end_coroutine(context, task),
+    }
+}
+
+/// Ended light threads that the finished task never waited for go with it.
+fn drop_zombies(context: &Shared<Context>, task: &Task) {
+    let zombies = std::mem::take(&mut *task.zombies.borrow_mut());
+    for zombie in zombies {
+        context.remove_task(&zombie);
+        decrement(&context.light_threads);
+    }
+}
+
+fn decrement(count: &std::cell::Cell<usize>) {
+    count.set(count.get().saturating_sub(1));
+}
+
+/// The handler is over once its entry thread and all light threads are.
+fn leave_if_over(context: &Shared<Context>) -> Step {
+    if context.light_threads.get() > 0 || context.is_entry_alive() {
+        return Step::Leave(Rc::AGAIN);
+    }
+    Step::Leave(all_done(context))
+}
+
+/// Every thread ended: the content phase closes the response.
+fn all_done(context: &Shared<Context>) -> Rc {
+    if context.entered.get().content && !context.fake {
+        let rc = output::send_last(context);
+        if rc.is_failure() {
+            return rc;
+        }
+    }
+    Rc::OK
+}
+
+/// A light thread ended, its results (or its error) on its stack.
+fn end_light_thread(context: &Shared<Context>, task: &Shared<Task>, success: bool) -> Step {
+    if let Some(parent) = task.parent().filter(|parent| parent.is_alive()) {
+        if task.waited_by_parent.replace(false) {
+            return hand_results_over(context, task, &parent, success);
+        }
+        task.state.push_bool(success);
+        task.state.insert(1);
+        task.status.set(Status::Zombie);
+        parent.zombies.borrow_mut().push(task.clone());
+        return Step::Leave(Rc::AGAIN);
+    }
+    context.remove_task(task);
+    decrement(&context.light_threads);
+    leave_if_over(context)
+}
+
+/// The parent sits in `ngx.thread.wait` for this thread: it gets the results now.
+fn hand_results_over(
+    context: &Shared<Context>,
+    task: &Shared<Task>,
+    parent: &Shared<Task>,
+    success: bool,
+) -> Step {
+    let values = if success { task.state.top() } else { 1 };
+    move_values(task, parent, values);
+    context.remove_task(task);
+    decrement(&context.light_threads);
+    parent.state.push_bool(success);
+    parent.state.insert(1);
+    resume_parent(parent, values + 1)
+}
+
+fn end_coroutine(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+    let Some(parent) = task.parent() else {
+        return no_parent(context);
+    };
+    let values = task.state.top();
+    move_values(task, &parent, values);
+    let values = values + push_resume_status(task, &parent, true);
+    context.remove_task(task);
+    resume_parent(&parent, values)
+}
+
+fn resume_parent(parent: &Shared<Task>, values: i32) -> Step {
+    parent.status.set(Status::Running);
+    Step::Run(parent.clone(), values)
+}
+
+fn failed(
+    context: &Shared<Context>,
+    task: &Shared<Task>,
+    failure: Failure,
+    abort: &mut Option<Abort>,
+) -> Step {
+    task.drop_pending();
+    // What the failed code had asked for is void.
+    context.take_switch();
+    *abort = Some(Abort {
+        kind: match failure {
+            Failure::Runtime => "runtime error",
+            Failure::Syntax => "syntax error",
+            Failure::Memory => "[lua] memory allocation error",
+            Failure::Handler => "error handler error",
+        },
+        message: task.state.bytes(-1).unwrap_or(b"unknown reason").to_vec(),
+        trace: if task.role == Role::Coroutine { Vec::new() } else { traceback::of(task) },
+    });
+    task.status.set(Status::Dead);
+    aborted(context, task, abort)
+}
+
+/// An error reached `task`, its own or that of a wrapped child.
+fn aborted(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Abort>) -> Step {
+    task.status.set(Status::Dead);
+    match task.role {
+        Role::LightThread => {
+            log_abort(context, "user thread", abort);
+            end_light_thread(context, task, false)
+        }
+        Role::Entry => {
+            log_abort(context, "entry thread", abort);
+            Step::Leave(ends::abort(context))
+        }
+        Role::Wrapped => {
+            let Some(parent) = task.parent() else {
+                return no_parent(context);
+            };
+            parent.propagates_error.set(true);
+            move_values(task, &parent, 1);
+            context.remove_task(task);
+            resume_parent(&parent, 0)
+        }
+        Role::Coroutine => {
+            let Some(parent) = task.parent() else {
+                return no_parent(context);
+            };
+            move_values(task, &parent, 1);
+            parent.state.push_bool(false);
+            parent.state.insert(1);
+            context.remove_task(task);
+            resume_parent(&parent, 2)
+        }
+    }
+}
+
+fn log_abort(context: &Context, what: &str, abort: &mut Option<Abort>) {
+    let Some(Abort { kind, message, trace }) = abort.take() else { return };
+    let mut line = format!("lua {what} aborted: {kind}: ").into_bytes();
+    line.extend_from_slice(&message);
+    line.push(b'\n');
+    line.extend_from_slice(&trace);
+    context.request().log().write(Level::Err, &line);
+}
+
+fn no_parent(context: &Shared<Context>) -> Step {
+    let rc = ends::abort(context);
+    ngx_log!(
+        context.request().log(),
+        Level::Err,
+        "lua handler aborted: user coroutine has no parent"
+    );
+    Step::Leave(rc)
+}
+
+/// Runs the threads that are ready, one after another.
+///
+/// In the content phase (and in timers) this finalizes the request itself and gives `DONE`;
+/// before, it gives the phase's result.
+pub fn run_posted(context: &Shared<Context>) -> Rc {
+    loop {
+        if context.is_released() {
+            return Rc::DONE;
+        }
+        let Some((task, values)) = context.take_posted() else {
+            return Rc::DONE;
+        };
+        if task.status.get() != Status::Running {
+            continue;
+        }
+        let rc = run(context, task, values);
+        if rc == Rc::AGAIN {
+            continue;
+        }
+        if rc == Rc::DONE {
+            finalize(context, Rc::DONE);
+            continue;
+        }
+        if context.entered.get().content {
+            finalize(context, rc);
+        }
+        return rc;
+    }
+}
+
+/// Hands the request back to nginx, or ends the stand-in for one.
+pub fn finalize(context: &Shared<Context>, rc: Rc) {
+    if context.is_released() {
+        return;
+    }
+    if context.fake {
+        super::fake::finalize(context, rc);
+    } else {
+        context.request().finalize(rc);
+    }
+}
+
+/// Continues the task that an event woke. Phase handlers call this when nginx enters them again.
+pub fn resume_woken(context: &Shared<Context>) -> Rc {
+    let Some((task, values)) = context.take_woken() else {
+        // nginx entered for something else: output can go on, perhaps.
+        return output::write_event(context);
+    };
+    if !task.is_alive() {
+        return Rc::DONE;
+    }
+    let rc = run(context, task, values);
+    settle(context, rc)
+}
+
+/// After a task ran: what the phase handler gives to nginx.
+pub fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
+    if rc == Rc::AGAIN {
+        return run_posted(context);
+    }
+    if rc == Rc::DONE {
+        finalize(context, Rc::DONE);
+        return run_posted(context);
+    }
+    if context.entered.get().content {
+        finalize(context, rc);
+        return Rc::DONE;
+    }
+    rc
+}
+
+/// An event completed what `task` waited for: it runs on, with the `values` on its stack.
+pub fn wake(task: &Shared<Task>, values: i32) {
+    task.drop_pending();
+    if !task.is_alive() || task.context.is_released() {
+        return;
+    }
+    let context = task.context.clone();
+    let request = context.request();
+    let connection = request.connection();
+    context.set_woken(task.clone(), values);
+    if context.entered.get().content || context.fake {
+        resume_woken(&context);
+    } else {
+        // nginx may have emptied its slot: the phase handler must find this context again.
+        context.reattach();
+        request.run_phases();
+    }
+    // A stand-in's connection is no place for subrequests, and may be gone.
+    if !context.fake {
+        run_posted_requests(connection);
+    }
+}
+
+/// nginx tells this context when the connection can be written to.
+pub fn listen_for_write(context: &Shared<Context>) {
+    let request = context.request();
+    if context.entered.get().content {
+        connection::set_write_handler(request, content_write_event);
+    } else {
+        connection::set_write_handler(request, crate::nginx::sys::ngx_http_core_run_phases);
+    }
+}
+
+/// nginx's write event in the content phase.
+pub unsafe extern "C" fn content_write_event(r: *mut ngx_http_request_t) {
+    guard((), || {
+        // SAFETY: nginx passes a live request.
+        let context = unsafe { Request::from_ptr(r) }.and_then(Context::of);
+        if let Some(context) = context {
+            resume_woken(&context);
+        }
+    });
+}

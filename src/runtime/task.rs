@@ -1,0 +1,166 @@
+//! A task: one Lua coroutine that the scheduler runs.
+//!
+//! Whoever wants to wake a task holds a `Weak` of it, so nothing wakes one that is gone. A pending
+//! operation is owned by its task: killing the task, ending the request or closing its pool drops
+//! the operation, and dropping it cancels it.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::rc::{Rc, Weak};
+
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+
+use super::context::Context;
+use crate::lua::{State, openresty};
+
+/// Where a coroutine stands; the names are those of `coroutine.status`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    Running,
+    Suspended,
+    /// It resumed another one and waits for that to yield or end.
+    Normal,
+    Dead,
+    /// A light thread that ended and has not been waited for.
+    Zombie,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Suspended => "suspended",
+            Status::Normal => "normal",
+            Status::Dead => "dead",
+            Status::Zombie => "zombie",
+        }
+    }
+}
+
+/// What kind of coroutine a task is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Runs a phase's code.
+    Entry,
+    /// Made by `ngx.thread.spawn`, or the handler of `ngx.on_abort`.
+    LightThread,
+    /// Made by `coroutine.create`.
+    Coroutine,
+    /// Made by `coroutine.wrap`: passes errors on to its resumer.
+    Wrapped,
+}
+
+/// A pending operation. Dropping it cancels it: its events are out of nginx afterwards.
+pub trait Operation {
+    /// Whether the operation can be cancelled; a request body read or a subrequest under way
+    /// cannot, and keeps `ngx.thread.kill` and `ngx.exit` from ending it.
+    fn can_cancel(&self) -> bool {
+        true
+    }
+}
+
+/// One Lua coroutine.
+pub struct Task {
+    pub state: State,
+    /// Its anchor in the registry; `NOREF` for coroutines that Lua code anchors itself.
+    pub reference: i32,
+    pub role: Role,
+    key: Cell<DefaultKey>,
+    pub context: Rc<Context>,
+    pub status: Cell<Status>,
+    pub parent: RefCell<Option<Weak<Task>>>,
+    pending: RefCell<Option<Box<dyn Operation>>>,
+    /// An error of a wrapped child, to be raised in this task when it runs next.
+    pub propagates_error: Cell<bool>,
+    /// Ended light threads of this task that nobody has waited for.
+    pub zombies: RefCell<Vec<Rc<Task>>>,
+    /// The parent sits in `ngx.thread.wait` for this one.
+    pub waited_by_parent: Cell<bool>,
+    /// It waits in `ngx.flush(true)`.
+    pub flushing: Cell<bool>,
+}
+
+impl Task {
+    pub fn new(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
+        let task = Rc::new(Task {
+            state,
+            reference,
+            role,
+            key: Cell::new(DefaultKey::null()),
+            context: context.clone(),
+            status: Cell::new(Status::Running),
+            parent: RefCell::new(None),
+            pending: RefCell::new(None),
+            propagates_error: Cell::new(false),
+            zombies: RefCell::default(),
+            waited_by_parent: Cell::new(false),
+            flushing: Cell::new(false),
+        });
+        let key = RECORDS.with_borrow_mut(|records| records.insert(Rc::downgrade(&task)));
+        task.key.set(key);
+        openresty::set_record(state, key.data().as_ffi() as usize as *mut c_void);
+        openresty::set_request(state, context.request().as_ptr().cast());
+        task
+    }
+
+    /// The task that runs on `state`, if it is one of ours and not over.
+    pub fn of(state: State) -> Option<Rc<Task>> {
+        let word = openresty::record(state) as usize as u64;
+        let key = DefaultKey::from(KeyData::from_ffi(word));
+        RECORDS.with_borrow(|records| records.get(key).and_then(Weak::upgrade))
+    }
+
+    pub fn parent(&self) -> Option<Rc<Task>> {
+        self.parent.borrow().as_ref()?.upgrade()
+    }
+
+    pub fn set_parent(&self, parent: &Rc<Task>) {
+        *self.parent.borrow_mut() = Some(Rc::downgrade(parent));
+    }
+
+    /// Whether it can still run.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.status.get(), Status::Dead | Status::Zombie)
+    }
+
+    /// Whether the scheduler runs it on its own: an entry or light thread.
+    pub fn is_thread(&self) -> bool {
+        matches!(self.role, Role::Entry | Role::LightThread)
+    }
+
+    /// Takes over the operation that this task now waits for.
+    pub fn wait_for(&self, operation: Box<dyn Operation>) {
+        *self.pending.borrow_mut() = Some(operation);
+    }
+
+    /// Lets go of the pending operation, finished or not.
+    pub fn drop_pending(&self) {
+        // Taken out first: dropping an operation may look at the task.
+        let operation = self.pending.borrow_mut().take();
+        drop(operation);
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.pending.borrow().is_some()
+    }
+
+    /// Whether what the task waits for (if anything) can be cancelled.
+    pub fn can_cancel(&self) -> bool {
+        self.pending.borrow().as_ref().is_none_or(|operation| operation.can_cancel())
+    }
+
+    /// Ends the task: what it waits for is cancelled, and its coroutine forgets it.
+    pub fn detach(&self) {
+        self.drop_pending();
+        if self.status.get() != Status::Zombie {
+            self.status.set(Status::Dead);
+        }
+        RECORDS.with_borrow_mut(|records| records.remove(self.key.get()));
+    }
+}
+
+thread_local! {
+    /// The tasks by the key that their coroutines carry. A coroutine may outlive its request in a
+    /// Lua variable: its key then finds nothing, however often the slot has been used since.
+    static RECORDS: RefCell<SlotMap<DefaultKey, Weak<Task>>> = RefCell::default();
+}

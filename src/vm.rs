@@ -1,0 +1,60 @@
+//! The worker's Lua VM: made in the master at configuration time, inherited by fork.
+
+use crate::config::MainConf;
+use crate::lua::Vm;
+use crate::lua::vm::{Recipe, VmError};
+use crate::nginx::Level;
+use crate::nginx::conf::Conf;
+
+/// Makes the VM of a new configuration; errors have been logged.
+pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
+    match make(cf.server_prefix(), main, None, true) {
+        Ok(vm) => {
+            vm.set_max_idle_threads(main.thread_cache_max_entries());
+            main.set_vm(vm);
+            Ok(())
+        }
+        Err(error) => {
+            cf.log(Level::Alert, &message(error));
+            Err(())
+        }
+    }
+}
+
+/// A VM with this module's API in it. With a `parent`, it is a request's own.
+pub fn make(
+    prefix: &[u8],
+    main: &MainConf,
+    parent: Option<&Vm>,
+    caches_code: bool,
+) -> Result<Vm, VmError> {
+    let written = main.written.borrow();
+    let recipe = Recipe {
+        package_path: written.package_path.as_deref(),
+        package_cpath: written.package_cpath.as_deref(),
+        prefix,
+        parent,
+        inject: crate::api::inject,
+        preload: &[],
+    };
+    Vm::new(&recipe, caches_code)
+}
+
+/// The line for the error log, in upstream's words.
+pub fn message(error: VmError) -> Vec<u8> {
+    match error {
+        VmError::NoMemory => b"failed to initialize Lua VM".to_vec(),
+        VmError::Setup(reason) => {
+            [b"failed to initialize Lua VM: ".as_slice(), &reason].concat()
+        }
+        VmError::RestyCore(reason) => [
+            b"failed to load the 'resty.core' module (https://github.com/openresty/lua-resty-core); \
+              ensure you are using an OpenResty release from \
+              https://openresty.org/en/download.html (reason: "
+                .as_slice(),
+            &reason,
+            b")",
+        ]
+        .concat(),
+    }
+}
