@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -24,6 +25,7 @@ use crate::nginx::DEBIAN_BINARY;
 use crate::options::{NginxChoice, Options};
 use crate::server::Subject;
 use crate::setup::{self, Group};
+use crate::tally::Tally;
 use crate::{build, paths};
 use ratchet::Ratchet;
 use report::Report;
@@ -33,6 +35,8 @@ use verdicts::Verdicts;
 
 /// How many test files run side by side, each in a sandbox of its own.
 const SIDE_BY_SIDE: usize = 2;
+/// How long a file may take: the longest one needs about a minute and a half.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs `cargo xtask conformance`.
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -67,30 +71,43 @@ pub fn command(arguments: &[String]) -> Result<()> {
     let results = bed.run_all(&files)?;
     let report = Report::new(&verdicts, results, ratchet.as_ref(), reference);
     let text = report.text();
-    let path = bed.results.join("report.txt");
+    let path = bed.purpose.results.join("report.txt");
     std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     print!("{text}");
-    println!("TAP and messages of each file: {}", bed.results.display());
+    println!("TAP and messages of each file: {}", bed.purpose.results.display());
     report.outcome()
 }
 
-/// Files of upstream's suite and what they run on, outside of a sandbox.
-pub struct Selection {
-    /// The directory that they run in.
-    pub dir: PathBuf,
-    pub files: Vec<PathBuf>,
-    /// With the side modules around `subject`'s own, which is the last of its list.
-    pub subject: Subject,
+/// How files of upstream's suite are run for another purpose than a comparison.
+pub struct Purpose {
+    /// The directory of their output.
+    pub results: PathBuf,
+    /// Variables that win over the usual ones.
+    pub environment: Vec<(String, String)>,
+    /// How long a file may take.
+    pub time_limit: Duration,
 }
 
-/// The files that `names` mean, to be run on `subject`.
-pub fn on(subject: &Subject, names: &[String]) -> Result<Selection> {
+/// Runs the files that `names` mean on `subject`'s nginx, with the side modules around its own,
+/// which is the last of its list; sums their checks.
+pub fn run_for(purpose: Purpose, subject: &Subject, names: &[String]) -> Result<Tally> {
     setup::ensure(&[Group::Conformance])?;
     let suite = Suite::fetch()?;
-    let files = suite.select(names)?.iter().map(|file| suite.dir.join("t").join(file)).collect();
+    let files = suite.select(names)?;
     let lua = subject.modules.last().context("no module to test")?.clone();
-    let subject = Subject { modules: sources::side_modules(lua)?, ..subject.clone() };
-    Ok(Selection { dir: suite.dir, files, subject })
+    let modules = sources::side_modules(lua)?;
+    std::fs::create_dir_all(&purpose.results)?;
+    let bed = TestBed { suite, modules, nginx: subject.nginx.clone(), purpose };
+    let mut tally = Tally::default();
+    for (file, outcome) in bed.run_all(&files)? {
+        let mut of_file = Tally::default();
+        for counts in outcome.blocks.values() {
+            of_file += Tally { passed: counts.ok, failed: counts.not_ok };
+        }
+        println!("{file}: {of_file}{}", if outcome.timed_out { ", out of time" } else { "" });
+        tally += of_file;
+    }
+    Ok(tally)
 }
 
 /// What every test file of a run shares.
@@ -98,7 +115,7 @@ struct TestBed {
     suite: Suite,
     modules: Vec<PathBuf>,
     nginx: PathBuf,
-    results: PathBuf,
+    purpose: Purpose,
 }
 
 impl TestBed {
@@ -113,7 +130,8 @@ impl TestBed {
         };
         let results = paths::target("conformance/results").join(results);
         std::fs::create_dir_all(&results)?;
-        Ok(Self { suite, modules: sources::side_modules(lua)?, nginx, results })
+        let purpose = Purpose { results, environment: Vec::new(), time_limit: TIME_LIMIT };
+        Ok(Self { suite, modules: sources::side_modules(lua)?, nginx, purpose })
     }
 
     /// Runs `files`, `SIDE_BY_SIDE` at a time, and returns what each of them said, in their order.
@@ -153,7 +171,7 @@ impl TestBed {
             slot,
             nginx: &self.nginx,
             modules: &self.modules,
-            results: &self.results,
+            purpose: &self.purpose,
         };
         job.run()
     }

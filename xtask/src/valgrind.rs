@@ -17,6 +17,7 @@ use crate::memcheck::Report;
 use crate::options::Options;
 use crate::server::{Server, Subject};
 use crate::setup::{self, Group};
+use crate::tally::Tally;
 use crate::{client, conformance, paths, prove};
 
 /// The address in nginx-tests/valgrind.conf.
@@ -34,6 +35,8 @@ const PAGES: &[(&str, &str)] = &[
 const LEFT: &str = "/left";
 /// How often each is asked for: a few times, and many times.
 const ROUNDS: [usize; 2] = [10, 110];
+/// How long one of upstream's files may take: memcheck makes them ten times slower.
+const TIME_LIMIT: Duration = Duration::from_secs(3600);
 const PATIENT: Duration = Duration::from_secs(30);
 const IMPATIENT: Duration = Duration::from_millis(100);
 /// How long the last requests have to end.
@@ -132,30 +135,29 @@ fn files(options: &Options) -> Result<()> {
     let (own, upstreams): (Vec<String>, Vec<String>) =
         options.files.iter().cloned().partition(|file| paths::root().join(file).is_file());
     let switches = memcheck(&logs, "%q{TEST_NAME}").join(" ");
-    let settings = |dir: PathBuf| prove::Settings {
-        dir,
-        logs: logs.join("tap"),
-        environment: [
-            ("TEST_NGINX_USE_VALGRIND", switches.as_str()),
-            ("TEST_NGINX_TIMEOUT", "15"),
-            ("TEST_NGINX_SLEEP", "0.1"),
-        ]
-        .map(|(name, value)| (name.to_string(), value.to_string()))
-        .to_vec(),
-    };
+    let environment = [
+        ("TEST_NGINX_USE_VALGRIND", switches.as_str()),
+        ("TEST_NGINX_TIMEOUT", "15"),
+        ("TEST_NGINX_SLEEP", "0.1"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_string(), value.to_string()));
+    let environment = environment.to_vec();
+
     let subject = subject(options)?;
-    let mut tally = Default::default();
+    let results = logs.join("tap");
+    let mut tally = Tally::default();
     if !own.is_empty() {
-        let root = paths::root();
-        let files: Vec<PathBuf> = own.iter().map(|file| root.join(file)).collect();
-        tally = prove::run(&files, &subject, &settings(root))?;
+        let dir = paths::root();
+        let files: Vec<PathBuf> = own.iter().map(|file| dir.join(file)).collect();
+        let (logs, environment) = (results.clone(), environment.clone());
+        tally += prove::run(&files, &subject, &prove::Settings { dir, logs, environment })?;
     }
     if !upstreams.is_empty() {
-        let suite = conformance::on(&subject, &upstreams)?;
-        tally += prove::run(&suite.files, &suite.subject, &settings(suite.dir))?;
+        let purpose = conformance::Purpose { results, environment, time_limit: TIME_LIMIT };
+        tally += conformance::run_for(purpose, &subject, &upstreams)?;
     }
     let report = Report::read(&logs)?;
-    println!("{} processes, {} bytes definitely lost", report.processes, report.lost);
+    println!("{tally}; {} processes, {} bytes definitely lost", report.processes, report.lost);
     show(&report, &logs);
     if report.processes == 0 || tally.passed == 0 {
         bail!("nothing ran under memcheck: see {}", logs.display());

@@ -15,11 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, WaitOptions, wait};
 
+use super::Purpose;
 use super::tap::Outcome;
 use crate::{paths, shell};
-
-/// How long a file may take: the longest one needs about a minute and a half.
-const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// One test file to run.
 pub struct Job<'a> {
@@ -30,22 +28,22 @@ pub struct Job<'a> {
     pub slot: usize,
     pub nginx: &'a Path,
     pub modules: &'a [PathBuf],
-    pub results: &'a Path,
+    pub purpose: &'a Purpose,
 }
 
 impl Job<'_> {
     /// Runs the file to its end or its time limit; TAP and messages stay in the results folder.
     pub fn run(&self) -> Result<Outcome> {
         let name = self.file.trim_end_matches(".t").replace('/', "-");
-        let tap = self.results.join(format!("{name}.tap"));
+        let tap = self.purpose.results.join(format!("{name}.tap"));
         let mut child = self
             .command()?
             .stdin(Stdio::null())
             .stdout(create(&tap)?)
-            .stderr(create(&self.results.join(format!("{name}.err")))?)
+            .stderr(create(&self.purpose.results.join(format!("{name}.err")))?)
             .spawn()
             .context("cannot start unshare")?;
-        let timed_out = !wait_for(&mut child, TIME_LIMIT)?;
+        let timed_out = !wait_for(&mut child, self.purpose.time_limit)?;
         let text = fs::read(&tap)?;
         let mut outcome = Outcome::parse(&String::from_utf8_lossy(&text));
         outcome.timed_out = timed_out;
@@ -70,7 +68,9 @@ impl Job<'_> {
             .env("TEST_NGINX_TIMEOUT", "3")
             .env("TEST_NGINX_NO_SHUFFLE", "1")
             .env("TEST_NGINX_RESOLVER", "127.0.0.53")
-            .env("OPENSSL_CONF", openssl_conf()?);
+            .env("OPENSSL_CONF", openssl_conf()?)
+            .env("TEST_NAME", self.file.replace('/', "-"))
+            .envs(self.purpose.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 }
