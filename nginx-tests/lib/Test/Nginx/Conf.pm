@@ -59,10 +59,13 @@ sub main_part {
     my $env       = env_directives();
     my $modules   = load_module_line();
     my $main      = expand_env( $block->main_config // '' );
+    # Workers of a super-user's nginx stay the super-user: blocks send signals
+    # to the master and write into the server root.
+    my $user = $> == 0 && $main !~ /^\s*user\s/m ? 'user root;' : '';
     return <<"_EOC_";
 worker_processes  $Workers;
 daemon $daemon;
-master_process $MasterProcess;
+master_process $MasterProcess; $user
 error_log $log $log_level;
 pid       $PidFile;
 env MOCKEAGAIN_VERBOSE;
@@ -95,6 +98,10 @@ sub http_part {
 
     my $server_name = $block->server_name || $ServerName;
     $server_name =~ s/([\\'])/\\$1/g;
+
+    # Within the server root, unless the block has a place of its own.
+    my $temp_path = "$http$config" =~ /\bclient_body_temp_path\b/
+        ? '' : "client_body_temp_path $ServRoot/client_body_temp;";
 
     my $root_location = $NoRootLocation ? '' : <<"_EOC_";
         location / {
@@ -129,6 +136,8 @@ $config
 
 $root_location
     }
+
+    $temp_path
 }
 _EOC_
 }
@@ -168,7 +177,7 @@ sub parse_user_files {
     my ($text) = @_;
     my @files;
     for my $line ( split /^/, $text ) {
-        if ( $line =~ /^>>> (\S+)(?:\s+(.+))?/ ) {
+        if ( $line =~ />>> (\S+)(?:\s+(.+))?/ ) {
             push @files, [ $1, '', $2 ];
         }
         elsif (@files) {

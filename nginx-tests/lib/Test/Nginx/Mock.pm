@@ -17,16 +17,15 @@ use Test::Nginx::State;
 
 our @EXPORT = qw(start_mocks stop_mocks check_mocks);
 
-# `kind` is tcp or udp; a target is a port, or a path for a unix socket.
+# `kind` is tcp or udp; a target is a port, or the path of a unix socket.
 sub listen_on {
     my ( $name, $kind, $target ) = @_;
     my $type = $kind eq 'tcp' ? SOCK_STREAM : SOCK_DGRAM;
     my $socket;
     if ( $target =~ m{/|\.sock$} ) {
-        my $path = $target =~ m{^/} ? $target : "$HtmlDir/$target";
-        unlink $path if -S $path;
+        unlink $target if -S $target;
         $socket = IO::Socket::UNIX->new(
-            Local => $path, Type => $type, ( $kind eq 'tcp' ? ( Listen => 5 ) : () ),
+            Local => $target, Type => $type, ( $kind eq 'tcp' ? ( Listen => 5 ) : () ),
         );
     }
     else {

@@ -26,6 +26,9 @@ our @EXPORT = qw(run_tests);
 # Sections of the format that this harness has no machinery for.
 my @UNSUPPORTED = qw(http2 http3 curl);
 
+# Whether this process has started an nginx, which a reload can then change.
+my $is_up = 0;
+
 sub run_tests {
     query_nginx_version();
     my @blocks = Test::Base::blocks();
@@ -111,7 +114,7 @@ sub lay_out {
 sub bring_up {
     my ($block) = @_;
     my $pid = nginx_pid();
-    if ( $UseHup && defined $pid && is_running($pid) ) {
+    if ( $UseHup && $is_up && defined $pid && is_running($pid) ) {
         write_user_files($block);
         write_config_file($block);
         mark_error_log();
@@ -120,6 +123,7 @@ sub bring_up {
     }
     lay_out($block);
     bail_out( $block->name . " - Cannot start nginx" ) if start_nginx() != 0;
+    $is_up = 1;
 }
 
 sub expect_death {
