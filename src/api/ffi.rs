@@ -70,7 +70,8 @@ pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
 ///
 /// # Safety
 /// `err` must be valid for `*errlen` bytes, `errlen` for a `size_t`; either may be null.
-pub unsafe fn write_error(err: *mut u8, errlen: *mut usize, text: &str) {
+pub unsafe fn write_error(err: *mut u8, errlen: *mut usize, text: impl AsRef<[u8]>) {
+    let text = text.as_ref();
     // SAFETY: the caller's; the length is checked.
     unsafe {
         let Some(errlen) = errlen.as_mut() else { return };

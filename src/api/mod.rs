@@ -14,6 +14,7 @@ pub mod log;
 pub mod output;
 pub mod sleep;
 pub mod subrequest;
+pub mod var;
 
 use crate::lua::State;
 use crate::lua::state::GLOBALS;

@@ -25,6 +25,7 @@ pub mod request_body;
 pub mod status;
 pub mod strings;
 pub mod sys;
+pub mod variable;
 
 pub use chain::Chain;
 pub use guard::guard;

@@ -1,0 +1,121 @@
+//! The symbols behind `ngx.var.NAME`, reading and writing.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use crate::api::ffi::{self, set_message, write_error};
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::variable::{self, Name};
+use crate::nginx::{Request, guard};
+
+const NO_REQUEST: &CStr = c"no request object found";
+const NO_CLIENT: &CStr = c"API disabled in the current context";
+
+/// The request, or the text of the error.
+///
+/// # Safety
+/// As for [`ffi::request`].
+unsafe fn request(r: *mut ngx_http_request_t) -> Result<Request, &'static CStr> {
+    // SAFETY: the caller's.
+    let request = unsafe { ffi::request(r) }.ok_or(NO_REQUEST)?;
+    if request.is_real() { Ok(request) } else { Err(NO_CLIENT) }
+}
+
+/// The name in lower case, in the caller's buffer.
+///
+/// # Safety
+/// `name` must be valid for `len` bytes, `buf` likewise for writing; they do not overlap.
+unsafe fn lower_name<'a>(name: *const u8, len: usize, buf: *mut u8) -> Option<Name<'a>> {
+    if name.is_null() || buf.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        std::ptr::copy_nonoverlapping(name, buf, len);
+        Some(Name::new(std::slice::from_raw_parts_mut(buf, len)))
+    }
+}
+
+/// Reads a variable, or, with a null `name_data`, the regex capture `capture_id`.
+///
+/// `lowcase_buf` is the caller's, with room for `name_len` bytes. 0: `*value` and `*value_len` are
+/// the bytes, which belong to nginx and are to be copied at once. -5: there is no such variable, or
+/// it has no value. -1: `*err` is a static text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
+    r: *mut ngx_http_request_t,
+    name_data: *const u8,
+    name_len: usize,
+    lowcase_buf: *mut u8,
+    capture_id: c_int,
+    value: *mut *const u8,
+    value_len: *mut usize,
+    err: *mut *const c_char,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request, a Lua string and cells of its own.
+        unsafe {
+            let request = match request(r) {
+                Ok(request) => request,
+                Err(text) => {
+                    set_message(err, text);
+                    return ffi::ERROR;
+                }
+            };
+            let found = if name_data.is_null() {
+                usize::try_from(capture_id).ok().and_then(|n| variable::capture(&request, n))
+            } else {
+                lower_name(name_data, name_len, lowcase_buf)
+                    .and_then(|mut name| variable::value(&request, &mut name))
+            };
+            let (Some(value), Some(value_len)) = (value.as_mut(), value_len.as_mut()) else {
+                return ffi::DECLINED;
+            };
+            let Some(found) = found else { return ffi::DECLINED };
+            *value = found.as_ptr();
+            *value_len = found.len();
+            ffi::OK
+        }
+    })
+}
+
+/// Sets a variable to a copy of the `value_len` bytes at `value`; a null `value` takes its value
+/// away.
+///
+/// `lowcase_buf` is the caller's, with room for `name_len` bytes. 0, or -1 with the error in
+/// `errbuf` (room for `*errlen` bytes).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_var_set(
+    r: *mut ngx_http_request_t,
+    name_data: *const u8,
+    name_len: usize,
+    lowcase_buf: *mut u8,
+    value: *const u8,
+    value_len: usize,
+    errbuf: *mut u8,
+    errlen: *mut usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own.
+        unsafe {
+            let request = match request(r) {
+                Ok(request) => request,
+                Err(text) => {
+                    write_error(errbuf, errlen, text.to_bytes());
+                    return ffi::ERROR;
+                }
+            };
+            let Some(mut name) = lower_name(name_data, name_len, lowcase_buf) else {
+                write_error(errbuf, errlen, "bad variable name");
+                return ffi::ERROR;
+            };
+            let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value, value_len));
+            match variable::set(request, &mut name, value) {
+                Ok(()) => ffi::OK,
+                Err(error) => {
+                    write_error(errbuf, errlen, error.message(name.bytes()));
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}

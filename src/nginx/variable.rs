@@ -1,0 +1,179 @@
+//! nginx's variables, and the captures of the last regex that nginx matched.
+
+use std::ptr::addr_of;
+
+use super::pool::OutOfMemory;
+use super::request::Request;
+use super::strings;
+use super::sys::{
+    NGX_HTTP_VAR_CHANGEABLE, NGX_HTTP_VAR_INDEXED, ngx_hash_find, ngx_hash_strlow,
+    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_get_variable, ngx_http_variable_t,
+    ngx_http_variable_value_t, ngx_str_t, ngx_uint_t,
+};
+
+/// The name of a variable in lower case, with nginx's hash of it.
+pub struct Name<'a> {
+    lower: &'a mut [u8],
+    hash: ngx_uint_t,
+}
+
+impl<'a> Name<'a> {
+    /// `lower` is made lower case where it stands.
+    pub fn new(lower: &'a mut [u8]) -> Name<'a> {
+        let data = lower.as_mut_ptr();
+        // SAFETY: nginx reads and writes `len` bytes, source and target in step.
+        let hash = unsafe { ngx_hash_strlow(data, data, lower.len()) };
+        Name { lower, hash }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.lower
+    }
+}
+
+/// The value of a variable; nothing where it does not exist or has none.
+///
+/// The bytes belong to the request, the configuration or nginx itself; they are valid until the
+/// variable is set or read again.
+pub fn value<'a>(request: &'a Request, name: &mut Name<'_>) -> Option<&'a [u8]> {
+    let mut text = ngx_str_t { len: name.lower.len(), data: name.lower.as_mut_ptr() };
+    // SAFETY: a live request; nginx reads the name during the call only.
+    unsafe {
+        let value = ngx_http_get_variable(request.as_ptr(), &mut text, name.hash).as_ref()?;
+        if value.not_found() != 0 {
+            return None;
+        }
+        Some(strings::raw(value.data, value.len() as usize))
+    }
+}
+
+/// Capture `number` (from 1) of the last regex that nginx matched for the request; empty where
+/// the group took no part in the match.
+#[cfg(ngx_feature = "pcre")]
+pub fn capture(request: &Request, number: usize) -> Option<&[u8]> {
+    let r = request.get();
+    let at = number.checked_mul(2)?;
+    if number == 0 || r.captures.is_null() || r.captures_data.is_null() {
+        return None;
+    }
+    if at.checked_add(1)? >= r.ncaptures {
+        return None;
+    }
+    // SAFETY: nginx keeps `ncaptures` offsets, which lie within the subject that it matched.
+    unsafe {
+        let (from, to) = (*r.captures.add(at), *r.captures.add(at + 1));
+        match (usize::try_from(from), usize::try_from(to)) {
+            (Ok(from), Ok(to)) if from < to => {
+                Some(strings::raw(r.captures_data.add(from), to - from))
+            }
+            _ => Some(&[]),
+        }
+    }
+}
+
+/// nginx was built without regular expressions: there are no captures.
+#[cfg(not(ngx_feature = "pcre"))]
+pub fn capture(_request: &Request, _number: usize) -> Option<&[u8]> {
+    None
+}
+
+/// Why a variable could not be set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetError {
+    NotChangeable,
+    CannotBeAssigned,
+    NotFound,
+    TooLong,
+    NoMemory,
+}
+
+impl SetError {
+    /// The message for Lua, in upstream's words.
+    pub fn message(self, name: &[u8]) -> Vec<u8> {
+        let quoted = |end: &str| [b"variable \"", name, b"\" ", end.as_bytes()].concat();
+        match self {
+            SetError::NotChangeable => quoted("not changeable"),
+            SetError::CannotBeAssigned => quoted("cannot be assigned a value"),
+            SetError::TooLong => quoted("cannot hold a value of 256 megabytes or more"),
+            SetError::NoMemory => b"no memory".to_vec(),
+            SetError::NotFound => [
+                quoted(
+                    "not found for writing; maybe it is a built-in variable that is not \
+                     changeable or you forgot to use \"set $",
+                ),
+                name.to_vec(),
+                b" '';\" in the config file to define it first".to_vec(),
+            ]
+            .concat(),
+        }
+    }
+}
+
+impl From<OutOfMemory> for SetError {
+    fn from(_: OutOfMemory) -> Self {
+        SetError::NoMemory
+    }
+}
+
+/// nginx keeps the length of a value in 28 bits.
+const MAX_LEN: usize = (1 << 28) - 1;
+
+/// Gives a variable a copy of `value`, or takes its value away (`None`).
+pub fn set(request: Request, name: &mut Name<'_>, value: Option<&[u8]>) -> Result<(), SetError> {
+    let variable = find(request, name).ok_or(SetError::NotFound)?;
+    if variable.flags & NGX_HTTP_VAR_CHANGEABLE as usize == 0 {
+        return Err(SetError::NotChangeable);
+    }
+    if value.is_some_and(|value| value.len() > MAX_LEN) {
+        return Err(SetError::TooLong);
+    }
+    if let Some(handler) = variable.set_handler {
+        let pool = request.pool();
+        let new = content(request, value)?;
+        // SAFETY: zero is a valid value structure; the handler gets what nginx would pass.
+        unsafe {
+            let slot = pool.zeroed::<ngx_http_variable_value_t>()?.as_ptr();
+            fill(slot, new);
+            handler(request.as_ptr(), slot, variable.data);
+        }
+        return Ok(());
+    }
+    if variable.flags & NGX_HTTP_VAR_INDEXED as usize == 0 {
+        return Err(SetError::CannotBeAssigned);
+    }
+    let new = content(request, value)?;
+    // SAFETY: nginx sizes `variables` for every index that it gave out.
+    unsafe { fill(request.get().variables.add(variable.index), new) };
+    Ok(())
+}
+
+/// The variable as the configuration knows it; those with a dynamic prefix are not there.
+fn find(request: Request, name: &mut Name<'_>) -> Option<&'static ngx_http_variable_t> {
+    // SAFETY: the core module's main configuration is live as long as the cycle, and the hash
+    // holds variables of the configuration.
+    unsafe {
+        let core = request.main_conf(&*addr_of!(ngx_http_core_module));
+        let hash = &raw mut (*core.cast::<ngx_http_core_main_conf_t>()).variables_hash;
+        ngx_hash_find(hash, name.hash, name.lower.as_mut_ptr(), name.lower.len())
+            .cast::<ngx_http_variable_t>()
+            .as_ref()
+    }
+}
+
+/// `value` in the request's pool.
+fn content(request: Request, value: Option<&[u8]>) -> Result<Option<ngx_str_t>, OutOfMemory> {
+    value.map(|value| request.pool().copy_str(value)).transpose()
+}
+
+/// # Safety
+/// `slot` must be a value structure that nginx's one thread may write now.
+unsafe fn fill(slot: *mut ngx_http_variable_value_t, value: Option<ngx_str_t>) {
+    // SAFETY: the caller's.
+    let slot = unsafe { &mut *slot };
+    slot.set_valid(u32::from(value.is_some()));
+    slot.set_not_found(u32::from(value.is_none()));
+    slot.set_no_cacheable(0);
+    let value = value.unwrap_or(ngx_str_t { len: 0, data: std::ptr::null_mut() });
+    slot.set_len(value.len as u32);
+    slot.data = value.data;
+}
