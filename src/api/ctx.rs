@@ -57,3 +57,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
         ffi::OK
     })
 }
+
+/// Keeps the table at `index` as a request's `ngx.ctx`; gives its reference. May raise.
+pub fn keep(state: State, index: c_int) -> c_int {
+    state.push_value(index);
+    state.get_field(REGISTRY, c"ngx_lua_ctx_tables");
+    state.insert(-2);
+    let reference = state.new_ref(-2);
+    state.pop(1);
+    reference
+}

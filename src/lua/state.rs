@@ -527,6 +527,33 @@ impl State {
         Err(text)
     }
 
+    /// As [`State::protect`], for work that leaves `results` values on the stack.
+    pub fn produce<F: FnOnce(State)>(self, results: i32, work: F) -> Result<(), Vec<u8>> {
+        unsafe extern "C-unwind" fn run<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
+            // SAFETY: `produce` passes a pointer to its own Option as the only argument.
+            unsafe {
+                let slot = ffi::lua_touserdata(state, 1).cast::<Option<F>>();
+                ffi::lua_settop(state, 0);
+                if let Some(work) = (*slot).take() {
+                    work(State(state));
+                }
+                ffi::lua_gettop(state)
+            }
+        }
+        let mut slot = Some(work);
+        let data: *mut c_void = (&raw mut slot).cast();
+        self.push_function(run::<F>);
+        self.push_light_userdata(data);
+        match self.call(1, results, 0) {
+            Outcome::Done => Ok(()),
+            Outcome::Yielded | Outcome::Failed(_) => {
+                let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
+                self.pop(1);
+                Err(text)
+            }
+        }
+    }
+
     /// Raises `error`. The caller holds nothing that needs dropping.
     pub fn raise(self, error: LuaError) -> ! {
         // SAFETY: called from a C function that Lua called, as its last act. The texts are pushed

@@ -88,6 +88,11 @@ impl Vm {
         self.main
     }
 
+    /// Whether this is the worker's own VM, which keeps what it compiles.
+    pub fn caches_code(&self) -> bool {
+        self.caches_code
+    }
+
     pub fn set_max_idle_threads(&self, max: usize) {
         self.max_idle_threads.set(max);
     }

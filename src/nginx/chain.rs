@@ -85,6 +85,25 @@ impl Buf {
         unsafe { std::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize) }
     }
 
+    /// Bytes of the buffer, in memory or in its file.
+    pub fn size(&self) -> i64 {
+        let buf = self.get();
+        if buf.temporary() | buf.memory() | buf.mmap() != 0 {
+            self.memory().len() as i64
+        } else {
+            buf.file_last - buf.file_pos
+        }
+    }
+
+    /// Marks everything in the buffer as sent.
+    pub fn consume(&mut self) {
+        // SAFETY: nginx hands buffers to a filter to be consumed; plain fields.
+        unsafe {
+            (*self.0).pos = (*self.0).last;
+            (*self.0).file_pos = (*self.0).file_last;
+        }
+    }
+
     pub fn is_last(&self) -> bool {
         self.get().last_buf() != 0 || self.get().last_in_chain() != 0
     }

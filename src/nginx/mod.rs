@@ -5,6 +5,7 @@
 //! safe to call for as long as the object's pool lives. SAFETY.md states the host-wide invariants
 //! that all of this rests on: one thread, pool lifetimes, reload.
 
+pub mod body;
 pub mod chain;
 pub mod cleanup;
 pub mod complex_value;
@@ -15,6 +16,7 @@ pub mod fake;
 pub mod guard;
 pub mod headers_out;
 pub mod hooks;
+pub mod list;
 pub mod log;
 pub mod output;
 pub mod pool;
@@ -22,8 +24,11 @@ pub mod process;
 pub mod redirect;
 pub mod request;
 pub mod request_body;
+pub mod response_headers;
 pub mod status;
 pub mod strings;
+pub mod subrequest;
+pub mod subrequest_headers;
 pub mod sys;
 pub mod variable;
 

@@ -68,6 +68,37 @@ pub fn set_header_only(request: Request) {
     unsafe { (*request.as_ptr()).set_header_only(1) }
 }
 
+/// The body must come in memory: a captured response, or a script that looks at it.
+pub fn require_memory(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_filter_need_in_memory(1) }
+}
+
+/// nginx takes the header for sent.
+pub fn set_header_sent(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_header_sent(1) }
+}
+
+/// What nginx's own special responses do to a request before their page is made.
+pub fn set_special_response(request: Request, rc: Rc) {
+    clear_accept_ranges(request);
+    // SAFETY: plain fields of a live request.
+    unsafe {
+        let r = request.as_ptr();
+        (*r).err_status = rc.0.max(0) as usize;
+        (*r).set_expect_tested(1);
+        let out = &mut (*r).headers_out;
+        out.content_type.len = 0;
+        out.content_length_n = 0;
+        out.last_modified_time = -1;
+        if let Some(header) = out.last_modified.as_mut() {
+            header.hash = 0;
+            out.last_modified = std::ptr::null_mut();
+        }
+    }
+}
+
 /// Sends a chain; a subrequest's goes past nginx's postpone filter, in the order of the script.
 pub fn filter_as_active(request: Request, chain: Chain) -> Rc {
     as_active(request, || request.output_filter(chain))

@@ -1,6 +1,5 @@
 //! Internal redirects, to a URI or a named location.
 
-use super::log::Level;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::status::Rc;
@@ -53,14 +52,20 @@ pub fn named_location(request: Request, name: &[u8]) -> Rc {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnsafeUri;
 
-/// Checks a URI as nginx does, and splits `?args` off it: gives the lengths of both parts.
+/// Checks a URI as nginx does, and splits its arguments off; an unsafe one is logged.
 pub fn parse_unsafe_uri(request: Request, uri: &[u8]) -> Result<(Vec<u8>, Vec<u8>), UnsafeUri> {
-    let Ok(mut uri) = request.pool().copy_str(uri) else {
-        request.log().write(Level::Crit, b"no memory for a URI");
-        return Err(UnsafeUri);
-    };
+    parse(request, uri, NGX_HTTP_LOG_UNSAFE as ngx_uint_t)
+}
+
+/// As [`parse_unsafe_uri`], without a line in the log.
+pub fn parse_quietly(request: Request, uri: &[u8]) -> Result<(Vec<u8>, Vec<u8>), UnsafeUri> {
+    parse(request, uri, 0)
+}
+
+fn parse(request: Request, uri: &[u8], flags: ngx_uint_t) -> Result<(Vec<u8>, Vec<u8>), UnsafeUri> {
+    let mut uri = request.pool().copy_str(uri).map_err(|_| UnsafeUri)?;
     let mut args = ngx_str_t::empty();
-    let mut flags: ngx_uint_t = NGX_HTTP_LOG_UNSAFE as ngx_uint_t;
+    let mut flags = flags;
     // SAFETY: a live request, a string in its pool.
     unsafe {
         if ngx_http_parse_unsafe_uri(request.as_ptr(), &mut uri, &mut args, &mut flags) != 0 {

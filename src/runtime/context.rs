@@ -63,8 +63,8 @@ pub struct Context {
     current: RefCell<Option<Rc<Task>>>,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
-    /// The task that an event woke, until its phase handler has been entered again.
-    woken: RefCell<Option<(Rc<Task>, i32)>>,
+    /// The tasks that events woke, until their phase handler has been entered again.
+    woken: RefCell<VecDeque<(Rc<Task>, i32)>>,
     switch: RefCell<Switch>,
     pub on_abort: RefCell<Option<Rc<Task>>>,
     /// Light threads that have not ended.
@@ -78,6 +78,8 @@ pub struct Context {
     pub end: RefCell<Option<End>>,
     /// Pending operations that forbid `ngx.exit` and its like: subrequests, body reads.
     pub no_abort: Cell<bool>,
+    /// Batches of captured subrequests that tasks wait for.
+    pub pending_captures: Cell<usize>,
 
     // --- request body
     pub waiting_more_body: Cell<bool>,
@@ -104,8 +106,6 @@ pub struct Context {
     /// lua-resty-core's reference of the `ngx.ctx` table; negative for none.
     pub ctx_ref: Cell<i32>,
 
-    /// As a captured subrequest: what its parent waits for.
-    pub capture: RefCell<Option<Box<dyn std::any::Any>>>,
     /// The body filter's chain while `body_filter_by_lua*` runs, and what it leaves.
     pub filter_input: Cell<Chain>,
     pub filter_busy: Cell<Chain>,
@@ -134,6 +134,7 @@ impl Context {
             cleanup_registered: Cell::new(false),
             end: RefCell::default(),
             no_abort: Cell::new(false),
+            pending_captures: Cell::new(0),
             waiting_more_body: Cell::new(false),
             body_read: Cell::new(false),
             eof: Cell::new(false),
@@ -147,7 +148,6 @@ impl Context {
             flushing: Cell::new(0),
             raw_socket_acquired: Cell::new(false),
             ctx_ref: Cell::new(NO_CTX),
-            capture: RefCell::default(),
             filter_input: Cell::new(Chain::EMPTY),
             filter_busy: Cell::new(Chain::EMPTY),
             filter_seen_last: Cell::new(false),
@@ -265,11 +265,11 @@ impl Context {
     }
 
     pub fn set_woken(&self, task: Rc<Task>, values: i32) {
-        *self.woken.borrow_mut() = Some((task, values));
+        self.woken.borrow_mut().push_back((task, values));
     }
 
     pub fn take_woken(&self) -> Option<(Rc<Task>, i32)> {
-        self.woken.borrow_mut().take()
+        self.woken.borrow_mut().pop_front()
     }
 
     /// Ends one task: its operation is cancelled, its coroutine given back.
@@ -291,7 +291,7 @@ impl Context {
     /// Ends all tasks, in whatever they wait. Safe to call twice.
     pub fn remove_all_tasks(&self) {
         self.posted.borrow_mut().clear();
-        *self.woken.borrow_mut() = None;
+        self.woken.borrow_mut().clear();
         *self.on_abort.borrow_mut() = None;
         for task in self.tasks() {
             task.zombies.borrow_mut().clear();
@@ -323,7 +323,6 @@ impl Context {
         self.remove_all_tasks();
         self.set_current(None);
         self.released.set(true);
-        *self.capture.borrow_mut() = None;
         if self.ctx_ref.get() >= 0 {
             crate::api::ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
         }

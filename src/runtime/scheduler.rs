@@ -337,17 +337,28 @@ pub fn finalize(context: &Shared<Context>, rc: Rc) {
     }
 }
 
-/// Continues the task that an event woke. Phase handlers call this when nginx enters them again.
+/// Continues the tasks that events woke. Phase handlers call this when nginx enters them again.
 pub fn resume_woken(context: &Shared<Context>) -> Rc {
-    let Some((task, values)) = context.take_woken() else {
+    let Some(mut next) = context.take_woken() else {
         // nginx entered for something else: output can go on, perhaps.
         return output::write_event(context);
     };
-    if !task.is_alive() {
-        return Rc::DONE;
+    loop {
+        let (task, values) = next;
+        let rc = if task.is_alive() {
+            let rc = run(context, task, values);
+            settle(context, rc)
+        } else {
+            Rc::DONE
+        };
+        if rc != Rc::DONE || context.is_released() {
+            return rc;
+        }
+        match context.take_woken() {
+            Some(woken) => next = woken,
+            None => return rc,
+        }
     }
-    let rc = run(context, task, values);
-    settle(context, rc)
 }
 
 /// After a task ran: what the phase handler gives to nginx.

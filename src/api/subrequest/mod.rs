@@ -1,7 +1,185 @@
-//! `ngx.location.capture` and `ngx.location.capture_multi`.
+//! `ngx.location.capture` and `ngx.location.capture_multi`: subrequests whose responses become
+//! Lua tables.
+//!
+//! The subrequests of one call are a [`Batch`]. Each knows its place in it through the data that
+//! nginx keeps with the subrequest, so nothing depends on module contexts, which nginx empties.
+//! The batch knows its task weakly: a task that is gone is not woken.
 
-use crate::lua::State;
-use crate::nginx::conf::Conf;
+mod ffi;
+mod lua;
+mod options;
+mod response;
 
-pub fn install_filters(_cf: Conf) {}
-pub fn inject(_state: State) {}
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc as Shared, Weak};
+
+pub use ffi::install_filters;
+pub use lua::inject;
+
+use crate::nginx::{Chain, Level, Rc, Request, output as wire, subrequest};
+use crate::runtime::{Context, Operation, Task, output, scheduler};
+
+/// The subrequests of one call.
+pub struct Batch {
+    task: Weak<Task>,
+    pending: Cell<usize>,
+    captured: Vec<Captured>,
+}
+
+/// What one subrequest gave.
+#[derive(Default)]
+pub struct Captured {
+    request: Cell<Option<Request>>,
+    status: Cell<isize>,
+    body: RefCell<Vec<u8>>,
+    /// The last buffer came: the body is whole.
+    complete: Cell<bool>,
+    /// nginx's handler for the end of the subrequest has run.
+    finished: Cell<bool>,
+}
+
+/// A subrequest's place in its batch; it lives in the request's pool.
+pub struct Place {
+    batch: Shared<Batch>,
+    index: usize,
+}
+
+impl Place {
+    fn captured(&self) -> Option<&Captured> {
+        self.batch.captured.get(self.index)
+    }
+}
+
+/// The batch as what its task waits for: nginx's subrequests cannot be taken back.
+struct Capture {
+    _batch: Shared<Batch>,
+}
+
+impl Operation for Capture {
+    fn can_cancel(&self) -> bool {
+        false
+    }
+}
+
+const HTTP_OK: isize = 200;
+const HTTP_CREATED: isize = 201;
+const HTTP_NO_CONTENT: isize = 204;
+const HTTP_SPECIAL_RESPONSE: isize = 300;
+const HTTP_REQUEST_TIME_OUT: isize = 408;
+const HTTP_CLOSE: isize = 444;
+const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
+const METHOD_HEAD: usize = 0x4;
+
+/// The header of a captured response: it stays where it is, and the body is to come in memory.
+fn capture_header(request: Request) -> Rc {
+    wire::require_memory(request);
+    wire::set_header_sent(request);
+    if let Some(context) = Context::of(request) {
+        context.header_sent.set(true);
+    }
+    if request.method() == METHOD_HEAD {
+        wire::set_header_only(request);
+    }
+    Rc::OK
+}
+
+/// A piece of a captured body.
+fn capture_body(place: &Place, chain: Chain) -> Rc {
+    let Some(captured) = place.captured() else { return Rc::ERROR };
+    if captured.finished.get() {
+        return Rc::OK;
+    }
+    let mut body = captured.body.borrow_mut();
+    for mut buf in chain.bufs() {
+        body.extend_from_slice(buf.memory());
+        if buf.is_last() {
+            captured.complete.set(true);
+        }
+        buf.consume();
+    }
+    Rc::OK
+}
+
+/// nginx is done with a subrequest: its parent goes on once all of the batch are.
+fn finish(place: &Place, request: Request, rc: Rc) -> Rc {
+    let Some(captured) = place.captured() else { return Rc::ERROR };
+    if captured.finished.replace(true) {
+        subrequest::activate(request);
+        return Rc::OK;
+    }
+    captured.request.set(Some(request));
+    captured.status.set(status_of(request, rc));
+    let Some(parent) = request.parent() else { return Rc::ERROR };
+    let batch = &place.batch;
+    batch.pending.set(batch.pending.get().saturating_sub(1));
+    set_default_type(request);
+    if batch.pending.get() == 0 {
+        resume(batch);
+    }
+    if subrequest::post_to_head(parent).is_err() {
+        return Rc::ERROR;
+    }
+    subrequest::activate(request);
+    code_for_nginx(request, rc)
+}
+
+/// The response's status; a handler that set none tells it by its code.
+fn status_of(request: Request, rc: Rc) -> isize {
+    match (request.status(), rc) {
+        (0, Rc::OK) => HTTP_OK,
+        (0, Rc::ERROR) => 500,
+        (0, rc) if rc.0 >= 100 => rc.0,
+        (status, _) => status as isize,
+    }
+}
+
+/// A response whose script set headers, but no type, has the location's.
+fn set_default_type(request: Request) {
+    let Some(context) = Context::of(request) else { return };
+    if context.headers_set.get() && !context.mime_set.get() && !wire::set_content_type(request) {
+        request.log().write(Level::Err, b"failed to set default content type");
+    }
+}
+
+/// The whole batch is there: its task goes on when nginx runs the parent.
+fn resume(batch: &Shared<Batch>) {
+    let Some(task) = batch.task.upgrade() else { return };
+    let context = task.context.clone();
+    context.pending_captures.set(context.pending_captures.get().saturating_sub(1));
+    context.no_abort.set(context.pending_captures.get() > 0);
+    if !task.is_alive() || context.is_released() {
+        return;
+    }
+    let values = match response::push_all(&context, &task, &batch.captured) {
+        Ok(values) => values,
+        Err(reason) => {
+            context.request().log().write(Level::Err, &reason);
+            0
+        }
+    };
+    task.drop_pending();
+    context.set_woken(task, values);
+    context.reattach();
+    scheduler::listen_for_write(&context);
+}
+
+/// What nginx is told: it must not make a page of its own for a captured error.
+fn code_for_nginx(request: Request, rc: Rc) -> Rc {
+    let drops_connection =
+        matches!(rc.0, HTTP_CLOSE | HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST);
+    let special = rc == Rc::ERROR
+        || matches!(rc.0, HTTP_CREATED | HTTP_NO_CONTENT)
+        || (rc.0 >= HTTP_SPECIAL_RESPONSE && !drops_connection);
+    if !special {
+        return rc;
+    }
+    if rc != Rc::ERROR {
+        wire::set_special_response(request, rc);
+        if let Some(context) = Context::of(request)
+            && output::send_header_if_needed(&context) == Rc::ERROR
+        {
+            return Rc::ERROR;
+        }
+    }
+    Rc::OK
+}

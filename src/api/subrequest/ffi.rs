@@ -1,0 +1,81 @@
+//! nginx's side of captured subrequests: the two filters, and the handler at the end.
+
+use std::ffi::c_void;
+use std::ptr::addr_of_mut;
+
+use super::Place;
+use crate::nginx::conf::Conf;
+use crate::nginx::sys::{
+    ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
+    ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
+};
+use crate::nginx::{Chain, Rc, Request, guard, subrequest};
+
+/// The filters below ours.
+static mut NEXT_HEADER: ngx_http_output_header_filter_pt = None;
+static mut NEXT_BODY: ngx_http_output_body_filter_pt = None;
+
+/// Puts the capturing filters on top of nginx's; once per configuration.
+pub fn install_filters(_cf: Conf) {
+    // SAFETY: nginx reads its configuration in one thread; the statics are written here only.
+    unsafe {
+        NEXT_HEADER = *addr_of_mut!(ngx_http_top_header_filter);
+        ngx_http_top_header_filter = Some(header_filter);
+        NEXT_BODY = *addr_of_mut!(ngx_http_top_body_filter);
+        ngx_http_top_body_filter = Some(body_filter);
+    }
+}
+
+/// The place of a subrequest that this module made.
+fn place_of(request: &Request) -> Option<&Place> {
+    let data = subrequest::post_data(*request, post_subrequest)?;
+    // SAFETY: `create` was given a Place that the request's pool owns.
+    Some(unsafe { &*data.cast::<Place>() })
+}
+
+unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes a live request; NEXT_HEADER is set once the filter is installed.
+        unsafe {
+            let request = Request::from_ptr(r);
+            if let Some(request) = request.filter(|request| place_of(request).is_some()) {
+                return super::capture_header(request).0;
+            }
+            NEXT_HEADER.map_or(Rc::ERROR.0, |next| next(r))
+        }
+    })
+}
+
+unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes a live request and a live chain, or none.
+        unsafe {
+            if !chain.is_null()
+                && let Some(request) = Request::from_ptr(r)
+                && let Some(place) = place_of(&request)
+            {
+                return super::capture_body(place, Chain::from_ptr(chain)).0;
+            }
+            NEXT_BODY.map_or(Rc::ERROR.0, |next| next(r, chain))
+        }
+    })
+}
+
+/// nginx calls this when it finalizes the subrequest.
+pub(super) unsafe extern "C" fn post_subrequest(
+    r: *mut ngx_http_request_t,
+    data: *mut c_void,
+    rc: ngx_int_t,
+) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes a live request and the Place that `create` was given.
+        unsafe {
+            let (Some(request), Some(place)) =
+                (Request::from_ptr(r), data.cast::<Place>().as_ref())
+            else {
+                return Rc::ERROR.0;
+            };
+            super::finish(place, request, Rc(rc)).0
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! The arguments of a capture, read and checked before anything is done.
+
+use crate::api::arguments;
+use crate::lua::{Kind, LuaError, State};
+use crate::nginx::subrequest::Variables;
+use crate::nginx::{Request, redirect};
+
+const METHOD_GET: usize = 0x2;
+const METHOD_POST: usize = 0x8;
+const METHOD_PUT: usize = 0x10;
+
+/// One subrequest, as the script asks for it.
+pub struct Query {
+    pub uri: Vec<u8>,
+    pub args: Vec<u8>,
+    pub method: usize,
+    pub body: Option<Vec<u8>>,
+    pub always_forward_body: bool,
+    pub variables: Variables,
+    /// Variables to set: names and values.
+    pub vars: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The subrequest's `ngx.ctx`, as a stack index.
+    pub ctx: Option<i32>,
+}
+
+impl Query {
+    /// Whether the parent's body goes with the subrequest.
+    pub fn forwards_body(&self, parent: Request) -> bool {
+        self.always_forward_body
+            || matches!(self.method, METHOD_POST | METHOD_PUT)
+            || parent.get().headers_in.content_length_n <= 0
+    }
+}
+
+/// Reads query `index` (from 0), which is on top of the stack; a `ctx` table is left above it.
+pub fn read(state: State, request: Request, index: usize) -> Result<Query, LuaError> {
+    let query = state.top();
+    match state.kind(query) {
+        Kind::Table => {}
+        Kind::Nil => return Err(LuaError::text("only array-like tables are allowed")),
+        kind => {
+            return Err(LuaError::text(format!(
+                "the query argument {index} is not a table, but a {}",
+                kind.name()
+            )));
+        }
+    }
+    let length = state.raw_len(query);
+    if length != 1 && length != 2 {
+        return Err(LuaError::text(format!(
+            "query argument {index} expecting one or two arguments"
+        )));
+    }
+    state.reserve(8)?;
+    let mut parsed = Query {
+        uri: Vec::new(),
+        args: Vec::new(),
+        method: METHOD_GET,
+        body: None,
+        always_forward_body: false,
+        variables: Variables::Fresh,
+        vars: Vec::new(),
+        ctx: None,
+    };
+    if length == 2 {
+        read_options(state, query, index, &mut parsed)?;
+    }
+    read_uri(state, request, query, &mut parsed)?;
+    Ok(parsed)
+}
+
+fn read_uri(
+    state: State,
+    request: Request,
+    query: i32,
+    parsed: &mut Query,
+) -> Result<(), LuaError> {
+    state.raw_get_index(query, 1);
+    let given = state.check_bytes(-1).map_err(|_| LuaError::Type(3, c"string"))?;
+    let Ok((uri, mut args)) = redirect::parse_quietly(request, given) else {
+        let shown = String::from_utf8_lossy(given).into_owned();
+        return Err(LuaError::text(format!("unsafe uri in argument #1: {shown}")));
+    };
+    state.pop(1);
+    if !args.is_empty() && !parsed.args.is_empty() {
+        args.push(b'&');
+    }
+    args.append(&mut parsed.args);
+    parsed.uri = uri;
+    parsed.args = args;
+    Ok(())
+}
+
+fn read_options(
+    state: State,
+    query: i32,
+    index: usize,
+    parsed: &mut Query,
+) -> Result<(), LuaError> {
+    state.raw_get_index(query, 2);
+    let options = state.top();
+    let kind = state.kind(options);
+    if kind != Kind::Table {
+        return Err(LuaError::text(format!(
+            "expecting table as the 2nd argument for subrequest {index}, but got {}",
+            kind.name()
+        )));
+    }
+    state.get_field(options, c"args");
+    parsed.args = match state.kind(-1) {
+        Kind::Table => arguments::encode(state, state.top())?,
+        Kind::Nil => Vec::new(),
+        Kind::Number | Kind::String => state.bytes(-1).unwrap_or_default().to_vec(),
+        _ => return Err(LuaError::text("Bad args option value")),
+    };
+    state.pop(1);
+    parsed.vars = read_vars(state, options)?;
+    let share = flag(state, options, c"share_all_vars", "Bad share_all_vars option value")?;
+    let copy = flag(state, options, c"copy_all_vars", "Bad copy_all_vars option value")?;
+    parsed.variables = match (share, copy) {
+        (true, _) => Variables::Shared,
+        (false, true) => Variables::Copied,
+        (false, false) => Variables::Fresh,
+    };
+    state.get_field(options, c"always_forward_body");
+    parsed.always_forward_body = state.boolean(-1);
+    state.pop(1);
+    parsed.method = read_method(state, options)?;
+    parsed.body = read_body(state, options)?;
+    read_ctx(state, options, parsed)
+}
+
+/// The `ctx` table takes the options' place on the stack.
+fn read_ctx(state: State, options: i32, parsed: &mut Query) -> Result<(), LuaError> {
+    state.get_field(options, c"ctx");
+    match state.kind(-1) {
+        Kind::Nil => state.pop(2),
+        Kind::Table => {
+            state.replace(options);
+            parsed.ctx = Some(options);
+        }
+        kind => {
+            return Err(LuaError::text(format!(
+                "Bad ctx option value type {}, expected a Lua table",
+                kind.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn flag(
+    state: State,
+    options: i32,
+    name: &std::ffi::CStr,
+    error: &'static str,
+) -> Result<bool, LuaError> {
+    state.get_field(options, name);
+    let value = match state.kind(-1) {
+        Kind::Nil => false,
+        Kind::Boolean => state.boolean(-1),
+        _ => return Err(LuaError::text(error)),
+    };
+    state.pop(1);
+    Ok(value)
+}
+
+fn read_method(state: State, options: i32) -> Result<usize, LuaError> {
+    state.get_field(options, c"method");
+    let method = match state.kind(-1) {
+        Kind::Nil => METHOD_GET,
+        Kind::Number => state.number(-1) as usize,
+        _ => return Err(LuaError::text("Bad http request method")),
+    };
+    state.pop(1);
+    Ok(method)
+}
+
+fn read_body(state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError> {
+    state.get_field(options, c"body");
+    let body = match state.kind(-1) {
+        Kind::Nil => None,
+        Kind::Number | Kind::String => Some(state.bytes(-1).unwrap_or_default().to_vec()),
+        _ => return Err(LuaError::text("Bad http request body")),
+    };
+    state.pop(1);
+    Ok(body)
+}
+
+fn read_vars(state: State, options: i32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LuaError> {
+    let mut vars = Vec::new();
+    state.get_field(options, c"vars");
+    match state.kind(-1) {
+        Kind::Nil => {}
+        Kind::Table => {
+            let table = state.top();
+            state.push_nil();
+            while state.next(table) {
+                if state.kind(-2) != Kind::String {
+                    return Err(LuaError::text(
+                        "attempt to use a non-string key in the \"vars\" option table",
+                    ));
+                }
+                let kind = state.kind(-1);
+                if !matches!(kind, Kind::String | Kind::Number) {
+                    return Err(LuaError::text(format!(
+                        "attempt to use bad variable value type {}",
+                        kind.name()
+                    )));
+                }
+                let name = state.bytes(-2).unwrap_or_default().to_vec();
+                vars.push((name, state.bytes(-1).unwrap_or_default().to_vec()));
+                state.pop(1);
+            }
+        }
+        _ => return Err(LuaError::text("Bad vars option value")),
+    }
+    state.pop(1);
+    Ok(vars)
+}

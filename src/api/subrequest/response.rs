@@ -1,0 +1,91 @@
+//! A captured response as a Lua table: `status`, `header`, `body`, `truncated`.
+
+use std::rc::Rc as Shared;
+
+use super::Captured;
+use crate::lua::{Kind, State};
+use crate::nginx::Request;
+use crate::nginx::response_headers::{self, Value};
+use crate::runtime::{Context, Task};
+
+/// Pushes one table per response onto the task's stack; gives their number.
+pub fn push_all(
+    context: &Shared<Context>,
+    task: &Task,
+    captured: &[Captured],
+) -> Result<i32, Vec<u8>> {
+    let count = captured.len() as i32;
+    let main = context.main_state();
+    main.produce(count, |state| {
+        if state.reserve(count + 8).is_err() {
+            return;
+        }
+        for response in captured {
+            push(state, response);
+        }
+    })?;
+    if task.state.reserve(count + 1).is_err() {
+        main.pop(count);
+        return Err(b"no stack space for captured responses".to_vec());
+    }
+    main.move_to(task.state, count);
+    Ok(count)
+}
+
+fn push(state: State, response: &Captured) {
+    state.new_table(0, 4);
+    state.push_integer(response.status.get() as i64);
+    state.set_field(-2, c"status");
+    state.push_bool(!response.complete.get());
+    state.set_field(-2, c"truncated");
+    state.push_bytes(&response.body.borrow());
+    state.set_field(-2, c"body");
+    state.new_table(0, 8);
+    if let Some(request) = response.request.get() {
+        push_headers(state, request);
+    }
+    state.set_field(-2, c"header");
+}
+
+/// Fills the table on top; a header that comes twice becomes a list.
+fn push_headers(state: State, request: Request) {
+    let headers = response_headers::of(request);
+    for (name, value) in &headers.listed {
+        push_listed(state, name, value);
+    }
+    for (name, value) in &headers.fields {
+        state.push_bytes(name);
+        match value {
+            Value::Text(text) => state.push_bytes(text),
+            Value::Number(number) => state.push_integer(*number),
+        }
+        state.raw_set(-3);
+    }
+}
+
+fn push_listed(state: State, name: &[u8], value: &[u8]) {
+    state.push_bytes(name);
+    state.push_value(-1);
+    state.raw_get(-3);
+    match state.kind(-1) {
+        Kind::Nil => {
+            state.pop(1);
+            state.push_bytes(value);
+            state.raw_set(-3);
+        }
+        Kind::Table => {
+            let length = state.raw_len(-1) as i32;
+            state.push_bytes(value);
+            state.raw_set_index(-2, length + 1);
+            state.pop(2);
+        }
+        _ => {
+            state.new_table(4, 0);
+            state.insert(-2);
+            state.raw_set_index(-2, 1);
+            state.push_bytes(value);
+            state.raw_set_index(-2, 2);
+            state.raw_set(-3);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The request's headers, for subrequests.
+
+use super::list;
+use super::pool::OutOfMemory;
+use super::request::Request;
+use super::strings;
+use super::sys::{
+    ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_header_t,
+    ngx_table_elt_t,
+};
+
+/// Copies `from`'s headers to `to`, each into its slot, but for those that frame the body.
+///
+/// # Errors
+/// Out of memory.
+pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
+    // SAFETY: a live request; both share one pool, so values need no copies.
+    unsafe {
+        (*to.as_ptr()).headers_in.server = from.get().headers_in.server;
+        for header in list::nodes(&raw const (*from.as_ptr()).headers_in.headers) {
+            let name = strings::bytes(header.key);
+            if header.hash == 0
+                || name.eq_ignore_ascii_case(b"content-length")
+                || name.eq_ignore_ascii_case(b"transfer-encoding")
+            {
+                continue;
+            }
+            add(to, *header)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the header that frames a body of `length` bytes.
+pub fn set_content_length(request: Request, length: i64) -> Result<(), OutOfMemory> {
+    let pool = request.pool();
+    let value = pool.copy_str(length.to_string().as_bytes())?;
+    let name = pool.copy_str(b"Content-Length")?;
+    let lowcase = pool.copy_str(b"content-length")?;
+    // SAFETY: zero is a valid header node; every field that nginx reads is set.
+    unsafe {
+        let mut header: ngx_table_elt_t = std::mem::zeroed();
+        header.hash = codec::headers::lowcase_hash(b"content-length");
+        header.key = name;
+        header.value = value;
+        header.lowcase_key = lowcase.data;
+        add(request, header)?;
+        (*request.as_ptr()).headers_in.content_length_n = length;
+    }
+    Ok(())
+}
+
+/// Adds a header and lets nginx file it as it does with headers from the wire.
+///
+/// # Safety
+/// The header's strings must live in the request's pool.
+unsafe fn add(request: Request, header: ngx_table_elt_t) -> Result<(), OutOfMemory> {
+    // SAFETY: the caller's; nginx's table of known headers tells the slot of each.
+    unsafe {
+        let r = request.as_ptr();
+        let node = list::push(&raw mut (*r).headers_in.headers, header)?;
+        let core = &*std::ptr::addr_of!(ngx_http_core_module);
+        let conf: *mut ngx_http_core_main_conf_t = request.main_conf(core).cast();
+        if (*node).lowcase_key.is_null() {
+            return Ok(());
+        }
+        let known: *const ngx_http_header_t = ngx_hash_find(
+            &mut (*conf).headers_in_hash,
+            (*node).hash,
+            (*node).lowcase_key,
+            (*node).key.len,
+        )
+        .cast();
+        let Some(known) = known.as_ref() else { return Ok(()) };
+        if strings::bytes((*node).key).eq_ignore_ascii_case(b"host") {
+            // nginx's own handler would look for a server, and may end the request.
+            (*r).headers_in.host = node;
+            return Ok(());
+        }
+        match known.handler {
+            Some(file) if file(r, node, known.offset) == 0 => Ok(()),
+            Some(_) => Err(OutOfMemory),
+            None => Ok(()),
+        }
+    }
+}
