@@ -13,6 +13,7 @@ pub mod ffi;
 pub mod log;
 pub mod output;
 pub mod sleep;
+pub mod socket;
 pub mod subrequest;
 pub mod var;
 
@@ -44,5 +45,6 @@ const FAMILIES: &[fn(State)] = &[
     output::inject,
     control::inject,
     sleep::inject,
+    socket::inject,
     subrequest::inject,
 ];
