@@ -89,9 +89,11 @@ impl Call {
         Ok(Call { state, request, context, task })
     }
 
-    /// The running task, for functions that wait.
+    /// The running task, for functions that wait: raises where the running code cannot yield.
     pub fn task(&self) -> Result<&Rc<Task>, LuaError> {
-        self.task.as_ref().ok_or(LuaError::text("no co ctx found"))
+        let task = self.task.as_ref().ok_or(LuaError::text("no co ctx found"))?;
+        self.state.check_yieldable()?;
+        Ok(task)
     }
 
     /// Raises unless the running phase is one of `phases`.

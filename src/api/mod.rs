@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod call;
 pub mod constants;
 pub mod control;
+pub mod coroutine;
 pub mod ctx;
 pub mod ffi;
 pub mod log;
@@ -44,6 +45,7 @@ const FAMILIES: &[fn(State)] = &[
     log::inject,
     output::inject,
     control::inject,
+    coroutine::inject,
     sleep::inject,
     socket::inject,
     subrequest::inject,

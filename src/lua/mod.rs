@@ -8,6 +8,7 @@
 //!   [`State::resume`], [`State::call`], [`State::protect`].
 
 pub mod chunk;
+pub mod coroutine;
 pub mod error;
 pub mod function;
 pub mod openresty;

@@ -150,11 +150,11 @@ impl Vm {
     ///
     /// Only coroutines that Lua code never saw (entry threads) may be recycled.
     pub fn give_back_thread(&self, thread: State, reference: i32, recycle: bool) {
-        openresty::set_record(thread, std::ptr::null_mut());
         let mut idle = self.idle_threads.borrow_mut();
         if recycle && openresty::AVAILABLE && idle.len() < self.max_idle_threads.get() {
             openresty::reset_thread(self.main, thread);
             openresty::set_request(thread, std::ptr::null_mut());
+            openresty::set_record(thread, std::ptr::null_mut());
             idle.push((thread, reference));
             return;
         }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::phase::Phase;
-use super::task::{Status, Task};
+use super::task::Task;
 use crate::config::{LocationConf, MainConf};
 use crate::lua::{State, Vm};
 use crate::nginx::pool::OutOfMemory;
@@ -227,7 +227,9 @@ impl Context {
     }
 
     pub fn add_task(&self, task: Rc<Task>) {
-        self.tasks.borrow_mut().push(task);
+        let mut tasks = self.tasks.borrow_mut();
+        task.place.set(tasks.len());
+        tasks.push(task);
     }
 
     /// All tasks but the entry thread.
@@ -274,18 +276,23 @@ impl Context {
 
     /// Ends one task: its operation is cancelled, its coroutine given back.
     pub fn remove_task(&self, task: &Rc<Task>) {
-        task.status.set(Status::Dead);
-        task.detach();
-        if task.reference >= 0 {
-            let recycle = task.role == super::Role::Entry;
-            self.vm.give_back_thread(task.state, task.reference, recycle);
+        if let Some(reference) = task.detach() {
+            let recycle = task.role == super::Role::Entry && !task.runs.get();
+            self.vm.give_back_thread(task.state, reference, recycle);
         }
         let mut entry = self.entry.borrow_mut();
         if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
             *entry = None;
             return;
         }
-        self.tasks.borrow_mut().retain(|other| !Rc::ptr_eq(other, task));
+        let mut tasks = self.tasks.borrow_mut();
+        let place = task.place.replace(usize::MAX);
+        if place < tasks.len() {
+            tasks.swap_remove(place);
+            if let Some(moved) = tasks.get(place) {
+                moved.place.set(place);
+            }
+        }
     }
 
     /// Ends all tasks, in whatever they wait. Safe to call twice.
@@ -293,7 +300,8 @@ impl Context {
         self.posted.borrow_mut().clear();
         self.woken.borrow_mut().clear();
         *self.on_abort.borrow_mut() = None;
-        for task in self.tasks() {
+        for task in self.tasks.take() {
+            task.place.set(usize::MAX);
             task.zombies.borrow_mut().clear();
             self.remove_task(&task);
         }

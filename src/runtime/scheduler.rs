@@ -42,7 +42,10 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
         let step = if task.propagates_error.replace(false) {
             aborted(context, &task, &mut abort)
         } else {
-            match task.state.resume(values) {
+            task.runs.set(true);
+            let outcome = task.state.resume(values);
+            task.runs.set(false);
+            match outcome {
                 Outcome::Yielded => yielded(context, &task),
                 Outcome::Done => finished(context, &task),
                 Outcome::Failed(failure) => failed(context, &task, failure, &mut abort),
@@ -78,6 +81,7 @@ fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
             Step::Run(thread, values)
         }
         Switch::Resume(child) => {
+            task.resume(&child);
             let values = task.state.top();
             move_values(task, &child, values);
             Step::Run(child, values)
@@ -103,9 +107,11 @@ fn return_to_resumer(task: &Shared<Task>) -> Step {
     let Some(parent) = task.parent() else {
         return Step::Leave(Rc::ERROR);
     };
+    task.status.set(Status::Suspended);
     let values = task.state.top();
     move_values(task, &parent, values);
-    Step::Run(parent.clone(), values + push_resume_status(task, &parent, true))
+    let values = values + push_resume_status(task, &parent, true);
+    resume_parent(&parent, values)
 }
 
 /// `coroutine.resume` gives its status first, `coroutine.wrap` does not.
@@ -215,7 +221,7 @@ fn end_coroutine(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 }
 
 fn resume_parent(parent: &Shared<Task>, values: i32) -> Step {
-    parent.status.set(Status::Running);
+    parent.come_back();
     Step::Run(parent.clone(), values)
 }
 

@@ -11,6 +11,7 @@ use std::rc::{Rc, Weak};
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use super::context::Context;
+use crate::lua::state::NOREF;
 use crate::lua::{State, openresty};
 
 /// Where a coroutine stands; the names are those of `coroutine.status`.
@@ -59,16 +60,38 @@ pub trait Operation {
     }
 }
 
+/// What is known of a Lua coroutine.
+pub enum Record {
+    /// It was not made by this module.
+    None,
+    /// It can still run, or is a light thread whose results wait.
+    Task(Rc<Task>),
+    /// Its task is over.
+    Ended,
+    /// Its task is over, and was a light thread.
+    EndedThread,
+}
+
+/// The word of a coroutine that was a light thread. No key looks like it: those have a version in
+/// their upper half.
+const ENDED_THREAD: u64 = 1;
+
 /// One Lua coroutine.
 pub struct Task {
     pub state: State,
     /// Its anchor in the registry; `NOREF` for coroutines that Lua code anchors itself.
-    pub reference: i32,
+    reference: Cell<i32>,
+    /// Its place among the context's tasks.
+    pub(super) place: Cell<usize>,
     pub role: Role,
     key: Cell<DefaultKey>,
     pub context: Rc<Context>,
     pub status: Cell<Status>,
+    /// Its code is on the C stack.
+    pub(super) runs: Cell<bool>,
     pub parent: RefCell<Option<Weak<Task>>>,
+    /// The coroutine that it resumed, until that yields or ends.
+    resumed: RefCell<Option<Weak<Task>>>,
     pending: RefCell<Option<Box<dyn Operation>>>,
     /// An error of a wrapped child, to be raised in this task when it runs next.
     pub propagates_error: Cell<bool>,
@@ -84,12 +107,15 @@ impl Task {
     pub fn new(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
         let task = Rc::new(Task {
             state,
-            reference,
+            reference: Cell::new(reference),
+            place: Cell::new(usize::MAX),
             role,
             key: Cell::new(DefaultKey::null()),
             context: context.clone(),
             status: Cell::new(Status::Running),
+            runs: Cell::new(false),
             parent: RefCell::new(None),
+            resumed: RefCell::new(None),
             pending: RefCell::new(None),
             propagates_error: Cell::new(false),
             zombies: RefCell::default(),
@@ -105,9 +131,28 @@ impl Task {
 
     /// The task that runs on `state`, if it is one of ours and not over.
     pub fn of(state: State) -> Option<Rc<Task>> {
+        match Task::record(state) {
+            Record::Task(task) => Some(task),
+            _ => None,
+        }
+    }
+
+    /// What is known of the coroutine `state`.
+    pub fn record(state: State) -> Record {
         let word = openresty::record(state) as usize as u64;
+        match word {
+            0 => return Record::None,
+            ENDED_THREAD => return Record::EndedThread,
+            _ => {}
+        }
         let key = DefaultKey::from(KeyData::from_ffi(word));
-        RECORDS.with_borrow(|records| records.get(key).and_then(Weak::upgrade))
+        let task = RECORDS.with_borrow(|records| records.get(key).and_then(Weak::upgrade));
+        match task {
+            Some(task) if task.state == state => Record::Task(task),
+            // A coroutine of LuaJIT's own that took the word over from the one that made it.
+            Some(_) => Record::None,
+            None => Record::Ended,
+        }
     }
 
     pub fn parent(&self) -> Option<Rc<Task>> {
@@ -116,6 +161,25 @@ impl Task {
 
     pub fn set_parent(&self, parent: &Rc<Task>) {
         *self.parent.borrow_mut() = Some(Rc::downgrade(parent));
+    }
+
+    /// The coroutine that it resumed and that has neither yielded nor ended.
+    pub fn resumed(&self) -> Option<Rc<Task>> {
+        self.resumed.borrow().as_ref()?.upgrade()
+    }
+
+    /// Notes that `child` runs on this task's behalf from now on.
+    pub fn resume(self: &Rc<Self>, child: &Rc<Task>) {
+        self.status.set(Status::Normal);
+        child.set_parent(self);
+        child.status.set(Status::Running);
+        *self.resumed.borrow_mut() = Some(Rc::downgrade(child));
+    }
+
+    /// Notes that the coroutine it resumed yielded or ended.
+    pub fn come_back(&self) {
+        self.status.set(Status::Running);
+        *self.resumed.borrow_mut() = None;
     }
 
     /// Whether it can still run.
@@ -150,12 +214,21 @@ impl Task {
     }
 
     /// Ends the task: what it waits for is cancelled, and its coroutine forgets it.
-    pub fn detach(&self) {
+    ///
+    /// Gives the coroutine's anchor in the registry, which is the caller's to give back. Safe to
+    /// call twice: there is one only the first time.
+    pub(super) fn detach(&self) -> Option<i32> {
+        self.status.set(Status::Dead);
         self.drop_pending();
-        if self.status.get() != Status::Zombie {
-            self.status.set(Status::Dead);
-        }
         RECORDS.with_borrow_mut(|records| records.remove(self.key.get()));
+        let reference = self.reference.replace(NOREF);
+        if reference < 0 {
+            return None;
+        }
+        if self.role == Role::LightThread {
+            openresty::set_record(self.state, ENDED_THREAD as usize as *mut c_void);
+        }
+        Some(reference)
     }
 }
 

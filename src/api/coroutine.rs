@@ -1,0 +1,124 @@
+//! `coroutine.*` for code that runs for a request.
+//!
+//! lua-resty-core's `coroutine.create` and its like choose between LuaJIT's own functions, which
+//! stay under `coroutine._create` …, and the ones here (`coroutine.__create` …). A coroutine made
+//! here is resumed by the scheduler, never by another coroutine: so one that waits suspends the
+//! whole chain up to its light thread, while `coroutine.yield` reaches its resumer only.
+
+use crate::api::call::{Call, Row, set_functions};
+use crate::lua::function::wrap as lua_function;
+use crate::lua::state::{GLOBALS, NOREF, upvalue};
+use crate::lua::{LuaError, LuaResult, Returns, State};
+use crate::runtime::context::Switch;
+use crate::runtime::task::Record;
+use crate::runtime::{PhaseSet, Role, Status, Task};
+
+const ANYWHERE: u32 = u32::MAX;
+
+const FUNCTIONS: &[Row] = &[
+    Row::in_phases::<ANYWHERE, _>(c"__create", create),
+    Row::in_phases::<ANYWHERE, _>(c"__wrap", wrap),
+    Row::in_phases::<ANYWHERE, _>(c"__resume", resume),
+    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"__yield", yield_values),
+    Row::in_phases::<ANYWHERE, _>(c"__status", status),
+];
+
+/// Puts the functions beside LuaJIT's own, which get a second name.
+pub fn inject(state: State) {
+    state.get_field(GLOBALS, c"coroutine");
+    for (name, own_name) in [
+        (c"create", c"_create"),
+        (c"wrap", c"_wrap"),
+        (c"resume", c"_resume"),
+        (c"yield", c"_yield"),
+        (c"status", c"_status"),
+    ] {
+        state.get_field(-1, name);
+        state.set_field(-2, own_name);
+    }
+    set_functions(state, FUNCTIONS);
+    state.pop(1);
+}
+
+/// A coroutine of the running request for the function that is argument 1, left on the stack.
+///
+/// With `anchored`, the registry keeps it until its task is removed.
+pub fn make(call: &Call, role: Role, anchored: bool) -> Result<std::rc::Rc<Task>, LuaError> {
+    let state = call.state;
+    if !state.is_lua_function(1) {
+        return Err(LuaError::argument(1, "Lua function expected"));
+    }
+    call.check_phase(PhaseSet::YIELDABLE)?;
+    let thread = state.new_thread();
+    let reference = if anchored {
+        state.push_value(-1);
+        state.new_ref(crate::lua::state::REGISTRY)
+    } else {
+        NOREF
+    };
+    state.push_value(1);
+    state.move_to(thread, 1);
+    let task = Task::new(&call.context, thread, reference, role);
+    task.status.set(Status::Suspended);
+    call.context.add_task(task.clone());
+    Ok(task)
+}
+
+fn create(call: &Call) -> LuaResult {
+    make(call, Role::Coroutine, false)?;
+    Ok(Returns::Values(1))
+}
+
+fn wrap(call: &Call) -> LuaResult {
+    make(call, Role::Wrapped, false)?;
+    call.state.push_closure(lua_function(resume_wrapped), 1);
+    Ok(Returns::Values(1))
+}
+
+/// What `coroutine.wrap` returned was called.
+fn resume_wrapped(state: State) -> LuaResult {
+    state.reserve(1)?;
+    state.push_value(upvalue(1));
+    state.insert(1);
+    resume(&Call::of(state)?)
+}
+
+fn resume(call: &Call) -> LuaResult {
+    let state = call.state;
+    let target = state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
+    call.check_phase(PhaseSet::YIELDABLE)?;
+    let resumer = call.task()?;
+    let status = match Task::record(target) {
+        Record::Task(task) if std::rc::Rc::ptr_eq(&task.context, &call.context) => {
+            if task.status.get() == Status::Suspended {
+                call.context.set_switch(Switch::Resume(task));
+                return Ok(Returns::Yield(state.top() - 1));
+            }
+            task.status.get()
+        }
+        Record::Ended | Record::EndedThread => Status::Dead,
+        // Another request's, or not made here.
+        Record::Task(_) | Record::None => return Err(LuaError::text("no co ctx found")),
+    };
+    debug_assert!(resumer.is_alive());
+    state.push_bool(false);
+    state.push_str(&format!("cannot resume {} coroutine", status.name()));
+    Ok(Returns::Values(2))
+}
+
+fn yield_values(call: &Call) -> LuaResult {
+    call.task()?;
+    call.context.set_switch(Switch::Yield);
+    Ok(Returns::Yield(call.arguments()))
+}
+
+fn status(call: &Call) -> LuaResult {
+    let target = call.state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
+    call.check_phase(PhaseSet::YIELDABLE)?;
+    let status = match Task::record(target) {
+        Record::Task(task) => task.status.get(),
+        Record::Ended | Record::EndedThread | Record::None => Status::Dead,
+    };
+    call.state.push_str(status.name());
+    Ok(Returns::Values(1))
+}

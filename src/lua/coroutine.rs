@@ -1,0 +1,37 @@
+//! What the scheduler and the coroutine functions ask of a Lua coroutine beyond its stack.
+
+use std::ffi::c_int;
+
+use mlua::ffi::{self, lua_State};
+
+use super::LuaError;
+use super::state::State;
+
+unsafe extern "C-unwind" {
+    /// LuaJIT's, which Lua 5.1 lacks.
+    fn lua_isyieldable(state: *mut lua_State) -> c_int;
+}
+
+impl State {
+    /// Raises what Lua would, where the running code cannot yield: below a call that went through
+    /// C, or on the main coroutine.
+    ///
+    /// Functions that yield ask first, so that nothing of theirs is under way when that fails.
+    pub fn check_yieldable(self) -> Result<(), LuaError> {
+        // SAFETY: a live state.
+        if unsafe { lua_isyieldable(self.as_ptr()) } != 0 {
+            return Ok(());
+        }
+        self.push_str("attempt to yield across C-call boundary");
+        Err(LuaError::OnStack)
+    }
+
+    /// Whether the value at `index` is a function written in Lua.
+    pub fn is_lua_function(self, index: i32) -> bool {
+        // SAFETY: any index is fine.
+        unsafe {
+            ffi::lua_type(self.as_ptr(), index) == ffi::LUA_TFUNCTION
+                && ffi::lua_iscfunction(self.as_ptr(), index) == 0
+        }
+    }
+}
