@@ -10,13 +10,19 @@ pub mod constants;
 pub mod control;
 pub mod coroutine;
 pub mod ctx;
+pub mod encoding;
 pub mod ffi;
+pub mod hash;
 pub mod log;
+pub mod misc;
 pub mod output;
 pub mod sleep;
 pub mod socket;
 pub mod subrequest;
+pub mod time;
+pub mod unsupported;
 pub mod var;
+pub mod worker;
 
 use crate::lua::State;
 use crate::lua::state::GLOBALS;
@@ -49,4 +55,6 @@ const FAMILIES: &[fn(State)] = &[
     sleep::inject,
     socket::inject,
     subrequest::inject,
+    encoding::inject,
+    hash::inject,
 ];

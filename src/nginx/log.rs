@@ -58,6 +58,13 @@ impl Log {
         unsafe { self.0.as_ref() }.is_some_and(|log| log.log_level >= level as usize)
     }
 
+    /// The level in force as nginx numbers it; 8 with every kind of debug line on.
+    pub fn level(self) -> usize {
+        // SAFETY: as in `enabled`.
+        let level = unsafe { self.0.as_ref() }.map_or(0, |log| log.log_level);
+        level.min(Level::Debug as usize)
+    }
+
     /// Writes one line; nginx cuts it at NGX_MAX_ERROR_STR (2,048 bytes).
     pub fn write(self, level: Level, text: &[u8]) {
         self.write_errno(level, 0, text);

@@ -11,6 +11,7 @@ pub mod cleanup;
 pub mod complex_value;
 pub mod conf;
 pub mod connection;
+pub mod digest;
 pub mod event;
 pub mod fake;
 pub mod guard;
@@ -30,7 +31,9 @@ pub mod strings;
 pub mod subrequest;
 pub mod subrequest_headers;
 pub mod sys;
+pub mod time;
 pub mod variable;
+pub mod worker;
 
 pub use chain::Chain;
 pub use guard::guard;

@@ -1,0 +1,121 @@
+//! The C symbols of escaping and base64. They keep nothing: memory stays the caller's, and the
+//! source and the destination do not overlap.
+
+use std::ffi::c_int;
+use std::slice::from_raw_parts_mut;
+
+use codec::base64::{self, Flavour};
+use codec::uri::{self, EscapeType};
+
+use crate::nginx::guard;
+use crate::nginx::strings::raw;
+
+/// The length of `src[..len]` escaped by the rules of `kind` (nginx's `NGX_ESCAPE_*` number, or 7
+/// and 8 for a header's name and value); `len` for a number that has no rules.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_uri_escaped_length(
+    src: *const u8,
+    len: usize,
+    kind: c_int,
+) -> usize {
+    guard(len, || {
+        // SAFETY: the caller's string of `len` bytes.
+        let src = unsafe { raw(src, len) };
+        EscapeType::from_code(kind).map_or(len, |kind| uri::escaped_len(src, kind))
+    })
+}
+
+/// Escapes `src[..len]` into `dst`, which has room for `ngx_http_lua_ffi_uri_escaped_length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
+    src: *const u8,
+    len: usize,
+    dst: *mut u8,
+    kind: c_int,
+) {
+    guard((), || {
+        // SAFETY: the caller's string of `len` bytes.
+        let src = unsafe { raw(src, len) };
+        if src.is_empty() || dst.is_null() {
+            return;
+        }
+        // SAFETY: the room that this function's contract asks for.
+        unsafe {
+            let Some(kind) = EscapeType::from_code(kind) else {
+                from_raw_parts_mut(dst, len).copy_from_slice(src);
+                return;
+            };
+            let room = uri::escaped_len(src, kind);
+            uri::escape_into(src, kind, from_raw_parts_mut(dst, room));
+        }
+    })
+}
+
+/// Unescapes `src[..len]` into `dst`, which has room for `len` bytes. Returns the length written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_unescape_uri(
+    src: *const u8,
+    len: usize,
+    dst: *mut u8,
+) -> usize {
+    guard(0, || {
+        // SAFETY: the caller's string of `len` bytes.
+        let src = unsafe { raw(src, len) };
+        if src.is_empty() || dst.is_null() {
+            return 0;
+        }
+        // SAFETY: room for `len` bytes.
+        let dst = unsafe { from_raw_parts_mut(dst, src.len()) };
+        uri::unescape_into(src, dst).unwrap_or(0)
+    })
+}
+
+/// Encodes `src[..len]` into `dst`, which has room for the exact result: four bytes for each three
+/// begun, less the padding where `no_padding` is not 0. Returns the length written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
+    src: *const u8,
+    len: usize,
+    dst: *mut u8,
+    no_padding: c_int,
+) -> usize {
+    let flavour = if no_padding == 0 { Flavour::Standard } else { Flavour::NoPadding };
+    guard(0, || {
+        // SAFETY: the caller's string of `len` bytes.
+        let src = unsafe { raw(src, len) };
+        let Some(room) = base64::encoded_len(src.len(), flavour) else { return 0 };
+        if room == 0 || dst.is_null() {
+            return 0;
+        }
+        // SAFETY: the room that this function's contract asks for.
+        let dst = unsafe { from_raw_parts_mut(dst, room) };
+        base64::encode_into(src, flavour, dst).unwrap_or(0)
+    })
+}
+
+/// Decodes `src[..len]` into `dst`, which has room for three bytes for each four begun, and puts
+/// the length written into `*dlen`. Returns 1, or 0 where `src` is malformed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
+    src: *const u8,
+    len: usize,
+    dst: *mut u8,
+    dlen: *mut usize,
+) -> c_int {
+    guard(0, || {
+        // SAFETY: the caller's string of `len` bytes, and a cell.
+        let (src, Some(dlen)) = (unsafe { (raw(src, len), dlen.as_mut()) }) else { return 0 };
+        *dlen = 0;
+        if src.is_empty() {
+            return 1;
+        }
+        if dst.is_null() {
+            return 0;
+        }
+        // SAFETY: the room that this function's contract asks for.
+        let dst = unsafe { from_raw_parts_mut(dst, base64::max_decoded_len(src.len())) };
+        let Some(written) = base64::decode_into(src, Flavour::Standard, dst) else { return 0 };
+        *dlen = written;
+        1
+    })
+}

@@ -1,0 +1,69 @@
+//! The C symbols of digests and checksums. Buffers are the caller's and of the size that each
+//! names.
+
+use std::ffi::{c_int, c_uint};
+
+use crate::nginx::strings::raw;
+use crate::nginx::{digest, guard};
+
+/// Writes the MD5 of `src[..len]`, 16 bytes, to `dst`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_md5_bin(src: *const u8, len: usize, dst: *mut u8) {
+    guard((), || {
+        // SAFETY: the caller's string, and room for 16 bytes.
+        unsafe { put(dst, digest::md5(raw(src, len))) };
+    })
+}
+
+/// Writes the MD5 of `src[..len]` in lower-case hexadecimal, 32 bytes, to `dst`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_md5(src: *const u8, len: usize, dst: *mut u8) {
+    guard((), || {
+        // SAFETY: the caller's string of `len` bytes.
+        let digest = digest::md5(unsafe { raw(src, len) });
+        let mut hex = [0; 32];
+        codec::hex::encode_into(&digest, &mut hex);
+        // SAFETY: room for 32 bytes.
+        unsafe { put(dst, hex) };
+    })
+}
+
+/// Writes the SHA-1 of `src[..len]`, 20 bytes, to `dst`. Returns 1, or 0 where there is no `dst`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_sha1_bin(
+    src: *const u8,
+    len: usize,
+    dst: *mut u8,
+) -> c_int {
+    guard(0, || {
+        // SAFETY: the caller's string, and room for 20 bytes.
+        unsafe { put(dst, digest::sha1(raw(src, len))) }.is_some().into()
+    })
+}
+
+/// The CRC-32 of `src[..len]`; best for short strings in nginx's C, the same function here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_short(src: *const u8, len: usize) -> c_uint {
+    // SAFETY: the caller's string of `len` bytes.
+    guard(0, || codec::crc32::checksum(unsafe { raw(src, len) }))
+}
+
+/// The CRC-32 of `src[..len]`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_long(src: *const u8, len: usize) -> c_uint {
+    // SAFETY: the caller's string of `len` bytes.
+    guard(0, || codec::crc32::checksum(unsafe { raw(src, len) }))
+}
+
+/// Writes `bytes` to `dst`; nothing where it is null.
+///
+/// # Safety
+/// `dst` must be null or valid for `N` bytes.
+unsafe fn put<const N: usize>(dst: *mut u8, bytes: [u8; N]) -> Option<()> {
+    if dst.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's.
+    unsafe { dst.cast::<[u8; N]>().write_unaligned(bytes) };
+    Some(())
+}

@@ -1,0 +1,122 @@
+//! The C symbols of the environment, of `ngx.errlog` and of string helpers.
+
+use std::ffi::{CStr, c_char, c_double, c_int};
+use std::slice::from_raw_parts_mut;
+
+use crate::api::ffi;
+use crate::nginx::log::{Level, Log, cycle_log};
+use crate::nginx::strings::raw;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{guard, worker};
+
+/// What upstream says on an nginx without OpenResty's patch.
+const NO_CAPTURE: &str = "missing the capture error log patch for nginx";
+
+/// Finds `name` among the configuration's `env NAME=VALUE;`. Returns `NGX_OK` with `*env_buf` at
+/// the entry `NAME=VALUE` (ended by a NUL, the configuration's) and `*name_len` the length of the
+/// name in it; `NGX_DECLINED` where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_get_conf_env(
+    name: *const c_char,
+    env_buf: *mut *const u8,
+    name_len: *mut usize,
+) -> c_int {
+    guard(ffi::DECLINED, || {
+        if name.is_null() {
+            return ffi::DECLINED;
+        }
+        // SAFETY: a Lua string, which a NUL ends, and the caller's cells.
+        let (name, env_buf, name_len) =
+            unsafe { (CStr::from_ptr(name), env_buf.as_mut(), name_len.as_mut()) };
+        let (Some(env_buf), Some(name_len)) = (env_buf, name_len) else { return ffi::DECLINED };
+        let Some(entry) = worker::configured_env(name.to_bytes()) else { return ffi::DECLINED };
+        *env_buf = entry.as_ptr();
+        *name_len = entry.len();
+        ffi::OK
+    })
+}
+
+/// Writes `s[..s_len]` as a line of its own to the error log, at nginx's `level` (0 to 8).
+/// Returns `NGX_OK`, or `NGX_ERROR` for a bad level.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_raw_log(
+    r: *mut ngx_http_request_t,
+    level: c_int,
+    s: *const u8,
+    s_len: usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        let Some(level) = Level::from_number(level.into()) else { return ffi::ERROR };
+        // SAFETY: lua-resty-core passes the running request or null, and a string of `s_len` bytes.
+        unsafe { log_of(r).write(level, raw(s, s_len)) };
+        ffi::OK
+    })
+}
+
+/// The level of `error_log` that is in force.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
+    r: *mut ngx_http_request_t,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request or null.
+    guard(ffi::ERROR, || unsafe { log_of(r) }.level() as c_int)
+}
+
+/// Fails with `NGX_ERROR` and a text: nginx's own error log cannot be captured.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
+    _level: c_int,
+    err: *mut u8,
+    errlen: *mut usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: the caller's buffer and its length.
+        unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
+        ffi::ERROR
+    })
+}
+
+/// Fails with `NGX_ERROR` and a text: nginx's own error log cannot be captured.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
+    _log: *mut *const c_char,
+    _loglevel: *mut c_int,
+    err: *mut u8,
+    errlen: *mut usize,
+    _log_time: *mut c_double,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: the caller's buffer and its length.
+        unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
+        ffi::ERROR
+    })
+}
+
+/// Replaces each `find` in `buf[..len]` by `replace`, in place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_str_replace_char(
+    buf: *mut u8,
+    len: usize,
+    find: u8,
+    replace: u8,
+) {
+    guard((), || {
+        if buf.is_null() || len == 0 {
+            return;
+        }
+        // SAFETY: the caller's buffer of `len` bytes.
+        let buf = unsafe { from_raw_parts_mut(buf, len) };
+        for byte in buf.iter_mut().filter(|byte| **byte == find) {
+            *byte = replace;
+        }
+    })
+}
+
+/// The request's log, or the cycle's where there is no request.
+///
+/// # Safety
+/// As for [`ffi::request`].
+unsafe fn log_of(r: *mut ngx_http_request_t) -> Log {
+    // SAFETY: the caller's.
+    unsafe { ffi::request(r) }.map_or_else(cycle_log, |request| request.log())
+}

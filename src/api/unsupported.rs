@@ -1,0 +1,246 @@
+//! Exported C symbols whose features are not built yet.
+//!
+//! lua-resty-core binds many symbols while it loads, so none may be absent, and none here pretends:
+//! each returns the failing value of its convention and says what is missing, in the caller's error
+//! text where the prototype has one, else as a line in the error log. Whoever builds a feature
+//! deletes its lines; the table ends empty.
+//!
+//! A line reads: how the error is told, the symbol with its prototype, the failing value, the
+//! feature. Every pointer that is not an error's is a plain [`Ptr`], for nothing reads it.
+
+use std::ffi::{CStr, c_char, c_double, c_int, c_long, c_uint, c_void};
+use std::ptr::null;
+
+use crate::api::ffi::{self, BAD_CONTEXT, DECLINED, ERROR};
+use crate::nginx::{Level, guard, log};
+
+/// Any pointer argument or result: never read.
+type Ptr = *const c_void;
+/// `char **err`.
+type Message = *mut *const c_char;
+/// `u_char *err`.
+type Buffer = *mut u8;
+/// `size_t *errlen`.
+type Length = *mut usize;
+type Int = c_int;
+type Size = usize;
+
+/// Tells the error through `char **err`.
+///
+/// # Safety
+/// `err` must be null or valid for one pointer.
+unsafe fn message(text: &'static CStr, _symbol: &str, err: Message) {
+    // SAFETY: the caller's.
+    unsafe { ffi::set_message(err, text) }
+}
+
+/// Tells the error through `u_char *err, size_t *errlen`.
+///
+/// # Safety
+/// As for [`ffi::write_error`].
+unsafe fn buffer(text: &'static CStr, _symbol: &str, err: Buffer, errlen: Length) {
+    // SAFETY: the caller's.
+    unsafe { ffi::write_error(err, errlen, text.to_str().unwrap_or_default()) }
+}
+
+/// Tells the error through a buffer of `size` bytes, ended by a NUL.
+///
+/// # Safety
+/// `err` must be null or valid for `size` bytes.
+unsafe fn terminated(text: &'static CStr, _symbol: &str, err: Buffer, size: Size) {
+    let Some(mut room) = size.checked_sub(1) else { return };
+    // SAFETY: the caller's; the NUL takes the byte left over.
+    unsafe {
+        ffi::write_error(err, &mut room, text.to_str().unwrap_or_default());
+        if !err.is_null() {
+            *err.add(room) = 0;
+        }
+    }
+}
+
+/// Tells the error in the error log.
+///
+/// # Safety
+/// None; the others' signature.
+unsafe fn line(text: &'static CStr, symbol: &str) {
+    let text = text.to_str().unwrap_or_default();
+    crate::ngx_log!(log::cycle_log(), Level::Err, "{symbol}: {text}");
+}
+
+macro_rules! unsupported {
+    ($($told:ident($($error:ident),*)
+       $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty = $failure:expr, $feature:literal;
+    )*) => {$(
+        #[doc = concat!("Always fails with `", stringify!($failure), "`: ", $feature)]
+        #[doc = " is not built yet. Takes no ownership."]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol($($argument: $type),*) -> $result {
+            const TEXT: &CStr = text(concat!($feature, " is not supported by this module yet\0"));
+            $(let _ = $argument;)*
+            guard($failure, || {
+                // SAFETY: lua-resty-core passes an error's place of the size that it tells.
+                unsafe { $told(TEXT, stringify!($symbol), $($error),*) };
+                $failure
+            })
+        }
+    )*};
+}
+
+/// `text`, which ends in a NUL, as a C string.
+const fn text(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("one NUL at the end"),
+    }
+}
+
+macro_rules! nothing_to_release {
+    ($($symbol:ident;)*) => {$(
+        /// Releases an object of a feature that is not built yet: there is none, so nothing to do.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol(_object: Ptr) {}
+    )*};
+}
+
+#[rustfmt::skip]
+unsupported! {
+    // balancer_by_lua
+    message(err) ngx_http_lua_ffi_balancer_get_last_failure(r: Ptr, status: Ptr, err: Message) -> Int = ERROR, "ngx.balancer.get_last_failure";
+    message(err) ngx_http_lua_ffi_balancer_recreate_request(r: Ptr, err: Message) -> Int = ERROR, "ngx.balancer.recreate_request";
+    message(err) ngx_http_lua_ffi_balancer_set_current_peer(r: Ptr, addr: Ptr, addr_len: Size, port: Int, err: Message) -> Int = ERROR, "ngx.balancer.set_current_peer";
+    message(err) ngx_http_lua_ffi_balancer_set_more_tries(r: Ptr, count: Int, err: Message) -> Int = ERROR, "ngx.balancer.set_more_tries";
+    message(err) ngx_http_lua_ffi_balancer_set_timeouts(r: Ptr, connect: c_long, send: c_long, read: c_long, err: Message) -> Int = ERROR, "ngx.balancer.set_timeouts";
+
+    // ngx.arg
+    line() ngx_http_lua_ffi_copy_body_filter_param_body(r: Ptr, data: Ptr) -> Int = ERROR, "ngx.arg";
+    line() ngx_http_lua_ffi_get_body_filter_param_body(r: Ptr, data: Ptr, len: Ptr) -> Int = ERROR, "ngx.arg";
+    line() ngx_http_lua_ffi_get_body_filter_param_eof(r: Ptr) -> Int = ERROR, "ngx.arg";
+    line() ngx_http_lua_ffi_get_setby_param(r: Ptr, idx: Int, data: Ptr, len: Ptr) -> () = (), "ngx.arg";
+
+    // ndk.set_var
+    line() ngx_http_lua_ffi_ndk_lookup_directive(name: Ptr, len: Size, function: Ptr) -> Int = DECLINED, "ndk.set_var";
+    line() ngx_http_lua_ffi_ndk_set_var_get(r: Ptr, function: Ptr, arg: Ptr, len: Size, value: Ptr) -> Int = ERROR, "ndk.set_var";
+
+    // ngx.pipe
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_get_read_result(r: Ptr, proc: Ptr, from_stderr: Int, buf: Ptr, buf_size: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_get_write_result(r: Ptr, proc: Ptr, err: Buffer, errlen: Length) -> isize = ERROR as isize, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_kill(proc: Ptr, signal: Int, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_read(r: Ptr, proc: Ptr, from_stderr: Int, reader_type: Int, length: Size, buf: Ptr, buf_size: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_shutdown_stderr(proc: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_shutdown_stdin(proc: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_shutdown_stdout(proc: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_wait(r: Ptr, proc: Ptr, reason: Ptr, status: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_write(r: Ptr, proc: Ptr, data: Ptr, len: Size, err: Buffer, errlen: Length) -> isize = ERROR as isize, "ngx.pipe";
+    buffer(err, errlen) ngx_http_lua_ffi_pipe_spawn(r: Ptr, proc: Ptr, file: Ptr, argv: Ptr, merge_stderr: Int, buffer_size: Size, environ: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
+
+    // ngx.re
+    terminated(err, size) ngx_http_lua_ffi_compile_regex(pattern: Ptr, len: Size, flags: Int, pcre_opts: Int, err: Buffer, size: Size) -> Ptr = null(), "ngx.re";
+    line() ngx_http_lua_ffi_compile_replace_template(re: Ptr, replace: Ptr, len: Size) -> Int = ERROR, "ngx.re.sub";
+    line() ngx_http_lua_ffi_create_script_engine() -> Ptr = null(), "ngx.re.sub";
+    line() ngx_http_lua_ffi_exec_regex(re: Ptr, flags: Int, subject: Ptr, len: Size, pos: Int) -> Int = BAD_CONTEXT, "ngx.re";
+    line() ngx_http_lua_ffi_init_script_engine(engine: Ptr, subject: Ptr, re: Ptr, count: Int) -> () = (), "ngx.re.sub";
+    line() ngx_http_lua_ffi_max_regex_cache_size() -> u32 = 0, "lua_regex_cache_max_entries";
+    line() ngx_http_lua_ffi_script_eval_data(engine: Ptr, value: Ptr, dst: Ptr) -> Size = 0, "ngx.re.sub";
+    line() ngx_http_lua_ffi_script_eval_len(engine: Ptr, value: Ptr) -> Size = 0, "ngx.re.sub";
+    buffer(err, errlen) ngx_http_lua_ffi_set_jit_stack_size(size: Int, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.re.opt";
+
+    // ngx.req
+    line() ngx_http_lua_ffi_req_get_headers(r: Ptr, out: Ptr, count: Int, raw: Int) -> Int = BAD_CONTEXT, "ngx.req.get_headers";
+    line() ngx_http_lua_ffi_req_get_headers_count(r: Ptr, max: Int, truncated: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_headers";
+    line() ngx_http_lua_ffi_req_get_method(r: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_method";
+    line() ngx_http_lua_ffi_req_get_method_name(r: Ptr, name: Ptr, len: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_method";
+    line() ngx_http_lua_ffi_req_get_querystring_len(r: Ptr) -> Size = 0, "ngx.req.get_uri_args";
+    line() ngx_http_lua_ffi_req_get_uri_args(r: Ptr, buf: Ptr, out: Ptr, count: Int) -> Int = BAD_CONTEXT, "ngx.req.get_uri_args";
+    line() ngx_http_lua_ffi_req_get_uri_args_count(r: Ptr, max: Int, truncated: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_uri_args";
+    line() ngx_http_lua_ffi_req_is_internal(r: Ptr) -> Int = BAD_CONTEXT, "ngx.req.is_internal";
+    message(err) ngx_http_lua_ffi_req_set_header(r: Ptr, key: Ptr, key_len: Size, value: Ptr, value_len: Size, mvals: Ptr, mvals_len: Size, overrides: Int, err: Message) -> Int = ERROR, "ngx.req.set_header";
+    line() ngx_http_lua_ffi_req_set_method(r: Ptr, method: Int) -> Int = BAD_CONTEXT, "ngx.req.set_method";
+
+    // ngx.header, ngx.status
+    message(err) ngx_http_lua_ffi_get_resp_header(r: Ptr, key: Ptr, key_len: Size, key_buf: Ptr, values: Ptr, max_nvalues: Int, err: Message) -> Int = ERROR, "ngx.header";
+    line() ngx_http_lua_ffi_get_resp_status(r: Ptr) -> Int = BAD_CONTEXT, "ngx.status";
+    message(err) ngx_http_lua_ffi_set_resp_header(r: Ptr, key: Ptr, key_len: Size, is_nil: Int, value: Ptr, value_len: Size, mvals: Ptr, mvals_len: Size, overrides: Int, err: Message) -> Int = ERROR, "ngx.header";
+    line() ngx_http_lua_ffi_set_resp_status(r: Ptr, status: Int) -> Int = BAD_CONTEXT, "ngx.status";
+
+    // ngx.semaphore
+    line() ngx_http_lua_ffi_sema_count(sem: Ptr) -> Int = ERROR, "ngx.semaphore";
+    message(err) ngx_http_lua_ffi_sema_new(psem: Ptr, n: Int, err: Message) -> Int = ERROR, "ngx.semaphore";
+    line() ngx_http_lua_ffi_sema_post(sem: Ptr, n: Int) -> Int = ERROR, "ngx.semaphore";
+    buffer(err, errlen) ngx_http_lua_ffi_sema_wait(r: Ptr, sem: Ptr, wait_ms: Int, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.semaphore";
+
+    // ngx.shared
+    line() ngx_http_lua_ffi_shdict_capacity(zone: Ptr) -> Size = 0, "ngx.shared";
+    line() ngx_http_lua_ffi_shdict_flush_all(zone: Ptr) -> Int = ERROR, "ngx.shared";
+    line() ngx_http_lua_ffi_shdict_free_space(zone: Ptr) -> Size = 0, "ngx.shared";
+    message(err) ngx_http_lua_ffi_shdict_get(zone: Ptr, key: Ptr, key_len: Size, value_type: Ptr, value: Ptr, value_len: Ptr, num_value: Ptr, user_flags: Ptr, get_stale: Int, is_stale: Ptr, err: Message) -> Int = ERROR, "ngx.shared";
+    line() ngx_http_lua_ffi_shdict_get_ttl(zone: Ptr, key: Ptr, key_len: Size) -> c_long = ERROR as c_long, "ngx.shared";
+    message(err) ngx_http_lua_ffi_shdict_incr(zone: Ptr, key: Ptr, key_len: Size, value: Ptr, err: Message, has_init: Int, init: c_double, init_ttl: c_long, forcible: Ptr) -> Int = ERROR, "ngx.shared";
+    line() ngx_http_lua_ffi_shdict_set_expire(zone: Ptr, key: Ptr, key_len: Size, exptime: c_long) -> Int = ERROR, "ngx.shared";
+    message(err) ngx_http_lua_ffi_shdict_store(zone: Ptr, op: Int, key: Ptr, key_len: Size, value_type: Int, value: Ptr, value_len: Size, num_value: c_double, exptime: c_long, user_flags: Int, err: Message, forcible: Ptr) -> Int = ERROR, "ngx.shared";
+    line() ngx_http_lua_ffi_shdict_udata_to_zone(udata: Ptr) -> Ptr = null(), "ngx.shared";
+
+    // TCP sockets
+    message(err) ngx_http_lua_ffi_socket_tcp_add_udata(u: Ptr, key: u64, value: u64, evicted_key: Ptr, evicted_value: Ptr, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
+    line() ngx_http_lua_ffi_socket_tcp_count_udata(u: Ptr) -> Int = ERROR, "the user data of ngx.socket.tcp";
+    message(err) ngx_http_lua_ffi_socket_tcp_del_udata(u: Ptr, key: u64, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
+    message(err) ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(r: Ptr, u: Ptr, sess: Ptr, err: Message, openssl_error_code: Ptr) -> Int = ERROR, "tcpsock:sslhandshake";
+    message(err) ngx_http_lua_ffi_socket_tcp_get_udata(u: Ptr, key: u64, value: Ptr, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
+    buffer(err, errlen) ngx_http_lua_ffi_socket_tcp_getoption(u: Ptr, opt: Int, val: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "tcpsock:getoption";
+    buffer(err, errlen) ngx_http_lua_ffi_socket_tcp_hack_fd(u: Ptr, fd: Int, err: Buffer, errlen: Length) -> Int = ERROR, "the file descriptor of ngx.socket.tcp";
+    message(err) ngx_http_lua_ffi_socket_tcp_init_udata_queue(u: Ptr, capacity: Int, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
+    buffer(err, errlen) ngx_http_lua_ffi_socket_tcp_setoption(u: Ptr, opt: Int, val: Int, err: Buffer, errlen: Length) -> Int = ERROR, "tcpsock:setoption";
+    message(err) ngx_http_lua_ffi_socket_tcp_sslhandshake(r: Ptr, u: Ptr, sess: Ptr, enable_session_reuse: Int, server_name: Ptr, verify: Int, ocsp_status_req: Int, chain: Ptr, pkey: Ptr, err: Message) -> Int = ERROR, "tcpsock:sslhandshake";
+
+    // ngx.ssl
+    message(err) ngx_http_lua_ffi_cert_pem_to_der(pem: Ptr, pem_len: Size, der: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.cert_pem_to_der";
+    line() ngx_http_lua_ffi_get_req_ssl_pointer(r: Ptr) -> Ptr = null(), "ngx.ssl.get_req_ssl_pointer";
+    message(err) ngx_http_lua_ffi_parse_pem_cert(pem: Ptr, pem_len: Size, err: Message) -> Ptr = null(), "ngx.ssl.parse_pem_cert";
+    message(err) ngx_http_lua_ffi_parse_pem_priv_key(pem: Ptr, pem_len: Size, err: Message) -> Ptr = null(), "ngx.ssl.parse_pem_priv_key";
+    message(err) ngx_http_lua_ffi_priv_key_pem_to_der(pem: Ptr, pem_len: Size, passphrase: Ptr, der: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.priv_key_pem_to_der";
+    message(err) ngx_http_lua_ffi_set_cert(r: Ptr, cdata: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.set_cert";
+    message(err) ngx_http_lua_ffi_set_priv_key(r: Ptr, cdata: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.set_priv_key";
+    message(err) ngx_http_lua_ffi_ssl_clear_certs(r: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.clear_certs";
+    message(err) ngx_http_lua_ffi_ssl_get_tls1_version(r: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.get_tls1_version";
+    message(err) ngx_http_lua_ffi_ssl_raw_client_addr(r: Ptr, addr: Ptr, len: Ptr, addrtype: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.raw_client_addr";
+    message(err) ngx_http_lua_ffi_ssl_raw_server_addr(r: Ptr, addr: Ptr, len: Ptr, addrtype: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.raw_server_addr";
+    message(err) ngx_http_lua_ffi_ssl_server_name(r: Ptr, name: Ptr, len: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.server_name";
+    message(err) ngx_http_lua_ffi_ssl_server_port(r: Ptr, port: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.server_port";
+    message(err) ngx_http_lua_ffi_ssl_set_der_certificate(r: Ptr, data: Ptr, len: Size, err: Message) -> Int = ERROR, "ngx.ssl.set_der_cert";
+    message(err) ngx_http_lua_ffi_ssl_set_der_private_key(r: Ptr, data: Ptr, len: Size, err: Message) -> Int = ERROR, "ngx.ssl.set_der_priv_key";
+    message(err) ngx_http_lua_ffi_ssl_verify_client(r: Ptr, ca_certs: Ptr, depth: Int, err: Message) -> Int = ERROR, "ngx.ssl.verify_client";
+
+    // ngx.ssl.clienthello
+    message(err) ngx_http_lua_ffi_ssl_get_client_hello_ext(r: Ptr, kind: c_uint, out: Ptr, outlen: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.clienthello.get_client_hello_ext";
+    message(err) ngx_http_lua_ffi_ssl_get_client_hello_server_name(r: Ptr, name: Ptr, len: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.clienthello.get_client_hello_server_name";
+    message(err) ngx_http_lua_ffi_ssl_set_protocols(r: Ptr, protocols: Int, err: Message) -> Int = ERROR, "ngx.ssl.clienthello.set_protocols";
+
+    // ngx.ssl.session
+    message(err) ngx_http_lua_ffi_ssl_get_serialized_session(r: Ptr, buf: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.session";
+    message(err) ngx_http_lua_ffi_ssl_get_serialized_session_size(r: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.session";
+    message(err) ngx_http_lua_ffi_ssl_get_session_id(r: Ptr, buf: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.session";
+    message(err) ngx_http_lua_ffi_ssl_get_session_id_size(r: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.session";
+    message(err) ngx_http_lua_ffi_ssl_set_serialized_session(r: Ptr, buf: Ptr, len: Int, err: Message) -> Int = ERROR, "ngx.ssl.session";
+
+    // ngx.ocsp
+    message(err) ngx_http_lua_ffi_ssl_create_ocsp_request(chain: Ptr, chain_len: Size, out: Ptr, out_size: Ptr, err: Message) -> Int = ERROR, "ngx.ocsp.create_ocsp_request";
+    message(err) ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(chain: Ptr, chain_len: Size, out: Ptr, out_size: Ptr, err: Message) -> Int = ERROR, "ngx.ocsp.get_ocsp_responder_from_der_chain";
+    message(err) ngx_http_lua_ffi_ssl_set_ocsp_status_resp(r: Ptr, resp: Ptr, len: Size, err: Message) -> Int = ERROR, "ngx.ocsp.set_ocsp_status_resp";
+    buffer(err, errlen) ngx_http_lua_ffi_ssl_validate_ocsp_response(resp: Ptr, resp_len: Size, chain: Ptr, chain_len: Size, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.ocsp.validate_ocsp_response";
+}
+
+nothing_to_release! {
+    ngx_http_lua_ffi_destroy_regex;
+    ngx_http_lua_ffi_destroy_script_engine;
+    ngx_http_lua_ffi_free_cert;
+    ngx_http_lua_ffi_free_priv_key;
+    ngx_http_lua_ffi_pipe_proc_destroy;
+    ngx_http_lua_ffi_sema_gc;
+    ngx_http_lua_ffi_ssl_free_session;
+}
+
+/// What stands for PCRE's version while `ngx.re` is not built: a static C string, never null, for
+/// lua-resty-core reads it while it loads.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
+    c"ngx.re is not supported by this module yet".as_ptr()
+}
