@@ -162,6 +162,13 @@ sub wait_until {
     return 1;
 }
 
+# The processes whose parent is $pid.
+sub children {
+    my ($pid) = @_;
+    my %parent = map { slurp($_) =~ /^(\d+) \(.*\) \S (\d+)/s ? ( $1 => $2 ) : () } glob '/proc/[0-9]*/stat';
+    return grep { $parent{$_} == $pid } keys %parent;
+}
+
 # The content of a file, empty where there is none.
 sub slurp {
     my ($path) = @_;
