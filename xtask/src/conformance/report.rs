@@ -83,8 +83,12 @@ impl Report {
     ) {
         let remark = remark(&outcome);
         outcome.blocks.remove(NO_BLOCK);
-        let here = outcome.blocks;
+        let mut here = outcome.blocks;
         let reference = verdicts.blocks(file);
+        if !self.of_reference {
+            // Nothing is known, and so nothing asked, of blocks that the reference did not run.
+            here.retain(|block, _| reference.contains_key(block));
+        }
         self.rows.push(Row {
             file: file.to_string(),
             blocks: reference.len(),

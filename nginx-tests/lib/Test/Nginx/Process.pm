@@ -69,8 +69,9 @@ sub nginx_command {
 # Starts nginx and returns the exit status of the command: with `daemon on`
 # it comes back once the ports are bound.
 sub start_nginx {
+    my ($quiet) = @_;
     return start_under_valgrind() if $UseValgrind;
-    my $status = system nginx_command();
+    my $status = system nginx_command() . ( $quiet ? ' 2>&1' : '' );
     sleep $TestNginxSleep;
     return $status;
 }
