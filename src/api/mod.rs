@@ -4,6 +4,7 @@
 //! `ffi.rs` its exported C symbols. Both faces are thin: they check arguments, call the feature
 //! and shape the results.
 
+pub mod arg;
 pub mod arguments;
 pub mod call;
 pub mod constants;
@@ -48,6 +49,7 @@ pub fn inject(state: State) {
 /// Each puts its functions into the `ngx` table, which is on top of the stack.
 const FAMILIES: &[fn(State)] = &[
     constants::inject,
+    arg::inject,
     log::inject,
     output::inject,
     control::inject,
