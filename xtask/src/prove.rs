@@ -127,3 +127,53 @@ fn run_file(file: &Path, slot: u16, subject: &Subject, settings: &Settings) -> R
     }
     Ok(tally)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs one test script of this content, on no nginx at all.
+    fn run_script(name: &str, script: &str) -> Tally {
+        let dir = paths::target("xtask-tests").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("script.t");
+        fs::write(&file, script).unwrap();
+        let modules = vec!["/a.so".into(), "/b.so".into()];
+        let subject = Subject { nginx: "/bin/nginx".into(), modules, wrapper: Vec::new() };
+        let environment = vec![("OWN".to_string(), "value".to_string())];
+        let settings = Settings { logs: dir.join("logs"), dir, environment };
+        run(&[file], &subject, &settings).unwrap()
+    }
+
+    #[test]
+    fn checks_are_counted() {
+        let tally = run_script("counted", "print qq{1..3\nok 1\nnot ok 2\nok 3\n};");
+        assert_eq!(tally, Tally { passed: 2, failed: 1 });
+    }
+
+    #[test]
+    fn a_file_that_dies_after_its_checks_has_failed() {
+        let tally = run_script("dies", "print qq{1..1\nok 1\n}; exit 3;");
+        assert_eq!(tally, Tally { passed: 1, failed: 1 });
+    }
+
+    #[test]
+    fn a_file_that_checks_nothing_has_failed() {
+        assert_eq!(run_script("empty", "1;"), Tally { passed: 0, failed: 1 });
+    }
+
+    #[test]
+    fn a_file_is_told_what_to_test() {
+        let script = "print qq{1..1\n}, $ENV{TEST_NGINX_LOAD_MODULES} eq '/a.so /b.so' \
+                      && $ENV{TEST_NGINX_BINARY} eq '/bin/nginx' && $ENV{OWN} eq 'value' \
+                      && $ENV{TEST_NGINX_SERVER_PORT} > 1024 ? 'ok 1' : 'not ok 1', qq{\n};";
+        assert_eq!(run_script("told", script), Tally { passed: 1, failed: 0 });
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let subject = Subject { nginx: "n".into(), modules: Vec::new(), wrapper: Vec::new() };
+        let error = run(&["/nonexistent/a.t".into()], &subject, &Settings::default()).unwrap_err();
+        assert_eq!(format!("{error}"), "no test file /nonexistent/a.t");
+    }
+}
