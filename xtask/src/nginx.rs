@@ -90,7 +90,7 @@ fn given() -> Result<Option<Tree>> {
     };
     let header = build_dir.join("ngx_auto_config.h");
     if !header.is_file() {
-        bail!("NGINX_BUILD_DIR: {} is not there: run nginx's configure first", header.display());
+        bail!("NGINX_BUILD_DIR: no {}: run nginx's configure first", header.display());
     }
     if !source_dir.join("src/core/nginx.h").is_file() {
         bail!("NGINX_SOURCE_DIR: no nginx source in {}", source_dir.display());
