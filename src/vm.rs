@@ -29,13 +29,14 @@ pub fn make(
     caches_code: bool,
 ) -> Result<Vm, VmError> {
     let written = main.written.borrow();
+    let preload = main.preload.borrow();
     let recipe = Recipe {
         package_path: written.package_path.as_deref(),
         package_cpath: written.package_cpath.as_deref(),
         prefix,
         parent,
         inject: crate::api::inject,
-        preload: &[],
+        preload: &preload,
     };
     Vm::new(&recipe, caches_code)
 }

@@ -1,10 +1,11 @@
 //! What the `http` block's directives say, and the worker's Lua VM.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::ffi::CString;
 use std::rc::Rc;
 
 use super::code::SharedScript;
-use crate::lua::Vm;
+use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
 
 /// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
@@ -12,6 +13,8 @@ use crate::nginx::Request;
 pub struct MainConf {
     pub written: RefCell<Main>,
     vm: OnceCell<Rc<Vm>>,
+    /// Loaders that other modules put into `package.preload` of every VM.
+    pub preload: RefCell<Vec<(CString, CFunction)>>,
     /// Which hooks the configuration needs; set while it is read.
     pub needs: Needs,
     /// The line of the block directive that is being read; 0 outside of one.

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use mlua::ffi;
 
@@ -91,6 +91,12 @@ impl Vm {
     /// Whether this is the worker's own VM, which keeps what it compiles.
     pub fn caches_code(&self) -> bool {
         self.caches_code
+    }
+
+    /// Puts a loader into `package.preload`; fails with Lua's reason where memory is out.
+    pub fn add_preload(&self, package: &CStr, loader: CFunction) -> Result<(), Vec<u8>> {
+        let entry = [(package.to_owned(), loader)];
+        self.protect(move |state| set_preload(state, &entry))
     }
 
     pub fn set_max_idle_threads(&self, max: usize) {

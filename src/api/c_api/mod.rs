@@ -1,0 +1,4 @@
+//! The public C API, which other nginx modules call (`ngx_http_lua_api.h` in upstream): the Lua
+//! VM, the running request, loaders of Lua packages written in C.
+
+mod ffi;
