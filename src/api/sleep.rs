@@ -5,6 +5,8 @@ use std::rc::{Rc, Weak};
 use crate::api::call::{Call, Row, set_functions};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::nginx::event::Timer;
+use crate::nginx::log::Shown;
+use crate::ngx_debug;
 use crate::runtime::{Operation, PhaseSet, Task, scheduler};
 
 /// Puts the function into the `ngx` table on top.
@@ -14,10 +16,18 @@ pub fn inject(state: State) {
 
 /// A sleep under way; dropped, its timer is gone.
 struct Sleep {
-    _timer: Box<Timer<Weak<Task>>>,
+    timer: Box<Timer<Weak<Task>>>,
 }
 
 impl Operation for Sleep {}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if self.timer.is_armed() {
+            ngx_debug!(self.timer.log(), "lua clean up the timer for pending ngx.sleep");
+        }
+    }
+}
 
 fn sleep(call: &Call) -> LuaResult {
     let n = call.arguments();
@@ -29,18 +39,26 @@ fn sleep(call: &Call) -> LuaResult {
         .map_err(|_| LuaError::text(format!("invalid sleep duration \"{delay}\"")))?;
     call.check_phase(PhaseSet::YIELDABLE)?;
     let task = call.task()?;
+    ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");
     let timer = Timer::with_log(Rc::downgrade(task), over, call.request.log());
     if milliseconds == 0 {
         timer.post_next();
     } else {
         timer.arm(milliseconds);
     }
-    task.wait_for(Box::new(Sleep { _timer: timer }));
+    task.wait_for(Box::new(Sleep { timer }));
     Ok(Returns::Yield(0))
 }
 
 fn over(task: &Weak<Task>) {
     if let Some(task) = task.upgrade() {
+        let request = task.context.request();
+        ngx_debug!(
+            request.log(),
+            "lua sleep timer expired: \"{}?{}\"",
+            Shown(request.uri()),
+            Shown(request.args())
+        );
         scheduler::wake(&task, 0);
     }
 }

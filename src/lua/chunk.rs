@@ -22,6 +22,8 @@ pub enum LoadError {
     Inline(Vec<u8>),
     /// The path, and Lua's reason.
     File(Vec<u8>, Vec<u8>),
+    /// As [`LoadError::File`], where the file cannot be read; and the system's error number.
+    Unreadable(Vec<u8>, Vec<u8>, i32),
 }
 
 impl LoadError {
@@ -37,9 +39,13 @@ impl LoadError {
         }
     }
 
-    /// Whether the reason is that the file cannot be opened.
-    pub fn is_file_missing(&self) -> bool {
-        matches!(self, LoadError::File(_, reason) if reason.starts_with(b"cannot open"))
+    /// The status of a request whose script this is.
+    pub fn status(&self) -> isize {
+        match self {
+            LoadError::Unreadable(_, _, libc::ENOENT) => 404,
+            LoadError::Unreadable(..) => 503,
+            LoadError::Inline(_) | LoadError::File(..) => 500,
+        }
     }
 }
 
@@ -74,7 +80,12 @@ impl Vm {
             return Ok(());
         }
         let failed = |reason: Vec<u8>| LoadError::File(path.to_vec(), reason);
-        let code = read_file(path).map_err(failed)?;
+        let code = read_file(path).map_err(|error| {
+            let shown = String::from_utf8_lossy(path);
+            let reason = format!("cannot open {shown}: {}", strerror(&error)).into_bytes();
+            let number = error.raw_os_error().unwrap_or_default();
+            LoadError::Unreadable(path.to_vec(), reason, number)
+        })?;
         let name = CString::new([b"@".as_slice(), path].concat()).unwrap_or_default();
         self.compile(&code, &name).map_err(failed)?;
         if self.caches_code {
@@ -105,11 +116,9 @@ fn take_reason(state: State) -> Vec<u8> {
 }
 
 /// The file's bytes, without a first line that starts with `#`.
-fn read_file(path: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+fn read_file(path: &[u8]) -> std::io::Result<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
-    let shown = String::from_utf8_lossy(path);
-    let mut code = std::fs::read(std::ffi::OsStr::from_bytes(path))
-        .map_err(|error| format!("cannot open {shown}: {}", strerror(&error)).into_bytes())?;
+    let mut code = std::fs::read(std::ffi::OsStr::from_bytes(path))?;
     if code.first() == Some(&b'#') {
         let line_end = code.iter().position(|&b| b == b'\n').unwrap_or(code.len());
         // The newline stays, so that line numbers are those of the file.

@@ -9,7 +9,9 @@ use mlua::ffi;
 use super::CFunction;
 use super::openresty;
 use super::state::{GLOBALS, Kind, Outcome, REGISTRY, State};
-use crate::nginx::{Level, log};
+use crate::nginx::Level;
+use crate::nginx::log::{self, Log};
+use crate::ngx_debug;
 
 /// What a new VM is given.
 pub struct Recipe<'a> {
@@ -140,9 +142,12 @@ impl Vm {
     }
 
     /// A coroutine anchored in the registry, fresh or recycled; with its reference.
-    pub fn take_thread(&self) -> Result<(State, i32), Vec<u8>> {
-        if let Some(idle) = self.idle_threads.borrow_mut().pop() {
-            return Ok(idle);
+    pub fn take_thread(&self, log: Log) -> Result<(State, i32), Vec<u8>> {
+        ngx_debug!(log, "lua creating new thread");
+        if let Some((thread, reference)) = self.idle_threads.borrow_mut().pop() {
+            let at = thread.as_ptr();
+            ngx_debug!(log, "lua reusing cached lua thread {at:p} (ref {reference})");
+            return Ok((thread, reference));
         }
         let mut made = None;
         self.protect(|state| {
@@ -155,9 +160,12 @@ impl Vm {
     /// Gives a coroutine back: kept for the next request, or left to the garbage collector.
     ///
     /// Only coroutines that Lua code never saw (entry threads) may be recycled.
-    pub fn give_back_thread(&self, thread: State, reference: i32, recycle: bool) {
+    pub fn give_back_thread(&self, thread: State, reference: i32, recycle: bool, log: Log) {
+        let at = thread.as_ptr();
+        ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
         let mut idle = self.idle_threads.borrow_mut();
         if recycle && openresty::AVAILABLE && idle.len() < self.max_idle_threads.get() {
+            ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
             openresty::reset_thread(self.main, thread);
             openresty::set_request(thread, std::ptr::null_mut());
             openresty::set_record(thread, std::ptr::null_mut());

@@ -2,9 +2,12 @@
 
 use std::ptr::{NonNull, null_mut};
 
+use crate::ngx_debug;
+
+use super::log::Log;
 use super::pool::{OutOfMemory, Pool};
 use super::sys::{
-    ngx_buf_t, ngx_buf_tag_t, ngx_chain_t, ngx_chain_update_chains, ngx_create_temp_buf,
+    ngx_buf_t, ngx_buf_tag_t, ngx_chain_t, ngx_chain_update_chains, ngx_create_temp_buf, ngx_pfree,
 };
 
 /// A list of buffers; copies are the same list.
@@ -162,7 +165,9 @@ impl Recycled {
     ) -> Result<(Chain, Buf), OutOfMemory> {
         // SAFETY: pool and free list are live; a free buffer is ours alone.
         unsafe {
-            if let Some(link) = self.take_free(len) {
+            if let Some(link) = NonNull::new(self.free) {
+                self.free = link.as_ref().next;
+                grow(pool, link, len)?;
                 return Ok(self.reset(link, tag));
             }
             let buf = match len {
@@ -173,21 +178,6 @@ impl Recycled {
             let link = NonNull::new(link).ok_or(OutOfMemory)?;
             (*link.as_ptr()).buf = buf.as_ptr();
             Ok(self.reset(link, tag))
-        }
-    }
-
-    /// The first free link, where its buffer has room for `len` bytes.
-    unsafe fn take_free(&mut self, len: usize) -> Option<NonNull<ngx_chain_t>> {
-        let link = NonNull::new(self.free)?;
-        // SAFETY: the free list holds live links of ours.
-        unsafe {
-            let buf = &*link.as_ref().buf;
-            let room = buf.end.offset_from(buf.start).max(0) as usize;
-            if room < len || (len == 0 && room > 0) {
-                return None;
-            }
-            self.free = link.as_ref().next;
-            Some(link)
         }
     }
 
@@ -221,4 +211,28 @@ impl Recycled {
     pub fn is_busy(&self) -> bool {
         !self.busy.is_null()
     }
+}
+
+/// Gives a free buffer the room for `len` bytes.
+unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(), OutOfMemory> {
+    // SAFETY: the caller's: a free link of ours in `pool`, whose memory nobody uses.
+    unsafe {
+        let log = Log::from_ptr((*pool.as_ptr()).log);
+        let buf = &mut *link.as_ref().buf;
+        let room = buf.end.offset_from(buf.start).max(0) as usize;
+        if room >= len {
+            ngx_debug!(log, "lua reuse free buf memory {room} >= {len}");
+            return Ok(());
+        }
+        ngx_debug!(log, "lua reuse free buf chain, but reallocate memory because {len} >= {room}");
+        if !buf.start.is_null() {
+            ngx_pfree(pool.as_ptr(), buf.start.cast());
+        }
+        buf.start = null_mut();
+        buf.end = null_mut();
+        let start = pool.bytes(len)?;
+        buf.start = start.as_ptr();
+        buf.end = start.as_ptr().add(len);
+    }
+    Ok(())
 }

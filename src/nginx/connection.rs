@@ -1,6 +1,6 @@
 //! The client's connection: output that waits, and a client that leaves.
 
-use super::log::Level;
+use super::log::{Level, Shown};
 use super::request::Request;
 use super::status::Rc;
 use super::sys::{
@@ -9,6 +9,7 @@ use super::sys::{
     ngx_event_flags, ngx_event_t, ngx_handle_write_event, ngx_http_block_reading,
     ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t,
 };
+use crate::ngx_debug;
 
 /// EPOLLIN and EPOLLOUT, as nginx names them on Linux (macros that bindgen cannot evaluate).
 const NGX_READ_EVENT: isize = (libc::EPOLLIN | libc::EPOLLRDHUP) as isize;
@@ -30,6 +31,11 @@ fn connection(request: &Request) -> &ngx_connection_t {
 pub fn has_buffered_output(request: Request) -> bool {
     let waiting = NGX_HTTP_LOWLEVEL_BUFFERED | NGX_LOWLEVEL_BUFFERED;
     connection(&request).buffered() & waiting != 0
+}
+
+/// nginx's bits for the filters that hold output back.
+pub fn buffered_bits(request: Request) -> u32 {
+    connection(&request).buffered()
 }
 
 /// Whether output is held back by a rate limit.
@@ -162,6 +168,7 @@ fn is_http2(request: Request) -> bool {
 pub fn check_client(request: Request) -> Rc {
     const CLOSED: Rc = Rc(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
     let c = request.connection();
+    ngx_debug!(request.log(), "http lua check client, \"{}\"", Shown(request.uri()));
     // SAFETY: live connection and read event; the buffer is one byte, as the call says.
     unsafe {
         let event: Event = (*c).read;

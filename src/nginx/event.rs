@@ -41,6 +41,12 @@ impl<T: 'static> Timer<T> {
         timer
     }
 
+    /// The log of nginx's lines about the timer.
+    pub fn log(&self) -> Log {
+        // SAFETY: the log was live when the timer was made, and outlives its owner.
+        unsafe { Log::from_ptr((*self.event.get()).log) }
+    }
+
     /// What was given to [`Timer::new`].
     pub fn data(&self) -> &T {
         &self.data

@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use super::sys::{ngx_cycle, ngx_log_error_core, ngx_log_t};
+use super::sys::{NGX_LOG_DEBUG_HTTP, ngx_cycle, ngx_log_error_core, ngx_log_t};
 
 /// The log levels of error_log, with nginx's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -65,6 +65,20 @@ impl Log {
         level.min(Level::Debug as usize)
     }
 
+    /// Whether debug lines of nginx's http modules would be written.
+    pub fn is_debugging(self) -> bool {
+        // SAFETY: as in `enabled`.
+        unsafe { self.0.as_ref() }
+            .is_some_and(|log| log.log_level & NGX_LOG_DEBUG_HTTP as usize != 0)
+    }
+
+    /// Writes a debug line.
+    pub fn debug(self, text: &[u8]) {
+        if self.is_debugging() {
+            self.put(Level::Debug, 0, text);
+        }
+    }
+
     /// Writes one line; nginx cuts it at NGX_MAX_ERROR_STR (2,048 bytes).
     pub fn write(self, level: Level, text: &[u8]) {
         self.write_errno(level, 0, text);
@@ -75,6 +89,10 @@ impl Log {
         if !self.enabled(level) {
             return;
         }
+        self.put(level, errno, text);
+    }
+
+    fn put(self, level: Level, errno: i32, text: &[u8]) {
         // SAFETY: the log is live (see `enabled`); "%*s" takes a size_t length and that many bytes.
         unsafe {
             let format: *const c_char = c"%*s".as_ptr();
@@ -97,6 +115,27 @@ pub fn cycle_log() -> Log {
 /// Writes one line to the current cycle's log.
 pub fn log_cycle(level: Level, text: &[u8]) {
     cycle_log().write(level, text);
+}
+
+/// Writes a formatted debug line, where nginx was built with and runs at debug level:
+/// `ngx_debug!(log, "lua send eof")`.
+#[macro_export]
+macro_rules! ngx_debug {
+    ($log:expr, $($argument:tt)+) => {{
+        let log: $crate::nginx::log::Log = $log;
+        if cfg!(ngx_feature = "debug") && log.is_debugging() {
+            log.debug(format!($($argument)+).as_bytes());
+        }
+    }};
+}
+
+/// Bytes in a formatted line.
+pub struct Shown<'a>(pub &'a [u8]);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.0))
+    }
 }
 
 /// Writes a formatted line: `log!(log, Level::Err, "lua entry thread aborted: {}", text)`.

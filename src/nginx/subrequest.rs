@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use super::log::Level;
+use super::log::{Level, Shown};
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::strings;
@@ -20,6 +20,7 @@ use super::sys::{
     ngx_timeofday,
 };
 use super::{body, subrequest_headers};
+use crate::ngx_debug;
 
 /// Which variables a subrequest starts with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +65,7 @@ pub fn create(
         parent.log().write(Level::Err, &text.concat());
         return Err(Failure::Cycle);
     }
+    ngx_debug!(parent.log(), "lua http subrequest \"{}?{}\"", Shown(uri), Shown(args));
     let pool = parent.pool();
     let uri = pool.copy_str(uri)?;
     let args = pool.copy_str(args)?;

@@ -17,6 +17,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 fn enter(request: Request) -> Rc {
+    runner::log_entry(request, "access");
     if postpone(request) {
         return Rc::DECLINED;
     }

@@ -25,6 +25,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 fn enter(request: Request) -> Rc {
+    runner::log_entry(request, "content");
     let Some(script) = LocationConf::of(request).in_force().content.as_ref() else {
         return Rc::DECLINED;
     };

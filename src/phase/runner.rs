@@ -6,13 +6,24 @@
 use std::rc::Rc as Shared;
 
 use crate::config::code::{ScriptError, SharedScript};
+use crate::nginx::log::Shown;
 use crate::nginx::request_body::{self, BodyRead};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Level, Rc, Request, connection};
-use crate::ngx_log;
 use crate::runtime::{Context, Phase, Role, Task, output, scheduler};
+use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: Rc = Rc(200);
+
+/// The debug line of each call that nginx makes of a phase handler.
+pub fn log_entry(request: Request, phase: &str) {
+    ngx_debug!(
+        request.log(),
+        "lua {phase} handler, uri:\"{}\" c:{}",
+        Shown(request.uri()),
+        request.references()
+    );
+}
 
 /// The request's context, made at the phase's first use of it.
 pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc> {
@@ -84,7 +95,7 @@ pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> 
         Phase::Access => entered.access = true,
         _ => entered.content = true,
     });
-    let (thread, reference) = match vm.take_thread() {
+    let (thread, reference) = match vm.take_thread(request.log()) {
         Ok(thread) => thread,
         Err(_) => {
             vm.main().pop(1);
@@ -110,7 +121,7 @@ pub fn load_failed(request: Request, error: ScriptError) -> Rc {
     match error {
         ScriptError::Load(error) => {
             request.log().write(Level::Err, &error.message());
-            if error.is_file_missing() { Rc(404) } else { Rc::HTTP_INTERNAL_SERVER_ERROR }
+            Rc(error.status())
         }
         ScriptError::Path => Rc::HTTP_INTERNAL_SERVER_ERROR,
     }

@@ -278,7 +278,7 @@ impl Context {
     pub fn remove_task(&self, task: &Rc<Task>) {
         if let Some(reference) = task.detach() {
             let recycle = task.role == super::Role::Entry && !task.runs.get();
-            self.vm.give_back_thread(task.state, reference, recycle);
+            self.vm.give_back_thread(task.state, reference, recycle, self.request.log());
         }
         let mut entry = self.entry.borrow_mut();
         if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {

@@ -6,8 +6,9 @@ use std::rc::Rc as Shared;
 
 use super::context::Context;
 use super::output;
+use crate::nginx::log::Shown;
 use crate::nginx::{Level, Rc, redirect};
-use crate::ngx_log;
+use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: isize = 200;
 const HTTP_NO_CONTENT: isize = 204;
@@ -28,6 +29,7 @@ pub fn cleanup(context: &Shared<Context>) {
 
 /// `ngx.exit(code)`.
 pub fn exit(context: &Shared<Context>, code: Rc) -> Rc {
+    ngx_debug!(context.request().log(), "lua thread aborting request with status {}", code.0);
     cleanup(context);
     if context.fake {
         return code;
@@ -60,6 +62,7 @@ pub fn exit(context: &Shared<Context>, code: Rc) -> Rc {
 
 /// `ngx.exec(uri, args)`.
 pub fn exec(context: &Shared<Context>, uri: &[u8], args: &[u8]) -> Rc {
+    ngx_debug!(context.request().log(), "lua thread initiated internal redirect to {}", Shown(uri));
     cleanup(context);
     let request = context.request();
     redirect::stop_reading_and_writing(request);
@@ -82,6 +85,13 @@ pub fn exec(context: &Shared<Context>, uri: &[u8], args: &[u8]) -> Rc {
 
 /// `ngx.req.set_uri(uri, true)`: nginx looks for a location anew.
 pub fn jump(context: &Shared<Context>) -> Rc {
+    let request = context.request();
+    ngx_debug!(
+        request.log(),
+        "lua thread aborting request with URI rewrite jump: \"{}?{}\"",
+        Shown(request.uri()),
+        Shown(request.args())
+    );
     cleanup(context);
     context.restart();
     Rc::OK

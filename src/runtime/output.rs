@@ -11,6 +11,7 @@ use super::task::{Operation, Task};
 use crate::nginx::connection::WriteEvent;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::{Chain, Rc, connection, output as wire};
+use crate::ngx_debug;
 
 const HTTP_OK: usize = 200;
 const METHOD_HEAD: usize = crate::nginx::sys::NGX_HTTP_HEAD as usize;
@@ -51,6 +52,10 @@ pub fn send(context: &Shared<Context>, chain: Chain) -> Rc {
     match prepare(context) {
         Prepared::Finished(rc) => rc,
         Prepared::Body if context.buffering.get() => {
+            ngx_debug!(
+                context.request().log(),
+                "lua buffering output bufs for the HTTP 1.0 request"
+            );
             let mut held = context.buffered.get();
             held.append(chain);
             context.buffered.set(held);
@@ -76,6 +81,7 @@ pub fn send_last(context: &Shared<Context>) -> Rc {
         }
     }
     context.eof.set(true);
+    ngx_debug!(context.request().log(), "lua sending last buf of the response body");
     let rc = wire::send_last(context.request());
     if rc.is_failure() { rc } else { Rc::OK }
 }
@@ -143,6 +149,7 @@ fn send_http10_header(context: &Shared<Context>) -> Rc {
         return Rc::OK;
     }
     let request = context.request();
+    ngx_debug!(request.log(), "lua sending HTTP 1.0 response headers");
     if !request.header_only() && request.get().headers_out.content_length.is_null() {
         wire::set_content_length(request, context.buffered.get().memory_len());
     }
@@ -164,6 +171,8 @@ fn filter(context: &Shared<Context>, chain: Chain) -> Rc {
 /// Asks nginx to send what it holds back; `DONE` while tasks wait for the client to take it.
 fn flush_pending(context: &Shared<Context>) -> Rc {
     let request = context.request();
+    let buffered = connection::buffered_bits(request);
+    ngx_debug!(request.log(), "lua flushing output: buffered 0x{buffered:x}");
     let chain = if context.recycled.borrow().is_busy() {
         Chain::EMPTY
     } else {
@@ -183,7 +192,12 @@ fn flush_pending(context: &Shared<Context>) -> Rc {
     if !connection::wait_for_writable(request) {
         return Rc::ERROR;
     }
-    if context.flushing.get() > 0 { Rc::DONE } else { Rc::OK }
+    if context.flushing.get() == 0 {
+        return Rc::OK;
+    }
+    let buffered = connection::buffered_bits(request);
+    ngx_debug!(request.log(), "lua flush still waiting: buffered 0x{buffered:x}");
+    Rc::DONE
 }
 
 /// An empty buffer that makes the filters send all they hold.
@@ -234,7 +248,10 @@ pub fn wait_for_flush(context: &Shared<Context>, task: &Task) -> bool {
 pub fn write_event(context: &Shared<Context>) -> Rc {
     let useless = if context.entered.get().content { Rc::OK } else { Rc::DONE };
     match connection::write_event(context.request()) {
-        WriteEvent::Useless => return useless,
+        WriteEvent::Useless => {
+            ngx_debug!(context.request().log(), "useless lua write event handler");
+            return useless;
+        }
         WriteEvent::TimedOut => {}
         WriteEvent::Failed => return fail(context),
         WriteEvent::Ready => {
@@ -247,6 +264,7 @@ pub fn write_event(context: &Shared<Context>) -> Rc {
         }
     }
     if context.flushing.get() == 0 {
+        ngx_debug!(context.request().log(), "useless lua write event handler");
         return useless;
     }
     resume_flushing(context)

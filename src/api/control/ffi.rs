@@ -5,9 +5,9 @@ use std::ffi::{c_char, c_int};
 use crate::api::ffi::{self, check_phase, set_message, write_error};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Level, guard};
-use crate::ngx_log;
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase, PhaseSet};
+use crate::{ngx_debug, ngx_log};
 
 const EXIT_PHASES: PhaseSet = PhaseSet(
     PhaseSet::YIELDABLE.0
@@ -74,6 +74,7 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
         }
         status = 200;
     }
+    ngx_debug!(context.request().log(), "lua exit with code {status}");
     *context.end.borrow_mut() = Some(End::Exit(status as isize));
     match context.phase.get() {
         Phase::HeaderFilter | Phase::Balancer | Phase::SslSessionStore => Ok(ffi::DONE),

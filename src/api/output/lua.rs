@@ -3,7 +3,8 @@
 use crate::api::call::{Call, Row, set_functions};
 use crate::api::output::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::output as wire;
+use crate::nginx::{connection, output as wire};
+use crate::ngx_debug;
 use crate::runtime::{PhaseSet, output};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;
@@ -62,17 +63,24 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
         return call.succeed();
     }
     context.seen_body_data.set(true);
+    let name = if end.is_empty() { "lua print response" } else { "lua say response" };
     let pool = call.request.pool();
     let (chain, mut buf) = context.recycled.borrow_mut().take(pool, text.len(), wire::tag())?;
     buf.write(&text);
     drop(text);
+    ngx_debug!(call.request.log(), "{name}");
     if output::send(context, chain).is_failure() {
         return call.fail(FILTER_ERROR);
     }
+    let no = if context.recycled.borrow().is_busy() { "" } else { "no " };
+    ngx_debug!(call.request.log(), "{name} has {no}busy bufs");
     call.succeed()
 }
 
 fn send_headers(call: &Call) -> LuaResult {
+    if !call.context.is_header_sent() {
+        ngx_debug!(call.request.log(), "lua send headers");
+    }
     let rc = output::send_header_if_needed(&call.context);
     if rc.0 == -1 || rc.0 > 0 {
         return call.fail(FILTER_ERROR);
@@ -100,6 +108,7 @@ fn flush(call: &Call) -> LuaResult {
     }
     let context = &call.context;
     if context.buffering.get() {
+        ngx_debug!(call.request.log(), "lua http 1.0 buffering makes ngx.flush() a no-op");
         return call.fail("buffering");
     }
     if !context.is_header_sent() || (!context.seen_body_data.get() && !wait) {
@@ -110,8 +119,15 @@ fn flush(call: &Call) -> LuaResult {
         return call.fail(FILTER_ERROR);
     }
     if !wait || !output::is_pending(context) {
+        ngx_debug!(call.request.log(), "lua flush asynchronously");
         return call.succeed();
     }
+    ngx_debug!(
+        call.request.log(),
+        "lua flush requires waiting: buffered 0x{:x}, delayed:{}",
+        connection::buffered_bits(call.request),
+        u8::from(connection::is_output_delayed(call.request))
+    );
     if !output::wait_for_flush(context, task) {
         return call.fail("connection broken");
     }
@@ -130,6 +146,7 @@ fn eof(call: &Call) -> LuaResult {
         return call.fail("seen eof");
     }
     call.check_phase(PhaseSet::REQUEST)?;
+    ngx_debug!(call.request.log(), "lua send eof");
     if output::send_last(context).is_failure() {
         return call.fail(FILTER_ERROR);
     }

@@ -5,11 +5,13 @@ use std::ptr::addr_of_mut;
 
 use super::Place;
 use crate::nginx::conf::Conf;
+use crate::nginx::log::Shown;
 use crate::nginx::sys::{
     ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
     ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
 };
 use crate::nginx::{Chain, Rc, Request, guard, subrequest};
+use crate::ngx_debug;
 
 /// The filters below ours.
 static mut NEXT_HEADER: ngx_http_output_header_filter_pt = None;
@@ -38,6 +40,10 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         // SAFETY: nginx passes a live request; NEXT_HEADER is set once the filter is installed.
         unsafe {
             let request = Request::from_ptr(r);
+            if let Some(request) = request {
+                let uri = Shown(request.uri());
+                ngx_debug!(request.log(), "lua capture header filter, uri \"{uri}\"");
+            }
             if let Some(request) = request.filter(|request| place_of(request).is_some()) {
                 return super::capture_header(request).0;
             }
@@ -50,11 +56,15 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     guard(Rc::ERROR.0, || {
         // SAFETY: nginx passes a live request and a live chain, or none.
         unsafe {
+            if let Some(request) = Request::from_ptr(r) {
+                let uri = Shown(request.uri());
+                ngx_debug!(request.log(), "lua capture body filter, uri \"{uri}\"");
+            }
             if !chain.is_null()
                 && let Some(request) = Request::from_ptr(r)
                 && let Some(place) = place_of(&request)
             {
-                return super::capture_body(place, Chain::from_ptr(chain)).0;
+                return super::capture_body(place, request, Chain::from_ptr(chain)).0;
             }
             NEXT_BODY.map_or(Rc::ERROR.0, |next| next(r, chain))
         }

@@ -8,9 +8,11 @@ use super::options::{self, Query};
 use super::{Batch, Capture, Captured, Place};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::log::Shown;
 use crate::nginx::subrequest::{self, Body};
 use crate::nginx::variable::{self, Name, SetError};
 use crate::nginx::{Level, Request};
+use crate::ngx_debug;
 use crate::runtime::{Context, Phase, PhaseSet};
 
 const PHASES: u32 = PhaseSet::of(&[Phase::Rewrite, Phase::Access, Phase::Content]).0;
@@ -69,6 +71,12 @@ fn capture_multi(call: &Call) -> LuaResult {
 fn start(call: &Call, queries: Vec<Query>) -> LuaResult {
     let task = call.task()?;
     let context = &call.context;
+    ngx_debug!(
+        call.request.log(),
+        "lua location capture, uri:\"{}\" c:{}",
+        Shown(call.request.uri()),
+        call.request.references()
+    );
     let batch = Shared::new(Batch {
         task: Shared::downgrade(task),
         pending: Cell::new(queries.len()),

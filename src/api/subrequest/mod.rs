@@ -16,7 +16,9 @@ use std::rc::{Rc as Shared, Weak};
 pub use ffi::install_filters;
 pub use lua::inject;
 
+use crate::nginx::log::Shown;
 use crate::nginx::{Chain, Level, Rc, Request, output as wire, subrequest};
+use crate::ngx_debug;
 use crate::runtime::{Context, Operation, Task, output, scheduler};
 
 /// The subrequests of one call.
@@ -72,6 +74,7 @@ const METHOD_HEAD: usize = 0x4;
 
 /// The header of a captured response: it stays where it is, and the body is to come in memory.
 fn capture_header(request: Request) -> Rc {
+    ngx_debug!(request.log(), "lua capturing response body");
     wire::require_memory(request);
     wire::set_header_sent(request);
     if let Some(context) = Context::of(request) {
@@ -84,11 +87,16 @@ fn capture_header(request: Request) -> Rc {
 }
 
 /// A piece of a captured body.
-fn capture_body(place: &Place, chain: Chain) -> Rc {
+fn capture_body(place: &Place, request: Request, chain: Chain) -> Rc {
     let Some(captured) = place.captured() else { return Rc::ERROR };
     if captured.finished.get() {
         return Rc::OK;
     }
+    ngx_debug!(
+        request.log(),
+        "lua capture body filter capturing response body, uri \"{}\"",
+        Shown(request.uri())
+    );
     let mut body = captured.body.borrow_mut();
     for mut buf in chain.bufs() {
         body.extend_from_slice(buf.memory());
@@ -102,6 +110,12 @@ fn capture_body(place: &Place, chain: Chain) -> Rc {
 
 /// nginx is done with a subrequest: its parent goes on once all of the batch are.
 fn finish(place: &Place, request: Request, rc: Rc) -> Rc {
+    ngx_debug!(
+        request.log(),
+        "lua run post subrequest handler, rc:{} c:{}",
+        rc.0,
+        request.references()
+    );
     let Some(captured) = place.captured() else { return Rc::ERROR };
     if captured.finished.replace(true) {
         subrequest::activate(request);
