@@ -33,7 +33,7 @@ impl LoadError {
             LoadError::Inline(reason) => {
                 [b"failed to load inlined Lua code: ".as_slice(), reason].concat()
             }
-            LoadError::File(path, reason) => {
+            LoadError::File(path, reason) | LoadError::Unreadable(path, reason, _) => {
                 [b"failed to load external Lua file \"".as_slice(), path, b"\": ", reason].concat()
             }
         }
