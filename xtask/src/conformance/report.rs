@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 
-use super::ratchet::Ratchet;
+use super::ratchet::{self, Ratchet};
 use super::tap::{Counts, NO_BLOCK, Outcome};
 use super::verdicts::Verdicts;
 
@@ -107,13 +107,14 @@ impl Report {
                 here: here.get(block).copied(),
                 excuse: ratchet.and_then(|list| list.excuse(file, block)).map(String::from),
             };
-            if difference.excuse.is_some() && passes(difference.here) {
+            let at_times = difference.excuse.as_deref().is_some_and(ratchet::only_at_times);
+            if difference.excuse.is_some() && !at_times && passes(difference.here) {
                 self.stale.push(format!("{file}: {block}"));
             }
-            let counted = self.of_reference && difference.reference != difference.here;
-            // A failing block may fail in more or fewer of its checks from run to run.
-            let both_fail = !passes(difference.reference) && !passes(difference.here);
-            if difference.is_verdict() || counted && !both_fail {
+            let checks = |counts: Option<Counts>| counts.map(Counts::checks);
+            let counted =
+                self.of_reference && checks(difference.reference) != checks(difference.here);
+            if difference.is_verdict() || counted {
                 self.differences.push(difference);
             }
         }
@@ -181,11 +182,13 @@ impl Report {
         text
     }
 
-    /// An error where a block fails that the reference passes and nobody excuses.
+    /// An error where a block fails that the reference passes and nobody excuses, or where a block
+    /// passes that is excused.
     pub fn outcome(&self) -> Result<()> {
-        match self.failures().count() {
-            0 => Ok(()),
-            count => bail!("{count} blocks that the reference passes fail"),
+        match (self.failures().count(), self.stale.len()) {
+            (0, 0) => Ok(()),
+            (0, _) => bail!("blocks are excused that pass: {}", self.stale.join(", ")),
+            (count, _) => bail!("{count} blocks that the reference passes fail"),
         }
     }
 }
@@ -242,7 +245,17 @@ mod tests {
         let tap = "1..1\nok 1 - TEST 1: a\n";
         assert!(report(tap, false).outcome().is_ok());
         assert!(!report(tap, false).text().contains("TEST 1"));
-        assert!(report(tap, true).text().contains("agrees on 1 of 2"));
+        assert!(report(tap, true).text().contains("a.t: TEST 1: 4 ok, 0 not ok; 1 ok, 0 not ok"));
+    }
+
+    #[test]
+    fn failing_blocks_agree_when_they_make_as_many_checks() {
+        let first =
+            "1..8\nok 1 - TEST 1: a\nok 2 - TEST 1: a\nok 3 - TEST 1: a\nok 4 - TEST 1: a\n";
+        let second = "not ok 5 - TEST 2: b\nok 6 - TEST 2: b\nok 7 - TEST 2: b\n";
+        let agreeing = format!("{first}{second}ok 8 - TEST 2: b\n");
+        assert!(report(&agreeing, true).text().contains("agrees on 2 of 2"));
+        assert!(report(&format!("{first}{second}"), true).text().contains("agrees on 1 of 2"));
     }
 
     #[test]
@@ -252,5 +265,15 @@ mod tests {
         let report = Report::new(&verdicts(), results, Some(&ratchet), false);
         assert!(report.text().contains("(excused: needs timers)"));
         assert!(report.outcome().is_ok());
+    }
+
+    #[test]
+    fn an_excuse_for_a_passing_block_is_an_error() {
+        for (reason, fine) in [("needs timers", false), ("at times: slow machine", true)] {
+            let ratchet = Ratchet::parse(&format!("a.t\na.t: TEST 1 {reason}\n")).unwrap();
+            let results = vec![("a.t".to_string(), Outcome::parse("1..1\nok 1 - TEST 1: a\n"))];
+            let report = Report::new(&verdicts(), results, Some(&ratchet), false);
+            assert_eq!(report.outcome().is_ok(), fine, "{reason}");
+        }
     }
 }

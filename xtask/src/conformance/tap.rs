@@ -17,6 +17,11 @@ impl Counts {
     pub fn pass(self) -> bool {
         self.ok > 0 && self.not_ok == 0
     }
+
+    /// How many checks were made.
+    pub fn checks(self) -> u32 {
+        self.ok + self.not_ok
+    }
 }
 
 /// How a test file ended.
@@ -58,7 +63,7 @@ impl Outcome {
 
     /// How many checks were made or skipped in all.
     pub fn ran(&self) -> u32 {
-        let made: u32 = self.blocks.values().map(|counts| counts.ok + counts.not_ok).sum();
+        let made: u32 = self.blocks.values().map(|counts| counts.checks()).sum();
         self.skipped + made
     }
 }
