@@ -23,6 +23,7 @@ pub mod socket;
 pub mod subrequest;
 pub mod time;
 pub mod unsupported;
+pub mod timer;
 pub mod var;
 pub mod worker;
 
@@ -60,4 +61,5 @@ const FAMILIES: &[fn(State)] = &[
     subrequest::inject,
     encoding::inject,
     hash::inject,
+    timer::inject,
 ];

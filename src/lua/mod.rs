@@ -11,6 +11,7 @@ pub mod chunk;
 pub mod coroutine;
 pub mod error;
 pub mod function;
+pub mod inspect;
 pub mod openresty;
 pub mod state;
 pub mod vm;

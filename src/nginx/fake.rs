@@ -7,12 +7,15 @@ use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::log::{Log, cycle_log};
 use super::pool::{OutOfMemory, Pool};
 use super::request::Request;
 use super::sys::{
     NGX_HTTP_MAX_SUBREQUESTS, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, NGX_HTTP_UNKNOWN,
-    ngx_connection_counter, ngx_connection_t, ngx_create_pool, ngx_del_timer, ngx_destroy_pool,
-    ngx_event_t, ngx_http_max_module, ngx_http_request_t, ngx_log_handler_pt, ngx_log_t,
+    NGX_LOG_DEBUG_CONNECTION, ngx_connection_counter, ngx_connection_t, ngx_create_pool,
+    ngx_del_timer, ngx_destroy_pool, ngx_event_t, ngx_http_block_reading,
+    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_max_module, ngx_http_request_t,
+    ngx_listening_t, ngx_log_handler_pt, ngx_log_t,
 };
 
 /// Where a stand-in takes its configuration from.
@@ -41,83 +44,133 @@ impl Configuration {
     ) -> Configuration {
         Configuration { main, server, location }
     }
-}
 
-/// Makes a stand-in. `log_handler` writes the end of each of its log lines.
-///
-/// The caller ends it with [`destroy`], which frees all of it.
-pub fn create(
-    configuration: Configuration,
-    parent_log: super::log::Log,
-    log_handler: ngx_log_handler_pt,
-) -> Result<Request, OutOfMemory> {
-    // SAFETY: all structures are zeroed nginx structures in one fresh pool, and filled as nginx
-    // fills them; zero is valid for each.
-    unsafe {
-        let raw_pool = ngx_create_pool(4096, parent_log.as_ptr());
-        let pool = Pool::from_ptr(raw_pool).ok_or(OutOfMemory)?;
-        match fill(pool, configuration, parent_log.as_ptr(), log_handler) {
-            Ok(request) => Ok(request),
-            Err(OutOfMemory) => {
-                ngx_destroy_pool(raw_pool);
-                Err(OutOfMemory)
+    /// The location's error log, or the cycle's where it has none.
+    fn error_log(self) -> Log {
+        // SAFETY: the arrays are live, and nginx's core module has a configuration in each.
+        unsafe {
+            let index = (*std::ptr::addr_of!(ngx_http_core_module)).ctx_index;
+            let core: *const ngx_http_core_loc_conf_t = (*self.location.add(index)).cast();
+            match core.as_ref().map(|core| core.error_log) {
+                Some(log) if !log.is_null() => Log::from_ptr(log),
+                _ => cycle_log(),
             }
         }
     }
 }
 
-unsafe fn fill(
-    pool: Pool,
+/// What a stand-in knows of the request that it was made in.
+#[derive(Clone)]
+pub struct Origin {
     configuration: Configuration,
-    parent_log: *mut ngx_log_t,
+    listening: *mut ngx_listening_t,
+    client: Vec<u8>,
+}
+
+impl Origin {
+    /// A live request, itself a stand-in or not.
+    pub fn of(request: Request) -> Origin {
+        // SAFETY: a live request has a live connection, whose address text is in its pool.
+        let (listening, client) = unsafe {
+            let c = &*request.connection();
+            (c.listening, super::strings::bytes(c.addr_text).to_vec())
+        };
+        Origin { configuration: Configuration::of(request), listening, client }
+    }
+
+    /// No request: a worker hook.
+    pub fn of_worker(configuration: Configuration) -> Origin {
+        Origin { configuration, listening: null_mut(), client: Vec::new() }
+    }
+}
+
+/// Makes a stand-in. `log_handler` writes the end of each of its log lines; it finds the
+/// stand-in's connection in the log's data.
+///
+/// The caller ends it with [`destroy`], which frees all of it.
+pub fn create(origin: &Origin, log_handler: ngx_log_handler_pt) -> Result<Request, OutOfMemory> {
+    // SAFETY: all structures are zeroed nginx structures in one fresh pool, and filled as nginx
+    // fills them; zero is valid for each.
+    unsafe {
+        let raw_pool = ngx_create_pool(4096, cycle_log().as_ptr());
+        let pool = Pool::from_ptr(raw_pool).ok_or(OutOfMemory)?;
+        let made = connection(pool, origin, log_handler).and_then(|c| request(c, origin));
+        if made.is_err() {
+            ngx_destroy_pool(raw_pool);
+        }
+        made
+    }
+}
+
+/// A connection in `pool`, with a log and events of its own.
+unsafe fn connection(
+    pool: Pool,
+    origin: &Origin,
     log_handler: ngx_log_handler_pt,
-) -> Result<Request, OutOfMemory> {
+) -> Result<*mut ngx_connection_t, OutOfMemory> {
     // SAFETY: the caller's; see `create`.
     unsafe {
         let log = pool.zeroed::<ngx_log_t>()?.as_ptr();
         let read = pool.zeroed::<ngx_event_t>()?.as_ptr();
         let write = pool.zeroed::<ngx_event_t>()?.as_ptr();
-        let connection = pool.zeroed::<ngx_connection_t>()?.as_ptr();
+        let c = pool.zeroed::<ngx_connection_t>()?.as_ptr();
+        // SAFETY: nginx shares this counter between its workers, and only ever adds to it.
+        let counter = AtomicUsize::from_ptr(ngx_connection_counter.cast());
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+
+        if let Some(parent) = origin.configuration.error_log().as_ptr().as_ref() {
+            (*log).file = parent.file;
+            (*log).next = parent.next;
+            (*log).writer = parent.writer;
+            (*log).wdata = parent.wdata;
+            if (*log).log_level & NGX_LOG_DEBUG_CONNECTION as usize == 0 {
+                (*log).log_level = parent.log_level;
+            }
+        }
+        (*log).connection = number as u64;
+        (*log).handler = log_handler;
+        (*log).data = c.cast();
+
+        for (event, is_write) in [(read, 0), (write, 1)] {
+            (*event).data = c.cast();
+            (*event).log = log;
+            (*event).set_write(is_write);
+        }
+        (*write).set_ready(1);
+
+        (*c).fd = -1;
+        (*c).read = read;
+        (*c).write = write;
+        (*c).pool = pool.as_ptr();
+        (*c).log = log;
+        (*c).number = number as u64;
+        (*c).requests = 1;
+        (*c).listening = origin.listening;
+        (*c).addr_text = pool.copy_str(&origin.client)?;
+        (*c).set_error(1);
+        Ok(c)
+    }
+}
+
+unsafe fn request(c: *mut ngx_connection_t, origin: &Origin) -> Result<Request, OutOfMemory> {
+    // SAFETY: the caller's; see `create`.
+    unsafe {
+        let pool = Pool::from_ptr((*c).pool).ok_or(OutOfMemory)?;
         let r = pool.zeroed::<ngx_http_request_t>()?.as_ptr();
         let slots = *std::ptr::addr_of!(ngx_http_max_module) * size_of::<*mut c_void>();
         let contexts = super::sys::ngx_pcalloc(pool.as_ptr(), slots);
         if contexts.is_null() {
             return Err(OutOfMemory);
         }
-        // SAFETY: nginx shares this counter between its workers, and only ever adds to it.
-        let counter = AtomicUsize::from_ptr(ngx_connection_counter.cast());
-        let number = counter.fetch_add(1, Ordering::Relaxed);
-
-        *log = *parent_log;
-        (*log).connection = number as u64;
-        (*log).handler = log_handler;
-        (*log).data = r.cast();
-        (*log).action = null_mut();
-
-        for (event, is_write) in [(read, 0), (write, 1)] {
-            (*event).data = connection.cast();
-            (*event).log = log;
-            (*event).set_write(is_write);
-        }
-        (*write).set_ready(1);
-
-        (*connection).fd = -1;
-        (*connection).read = read;
-        (*connection).write = write;
-        (*connection).pool = pool.as_ptr();
-        (*connection).log = log;
-        (*connection).number = number as u64;
-        (*connection).requests = 1;
-        (*connection).data = r.cast();
-        (*connection).set_error(1);
-
+        (*c).data = r.cast();
         (*r).signature = NGX_HTTP_MODULE;
-        (*r).connection = connection;
+        (*r).connection = c;
         (*r).pool = pool.as_ptr();
         (*r).ctx = contexts.cast();
-        (*r).main_conf = configuration.main;
-        (*r).srv_conf = configuration.server;
-        (*r).loc_conf = configuration.location;
+        (*r).main_conf = origin.configuration.main;
+        (*r).srv_conf = origin.configuration.server;
+        (*r).loc_conf = origin.configuration.location;
+        (*r).read_event_handler = Some(ngx_http_block_reading);
         (*r).main = r;
         (*r).set_count(1);
         (*r).method = NGX_HTTP_UNKNOWN as usize;
@@ -143,6 +196,11 @@ pub fn destroy(request: Request) {
             cleanup = entry.next;
         }
         let c = (*r).connection;
+        crate::ngx_log!(
+            request.log(),
+            super::Level::Debug,
+            "http lua close fake http connection {c:p}"
+        );
         for event in [(*c).read, (*c).write] {
             if (*event).timer_set() != 0 {
                 ngx_del_timer(event);

@@ -1,0 +1,95 @@
+//! The Lua functions of `ngx.timer`.
+
+use super::{Handler, Pending};
+use crate::api::call::{Call, Row, set_functions_in};
+use crate::lua::{LuaError, LuaResult, Returns, State, openresty};
+use crate::nginx::{event, fake};
+use crate::runtime::{Phase, PhaseSet, fake as stand_in};
+
+/// Where timers may be made: at the worker's end nobody would run them.
+const PHASES: PhaseSet = PhaseSet(!Phase::ExitWorker.bit());
+
+const FUNCTIONS: &[Row] = &[
+    Row::anywhere(c"at", at),
+    Row::anywhere(c"every", every),
+    Row::anywhere(c"running_count", running_count),
+    Row::anywhere(c"pending_count", pending_count),
+];
+
+/// Puts the functions into `ngx.timer`, of the `ngx` table on top.
+pub fn inject(state: State) {
+    set_functions_in(state, c"timer", FUNCTIONS);
+}
+
+fn at(state: State) -> LuaResult {
+    make(state, false)
+}
+
+fn every(state: State) -> LuaResult {
+    make(state, true)
+}
+
+/// `(delay, function, arguments…)`: 1, or nil and the reason.
+fn make(state: State, repeats: bool) -> LuaResult {
+    let arguments = state.top();
+    if arguments < 2 {
+        return Err(LuaError::text(format!("expecting at least 2 arguments but got {arguments}")));
+    }
+    // A delay below zero is over at once.
+    let delay = (state.check_number(1)? * 1000.0) as usize;
+    if repeats && delay == 0 {
+        return Err(LuaError::text("delay cannot be zero"));
+    }
+    if !state.is_lua_function(2) {
+        return Err(LuaError::argument(2, "Lua function expected"));
+    }
+    let call = call_of(state)?;
+    call.check_phase(PHASES)?;
+    if event::is_exiting() && delay > 0 {
+        return call.fail("process exiting");
+    }
+    let main = call.context.main_conf();
+    if super::pending_count() >= main.max_pending_timers() {
+        return call.fail("too many pending timers");
+    }
+    let handler = take_handler(&call, arguments)?;
+    let pending = Pending {
+        handler,
+        origin: fake::Origin::of(call.request),
+        main,
+        period: if repeats { delay } else { 0 },
+        timer: None,
+    };
+    match super::arm(pending, delay) {
+        Ok(()) => call.succeed(),
+        Err(_) => Err(LuaError::text("no memory")),
+    }
+}
+
+/// The function and its arguments, moved to a coroutine of their own.
+fn take_handler(call: &Call, arguments: i32) -> Result<Handler, LuaError> {
+    let handler = Handler::new(call.context.vm()).map_err(LuaError::Bytes)?;
+    let values = arguments - 1;
+    handler.thread.reserve(values + 1)?;
+    call.state.move_to(handler.thread, values);
+    Ok(handler)
+}
+
+fn call_of(state: State) -> Result<Call, LuaError> {
+    if openresty::request(state).is_null() {
+        return Err(LuaError::text("no request"));
+    }
+    Call::of(state)
+}
+
+fn running_count(state: State) -> LuaResult {
+    call_of(state)?;
+    state.push_integer(stand_in::running_timers() as i64);
+    Ok(Returns::Values(1))
+}
+
+fn pending_count(state: State) -> LuaResult {
+    call_of(state)?;
+    state.push_integer(super::pending_count() as i64);
+    Ok(Returns::Values(1))
+}

@@ -1,0 +1,194 @@
+//! `ngx.timer`: handlers that run later, without a request.
+//!
+//! A pending timer owns the coroutine that its handler will run in, and the VM that the coroutine
+//! belongs to. When it expires, a stand-in for a request is made, and the handler runs as that
+//! one's entry thread. The worker's exit expires what is pending, and tells the handlers so.
+
+mod lua;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use slotmap::{DefaultKey, SlotMap};
+
+pub use lua::inject;
+
+use crate::config::MainConf;
+use crate::lua::state::NOREF;
+use crate::lua::{State, Vm};
+use crate::nginx::event::{self, Timer};
+use crate::nginx::exit_watcher::{self, NoConnection};
+use crate::nginx::log::{cycle_log, log_cycle};
+use crate::nginx::{Level, fake, log_context};
+use crate::ngx_log;
+use crate::runtime::{Context, Phase, Role, Task, fake as stand_in, scheduler};
+
+/// A handler with its arguments, on the stack of the coroutine that it will run in.
+struct Handler {
+    vm: Rc<Vm>,
+    thread: State,
+    /// The coroutine's anchor; `NOREF` once a task owns it.
+    reference: i32,
+}
+
+impl Handler {
+    /// Room for a handler in `vm`.
+    fn new(vm: &Rc<Vm>) -> Result<Handler, Vec<u8>> {
+        let (thread, reference) = vm.take_thread()?;
+        Ok(Handler { vm: vm.clone(), thread, reference })
+    }
+
+    /// The same function and arguments, in a coroutine of their own.
+    fn copy(&self) -> Result<Handler, Vec<u8>> {
+        let copy = Handler::new(&self.vm)?;
+        let values = self.thread.top();
+        if self.thread.reserve(values).is_err() || copy.thread.reserve(values + 1).is_err() {
+            return Err(b"stack overflow".to_vec());
+        }
+        for index in 1..=values {
+            self.thread.push_value(index);
+        }
+        self.thread.move_to(copy.thread, values);
+        Ok(copy)
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        if self.reference != NOREF {
+            self.vm.give_back_thread(self.thread, self.reference, true);
+        }
+    }
+}
+
+/// A timer that has not expired.
+struct Pending {
+    handler: Handler,
+    origin: fake::Origin,
+    main: &'static MainConf,
+    /// Milliseconds between runs; 0 for one run only.
+    period: usize,
+    timer: Option<Box<Timer<DefaultKey>>>,
+}
+
+thread_local! {
+    static PENDING: RefCell<SlotMap<DefaultKey, Pending>> = RefCell::default();
+}
+
+/// How many timers of this worker have not expired.
+fn pending_count() -> usize {
+    PENDING.with_borrow(SlotMap::len)
+}
+
+/// Lets `pending` expire after `delay` milliseconds.
+fn arm(pending: Pending, delay: usize) -> Result<(), NoConnection> {
+    exit_watcher::watch(abort_pending)?;
+    PENDING.with_borrow_mut(|all| {
+        let key = all.insert(pending);
+        let timer = Timer::new(key, expired);
+        timer.arm(delay);
+        if let Some(pending) = all.get_mut(key) {
+            pending.timer = Some(timer);
+        }
+    });
+    Ok(())
+}
+
+fn expired(key: &DefaultKey) {
+    let pending = PENDING.with_borrow_mut(|all| all.remove(*key));
+    if let Some(pending) = pending {
+        expire(pending, false);
+    }
+}
+
+/// The worker exits: what is pending expires now, prematurely.
+fn abort_pending() {
+    ngx_log!(cycle_log(), Level::Debug, "lua abort pending timers");
+    let keys: Vec<DefaultKey> = PENDING.with_borrow(|all| all.keys().collect());
+    if keys.is_empty() {
+        return;
+    }
+    ngx_log!(
+        cycle_log(),
+        Level::Debug,
+        "lua found {} pending timers to be aborted prematurely",
+        keys.len()
+    );
+    for key in keys {
+        let pending = PENDING.with_borrow_mut(|all| all.remove(key));
+        if let Some(pending) = pending {
+            expire(pending, true);
+        }
+    }
+}
+
+/// Drops what is pending; at the end of the process, when no handler may run any more.
+pub fn drop_pending() {
+    let all = PENDING.with_borrow_mut(std::mem::take);
+    drop(all);
+}
+
+fn expire(pending: Pending, premature: bool) {
+    ngx_log!(cycle_log(), Level::Debug, "lua ngx.timer expired");
+    if pending.period > 0 && !event::is_exiting() && arm_again(&pending).is_err() {
+        ngx_log!(
+            cycle_log(),
+            Level::Alert,
+            "failed to create the next timer of delay {} ms",
+            pending.period
+        );
+    }
+    if let Err((handler, reason)) = run(pending, premature) {
+        log_failure(&handler, &reason);
+    }
+}
+
+fn arm_again(pending: &Pending) -> Result<(), ()> {
+    let next = Pending {
+        handler: pending.handler.copy().map_err(drop)?,
+        origin: pending.origin.clone(),
+        main: pending.main,
+        period: pending.period,
+        timer: None,
+    };
+    arm(next, pending.period).map_err(drop)
+}
+
+/// Runs a handler until it waits or ends; gives it back with the reason where it cannot start.
+fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
+    let Pending { mut handler, origin, main, .. } = pending;
+    let max = main.max_running_timers();
+    if stand_in::running_timers() >= max {
+        return Err((handler, format!("{max} lua_max_running_timers are not enough")));
+    }
+    let Ok(request) = fake::create(&origin, Some(log_context::timer)) else {
+        return Err((handler, "could not create fake connection".to_owned()));
+    };
+    let context = Context::new(request, handler.vm.clone(), Phase::Timer, true);
+    if context.attach().is_err() {
+        fake::destroy(request);
+        return Err((handler, "could not create ctx".to_owned()));
+    }
+    context.enter(|entered| entered.content = true);
+    let reference = std::mem::replace(&mut handler.reference, NOREF);
+    let task = Task::new(&context, handler.thread, reference, Role::Entry);
+    context.set_entry(task.clone());
+    stand_in::timer_started();
+
+    handler.thread.push_bool(premature);
+    let values = handler.thread.top();
+    if values > 2 {
+        handler.thread.insert(2);
+    }
+    let rc = scheduler::run(&context, task, values - 1);
+    scheduler::settle(&context, rc);
+    Ok(())
+}
+
+fn log_failure(handler: &Handler, reason: &str) {
+    let (source, line) = handler.thread.definition(1);
+    let mut text = b"lua failed to run timer with function defined at ".to_vec();
+    text.extend_from_slice(&source);
+    text.extend_from_slice(format!(":{line}: {reason}").as_bytes());
+    log_cycle(Level::Alert, &text);
+}

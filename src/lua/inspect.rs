@@ -1,0 +1,61 @@
+//! What Lua tells about its functions and its memory.
+
+use std::ffi::CStr;
+
+use mlua::ffi;
+
+use super::function::{Returns, wrap};
+use super::state::{Kind, State};
+
+impl State {
+    /// Whether the value is a function written in Lua.
+    pub fn is_lua_function(self, index: i32) -> bool {
+        // SAFETY: any index is fine.
+        self.kind(index) == Kind::Function
+            && unsafe { ffi::lua_iscfunction(self.as_ptr(), index) == 0 }
+    }
+
+    /// Where the function at `index` is defined: its chunk's name, and the line.
+    pub fn definition(self, index: i32) -> (Vec<u8>, i32) {
+        self.push_value(index);
+        // SAFETY: the function is on top, and lua_getinfo takes it off; it fills the record, whose
+        // strings are NUL-terminated.
+        unsafe {
+            let mut debug: ffi::lua_Debug = std::mem::zeroed();
+            ffi::lua_getinfo(self.as_ptr(), c">S".as_ptr(), &mut debug);
+            let source = match debug.source.is_null() {
+                true => b"(unknown)".to_vec(),
+                false => CStr::from_ptr(debug.source).to_bytes().to_vec(),
+            };
+            (source, debug.linedefined)
+        }
+    }
+
+    /// Runs a full cycle of garbage collection; false where a finalizer raised an error.
+    pub fn collect_garbage(self) -> bool {
+        self.protect(|state| {
+            // SAFETY: runs in protected mode on a live VM.
+            unsafe { ffi::lua_gc(state.as_ptr(), ffi::LUA_GCCOLLECT, 0) };
+        })
+        .is_ok()
+    }
+
+    /// Pushes a message handler that adds a traceback to an error's text.
+    pub fn push_traceback_handler(self) {
+        self.push_function(wrap(|state: State| {
+            if !matches!(state.kind(1), Kind::String | Kind::Number) {
+                return Ok(Returns::Values(1));
+            }
+            state.push_str("\n");
+            state.push_traceback(state, None, 1);
+            state.concat(3);
+            Ok(Returns::Values(1))
+        }));
+    }
+
+    /// Joins the top `n` strings into one.
+    pub fn concat(self, n: i32) {
+        // SAFETY: the caller pushed that many strings; may raise, as any Lua function.
+        unsafe { ffi::lua_concat(self.as_ptr(), n) }
+    }
+}
