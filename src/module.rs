@@ -69,4 +69,6 @@ pub unsafe extern "C" fn init_process(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
     Rc::OK.0
 }
 
-pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {}
+pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
+    guard((), crate::api::timer::drop_pending);
+}

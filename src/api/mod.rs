@@ -22,8 +22,8 @@ pub mod sleep;
 pub mod socket;
 pub mod subrequest;
 pub mod time;
-pub mod unsupported;
 pub mod timer;
+pub mod unsupported;
 pub mod var;
 pub mod worker;
 

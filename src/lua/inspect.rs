@@ -8,13 +8,6 @@ use super::function::{Returns, wrap};
 use super::state::{Kind, State};
 
 impl State {
-    /// Whether the value is a function written in Lua.
-    pub fn is_lua_function(self, index: i32) -> bool {
-        // SAFETY: any index is fine.
-        self.kind(index) == Kind::Function
-            && unsafe { ffi::lua_iscfunction(self.as_ptr(), index) == 0 }
-    }
-
     /// Where the function at `index` is defined: its chunk's name, and the line.
     pub fn definition(self, index: i32) -> (Vec<u8>, i32) {
         self.push_value(index);

@@ -13,9 +13,9 @@ use super::request::Request;
 use super::sys::{
     NGX_HTTP_MAX_SUBREQUESTS, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, NGX_HTTP_UNKNOWN,
     NGX_LOG_DEBUG_CONNECTION, ngx_connection_counter, ngx_connection_t, ngx_create_pool,
-    ngx_del_timer, ngx_destroy_pool, ngx_event_t, ngx_http_block_reading,
-    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_max_module, ngx_http_request_t,
-    ngx_listening_t, ngx_log_handler_pt, ngx_log_t,
+    ngx_del_timer, ngx_destroy_pool, ngx_event_t, ngx_http_block_reading, ngx_http_core_loc_conf_t,
+    ngx_http_core_module, ngx_http_max_module, ngx_http_request_t, ngx_listening_t,
+    ngx_log_handler_pt, ngx_log_t,
 };
 
 /// Where a stand-in takes its configuration from.
@@ -196,11 +196,7 @@ pub fn destroy(request: Request) {
             cleanup = entry.next;
         }
         let c = (*r).connection;
-        crate::ngx_log!(
-            request.log(),
-            super::Level::Debug,
-            "http lua close fake http connection {c:p}"
-        );
+        crate::ngx_debug!(request.log(), "http lua close fake http connection {c:p}");
         for event in [(*c).read, (*c).write] {
             if (*event).timer_set() != 0 {
                 ngx_del_timer(event);

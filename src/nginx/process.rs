@@ -26,3 +26,9 @@ pub const fn is_debug_build() -> bool {
 pub fn configure_arguments() -> &'static [u8] {
     super::sys::NGX_CONFIGURE.to_bytes()
 }
+
+/// Has the C library give back the memory that it holds beyond one byte; 1 where it did.
+pub fn malloc_trim() -> i32 {
+    // SAFETY: no precondition.
+    unsafe { libc::malloc_trim(1) }
+}

@@ -20,8 +20,8 @@ use crate::nginx::event::{self, Timer};
 use crate::nginx::exit_watcher::{self, NoConnection};
 use crate::nginx::log::{cycle_log, log_cycle};
 use crate::nginx::{Level, fake, log_context};
-use crate::ngx_log;
 use crate::runtime::{Context, Phase, Role, Task, fake as stand_in, scheduler};
+use crate::{ngx_debug, ngx_log};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
 struct Handler {
@@ -34,7 +34,7 @@ struct Handler {
 impl Handler {
     /// Room for a handler in `vm`.
     fn new(vm: &Rc<Vm>) -> Result<Handler, Vec<u8>> {
-        let (thread, reference) = vm.take_thread()?;
+        let (thread, reference) = vm.take_thread(cycle_log())?;
         Ok(Handler { vm: vm.clone(), thread, reference })
     }
 
@@ -56,7 +56,7 @@ impl Handler {
 impl Drop for Handler {
     fn drop(&mut self) {
         if self.reference != NOREF {
-            self.vm.give_back_thread(self.thread, self.reference, true);
+            self.vm.give_back_thread(self.thread, self.reference, true, cycle_log());
         }
     }
 }
@@ -103,17 +103,12 @@ fn expired(key: &DefaultKey) {
 
 /// The worker exits: what is pending expires now, prematurely.
 fn abort_pending() {
-    ngx_log!(cycle_log(), Level::Debug, "lua abort pending timers");
+    ngx_debug!(cycle_log(), "lua abort pending timers");
     let keys: Vec<DefaultKey> = PENDING.with_borrow(|all| all.keys().collect());
     if keys.is_empty() {
         return;
     }
-    ngx_log!(
-        cycle_log(),
-        Level::Debug,
-        "lua found {} pending timers to be aborted prematurely",
-        keys.len()
-    );
+    ngx_debug!(cycle_log(), "lua found {} pending timers to be aborted prematurely", keys.len());
     for key in keys {
         let pending = PENDING.with_borrow_mut(|all| all.remove(key));
         if let Some(pending) = pending {
@@ -129,7 +124,7 @@ pub fn drop_pending() {
 }
 
 fn expire(pending: Pending, premature: bool) {
-    ngx_log!(cycle_log(), Level::Debug, "lua ngx.timer expired");
+    ngx_debug!(cycle_log(), "lua ngx.timer expired");
     if pending.period > 0 && !event::is_exiting() && arm_again(&pending).is_err() {
         ngx_log!(
             cycle_log(),
