@@ -144,7 +144,8 @@ fn set_up_network() -> Result<()> {
     Ok(())
 }
 
-/// redis on 6379, memcached on 11211 over TCP and UDP; they end with the namespace.
+/// redis on 6379, memcached on 11211 over TCP and UDP; they end with the namespace. Both run as its
+/// super-user, the only user that a namespace of an ordinary user has.
 fn start_backends() -> Result<()> {
     let quiet = |command: &mut Command| -> Result<()> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -163,7 +164,7 @@ fn start_backends() -> Result<()> {
     ]))?;
     quiet(Command::new("memcached").args([
         "-u",
-        "nobody",
+        "root",
         "-l",
         "127.0.0.1",
         "-p",

@@ -1,9 +1,10 @@
 //! Upstream's suite as Debian's source package carries it, unpacked under `target/`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
 
 use super::sources;
 use crate::paths;
@@ -15,12 +16,16 @@ const VERSION: &str = "0.10.23";
 pub struct Suite {
     pub dir: PathBuf,
     files: Vec<String>,
+    /// Runs share the server roots below `dir`, so that one waits for the other.
+    _lock: Option<File>,
 }
 
 impl Suite {
     /// Fetches the suite, unless an earlier run did.
     pub fn fetch() -> Result<Self> {
         let sources = paths::target("conformance/source");
+        fs::create_dir_all(&sources)?;
+        let lock = lock(&sources.join("lock"))?;
         let dir = sources.join(format!("{PACKAGE}-{VERSION}"));
         if !dir.join("t/000--init.t").is_file() {
             sources::fetch_source(PACKAGE, &sources)?;
@@ -33,7 +38,7 @@ impl Suite {
         let mut files = Vec::new();
         collect(&dir.join("t"), "", &mut files)?;
         files.sort();
-        Ok(Self { dir, files })
+        Ok(Self { dir, files, _lock: Some(lock) })
     }
 
     /// The files that `names` mean (`092-eof`, `092-eof.t`, `023-rewrite/exit`, or a whole
@@ -56,6 +61,16 @@ impl Suite {
         selected.dedup();
         Ok(selected)
     }
+}
+
+/// Waits until no other run of this checkout has the file `path` locked, and locks it.
+fn lock(path: &Path) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        eprintln!("waiting for another run of upstream's suite in this checkout");
+        flock(&file, FlockOperation::LockExclusive)?;
+    }
+    Ok(file)
 }
 
 fn is_meant(file: &str, name: &str) -> bool {
@@ -91,6 +106,7 @@ mod tests {
             files: ["023-rewrite/exit.t", "023-rewrite/sanity.t", "092-eof.t"]
                 .map(String::from)
                 .to_vec(),
+            _lock: None,
         };
         let select = |name: &str| suite.select(&[name.to_string()]);
         for name in ["092-eof", "092-eof.t", "t/092-eof.t"] {
