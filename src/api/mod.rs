@@ -17,7 +17,11 @@ pub mod ffi;
 pub mod hash;
 pub mod log;
 pub mod misc;
+pub mod ndk;
 pub mod output;
+pub mod request;
+pub mod request_args;
+pub mod request_body;
 pub mod sleep;
 pub mod socket;
 pub mod subrequest;
@@ -59,6 +63,10 @@ const FAMILIES: &[fn(State)] = &[
     sleep::inject,
     socket::inject,
     subrequest::inject,
+    request::inject,
+    request_args::inject,
+    request_body::inject,
+    ndk::inject,
     encoding::inject,
     hash::inject,
     timer::inject,

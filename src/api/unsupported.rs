@@ -118,8 +118,6 @@ unsupported! {
     line() ngx_http_lua_ffi_get_setby_param(r: Ptr, idx: Int, data: Ptr, len: Ptr) -> () = (), "ngx.arg";
 
     // ndk.set_var
-    line() ngx_http_lua_ffi_ndk_lookup_directive(name: Ptr, len: Size, function: Ptr) -> Int = DECLINED, "ndk.set_var";
-    line() ngx_http_lua_ffi_ndk_set_var_get(r: Ptr, function: Ptr, arg: Ptr, len: Size, value: Ptr) -> Int = ERROR, "ndk.set_var";
 
     // ngx.pipe
     buffer(err, errlen) ngx_http_lua_ffi_pipe_get_read_result(r: Ptr, proc: Ptr, from_stderr: Int, buf: Ptr, buf_size: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
@@ -147,14 +145,7 @@ unsupported! {
     // ngx.req
     line() ngx_http_lua_ffi_req_get_headers(r: Ptr, out: Ptr, count: Int, raw: Int) -> Int = BAD_CONTEXT, "ngx.req.get_headers";
     line() ngx_http_lua_ffi_req_get_headers_count(r: Ptr, max: Int, truncated: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_headers";
-    line() ngx_http_lua_ffi_req_get_method(r: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_method";
-    line() ngx_http_lua_ffi_req_get_method_name(r: Ptr, name: Ptr, len: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_method";
-    line() ngx_http_lua_ffi_req_get_querystring_len(r: Ptr) -> Size = 0, "ngx.req.get_uri_args";
-    line() ngx_http_lua_ffi_req_get_uri_args(r: Ptr, buf: Ptr, out: Ptr, count: Int) -> Int = BAD_CONTEXT, "ngx.req.get_uri_args";
-    line() ngx_http_lua_ffi_req_get_uri_args_count(r: Ptr, max: Int, truncated: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_uri_args";
-    line() ngx_http_lua_ffi_req_is_internal(r: Ptr) -> Int = BAD_CONTEXT, "ngx.req.is_internal";
     message(err) ngx_http_lua_ffi_req_set_header(r: Ptr, key: Ptr, key_len: Size, value: Ptr, value_len: Size, mvals: Ptr, mvals_len: Size, overrides: Int, err: Message) -> Int = ERROR, "ngx.req.set_header";
-    line() ngx_http_lua_ffi_req_set_method(r: Ptr, method: Int) -> Int = BAD_CONTEXT, "ngx.req.set_method";
 
     // ngx.header, ngx.status
     message(err) ngx_http_lua_ffi_get_resp_header(r: Ptr, key: Ptr, key_len: Size, key_buf: Ptr, values: Ptr, max_nvalues: Int, err: Message) -> Int = ERROR, "ngx.header";

@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use super::phase::Phase;
 use super::task::Task;
@@ -84,6 +84,8 @@ pub struct Context {
     // --- request body
     pub waiting_more_body: Cell<bool>,
     pub body_read: Cell<bool>,
+    /// The threads that wait in `ngx.req.read_body`.
+    pub body_readers: RefCell<Vec<Weak<Task>>>,
 
     // --- output
     /// The last buffer has been sent.
@@ -137,6 +139,7 @@ impl Context {
             pending_captures: Cell::new(0),
             waiting_more_body: Cell::new(false),
             body_read: Cell::new(false),
+            body_readers: RefCell::default(),
             eof: Cell::new(false),
             header_sent: Cell::new(false),
             headers_set: Cell::new(false),

@@ -1,0 +1,185 @@
+//! The Lua functions for the URI, the arguments in it and those in the body.
+
+use codec::args::{self, Decoded, MAX_ARGS};
+use codec::uri::{self, EscapeType};
+
+use crate::api::arguments;
+use crate::api::call::{Call, Row, set_functions, set_functions_in};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::Level;
+use crate::nginx::log::cycle_log;
+use crate::nginx::request_body::{self, Body};
+use crate::nginx::request_line::{self, Next};
+use crate::ngx_log;
+use crate::runtime::{Phase, PhaseSet};
+
+const REQUEST_FUNCTIONS: &[Row] = &[
+    Row::in_request(c"set_uri", set_uri),
+    Row::in_request(c"set_uri_args", set_uri_args),
+    Row::in_request(c"get_post_args", get_post_args),
+];
+
+const FUNCTIONS: &[Row] =
+    &[Row::anywhere(c"encode_args", encode_args), Row::anywhere(c"decode_args", decode_args)];
+
+/// Where a new URI can send the request to another location.
+const JUMP_PHASES: PhaseSet = PhaseSet::of(&[Phase::ServerRewrite, Phase::Rewrite]);
+
+/// Puts the functions into the `ngx` table on top.
+pub fn inject(state: State) {
+    set_functions(state, FUNCTIONS);
+    set_functions_in(state, c"req", REQUEST_FUNCTIONS);
+}
+
+fn set_uri(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if !(1..=3).contains(&n) {
+        return Err(LuaError::text(format!("expecting 1, 2 or 3 arguments but seen {n}")));
+    }
+    let uri = state.check_bytes(1)?;
+    if uri.is_empty() {
+        return Err(LuaError::text("attempt to use zero-length uri"));
+    }
+    let binary = n >= 3 && boolean(state, 3)?;
+    if !binary && let Err(found) = uri::check_unsafe_bytes(uri) {
+        return Err(LuaError::text(found.to_string()));
+    }
+    let jump = n >= 2 && boolean(state, 2)?;
+    if !jump {
+        request_line::set_uri(call.request, uri, Next::Stay)?;
+        return Ok(Returns::Values(0));
+    }
+    call.check_phase(JUMP_PHASES)?;
+    if call.context.no_abort.get() {
+        return Err(LuaError::text("attempt to abort with pending subrequests"));
+    }
+    call.request
+        .log()
+        .write(Level::Debug, &[b"lua set uri jump to \"".as_slice(), uri, b"\""].concat());
+    request_line::set_uri(call.request, uri, Next::Jump)?;
+    Ok(Returns::Yield(0))
+}
+
+fn boolean(state: State, index: i32) -> Result<bool, LuaError> {
+    state.check_kind(index, Kind::Boolean, c"boolean")?;
+    Ok(state.boolean(index))
+}
+
+fn set_uri_args(call: &Call) -> LuaResult {
+    let state = call.state;
+    if call.arguments() != 1 {
+        let n = call.arguments();
+        return Err(LuaError::text(format!("expecting 1 argument but seen {n}")));
+    }
+    match state.kind(1) {
+        Kind::Number | Kind::String => {
+            let args = uri::escape(state.check_bytes(1)?, EscapeType::RawArgs);
+            request_line::set_args(call.request, &args)?;
+        }
+        Kind::Table => request_line::set_args(call.request, &arguments::encode(state, 1)?)?,
+        kind => {
+            return Err(LuaError::argument(
+                1,
+                format!("string, number, or table expected, but got {}", kind.name()),
+            ));
+        }
+    }
+    Ok(Returns::Values(0))
+}
+
+fn get_post_args(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n > 1 {
+        return Err(LuaError::text(format!("expecting 0 or 1 arguments but seen {n}")));
+    }
+    let max = if n == 1 { cap(state, 1)? } else { MAX_ARGS as i32 };
+    if call.request.is_discarding_body() {
+        state.new_table(0, 0);
+        return Ok(Returns::Values(1));
+    }
+    match request_body::body(&call.request) {
+        Body::Unread => Err(LuaError::text(
+            "no request body found; maybe you should turn on lua_need_request_body?",
+        )),
+        Body::File(_) => call.fail("request body in temp file not supported"),
+        Body::Memory(bufs) => decode_to_table(state, &mut request_body::copy(bufs)?, max),
+    }
+}
+
+fn encode_args(state: State) -> LuaResult {
+    let n = state.top();
+    if n != 1 {
+        return Err(LuaError::text(format!("expecting 1 argument but seen {n}")));
+    }
+    state.check_kind(1, Kind::Table, c"table")?;
+    let text = arguments::encode(state, 1)?;
+    state.push_bytes(&text);
+    Ok(Returns::Values(1))
+}
+
+fn decode_args(state: State) -> LuaResult {
+    let n = state.top();
+    if n != 1 && n != 2 {
+        return Err(LuaError::text(format!("expecting 1 or 2 arguments but seen {n}")));
+    }
+    let text = state.check_bytes(1)?;
+    let max = if n == 2 { cap(state, 2)? } else { MAX_ARGS as i32 };
+    decode_to_table(state, &mut text.to_vec(), max)
+}
+
+/// The argument `max_args`: 0 or less means no cap.
+fn cap(state: State, index: i32) -> Result<i32, LuaError> {
+    let max = state.check_integer(index)?;
+    Ok(i32::try_from(max.max(0)).unwrap_or(i32::MAX))
+}
+
+/// Pushes the arguments in `text` as a table, and "truncated" where the cap cut them short.
+fn decode_to_table(state: State, text: &mut [u8], max: i32) -> LuaResult {
+    state.reserve(6)?;
+    state.new_table(0, if text.is_empty() { 0 } else { 4 });
+    let table = state.top();
+    let decoded = args::decode(text, max, |name, value| add(state, table, name, value));
+    match decoded {
+        Decoded::All => Ok(Returns::Values(1)),
+        Decoded::Truncated => {
+            ngx_log!(cycle_log(), Level::Debug, "lua hit query args limit {max}");
+            state.push_str("truncated");
+            Ok(Returns::Values(2))
+        }
+    }
+}
+
+/// Adds an argument to `table`; the values of one that comes several times form a list.
+fn add(state: State, table: i32, name: &[u8], value: Option<&[u8]>) {
+    state.push_bytes(name);
+    state.push_value(-1);
+    state.raw_get(table);
+    match state.kind(-1) {
+        Kind::Nil => {
+            state.pop(1);
+            push_value(state, value);
+            state.raw_set(table);
+        }
+        Kind::Table => {
+            let next = state.raw_len(-1) as i32 + 1;
+            push_value(state, value);
+            state.raw_set_index(-2, next);
+            state.pop(2);
+        }
+        _ => {
+            state.new_table(4, 0);
+            state.insert(-2);
+            state.raw_set_index(-2, 1);
+            push_value(state, value);
+            state.raw_set_index(-2, 2);
+            state.raw_set(table);
+        }
+    }
+}
+
+fn push_value(state: State, value: Option<&[u8]>) {
+    match value {
+        Some(value) => state.push_bytes(value),
+        None => state.push_bool(true),
+    }
+}

@@ -1,0 +1,122 @@
+//! The Lua functions for the request body.
+
+use super::read::read_body;
+use crate::api::call::{Call, Row, set_functions_in};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::request_body::{self, Body};
+use crate::nginx::request_body_edit::{self as edit, BodyError};
+use crate::runtime::PhaseSet;
+
+const FUNCTIONS: &[Row] = &[
+    Row::in_phases::<{ PhaseSet::REQUEST.0 }, _>(c"read_body", read_body),
+    Row::in_request(c"discard_body", discard_body),
+    Row::in_request(c"get_body_data", get_body_data),
+    Row::in_request(c"get_body_file", get_body_file),
+    Row::in_request(c"set_body_data", set_body_data),
+    Row::in_request(c"set_body_file", set_body_file),
+    Row::in_request(c"init_body", init_body),
+    Row::in_request(c"append_body", append_body),
+    Row::in_request(c"finish_body", finish_body),
+];
+
+/// Puts the functions into the table `ngx.req` of the `ngx` table on top.
+pub fn inject(state: State) {
+    set_functions_in(state, c"req", FUNCTIONS);
+}
+
+impl From<BodyError> for LuaError {
+    fn from(error: BodyError) -> Self {
+        LuaError::Bytes(error.message())
+    }
+}
+
+/// Requires exactly `expected` arguments; `noun` is upstream's wording.
+fn check_count(call: &Call, expected: i32, noun: &str) -> Result<(), LuaError> {
+    let n = call.arguments();
+    if n == expected {
+        return Ok(());
+    }
+    Err(LuaError::text(format!("expecting {expected} {noun} but seen {n}")))
+}
+
+fn discard_body(call: &Call) -> LuaResult {
+    check_count(call, 0, "arguments")?;
+    if call.request.discard_body().is_failure() {
+        return Err(LuaError::text("failed to discard request body"));
+    }
+    Ok(Returns::Values(0))
+}
+
+fn get_body_data(call: &Call) -> LuaResult {
+    check_count(call, 0, "arguments")?;
+    let state = call.state;
+    let Body::Memory(bufs) = request_body::body(&call.request) else {
+        state.push_nil();
+        return Ok(Returns::Values(1));
+    };
+    let mut pieces = bufs.bufs();
+    match (pieces.next(), pieces.next()) {
+        _ if bufs.memory_len() == 0 => state.push_nil(),
+        (Some(only), None) => state.push_bytes(only.memory()),
+        _ => state.push_bytes(&request_body::copy(bufs)?),
+    }
+    Ok(Returns::Values(1))
+}
+
+fn get_body_file(call: &Call) -> LuaResult {
+    check_count(call, 0, "arguments")?;
+    match request_body::body(&call.request) {
+        Body::File(name) => call.state.push_bytes(name),
+        Body::Unread | Body::Memory(_) => call.state.push_nil(),
+    }
+    Ok(Returns::Values(1))
+}
+
+fn set_body_data(call: &Call) -> LuaResult {
+    check_count(call, 1, "arguments")?;
+    edit::set_data(call.request, call.state.check_bytes(1)?)?;
+    Ok(Returns::Values(0))
+}
+
+fn set_body_file(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n != 1 && n != 2 {
+        return Err(LuaError::text(format!("expecting 1 or 2 arguments but seen {n}")));
+    }
+    let name = state.check_bytes(1)?;
+    let mut delete = false;
+    if n == 2 {
+        state.check_kind(2, Kind::Boolean, c"boolean")?;
+        delete = state.boolean(2);
+    }
+    edit::set_file(call.request, name, delete)?;
+    Ok(Returns::Values(0))
+}
+
+fn init_body(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n > 1 {
+        return Err(LuaError::text(format!("expecting 0 or 1 argument but seen {n}")));
+    }
+    let mut size = None;
+    if n == 1 {
+        let number = call.state.check_integer(1)?;
+        let bytes = usize::try_from(number)
+            .map_err(|_| LuaError::text(format!("bad size argument: {number}")))?;
+        size = Some(bytes);
+    }
+    edit::start(call.request, size)?;
+    Ok(Returns::Values(0))
+}
+
+fn append_body(call: &Call) -> LuaResult {
+    check_count(call, 1, "arguments")?;
+    edit::append(call.request, call.state.check_bytes(1)?)?;
+    Ok(Returns::Values(0))
+}
+
+fn finish_body(call: &Call) -> LuaResult {
+    check_count(call, 0, "argument")?;
+    edit::finish(call.request)?;
+    Ok(Returns::Values(0))
+}

@@ -1,0 +1,93 @@
+//! `ngx.req.read_body`: the calling thread waits until nginx has read the body.
+//!
+//! Several threads may wait for the one body. When the last of them is killed nginx reads on, but
+//! wakes nobody.
+
+use std::rc::{Rc, Weak};
+
+use crate::api::call::Call;
+use crate::lua::{LuaError, LuaResult, Returns};
+use crate::nginx::request_body::{self, BodyRead};
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{Request, connection, guard};
+use crate::phase::abort;
+use crate::runtime::context::End;
+use crate::runtime::{Context, Operation, Task, scheduler};
+
+/// A thread that waits for the body; dropped before it is there, the thread no longer does.
+struct Waiting {
+    context: Weak<Context>,
+    task: Weak<Task>,
+}
+
+impl Operation for Waiting {}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(context) = self.context.upgrade() else { return };
+        let mut readers = context.body_readers.borrow_mut();
+        let before = readers.len();
+        readers.retain(|reader| !reader.ptr_eq(&self.task));
+        if readers.is_empty() && before > 0 {
+            request_body::abandon(context.request());
+        }
+    }
+}
+
+pub fn read_body(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 0 {
+        return Err(LuaError::text(format!("expecting 0 arguments but seen {n}")));
+    }
+    let task = call.task()?;
+    let context = &call.context;
+    if !context.body_readers.borrow().is_empty() {
+        wait(context, task);
+        return Ok(Returns::Yield(0));
+    }
+    match request_body::read(call.request, body_is_there) {
+        BodyRead::Done => {
+            request_body::drop_reference(call.request);
+            Ok(Returns::Values(0))
+        }
+        BodyRead::Waiting => {
+            request_body::drop_reference(call.request);
+            wait(context, task);
+            Ok(Returns::Yield(0))
+        }
+        BodyRead::Failed(rc) => {
+            *context.end.borrow_mut() = Some(End::Exit(rc.0));
+            Ok(Returns::Yield(0))
+        }
+    }
+}
+
+fn wait(context: &Rc<Context>, task: &Rc<Task>) {
+    context.body_readers.borrow_mut().push(Rc::downgrade(task));
+    let waiting = Waiting { context: Rc::downgrade(context), task: Rc::downgrade(task) };
+    task.wait_for(Box::new(waiting));
+}
+
+/// nginx has read the body: those who wait for it go on.
+unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
+    guard((), || {
+        // SAFETY: nginx passes a live request.
+        let Some(request) = (unsafe { Request::from_ptr(r) }) else { return };
+        let Some(context) = Context::of(request) else { return };
+        let readers = std::mem::take(&mut *context.body_readers.borrow_mut());
+        if readers.is_empty() {
+            return;
+        }
+        // While it read the body, nginx had the connection's read events.
+        if context.location().check_client_abort() {
+            connection::watch_client(request, abort::client_event);
+        } else {
+            connection::ignore_client(request);
+        }
+        for reader in readers {
+            if let Some(task) = reader.upgrade() {
+                scheduler::wake(&task, 0);
+            }
+        }
+    });
+}
