@@ -38,7 +38,7 @@ fn process() -> u32 {
 pub fn worker_id() -> Option<i32> {
     let works = matches!(process(), NGX_PROCESS_WORKER | NGX_PROCESS_SINGLE);
     // SAFETY: as for `pid`.
-    works.then(|| unsafe { ngx_worker as i32 })
+    works.then_some(unsafe { ngx_worker as i32 })
 }
 
 /// How many workers the configuration asks for.

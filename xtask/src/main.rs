@@ -3,6 +3,7 @@
 //! One row per command in `COMMANDS`; a command prepares whatever it needs, so that each works on
 //! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
 
+mod abi;
 mod build;
 mod ci;
 mod client;
@@ -65,6 +66,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--reference] [FILES…]",
         summary: "run test files, or a few pages over and over, with nginx under memcheck",
         run: valgrind::command,
+    },
+    Command {
+        name: "abi",
+        arguments: "[--nginx debian|vendored]",
+        summary: "build the module and compare its C symbols and structures with t/abi/",
+        run: abi::command,
     },
     Command {
         name: "ci",

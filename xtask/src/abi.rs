@@ -1,0 +1,132 @@
+//! `cargo xtask abi`: compares the C symbols and structures of the built module with the tables
+//! in `t/abi/`.
+//!
+//! A symbol of the release that this module stands for must be exported, whatever it answers; a
+//! symbol that no table knows must not. Structures are found in the module's debug information.
+
+mod layout;
+mod table;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSymbol};
+
+use crate::options::Options;
+use crate::setup::{self, Group};
+use crate::{build, paths};
+use table::Table;
+
+/// The prefix of what lua-resty-core calls in this module.
+const PREFIX: &str = "ngx_http_lua_";
+/// Where the symbols stand whose features are not built yet.
+const UNSUPPORTED: &str = "src/api/unsupported.rs";
+
+/// Runs `cargo xtask abi`.
+///
+/// Errors: a symbol is missing or unknown, or a structure is laid out differently.
+pub fn command(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments, &[])?.no_files()?;
+    if options.release {
+        bail!("abi reads debug information, which a release build does not have");
+    }
+    setup::ensure(&[Group::Build])?;
+    build::build(&options)?;
+    let module = paths::module();
+    let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let object = object::File::parse(&*bytes)?;
+
+    let mut faults = check_symbols(&exported(&object)?)?;
+    faults.extend(layout::check(&object)?);
+    for fault in &faults {
+        println!("FAULT {fault}");
+    }
+    match faults.len() {
+        0 => Ok(()),
+        count => bail!("{count} faults in the C surface"),
+    }
+}
+
+/// The names of the functions that the module exports.
+fn exported<'a>(object: &object::File<'a>) -> Result<BTreeSet<&'a str>> {
+    let mut names = BTreeSet::new();
+    for symbol in object.dynamic_symbols().filter(|symbol| symbol.is_definition()) {
+        names.insert(symbol.name()?);
+    }
+    Ok(names)
+}
+
+/// Compares the exported symbols with the tables and says how they stand. Returns the faults.
+fn check_symbols(exported: &BTreeSet<&str>) -> Result<Vec<String>> {
+    let (ffi, c_api) = (Table::read("ffi_abi.tsv")?, Table::read("c_api.tsv")?);
+    let symbols = ffi.rows().filter(|row| is_ours(&row["symbol"], &row["build_condition"]));
+    let functions = c_api.rows().filter(|row| row["kind"] == "function");
+    let (mut due, mut newer) = (BTreeSet::new(), BTreeSet::new());
+    for (name, since) in symbols
+        .map(|row| (row["symbol"].clone(), row["in_0.10.23"].clone()))
+        .chain(functions.map(|row| (row["name"].clone(), row["in_0.10.23"].clone())))
+    {
+        let list = if since.starts_with("yes") { &mut due } else { &mut newer };
+        list.insert(name);
+    }
+
+    let mut faults = Vec::new();
+    for name in due.iter().filter(|name| !exported.contains(name.as_str())) {
+        faults.push(format!("{name} is not exported"));
+    }
+    for name in exported.iter().filter(|name| name.starts_with(PREFIX)) {
+        if !due.contains(*name) && !newer.contains(*name) && *name != "ngx_http_lua_module" {
+            faults.push(format!("{name} is exported, but in no table"));
+        }
+    }
+    let unbuilt = unbuilt(&due);
+    println!("{} of {} symbols exported", due.len() - missing(&due, exported), due.len());
+    println!("{} of them fail with \"… is not supported by this module yet\":", unbuilt.len());
+    unbuilt.iter().for_each(|name| println!("    {name}"));
+    println!("newer symbols that are not built:");
+    for name in newer.iter().filter(|name| !exported.contains(name.as_str())) {
+        println!("    {name}");
+    }
+    Ok(faults)
+}
+
+fn missing(due: &BTreeSet<String>, exported: &BTreeSet<&str>) -> usize {
+    due.iter().filter(|name| !exported.contains(name.as_str())).count()
+}
+
+/// Whether the symbol is this module's to export on this system, not another library's.
+fn is_ours(symbol: &str, build_condition: &str) -> bool {
+    symbol.starts_with(PREFIX) && !build_condition.contains("NGX_DARWIN")
+}
+
+/// Which of `due` stand in the table of what is not built; none where that file is gone.
+fn unbuilt(due: &BTreeSet<String>) -> Vec<&str> {
+    let source = fs::read_to_string(paths::root().join(Path::new(UNSUPPORTED)));
+    let source = source.unwrap_or_default();
+    let words: BTreeSet<&str> =
+        source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    due.iter().map(String::as_str).filter(|name| words.contains(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_what_is_missing_and_what_is_unknown() {
+        let exported = BTreeSet::from(["ngx_http_lua_ffi_now", "ngx_http_lua_ffi_typo", "other"]);
+        let faults = check_symbols(&exported).unwrap();
+        assert!(faults.contains(&"ngx_http_lua_ffi_time is not exported".into()));
+        assert!(faults.contains(&"ngx_http_lua_ffi_typo is exported, but in no table".into()));
+        assert!(!faults.iter().any(|fault| fault.contains("ffi_now") || fault.contains("other")));
+    }
+
+    #[test]
+    fn leaves_other_libraries_and_systems_alone() {
+        assert!(!is_ours("free", "libc"));
+        assert!(!is_ours("ngx_http_lua_ffi_shdict_get_macos", "NGX_DARWIN only"));
+        assert!(is_ours("ngx_http_lua_ffi_pipe_spawn", "HAVE_NGX_LUA_PIPE"));
+    }
+}
