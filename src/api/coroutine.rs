@@ -5,9 +5,11 @@
 //! here is resumed by the scheduler, never by another coroutine: so one that waits suspends the
 //! whole chain up to its light thread, while `coroutine.yield` reaches its resumer only.
 
+use std::rc::Rc;
+
 use crate::api::call::{Call, Row, set_functions};
 use crate::lua::function::wrap as lua_function;
-use crate::lua::state::{GLOBALS, NOREF, upvalue};
+use crate::lua::state::{GLOBALS, NOREF, REGISTRY, upvalue};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
 use crate::runtime::task::Record;
@@ -40,19 +42,25 @@ pub fn inject(state: State) {
     state.pop(1);
 }
 
-/// A coroutine of the running request for the function that is argument 1, left on the stack.
-///
-/// With `anchored`, the registry keeps it until its task is removed.
-pub fn make(call: &Call, role: Role, anchored: bool) -> Result<std::rc::Rc<Task>, LuaError> {
-    let state = call.state;
-    if !state.is_lua_function(1) {
+/// Checks that argument 1 is a function that a coroutine can run, and that one may be made here.
+pub fn check_function(call: &Call) -> Result<(), LuaError> {
+    if !call.state.is_lua_function(1) {
         return Err(LuaError::argument(1, "Lua function expected"));
     }
-    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.check_phase(PhaseSet::YIELDABLE)
+}
+
+/// A coroutine of the running request for the function that is argument 1, left on the stack.
+///
+/// The registry keeps light threads until their task is removed; the others are Lua code's.
+pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
+    check_function(call)?;
+    let state = call.state;
+    state.reserve(3)?;
     let thread = state.new_thread();
-    let reference = if anchored {
+    let reference = if role == Role::LightThread {
         state.push_value(-1);
-        state.new_ref(crate::lua::state::REGISTRY)
+        state.new_ref(REGISTRY)
     } else {
         NOREF
     };
@@ -65,12 +73,12 @@ pub fn make(call: &Call, role: Role, anchored: bool) -> Result<std::rc::Rc<Task>
 }
 
 fn create(call: &Call) -> LuaResult {
-    make(call, Role::Coroutine, false)?;
+    make(call, Role::Coroutine)?;
     Ok(Returns::Values(1))
 }
 
 fn wrap(call: &Call) -> LuaResult {
-    make(call, Role::Wrapped, false)?;
+    make(call, Role::Wrapped)?;
     call.state.push_closure(lua_function(resume_wrapped), 1);
     Ok(Returns::Values(1))
 }
@@ -87,9 +95,9 @@ fn resume(call: &Call) -> LuaResult {
     let state = call.state;
     let target = state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
     call.check_phase(PhaseSet::YIELDABLE)?;
-    let resumer = call.task()?;
+    call.task()?;
     let status = match Task::record(target) {
-        Record::Task(task) if std::rc::Rc::ptr_eq(&task.context, &call.context) => {
+        Record::Task(task) if Rc::ptr_eq(&task.context, &call.context) => {
             if task.status.get() == Status::Suspended {
                 call.context.set_switch(Switch::Resume(task));
                 return Ok(Returns::Yield(state.top() - 1));
@@ -100,7 +108,6 @@ fn resume(call: &Call) -> LuaResult {
         // Another request's, or not made here.
         Record::Task(_) | Record::None => return Err(LuaError::text("no co ctx found")),
     };
-    debug_assert!(resumer.is_alive());
     state.push_bool(false);
     state.push_str(&format!("cannot resume {} coroutine", status.name()));
     Ok(Returns::Values(2))

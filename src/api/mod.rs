@@ -25,6 +25,7 @@ pub mod request_body;
 pub mod sleep;
 pub mod socket;
 pub mod subrequest;
+pub mod thread;
 pub mod time;
 pub mod timer;
 pub mod unsupported;
@@ -70,4 +71,5 @@ const FAMILIES: &[fn(State)] = &[
     encoding::inject,
     hash::inject,
     timer::inject,
+    thread::inject,
 ];

@@ -7,7 +7,7 @@ use std::rc::Rc as Shared;
 use super::context::{Context, End, Switch};
 use super::task::{Role, Status, Task};
 use super::{ends, output, traceback};
-use crate::lua::state::{Failure, Outcome};
+use crate::lua::state::{Failure, Kind, Outcome};
 use crate::nginx::request::run_posted_requests;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Level, Rc, Request, connection, guard};
@@ -28,6 +28,22 @@ struct Abort {
     trace: Vec<u8>,
 }
 
+impl Abort {
+    /// The error on top of the stack of `task`.
+    fn of(task: &Shared<Task>, failure: Failure) -> Abort {
+        Abort {
+            kind: match failure {
+                Failure::Runtime => "runtime error",
+                Failure::Syntax => "syntax error",
+                Failure::Memory => "[lua] memory allocation error",
+                Failure::Handler => "error handler error",
+            },
+            message: task.state.bytes(-1).unwrap_or(b"unknown reason").to_vec(),
+            trace: traceback::of(task),
+        }
+    }
+}
+
 /// Runs `task` with the `values` on its stack, and whatever it resumes or hands over to.
 ///
 /// `AGAIN`: everything waits. `DONE`: the request went on elsewhere (`ngx.exec`). Anything else:
@@ -40,6 +56,7 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
         let (task, values) = next;
         context.set_current(Some(task.clone()));
         let step = if task.propagates_error.replace(false) {
+            abort.get_or_insert_with(|| Abort::of(&task, Failure::Runtime));
             aborted(context, &task, &mut abort)
         } else {
             task.runs.set(true);
@@ -80,14 +97,9 @@ fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
             let values = thread.state.top() - 1;
             Step::Run(thread, values)
         }
-        Switch::Resume(child) => {
-            task.resume(&child);
-            let values = task.state.top();
-            move_values(task, &child, values);
-            Step::Run(child, values)
-        }
+        Switch::Resume(child) => resume_child(task, &child),
         Switch::Yield if task.is_thread() => yield_thread(context, task),
-        Switch::Yield => return_to_resumer(task),
+        Switch::Yield => return_to_resumer(context, task),
     }
 }
 
@@ -102,32 +114,59 @@ fn yield_thread(context: &Shared<Context>, task: &Shared<Task>) -> Step {
     Step::Run(task.clone(), 0)
 }
 
+/// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
+/// its `coroutine.yield`.
+fn resume_child(task: &Shared<Task>, child: &Shared<Task>) -> Step {
+    let values = task.state.top();
+    if child.state.reserve(values).is_err() {
+        child.status.set(Status::Suspended);
+        task.state.set_top(0);
+        return raise_in(task, "stack overflow");
+    }
+    task.resume(child);
+    task.state.move_to(child.state, values);
+    Step::Run(child.clone(), values)
+}
+
 /// `coroutine.yield` in a coroutine: its values become the results of the resume.
-fn return_to_resumer(task: &Shared<Task>) -> Step {
-    let Some(parent) = task.parent() else {
-        return Step::Leave(Rc::ERROR);
+fn return_to_resumer(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+    let Some(parent) = task.parent().filter(|parent| parent.is_alive()) else {
+        return no_parent(context);
     };
     task.status.set(Status::Suspended);
-    let values = task.state.top();
-    move_values(task, &parent, values);
-    let values = values + push_resume_status(task, &parent, true);
-    resume_parent(&parent, values)
+    hand_over(task, &parent, task.state.top(), resume_status(task))
 }
 
 /// `coroutine.resume` gives its status first, `coroutine.wrap` does not.
-fn push_resume_status(child: &Task, parent: &Task, success: bool) -> i32 {
-    if child.role == Role::Wrapped {
-        return 0;
-    }
-    parent.state.push_bool(success);
-    parent.state.insert(1);
-    1
+fn resume_status(child: &Task) -> Option<bool> {
+    (child.role != Role::Wrapped).then_some(true)
 }
 
-fn move_values(from: &Task, to: &Task, values: i32) {
-    if values > 0 && to.state.reserve(values + 1).is_ok() {
-        from.state.move_to(to.state, values);
+/// `parent` runs on with the top `values` of `task` as results, below them perhaps a status.
+fn hand_over(
+    task: &Shared<Task>,
+    parent: &Shared<Task>,
+    values: i32,
+    status: Option<bool>,
+) -> Step {
+    parent.come_back();
+    if parent.state.reserve(values + 1).is_err() {
+        return raise_in(parent, "stack overflow");
     }
+    let below = parent.state.top() + 1;
+    task.state.move_to(parent.state, values);
+    if let Some(status) = status {
+        parent.state.push_bool(status);
+        parent.state.insert(below);
+    }
+    Step::Run(parent.clone(), values + i32::from(status.is_some()))
+}
+
+/// `task` runs on with an error.
+fn raise_in(task: &Shared<Task>, text: &str) -> Step {
+    task.state.push_str(text);
+    task.propagates_error.set(true);
+    Step::Run(task.clone(), 0)
 }
 
 fn finished(context: &Shared<Context>, task: &Shared<Task>) -> Step {
@@ -151,6 +190,22 @@ fn drop_zombies(context: &Shared<Context>, task: &Task) {
         context.remove_task(&zombie);
         decrement(&context.light_threads);
     }
+}
+
+/// Ends a light thread that runs or waits, with the coroutines that run on its behalf.
+pub fn kill(context: &Shared<Context>, chain: &[Shared<Task>]) {
+    for task in chain {
+        drop_zombies(context, task);
+        context.remove_task(task);
+    }
+    decrement(&context.light_threads);
+}
+
+/// The parent took the results of a light thread that had ended.
+pub fn forget_zombie(context: &Shared<Context>, parent: &Task, thread: &Shared<Task>) {
+    parent.zombies.borrow_mut().retain(|zombie| !Shared::ptr_eq(zombie, thread));
+    context.remove_task(thread);
+    decrement(&context.light_threads);
 }
 
 fn decrement(count: &std::cell::Cell<usize>) {
@@ -178,8 +233,11 @@ fn all_done(context: &Shared<Context>) -> Rc {
 
 /// A light thread ended, its results (or its error) on its stack.
 fn end_light_thread(context: &Shared<Context>, task: &Shared<Task>, success: bool) -> Step {
+    if !success {
+        keep_error_only(task);
+    }
     if let Some(parent) = task.parent().filter(|parent| parent.is_alive()) {
-        if task.waited_by_parent.replace(false) {
+        if task.waited_by_parent.get() {
             return hand_results_over(context, task, &parent, success);
         }
         task.state.push_bool(success);
@@ -193,6 +251,29 @@ fn end_light_thread(context: &Shared<Context>, task: &Shared<Task>, success: boo
     leave_if_over(context)
 }
 
+/// Leaves the error on the stack of a failed coroutine, and removes what its code had there.
+///
+/// A quirk of upstream's that scripts see: for `error("text")`, `ngx.thread.wait` gives the text
+/// without its position first, and then the whole message.
+fn keep_error_only(task: &Task) {
+    let state = task.state;
+    let top = state.top();
+    if top > 1 && state.kind(1) == Kind::String && state.kind(top) == Kind::String {
+        let (text, message) = (state.bytes(1), state.bytes(top));
+        if let (Some(text), Some(message)) = (text, message)
+            && message.strip_suffix(text).is_some_and(|position| position.ends_with(b": "))
+        {
+            if top > 2 {
+                state.replace(2);
+                state.set_top(2);
+            }
+            return;
+        }
+    }
+    state.replace(1);
+    state.set_top(1);
+}
+
 /// The parent sits in `ngx.thread.wait` for this thread: it gets the results now.
 fn hand_results_over(
     context: &Shared<Context>,
@@ -200,29 +281,21 @@ fn hand_results_over(
     parent: &Shared<Task>,
     success: bool,
 ) -> Step {
-    let values = if success { task.state.top() } else { 1 };
-    move_values(task, parent, values);
+    // Lets go of the other threads that the parent waits for.
+    parent.drop_pending();
+    let step = hand_over(task, parent, task.state.top(), Some(success));
     context.remove_task(task);
     decrement(&context.light_threads);
-    parent.state.push_bool(success);
-    parent.state.insert(1);
-    resume_parent(parent, values + 1)
+    step
 }
 
 fn end_coroutine(context: &Shared<Context>, task: &Shared<Task>) -> Step {
-    let Some(parent) = task.parent() else {
+    let Some(parent) = task.parent().filter(|parent| parent.is_alive()) else {
         return no_parent(context);
     };
-    let values = task.state.top();
-    move_values(task, &parent, values);
-    let values = values + push_resume_status(task, &parent, true);
+    let step = hand_over(task, &parent, task.state.top(), resume_status(task));
     context.remove_task(task);
-    resume_parent(&parent, values)
-}
-
-fn resume_parent(parent: &Shared<Task>, values: i32) -> Step {
-    parent.come_back();
-    Step::Run(parent.clone(), values)
+    step
 }
 
 fn failed(
@@ -234,23 +307,15 @@ fn failed(
     task.drop_pending();
     // What the failed code had asked for is void.
     context.take_switch();
-    *abort = Some(Abort {
-        kind: match failure {
-            Failure::Runtime => "runtime error",
-            Failure::Syntax => "syntax error",
-            Failure::Memory => "[lua] memory allocation error",
-            Failure::Handler => "error handler error",
-        },
-        message: task.state.bytes(-1).unwrap_or(b"unknown reason").to_vec(),
-        trace: if task.role == Role::Coroutine { Vec::new() } else { traceback::of(task) },
-    });
-    task.status.set(Status::Dead);
+    // `coroutine.resume` hands the error value over as it is, and logs nothing.
+    *abort = (task.role != Role::Coroutine).then(|| Abort::of(task, failure));
     aborted(context, task, abort)
 }
 
 /// An error reached `task`, its own or that of a wrapped child.
 fn aborted(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Abort>) -> Step {
     task.status.set(Status::Dead);
+    drop_zombies(context, task);
     match task.role {
         Role::LightThread => {
             log_abort(context, "user thread", abort);
@@ -260,24 +325,18 @@ fn aborted(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Ab
             log_abort(context, "entry thread", abort);
             Step::Leave(ends::abort(context))
         }
-        Role::Wrapped => {
-            let Some(parent) = task.parent() else {
+        Role::Coroutine | Role::Wrapped => {
+            let Some(parent) = task.parent().filter(|parent| parent.is_alive()) else {
                 return no_parent(context);
             };
-            parent.propagates_error.set(true);
-            move_values(task, &parent, 1);
+            let raises = task.role == Role::Wrapped;
+            if !raises {
+                *abort = None;
+            }
+            let step = hand_over(task, &parent, 1, (!raises).then_some(false));
+            parent.propagates_error.set(raises || parent.propagates_error.get());
             context.remove_task(task);
-            resume_parent(&parent, 0)
-        }
-        Role::Coroutine => {
-            let Some(parent) = task.parent() else {
-                return no_parent(context);
-            };
-            move_values(task, &parent, 1);
-            parent.state.push_bool(false);
-            parent.state.insert(1);
-            context.remove_task(task);
-            resume_parent(&parent, 2)
+            step
         }
     }
 }

@@ -168,6 +168,15 @@ impl Task {
         self.resumed.borrow().as_ref()?.upgrade()
     }
 
+    /// This task and the coroutines that run on its behalf, innermost last.
+    pub fn chain(self: &Rc<Self>) -> Vec<Rc<Task>> {
+        let mut chain = vec![self.clone()];
+        while let Some(child) = chain.last().and_then(|task| task.resumed()) {
+            chain.push(child);
+        }
+        chain
+    }
+
     /// Notes that `child` runs on this task's behalf from now on.
     pub fn resume(self: &Rc<Self>, child: &Rc<Task>) {
         self.status.set(Status::Normal);

@@ -1,0 +1,150 @@
+//! `ngx.thread.*`: light threads, which the scheduler runs side by side within a request.
+
+use std::rc::{Rc, Weak};
+
+use crate::api::call::{Call, Row, set_functions_in};
+use crate::api::coroutine;
+use crate::lua::{LuaError, LuaResult, Returns, State};
+use crate::runtime::context::Switch;
+use crate::runtime::task::Record;
+use crate::runtime::{Operation, PhaseSet, Role, Status, Task, scheduler};
+
+const FUNCTIONS: &[Row] = &[
+    Row::in_phases::<{ u32::MAX }, _>(c"spawn", spawn),
+    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"wait", wait),
+    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"kill", kill),
+];
+
+/// Puts the functions into the `ngx` table on top.
+pub fn inject(state: State) {
+    set_functions_in(state, c"thread", FUNCTIONS);
+}
+
+fn spawn(call: &Call) -> LuaResult {
+    coroutine::check_function(call)?;
+    let state = call.state;
+    let parent = call.task()?;
+    let arguments = state.top() - 1;
+    let thread = coroutine::make(call, Role::LightThread)?;
+    if arguments > 0 {
+        if let Err(error) = thread.state.reserve(arguments) {
+            call.context.remove_task(&thread);
+            return Err(error);
+        }
+        // The thread takes the function's place, below the arguments.
+        state.replace(1);
+        state.move_to(thread.state, arguments);
+    }
+    thread.set_parent(parent);
+    thread.status.set(Status::Running);
+    call.context.light_threads.set(call.context.light_threads.get() + 1);
+    // The new thread runs first; its parent goes on with the thread on top as the result.
+    call.context.post(parent.clone(), 1);
+    call.context.set_switch(Switch::Spawn(thread));
+    Ok(Returns::Yield(1))
+}
+
+/// A task waits for any of its light threads.
+struct Join {
+    threads: Vec<Weak<Task>>,
+}
+
+impl Join {
+    fn new(threads: &[Rc<Task>]) -> Box<Join> {
+        for thread in threads {
+            thread.waited_by_parent.set(true);
+        }
+        Box::new(Join { threads: threads.iter().map(Rc::downgrade).collect() })
+    }
+}
+
+impl Operation for Join {}
+
+impl Drop for Join {
+    fn drop(&mut self) {
+        for thread in self.threads.iter().filter_map(Weak::upgrade) {
+            thread.waited_by_parent.set(false);
+        }
+    }
+}
+
+/// Argument `n` as a light thread of the running request; `None` where it is over.
+fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
+    let thread = call.state.thread(n).ok_or(LuaError::argument(n, "lua thread expected"))?;
+    match Task::record(thread) {
+        // Another request's, or not made here.
+        Record::Task(task) if !Rc::ptr_eq(&task.context, &call.context) => {
+            Err(LuaError::text("no co ctx found"))
+        }
+        Record::None => Err(LuaError::text("no co ctx found")),
+        record => Ok(record),
+    }
+}
+
+fn is_child(thread: &Task, parent: &Rc<Task>) -> bool {
+    thread.parent().is_some_and(|task| Rc::ptr_eq(&task, parent))
+}
+
+fn wait(call: &Call) -> LuaResult {
+    let parent = call.task()?;
+    let n = call.arguments();
+    if n == 0 {
+        return Err(LuaError::text("at least one coroutine should be specified"));
+    }
+    let mut threads = Vec::new();
+    for i in 1..=n {
+        let thread = match light_thread(call, i)? {
+            Record::Task(task) if task.role == Role::LightThread => task,
+            Record::EndedThread if i < n => continue,
+            Record::EndedThread => return call.fail("already waited or killed"),
+            _ => {
+                return Err(LuaError::text(
+                    "attempt to wait on a coroutine that is not a user thread",
+                ));
+            }
+        };
+        if !is_child(&thread, parent) {
+            return Err(LuaError::text("only the parent coroutine can wait on the thread"));
+        }
+        if thread.status.get() == Status::Zombie {
+            return take_results(call, parent, &thread);
+        }
+        threads.push(thread);
+    }
+    parent.wait_for(Join::new(&threads));
+    Ok(Returns::Yield(0))
+}
+
+/// The thread has ended: its results lie on its stack.
+fn take_results(call: &Call, parent: &Task, thread: &Rc<Task>) -> LuaResult {
+    let results = thread.state.top();
+    call.state.reserve(results)?;
+    thread.state.move_to(call.state, results);
+    scheduler::forget_zombie(&call.context, parent, thread);
+    Ok(Returns::Values(results))
+}
+
+fn kill(call: &Call) -> LuaResult {
+    let killer = call.task()?;
+    let thread = match light_thread(call, 1)? {
+        Record::Task(task) if task.role == Role::LightThread => task,
+        Record::EndedThread => return call.fail("already waited or killed"),
+        _ => return call.fail("not user thread"),
+    };
+    if !is_child(&thread, killer) {
+        return call.fail("killer not parent");
+    }
+    if thread.status.get() == Status::Zombie {
+        scheduler::forget_zombie(&call.context, killer, &thread);
+        return call.fail("already terminated");
+    }
+    let chain = thread.chain();
+    if chain.iter().any(|task| Rc::ptr_eq(task, killer)) {
+        return call.fail("killer runs in the thread");
+    }
+    if !chain.iter().all(|task| task.can_cancel()) {
+        return call.fail("pending subrequests");
+    }
+    scheduler::kill(&call.context, &chain);
+    call.succeed()
+}
