@@ -168,7 +168,7 @@ impl Recycled {
             if let Some(link) = NonNull::new(self.free) {
                 self.free = link.as_ref().next;
                 grow(pool, link, len)?;
-                return Ok(self.reset(link, tag));
+                return Ok(reset(link, len, tag));
             }
             let buf = match len {
                 0 => pool.zeroed::<ngx_buf_t>()?,
@@ -177,24 +177,7 @@ impl Recycled {
             let link = super::sys::ngx_alloc_chain_link(pool.as_ptr());
             let link = NonNull::new(link).ok_or(OutOfMemory)?;
             (*link.as_ptr()).buf = buf.as_ptr();
-            Ok(self.reset(link, tag))
-        }
-    }
-
-    unsafe fn reset(&self, link: NonNull<ngx_chain_t>, tag: ngx_buf_tag_t) -> (Chain, Buf) {
-        // SAFETY: the caller's: `link` and its buffer are live and ours alone.
-        unsafe {
-            (*link.as_ptr()).next = null_mut();
-            let buf = &mut *link.as_ref().buf;
-            let (start, end) = (buf.start, buf.end);
-            std::ptr::write_bytes(buf, 0, 1);
-            buf.start = start;
-            buf.end = end;
-            buf.pos = start;
-            buf.last = start;
-            buf.tag = tag;
-            buf.set_temporary(u32::from(!start.is_null()));
-            (Chain(link.as_ptr()), Buf(buf))
+            Ok(reset(link, len, tag))
         }
     }
 
@@ -235,4 +218,23 @@ unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(),
         buf.end = start.as_ptr().add(len);
     }
     Ok(())
+}
+
+/// A link and its buffer, empty and alone. One that is to hold no bytes is a special buffer: it
+/// has no memory as far as nginx's filters can see.
+unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (Chain, Buf) {
+    // SAFETY: the caller's: `link` and its buffer are live and ours alone.
+    unsafe {
+        (*link.as_ptr()).next = null_mut();
+        let buf = &mut *link.as_ref().buf;
+        let (start, end) = (buf.start, buf.end);
+        std::ptr::write_bytes(buf, 0, 1);
+        buf.start = start;
+        buf.end = end;
+        buf.pos = start;
+        buf.last = start;
+        buf.tag = tag;
+        buf.set_temporary(u32::from(len > 0));
+        (Chain(link.as_ptr()), Buf(buf))
+    }
 }
