@@ -91,9 +91,14 @@ impl Call {
 
     /// The running task, for functions that wait: raises where the running code cannot yield.
     pub fn task(&self) -> Result<&Rc<Task>, LuaError> {
-        let task = self.task.as_ref().ok_or(LuaError::text("no co ctx found"))?;
+        let task = self.running_task()?;
         self.state.check_yieldable()?;
         Ok(task)
+    }
+
+    /// The running task, whether it can yield now or not.
+    pub fn running_task(&self) -> Result<&Rc<Task>, LuaError> {
+        self.task.as_ref().ok_or(LuaError::text("no co ctx found"))
     }
 
     /// Raises unless the running phase is one of `phases`.

@@ -38,7 +38,7 @@ fn sleep(call: &Call) -> LuaResult {
     let milliseconds = usize::try_from(delay)
         .map_err(|_| LuaError::text(format!("invalid sleep duration \"{delay}\"")))?;
     call.check_phase(PhaseSet::YIELDABLE)?;
-    let task = call.task()?;
+    let task = call.running_task()?;
     ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");
     let timer = Timer::with_log(Rc::downgrade(task), over, call.request.log());
     if milliseconds == 0 {
@@ -46,7 +46,10 @@ fn sleep(call: &Call) -> LuaResult {
     } else {
         timer.arm(milliseconds);
     }
-    task.wait_for(Box::new(Sleep { timer }));
+    let sleep = Sleep { timer };
+    // Where the code cannot yield, the timer goes again.
+    call.state.check_yieldable()?;
+    task.wait_for(Box::new(sleep));
     Ok(Returns::Yield(0))
 }
 

@@ -10,6 +10,12 @@ use super::sys::{
     ngx_buf_t, ngx_buf_tag_t, ngx_chain_t, ngx_chain_update_chains, ngx_create_temp_buf, ngx_pfree,
 };
 
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain::EMPTY
+    }
+}
+
 /// A list of buffers; copies are the same list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Chain(*mut ngx_chain_t);

@@ -10,7 +10,7 @@ mod lua;
 mod options;
 mod response;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::{Rc as Shared, Weak};
 
 pub use ffi::install_filters;
@@ -33,7 +33,8 @@ pub struct Batch {
 pub struct Captured {
     request: Cell<Option<Request>>,
     status: Cell<isize>,
-    body: RefCell<Vec<u8>>,
+    /// In buffers that the parent uses again for its own output.
+    body: Cell<Chain>,
     /// The last buffer came: the body is whole.
     complete: Cell<bool>,
     /// nginx's handler for the end of the subrequest has run.
@@ -97,14 +98,25 @@ fn capture_body(place: &Place, request: Request, chain: Chain) -> Rc {
         "lua capture body filter capturing response body, uri \"{}\"",
         Shown(request.uri())
     );
-    let mut body = captured.body.borrow_mut();
+    let Some(task) = place.batch.task.upgrade() else { return Rc::OK };
+    let mut body = captured.body.get();
     for mut buf in chain.bufs() {
-        body.extend_from_slice(buf.memory());
+        let bytes = buf.memory();
+        if !bytes.is_empty() {
+            let mut recycled = task.context.recycled.borrow_mut();
+            let Ok((link, mut copy)) = recycled.take(request.pool(), bytes.len(), wire::tag())
+            else {
+                return Rc::ERROR;
+            };
+            copy.write(bytes);
+            body.append(link);
+        }
         if buf.is_last() {
             captured.complete.set(true);
         }
         buf.consume();
     }
+    captured.body.set(body);
     Rc::OK
 }
 

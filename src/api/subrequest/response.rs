@@ -4,8 +4,8 @@ use std::rc::Rc as Shared;
 
 use super::Captured;
 use crate::lua::{Kind, State};
-use crate::nginx::Request;
 use crate::nginx::response_headers::{self, Value};
+use crate::nginx::{Chain, Request, output};
 use crate::runtime::{Context, Task};
 
 /// Pushes one table per response onto the task's stack; gives their number.
@@ -29,6 +29,7 @@ pub fn push_all(
         return Err(b"no stack space for captured responses".to_vec());
     }
     main.move_to(task.state, count);
+    recycle(context, captured);
     Ok(count)
 }
 
@@ -38,13 +39,36 @@ fn push(state: State, response: &Captured) {
     state.set_field(-2, c"status");
     state.push_bool(!response.complete.get());
     state.set_field(-2, c"truncated");
-    state.push_bytes(&response.body.borrow());
+    push_body(state, response.body.get());
     state.set_field(-2, c"body");
     state.new_table(0, 8);
     if let Some(request) = response.request.get() {
         push_headers(state, request);
     }
     state.set_field(-2, c"header");
+}
+
+fn push_body(state: State, body: Chain) {
+    let mut bufs = body.bufs();
+    match (bufs.next(), bufs.next()) {
+        (None, _) => state.push_bytes(b""),
+        (Some(only), None) => state.push_bytes(only.memory()),
+        _ => {
+            let mut whole = Vec::with_capacity(body.memory_len());
+            body.bufs().for_each(|buf| whole.extend_from_slice(buf.memory()));
+            state.push_bytes(&whole);
+        }
+    }
+}
+
+/// The buffers of the bodies are free for the parent's own output.
+fn recycle(context: &Context, captured: &[Captured]) {
+    for response in captured {
+        let body = response.body.replace(Chain::EMPTY);
+        body.bufs().for_each(|mut buf| buf.consume());
+        let pool = context.request().pool();
+        context.recycled.borrow_mut().sent(pool, body, output::tag());
+    }
 }
 
 /// Fills the table on top; a header that comes twice becomes a list.
