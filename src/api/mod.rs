@@ -22,6 +22,7 @@ pub mod output;
 pub mod request;
 pub mod request_args;
 pub mod request_body;
+pub mod semaphore;
 pub mod sleep;
 pub mod socket;
 pub mod subrequest;

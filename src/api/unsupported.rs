@@ -153,11 +153,6 @@ unsupported! {
     message(err) ngx_http_lua_ffi_set_resp_header(r: Ptr, key: Ptr, key_len: Size, is_nil: Int, value: Ptr, value_len: Size, mvals: Ptr, mvals_len: Size, overrides: Int, err: Message) -> Int = ERROR, "ngx.header";
     line() ngx_http_lua_ffi_set_resp_status(r: Ptr, status: Int) -> Int = BAD_CONTEXT, "ngx.status";
 
-    // ngx.semaphore
-    line() ngx_http_lua_ffi_sema_count(sem: Ptr) -> Int = ERROR, "ngx.semaphore";
-    message(err) ngx_http_lua_ffi_sema_new(psem: Ptr, n: Int, err: Message) -> Int = ERROR, "ngx.semaphore";
-    line() ngx_http_lua_ffi_sema_post(sem: Ptr, n: Int) -> Int = ERROR, "ngx.semaphore";
-    buffer(err, errlen) ngx_http_lua_ffi_sema_wait(r: Ptr, sem: Ptr, wait_ms: Int, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.semaphore";
 
     // ngx.shared
     line() ngx_http_lua_ffi_shdict_capacity(zone: Ptr) -> Size = 0, "ngx.shared";
@@ -225,7 +220,6 @@ nothing_to_release! {
     ngx_http_lua_ffi_free_cert;
     ngx_http_lua_ffi_free_priv_key;
     ngx_http_lua_ffi_pipe_proc_destroy;
-    ngx_http_lua_ffi_sema_gc;
     ngx_http_lua_ffi_ssl_free_session;
 }
 

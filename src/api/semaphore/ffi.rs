@@ -1,0 +1,102 @@
+//! The symbols behind lua-resty-core's `ngx.semaphore`.
+//!
+//! `ngx_http_lua_sema_t *` is opaque to Lua: its value is a semaphore's key, never an address that
+//! is followed.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use super::{collect, create, find};
+use crate::api::ffi::{self, check_phase, set_message, write_error};
+use crate::nginx::guard;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::runtime::PhaseSet;
+
+/// What Lua holds of a semaphore.
+type Handle = *mut c_void;
+
+/// A new semaphore with `n` resources goes to `*psem`; Lua owns it, and gives it up with
+/// [`ngx_http_lua_ffi_sema_gc`]. 0, or -1 with a static text in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
+    psem: *mut Handle,
+    n: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes cells of its own.
+        unsafe {
+            let Some(psem) = psem.as_mut() else {
+                set_message(err, c"no semaphore");
+                return ffi::ERROR;
+            };
+            *psem = create(n) as usize as Handle;
+        }
+        ffi::OK
+    })
+}
+
+/// Adds `n` resources. 0, or -1 for a semaphore that is no more.
+#[unsafe(no_mangle)]
+pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
+    guard(ffi::ERROR, || match find(sem as u64) {
+        Some(semaphore) => {
+            semaphore.post(n);
+            ffi::OK
+        }
+        None => ffi::ERROR,
+    })
+}
+
+/// Takes a resource: 0; -5 where there is none and `wait_ms` is 0; -2 where the caller must yield,
+/// to be resumed with `true, nil` or `false, "timeout"`; -1 with the error in `err` (room for
+/// `*errlen` bytes).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
+    r: *mut ngx_http_request_t,
+    sem: Handle,
+    wait_ms: c_int,
+    err: *mut u8,
+    errlen: *mut usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request and its own buffer.
+        unsafe {
+            let Some(context) = ffi::context(r) else {
+                write_error(err, errlen, "no request ctx found");
+                return ffi::ERROR;
+            };
+            if let Err(code) = check_phase(&context, PhaseSet::YIELDABLE, err, errlen) {
+                return code;
+            }
+            let (Some(semaphore), Ok(milliseconds)) = (find(sem as u64), usize::try_from(wait_ms))
+            else {
+                write_error(err, errlen, "bad semaphore or time");
+                return ffi::ERROR;
+            };
+            if semaphore.take() {
+                return ffi::OK;
+            }
+            if milliseconds == 0 {
+                return ffi::DECLINED;
+            }
+            let Some(task) = context.current() else {
+                write_error(err, errlen, "no co ctx found");
+                return ffi::ERROR;
+            };
+            semaphore.wait(&task, context.request(), milliseconds);
+            ffi::AGAIN
+        }
+    })
+}
+
+/// The resources less those who wait for one; 0 for a semaphore that is no more.
+#[unsafe(no_mangle)]
+pub extern "C" fn ngx_http_lua_ffi_sema_count(sem: Handle) -> c_int {
+    guard(0, || find(sem as u64).map_or(0, |semaphore| semaphore.count()))
+}
+
+/// Lua gives the semaphore up. Safe to call twice, and when the VM is closed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ngx_http_lua_ffi_sema_gc(sem: Handle) {
+    guard((), || collect(sem as u64));
+}

@@ -1,0 +1,150 @@
+//! `ngx.semaphore`: resources that threads of any request or timer of the worker post and wait for.
+//!
+//! Whoever waits longest is served first. lua-resty-core holds a key, not an address: a key whose
+//! semaphore has been collected finds nothing. A wait is an operation of its task, so a thread that
+//! is killed, or whose request ends, leaves the queue; a semaphore that is collected leaves those
+//! who wait to their timeouts.
+
+mod ffi;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+
+use crate::nginx::event::{Timer, is_stopping};
+use crate::nginx::log::cycle_log;
+use crate::nginx::{Level, Request};
+use crate::runtime::{Operation, Task, scheduler};
+use crate::{ngx_debug, ngx_log};
+
+/// Resources, and those who wait for some.
+struct Semaphore {
+    resources: Cell<i32>,
+    /// Who waits, by the time of arrival.
+    waiting: RefCell<BTreeMap<u64, Weak<Task>>>,
+    arrivals: Cell<u64>,
+    /// Hands resources out once the running code has yielded.
+    handing_out: Box<Timer<Weak<Semaphore>>>,
+}
+
+thread_local! {
+    static SEMAPHORES: RefCell<SlotMap<DefaultKey, Rc<Semaphore>>> = RefCell::default();
+}
+
+/// The key of a new semaphore.
+fn create(resources: i32) -> u64 {
+    let semaphore = Rc::new_cyclic(|this| Semaphore {
+        resources: Cell::new(resources),
+        waiting: RefCell::default(),
+        arrivals: Cell::new(0),
+        handing_out: Timer::new(this.clone(), |semaphore: &Weak<Semaphore>| {
+            if let Some(semaphore) = semaphore.upgrade() {
+                semaphore.hand_out();
+            }
+        }),
+    });
+    let key = SEMAPHORES.with_borrow_mut(|semaphores| semaphores.insert(semaphore));
+    key.data().as_ffi()
+}
+
+fn key(word: u64) -> DefaultKey {
+    DefaultKey::from(KeyData::from_ffi(word))
+}
+
+fn find(word: u64) -> Option<Rc<Semaphore>> {
+    SEMAPHORES.with_borrow(|semaphores| semaphores.get(key(word)).cloned())
+}
+
+/// Lua's garbage collector found the semaphore unused.
+fn collect(word: u64) {
+    ngx_debug!(cycle_log(), "in lua gc, semaphore {word:016X}");
+    let semaphore = SEMAPHORES.with_borrow_mut(|semaphores| semaphores.remove(key(word)));
+    let Some(semaphore) = semaphore else { return };
+    if !is_stopping() && !semaphore.waiting.borrow().is_empty() {
+        ngx_log!(
+            cycle_log(),
+            Level::Err,
+            "in lua semaphore gc wait queue is not empty while the semaphore {word:016X} is being \
+             destroyed"
+        );
+    }
+}
+
+impl Semaphore {
+    fn post(&self, n: i32) {
+        self.resources.set(self.resources.get().saturating_add(n));
+        if !self.waiting.borrow().is_empty() {
+            self.handing_out.post();
+        }
+    }
+
+    /// Resources less those who wait for one.
+    fn count(&self) -> i32 {
+        let waiting = i32::try_from(self.waiting.borrow().len()).unwrap_or(i32::MAX);
+        self.resources.get().saturating_sub(waiting)
+    }
+
+    /// Takes a resource, unless others have waited longer.
+    fn take(&self) -> bool {
+        if !self.waiting.borrow().is_empty() || self.resources.get() <= 0 {
+            return false;
+        }
+        self.resources.set(self.resources.get() - 1);
+        true
+    }
+
+    /// `task` waits for a resource, for so many milliseconds.
+    fn wait(self: &Rc<Self>, task: &Rc<Task>, request: Request, milliseconds: usize) {
+        let arrival = self.arrivals.get();
+        self.arrivals.set(arrival + 1);
+        let timer = Timer::with_log(Rc::downgrade(task), time_out, request.log());
+        timer.arm(milliseconds);
+        self.waiting.borrow_mut().insert(arrival, Rc::downgrade(task));
+        task.wait_for(Box::new(Wait { semaphore: Rc::downgrade(self), arrival, _timer: timer }));
+    }
+
+    fn hand_out(&self) {
+        ngx_debug!(
+            cycle_log(),
+            "semaphore handler: wait queue: {}empty, resource count: {}",
+            if self.waiting.borrow().is_empty() { "" } else { "not " },
+            self.resources.get()
+        );
+        while self.resources.get() > 0 {
+            let next = self.waiting.borrow_mut().pop_first();
+            let Some((_, task)) = next else { return };
+            let Some(task) = task.upgrade() else { continue };
+            self.resources.set(self.resources.get() - 1);
+            task.state.push_bool(true);
+            task.state.push_nil();
+            scheduler::wake(&task, 2);
+        }
+    }
+}
+
+/// A task waits for a resource; dropped, it has left the queue and its timer is gone.
+struct Wait {
+    semaphore: Weak<Semaphore>,
+    arrival: u64,
+    _timer: Box<Timer<Weak<Task>>>,
+}
+
+impl Operation for Wait {}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let Some(semaphore) = self.semaphore.upgrade() {
+            semaphore.waiting.borrow_mut().remove(&self.arrival);
+        }
+    }
+}
+
+fn time_out(task: &Weak<Task>) {
+    if let Some(task) = task.upgrade() {
+        task.state.push_bool(false);
+        task.state.push_str("timeout");
+        scheduler::wake(&task, 2);
+    }
+}
