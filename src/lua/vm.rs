@@ -209,18 +209,49 @@ fn set_package_paths(state: State, recipe: &Recipe) {
             state.set_field(-2, field);
         }
     } else {
+        prepend_default(state, c"path", DEFAULT_PATH);
+        prepend_default(state, c"cpath", DEFAULT_CPATH);
         for (field, configured) in
             [(c"path", recipe.package_path), (c"cpath", recipe.package_cpath)]
         {
             let Some(configured) = configured else { continue };
-            state.get_field(-1, field);
-            let default = state.bytes(-1).unwrap_or_default().to_vec();
-            state.pop(1);
+            let default = path_of(state, field);
             state.push_bytes(&expand_path(configured, &default, recipe.prefix));
             state.set_field(-2, field);
         }
     }
     state.set_top(top);
+}
+
+/// What the build puts before `package.path`: `LUA_DEFAULT_PATH` of its environment, or the place
+/// where Debian keeps Lua libraries, so that lua-resty-core is found under any `LUA_PATH`.
+const DEFAULT_PATH: &str = match option_env!("LUA_DEFAULT_PATH") {
+    Some(path) => path,
+    None => "/usr/share/lua/5.1/?.lua",
+};
+
+/// The same for `package.cpath`: `LUA_DEFAULT_CPATH` of the build's environment, or nothing.
+const DEFAULT_CPATH: &str = match option_env!("LUA_DEFAULT_CPATH") {
+    Some(path) => path,
+    None => "",
+};
+
+/// Puts `default` before `package[field]`; the package table is on top.
+fn prepend_default(state: State, field: &CStr, default: &str) {
+    if default.is_empty() {
+        return;
+    }
+    let path = [default.as_bytes(), b";", &path_of(state, field)].concat();
+    state.push_bytes(&path);
+    state.set_field(-2, field);
+}
+
+/// `package[field]`; the package table is on top.
+fn path_of(state: State, field: &CStr) -> Vec<u8> {
+    state.get_field(-1, field);
+    let path = state.bytes(-1).unwrap_or_default().to_vec();
+    state.pop(1);
+    path
 }
 
 /// `;;` becomes the default path, `$prefix` and `${prefix}` nginx's prefix.
