@@ -19,6 +19,7 @@ pub mod log;
 pub mod misc;
 pub mod ndk;
 pub mod output;
+pub mod regex;
 pub mod request;
 pub mod request_args;
 pub mod request_body;

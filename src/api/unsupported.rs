@@ -43,21 +43,6 @@ unsafe fn buffer(text: &'static CStr, _symbol: &str, err: Buffer, errlen: Length
     unsafe { ffi::write_error(err, errlen, text.to_str().unwrap_or_default()) }
 }
 
-/// Tells the error through a buffer of `size` bytes, ended by a NUL.
-///
-/// # Safety
-/// `err` must be null or valid for `size` bytes.
-unsafe fn terminated(text: &'static CStr, _symbol: &str, err: Buffer, size: Size) {
-    let Some(mut room) = size.checked_sub(1) else { return };
-    // SAFETY: the caller's; the NUL takes the byte left over.
-    unsafe {
-        ffi::write_error(err, &mut room, text.to_str().unwrap_or_default());
-        if !err.is_null() {
-            *err.add(room) = 0;
-        }
-    }
-}
-
 /// Tells the error in the error log.
 ///
 /// # Safety
@@ -130,17 +115,6 @@ unsupported! {
     buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_wait(r: Ptr, proc: Ptr, reason: Ptr, status: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
     buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_write(r: Ptr, proc: Ptr, data: Ptr, len: Size, err: Buffer, errlen: Length) -> isize = ERROR as isize, "ngx.pipe";
     buffer(err, errlen) ngx_http_lua_ffi_pipe_spawn(r: Ptr, proc: Ptr, file: Ptr, argv: Ptr, merge_stderr: Int, buffer_size: Size, environ: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-
-    // ngx.re
-    terminated(err, size) ngx_http_lua_ffi_compile_regex(pattern: Ptr, len: Size, flags: Int, pcre_opts: Int, err: Buffer, size: Size) -> Ptr = null(), "ngx.re";
-    line() ngx_http_lua_ffi_compile_replace_template(re: Ptr, replace: Ptr, len: Size) -> Int = ERROR, "ngx.re.sub";
-    line() ngx_http_lua_ffi_create_script_engine() -> Ptr = null(), "ngx.re.sub";
-    line() ngx_http_lua_ffi_exec_regex(re: Ptr, flags: Int, subject: Ptr, len: Size, pos: Int) -> Int = BAD_CONTEXT, "ngx.re";
-    line() ngx_http_lua_ffi_init_script_engine(engine: Ptr, subject: Ptr, re: Ptr, count: Int) -> () = (), "ngx.re.sub";
-    line() ngx_http_lua_ffi_max_regex_cache_size() -> u32 = 0, "lua_regex_cache_max_entries";
-    line() ngx_http_lua_ffi_script_eval_data(engine: Ptr, value: Ptr, dst: Ptr) -> Size = 0, "ngx.re.sub";
-    line() ngx_http_lua_ffi_script_eval_len(engine: Ptr, value: Ptr) -> Size = 0, "ngx.re.sub";
-    buffer(err, errlen) ngx_http_lua_ffi_set_jit_stack_size(size: Int, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.re.opt";
 
     // ngx.req
     line() ngx_http_lua_ffi_req_get_headers(r: Ptr, out: Ptr, count: Int, raw: Int) -> Int = BAD_CONTEXT, "ngx.req.get_headers";
@@ -215,17 +189,8 @@ unsupported! {
 }
 
 nothing_to_release! {
-    ngx_http_lua_ffi_destroy_regex;
-    ngx_http_lua_ffi_destroy_script_engine;
     ngx_http_lua_ffi_free_cert;
     ngx_http_lua_ffi_free_priv_key;
     ngx_http_lua_ffi_pipe_proc_destroy;
     ngx_http_lua_ffi_ssl_free_session;
-}
-
-/// What stands for PCRE's version while `ngx.re` is not built: a static C string, never null, for
-/// lua-resty-core reads it while it loads.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
-    c"ngx.re is not supported by this module yet".as_ptr()
 }

@@ -63,6 +63,13 @@ impl MainConf {
         unsafe { &*request.main_conf(crate::module()).cast() }
     }
 
+    /// The configuration of the current cycle's `http` block, for code without a request at hand.
+    pub fn current() -> Option<&'static MainConf> {
+        let conf: *const MainConf = crate::nginx::conf::current_main_conf(crate::module()).cast();
+        // SAFETY: null, or create_main_conf made it in the pool of the cycle that is in force.
+        unsafe { conf.as_ref() }
+    }
+
     /// The worker's VM, once it is made.
     pub fn vm(&self) -> Option<&Rc<Vm>> {
         self.vm.get()

@@ -177,6 +177,23 @@ pub fn full_name(
     if rc == 0 { Ok(name) } else { Err(OutOfMemory) }
 }
 
+/// `module`'s configuration of the current cycle's http block; null where there is none.
+pub fn current_main_conf(module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
+    // SAFETY: nginx sets its cycle before it loads a module; conf_ctx is null until the first
+    // configuration is in force, and the http module's entry null without an `http` block.
+    unsafe {
+        let Some(cycle) = (*std::ptr::addr_of!(super::sys::ngx_cycle)).as_ref() else {
+            return null_mut();
+        };
+        if cycle.conf_ctx.is_null() {
+            return null_mut();
+        }
+        let index = (*std::ptr::addr_of!(super::sys::ngx_http_module)).index;
+        let http: *mut super::sys::ngx_http_conf_ctx_t = (*cycle.conf_ctx.add(index)).cast();
+        http.as_ref().map_or(null_mut(), |http| *http.main_conf.add(module.ctx_index))
+    }
+}
+
 /// `path` made absolute below nginx's prefix, at run time; the result lives in `pool`.
 pub fn below_prefix<'a>(pool: Pool, path: &[u8]) -> Option<&'a [u8]> {
     // SAFETY: nginx's current cycle is live while requests run.

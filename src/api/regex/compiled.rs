@@ -1,0 +1,171 @@
+//! A compiled expression as Lua holds it.
+//!
+//! Its head has the layout of `ngx_http_lua_regex_t`: lua-resty-core reads the captures, the table
+//! of names and the replacement there. What is behind the head is this module's own.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::mem::{offset_of, size_of};
+use std::ptr::{null, null_mut};
+
+use pcre2_sys::{PCRE2_MATCH_INVALID_UTF, PCRE2_UTF};
+
+use super::pcre1;
+use super::pcre2::{Code, CompileError};
+use super::template::{ComplexValue, Replacement};
+
+/// lua-resty-core's flags for this module.
+pub const DFA: c_int = 0x02;
+pub const JIT: c_int = 0x04;
+pub const NO_UTF8_CHECK: c_int = 0x10;
+
+/// `ngx_http_lua_regex_t`.
+#[repr(C)]
+pub struct Head {
+    pool: *mut c_void,
+    name_table: *mut u8,
+    name_count: c_int,
+    name_entry_size: c_int,
+    /// The number of groups; zero for expressions that match by DFA.
+    ncaptures: c_int,
+    captures: *mut c_int,
+    regex: *mut c_void,
+    regex_sd: *mut c_void,
+    replace: *const ComplexValue,
+    pattern: *const c_char,
+}
+
+const _: () = {
+    assert!(size_of::<Head>() == 72);
+    assert!(offset_of!(Head, name_table) == 8);
+    assert!(offset_of!(Head, name_count) == 16);
+    assert!(offset_of!(Head, ncaptures) == 24);
+    assert!(offset_of!(Head, captures) == 32);
+    assert!(offset_of!(Head, replace) == 56);
+    assert!(offset_of!(Head, pattern) == 64);
+};
+
+/// A compiled expression.
+#[repr(C)]
+pub struct Regex {
+    head: Head,
+    code: Code,
+    /// Two offsets for the whole match and for each group, -1 where there is none. The head points
+    /// into it.
+    captures: Box<[c_int]>,
+    /// What the captures are offsets into: the last subject's address and length.
+    subject: (*const u8, usize),
+    replacement: Option<Box<Replacement>>,
+    match_limit: u32,
+}
+
+/// The offset of a group that took no part.
+const NONE: c_int = -1;
+
+impl Regex {
+    /// Compiles `pattern` with the first version's option bits. The error is for the Lua caller.
+    pub fn compile(
+        pattern: &[u8],
+        flags: c_int,
+        bits: u32,
+        match_limit: u32,
+    ) -> Result<Box<Regex>, Vec<u8>> {
+        let code = compile(pattern, flags, bits).map_err(|error| describe(&error, pattern))?;
+        if flags & JIT != 0 {
+            code.jit_compile();
+        }
+        let groups = code.capture_count() as usize;
+        let names = code.names();
+        let mut captures = vec![NONE; (groups + 1) * 2].into_boxed_slice();
+        let head = Head {
+            pool: null_mut(),
+            name_table: if names.count == 0 { null_mut() } else { names.table },
+            name_count: names.count as c_int,
+            name_entry_size: names.entry_size as c_int,
+            ncaptures: if flags & DFA != 0 { 0 } else { groups as c_int },
+            captures: captures.as_mut_ptr(),
+            regex: null_mut(),
+            regex_sd: null_mut(),
+            replace: null(),
+            pattern: null(),
+        };
+        let subject = (null(), 0);
+        Ok(Box::new(Regex { head, code, captures, subject, replacement: None, match_limit }))
+    }
+
+    /// Matches `subject` from byte `start` on, and leaves the captures where Lua finds them.
+    /// Returns the first version's result: the number of pairs that are set, 0 for a DFA match that
+    /// has shorter ones beside it, or a negative code.
+    pub fn exec(&mut self, flags: c_int, subject: &[u8], start: c_int) -> c_int {
+        self.captures.fill(NONE);
+        self.subject = (subject.as_ptr(), subject.len());
+        if c_int::try_from(subject.len()).is_err() {
+            return pcre1::BAD_LENGTH;
+        }
+        let Ok(start) = usize::try_from(start) else { return pcre1::BAD_OFFSET };
+        let rc = if flags & DFA != 0 {
+            self.head.ncaptures = 0;
+            // Shorter matches would be next to the longest one: there is room for one alone.
+            match self.code.find_longest(subject, start, 0) {
+                rc if rc > 1 => 0,
+                rc => rc,
+            }
+        } else {
+            self.code.find(subject, start, 0, self.match_limit)
+        };
+        if rc < 0 {
+            return pcre1::result(rc);
+        }
+        self.keep_captures((rc as usize).max(1));
+        rc
+    }
+
+    fn keep_captures(&mut self, pairs: usize) {
+        for (capture, &offset) in self.captures.iter_mut().zip(self.code.offsets()).take(pairs * 2)
+        {
+            // An unset offset is the greatest number there is: -1.
+            *capture = c_int::try_from(offset).unwrap_or(NONE);
+        }
+    }
+
+    /// Group `number` of the last match, in bytes of `subject`: nothing where it took no part, or
+    /// where that match was of another subject.
+    pub fn group(&self, subject: *const u8, number: usize) -> Option<std::ops::Range<usize>> {
+        let from = self.captures.get(number.checked_mul(2)?)?;
+        let to = self.captures.get(number * 2 + 1)?;
+        let range = usize::try_from(*from).ok()?..usize::try_from(*to).ok()?;
+        let (last, len) = self.subject;
+        (subject == last && range.start <= range.end && range.end <= len).then_some(range)
+    }
+
+    /// Sets what a match is replaced with.
+    pub fn set_replacement(&mut self, replacement: Box<Replacement>) {
+        let replacement = self.replacement.insert(replacement);
+        self.head.replace = replacement.complex_value();
+    }
+}
+
+fn compile(pattern: &[u8], flags: c_int, bits: u32) -> Result<Code, CompileError> {
+    let options = pcre1::options(bits);
+    let mut options = options.ok_or(CompileError { code: pcre1::UNKNOWN_OPTION, offset: 0 })?;
+    // Without a check, a subject that is not UTF-8 would send PCRE2 astray. Told so, it matches
+    // around the bad bytes. The DFA algorithm has no such mode; there the check stays.
+    if flags & NO_UTF8_CHECK != 0 && flags & DFA == 0 && options & PCRE2_UTF != 0 {
+        options |= PCRE2_MATCH_INVALID_UTF;
+    }
+    Code::compile(pattern, options)
+}
+
+/// `pcre_compile() failed: TEXT in "PATTERN" at "REST"`.
+fn describe(error: &CompileError, pattern: &[u8]) -> Vec<u8> {
+    let mut text =
+        format!("pcre_compile() failed: {} in \"", pcre1::compile_error_text(error.code))
+            .into_bytes();
+    text.extend_from_slice(pattern);
+    text.push(b'"');
+    if error.offset < pattern.len() {
+        text.extend_from_slice(b" at \"");
+        text.extend_from_slice(pattern.get(error.offset..).unwrap_or_default());
+        text.push(b'"');
+    }
+    text
+}

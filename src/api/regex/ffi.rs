@@ -1,0 +1,246 @@
+//! The C symbols behind `ngx.re.*`.
+
+use std::ffi::{c_char, c_int};
+use std::ops::Range;
+use std::ptr::{null, null_mut};
+
+use super::compiled::Regex;
+use super::template::{ComplexValue, Replacement, ScriptEngine};
+use super::{pcre1, pcre2};
+use crate::api::ffi;
+use crate::config::MainConf;
+use crate::nginx::{Level, guard, log, strings};
+
+/// Compiles an expression.
+///
+/// `flags` are lua-resty-core's own (0x02 DFA, 0x04 JIT, 0x10 no UTF-8 check), `pcre_opts` the
+/// option bits of `pcre.h`. Null is an error, whose text is in `errstr` then: at most
+/// `errstr_size` bytes, its NUL included. The result belongs to the caller, who gives it to
+/// `ngx_http_lua_ffi_destroy_regex`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
+    pat: *const u8,
+    pat_len: usize,
+    flags: c_int,
+    pcre_opts: c_int,
+    errstr: *mut u8,
+    errstr_size: usize,
+) -> *mut Regex {
+    guard(null_mut(), || {
+        // SAFETY: lua-resty-core passes a Lua string with its length.
+        let pattern = unsafe { strings::raw(pat, pat_len) };
+        let limit = MainConf::current().map_or(0, MainConf::regex_match_limit);
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        match Regex::compile(pattern, flags, pcre_opts as u32, limit) {
+            Ok(regex) => Box::into_raw(regex),
+            Err(text) => {
+                // SAFETY: the buffer has the size that it came with.
+                unsafe { write_text(errstr, errstr_size, &text) };
+                null_mut()
+            }
+        }
+    })
+}
+
+/// Writes `text`, cut where it must be, and a NUL.
+unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
+    if into.is_null() || size == 0 {
+        return;
+    }
+    let len = text.len().min(size - 1);
+    // SAFETY: the caller has `size` bytes there; the copy and its NUL are no longer.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), into, len);
+        into.add(len).write(0);
+    }
+}
+
+/// Matches `len` bytes at `s` from byte `pos` on. The captures are in the expression then.
+///
+/// Returns PCRE's result: the number of pairs that are set, 0 for a DFA match that has shorter
+/// ones beside it, -1 for no match, another negative code for an error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
+    re: *mut Regex,
+    flags: c_int,
+    s: *const u8,
+    len: usize,
+    pos: c_int,
+) -> c_int {
+    guard(pcre1::INTERNAL, || {
+        // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
+        let (regex, subject) = unsafe { (re.as_mut(), raw_or_empty(s, len)) };
+        regex.map_or(pcre1::INTERNAL, |regex| regex.exec(flags, subject, pos))
+    })
+}
+
+/// The bytes at `data`; where there are none, an empty slice that still begins at `data`.
+unsafe fn raw_or_empty<'a>(data: *const u8, len: usize) -> &'a [u8] {
+    if data.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's pointer is valid for `len` bytes.
+    unsafe { std::slice::from_raw_parts(data, len) }
+}
+
+/// Frees an expression; null is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_regex(re: *mut Regex) {
+    guard((), || {
+        if !re.is_null() {
+            // SAFETY: compile_regex made it, and Lua gives it back once.
+            drop(unsafe { Box::from_raw(re) });
+        }
+    });
+}
+
+/// Parses a replacement (`$1`, `${1}`, `$$`) and keeps it in the expression, where Lua finds it.
+///
+/// Returns 0, or -1 where the template is bad; the reason is in the error log.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_compile_replace_template(
+    re: *mut Regex,
+    replace_data: *const u8,
+    replace_len: usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
+        let (regex, source) = unsafe { (re.as_mut(), strings::raw(replace_data, replace_len)) };
+        let Some(regex) = regex else { return ffi::ERROR };
+        match Replacement::parse(source) {
+            Ok(replacement) => {
+                regex.set_replacement(replacement);
+                ffi::OK
+            }
+            Err(error) => {
+                log::log_cycle(Level::Err, error.to_string().as_bytes());
+                ffi::ERROR
+            }
+        }
+    })
+}
+
+/// Something to render replacements with, for one match at a time. It belongs to the caller, who
+/// gives it to `ngx_http_lua_ffi_destroy_script_engine`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ngx_http_lua_ffi_create_script_engine() -> *mut ScriptEngine {
+    guard(null_mut(), || {
+        Box::into_raw(Box::new(ScriptEngine { subject: null(), regex: null(), groups: 0 }))
+    })
+}
+
+/// Sets the match to render for: the last one of `compiled`, of the subject `subj`, of which
+/// `count` groups count. Both must live until the rendering is done.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_init_script_engine(
+    e: *mut ScriptEngine,
+    subj: *const u8,
+    compiled: *mut Regex,
+    count: c_int,
+) {
+    // SAFETY: create_script_engine made it.
+    if let Some(engine) = unsafe { e.as_mut() } {
+        engine.subject = subj;
+        engine.regex = compiled;
+        engine.groups = usize::try_from(count).unwrap_or(0);
+    }
+}
+
+/// Frees a script engine; null is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_script_engine(e: *mut ScriptEngine) {
+    if !e.is_null() {
+        // SAFETY: create_script_engine made it, and Lua gives it back once.
+        drop(unsafe { Box::from_raw(e) });
+    }
+}
+
+/// The length in bytes of a replacement, for the match that the engine was set to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
+    e: *mut ScriptEngine,
+    cv: *const ComplexValue,
+) -> usize {
+    guard(0, || {
+        // SAFETY: an engine and the replacement of a live expression, from lua-resty-core.
+        let Some((engine, value)) = (unsafe { e.as_ref().zip(cv.as_ref()) }) else { return 0 };
+        // SAFETY: the value is the view of a Replacement, whose template lives as long.
+        let Some(template) = (unsafe { value.template().as_ref() }) else { return 0 };
+        // SAFETY: init_script_engine's caller keeps the expression alive.
+        template.rendered_len(|n| unsafe { group(engine, n) }.map_or(0, |range| range.len()))
+    })
+}
+
+/// Writes a replacement to `dst`, which has room for as many bytes as
+/// `ngx_http_lua_ffi_script_eval_len` told. Returns the number of bytes written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
+    e: *mut ScriptEngine,
+    cv: *const ComplexValue,
+    dst: *mut u8,
+) -> usize {
+    guard(0, || {
+        // SAFETY: as for script_eval_len, whose result is the size of `dst`.
+        unsafe {
+            let Some((engine, value)) = e.as_ref().zip(cv.as_ref()) else { return 0 };
+            let Some(template) = value.template().as_ref() else { return 0 };
+            let len = ngx_http_lua_ffi_script_eval_len(e, cv);
+            if dst.is_null() || len == 0 {
+                return 0;
+            }
+            let dst = std::slice::from_raw_parts_mut(dst, len);
+            let text = |n| match group(engine, n) {
+                Some(range) => strings::raw(engine.subject.add(range.start), range.len()),
+                None => &[],
+            };
+            template.render_into(dst, text).unwrap_or(0)
+        }
+    })
+}
+
+/// Group `number` of the match that an engine was set to.
+unsafe fn group(engine: &ScriptEngine, number: usize) -> Option<Range<usize>> {
+    if number >= engine.groups {
+        return None;
+    }
+    // SAFETY: the caller's.
+    unsafe { engine.regex.as_ref() }?.group(engine.subject, number)
+}
+
+/// `lua_regex_cache_max_entries`; 0 where there is no `http` block.
+#[unsafe(no_mangle)]
+pub extern "C" fn ngx_http_lua_ffi_max_regex_cache_size() -> u32 {
+    guard(0, || {
+        let max = MainConf::current().map_or(0, MainConf::regex_cache_max_entries);
+        u32::try_from(max).unwrap_or(u32::MAX)
+    })
+}
+
+/// The version of PCRE whose option bits `ngx_http_lua_ffi_compile_regex` takes: a static text.
+#[unsafe(no_mangle)]
+pub extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
+    pcre1::VERSION.as_ptr()
+}
+
+/// Gives JIT-compiled expressions a stack that grows up to `size` bytes (32k at least).
+///
+/// Returns 0, or -1 with a text in `errstr`, whose length replaces the room in `*errstr_size`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_set_jit_stack_size(
+    size: c_int,
+    errstr: *mut u8,
+    errstr_size: *mut usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        let text = if !pcre2::has_jit() {
+            "no pcre jit support found"
+        } else if pcre2::set_jit_stack_size(usize::try_from(size).unwrap_or(0)) {
+            return ffi::OK;
+        } else {
+            "pcre jit stack allocation failed"
+        };
+        // SAFETY: lua-resty-core passes a buffer and its size.
+        unsafe { ffi::write_error(errstr, errstr_size, text) };
+        ffi::ERROR
+    })
+}

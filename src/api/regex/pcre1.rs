@@ -1,0 +1,139 @@
+//! What lua-resty-core and Lua code know of PCRE's first version, in terms of PCRE2.
+//!
+//! The option bits are those of `pcre.h`; result codes and error texts are turned into the first
+//! version's wherever it has the same one.
+
+use std::ffi::{CStr, c_int};
+
+use pcre2_sys::{
+    PCRE2_ALLOW_EMPTY_CLASS, PCRE2_ALT_BSUX, PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_DOLLAR_ENDONLY,
+    PCRE2_DOTALL, PCRE2_DUPNAMES, PCRE2_EXTENDED, PCRE2_FIRSTLINE, PCRE2_MATCH_UNSET_BACKREF,
+    PCRE2_MULTILINE, PCRE2_NO_AUTO_CAPTURE, PCRE2_UCP, PCRE2_UNGREEDY, PCRE2_UTF,
+};
+
+use super::pcre2;
+
+/// The version that lua-resty-core is told. From 8.46 on, its later releases would pass the option
+/// bits of PCRE2, which this module's interface does not take.
+pub const VERSION: &CStr = c"8.45 (PCRE2)";
+
+/// The subject's length cannot be told in an `int`.
+pub const BAD_LENGTH: c_int = -32;
+/// The start lies outside of the subject.
+pub const BAD_OFFSET: c_int = -24;
+/// A failure inside of the matching.
+pub const INTERNAL: c_int = -14;
+
+/// The first version's options, and PCRE2's.
+const OPTIONS: &[(u32, u32)] = &[
+    (0x0000_0001, PCRE2_CASELESS),
+    (0x0000_0002, PCRE2_MULTILINE),
+    (0x0000_0004, PCRE2_DOTALL),
+    (0x0000_0008, PCRE2_EXTENDED),
+    (0x0000_0010, PCRE2_ANCHORED),
+    (0x0000_0020, PCRE2_DOLLAR_ENDONLY),
+    (0x0000_0200, PCRE2_UNGREEDY),
+    (0x0000_0800, PCRE2_UTF),
+    (0x0000_1000, PCRE2_NO_AUTO_CAPTURE),
+    (0x0004_0000, PCRE2_FIRSTLINE),
+    (0x0008_0000, PCRE2_DUPNAMES),
+    // JAVASCRIPT_COMPAT
+    (0x0200_0000, PCRE2_ALLOW_EMPTY_CLASS | PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF),
+    (0x2000_0000, PCRE2_UCP),
+];
+
+/// PCRE2's options for the first version's; none where a bit is unknown.
+pub fn options(bits: u32) -> Option<u32> {
+    let mut rest = bits;
+    let mut options = 0;
+    for &(old, new) in OPTIONS {
+        if rest & old != 0 {
+            rest &= !old;
+            options |= new;
+        }
+    }
+    (rest == 0).then_some(options)
+}
+
+/// PCRE2's result of a match that failed, and the first version's. Codes of PCRE2 alone stay.
+const RESULTS: &[(c_int, c_int)] = &[
+    (-2, -12),  // PARTIAL
+    (-29, -4),  // BADDATA: BADMAGIC
+    (-31, -4),  // BADMAGIC
+    (-32, -28), // BADMODE
+    (-33, BAD_OFFSET),
+    (-34, -3),  // BADOPTION
+    (-36, -11), // BADUTFOFFSET
+    (-37, -9),  // CALLOUT
+    (-38, -30), // DFA_BADRESTART
+    (-39, -20), // DFA_RECURSE
+    (-40, -17), // DFA_UCOND
+    (-42, -16), // DFA_UITEM
+    (-43, -19), // DFA_WSSIZE
+    (-44, INTERNAL),
+    (-45, -31), // JIT_BADOPTION
+    (-46, -27), // JIT_STACKLIMIT
+    (-47, -8),  // MATCHLIMIT
+    (-48, -6),  // NOMEMORY
+    (-49, -7),  // NOSUBSTRING
+    (-51, -2),  // NULL
+    (-52, -26), // RECURSELOOP
+    (-53, -21), // DEPTHLIMIT: RECURSIONLIMIT
+    (-55, -33), // UNSET
+    (-63, -6),  // HEAPLIMIT: NOMEMORY
+];
+
+/// The codes for the ways in which a subject is not UTF-8; BADUTF8 in the first version.
+const BAD_UTF8: std::ops::RangeInclusive<c_int> = -23..=-3;
+
+/// The first version's code for a negative result of PCRE2.
+pub fn result(code: c_int) -> c_int {
+    if BAD_UTF8.contains(&code) {
+        return -10;
+    }
+    RESULTS.iter().find(|(new, _)| *new == code).map_or(code, |(_, old)| *old)
+}
+
+/// PCRE2's compile errors whose text reads otherwise in the first version.
+const TEXTS: &[(c_int, &str)] = &[
+    (107, "invalid escape sequence in character class"),
+    (109, "nothing to repeat"),
+    (114, "missing )"),
+    (117, "unknown option bit(s) set"),
+    (118, "missing ) after comment"),
+    (121, "failed to get memory"),
+    (122, "unmatched parentheses"),
+    (124, "malformed number or name after (?("),
+    (127, "conditional group contains more than two branches"),
+    (129, "digit expected after (?+"),
+    (132, "this version of PCRE is compiled without UTF support"),
+    (134, "character value in \\x{} or \\o{} is too large"),
+    (136, "\\C not allowed in lookbehind assertion"),
+    (137, "PCRE does not support \\L, \\l, \\N{name}, \\U, or \\u"),
+    (138, "number after (?C is > 255"),
+    (139, "closing ) for (?C expected"),
+    (142, "syntax error in subpattern name (missing terminator)"),
+    (143, "two named subpatterns have the same name"),
+    (144, "group name must start with a non-digit"),
+    (145, "support for \\P, \\p, and \\X has not been compiled"),
+    (147, "unknown property name after \\P or \\p"),
+    (148, "subpattern name is too long (maximum 32 characters)"),
+    (158, "(?R or (?[+-]digits must be followed by )"),
+    (178, "digits missing in \\x{} or \\o{}"),
+    (186, "regular expression is too complicated"),
+];
+
+/// An unknown bit among the options.
+pub const UNKNOWN_OPTION: c_int = 117;
+
+/// The first version's text for a compile error of PCRE2, or PCRE2's where it has none.
+pub fn compile_error_text(code: c_int) -> String {
+    // The validity of UTF-8 has one text in the first version, and its codes are negative here.
+    if BAD_UTF8.contains(&code) {
+        return "invalid UTF-8 string".to_owned();
+    }
+    match TEXTS.iter().find(|(of, _)| *of == code) {
+        Some((_, text)) => (*text).to_owned(),
+        None => pcre2::error_text(code),
+    }
+}

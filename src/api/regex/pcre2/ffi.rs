@@ -1,0 +1,269 @@
+//! PCRE2's C functions, wrapped so that their preconditions hold by construction.
+//!
+//! Match limits and the JIT's stack sit in one match context per thread, which all expressions
+//! share; it is made at the first match.
+
+use std::cell::RefCell;
+use std::ffi::c_int;
+use std::ptr::{NonNull, null_mut};
+
+use pcre2_sys::{
+    PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_CAPTURECOUNT,
+    PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE, PCRE2_JIT_COMPLETE,
+    pcre2_code_8, pcre2_code_free_8, pcre2_compile_8, pcre2_config_8, pcre2_dfa_match_8,
+    pcre2_get_error_message_8, pcre2_get_ovector_count_8, pcre2_get_ovector_pointer_8,
+    pcre2_jit_compile_8, pcre2_jit_stack_8, pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8,
+    pcre2_jit_stack_free_8, pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8,
+    pcre2_match_context_free_8, pcre2_match_data_8, pcre2_match_data_create_from_pattern_8,
+    pcre2_match_data_free_8, pcre2_pattern_info_8, pcre2_set_match_limit_8,
+};
+
+/// The least stack that the JIT is given, in bytes.
+const MIN_JIT_STACK: usize = 32 * 1024;
+
+/// Words of working memory for a DFA match.
+const DFA_WORKSPACE: usize = 1000;
+
+/// Why a pattern was refused: PCRE2's code, and the byte of the pattern.
+pub struct CompileError {
+    pub code: c_int,
+    pub offset: usize,
+}
+
+/// A compiled expression, with room for the result of its last match.
+pub struct Code {
+    code: NonNull<pcre2_code_8>,
+    matched: NonNull<pcre2_match_data_8>,
+}
+
+/// The names of an expression's groups, as PCRE lays them out: entries of `entry_size` bytes, each
+/// a group's number in two bytes, then the name and a NUL. It lives as long as the code.
+pub struct NameTable {
+    pub table: *mut u8,
+    pub count: u32,
+    pub entry_size: u32,
+}
+
+impl Code {
+    /// Compiles `pattern`.
+    pub fn compile(pattern: &[u8], options: u32) -> Result<Code, CompileError> {
+        let (mut code, mut offset) = (0, 0);
+        // SAFETY: a pattern with its length; PCRE2 keeps no pointer to it.
+        unsafe {
+            let compiled = pcre2_compile_8(
+                pattern.as_ptr(),
+                pattern.len(),
+                options,
+                &mut code,
+                &mut offset,
+                null_mut(),
+            );
+            let compiled = NonNull::new(compiled).ok_or(CompileError { code, offset })?;
+            let matched = pcre2_match_data_create_from_pattern_8(compiled.as_ptr(), null_mut());
+            let Some(matched) = NonNull::new(matched) else {
+                pcre2_code_free_8(compiled.as_ptr());
+                return Err(CompileError { code: PCRE2_ERROR_NOMEMORY, offset: pattern.len() });
+            };
+            Ok(Code { code: compiled, matched })
+        }
+    }
+
+    /// Translates the code for the processor. False where that is not possible: then matching
+    /// interprets it.
+    pub fn jit_compile(&self) -> bool {
+        // SAFETY: live code.
+        unsafe { pcre2_jit_compile_8(self.code.as_ptr(), PCRE2_JIT_COMPLETE) == 0 }
+    }
+
+    /// How many groups the expression has.
+    pub fn capture_count(&self) -> u32 {
+        self.number(PCRE2_INFO_CAPTURECOUNT)
+    }
+
+    pub fn names(&self) -> NameTable {
+        let mut table: *mut u8 = null_mut();
+        // SAFETY: live code; this query writes a pointer.
+        unsafe {
+            let into = (&raw mut table).cast();
+            pcre2_pattern_info_8(self.code.as_ptr(), PCRE2_INFO_NAMETABLE, into);
+        }
+        NameTable {
+            table,
+            count: self.number(PCRE2_INFO_NAMECOUNT),
+            entry_size: self.number(PCRE2_INFO_NAMEENTRYSIZE),
+        }
+    }
+
+    fn number(&self, what: u32) -> u32 {
+        let mut number: u32 = 0;
+        // SAFETY: live code; the queries asked here write a 32-bit number.
+        unsafe { pcre2_pattern_info_8(self.code.as_ptr(), what, (&raw mut number).cast()) };
+        number
+    }
+
+    /// Matches `subject` from byte `start` on. `limit` bounds the work; zero is PCRE2's default.
+    /// Returns PCRE2's result: the number of pairs that are set, or a negative code.
+    pub fn find(&self, subject: &[u8], start: usize, options: u32, limit: u32) -> c_int {
+        let Some(context) = context(limit) else { return PCRE2_ERROR_NOMEMORY };
+        // SAFETY: live code and match data, made for each other; a subject with its length. PCRE2
+        // checks `start`.
+        unsafe {
+            pcre2_match_8(
+                self.code.as_ptr(),
+                subject.as_ptr(),
+                subject.len(),
+                start,
+                options,
+                self.matched.as_ptr(),
+                context,
+            )
+        }
+    }
+
+    /// As [`Code::find`], for the longest match, by PCRE2's DFA algorithm; sets the first pair.
+    pub fn find_longest(&self, subject: &[u8], start: usize, options: u32) -> c_int {
+        let Some(context) = context(0) else { return PCRE2_ERROR_NOMEMORY };
+        let mut workspace = [0; DFA_WORKSPACE];
+        // SAFETY: as in `find`; the workspace with its length.
+        unsafe {
+            pcre2_dfa_match_8(
+                self.code.as_ptr(),
+                subject.as_ptr(),
+                subject.len(),
+                start,
+                options,
+                self.matched.as_ptr(),
+                context,
+                workspace.as_mut_ptr(),
+                workspace.len(),
+            )
+        }
+    }
+
+    /// Start and end of each group at the last match: `usize::MAX` where one took no part. Only the
+    /// pairs that the match's result counts have a meaning.
+    pub fn offsets(&self) -> &[usize] {
+        // SAFETY: match data holds two offsets for each of its pairs; they are written by a match,
+        // which needs `&self` again only after this borrow has ended in the same thread.
+        unsafe {
+            let pairs = pcre2_get_ovector_count_8(self.matched.as_ptr()) as usize;
+            let offsets = pcre2_get_ovector_pointer_8(self.matched.as_ptr());
+            std::slice::from_raw_parts(offsets, pairs * 2)
+        }
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        // SAFETY: both are owned here, and freed once.
+        unsafe {
+            pcre2_match_data_free_8(self.matched.as_ptr());
+            pcre2_code_free_8(self.code.as_ptr());
+        }
+    }
+}
+
+/// A thread's match context, and the JIT's stack that it names.
+struct MatchContext {
+    context: NonNull<pcre2_match_context_8>,
+    jit_stack: Option<NonNull<pcre2_jit_stack_8>>,
+    default_limit: u32,
+    limit: u32,
+}
+
+thread_local! {
+    static CONTEXT: RefCell<Option<MatchContext>> = const { RefCell::new(None) };
+}
+
+impl MatchContext {
+    fn new() -> Option<MatchContext> {
+        // SAFETY: no arguments; null is checked.
+        let context = NonNull::new(unsafe { pcre2_match_context_create_8(null_mut()) })?;
+        let default_limit = configured(PCRE2_CONFIG_MATCHLIMIT);
+        Some(MatchContext { context, jit_stack: None, default_limit, limit: default_limit })
+    }
+
+    fn set_limit(&mut self, limit: u32) {
+        let limit = if limit == 0 { self.default_limit } else { limit };
+        if limit != self.limit {
+            // SAFETY: a live context.
+            unsafe { pcre2_set_match_limit_8(self.context.as_ptr(), limit) };
+            self.limit = limit;
+        }
+    }
+
+    fn replace_jit_stack(&mut self, stack: NonNull<pcre2_jit_stack_8>) {
+        // SAFETY: the context takes the new stack before the old one is freed; no match is running,
+        // for a match does not call back.
+        unsafe {
+            pcre2_jit_stack_assign_8(self.context.as_ptr(), None, stack.as_ptr().cast());
+            if let Some(old) = self.jit_stack.replace(stack) {
+                pcre2_jit_stack_free_8(old.as_ptr());
+            }
+        }
+    }
+}
+
+impl Drop for MatchContext {
+    fn drop(&mut self) {
+        // SAFETY: both are owned here, and freed once.
+        unsafe {
+            pcre2_match_context_free_8(self.context.as_ptr());
+            if let Some(stack) = self.jit_stack {
+                pcre2_jit_stack_free_8(stack.as_ptr());
+            }
+        }
+    }
+}
+
+/// This thread's context with a match limit in force; none where memory is out.
+fn context(limit: u32) -> Option<*mut pcre2_match_context_8> {
+    CONTEXT.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = MatchContext::new();
+        }
+        let context = slot.as_mut()?;
+        context.set_limit(limit);
+        Some(context.context.as_ptr())
+    })
+}
+
+/// Gives the JIT of this thread a stack that grows up to `size` bytes; false where memory is out.
+pub fn set_jit_stack_size(size: usize) -> bool {
+    // SAFETY: plain sizes; null is checked.
+    let stack =
+        unsafe { pcre2_jit_stack_create_8(MIN_JIT_STACK, size.max(MIN_JIT_STACK), null_mut()) };
+    let Some(stack) = NonNull::new(stack) else { return false };
+    CONTEXT.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = MatchContext::new();
+        }
+        match slot {
+            Some(context) => context.replace_jit_stack(stack),
+            // SAFETY: nobody else has the stack.
+            None => unsafe { pcre2_jit_stack_free_8(stack.as_ptr()) },
+        }
+        slot.is_some()
+    })
+}
+
+/// Whether the library can translate expressions for this processor.
+pub fn has_jit() -> bool {
+    configured(PCRE2_CONFIG_JIT) != 0
+}
+
+fn configured(what: u32) -> u32 {
+    let mut number: u32 = 0;
+    // SAFETY: the queries asked here write a 32-bit number.
+    unsafe { pcre2_config_8(what, (&raw mut number).cast()) };
+    number
+}
+
+/// PCRE2's own text for one of its codes.
+pub fn error_text(code: c_int) -> String {
+    let mut buffer = [0u8; 256];
+    // SAFETY: a buffer with its length; PCRE2 ends the text with a NUL.
+    let len = unsafe { pcre2_get_error_message_8(code, buffer.as_mut_ptr(), buffer.len()) };
+    let text = usize::try_from(len).ok().and_then(|len| buffer.get(..len)).unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}

@@ -1,0 +1,61 @@
+//! The replacement of `ngx.re.sub` and `ngx.re.gsub` as lua-resty-core sees it.
+
+use std::ffi::c_void;
+use std::ptr::null;
+
+use codec::template::{Template, TemplateError};
+
+use super::compiled::Regex;
+use crate::nginx::strings;
+use crate::nginx::sys::ngx_str_t;
+
+/// `ngx_http_lua_complex_value_t`: a constant text, unless `lengths` is set.
+#[repr(C)]
+pub struct ComplexValue {
+    value: ngx_str_t,
+    lengths: *const c_void,
+    values: *const c_void,
+}
+
+/// A parsed replacement, with the view of it that Lua reads.
+///
+/// It is only ever boxed: the view points into it.
+pub struct Replacement {
+    view: ComplexValue,
+    source: Vec<u8>,
+    pub template: Template,
+}
+
+impl Replacement {
+    pub fn parse(source: &[u8]) -> Result<Box<Replacement>, TemplateError> {
+        let template = Template::parse(source)?;
+        let view = ComplexValue { value: strings::borrowed(&[]), lengths: null(), values: null() };
+        let mut replacement = Box::new(Replacement { view, source: source.to_vec(), template });
+        replacement.view.value = strings::borrowed(&replacement.source);
+        if !replacement.template.is_literal() {
+            let template: *const Template = &replacement.template;
+            replacement.view.lengths = template.cast();
+            replacement.view.values = template.cast();
+        }
+        Ok(replacement)
+    }
+
+    pub fn complex_value(&self) -> *const ComplexValue {
+        &self.view
+    }
+}
+
+impl ComplexValue {
+    /// The template behind a value that is no constant text.
+    pub fn template(&self) -> *const Template {
+        self.values.cast()
+    }
+}
+
+/// `ngx_http_lua_script_engine_t`: one match that a replacement is rendered for.
+pub struct ScriptEngine {
+    pub subject: *const u8,
+    pub regex: *const Regex,
+    /// How many groups of the match count, the whole one included.
+    pub groups: usize,
+}
