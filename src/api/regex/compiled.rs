@@ -12,6 +12,8 @@ use pcre2_sys::{PCRE2_MATCH_INVALID_UTF, PCRE2_UTF};
 use super::pcre1;
 use super::pcre2::{Code, CompileError};
 use super::template::{ComplexValue, Replacement};
+use crate::nginx::log::cycle_log;
+use crate::ngx_debug;
 
 /// lua-resty-core's flags for this module.
 pub const DFA: c_int = 0x02;
@@ -70,8 +72,9 @@ impl Regex {
         match_limit: u32,
     ) -> Result<Box<Regex>, Vec<u8>> {
         let code = compile(pattern, flags, bits).map_err(|error| describe(&error, pattern))?;
+        let jitted = flags & JIT != 0 && code.jit_compile();
         if flags & JIT != 0 {
-            code.jit_compile();
+            ngx_debug!(cycle_log(), "pcre JIT compiling result: {}", c_int::from(jitted));
         }
         let groups = code.capture_count() as usize;
         let names = code.names();
@@ -89,6 +92,7 @@ impl Regex {
             pattern: null(),
         };
         let subject = (null(), 0);
+        let match_limit = if jitted { match_limit } else { pcre1::match_limit(match_limit) };
         Ok(Box::new(Regex { head, code, captures, subject, replacement: None, match_limit }))
     }
 
