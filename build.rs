@@ -8,6 +8,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build/headers.h");
     pass_features();
+    pass_version();
     bind_headers();
 }
 
@@ -25,6 +26,15 @@ fn pass_features() {
     let version = env::var("DEP_NGINX_VERSION_NUMBER").ok().and_then(|v| v.parse::<u32>().ok());
     if version.expect("nginx-sys exports nginx's version") >= HEADER_LINKS_SINCE {
         println!("cargo::rustc-cfg=ngx_header_links");
+    }
+}
+
+/// Since 1.23.0, nginx links the values of a header to one another; before, it kept arrays.
+fn pass_version() {
+    println!("cargo::rustc-check-cfg=cfg(nginx_header_links)");
+    let version = env::var("DEP_NGINX_VERSION_NUMBER").expect("nginx-sys exports its version");
+    if version.parse::<u32>().expect("nginx's version is a number") >= 1_023_000 {
+        println!("cargo::rustc-cfg=nginx_header_links");
     }
 }
 

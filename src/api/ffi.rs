@@ -36,6 +36,34 @@ pub struct FfiTableElt {
     pub value: FfiStr,
 }
 
+/// Calls `work` with the values that lua-resty-core passes for a header: the strings of `list`
+/// where that is not null, else `value`, else none. Nothing where a length is negative.
+///
+/// # Safety
+/// `list` must be null or valid for `list_len` elements, and each of them for its length.
+pub unsafe fn with_values<T>(
+    value: Option<&[u8]>,
+    list: *const FfiStr,
+    list_len: usize,
+    work: impl FnOnce(&[&[u8]]) -> T,
+) -> Option<T> {
+    if list.is_null() {
+        return Some(match value {
+            Some(value) => work(&[value]),
+            None => work(&[]),
+        });
+    }
+    let mut values = Vec::with_capacity(list_len);
+    for index in 0..list_len {
+        // SAFETY: the caller's.
+        unsafe {
+            let text = *list.add(index);
+            values.push(crate::nginx::strings::raw(text.data, usize::try_from(text.len).ok()?));
+        }
+    }
+    Some(work(&values))
+}
+
 /// The request that lua-resty-core passes.
 ///
 /// # Safety

@@ -23,6 +23,9 @@ pub mod regex;
 pub mod request;
 pub mod request_args;
 pub mod request_body;
+pub mod request_headers;
+pub mod response_headers;
+pub mod response_status;
 pub mod semaphore;
 pub mod sleep;
 pub mod socket;
@@ -65,6 +68,8 @@ const FAMILIES: &[fn(State)] = &[
     coroutine::inject,
     sleep::inject,
     socket::inject,
+    request_headers::inject,
+    response_headers::inject,
     subrequest::inject,
     request::inject,
     request_args::inject,

@@ -116,17 +116,6 @@ unsupported! {
     buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_write(r: Ptr, proc: Ptr, data: Ptr, len: Size, err: Buffer, errlen: Length) -> isize = ERROR as isize, "ngx.pipe";
     buffer(err, errlen) ngx_http_lua_ffi_pipe_spawn(r: Ptr, proc: Ptr, file: Ptr, argv: Ptr, merge_stderr: Int, buffer_size: Size, environ: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
 
-    // ngx.req
-    line() ngx_http_lua_ffi_req_get_headers(r: Ptr, out: Ptr, count: Int, raw: Int) -> Int = BAD_CONTEXT, "ngx.req.get_headers";
-    line() ngx_http_lua_ffi_req_get_headers_count(r: Ptr, max: Int, truncated: Ptr) -> Int = BAD_CONTEXT, "ngx.req.get_headers";
-    message(err) ngx_http_lua_ffi_req_set_header(r: Ptr, key: Ptr, key_len: Size, value: Ptr, value_len: Size, mvals: Ptr, mvals_len: Size, overrides: Int, err: Message) -> Int = ERROR, "ngx.req.set_header";
-
-    // ngx.header, ngx.status
-    message(err) ngx_http_lua_ffi_get_resp_header(r: Ptr, key: Ptr, key_len: Size, key_buf: Ptr, values: Ptr, max_nvalues: Int, err: Message) -> Int = ERROR, "ngx.header";
-    line() ngx_http_lua_ffi_get_resp_status(r: Ptr) -> Int = BAD_CONTEXT, "ngx.status";
-    message(err) ngx_http_lua_ffi_set_resp_header(r: Ptr, key: Ptr, key_len: Size, is_nil: Int, value: Ptr, value_len: Size, mvals: Ptr, mvals_len: Size, overrides: Int, err: Message) -> Int = ERROR, "ngx.header";
-    line() ngx_http_lua_ffi_set_resp_status(r: Ptr, status: Int) -> Int = BAD_CONTEXT, "ngx.status";
-
 
     // ngx.shared
     line() ngx_http_lua_ffi_shdict_capacity(zone: Ptr) -> Size = 0, "ngx.shared";

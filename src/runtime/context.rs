@@ -81,6 +81,9 @@ pub struct Context {
     /// Batches of captured subrequests that tasks wait for.
     pub pending_captures: Cell<usize>,
 
+    /// A subrequest whose request headers are not its parent's any more.
+    pub owns_request_headers: Cell<bool>,
+
     // --- request body
     pub waiting_more_body: Cell<bool>,
     pub body_read: Cell<bool>,
@@ -137,6 +140,7 @@ impl Context {
             end: RefCell::default(),
             no_abort: Cell::new(false),
             pending_captures: Cell::new(0),
+            owns_request_headers: Cell::new(false),
             waiting_more_body: Cell::new(false),
             body_read: Cell::new(false),
             body_readers: RefCell::default(),
@@ -204,9 +208,11 @@ impl Context {
         MainConf::of(self.request)
     }
 
-    /// Whether the response header has been sent, by us or by nginx.
+    /// Whether the response header has been sent, by us or by nginx. While it passes the header
+    /// filters, it has not been.
     pub fn is_header_sent(&self) -> bool {
-        self.header_sent.get() || self.request.header_sent()
+        let by_us = self.header_sent.get() && self.phase.get() != Phase::HeaderFilter;
+        by_us || self.request.header_sent()
     }
 
     pub fn enter(&self, change: impl FnOnce(&mut Entered)) {

@@ -1,0 +1,150 @@
+//! The symbols behind `ngx.req.get_headers`, `set_header`, `clear_header` and
+//! `ngx.req.add_header` of lua-resty-core.
+
+use std::ffi::{c_char, c_int};
+
+use crate::api::ffi::{self, FfiStr, FfiTableElt, set_message, with_values};
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{HeaderError, Request, guard, headers_in, strings};
+
+const DEFAULT_MAX_HEADERS: usize = 100;
+/// nginx's number of HTTP/1.0; what is older has no headers.
+const HTTP_VERSION_10: usize = 1000;
+
+/// How many headers [`ngx_http_lua_ffi_req_get_headers`] will give: all up to `max` (100 where it
+/// is negative, no limit where it is 0). `*truncated` becomes 1 where there are more. -101 without
+/// a client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers_count(
+    r: *mut ngx_http_request_t,
+    max: c_int,
+    truncated: *mut c_int,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request and a cell of its own.
+        let (request, truncated) = unsafe {
+            match (ffi::real_request(r), truncated.as_mut()) {
+                (Err(code), _) => return code,
+                (_, None) => return ffi::ERROR,
+                (Ok(request), Some(truncated)) => (request, truncated),
+            }
+        };
+        let max = usize::try_from(max).unwrap_or(DEFAULT_MAX_HEADERS);
+        let count = headers_in::nodes(request).count();
+        let cut = max > 0 && count > max;
+        *truncated = cut.into();
+        if cut {
+            let line = format!("lua exceeding request header limit {count} > {max}");
+            request.log().debug(line.as_bytes());
+        }
+        c_int::try_from(if cut { max } else { count }).unwrap_or(ffi::ERROR)
+    })
+}
+
+/// Fills `out`, an array of `count` elements, with names (as written where `raw` is not 0, else in
+/// lower case) and values. They belong to the request. 0, or -101 without a client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
+    r: *mut ngx_http_request_t,
+    out: *mut FfiTableElt,
+    count: c_int,
+    raw: c_int,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        let count = match usize::try_from(count) {
+            Ok(count) if count > 0 => count,
+            _ => return ffi::OK,
+        };
+        // SAFETY: lua-resty-core passes the running request and an array of `count` elements,
+        // which need not be initialised: only written to.
+        unsafe {
+            let request = match ffi::real_request(r) {
+                Ok(request) if !out.is_null() => request,
+                Ok(_) => return ffi::ERROR,
+                Err(code) => return code,
+            };
+            let mut headers = headers_in::nodes(request);
+            for index in 0..count {
+                let header = headers.next();
+                let name = header.as_ref().map_or(&b""[..], |header| match header.lowcase_name() {
+                    Some(lowcase) if raw == 0 => lowcase,
+                    _ => header.name(),
+                });
+                let value = header.as_ref().map_or(&b""[..], |header| header.value());
+                out.add(index).write(FfiTableElt { key: text(name), value: text(value) });
+            }
+        }
+        ffi::OK
+    })
+}
+
+fn text(bytes: &[u8]) -> FfiStr {
+    FfiStr {
+        len: c_int::try_from(bytes.len()).unwrap_or(c_int::MAX),
+        data: bytes.as_ptr().cast_mut(),
+    }
+}
+
+/// Sets a request header: to `mvals` (`mvals_len` of them) where that is not null, else to
+/// `value`, else to nothing. With `override` 0 the old values stay.
+///
+/// 0; -5 for HTTP/0.9, where there are no headers; -101 without a client; -1 with a static text
+/// in `*errmsg`. All arguments are copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
+    r: *mut ngx_http_request_t,
+    key: *const u8,
+    key_len: usize,
+    value: *const u8,
+    value_len: usize,
+    mvals: *const FfiStr,
+    mvals_len: usize,
+    r#override: c_int,
+    errmsg: *mut *const c_char,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
+        // and a cell of its own.
+        unsafe {
+            let request = match ffi::real_request(r) {
+                Ok(request) => request,
+                Err(code) => return code,
+            };
+            if request.http_version() < HTTP_VERSION_10 {
+                return ffi::DECLINED;
+            }
+            let value = (!value.is_null()).then(|| strings::raw(value, value_len));
+            let key = strings::raw(key, key_len);
+            let result = with_values(value, mvals, mvals_len, |values| {
+                own_headers(request)?;
+                headers_in::set(request, key, values, r#override != 0)
+            });
+            let result = result.unwrap_or(Err(HeaderError::BadValue));
+            match result {
+                Ok(()) => ffi::OK,
+                Err(error) => {
+                    set_message(errmsg, error.message());
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+/// Gives a subrequest headers of its own, once.
+fn own_headers(request: Request) -> Result<(), HeaderError> {
+    if !request.is_subrequest() {
+        return Ok(());
+    }
+    let context =
+        crate::runtime::Context::of(request).or_else(|| crate::runtime::Context::running(request));
+    match context {
+        Some(context) if context.owns_request_headers.get() => Ok(()),
+        Some(context) => {
+            headers_in::own(request)?;
+            context.owns_request_headers.set(true);
+            Ok(())
+        }
+        None => Ok(headers_in::own(request)?),
+    }
+}

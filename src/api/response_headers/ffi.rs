@@ -1,0 +1,232 @@
+//! The symbols behind `ngx.header` and lua-resty-core's `ngx.resp.add_header`.
+
+use std::ffi::{c_char, c_int};
+
+use crate::api::ffi::{self, FfiStr, set_message, with_values};
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{HeaderError, Level, Request, guard, headers_out, strings};
+use crate::runtime::Context;
+
+/// Sets a response header: to nothing where `is_nil` is not 0, else to `mvals` (`mvals_len` of
+/// them) where that is not null, else to `sval`. With `override` 0 the old values stay.
+///
+/// 0; -5 where the header has been sent (and a line in the log says so); -100 without a context;
+/// -101 without a client; -1 with a static text in `*errmsg`. All arguments are copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
+    r: *mut ngx_http_request_t,
+    key_data: *const u8,
+    key_len: usize,
+    is_nil: c_int,
+    sval: *const u8,
+    sval_len: usize,
+    mvals: *const FfiStr,
+    mvals_len: usize,
+    r#override: c_int,
+    errmsg: *mut *const c_char,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
+        // and a cell of its own.
+        unsafe {
+            let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
+            let request = match ffi::real_request(r) {
+                Ok(request) => request,
+                Err(code) => return code,
+            };
+            if context.is_header_sent() {
+                let text = "attempt to set ngx.header.HEADER after sending out response headers";
+                request.log().write(Level::Err, text.as_bytes());
+                return ffi::DECLINED;
+            }
+            let key = strings::raw(key_data, key_len);
+            let replace = r#override != 0;
+            let result = if is_nil != 0 {
+                set(&context, request, key, &[], replace)
+            } else {
+                let value = strings::raw(sval, sval_len);
+                with_values(Some(value), mvals, mvals_len, |values| {
+                    set(&context, request, key, values, replace)
+                })
+                .unwrap_or(Err(HeaderError::BadValue))
+            };
+            match result {
+                Ok(()) => ffi::OK,
+                Err(error) => {
+                    set_message(errmsg, error.message());
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+/// Sets a header, and remembers that the script has a say in the headers.
+fn set(
+    context: &Context,
+    request: Request,
+    key: &[u8],
+    values: &[&[u8]],
+    replace: bool,
+) -> Result<(), HeaderError> {
+    let mut dashed;
+    let mut key = key;
+    if context.location().transform_underscores() && key.contains(&b'_') {
+        dashed = key.to_vec();
+        codec::headers::underscores_to_dashes(&mut dashed);
+        key = &dashed;
+    }
+    context.headers_set.set(true);
+    headers_out::set(request, key, values, replace)?;
+    if headers_out::is_content_type(key) {
+        context.mime_set.set(true);
+    }
+    Ok(())
+}
+
+/// `ngx_http_lua_set_resp_header_params_t`: the arguments of [`ngx_http_lua_ffi_set_resp_header`]
+/// in a structure.
+#[repr(C)]
+pub struct SetRespHeaderParams {
+    r: *mut ngx_http_request_t,
+    key_data: *const u8,
+    key_len: usize,
+    is_nil: c_int,
+    sval: *const u8,
+    sval_len: usize,
+    mvals: *const FfiStr,
+    mvals_len: usize,
+    r#override: c_int,
+    errmsg: *mut *const c_char,
+}
+
+/// As [`ngx_http_lua_ffi_set_resp_header`], for LuaJIT on macOS, which passes that many arguments
+/// differently. -1 for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header_macos(
+    p: *const SetRespHeaderParams,
+) -> c_int {
+    // SAFETY: lua-resty-core passes a structure of its own, with what the other symbol takes.
+    unsafe {
+        let Some(p) = p.as_ref() else { return ffi::ERROR };
+        ngx_http_lua_ffi_set_resp_header(
+            p.r,
+            p.key_data,
+            p.key_len,
+            p.is_nil,
+            p.sval,
+            p.sval_len,
+            p.mvals,
+            p.mvals_len,
+            p.r#override,
+            p.errmsg,
+        )
+    }
+}
+
+/// Puts the values of a response header into `values`, at most `max_nvalues`; they belong to the
+/// request. `_key_buf` is scratch space of `key_len` bytes, of no use here.
+///
+/// Their number; -101 without a client; -1 with a static text in `*errmsg`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
+    r: *mut ngx_http_request_t,
+    key: *const u8,
+    key_len: usize,
+    _key_buf: *mut u8,
+    values: *mut FfiStr,
+    max_nvalues: c_int,
+    errmsg: *mut *const c_char,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request, its own string with its length, room
+        // for `max_nvalues` values and a cell of its own.
+        unsafe {
+            let request = match ffi::real_request(r) {
+                Ok(request) => request,
+                Err(code) => return code,
+            };
+            let Some(context) = ffi::context(r) else {
+                set_message(errmsg, c"no ctx found");
+                return ffi::ERROR;
+            };
+            let room = if values.is_null() { 0 } else { usize::try_from(max_nvalues).unwrap_or(0) };
+            let key = Key {
+                name: strings::raw(key, key_len),
+                dashes: context.location().transform_underscores(),
+            };
+            match get(request, &key, room, |index, value| values.add(index).write(value)) {
+                Ok(count) => c_int::try_from(count).unwrap_or(ffi::ERROR),
+                Err(OutOfMemory) => {
+                    set_message(errmsg, c"no memory");
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+/// A header's name as the script wrote it.
+struct Key<'a> {
+    name: &'a [u8],
+    /// Underscores in it stand for dashes.
+    dashes: bool,
+}
+
+impl Key<'_> {
+    fn is(&self, name: &[u8]) -> bool {
+        let dashed = |byte: u8| if self.dashes && byte == b'_' { b'-' } else { byte };
+        self.name.len() == name.len()
+            && self.name.iter().zip(name).all(|(&a, b)| dashed(a).eq_ignore_ascii_case(b))
+    }
+}
+
+/// Hands the values of a header to `store`, up to `room` of them; returns their number.
+fn get(
+    request: Request,
+    key: &Key<'_>,
+    room: usize,
+    mut store: impl FnMut(usize, FfiStr),
+) -> Result<usize, OutOfMemory> {
+    if room == 0 {
+        return Ok(0);
+    }
+    if let Some(length) = headers_out::content_length(request)
+        && key.is(b"Content-Length")
+    {
+        store(0, kept(request, length.to_string().as_bytes())?);
+        return Ok(1);
+    }
+    let media_type = headers_out::content_type(&request);
+    if !media_type.is_empty() && key.is(b"Content-Type") {
+        store(0, text(media_type));
+        return Ok(1);
+    }
+    if key.is(b"Last-Modified") {
+        let Some(time) = headers_out::last_modified(request) else { return Ok(0) };
+        let mut date = [0; codec::http_time::HTTP_TIME_LEN];
+        let len = codec::http_time::http_time_into(time, &mut date).unwrap_or(0);
+        store(0, kept(request, date.get(..len).unwrap_or_default())?);
+        return Ok(1);
+    }
+    let mut count = 0;
+    for header in headers_out::nodes(request).filter(|header| key.is(header.name())).take(room) {
+        store(count, text(header.value()));
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// A copy in the request's pool.
+fn kept(request: Request, bytes: &[u8]) -> Result<FfiStr, OutOfMemory> {
+    let copy = request.pool().copy_str(bytes)?;
+    Ok(FfiStr { len: c_int::try_from(copy.len).unwrap_or(c_int::MAX), data: copy.data })
+}
+
+fn text(bytes: &[u8]) -> FfiStr {
+    FfiStr {
+        len: c_int::try_from(bytes.len()).unwrap_or(c_int::MAX),
+        data: bytes.as_ptr().cast_mut(),
+    }
+}

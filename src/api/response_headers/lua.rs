@@ -1,0 +1,134 @@
+//! `ngx.resp.get_headers`; `ngx.header` is lua-resty-core's, over `ffi.rs`.
+
+use crate::api::call::{Call, Row, set_functions_in};
+use crate::lua::state::upvalue;
+use crate::lua::{Kind, LuaResult, Returns, State, function};
+use crate::nginx::{Header, headers_out};
+
+const DEFAULT_MAX_HEADERS: i64 = 100;
+
+const GET_HEADERS: Row = Row::in_request(c"get_headers", get_headers);
+
+/// Puts the function into the table `resp` of the `ngx` table on top.
+///
+/// It keeps the metatable of its results as an upvalue.
+pub fn inject(state: State) {
+    set_functions_in(state, c"resp", &[]);
+    state.get_field(-1, c"resp");
+    state.new_table(0, 1);
+    state.push_function(function::wrap(look_up));
+    state.set_field(-2, c"__index");
+    state.push_closure(GET_HEADERS.function, 1);
+    state.set_field(-2, GET_HEADERS.name);
+    state.pop(1);
+}
+
+/// `headers[name]` for a name in another case, or with underscores.
+fn look_up(state: State) -> LuaResult {
+    let name = state.check_bytes(2)?;
+    let mut key = name.to_ascii_lowercase();
+    codec::headers::underscores_to_dashes(&mut key);
+    if key == name {
+        state.push_nil();
+    } else {
+        state.push_bytes(&key);
+        state.raw_get(1);
+    }
+    Ok(Returns::Values(1))
+}
+
+/// Puts headers into the table on top of the stack, up to a number of them.
+struct Collector {
+    state: State,
+    raw: bool,
+    max: usize,
+    /// How many it was given.
+    seen: usize,
+}
+
+fn get_headers(call: &Call) -> LuaResult {
+    let state = call.state;
+    let max = match state.kind(1) {
+        Kind::None | Kind::Nil => DEFAULT_MAX_HEADERS,
+        _ => state.check_integer(1)?,
+    };
+    let raw = state.boolean(2);
+    state.reserve(8)?;
+    state.new_table(0, 8);
+    if !raw {
+        state.push_value(upvalue(1));
+        state.set_metatable(-2);
+    }
+    let max = usize::try_from(max).ok().filter(|&max| max > 0).unwrap_or(usize::MAX);
+    let mut headers = Collector { state, raw, max, seen: 0 };
+    add_own(call, &mut headers);
+    for header in headers_out::nodes(call.request) {
+        headers.add_node(header);
+    }
+    if headers.seen <= max {
+        return Ok(Returns::Values(1));
+    }
+    let seen = headers.seen;
+    let line = format!("lua exceeding response header limit {seen} > {max}");
+    call.request.log().debug(line.as_bytes());
+    state.push_str("truncated");
+    Ok(Returns::Values(2))
+}
+
+/// Adds the headers that nginx writes of its own.
+fn add_own(call: &Call, headers: &mut Collector) {
+    let request = call.request;
+    let media_type = headers_out::content_type(&request);
+    if !media_type.is_empty() {
+        headers.add(b"content-type", media_type);
+    }
+    if let Some(length) = headers_out::content_length(request) {
+        headers.add(b"content-length", length.to_string().as_bytes());
+    }
+    headers.add(b"connection", headers_out::connection(request).as_bytes());
+    if headers_out::is_chunked(request) {
+        headers.add(b"transfer-encoding", b"chunked");
+    }
+}
+
+impl Collector {
+    fn add_node(&mut self, header: Header) {
+        if self.raw {
+            self.add(header.name(), header.value());
+        } else {
+            self.add(&header.name().to_ascii_lowercase(), header.value());
+        }
+    }
+
+    /// A name's second value makes a list of its first.
+    fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.seen += 1;
+        if self.seen > self.max {
+            return;
+        }
+        let state = self.state;
+        state.push_bytes(name);
+        state.push_value(-1);
+        state.raw_get(-3);
+        match state.kind(-1) {
+            Kind::Nil => {
+                state.pop(1);
+                state.push_bytes(value);
+                state.raw_set(-3);
+            }
+            Kind::Table => {
+                state.push_bytes(value);
+                state.raw_set_index(-2, state.raw_len(-2) as i32 + 1);
+                state.pop(2);
+            }
+            _ => {
+                state.new_table(4, 0);
+                state.insert(-2);
+                state.raw_set_index(-2, 1);
+                state.push_bytes(value);
+                state.raw_set_index(-2, 2);
+                state.raw_set(-3);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The symbols behind `ngx.status` and `ngx.resp.set_status`.
+
+use std::ffi::c_int;
+
+use crate::api::ffi;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{Level, Request, guard, response_status, strings};
+use crate::ngx_log;
+
+/// The status that the response has, or will have so far: 0 for none yet, 9 for a request in
+/// HTTP/0.9; -101 without a client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_status(r: *mut ngx_http_request_t) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request.
+        match unsafe { ffi::real_request(r) } {
+            Ok(request) => c_int::try_from(response_status::get(request)).unwrap_or(ffi::ERROR),
+            Err(code) => code,
+        }
+    })
+}
+
+/// Sets the status. 0; -5 where the header has been sent (and a line in the log says so); -101
+/// without a client; -1 for a negative number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
+    r: *mut ngx_http_request_t,
+    status: c_int,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request.
+        let request = match unsafe { unsent(r) } {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
+        let Ok(status) = usize::try_from(status) else { return ffi::ERROR };
+        response_status::set(request, status);
+        ffi::OK
+    })
+}
+
+/// Sets the status and its reason, `reason_len` bytes at `reason` (copied, unsafe bytes escaped).
+///
+/// 0; -5 where the header has been sent, the status has not three digits, or memory is out (and a
+/// line in the log says so); -101 without a client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
+    r: *mut ngx_http_request_t,
+    status: c_int,
+    reason: *const u8,
+    reason_len: usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request and its own string with its length.
+        let (request, reason) = unsafe {
+            match unsent(r) {
+                Ok(request) => (request, strings::raw(reason, reason_len)),
+                Err(code) => return code,
+            }
+        };
+        let number = usize::try_from(status).ok().filter(|number| (100..1000).contains(number));
+        let Some(number) = number else {
+            ngx_log!(request.log(), Level::Err, "invalid HTTP status code {status}");
+            return ffi::DECLINED;
+        };
+        if response_status::set_with_reason(request, number, reason).is_err() {
+            request.log().write(Level::Err, b"no memory");
+            return ffi::DECLINED;
+        }
+        ffi::OK
+    })
+}
+
+/// The request, where its header has not been sent.
+///
+/// # Safety
+/// As for [`ffi::request`].
+unsafe fn unsent(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
+    // SAFETY: the caller's.
+    let (request, context) = unsafe { (ffi::real_request(r)?, ffi::context(r)) };
+    let sent = context.map_or(request.header_sent(), |context| context.is_header_sent());
+    if sent {
+        let text = b"attempt to set ngx.status after sending out response headers";
+        request.log().write(Level::Err, text);
+        return Err(ffi::DECLINED);
+    }
+    Ok(request)
+}

@@ -1,0 +1,3 @@
+//! The response's status: `ngx.status` and lua-resty-core's `ngx.resp.set_status`.
+
+mod ffi;

@@ -1,0 +1,133 @@
+//! Setting and clearing request headers, with nginx's fields for them kept in step.
+
+use super::effects::{self, Effect, escaped};
+use super::known::{self, Kind, Known};
+use super::list;
+use crate::nginx::header_error::HeaderError;
+use crate::nginx::header_list::Node;
+use crate::nginx::header_values::HeaderValues;
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::request::Request;
+use crate::nginx::sys::ngx_str_t;
+
+const BAD_REQUEST: usize = 400;
+
+/// One value of a header, checked and in the request's pool.
+struct Change {
+    request: Request,
+    known: Option<&'static Known>,
+    name: ngx_str_t,
+    value: ngx_str_t,
+    hash: usize,
+    effect: Effect,
+}
+
+/// Sets the header `name` to `values`; to none where there are none, or it is an empty one.
+///
+/// With `replace`, the old values go. A header that nginx knows but for one value only takes the
+/// last. Unsafe bytes are escaped. Nothing is changed where a value is none for this header.
+///
+/// A subrequest must [`own`](super::own) its list first.
+pub fn set(
+    request: Request,
+    name: &[u8],
+    values: &[&[u8]],
+    replace: bool,
+) -> Result<(), HeaderError> {
+    let none: &[&[u8]] = &[b""];
+    let values = if values.is_empty() { none } else { values };
+    let changes = values
+        .iter()
+        .map(|value| Change::new(request, name, value))
+        .collect::<Result<Vec<_>, _>>()?;
+    if request.status() == BAD_REQUEST || !list(request).is_made() {
+        // nginx refused the request before it had read the header.
+        return Ok(());
+    }
+    for (number, change) in changes.into_iter().enumerate() {
+        change.apply(replace && number == 0)?;
+    }
+    Ok(())
+}
+
+impl Change {
+    fn new(request: Request, name: &[u8], value: &[u8]) -> Result<Change, HeaderError> {
+        let (name, value) = escaped(name, value);
+        let known = known::find(&name);
+        let kind = known.map_or(Kind::Plain, |known| known.kind);
+        let effect = effects::of(request, kind, &value)?;
+        let pool = request.pool();
+        Ok(Change {
+            request,
+            known,
+            name: pool.copy_str(&name)?,
+            value: pool.copy_str(&value)?,
+            hash: codec::headers::lowcase_hash(&name),
+            effect,
+        })
+    }
+
+    fn apply(self, replace: bool) -> Result<(), OutOfMemory> {
+        match self.known {
+            None => self.set_in_list(replace).map(drop),
+            Some(known) if known.kind == Kind::Values => self.set_values(known, replace),
+            Some(known) => self.set_field(known, replace),
+        }?;
+        self.effect.apply(self.request);
+        Ok(())
+    }
+
+    fn clears(&self) -> bool {
+        self.value.len == 0
+    }
+
+    fn is_same_name(&self) -> impl Fn(Node) -> bool + use<> {
+        let name = self.name;
+        // SAFETY: the name is in the request's pool.
+        move |node| node.is_named(unsafe { crate::nginx::strings::bytes(name) })
+    }
+
+    /// Sets the header in the list, and returns its node where it is there.
+    fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
+        let (list, pool) = (list(self.request), self.request.pool());
+        let same_name = self.is_same_name();
+        if replace && self.clears() {
+            list.remove(pool, same_name)?;
+            return Ok(None);
+        }
+        if replace && let Some(first) = list.nodes().find(|&node| same_name(node)) {
+            list.remove(pool, |node| node != first && same_name(node))?;
+            first.set_value(self.hash, self.value);
+            return Ok(Some(first));
+        }
+        list.push(pool, self.hash, self.name, self.value).map(Some)
+    }
+
+    /// Sets a header that nginx points at one node of.
+    fn set_field(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
+        let old = known.node(self.request);
+        if let Some(node) = old
+            && !self.clears()
+        {
+            node.set_value(self.hash, self.value);
+            return Ok(());
+        }
+        let node = self.set_in_list(replace || old.is_some())?;
+        known.set_node(self.request, node);
+        Ok(())
+    }
+
+    /// Sets a header that nginx keeps all nodes of.
+    fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
+        // SAFETY: the field is of this kind.
+        let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
+        let node = self.set_in_list(replace)?;
+        if replace {
+            values.clear();
+        }
+        match node {
+            Some(node) => values.push(self.request.pool(), node),
+            None => Ok(()),
+        }
+    }
+}
