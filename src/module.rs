@@ -55,20 +55,32 @@ pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         }
         // SAFETY: create_main_conf made it.
         let main: &MainConf = unsafe { &*cf.main_conf(crate::module()).cast() };
-        let set_up =
-            phase::install_hooks(cf, main).map_err(drop).and_then(|()| vm::start(cf, main));
-        if set_up.is_ok() { Rc::OK.0 } else { Rc::ERROR.0 }
+        if set_up(cf, main).is_ok() { Rc::OK.0 } else { Rc::ERROR.0 }
     })
+}
+
+/// What went wrong has been logged.
+fn set_up(cf: Conf, main: &MainConf) -> Result<(), ()> {
+    phase::install_hooks(cf, main).map_err(drop)?;
+    let _ = main.hook_configuration.set(cf.hook_configuration().map_err(drop)?);
+    vm::start(cf, main)?;
+    phase::init::run(main, cf.cycle(), cf.parser_log()).map_err(drop)
 }
 
 pub unsafe extern "C" fn init_module(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
     Rc::OK.0
 }
 
-pub unsafe extern "C" fn init_process(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    Rc::OK.0
+pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        phase::init_worker::run(cycle);
+        Rc::OK.0
+    })
 }
 
-pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
-    guard((), crate::api::timer::drop_pending);
+pub unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
+    guard((), || {
+        phase::exit_worker::run(cycle);
+        crate::api::timer::drop_pending();
+    });
 }

@@ -10,6 +10,7 @@ use crate::nginx::sys::ngx_http_request_t;
 
 /// Gives up a reference in lua-resty-core's table of `ngx.ctx` tables.
 pub fn release(state: State, reference: c_int) {
+    crate::ngx_debug!(crate::nginx::log::cycle_log(), "lua release ngx.ctx at ref {reference}");
     let result = state.protect(move |state| {
         state.get_field(REGISTRY, c"ngx_lua_ctx_tables");
         state.unref(-1, reference);

@@ -34,5 +34,30 @@ impl Script {
     }
 }
 
+/// The code of a directive of the `http` block that runs once per process.
+pub struct HookScript {
+    /// The directive, as errors name it.
+    pub name: &'static str,
+    pub code: HookCode,
+}
+
+/// Where it is.
+pub enum HookCode {
+    Inline(Chunk),
+    /// An absolute path.
+    File(Vec<u8>),
+}
+
+impl HookScript {
+    /// Pushes the script's function onto the VM's main stack, or gives Lua's reason why not.
+    pub fn load(&self, vm: &Vm) -> Result<(), Vec<u8>> {
+        let loaded = match &self.code {
+            HookCode::Inline(chunk) => vm.load_chunk(chunk),
+            HookCode::File(path) => vm.load_file(path),
+        };
+        loaded.map_err(LoadError::into_reason)
+    }
+}
+
 /// A script as locations share it when one inherits from the other.
 pub type SharedScript = Rc<Script>;

@@ -2,8 +2,9 @@
 //! sets.
 
 use std::ffi::{CStr, c_char, c_void};
+use std::rc::Rc;
 
-use super::code::{Script, SharedScript};
+use super::code::{HookCode, HookScript, Script, SharedScript};
 use super::location::{Location, LocationConf};
 use super::main::{Main, MainConf};
 use super::{block, values};
@@ -37,10 +38,13 @@ enum Sets {
     Size(fn(&mut Location) -> &mut Option<usize>),
     Number(fn(&mut Location) -> &mut Option<usize>),
     Code(Form, Slot),
-    MainCode(Form, fn(&mut Main) -> &mut Option<SharedScript>),
+    Hook(Form, HookField),
     /// Not built yet: the configuration is refused, and the error names the directive.
     Unsupported,
 }
+
+/// Which script of the `http` block a directive sets.
+type HookField = fn(&mut Main) -> &mut Option<Rc<HookScript>>;
 
 /// How the code of a directive is given.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,16 +100,12 @@ const fn file(name: &'static CStr, place: u32, slot: Slot) -> Directive {
     row(name, place, NGX_CONF_TAKE1, Sets::Code(Form::File, slot))
 }
 
-const fn main_code(
-    name: &'static CStr,
-    form: Form,
-    field: fn(&mut Main) -> &mut Option<SharedScript>,
-) -> Directive {
+const fn hook(name: &'static CStr, form: Form, field: HookField) -> Directive {
     let takes = match form {
         Form::Block => NGX_CONF_BLOCK | NGX_CONF_NOARGS,
         Form::Inline | Form::File => NGX_CONF_TAKE1,
     };
-    row(name, MAIN, takes, Sets::MainCode(form, field))
+    row(name, MAIN, takes, Sets::Hook(form, field))
 }
 
 const fn unsupported(name: &'static CStr, place: u32, takes: u32) -> Directive {
@@ -128,7 +128,7 @@ pub static DIRECTIVES: &[Directive] = &[
     row(c"lua_load_resty_core", MAIN, NGX_CONF_FLAG, Sets::Main(warn_of_load_resty_core)),
     row(c"lua_code_cache", LOCATION_IF, NGX_CONF_FLAG, Sets::Flag(|l| &mut l.code_cache)),
     main_number(c"lua_thread_cache_max_entries", |m| &mut m.thread_cache_max_entries),
-    main_number(c"lua_malloc_trim", |m| &mut m.malloc_trim),
+    row(c"lua_malloc_trim", MAIN, NGX_CONF_TAKE1, Sets::Main(set_malloc_trim)),
     main_number(c"lua_regex_cache_max_entries", |m| &mut m.regex_cache_max_entries),
     main_number(c"lua_regex_match_limit", |m| &mut m.regex_match_limit),
     main_number(c"lua_max_pending_timers", |m| &mut m.max_pending_timers),
@@ -204,14 +204,14 @@ pub static DIRECTIVES: &[Directive] = &[
     block_form(c"log_by_lua_block", LOCATION_IF, Slot::Log),
     file(c"log_by_lua_file", LOCATION_IF, Slot::Log),
     // phases of a process
-    main_code(c"init_by_lua", Form::Inline, |m| &mut m.init),
-    main_code(c"init_by_lua_block", Form::Block, |m| &mut m.init),
-    main_code(c"init_by_lua_file", Form::File, |m| &mut m.init),
-    main_code(c"init_worker_by_lua", Form::Inline, |m| &mut m.init_worker),
-    main_code(c"init_worker_by_lua_block", Form::Block, |m| &mut m.init_worker),
-    main_code(c"init_worker_by_lua_file", Form::File, |m| &mut m.init_worker),
-    main_code(c"exit_worker_by_lua_block", Form::Block, |m| &mut m.exit_worker),
-    main_code(c"exit_worker_by_lua_file", Form::File, |m| &mut m.exit_worker),
+    hook(c"init_by_lua", Form::Inline, |m| &mut m.init),
+    hook(c"init_by_lua_block", Form::Block, |m| &mut m.init),
+    hook(c"init_by_lua_file", Form::File, |m| &mut m.init),
+    hook(c"init_worker_by_lua", Form::Inline, |m| &mut m.init_worker),
+    hook(c"init_worker_by_lua_block", Form::Block, |m| &mut m.init_worker),
+    hook(c"init_worker_by_lua_file", Form::File, |m| &mut m.init_worker),
+    hook(c"exit_worker_by_lua_block", Form::Block, |m| &mut m.exit_worker),
+    hook(c"exit_worker_by_lua_file", Form::File, |m| &mut m.exit_worker),
     // TLS and upstreams
     unsupported(c"balancer_by_lua_block", UPSTREAM, BLOCK),
     unsupported(c"balancer_by_lua_file", UPSTREAM, NGX_CONF_TAKE1),
@@ -257,7 +257,7 @@ const fn commands() -> [ngx_command_t; DIRECTIVES.len() + 1] {
             type_: (directive.place | directive.takes) as usize,
             set: Some(set_directive),
             conf: match directive.sets {
-                Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::MainCode(..) => {
+                Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::Hook(..) => {
                     NGX_HTTP_MAIN_CONF_OFFSET
                 }
                 _ => NGX_HTTP_LOC_CONF_OFFSET,
@@ -312,7 +312,7 @@ impl Directive {
                 values::set_number(cf, field(&mut location().written.borrow_mut()))
             }
             Sets::Code(form, slot) => self.set_code(cf, location(), form, slot),
-            Sets::MainCode(form, field) => self.set_main_code(cf, main(), form, field),
+            Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Unsupported => Err(ConfError::Directive(c"is not supported by this module yet")),
         }
     }
@@ -337,7 +337,10 @@ impl Directive {
             Slot::Access => main.needs.access.set(true),
             Slot::Log => main.needs.log.set(true),
             Slot::HeaderFilter => main.needs.header_filter.set(true),
-            Slot::BodyFilter => main.needs.body_filter.set(true),
+            Slot::BodyFilter => {
+                main.needs.header_filter.set(true);
+                main.needs.body_filter.set(true);
+            }
             Slot::Content => crate::phase::content::install(cf),
         }
         if matches!(slot, Slot::Rewrite | Slot::Access | Slot::Content | Slot::ServerRewrite) {
@@ -346,36 +349,44 @@ impl Directive {
         Ok(())
     }
 
-    fn set_main_code(
-        &self,
-        cf: Conf,
-        main: &MainConf,
-        form: Form,
-        field: fn(&mut Main) -> &mut Option<SharedScript>,
-    ) -> ConfResult {
+    fn set_hook(&self, cf: Conf, main: &MainConf, form: Form, field: HookField) -> ConfResult {
         if field(&mut main.written.borrow_mut()).is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
         }
-        let script = self.read_script(cf, form)?;
-        *field(&mut main.written.borrow_mut()) = Some(SharedScript::new(script));
+        let line = cf.line();
+        let code = self.read_code(cf, form)?;
+        let name = self.name.to_str().unwrap_or_default();
+        let name = name.strip_suffix("_block").unwrap_or(name);
+        if code.is_empty() && name.starts_with("init_by") {
+            return Err(no_code(cf));
+        }
+        let code = if form == Form::File {
+            HookCode::File(cf.full_name(&code, false)?.as_bytes().to_vec())
+        } else {
+            HookCode::Inline(Chunk::new(&code, &self.chunk_name(cf, line)))
+        };
+        *field(&mut main.written.borrow_mut()) = Some(Rc::new(HookScript { name, code }));
         Ok(())
     }
 
     /// The directive's code, from its argument or the block behind it.
     fn read_script(&self, cf: Conf, form: Form) -> Result<Script, ConfError> {
         let line = cf.line();
-        let code = match form {
-            Form::Block => block::read(cf)?,
-            Form::Inline | Form::File => cf.word(1).to_vec(),
-        };
+        let code = self.read_code(cf, form)?;
         if code.is_empty() {
-            cf.log(Level::Err, b"invalid location config: no runnable Lua code");
-            return Err(ConfError::Logged);
+            return Err(no_code(cf));
         }
         if form == Form::File {
             return Ok(Script::File(ComplexValue::compile(cf, &code)?));
         }
         Ok(Script::Inline(Chunk::new(&code, &self.chunk_name(cf, line))))
+    }
+
+    fn read_code(&self, cf: Conf, form: Form) -> Result<Vec<u8>, ConfError> {
+        match form {
+            Form::Block => block::read(cf),
+            Form::Inline | Form::File => Ok(cf.word(1).to_vec()),
+        }
     }
 
     /// `=content_by_lua(nginx.conf:42)`.
@@ -384,6 +395,11 @@ impl Directive {
         let tag = name.strip_suffix("_block").unwrap_or(name);
         codec::chunk_name::inline(tag, cf.file_name(), cf.prefix(), line)
     }
+}
+
+fn no_code(cf: Conf) -> ConfError {
+    cf.log(Level::Err, b"invalid location config: no runnable Lua code");
+    ConfError::Logged
 }
 
 impl Slot {
@@ -418,6 +434,18 @@ fn set_path(cf: Conf, path: &mut Option<Vec<u8>>) -> ConfResult {
         return Err(ConfError::Directive(c"is duplicate"));
     }
     *path = Some(cf.word(1).to_vec());
+    Ok(())
+}
+
+fn set_malloc_trim(cf: Conf, main: &MainConf) -> ConfResult {
+    let requests = std::str::from_utf8(cf.word(1)).ok().and_then(|word| word.parse().ok());
+    let Some(requests) = requests else {
+        return Err(ConfError::Directive(c"invalid number in the 1st argument"));
+    };
+    main.written.borrow_mut().malloc_trim = Some(requests);
+    if requests > 0 {
+        main.needs.log.set(true);
+    }
     Ok(())
 }
 

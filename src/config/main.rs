@@ -4,15 +4,16 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
 use std::rc::Rc;
 
-use super::code::SharedScript;
+use super::code::HookScript;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
+use crate::nginx::fake::Configuration;
 
 /// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
 #[derive(Default)]
 pub struct MainConf {
     pub written: RefCell<Main>,
-    vm: OnceCell<Rc<Vm>>,
+    vm: RefCell<Option<Rc<Vm>>>,
     /// Loaders that other modules put into `package.preload` of every VM.
     pub preload: RefCell<Vec<(CString, CFunction)>>,
     /// Which hooks the configuration needs; set while it is read.
@@ -22,6 +23,10 @@ pub struct MainConf {
     /// Whether the rewrite and access handlers have been moved behind those of other modules.
     pub rewrite_postponed: Cell<bool>,
     pub access_postponed: Cell<bool>,
+    /// What a location without directives of its own has: where worker hooks run.
+    pub hook_configuration: OnceCell<Configuration>,
+    /// Requests that ended since the C library last gave memory back.
+    pub requests_since_trim: Cell<usize>,
 }
 
 /// The values; `None` where nothing is said.
@@ -39,9 +44,9 @@ pub struct Main {
     pub sa_restart: Option<bool>,
     pub rewrite_no_postpone: Option<bool>,
     pub access_no_postpone: Option<bool>,
-    pub init: Option<SharedScript>,
-    pub init_worker: Option<SharedScript>,
-    pub exit_worker: Option<SharedScript>,
+    pub init: Option<Rc<HookScript>>,
+    pub init_worker: Option<Rc<HookScript>>,
+    pub exit_worker: Option<Rc<HookScript>>,
 }
 
 /// Which of nginx's hooks the configuration makes use of.
@@ -71,13 +76,18 @@ impl MainConf {
     }
 
     /// The worker's VM, once it is made.
-    pub fn vm(&self) -> Option<&Rc<Vm>> {
-        self.vm.get()
+    pub fn vm(&self) -> Option<Rc<Vm>> {
+        self.vm.borrow().clone()
     }
 
-    /// Gives the VM to this configuration, once.
+    /// Gives the VM to this configuration.
     pub fn set_vm(&self, vm: Vm) {
-        let _ = self.vm.set(Rc::new(vm));
+        *self.vm.borrow_mut() = Some(Rc::new(vm));
+    }
+
+    /// Takes the VM away, in processes that run no Lua code.
+    pub fn take_vm(&self) -> Option<Rc<Vm>> {
+        self.vm.borrow_mut().take()
     }
 
     pub fn thread_cache_max_entries(&self) -> usize {
@@ -90,6 +100,16 @@ impl MainConf {
 
     pub fn max_pending_timers(&self) -> usize {
         self.written.borrow().max_pending_timers.unwrap_or(1024)
+    }
+
+    /// After how many requests the C library gives memory back; 0 for never.
+    pub fn malloc_trim(&self) -> usize {
+        self.written.borrow().malloc_trim.unwrap_or(1000)
+    }
+
+    /// Whether system calls are to go on after signals.
+    pub fn sa_restart(&self) -> bool {
+        self.written.borrow().sa_restart.unwrap_or(true)
     }
 
     pub fn regex_cache_max_entries(&self) -> usize {

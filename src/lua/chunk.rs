@@ -39,6 +39,15 @@ impl LoadError {
         }
     }
 
+    /// Lua's reason alone.
+    pub fn into_reason(self) -> Vec<u8> {
+        match self {
+            LoadError::Inline(reason)
+            | LoadError::File(_, reason)
+            | LoadError::Unreadable(_, reason, _) => reason,
+        }
+    }
+
     /// The status of a request whose script this is.
     pub fn status(&self) -> isize {
         match self {

@@ -178,6 +178,8 @@ impl Vm {
 
 impl Drop for Vm {
     fn drop(&mut self) {
+        let at = self.main.as_ptr() as usize;
+        ngx_debug!(log::cycle_log(), "lua close the global Lua VM {at:016X}");
         // SAFETY: the VM is ours; nothing runs in it any more, for users hold an Rc of it.
         unsafe { ffi::lua_close(self.main.as_ptr()) }
     }

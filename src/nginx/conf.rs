@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::ptr::{NonNull, null_mut};
 
+use super::fake::Configuration;
 use super::log::Level;
 use super::pool::{OutOfMemory, Pool};
 use super::strings;
@@ -64,6 +65,12 @@ impl Conf {
         unsafe { Pool::from_ptr(self.get().pool) }.ok_or(OutOfMemory)
     }
 
+    /// The parser's log, for lines that do not name its place in the file.
+    pub fn parser_log(self) -> super::log::Log {
+        // SAFETY: the parser's log outlives it.
+        unsafe { super::log::Log::from_ptr(self.get().log) }
+    }
+
     pub fn cycle(self) -> *mut ngx_cycle_t {
         self.get().cycle
     }
@@ -108,6 +115,35 @@ impl Conf {
     pub fn main_conf(self, module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
         // SAFETY: within `http`, the parser's ctx is nginx's ngx_http_conf_ctx_t.
         unsafe { *(*self.http()).main_conf.add(module.ctx_index) }
+    }
+
+    /// What a location without directives of its own has, merged from the `http` block: for code
+    /// that runs without a request. Only at the end of that block.
+    pub fn hook_configuration(self) -> Result<Configuration, ConfError> {
+        // SAFETY: a number that nginx sets before it reads a configuration.
+        let slots = unsafe { *std::ptr::addr_of!(super::sys::ngx_http_max_module) };
+        let size = slots * size_of::<*mut std::ffi::c_void>();
+        let pool = self.pool()?;
+        // SAFETY: nginx's own module and its own functions, called as nginx calls them when it
+        // merges a location; the arrays have a slot for each module.
+        unsafe {
+            let core = &*std::ptr::addr_of!(super::sys::ngx_http_core_module);
+            let functions = &*core.ctx.cast::<super::sys::ngx_http_module_t>();
+            let (Some(create), Some(merge)) = (functions.create_loc_conf, functions.merge_loc_conf)
+            else {
+                return Err(ConfError::Logged);
+            };
+            let http = &*self.http();
+            let outer = *http.loc_conf.add(core.ctx_index);
+            let merged = create(self.as_ptr());
+            if merged.is_null() || !merge(self.as_ptr(), outer, merged).is_null() {
+                return Err(ConfError::Logged);
+            }
+            let location: *mut *mut std::ffi::c_void = pool.bytes_aligned(size)?.as_ptr().cast();
+            std::ptr::copy_nonoverlapping(http.loc_conf, location, slots);
+            *location.add(core.ctx_index) = merged;
+            Ok(Configuration::from_ptrs(http.main_conf, http.srv_conf, location))
+        }
     }
 
     fn http(self) -> *mut super::sys::ngx_http_conf_ctx_t {
@@ -200,6 +236,23 @@ pub fn below_prefix<'a>(pool: Pool, path: &[u8]) -> Option<&'a [u8]> {
     unsafe {
         let cycle = super::sys::ngx_cycle;
         full_name(cycle, pool, path, false).ok().map(|name| strings::bytes(name))
+    }
+}
+
+/// `module`'s configuration of the `http` block in a cycle that is in force; null without one.
+pub fn main_conf_of_cycle(
+    cycle: *const ngx_cycle_t,
+    module: &super::sys::ngx_module_t,
+) -> *mut std::ffi::c_void {
+    // SAFETY: nginx passes its cycle; the slot of its http module is null or filled.
+    unsafe {
+        let index = (*std::ptr::addr_of!(super::sys::ngx_http_module)).index;
+        let http: *const super::sys::ngx_http_conf_ctx_t =
+            (*(*cycle).conf_ctx.add(index)).cast::<super::sys::ngx_http_conf_ctx_t>();
+        match http.as_ref() {
+            Some(http) => *http.main_conf.add(module.ctx_index),
+            None => null_mut(),
+        }
     }
 }
 

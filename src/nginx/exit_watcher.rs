@@ -25,11 +25,12 @@ thread_local! {
 #[derive(Clone, Copy, Debug)]
 pub struct NoConnection;
 
-/// `on_exit` is called once when the worker begins to exit; one watcher per worker and cycle.
+/// `on_exit` is called once when the worker begins to exit; one watcher per worker and cycle, and
+/// none in a worker that exits already.
 pub fn watch(on_exit: fn()) -> Result<(), NoConnection> {
     // SAFETY: ngx_cycle is the running cycle.
     let cycle = unsafe { *std::ptr::addr_of!(ngx_cycle) }.cast_const();
-    if WATCHED.get() == cycle {
+    if WATCHED.get() == cycle || super::event::is_exiting() {
         return Ok(());
     }
     let c = with_slot_of_descriptor_0(|| {
@@ -65,7 +66,6 @@ unsafe extern "C" fn closing(event: *mut ngx_event_t) {
             with_slot_of_descriptor_0(|| ngx_free_connection(c));
             (*c).fd = -1;
         }
-        WATCHED.set(null());
         if let Some(on_exit) = ON_EXIT.take() {
             on_exit();
         }

@@ -63,6 +63,7 @@ impl Configuration {
 #[derive(Clone)]
 pub struct Origin {
     configuration: Configuration,
+    log: Log,
     listening: *mut ngx_listening_t,
     client: Vec<u8>,
 }
@@ -75,12 +76,14 @@ impl Origin {
             let c = &*request.connection();
             (c.listening, super::strings::bytes(c.addr_text).to_vec())
         };
-        Origin { configuration: Configuration::of(request), listening, client }
+        let configuration = Configuration::of(request);
+        Origin { configuration, log: configuration.error_log(), listening, client }
     }
 
-    /// No request: a worker hook.
-    pub fn of_worker(configuration: Configuration) -> Origin {
-        Origin { configuration, listening: null_mut(), client: Vec::new() }
+    /// No request: a worker hook. It logs as the configuration says, or to the cycle's log.
+    pub fn of_worker(configuration: Configuration, logs_to_cycle: bool) -> Origin {
+        let log = if logs_to_cycle { cycle_log() } else { configuration.error_log() };
+        Origin { configuration, log, listening: null_mut(), client: Vec::new() }
     }
 }
 
@@ -118,7 +121,7 @@ unsafe fn connection(
         let counter = AtomicUsize::from_ptr(ngx_connection_counter.cast());
         let number = counter.fetch_add(1, Ordering::Relaxed);
 
-        if let Some(parent) = origin.configuration.error_log().as_ptr().as_ref() {
+        if let Some(parent) = origin.log.as_ptr().as_ref() {
             (*log).file = parent.file;
             (*log).next = parent.next;
             (*log).writer = parent.writer;

@@ -35,6 +35,13 @@ impl Pool {
         NonNull::new(data.cast()).ok_or(OutOfMemory)
     }
 
+    /// `len` bytes, uninitialised and aligned for any of nginx's types; the pool owns them.
+    pub fn bytes_aligned(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: the pool is live by `from_ptr`'s contract.
+        let data = unsafe { ngx_palloc(self.as_ptr(), len.max(1)) };
+        NonNull::new(data.cast()).ok_or(OutOfMemory)
+    }
+
     /// A copy of `bytes`, followed by a NUL that its length does not count.
     pub fn copy_str(self, bytes: &[u8]) -> Result<ngx_str_t, OutOfMemory> {
         let len = bytes.len().checked_add(1).ok_or(OutOfMemory)?;

@@ -3,9 +3,15 @@
 pub mod abort;
 pub mod access;
 pub mod content;
+pub mod exit_worker;
+pub mod hook;
+pub mod init;
+pub mod init_worker;
+pub mod log;
 pub mod rewrite;
 pub mod runner;
 pub mod server_rewrite;
+pub mod synchronous;
 
 use crate::config::MainConf;
 use crate::nginx::conf::Conf;
@@ -23,6 +29,9 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     }
     if needs.access.get() {
         hooks::add_handler(cf, HttpPhase::Access, access::handler)?;
+    }
+    if needs.log.get() {
+        hooks::add_handler(cf, HttpPhase::Log, log::handler)?;
     }
     if needs.capture.get() {
         crate::api::subrequest::install_filters(cf);

@@ -47,8 +47,8 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc>
 /// `lua_code_cache off`: a VM of the request's own.
 fn own_vm(request: Request) -> Result<Shared<crate::lua::Vm>, Rc> {
     let main = crate::config::MainConf::of(request);
-    let parent = main.vm().map(|vm| &**vm);
-    match crate::vm::make(crate::nginx::process::prefix(), main, parent, false) {
+    let parent = main.vm();
+    match crate::vm::make(crate::nginx::process::prefix(), main, parent.as_deref(), false) {
         Ok(vm) => Ok(Shared::new(vm)),
         Err(error) => {
             request.log().write(Level::Err, &crate::vm::message(error));

@@ -1,0 +1,14 @@
+//! `exit_worker_by_lua*`: runs when a worker ends, after its last request and timer.
+
+use super::hook;
+use crate::nginx::sys::ngx_cycle_t;
+use crate::runtime::Phase;
+
+/// Runs the code, where there is any. Its failure has been logged and changes nothing.
+pub fn run(cycle: *const ngx_cycle_t) {
+    let Some(main) = hook::worker_conf(cycle) else { return };
+    let script = main.written.borrow().exit_worker.clone();
+    if let Some(script) = script {
+        let _logged = hook::run_in_worker(main, &script, Phase::ExitWorker, true, None);
+    }
+}

@@ -1,0 +1,86 @@
+//! The one driver of code that runs once per process: init, init_worker, exit_worker.
+
+use super::synchronous::{Failed, MainCoroutine};
+use crate::config::code::HookScript;
+use crate::lua::Vm;
+use crate::lua::state::Outcome;
+use crate::nginx::conf;
+use crate::nginx::log::{Log, cycle_log};
+use crate::nginx::sys::{ngx_cycle_t, ngx_log_handler_pt};
+use crate::nginx::{Level, fake, process};
+use crate::ngx_debug;
+use crate::runtime::{Context, Phase};
+
+use crate::config::MainConf;
+
+/// Runs `script` on the VM's main coroutine; what fails is logged to `log`.
+pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
+    let state = vm.main();
+    let base = state.top();
+    state.push_traceback_handler();
+    let result = script.load(vm).and_then(|()| match state.call(0, 0, base + 1) {
+        Outcome::Done => Ok(()),
+        // `error(nil)` fails without a word.
+        _ if state.is_nil_or_none(-1) => Err(Vec::new()),
+        _ => Err(state.bytes(-1).unwrap_or(b"unknown error").to_vec()),
+    });
+    if let Err(reason) = &result
+        && !reason.is_empty()
+    {
+        let text = format!("{} error: ", script.name).into_bytes();
+        log.write(Level::Err, &[&text, reason.as_slice()].concat());
+    }
+    state.set_top(base);
+    state.collect_garbage();
+    result.map_err(|_| Failed)
+}
+
+/// This module's configuration in a worker's cycle; nothing in nginx's helper processes, whose VM
+/// is closed.
+pub fn worker_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
+    let main: *const MainConf = conf::main_conf_of_cycle(cycle, crate::module()).cast();
+    // SAFETY: null, or made by create_main_conf in the cycle's pool.
+    let main = unsafe { main.as_ref() }?;
+    if process::is_helper() {
+        close_vm(main);
+        return None;
+    }
+    Some(main)
+}
+
+/// nginx's helper processes run no Lua code: what the VM holds is given back.
+fn close_vm(main: &MainConf) {
+    let Some(vm) = main.take_vm() else { return };
+    ngx_debug!(
+        cycle_log(),
+        "lua close the global Lua VM {:016X} in the cache helper process {}",
+        vm.main().as_ptr() as usize,
+        std::process::id()
+    );
+    drop(vm);
+}
+
+/// Runs a worker's `script` for a stand-in request.
+pub fn run_in_worker(
+    main: &MainConf,
+    script: &HookScript,
+    phase: Phase,
+    logs_to_cycle: bool,
+    log_handler: ngx_log_handler_pt,
+) -> Result<(), Failed> {
+    let (Some(vm), Some(configuration)) = (main.vm(), main.hook_configuration.get()) else {
+        return Ok(());
+    };
+    let origin = fake::Origin::of_worker(*configuration, logs_to_cycle);
+    let request = fake::create(&origin, log_handler).map_err(|_| Failed)?;
+    let context = Context::new(request, vm.clone(), phase, true);
+    let result = match context.attach() {
+        Ok(()) => {
+            let _entered = MainCoroutine::enter(&context, phase);
+            run(&vm, script, cycle_log())
+        }
+        Err(_) => Err(Failed),
+    };
+    fake::destroy(request);
+    result
+}

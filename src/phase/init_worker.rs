@@ -1,0 +1,22 @@
+//! `init_worker_by_lua*`: runs when a worker starts.
+
+use super::hook;
+use crate::nginx::sys::ngx_cycle_t;
+use crate::nginx::{Level, log_context, process};
+use crate::runtime::Phase;
+
+/// Runs the code, where there is any. Its failure has been logged and changes nothing.
+pub fn run(cycle: *const ngx_cycle_t) {
+    let Some(main) = hook::worker_conf(cycle) else { return };
+    if main.vm().is_none() {
+        return;
+    }
+    if main.sa_restart() {
+        process::set_sa_restart();
+    }
+    let script = main.written.borrow().init_worker.clone();
+    if let Some(script) = script {
+        let handler = Some(log_context::init_worker as _);
+        let _logged = hook::run_in_worker(main, &script, Phase::InitWorker, false, handler);
+    }
+}

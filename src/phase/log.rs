@@ -1,0 +1,48 @@
+//! `log_by_lua*`, and `lua_malloc_trim`, which counts requests at the same place.
+
+use super::{runner, synchronous};
+use crate::config::{LocationConf, MainConf};
+use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
+use crate::nginx::{Level, Rc, Request, guard, process};
+use crate::ngx_debug;
+use crate::runtime::Phase;
+
+pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes a live request.
+        let request = unsafe { Request::from_ptr(r) };
+        request.map_or(Rc::DECLINED, enter).0
+    })
+}
+
+fn enter(request: Request) -> Rc {
+    count_for_malloc_trim(request);
+    let Some(script) = LocationConf::of(request).in_force().log.as_ref() else {
+        return Rc::DECLINED;
+    };
+    let Ok(context) = runner::context_of(request, Phase::Log) else {
+        return Rc::ERROR;
+    };
+    match synchronous::run_plainly(&context, script, Phase::Log) {
+        Ok(()) => Rc::OK,
+        Err(failed) => failed.into(),
+    }
+}
+
+/// Every so many requests, the C library gives memory that it holds back to the system.
+fn count_for_malloc_trim(request: Request) {
+    let main = MainConf::of(request);
+    let cycle = main.malloc_trim();
+    if cycle == 0 {
+        ngx_debug!(request.log(), "malloc_trim() disabled");
+        return;
+    }
+    let count = main.requests_since_trim.get() + 1;
+    if count < cycle {
+        main.requests_since_trim.set(count);
+        return;
+    }
+    main.requests_since_trim.set(0);
+    let released = process::malloc_trim();
+    ngx_debug!(request.log(), "malloc_trim(1) returned {released}");
+}

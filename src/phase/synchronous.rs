@@ -1,0 +1,97 @@
+//! The one driver of the phases that cannot wait: set, log, the filters, the worker hooks.
+//!
+//! Their code runs on the VM's main coroutine, in a protected call. However the call ends, the
+//! coroutine's stack and request and the context's phase are what they were before, so that such
+//! phases nest: a header filter may make an error page, whose header passes the filter again.
+
+use std::rc::Rc as Shared;
+
+use crate::config::Script;
+use crate::lua::state::Outcome;
+use crate::lua::{State, openresty};
+use crate::nginx::{Level, Rc, Request};
+use crate::runtime::{Context, Phase};
+
+/// The script did not get to its result; why has been logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failed;
+
+/// Runs `script` in `phase`, and gives its result (one value, on top of the stack) to `take`.
+///
+/// `push_arguments` puts the script's arguments onto the stack and tells how many they are.
+pub fn run<T>(
+    context: &Shared<Context>,
+    script: &Script,
+    phase: Phase,
+    push_arguments: impl FnOnce(State) -> i32,
+    take: impl FnOnce(State) -> T,
+) -> Result<T, Failed> {
+    let vm = context.vm().clone();
+    let state = vm.main();
+    let request = context.request();
+    let before = MainCoroutine::enter(context, phase);
+    let _running = context.run_guard();
+    state.push_traceback_handler();
+    if let Err(error) = script.load(&vm, request) {
+        super::runner::load_failed(request, error);
+        return Err(Failed);
+    }
+    let arguments = push_arguments(state);
+    match state.call(arguments, 1, before.top + 1) {
+        Outcome::Done => Ok(take(state)),
+        Outcome::Yielded | Outcome::Failed(_) => {
+            log_error(request, state, phase);
+            Err(Failed)
+        }
+    }
+}
+
+/// A script without arguments, whose result does not matter.
+pub fn run_plainly(context: &Shared<Context>, script: &Script, phase: Phase) -> Result<(), Failed> {
+    run(context, script, phase, |_| 0, drop)
+}
+
+fn log_error(request: Request, state: State, phase: Phase) {
+    let reason = state.bytes(-1).unwrap_or(b"unknown reason");
+    let text = format!("failed to run {}: ", phase.context_name()).into_bytes();
+    request.log().write(Level::Err, &[&text, reason].concat());
+}
+
+impl From<Failed> for Rc {
+    fn from(_: Failed) -> Rc {
+        Rc::ERROR
+    }
+}
+
+/// What the main coroutine and the context were before; dropped, they are that again.
+pub struct MainCoroutine<'a> {
+    context: &'a Context,
+    state: State,
+    phase: Phase,
+    request: *mut std::ffi::c_void,
+    top: i32,
+}
+
+impl MainCoroutine<'_> {
+    /// The main coroutine runs for `context`, in `phase`, until the value is dropped.
+    pub fn enter(context: &Context, phase: Phase) -> MainCoroutine<'_> {
+        let state = context.main_state();
+        let before = MainCoroutine {
+            context,
+            state,
+            phase: context.phase.replace(phase),
+            request: openresty::request(state),
+            top: state.top(),
+        };
+        openresty::set_request(state, context.request().as_ptr().cast());
+        before
+    }
+}
+
+impl Drop for MainCoroutine<'_> {
+    fn drop(&mut self) {
+        self.context.phase.set(self.phase);
+        openresty::set_request(self.state, self.request);
+        self.state.set_top(self.top);
+    }
+}
