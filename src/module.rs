@@ -64,6 +64,9 @@ fn set_up(cf: Conf, main: &MainConf) -> Result<(), ()> {
     phase::install_hooks(cf, main).map_err(drop)?;
     let _ = main.hook_configuration.set(cf.hook_configuration().map_err(drop)?);
     vm::start(cf, main)?;
+    if main.needs.shared_zones.get() {
+        return Ok(());
+    }
     phase::init::run(main, cf.cycle(), cf.parser_log()).map_err(drop)
 }
 

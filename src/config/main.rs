@@ -59,6 +59,9 @@ pub struct Needs {
     pub capture: Cell<bool>,
     pub header_filter: Cell<bool>,
     pub body_filter: Cell<bool>,
+    /// There are shared zones: `init_by_lua*` runs when the last of them is initialised, by
+    /// [`crate::phase::init::run`].
+    pub shared_zones: Cell<bool>,
 }
 
 impl MainConf {
