@@ -270,8 +270,10 @@ fn keep_error_only(task: &Task) {
             return;
         }
     }
-    state.replace(1);
-    state.set_top(1);
+    if top > 1 {
+        state.replace(1);
+        state.set_top(1);
+    }
 }
 
 /// The parent sits in `ngx.thread.wait` for this thread: it gets the results now.

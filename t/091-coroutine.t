@@ -1,0 +1,361 @@
+# coroutine.* in code that runs for a request.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+plan tests => repeat_each() * (blocks() * 3 + 6);
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: values go both ways, and a yield reaches its resumer only
+--- config
+    location = /t {
+        content_by_lua_block {
+            local inner = coroutine.wrap(function(...)
+                local got = { ... }
+                while true do
+                    got = { coroutine.yield("inner", unpack(got)) }
+                end
+            end)
+            local outer = coroutine.create(function(...)
+                ngx.say("start: ", ...)
+                ngx.say("from inner: ", table.concat({ inner(1, 2) }, " "))
+                ngx.say("resumed with: ", coroutine.yield("a", nil, "b"))
+                ngx.say("from inner: ", table.concat({ inner() }, " "))
+                return "end"
+            end)
+            ngx.say(coroutine.status(outer))
+            ngx.say(select("#", coroutine.resume(outer, "x", "y")))
+            ngx.say(coroutine.status(outer))
+            ngx.say(coroutine.resume(outer, "z"))
+            ngx.say(coroutine.status(outer))
+        }
+    }
+--- request
+GET /t
+--- response_body
+suspended
+start: xy
+from inner: inner 1 2
+4
+suspended
+resumed with: z
+from inner: inner
+trueend
+dead
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: a coroutine that waits suspends the chain up to its thread, and no other
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function worker(name)
+                local outer = coroutine.wrap(function()
+                    local inner = coroutine.wrap(function()
+                        for i = 1, 2 do
+                            ngx.sleep(0.02)
+                            coroutine.yield(name .. i)
+                        end
+                    end)
+                    coroutine.yield(inner())
+                    coroutine.yield(inner())
+                end)
+                ngx.say(outer())
+                ngx.say(outer())
+            end
+            local a = ngx.thread.spawn(worker, "a")
+            local b = ngx.thread.spawn(worker, "b")
+            ngx.say("both wait")
+            ngx.thread.wait(a)
+            ngx.thread.wait(b)
+        }
+    }
+--- request
+GET /t
+--- response_body
+both wait
+a1
+b1
+a2
+b2
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: what cannot be resumed, and why
+--- config
+    location = /t {
+        content_by_lua_block {
+            local outer, inner
+            ngx.say(coroutine.resume(coroutine.running()))
+            outer = coroutine.create(function()
+                inner = coroutine.create(function()
+                    ngx.say(coroutine.status(outer), " ", coroutine.status(inner))
+                    ngx.say(coroutine.resume(outer))
+                end)
+                coroutine.resume(inner)
+            end)
+            coroutine.resume(outer)
+            ngx.say(coroutine.resume(inner))
+            local wrapped = coroutine.wrap(function() end)
+            wrapped()
+            ngx.say(wrapped())
+            ngx.say(pcall(coroutine.resume, 1))
+            ngx.say(pcall(coroutine.status))
+            ngx.say(pcall(coroutine.create, print))
+            ngx.say(pcall(coroutine.wrap))
+        }
+    }
+--- request
+GET /t
+--- response_body
+falsecannot resume running coroutine
+normal running
+falsecannot resume normal coroutine
+falsecannot resume dead coroutine
+falsecannot resume dead coroutine
+falsebad argument #1 to '?' (coroutine expected)
+falsebad argument #1 to '?' (coroutine expected)
+falsebad argument #1 to '?' (Lua function expected)
+falsebad argument #1 to '?' (Lua function expected)
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: errors reach the resumer as they are
+--- config
+    location = /t {
+        content_by_lua_block {
+            local object = {}
+            local function fail(value)
+                local co = coroutine.create(function()
+                    ngx.sleep(0)
+                    error(value, 0)
+                end)
+                return select(2, coroutine.resume(co))
+            end
+            ngx.say(fail(object) == object)
+            ngx.say(type(fail(42)))
+            ngx.say(fail(nil))
+            ngx.say(fail("text"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+number
+nil
+text
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: coroutine.wrap raises in its caller, through several of them
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function nested()
+                local inner = coroutine.wrap(function()
+                    ngx.sleep(0.001)
+                    error("inside", 0)
+                end)
+                coroutine.wrap(function() inner() end)()
+            end
+            local co = coroutine.create(nested)
+            ngx.say(coroutine.resume(co))
+            ngx.say(coroutine.status(co))
+            nested()
+        }
+    }
+--- request
+GET /t
+--- ignore_response
+--- error_log
+lua entry thread aborted: runtime error: inside
+stack traceback:
+coroutine 0:
+coroutine 1:
+coroutine 2:
+--- no_error_log
+[alert]
+
+
+
+=== TEST 6: a coroutine that a request left behind is dead to the next
+--- config
+    location = /first {
+        content_by_lua_block {
+            local left = coroutine.create(function() coroutine.yield() end)
+            package.loaded.left = left
+            coroutine.resume(left)
+            ngx.say(coroutine.status(left))
+        }
+    }
+    location = /second {
+        content_by_lua_block {
+            local left = package.loaded.left
+            ngx.say(coroutine.status(left))
+            ngx.say(coroutine.resume(left))
+        }
+    }
+--- pipelined_requests eval
+["GET /first", "GET /second"]
+--- response_body eval
+["suspended\n", "dead\nfalsecannot resume dead coroutine\n"]
+--- no_error_log
+[error]
+
+
+
+=== TEST 7: a yield below a C function fails there, and leaves nothing behind
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function tries(wait)
+                return pcall(string.gsub, "x", ".", wait)
+            end
+            ngx.say(tries(function() ngx.sleep(0.001) end))
+            ngx.say(tries(function() coroutine.yield() end))
+            ngx.say(tries(function() coroutine.wrap(function() end)() end))
+            ngx.say(tries(function() ngx.thread.spawn(function() ngx.say("never") end) end))
+            local before = ngx.now()
+            ngx.sleep(0.05)
+            ngx.update_time()
+            ngx.say(ngx.now() - before >= 0.04)
+        }
+    }
+--- request
+GET /t
+--- response_body
+falseattempt to yield across C-call boundary
+falseattempt to yield across C-call boundary
+falseattempt to yield across C-call boundary
+falseattempt to yield across C-call boundary
+true
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: coroutines that nobody finishes go with the request
+--- config
+    location = /t {
+        content_by_lua_block {
+            for i = 1, 20000 do
+                local co = coroutine.create(function() coroutine.yield(i) end)
+                if i % 2 == 0 then
+                    coroutine.resume(co)
+                end
+            end
+            collectgarbage()
+            ngx.say("done")
+        }
+    }
+--- request
+GET /t
+--- response_body
+done
+--- no_error_log
+[error]
+
+
+
+=== TEST 9: coroutine.yield in a thread lets the others run, and returns nothing
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function count(name)
+                for i = 1, 3 do
+                    ngx.say(name, i)
+                    ngx.say(name, ": ", select("#", coroutine.yield("lost")))
+                end
+            end
+            ngx.thread.spawn(count, "a")
+            count("b")
+        }
+    }
+--- request
+GET /t
+--- response_body
+a1
+b1
+a: 0
+a2
+b: 0
+b2
+a: 0
+a3
+b: 0
+b3
+a: 0
+b: 0
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: in every phase that can wait
+--- config
+    location = /t {
+        rewrite_by_lua_block {
+            local phases = coroutine.wrap(function(phase)
+                while true do
+                    ngx.sleep(0.001)
+                    phase = coroutine.yield(phase .. " " .. ngx.get_phase())
+                end
+            end)
+            ngx.ctx.phases = phases("1")
+        }
+        access_by_lua_block {
+            ngx.ctx.phases = ngx.ctx.phases .. " " .. coroutine.wrap(function()
+                ngx.sleep(0.001)
+                return ngx.get_phase()
+            end)()
+        }
+        content_by_lua_block {
+            ngx.say(ngx.ctx.phases)
+        }
+    }
+--- request
+GET /t
+--- response_body
+1 rewrite access
+--- no_error_log
+[error]
+
+
+
+=== TEST 11: LuaJIT's own functions keep their names
+--- config
+    location = /t {
+        content_by_lua_block {
+            local names = {}
+            for name in pairs(coroutine) do
+                names[#names + 1] = name
+            end
+            table.sort(names)
+            for _, name in ipairs{ "create", "resume", "yield", "status", "wrap" } do
+                assert(coroutine["_" .. name] ~= coroutine["__" .. name])
+                assert(coroutine[name] ~= coroutine["__" .. name])
+            end
+            ngx.say(package.loaded.coroutine == coroutine)
+            local co = coroutine._wrap(function(x) return coroutine._yield(x + 1) end)
+            ngx.say(co(1), co("back"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+2back
+--- no_error_log
+[error]
