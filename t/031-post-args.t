@@ -1,0 +1,151 @@
+# ngx.req.get_post_args: arguments in a urlencoded body.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+plan tests => repeat_each() * 17;
+
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: values, names without a value, lists, escapes
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local args, err = ngx.req.get_post_args()
+            ngx.say(args["a b"], " ", args.c, " [", args.d, "] ", type(args.e), " ", err)
+            ngx.say(#args.e, ": ", table.concat(args.e, ",", 1, 2), " ", args.e[3])
+            ngx.say(args[""])
+        }
+    }
+--- request
+POST /t
+a+b=1%262&c&d=&e=1&e=2&e&=lost&&%zz=%
+--- response_body
+1&2 true [] table nil
+3: 1,2 true
+nil
+
+
+
+=== TEST 2: a cap says so, in Lua and in the log
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            for _, max in ipairs{2, 3, 4, 0, -1} do
+                local args, err = ngx.req.get_post_args(max)
+                local n = 0
+                for _ in pairs(args) do n = n + 1 end
+                ngx.say(max, ": ", n, " ", err)
+            end
+        }
+    }
+--- request
+POST /t
+a=1&b=2&c=3
+--- response_body
+2: 2 truncated
+3: 3 nil
+4: 3 nil
+0: 3 nil
+-1: 3 nil
+--- error_log
+lua hit query args limit 2
+
+
+
+=== TEST 3: 100 arguments where no cap is given
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local args, err = ngx.req.get_post_args()
+            local n = 0
+            for _ in pairs(args) do n = n + 1 end
+            ngx.say(n, " ", err)
+        }
+    }
+--- request eval
+"POST /t\n" . CORE::join "&", map { "n$_=$_" } 1 .. 101
+--- response_body
+100 truncated
+
+
+
+=== TEST 4: a body that has not been read
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say(select(2, pcall(ngx.req.get_post_args)))
+            ngx.say(select(2, pcall(ngx.req.get_post_args, 1, 2)))
+            ngx.say(select(2, pcall(ngx.req.get_post_args, "x")))
+        }
+    }
+--- request
+POST /t
+a=1
+--- response_body
+no request body found; maybe you should turn on lua_need_request_body?
+expecting 0 or 1 arguments but seen 2
+bad argument #1 to '?' (number expected, got string)
+
+
+
+=== TEST 5: a body in a file, a discarded one, and none
+--- config
+    location = /file {
+        client_body_in_file_only clean;
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.say(ngx.req.get_post_args())
+        }
+    }
+    location = /none {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.say(next(ngx.req.get_post_args()))
+        }
+    }
+--- pipelined_requests eval
+["POST /file\na=1", "POST /none\n", "GET /none"]
+--- response_body eval
+["nilrequest body in temp file not supported\n", "nil\n", "nil\n"]
+
+
+
+=== TEST 6: encode_args and decode_args
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say(ngx.encode_args{["a b"] = "c&d"}, " ", ngx.encode_args{a = {1, true, "x", false}})
+            ngx.say("[", ngx.encode_args{}, "] [", ngx.encode_args{a = false}, "] ", ngx.encode_args{a = 3.5})
+            for _, bad in ipairs{{[1] = "x"}, {a = function () end}, {a = {b = {}, {}}}} do
+                ngx.say(select(2, pcall(ngx.encode_args, bad)))
+            end
+            ngx.say(select(2, pcall(ngx.encode_args, "x")))
+            ngx.say(select(2, pcall(ngx.encode_args)))
+            local args, err = ngx.decode_args("a=1&b%20=2&c&c=", 3)
+            ngx.say(args.a, " ", args["b "], " ", args.c, " ", err)
+            ngx.say(#ngx.decode_args("c&c=").c, " ", next(ngx.decode_args("")))
+            ngx.say(select(2, pcall(ngx.decode_args, {})))
+            ngx.say(select(2, pcall(ngx.decode_args, "a", 1, 2)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+a%20b=c%26d a=1&a&a=x
+[] [] a=3.5
+attempt to use a non-string key in the "args" option table
+attempt to use function as query arg value
+attempt to use table as query arg value
+bad argument #1 to '?' (table expected, got string)
+expecting 1 argument but seen 0
+1 2 true truncated
+2 nil
+bad argument #1 to '?' (string expected, got table)
+expecting 1 or 2 arguments but seen 3
