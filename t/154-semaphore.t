@@ -1,0 +1,219 @@
+# ngx.semaphore.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+plan tests => repeat_each() * (blocks() * 3 + 3);
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: resources at hand are taken at once
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new(2)
+            ngx.say(semaphore:count())
+            ngx.say(semaphore:wait(0))
+            ngx.say(semaphore:wait(1))
+            ngx.say(semaphore:wait(0))
+            semaphore:post()
+            semaphore:post(2)
+            ngx.say(semaphore:count())
+        }
+    }
+--- request
+GET /t
+--- response_body
+2
+true
+true
+niltimeout
+3
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: who waits longest is served first, and a late comer does not pass them
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new()
+            local function wait(name)
+                ngx.say(name, ": ", semaphore:wait(1))
+            end
+            for i = 1, 3 do
+                ngx.thread.spawn(wait, "thread " .. i)
+            end
+            ngx.say(semaphore:count())
+            semaphore:post(3)
+            ngx.say(semaphore:count())
+            ngx.say("late: ", semaphore:wait(0))
+            ngx.sleep(0.001)
+            ngx.say(semaphore:count())
+        }
+    }
+--- request
+GET /t
+--- response_body
+-3
+0
+late: niltimeout
+thread 1: truenil
+thread 2: truenil
+thread 3: truenil
+0
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: a timeout gives the place in the queue up
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new()
+            local function wait(name, seconds)
+                ngx.say(name, ": ", semaphore:wait(seconds))
+            end
+            ngx.thread.spawn(wait, "short", 0.01)
+            ngx.thread.spawn(wait, "long", 1)
+            ngx.sleep(0.03)
+            ngx.say(semaphore:count())
+            semaphore:post()
+        }
+    }
+--- request
+GET /t
+--- response_body
+short: falsetimeout
+-1
+long: truenil
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: between requests, and timers
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new()
+            package.loaded.shared_semaphore = semaphore
+            local first, second = ngx.location.capture_multi{ { "/wait?1" }, { "/post" } }
+            ngx.print(first.body, second.body)
+            assert(ngx.timer.at(0, function()
+                semaphore:wait(1)
+                semaphore:post(5)
+            end))
+            semaphore:post()
+            ngx.sleep(0.01)
+            ngx.say(semaphore:count())
+        }
+    }
+    location = /wait {
+        content_by_lua_block {
+            ngx.say("wait: ", package.loaded.shared_semaphore:wait(1))
+        }
+    }
+    location = /post {
+        content_by_lua_block {
+            ngx.sleep(0.005)
+            ngx.say("post: ", package.loaded.shared_semaphore:post())
+        }
+    }
+--- request
+GET /t
+--- response_body
+wait: truenil
+post: true
+5
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: a resource is not lost on a thread that is gone
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new()
+            local thread = ngx.thread.spawn(function()
+                semaphore:wait(1)
+                ngx.log(ngx.ERR, "ran on")
+            end)
+            ngx.thread.spawn(function()
+                ngx.say("second: ", semaphore:wait(1))
+            end)
+            semaphore:post()
+            ngx.say(ngx.thread.kill(thread))
+            ngx.sleep(0.001)
+            ngx.say(semaphore:count())
+        }
+    }
+--- request
+GET /t
+--- response_body
+1
+second: truenil
+0
+--- no_error_log
+[error]
+
+
+
+=== TEST 6: collected while nothing waits; a request that ended holds nobody up
+--- config
+    location = /leave {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new()
+            package.loaded.shared_semaphore = semaphore
+            ngx.thread.spawn(function() semaphore:wait(5) end)
+            ngx.say(semaphore:count())
+            ngx.exit(ngx.OK)
+        }
+    }
+    location = /after {
+        content_by_lua_block {
+            local semaphore = package.loaded.shared_semaphore
+            ngx.say(semaphore:count())
+            semaphore, package.loaded.shared_semaphore = nil, nil
+            for _ = 1, 1000 do
+                require "ngx.semaphore".new(1):post(1)
+            end
+            collectgarbage()
+            collectgarbage()
+            ngx.sleep(0)
+            ngx.say("collected")
+        }
+    }
+--- pipelined_requests eval
+["GET /leave", "GET /after"]
+--- response_body eval
+["-1\n", "0\ncollected\n"]
+--- no_error_log
+[error]
+
+
+
+=== TEST 7: where nothing can wait
+--- config
+    location = /t {
+        content_by_lua_block {
+            package.loaded.shared_semaphore = require "ngx.semaphore".new(1)
+            ngx.say("content")
+        }
+        log_by_lua_block {
+            local semaphore = package.loaded.shared_semaphore
+            ngx.log(ngx.WARN, "count: ", semaphore:count(), ", wait: ", (select(2, semaphore:wait(0))))
+            semaphore:post()
+        }
+    }
+--- request
+GET /t
+--- response_body
+content
+--- error_log
+count: 1, wait: API disabled in the context of log_by_lua*
