@@ -97,10 +97,6 @@ unsupported! {
     message(err) ngx_http_lua_ffi_balancer_set_timeouts(r: Ptr, connect: c_long, send: c_long, read: c_long, err: Message) -> Int = ERROR, "ngx.balancer.set_timeouts";
 
     // ngx.arg
-    line() ngx_http_lua_ffi_copy_body_filter_param_body(r: Ptr, data: Ptr) -> Int = ERROR, "ngx.arg";
-    line() ngx_http_lua_ffi_get_body_filter_param_body(r: Ptr, data: Ptr, len: Ptr) -> Int = ERROR, "ngx.arg";
-    line() ngx_http_lua_ffi_get_body_filter_param_eof(r: Ptr) -> Int = ERROR, "ngx.arg";
-    line() ngx_http_lua_ffi_get_setby_param(r: Ptr, idx: Int, data: Ptr, len: Ptr) -> () = (), "ngx.arg";
 
     // ndk.set_var
 

@@ -7,7 +7,8 @@ use crate::ngx_debug;
 use super::log::Log;
 use super::pool::{OutOfMemory, Pool};
 use super::sys::{
-    ngx_buf_t, ngx_buf_tag_t, ngx_chain_t, ngx_chain_update_chains, ngx_create_temp_buf, ngx_pfree,
+    ngx_buf_t, ngx_buf_tag_t, ngx_chain_add_copy, ngx_chain_t, ngx_chain_update_chains,
+    ngx_create_temp_buf, ngx_pfree,
 };
 
 impl Default for Chain {
@@ -60,6 +61,27 @@ impl Chain {
             // SAFETY: the last link is live, and nothing else holds a reference to it.
             Some(mut last) => unsafe { last.as_mut().next = tail.0 },
             None => *self = tail,
+        }
+    }
+
+    /// Appends links of `pool`'s own to the buffers of `other`.
+    pub fn append_copy(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
+        // SAFETY: both are live chains, the first one's links in `pool`.
+        match unsafe { ngx_chain_add_copy(pool.as_ptr(), &mut self.0, other.0) } {
+            0 => Ok(()),
+            _ => Err(OutOfMemory),
+        }
+    }
+
+    /// Gives the links, not their buffers, back to `pool`, which they came from.
+    pub fn free_links(self, pool: Pool) {
+        for mut link in self.links() {
+            // SAFETY: the caller's: nobody uses the links any more. The pool keeps free ones in
+            // a list.
+            unsafe {
+                link.as_mut().next = (*pool.as_ptr()).chain;
+                (*pool.as_ptr()).chain = link.as_ptr();
+            }
         }
     }
 
@@ -133,6 +155,27 @@ impl Buf {
     pub fn set_flush(&mut self) {
         // SAFETY: as in `write`.
         unsafe { (*self.0).set_flush(1) }
+    }
+
+    pub fn is_flush(&self) -> bool {
+        self.get().flush() != 0
+    }
+
+    /// The buffer does not end the response any more; without data it is one that only passes.
+    pub fn clear_last(&mut self) {
+        if !self.is_last() {
+            return;
+        }
+        let is_empty = self.size() == 0;
+        // SAFETY: as in `write`.
+        unsafe {
+            let buf = &mut *self.0;
+            buf.set_last_buf(0);
+            buf.set_last_in_chain(0);
+            if is_empty && buf.temporary() | buf.memory() | buf.mmap() == 0 {
+                buf.set_sync(1);
+            }
+        }
     }
 
     pub fn set_sync(&mut self) {

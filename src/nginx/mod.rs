@@ -15,6 +15,7 @@ pub mod digest;
 pub mod event;
 pub mod exit_watcher;
 pub mod fake;
+pub mod filters;
 pub mod guard;
 mod header_error;
 mod header_list;

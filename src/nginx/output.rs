@@ -13,6 +13,12 @@ pub fn tag() -> ngx_buf_tag_t {
     std::ptr::from_ref(crate::module()).cast_mut().cast()
 }
 
+/// The tag of the buffers that `body_filter_by_lua*` makes: an address of its own.
+pub fn filter_tag() -> ngx_buf_tag_t {
+    static TAG: u8 = 0;
+    std::ptr::from_ref(&TAG).cast_mut().cast()
+}
+
 /// The response's Content-Length; negative where it is not known.
 pub fn content_length(request: Request) -> i64 {
     request.get().headers_out.content_length_n

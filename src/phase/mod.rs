@@ -2,8 +2,10 @@
 
 pub mod abort;
 pub mod access;
+pub mod body_filter;
 pub mod content;
 pub mod exit_worker;
+pub mod header_filter;
 pub mod hook;
 pub mod init;
 pub mod init_worker;
@@ -15,6 +17,7 @@ pub mod synchronous;
 
 use crate::config::MainConf;
 use crate::nginx::conf::Conf;
+use crate::nginx::filters;
 use crate::nginx::hooks::{self, HttpPhase};
 use crate::nginx::pool::OutOfMemory;
 
@@ -35,6 +38,12 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     }
     if needs.capture.get() {
         crate::api::subrequest::install_filters(cf);
+    }
+    if needs.header_filter.get() {
+        filters::install_header_filter(header_filter::filter);
+    }
+    if needs.body_filter.get() {
+        filters::install_body_filter(body_filter::filter);
     }
     Ok(())
 }

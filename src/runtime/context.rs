@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
+use super::filter::BodyFilter;
 use super::phase::Phase;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf};
@@ -76,6 +77,8 @@ pub struct Context {
 
     // --- the end
     pub end: RefCell<Option<End>>,
+    /// What `ngx.exit` was last called with; 0 before.
+    pub exit_code: Cell<isize>,
     /// Pending operations that forbid `ngx.exit` and its like: subrequests, body reads.
     pub no_abort: Cell<bool>,
     /// Batches of captured subrequests that tasks wait for.
@@ -112,9 +115,9 @@ pub struct Context {
     pub ctx_ref: Cell<i32>,
 
     /// The body filter's chain while `body_filter_by_lua*` runs, and what it leaves.
-    pub filter_input: Cell<Chain>,
-    pub filter_busy: Cell<Chain>,
-    pub filter_seen_last: Cell<bool>,
+    pub body_filter: BodyFilter,
+    /// The arguments of the running `set_by_lua*`.
+    pub set_arguments: RefCell<Vec<&'static [u8]>>,
 }
 
 impl Context {
@@ -155,9 +158,9 @@ impl Context {
             flushing: Cell::new(0),
             raw_socket_acquired: Cell::new(false),
             ctx_ref: Cell::new(NO_CTX),
-            filter_input: Cell::new(Chain::EMPTY),
-            filter_busy: Cell::new(Chain::EMPTY),
-            filter_seen_last: Cell::new(false),
+            exit_code: Cell::new(0),
+            body_filter: BodyFilter::new(),
+            set_arguments: RefCell::default(),
         })
     }
 

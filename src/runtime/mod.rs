@@ -3,6 +3,7 @@
 pub mod context;
 pub mod ends;
 pub mod fake;
+pub mod filter;
 pub mod output;
 pub mod phase;
 pub mod scheduler;

@@ -76,6 +76,7 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
     }
     ngx_debug!(context.request().log(), "lua exit with code {status}");
     *context.end.borrow_mut() = Some(End::Exit(status as isize));
+    context.exit_code.set(status as isize);
     match context.phase.get() {
         Phase::HeaderFilter | Phase::Balancer | Phase::SslSessionStore => Ok(ffi::DONE),
         _ => Ok(ffi::OK),

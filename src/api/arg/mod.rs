@@ -1,0 +1,51 @@
+//! `ngx.arg`: the arguments of `set_by_lua*`, and the piece of the body in `body_filter_by_lua*`.
+//!
+//! lua-resty-core adds the reading side to the table's metatable; writing is here.
+
+mod ffi;
+
+use crate::api::call::Call;
+use crate::api::output::pieces;
+use crate::lua::function::wrap;
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State, openresty};
+use crate::runtime::{Phase, PhaseSet, filter};
+
+/// Puts the table, with its metatable, into the `ngx` table on top.
+pub fn inject(state: State) {
+    state.new_table(0, 0);
+    state.new_table(0, 2);
+    state.push_function(wrap(set));
+    state.set_field(-2, c"__newindex");
+    state.set_metatable(-2);
+    state.set_field(-2, c"arg");
+}
+
+/// `ngx.arg[index] = value`.
+fn set(state: State) -> LuaResult {
+    if openresty::request(state).is_null() {
+        return Ok(Returns::Values(0));
+    }
+    let call = Call::of(state)?;
+    call.check_phase(PhaseSet::of(&[Phase::BodyFilter]))?;
+    match state.check_integer(2)? {
+        1 => set_body(&call)?,
+        2 => filter::set_eof(&call.context, state.boolean(3))?,
+        index => return Err(LuaError::text(format!("bad index: {index}"))),
+    }
+    Ok(Returns::Values(0))
+}
+
+fn set_body(call: &Call) -> Result<(), LuaError> {
+    let state = call.state;
+    match state.kind(3) {
+        Kind::String => filter::replace_body(&call.context, state.bytes(3).unwrap_or_default())?,
+        Kind::Nil => filter::replace_body(&call.context, b"")?,
+        Kind::Number | Kind::Table => {
+            let mut data = Vec::new();
+            pieces::append_argument(state, 3, &mut data)?;
+            filter::replace_body(&call.context, &data)?;
+        }
+        kind => return Err(LuaError::text(format!("bad chunk data type: {}", kind.name()))),
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! nginx's chains of output filters: a filter of ours on top, and the one below it.
+
+use std::cell::Cell;
+use std::ptr::addr_of_mut;
+
+use super::chain::Chain;
+use super::request::Request;
+use super::status::Rc;
+use super::sys::{
+    ngx_chain_t, ngx_http_filter_finalize_request, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
+    ngx_http_top_header_filter, ngx_int_t,
+};
+
+/// A header filter in nginx's form.
+pub type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+/// A body filter in nginx's form.
+pub type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
+
+thread_local! {
+    static NEXT_HEADER: Cell<ngx_http_output_header_filter_pt> = const { Cell::new(None) };
+    static NEXT_BODY: Cell<ngx_http_output_body_filter_pt> = const { Cell::new(None) };
+}
+
+/// Puts `filter` on top of the header filters. Once per configuration: nginx makes the chain anew
+/// for each.
+pub fn install_header_filter(filter: HeaderFilter) {
+    // SAFETY: nginx reads its configuration in one thread.
+    unsafe {
+        let top = addr_of_mut!(ngx_http_top_header_filter);
+        NEXT_HEADER.set(*top);
+        *top = Some(filter);
+    }
+}
+
+/// Puts `filter` on top of the body filters, as [`install_header_filter`] does.
+pub fn install_body_filter(filter: BodyFilter) {
+    // SAFETY: as above.
+    unsafe {
+        let top = addr_of_mut!(ngx_http_top_body_filter);
+        NEXT_BODY.set(*top);
+        *top = Some(filter);
+    }
+}
+
+/// The header goes on, through the filters below ours.
+pub fn next_header_filter(request: Request) -> Rc {
+    // SAFETY: a live request, and nginx's own filter.
+    NEXT_HEADER.get().map_or(Rc::ERROR, |next| Rc(unsafe { next(request.as_ptr()) }))
+}
+
+/// A piece of the body goes on, through the filters below ours.
+pub fn next_body_filter(request: Request, chain: Chain) -> Rc {
+    // SAFETY: a live request, a chain in its pool, and nginx's own filter.
+    NEXT_BODY.get().map_or(Rc::ERROR, |next| Rc(unsafe { next(request.as_ptr(), chain.as_ptr()) }))
+}
+
+/// Ends the response that a header filter looks at with another one, of status `rc`; this
+/// module's context of the request stays.
+pub fn finalize(request: Request, rc: Rc) -> Rc {
+    let module = std::ptr::from_ref(crate::module()).cast_mut();
+    // SAFETY: a live request whose header is being filtered; nginx only reads the module's index.
+    Rc(unsafe { ngx_http_filter_finalize_request(request.as_ptr(), module, rc.0) })
+}
+
+/// A body filter will look at the body: nginx reads files into memory for it.
+pub fn need_in_memory(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_filter_need_in_memory(1) }
+}

@@ -1,0 +1,108 @@
+//! `body_filter_by_lua*`.
+//!
+//! Input that nginx passes while earlier output still waits for the client is kept, and given to
+//! the code once that output is gone: otherwise the code would make ever more buffers.
+
+use std::rc::Rc as Shared;
+
+use super::header_filter::context_of;
+use super::synchronous;
+use crate::config::{LocationConf, Script};
+use crate::nginx::sys::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
+use crate::nginx::{Chain, Rc, Request, connection, filters, guard, output};
+use crate::runtime::{Context, Phase};
+
+pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes a live request and a chain of its own, or none.
+        let (request, input) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
+        request.map_or(Rc::ERROR, |request| enter(request, input)).0
+    })
+}
+
+fn enter(request: Request, input: Chain) -> Rc {
+    let script = LocationConf::of(request).in_force().body_filter.as_ref();
+    let Some(script) = script.filter(|_| !request.header_only()) else {
+        return filters::next_body_filter(request, input);
+    };
+    let Ok(context) = context_of(request, Phase::BodyFilter) else {
+        return Rc::ERROR;
+    };
+    if !keep(&context, input) {
+        return Rc::ERROR;
+    }
+    if let Some(rc) = wait_for_client(&context) {
+        return rc;
+    }
+    let input = context.body_filter.waiting.replace(Chain::EMPTY);
+    let mut out = Chain::EMPTY;
+    if !input.is_empty() {
+        match run(&context, script, input) {
+            Ok(made) => out = made,
+            Err(rc) => return rc,
+        }
+        if out != input {
+            input.free_links(request.pool());
+            if out.is_empty() {
+                return Rc::OK;
+            }
+        }
+    }
+    let rc = filters::next_body_filter(request, out);
+    if rc != Rc::ERROR {
+        file_sent(&context, out);
+    }
+    rc
+}
+
+/// Adds the input to what waits, or drops it where the response has ended; false without memory.
+fn keep(context: &Context, input: Chain) -> bool {
+    let filter = &context.body_filter;
+    if filter.seen_last.get() {
+        input.bufs().for_each(|mut buf| buf.consume());
+        return true;
+    }
+    let mut waiting = filter.waiting.get();
+    let kept = waiting.append_copy(context.request().pool(), input);
+    filter.waiting.set(waiting);
+    kept.is_ok()
+}
+
+/// Sends what this filter made earlier and the client has not taken; `Some` where it still has
+/// not, or on failure.
+fn wait_for_client(context: &Shared<Context>) -> Option<Rc> {
+    let request = context.request();
+    if !is_waiting(context) {
+        return None;
+    }
+    let rc = filters::next_body_filter(request, Chain::EMPTY);
+    if rc == Rc::ERROR {
+        return Some(rc);
+    }
+    file_sent(context, Chain::EMPTY);
+    (rc != Rc::OK && is_waiting(context)).then_some(Rc::AGAIN)
+}
+
+fn is_waiting(context: &Context) -> bool {
+    context.body_filter.recycled.borrow().is_busy()
+        && connection::has_buffered_output(context.request())
+}
+
+fn file_sent(context: &Context, out: Chain) {
+    let pool = context.request().pool();
+    context.body_filter.recycled.borrow_mut().sent(pool, out, output::filter_tag());
+}
+
+/// Runs the code on `input` and gives the chain that it left.
+fn run(context: &Shared<Context>, script: &Script, input: Chain) -> Result<Chain, Rc> {
+    const HTTP_SPECIAL_RESPONSE: i64 = 300;
+    let chain = &context.body_filter.chain;
+    let outer = chain.replace(input);
+    let result =
+        synchronous::run(context, script, Phase::BodyFilter, |_| 0, |state| state.integer(-1));
+    let out = chain.replace(outer);
+    match result {
+        Ok(code) if code != Rc::ERROR.0 as i64 && code < HTTP_SPECIAL_RESPONSE => Ok(out),
+        _ => Err(Rc::ERROR),
+    }
+}

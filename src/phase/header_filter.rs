@@ -1,0 +1,66 @@
+//! `header_filter_by_lua*`.
+
+use std::rc::Rc as Shared;
+
+use super::{runner, synchronous};
+use crate::config::{LocationConf, Script};
+use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
+use crate::nginx::{Rc, Request, filters, guard};
+use crate::runtime::context::End;
+use crate::runtime::{Context, Phase};
+
+pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes a live request.
+        let request = unsafe { Request::from_ptr(r) };
+        request.map_or(Rc::ERROR, enter).0
+    })
+}
+
+fn enter(request: Request) -> Rc {
+    let location = LocationConf::of(request).in_force();
+    if location.body_filter.is_some() {
+        filters::need_in_memory(request);
+    }
+    let Some(script) = location.header_filter.as_ref() else {
+        return filters::next_header_filter(request);
+    };
+    let Ok(context) = context_of(request, Phase::HeaderFilter) else {
+        return Rc::ERROR;
+    };
+    match run(&context, script) {
+        Err(failed) => failed.into(),
+        Ok(None) => filters::next_header_filter(request),
+        Ok(Some(Rc::ERROR)) => Rc::ERROR,
+        Ok(Some(status)) => match filters::finalize(request, status) {
+            rc @ (Rc::ERROR | Rc::AGAIN) => rc,
+            _ => Rc::OK,
+        },
+    }
+}
+
+/// The context of a response that is being filtered. nginx empties its slot where it makes an
+/// error page below running code: that code's context goes on then.
+pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc> {
+    if Context::of(request).is_none()
+        && request.get().filter_finalize() != 0
+        && let Some(context) = Context::running(request)
+    {
+        context.reattach();
+        return Ok(context);
+    }
+    runner::context_of(request, phase)
+}
+
+/// Runs the code; gives the status that it asked for with `ngx.exit`, where that is a new one.
+fn run(context: &Shared<Context>, script: &Script) -> Result<Option<Rc>, synchronous::Failed> {
+    let end_before = context.end.take();
+    let code_before = context.exit_code.get();
+    let result = synchronous::run_plainly(context, script, Phase::HeaderFilter);
+    let end = context.end.replace(end_before);
+    result?;
+    Ok(match end {
+        Some(End::Exit(code)) if code != code_before => Some(Rc(code)),
+        _ => None,
+    })
+}

@@ -1,0 +1,111 @@
+//! What a response's body filter keeps between its calls, and the chain that `ngx.arg` shows.
+
+use std::cell::{Cell, RefCell};
+
+use super::context::Context;
+use crate::nginx::chain::{Buf, Chain, Recycled};
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::{Request, output};
+
+/// The state of `body_filter_by_lua*` for one request.
+pub struct BodyFilter {
+    /// Input that the code has not seen yet.
+    pub waiting: Cell<Chain>,
+    /// While the code runs: what it was given, or what it made of that.
+    pub chain: Cell<Chain>,
+    /// Buffers of this filter's own.
+    pub recycled: RefCell<Recycled>,
+    /// The end of the response has passed: whatever comes after it is dropped.
+    pub seen_last: Cell<bool>,
+}
+
+impl BodyFilter {
+    pub const fn new() -> BodyFilter {
+        BodyFilter {
+            waiting: Cell::new(Chain::EMPTY),
+            chain: Cell::new(Chain::EMPTY),
+            recycled: RefCell::new(Recycled::new()),
+            seen_last: Cell::new(false),
+        }
+    }
+
+    /// Whether the chain holds the end of the response.
+    pub fn is_eof(&self) -> bool {
+        self.chain.get().bufs().any(|buf| buf.is_last())
+    }
+
+    /// The bytes up to the end of the response, piece by piece.
+    pub fn pieces(&self) -> impl Iterator<Item = Buf> {
+        let mut ended = false;
+        self.chain.get().bufs().take_while(move |buf| !std::mem::replace(&mut ended, buf.is_last()))
+    }
+}
+
+impl Default for BodyFilter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// `ngx.arg[1] = data`: the chain is replaced by one buffer; flags of the old one pass to it.
+pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
+    let filter = &context.body_filter;
+    let (mut last, mut flush) = (false, false);
+    for mut buf in filter.chain.get().bufs() {
+        last |= buf.is_last();
+        flush |= buf.is_flush();
+        buf.consume();
+    }
+    if data.is_empty() && !last && !flush {
+        filter.chain.set(Chain::EMPTY);
+        return Ok(());
+    }
+    let request = context.request();
+    let (chain, mut buf) = new_buf(context, data.len())?;
+    buf.write(data);
+    if last {
+        filter.seen_last.set(true);
+        set_last(request, buf);
+    }
+    if flush {
+        buf.set_flush();
+    }
+    filter.chain.set(chain);
+    Ok(())
+}
+
+/// `ngx.arg[2] = eof`: the response ends here, or does not.
+pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
+    let filter = &context.body_filter;
+    filter.seen_last.set(eof);
+    if !eof {
+        for mut buf in filter.chain.get().bufs() {
+            buf.clear_last();
+        }
+        return Ok(());
+    }
+    let last = match filter.chain.get().bufs().last() {
+        Some(buf) => buf,
+        None => {
+            // The code has dropped all data: the end needs a buffer of its own.
+            let (chain, buf) = new_buf(context, 0)?;
+            filter.chain.set(chain);
+            buf
+        }
+    };
+    set_last(context.request(), last);
+    Ok(())
+}
+
+fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
+    let pool = context.request().pool();
+    context.body_filter.recycled.borrow_mut().take(pool, len, output::filter_tag())
+}
+
+fn set_last(request: Request, mut buf: Buf) {
+    if request.is_subrequest() {
+        buf.set_last_in_chain();
+    } else {
+        buf.set_last_buf();
+    }
+}
