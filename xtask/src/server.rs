@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How long nginx may take to start listening, or to stop.
+/// How often nginx is asked to stop, and how long it may take each time.
+const ASK_TO_STOP: usize = 10;
+const ONE_STOP: Duration = Duration::from_secs(5);
+/// How long nginx may take to start listening.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -95,22 +98,33 @@ impl Server {
         Ok(())
     }
 
-    /// Asks the master process to stop and waits until it has.
+    /// Asks nginx to stop and waits until it has; kills it where it does not.
     fn stop(&mut self) -> Result<()> {
-        if self.child.try_wait()?.is_some() {
-            return Ok(());
+        for _ in 0..ASK_TO_STOP {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            // A signal that comes just before nginx waits for events is seen at its next event
+            // only: hence more than one.
+            self.signal_stop()?;
+            let asked = Instant::now();
+            while self.child.try_wait()?.is_none() && asked.elapsed() < ONE_STOP {
+                sleep(POLL);
+            }
         }
+        if self.child.try_wait()?.is_none() {
+            self.child.kill()?;
+            self.child.wait()?;
+            bail!("nginx, process {}, did not stop and was killed", self.child.id());
+        }
+        Ok(())
+    }
+
+    fn signal_stop(&self) -> Result<()> {
         let mut signaller = command(&self.command)?;
         // It reports to its standard error that it has started, and nothing else of interest: a
-        // signal that was not sent shows below.
+        // signal that was not sent shows in that nginx goes on.
         signaller.args(["-s", "stop"]).stderr(Stdio::null()).status()?;
-        let asked = Instant::now();
-        while self.child.try_wait()?.is_none() {
-            if asked.elapsed() > PATIENCE {
-                bail!("nginx, process {}, does not stop", self.child.id());
-            }
-            sleep(POLL);
-        }
         Ok(())
     }
 }
