@@ -39,7 +39,6 @@ pub mod worker;
 
 use crate::lua::State;
 use crate::lua::state::GLOBALS;
-pub use call::Call;
 
 /// Fills the globals of a new VM: the `ngx` table, `print`, and what lua-resty-core expects.
 ///

@@ -18,8 +18,6 @@ pub struct MainConf {
     pub preload: RefCell<Vec<(CString, CFunction)>>,
     /// Which hooks the configuration needs; set while it is read.
     pub needs: Needs,
-    /// The line of the block directive that is being read; 0 outside of one.
-    pub block_line: Cell<usize>,
     /// Whether the rewrite and access handlers have been moved behind those of other modules.
     pub rewrite_postponed: Cell<bool>,
     pub access_postponed: Cell<bool>,

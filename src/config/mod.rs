@@ -8,6 +8,5 @@ pub mod location;
 pub mod main;
 pub mod values;
 
-pub use code::Script;
 pub use location::LocationConf;
 pub use main::MainConf;

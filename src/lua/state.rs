@@ -113,10 +113,6 @@ pub struct State(*mut ffi::lua_State);
 pub const REGISTRY: i32 = ffi::LUA_REGISTRYINDEX;
 /// The index of the globals table.
 pub const GLOBALS: i32 = ffi::LUA_GLOBALSINDEX;
-/// The index of the running function's environment.
-pub const ENVIRONMENT: i32 = ffi::LUA_ENVIRONINDEX;
-/// All results of a call.
-pub const MULTRET: i32 = ffi::LUA_MULTRET;
 /// "No reference", as `luaL_unref` ignores it.
 pub const NOREF: i32 = ffi::LUA_NOREF;
 

@@ -7,7 +7,10 @@ use super::fake::Configuration;
 use super::log::Level;
 use super::pool::{OutOfMemory, Pool};
 use super::strings;
-use super::sys::{ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_cycle_t, ngx_str_t};
+use super::sys::{
+    file_size, ngx_buf_t, ngx_conf_file_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t,
+    ngx_cycle_t, ngx_read_file, ngx_str_t,
+};
 
 /// What a directive's handler returns to nginx's parser.
 pub type ConfResult = Result<(), ConfError>;
@@ -193,11 +196,6 @@ impl Conf {
         self.log(Level::Emerg, text);
         ConfError::Logged
     }
-
-    /// `path` made absolute: below the configuration prefix (`conf`), or the server's prefix.
-    pub fn full_name(self, path: &[u8], conf_prefix: bool) -> Result<ngx_str_t, OutOfMemory> {
-        full_name(self.cycle(), self.pool()?, path, conf_prefix)
-    }
 }
 
 /// `path` made absolute as nginx does it; the result lives in `cycle`'s pool.
@@ -271,26 +269,26 @@ pub fn conf_file(conf: Conf) -> Option<ConfFile> {
 }
 
 impl ConfFile {
-    fn file(&self) -> &mut super::sys::ngx_conf_file_t {
+    fn file(&mut self) -> &mut ngx_conf_file_t {
         // SAFETY: `conf_file` checked it; the parser waits for us, so nobody else uses it now.
         unsafe { &mut *self.conf.get().conf_file }
     }
 
-    fn buffer(&self) -> &mut super::sys::ngx_buf_t {
+    fn buffer(&mut self) -> &mut ngx_buf_t {
         // SAFETY: an open configuration file always has its buffer.
         unsafe { &mut *self.file().buffer }
     }
 
-    pub fn line(&self) -> usize {
+    pub fn line(&mut self) -> usize {
         self.file().line
     }
 
-    pub fn set_line(&self, line: usize) {
+    pub fn set_line(&mut self, line: usize) {
         self.file().line = line;
     }
 
     /// What nginx has read already and its parser has not.
-    pub fn buffered(&self) -> &[u8] {
+    pub fn buffered(&mut self) -> &[u8] {
         let buffer = self.buffer();
         // SAFETY: pos..last lies within the parser's buffer.
         unsafe { strings::raw(buffer.pos, buffer.last.offset_from(buffer.pos).max(0) as usize) }
@@ -314,17 +312,19 @@ impl ConfFile {
 
     /// Takes the next piece of the file, also for `nginx -T`; nothing at its end.
     pub fn read_more(&mut self) -> Result<Option<Vec<u8>>, ConfError> {
-        let (file, buffer) = (self.file(), self.buffer());
-        // SAFETY: nginx's own parser reads its file in the same way, into the same buffer.
+        // SAFETY: nginx's own parser reads its file in the same way, into the same buffer; it
+        // waits for us, so nobody else uses either.
         let bytes = unsafe {
+            let file = &mut *self.conf.get().conf_file;
+            let buffer = &mut *file.buffer;
             let room = buffer.end.offset_from(buffer.start).max(0) as usize;
-            let left = (super::sys::file_size(&file.file) - file.file.offset).max(0) as usize;
+            let left = (file_size(&file.file) - file.file.offset).max(0) as usize;
             let want = room.min(left);
             if want == 0 {
                 return Ok(None);
             }
             let offset = file.file.offset;
-            let n = super::sys::ngx_read_file(&mut file.file, buffer.start, want, offset);
+            let n = ngx_read_file(&mut file.file, buffer.start, want, offset);
             if n < 0 {
                 return Err(ConfError::Logged);
             }
@@ -349,14 +349,15 @@ impl ConfFile {
 
     /// Gives the last `count` bytes back to nginx's parser.
     pub fn unread(&mut self, count: usize) -> Result<(), ConfError> {
-        let buffer = self.buffer();
         let from = self.handed_out.len().checked_sub(count).ok_or(ConfError::Logged)?;
-        let tail = self.handed_out.get(from..).unwrap_or_default();
+        let tail = self.handed_out.get(from..).unwrap_or_default().to_vec();
+        let conf = self.conf;
+        let buffer = self.buffer();
         // SAFETY: the bytes are copied into the parser's buffer after their length is checked.
         unsafe {
             let room = buffer.end.offset_from(buffer.start).max(0) as usize;
             if tail.len() > room {
-                return Err(self.conf.refuse(b"too long line after a lua code block"));
+                return Err(conf.refuse(b"too long line after a lua code block"));
             }
             // Where they still stand at the end of the buffer, they stay: nginx counts on it.
             let read = buffer.last.offset_from(buffer.start).max(0) as usize;

@@ -157,7 +157,8 @@ pub fn ignore_client(request: Request) {
 /// Whether [`watch_client`]'s handler is in place.
 pub fn is_watching_client(request: Request) -> bool {
     let handler = request.get().read_event_handler;
-    handler.is_some() && handler == Some(crate::phase::abort::client_event as ClientGone)
+    let ours: ClientGone = crate::phase::abort::client_event;
+    handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, ours))
 }
 
 fn is_http2(request: Request) -> bool {

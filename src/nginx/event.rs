@@ -6,8 +6,8 @@ use std::ptr::addr_of_mut;
 use super::guard;
 use super::log::{Log, cycle_log};
 use super::sys::{
-    ngx_add_timer, ngx_current_msec, ngx_del_timer, ngx_delete_posted_event, ngx_event_t,
-    ngx_post_event, ngx_posted_events,
+    ngx_add_timer, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_post_event,
+    ngx_posted_events,
 };
 
 /// A timer, or an event to run at the end of the current loop, that calls `F` on its owner's data.
@@ -123,12 +123,6 @@ unsafe extern "C" fn fire<T: 'static>(event: *mut ngx_event_t) {
         // SAFETY: the callback copies what it needs out of `data` before it drops the owner.
         on_fire(unsafe { &*data });
     });
-}
-
-/// nginx's cached monotonic time in milliseconds, as timers use it.
-pub fn current_msec() -> usize {
-    // SAFETY: a plain word that nginx's one thread updates.
-    unsafe { ngx_current_msec }
 }
 
 /// Whether the worker is shutting down gracefully.

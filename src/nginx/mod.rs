@@ -51,6 +51,5 @@ pub use guard::guard;
 pub use header_error::HeaderError;
 pub use header_list::Node as Header;
 pub use log::Level;
-pub use pool::Pool;
 pub use request::Request;
 pub use status::Rc;

@@ -2,7 +2,7 @@
 //! `ngx_http_request_t` in files of their own beside this one.
 
 use std::ffi::c_void;
-use std::ptr::{NonNull, addr_of};
+use std::ptr::NonNull;
 
 use super::chain::Chain;
 use super::log::Log;
@@ -192,10 +192,4 @@ impl Request {
 pub fn run_posted_requests(connection: *mut ngx_connection_t) {
     // SAFETY: callers pass the connection of a request that they held when the event began.
     unsafe { ngx_http_run_posted_requests(connection) }
-}
-
-/// Whether `connection` was closed and returned to nginx's free list.
-pub fn is_destroyed(connection: *mut ngx_connection_t) -> bool {
-    // SAFETY: nginx keeps the array of connections for the worker's life.
-    unsafe { *addr_of!((*connection).fd) == -1 && (*connection).destroyed() != 0 }
 }

@@ -13,11 +13,10 @@ use super::strings;
 use super::sys::{
     NGX_HTTP_GET, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, ngx_http_core_get_method,
     ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_handler,
-    ngx_http_max_module, ngx_http_post_request, ngx_http_post_subrequest_pt,
-    ngx_http_post_subrequest_t, ngx_http_posted_request_t, ngx_http_request_body_t,
-    ngx_http_request_empty_handler, ngx_http_request_t, ngx_http_set_exten,
-    ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc, ngx_pcalloc, ngx_table_elt_t,
-    ngx_timeofday,
+    ngx_http_max_module, ngx_http_post_request, ngx_http_post_subrequest_t,
+    ngx_http_posted_request_t, ngx_http_request_body_t, ngx_http_request_empty_handler,
+    ngx_http_request_t, ngx_http_set_exten, ngx_http_variable_value_t, ngx_int_t, ngx_list_init,
+    ngx_palloc, ngx_pcalloc, ngx_table_elt_t, ngx_timeofday,
 };
 use super::{body, subrequest_headers};
 use crate::ngx_debug;
@@ -198,8 +197,8 @@ pub fn activate(request: Request) {
 pub fn post_data(request: Request, handler: PostHandler) -> Option<*mut c_void> {
     // SAFETY: post_subrequest is null or a structure in the request's pool.
     let post = unsafe { request.get().post_subrequest.as_ref() }?;
-    let ours: ngx_http_post_subrequest_pt = Some(handler);
-    (post.handler == ours && !post.data.is_null()).then_some(post.data)
+    let is_ours = post.handler.is_some_and(|other| std::ptr::fn_addr_eq(other, handler));
+    (is_ours && !post.data.is_null()).then_some(post.data)
 }
 
 /// Sets the method by nginx's number; false for one that nginx has no name for.

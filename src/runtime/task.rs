@@ -213,10 +213,6 @@ impl Task {
         drop(operation);
     }
 
-    pub fn has_pending(&self) -> bool {
-        self.pending.borrow().is_some()
-    }
-
     /// Whether what the task waits for (if anything) can be cancelled.
     pub fn can_cancel(&self) -> bool {
         self.pending.borrow().as_ref().is_none_or(|operation| operation.can_cancel())

@@ -9,6 +9,9 @@ const METHOD_GET: usize = 0x2;
 const METHOD_POST: usize = 0x8;
 const METHOD_PUT: usize = 0x10;
 
+/// A variable's name and value.
+pub type Variable = (Vec<u8>, Vec<u8>);
+
 /// One subrequest, as the script asks for it.
 pub struct Query {
     pub uri: Vec<u8>,
@@ -18,7 +21,7 @@ pub struct Query {
     pub always_forward_body: bool,
     pub variables: Variables,
     /// Variables to set: names and values.
-    pub vars: Vec<(Vec<u8>, Vec<u8>)>,
+    pub vars: Vec<Variable>,
     /// The subrequest's `ngx.ctx`, as a stack index.
     pub ctx: Option<i32>,
 }
@@ -187,7 +190,7 @@ fn read_body(state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError> {
     Ok(body)
 }
 
-fn read_vars(state: State, options: i32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LuaError> {
+fn read_vars(state: State, options: i32) -> Result<Vec<Variable>, LuaError> {
     let mut vars = Vec::new();
     state.get_field(options, c"vars");
     match state.kind(-1) {
