@@ -8,5 +8,6 @@ pub mod location;
 pub mod main;
 pub mod values;
 
+pub use code::Script;
 pub use location::LocationConf;
 pub use main::MainConf;

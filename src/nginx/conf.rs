@@ -196,6 +196,11 @@ impl Conf {
         self.log(Level::Emerg, text);
         ConfError::Logged
     }
+
+    /// `path` made absolute: below the configuration prefix (`conf`), or the server's prefix.
+    pub fn full_name(self, path: &[u8], conf_prefix: bool) -> Result<ngx_str_t, OutOfMemory> {
+        full_name(self.get().cycle, self.pool()?, path, conf_prefix)
+    }
 }
 
 /// `path` made absolute as nginx does it; the result lives in `cycle`'s pool.
