@@ -12,7 +12,7 @@ use crate::lua::chunk::Chunk;
 use crate::nginx::complex_value::ComplexValue;
 use crate::nginx::conf::{Conf, ConfError, ConfResult, to_nginx};
 use crate::nginx::sys::{
-    NGX_CONF_BLOCK, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2,
+    NGX_CONF_2MORE, NGX_CONF_BLOCK, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2,
     NGX_HTTP_LIF_CONF, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
     NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, ngx_command_t, ngx_conf_t, ngx_str_t,
 };
@@ -39,6 +39,8 @@ enum Sets {
     Number(fn(&mut Location) -> &mut Option<usize>),
     Code(Form, Slot),
     Hook(Form, HookField),
+    /// `set_by_lua*`: a variable that nginx's rewrite module sets.
+    Variable(Form),
     /// Not built yet: the configuration is refused, and the error names the directive.
     Unsupported,
 }
@@ -168,9 +170,9 @@ pub static DIRECTIVES: &[Directive] = &[
         Sets::Number(|l| &mut l.socket_pool_size),
     ),
     // phases of a request
-    unsupported(c"set_by_lua", SET, ANY),
-    unsupported(c"set_by_lua_block", SET, NGX_CONF_BLOCK | NGX_CONF_TAKE1),
-    unsupported(c"set_by_lua_file", SET, ANY),
+    row(c"set_by_lua", SET, NGX_CONF_2MORE, Sets::Variable(Form::Inline)),
+    row(c"set_by_lua_block", SET, NGX_CONF_BLOCK | NGX_CONF_TAKE1, Sets::Variable(Form::Block)),
+    row(c"set_by_lua_file", SET, NGX_CONF_2MORE, Sets::Variable(Form::File)),
     block_form(c"server_rewrite_by_lua_block", SERVER, Slot::ServerRewrite),
     file(c"server_rewrite_by_lua_file", SERVER, Slot::ServerRewrite),
     inline(c"rewrite_by_lua", LOCATION_IF, Slot::Rewrite),
@@ -313,6 +315,7 @@ impl Directive {
             }
             Sets::Code(form, slot) => self.set_code(cf, location(), form, slot),
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
+            Sets::Variable(form) => self.set_variable(cf, form),
             Sets::Unsupported => Err(ConfError::Directive(c"is not supported by this module yet")),
         }
     }
@@ -367,6 +370,27 @@ impl Directive {
         };
         *field(&mut main.written.borrow_mut()) = Some(Rc::new(HookScript { name, code }));
         Ok(())
+    }
+
+    /// `set_by_lua* $variable CODE ARGUMENT…`: the code is the second word, or the block.
+    fn set_variable(&self, cf: Conf, form: Form) -> ConfResult {
+        let line = cf.line();
+        let target = cf.word(1).to_vec();
+        let (code, first) = match form {
+            Form::Block => (block::read(cf)?, 2),
+            Form::Inline | Form::File => (cf.word(2).to_vec(), 3),
+        };
+        let script = match form {
+            Form::File => Script::File(ComplexValue::compile(cf, &code)?),
+            Form::Inline | Form::Block => {
+                Script::Inline(Chunk::new(&code, &self.chunk_name(cf, line)))
+            }
+        };
+        let arguments: Result<Vec<_>, _> = (first..cf.words().len())
+            .map(|index| ComplexValue::compile(cf, cf.word(index)))
+            .collect();
+        let value = crate::phase::set::SetScript { script, arguments: arguments? };
+        crate::nginx::script_code::set_variable(cf, &target, value)
     }
 
     /// The directive's code, from its argument or the block behind it.

@@ -32,7 +32,7 @@ impl ComplexValue {
     }
 
     /// The string for a request; it lives in the request's pool.
-    pub fn evaluate(&self, request: Request) -> Option<&[u8]> {
+    pub fn evaluate<'a>(&self, request: Request) -> Option<&'a [u8]> {
         let mut text = ngx_str_t::empty();
         // SAFETY: a live request; the value lives as long as the configuration.
         unsafe {

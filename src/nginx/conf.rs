@@ -153,6 +153,12 @@ impl Conf {
         self.get().ctx.cast()
     }
 
+    /// `module`'s configuration of the location that is being read.
+    pub fn location_conf(self, module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
+        // SAFETY: as in `main_conf`.
+        unsafe { *(*self.http()).loc_conf.add(module.ctx_index) }
+    }
+
     /// The core module's configuration of the location that is being read.
     pub fn core_location(self) -> *mut super::sys::ngx_http_core_loc_conf_t {
         // SAFETY: as in `main_conf`; nginx's core module has a configuration everywhere.

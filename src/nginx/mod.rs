@@ -37,6 +37,7 @@ pub mod request_body_edit;
 pub mod request_line;
 pub mod response_headers;
 pub mod response_status;
+pub mod script_code;
 pub mod status;
 pub mod strings;
 pub mod subrequest;

@@ -54,6 +54,13 @@ impl Pool {
         Ok(ngx_str_t { len: bytes.len(), data: data.as_ptr() })
     }
 
+    /// A copy of `bytes`, which lives as long as the pool.
+    pub fn copy_bytes<'a>(self, bytes: &[u8]) -> Result<&'a [u8], OutOfMemory> {
+        let copy = self.copy_str(bytes)?;
+        // SAFETY: the copy's length; callers do not keep it beyond the pool.
+        Ok(unsafe { std::slice::from_raw_parts(copy.data, copy.len) })
+    }
+
     /// A zeroed `T`; for nginx's own plain structures, whose zero pattern is valid.
     ///
     /// # Safety

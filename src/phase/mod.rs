@@ -13,6 +13,7 @@ pub mod log;
 pub mod rewrite;
 pub mod runner;
 pub mod server_rewrite;
+pub mod set;
 pub mod synchronous;
 
 use crate::config::MainConf;

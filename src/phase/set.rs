@@ -1,0 +1,43 @@
+//! `set_by_lua*`: the code's result becomes a variable's value, in order with nginx's `set`.
+
+use super::{runner, synchronous};
+use crate::config::Script;
+use crate::lua::{Kind, State};
+use crate::nginx::complex_value::ComplexValue;
+use crate::nginx::script_code::Value;
+use crate::nginx::{Rc, Request};
+use crate::runtime::Phase;
+
+/// The code of one directive, with the arguments that stand behind it.
+pub struct SetScript {
+    pub script: Script,
+    pub arguments: Vec<ComplexValue>,
+}
+
+impl Value for SetScript {
+    fn evaluate(&self, request: Request) -> Result<&'static [u8], Rc> {
+        const FAILED: Rc = Rc::HTTP_INTERNAL_SERVER_ERROR;
+        let context = runner::context_of(request, Phase::Set)?;
+        let arguments: Option<Vec<&'static [u8]>> =
+            self.arguments.iter().map(|argument| argument.evaluate(request)).collect();
+        let arguments = arguments.ok_or(FAILED)?;
+        // A variable of the arguments may itself be set by Lua code, within this one.
+        let outer = context.set_arguments.replace(arguments.clone());
+        let push = |state: State| {
+            arguments.iter().for_each(|argument| state.push_bytes(argument));
+            arguments.len() as i32
+        };
+        let result = synchronous::run(&context, &self.script, Phase::Set, push, text);
+        context.set_arguments.replace(outer);
+        let text = result.map_err(|_| FAILED)?;
+        request.pool().copy_bytes(&text).map_err(|_| FAILED)
+    }
+}
+
+/// The result as text; nothing for what is neither a string nor a number.
+fn text(state: State) -> Vec<u8> {
+    match state.kind(-1) {
+        Kind::String | Kind::Number => state.bytes(-1).unwrap_or_default().to_vec(),
+        _ => Vec::new(),
+    }
+}
