@@ -14,6 +14,7 @@ use crate::nginx::{Chain, Rc, connection, output as wire};
 use crate::ngx_debug;
 
 const HTTP_OK: usize = 200;
+const HTTP_NOT_MODIFIED: usize = 304;
 const METHOD_HEAD: usize = crate::nginx::sys::NGX_HTTP_HEAD as usize;
 const HTTP_VERSION_11: usize = 1001;
 
@@ -44,7 +45,10 @@ pub fn send_header_if_needed(context: &Shared<Context>) -> Rc {
 /// Content-Type by the location's types, where `lua_use_default_type` says so.
 fn set_default_type(context: &Shared<Context>) -> bool {
     context.mime_set.set(true);
-    !context.location().use_default_type() || wire::set_content_type(context.request())
+    let request = context.request();
+    !context.location().use_default_type()
+        || request.status() == HTTP_NOT_MODIFIED
+        || wire::set_content_type(request)
 }
 
 /// Sends a piece of the body.
