@@ -4,9 +4,9 @@ use std::ptr::addr_of;
 
 use super::strings;
 use super::sys::{
-    NGX_PROCESS_MASTER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_core_conf_t, ngx_core_module,
-    ngx_cycle, ngx_exiting, ngx_parent, ngx_pid, ngx_process, ngx_process_slot, ngx_processes,
-    ngx_quit, ngx_str_t, ngx_worker,
+    NGX_MAX_PROCESSES, NGX_PROCESS_MASTER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_core_conf_t,
+    ngx_core_module, ngx_cycle, ngx_exiting, ngx_parent, ngx_pid, ngx_process, ngx_process_slot,
+    ngx_process_t, ngx_processes, ngx_quit, ngx_str_t, ngx_worker,
 };
 
 /// This process's id.
@@ -61,23 +61,21 @@ pub fn quit() {
 /// The ids of the processes that the master started, this one among them, into `pids`; how many
 /// there are. A worker knows of those that were started before it.
 pub fn pids(pids: &mut [i32]) -> usize {
-    let mut count = 0;
-    // SAFETY: nginx fills the table's slots from the start; a slot of pid 0 ends it, but for this
-    // process's own, which it does not fill in a worker.
-    let (table, own) = unsafe { (&*addr_of!(ngx_processes), ngx_process_slot) };
-    for (entry, (slot, process)) in pids.iter_mut().zip(table.iter().enumerate()) {
-        let is_own = usize::try_from(own) == Ok(slot);
-        *entry = match process.pid {
-            0 if is_own => pid(),
-            0 => break,
-            other => other,
-        };
-        // A process that has gone leaves -1.
-        if *entry > 0 {
-            count += 1;
-        }
-    }
-    count
+    let table = addr_of!(ngx_processes).cast::<ngx_process_t>();
+    // SAFETY: as for `pid`.
+    let own = unsafe { ngx_process_slot };
+    // SAFETY: a slot of the table, read without a reference: nginx's signal handler may write it.
+    let process = |slot: usize| unsafe { addr_of!((*table.add(slot)).pid).read_volatile() };
+    let slots = (0..NGX_MAX_PROCESSES as usize).map(|slot| (slot, process(slot)));
+    // A slot of pid 0 ends the table, but for a worker's own, which nginx does not fill there.
+    let known = slots.map_while(|(slot, process)| match process {
+        0 if usize::try_from(own) == Ok(slot) => Some(pid()),
+        0 => None,
+        other => Some(other),
+    });
+    // A process that has gone leaves -1.
+    let running = known.filter(|&pid| pid > 0);
+    pids.iter_mut().zip(running).map(|(entry, pid)| *entry = pid).count()
 }
 
 /// An entry `NAME=VALUE` of the configuration's `env` directives, as nginx keeps it: the bytes of
