@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,17 +36,22 @@ impl Job<'_> {
     pub fn run(&self) -> Result<Outcome> {
         let name = self.file.trim_end_matches(".t").replace('/', "-");
         let tap = self.purpose.results.join(format!("{name}.tap"));
+        let messages = self.purpose.results.join(format!("{name}.err"));
         let mut child = self
             .command()?
             .stdin(Stdio::null())
             .stdout(create(&tap)?)
-            .stderr(create(&self.purpose.results.join(format!("{name}.err")))?)
+            .stderr(create(&messages)?)
             .spawn()
             .context("cannot start unshare")?;
-        let timed_out = !wait_for(&mut child, self.purpose.time_limit)?;
+        let status = wait_for(&mut child, self.purpose.time_limit)?;
+        // A file that fails is a result; a sandbox that does not come up is not.
+        if status.is_some_and(|status| !status.success()) {
+            bail!("the sandbox failed; its messages end in\n{}", shell::tail(&messages));
+        }
         let text = fs::read(&tap)?;
         let mut outcome = Outcome::parse(&String::from_utf8_lossy(&text));
-        outcome.timed_out = timed_out;
+        outcome.timed_out = status.is_none();
         Ok(outcome)
     }
 
@@ -91,18 +96,20 @@ fn openssl_conf() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether `child` ended in time; otherwise it is killed, and all of its namespace with it.
-fn wait_for(child: &mut Child, limit: Duration) -> Result<bool> {
+/// How `child` ended; `None` when it did not in time and was killed, all of its namespace with it.
+fn wait_for(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let deadline = Instant::now() + limit;
-    while child.try_wait()?.is_none() {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
         if Instant::now() > deadline {
             child.kill()?;
             child.wait()?;
-            return Ok(false);
+            return Ok(None);
         }
         thread::sleep(Duration::from_millis(50));
     }
-    Ok(true)
 }
 
 /// Process 1 of the namespaces: sets the network up, starts the back ends, runs the test file
