@@ -116,16 +116,24 @@ fn run_file(file: &Path, slot: u16, subject: &Subject, settings: &Settings) -> R
         .envs(settings.environment.iter().map(|(name, value)| (name, value)));
     let outcome = shell::run_logged(&mut command, &log);
     let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
-    let mut tally = Tally::of_tap(&String::from_utf8_lossy(&text));
+    let text = String::from_utf8_lossy(&text);
+    let mut tally = Tally::of_tap(&text);
     // A file that died, hung or lost its plan has failed whatever its checks said.
     if outcome.is_err() && tally.failed == 0 {
         tally.failed = 1;
     }
     match outcome {
+        Ok(()) if tally == Tally::default() => println!("{name}: {}", skip_reason(&text)),
         Ok(()) => println!("{name}: {tally}"),
         Err(_) => println!("{name}: {tally}; {} ends in\n{}", log.display(), shell::tail(&log)),
     }
     Ok(tally)
+}
+
+/// Why a file that passed has checked nothing: its plan `1..0 # SKIP reason` says.
+fn skip_reason(tap: &str) -> String {
+    let reason = tap.lines().find_map(|line| line.strip_prefix("1..0 # SKIP "));
+    format!("skipped: {}", reason.unwrap_or("no reason given"))
 }
 
 #[cfg(test)]
@@ -160,6 +168,13 @@ mod tests {
     #[test]
     fn a_file_that_checks_nothing_has_failed() {
         assert_eq!(run_script("empty", "1;"), Tally { passed: 0, failed: 1 });
+    }
+
+    #[test]
+    fn a_file_that_skips_itself_has_not_failed() {
+        let plan = "1..0 # SKIP no luck";
+        assert_eq!(run_script("skips", &format!("print qq{{{plan}\n}};")), Tally::default());
+        assert_eq!(skip_reason(&format!("x.t ..\n{plan}\n")), "skipped: no luck");
     }
 
     #[test]
