@@ -1,0 +1,312 @@
+# ngx.location.capture and capture_multi, with all their options.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+
+plan tests => repeat_each() * (blocks() * 3 + 1);
+
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: status, body, header and truncated
+--- config
+    location /sub {
+        content_by_lua_block {
+            ngx.status = 201
+            ngx.header["X-Sub"] = { "a", "b" }
+            ngx.header["X-One"] = "1"
+            ngx.print("sub body")
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local res = ngx.location.capture("/sub")
+            ngx.say(res.status, " ", res.body, " ", res.truncated)
+            ngx.say(table.concat(res.header["X-Sub"], "+"), " ", res.header["X-One"])
+        }
+    }
+--- request
+GET /t
+--- response_body
+201 sub body false
+a+b 1
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: method, body and args
+--- config
+    location /sub {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.print(ngx.req.get_method(), " ", ngx.var.args, " ",
+                      ngx.req.get_body_data() or "no body", " ",
+                      ngx.var.http_content_length or "no length")
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local function try(uri, options)
+                ngx.say(ngx.location.capture(uri, options).body)
+            end
+            try("/sub?a=1", { method = ngx.HTTP_PUT, body = "hello", args = { b = "x y" } })
+            try("/sub", { method = ngx.HTTP_DELETE, args = "c=3" })
+            try("/sub", { method = ngx.HTTP_POST, body = "" })
+        }
+    }
+--- request
+GET /t
+--- response_body
+PUT a=1&b=x%20y hello 5
+DELETE c=3 no body no length
+POST  no body 0
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: a parent's framing headers never reach the subrequest
+--- config
+    location /sub {
+        content_by_lua_block {
+            ngx.say(ngx.var.http_content_length or "no length", " ",
+                    ngx.var.http_transfer_encoding or "no encoding", " ",
+                    ngx.var.http_x_kept)
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.print(ngx.location.capture("/sub").body)
+            ngx.print(ngx.location.capture("/sub", { method = ngx.HTTP_POST }).body)
+        }
+    }
+--- raw_request eval
+"POST /t HTTP/1.1\r
+Host: localhost\r
+Connection: close\r
+Transfer-Encoding: chunked\r
+X-Kept: kept\r
+\r
+3\r
+abc\r
+0\r
+\r
+"
+--- response_body
+no length no encoding kept
+3 no encoding kept
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: variables: none, copied, shared, set
+--- config
+    location /sub {
+        set $seen $kept;
+        content_by_lua_block {
+            ngx.var.kept = ngx.var.kept .. "!"
+            ngx.print("[", ngx.var.seen, "]")
+        }
+    }
+    location /t {
+        set $kept "parent";
+        set $seen "";
+        content_by_lua_block {
+            for _, options in ipairs { {}, { copy_all_vars = true }, { share_all_vars = true },
+                                       { vars = { kept = "given" } } }
+            do
+                local res = ngx.location.capture("/sub", options)
+                ngx.say(res.body, " ", ngx.var.kept)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+[] parent
+[parent] parent
+[parent] parent!
+[given] parent!
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: ctx is the subrequest's ngx.ctx
+--- config
+    location /sub {
+        content_by_lua_block {
+            ngx.ctx.answer = (ngx.ctx.question or "nothing") .. " heard"
+            ngx.print("ok")
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            ngx.ctx.question = "own"
+            local ctx = { question = "given" }
+            ngx.location.capture("/sub", { ctx = ctx })
+            ngx.say(ctx.answer, ", ", ngx.ctx.answer)
+        }
+    }
+--- request
+GET /t
+--- response_body
+given heard, nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 6: several at once, each with its own result, in order
+--- config
+    location /sub {
+        content_by_lua_block {
+            ngx.sleep(tonumber(ngx.var.arg_delay))
+            ngx.print(ngx.var.arg_n)
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local a, b, c = ngx.location.capture_multi {
+                { "/sub?n=1&delay=0.03" },
+                { "/sub", { args = { n = 2, delay = 0 } } },
+                { "/missing" },
+            }
+            ngx.say(a.body, " ", b.body, " ", c.status)
+        }
+    }
+--- request
+GET /t
+--- response_body
+1 2 404
+--- no_error_log
+[alert]
+
+
+
+=== TEST 7: in rewrite and access, and from within a subrequest
+--- config
+    location /leaf {
+        content_by_lua_block { ngx.print("leaf") }
+    }
+    location /sub {
+        content_by_lua_block { ngx.print("sub(", ngx.location.capture("/leaf").body, ")") }
+    }
+    location /t {
+        rewrite_by_lua_block { ngx.ctx.rewrite = ngx.location.capture("/sub").body }
+        access_by_lua_block { ngx.ctx.access = ngx.location.capture("/sub").body }
+        content_by_lua_block { ngx.say(ngx.ctx.rewrite, " ", ngx.ctx.access) }
+    }
+--- request
+GET /t
+--- response_body
+sub(leaf) sub(leaf)
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: arguments that cannot be are named, and nothing is left behind
+--- config
+    location /sub {
+        content_by_lua_block { ngx.log(ngx.ERR, "a subrequest ran") }
+    }
+    location /t {
+        content_by_lua_block {
+            local function try(...)
+                local ok, err = pcall(...)
+                ngx.say(ok, " ", err)
+            end
+            try(ngx.location.capture)
+            try(ngx.location.capture, "/sub", { method = "GET" })
+            try(ngx.location.capture, "/sub", { args = true })
+            try(ngx.location.capture, "/sub", { body = {} })
+            try(ngx.location.capture, "/sub", { ctx = 1 })
+            try(ngx.location.capture, "/../secret")
+            try(ngx.location.capture_multi, {})
+            try(ngx.location.capture_multi, { { "/sub" }, { "/sub", { vars = { nosuch = 1 } } } })
+        }
+    }
+--- request
+GET /t
+--- response_body
+false expecting one or two arguments
+false Bad http request method
+false Bad args option value
+false Bad http request body
+false Bad ctx option value type number, expected a Lua table
+false unsafe uri in argument #1: /../secret
+false at least one subrequest should be specified
+false failed to adjust the subrequest: -1
+--- error_log
+variable "nosuch" cannot be assigned a value
+--- no_error_log
+a subrequest ran
+
+
+
+=== TEST 9: an error in a subrequest is its own
+--- config
+    location /sub {
+        content_by_lua_block { error("inside") }
+    }
+    location /t {
+        content_by_lua_block {
+            local res = ngx.location.capture("/sub")
+            ngx.say(res.status, " ", #res.body)
+        }
+    }
+--- request
+GET /t
+--- response_body
+500 0
+--- error_log
+inside
+
+
+
+=== TEST 10: subrequests within each other end somewhere
+--- config
+    location /t {
+        content_by_lua_block {
+            local ok, res = pcall(ngx.location.capture, "/t")
+            ngx.print(ok and "." .. res.body or "end")
+        }
+    }
+--- request
+GET /t
+--- response_body_like: ^\.+end$
+--- error_log
+lua subrequests cycle while processing "/t"
+
+
+
+=== TEST 11: exit is refused while a subrequest of another thread is under way
+--- config
+    location /sub {
+        content_by_lua_block { ngx.sleep(0.05) ngx.print("sub") }
+    }
+    location /t {
+        content_by_lua_block {
+            local thread = ngx.thread.spawn(function()
+                return ngx.location.capture("/sub").body
+            end)
+            local ok, err = pcall(ngx.exit, 200)
+            ngx.say(ok, " ", err)
+            local _, body = ngx.thread.wait(thread)
+            ngx.say(body)
+        }
+    }
+--- request
+GET /t
+--- response_body
+false attempt to abort with pending subrequests
+sub
+--- no_error_log
+[error]
