@@ -1,0 +1,182 @@
+# content_by_lua*: output, HTTP/1.0, files, where the code comes from.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+
+plan tests => repeat_each() * (blocks() * 3 + 8);
+
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: values of every printable kind
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.say("s", 1, 2.5, -0.5, 1e15, true, false, nil, ngx.null)
+            ngx.print({ "a", { 1, "b", { true } }, nil }, "\n")
+            ngx.say()
+            ngx.say(2 ^ 53, " ", 100000000000000, " ", 0.1)
+        }
+    }
+--- request
+GET /t
+--- response_body
+s12.5-0.51e+15truefalsenilnull
+a1btrue
+
+9.007199254741e+15 1e+14 0.1
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: what cannot be printed is named
+--- config
+    location /t {
+        content_by_lua_block {
+            local function try(value)
+                ngx.say((select(2, pcall(ngx.print, value))))
+            end
+            try(print)
+            try({ a = 1 })
+            try({ print })
+        }
+    }
+--- request
+GET /t
+--- response_body
+bad argument #1 to '?' (string, number, boolean, nil, ngx.null, or array table expected, but got function)
+bad argument #1 to '?' (non-array table found)
+bad argument #1 to '?' (bad data type function found)
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: HTTP/1.0: one Content-Length for all that was said
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.sleep(0.001)
+            ngx.say("two")
+        }
+    }
+--- request
+GET /t HTTP/1.0
+--- response_headers
+Content-Length: 8
+--- response_body
+one
+two
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: lua_http10_buffering off: as it comes, until the connection closes
+--- config
+    location /t {
+        lua_http10_buffering off;
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.flush(true)
+            ngx.say("two")
+        }
+    }
+--- request
+GET /t HTTP/1.0
+--- response_headers
+!Content-Length
+--- response_body
+one
+two
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: a file, found below the prefix, its path with a variable
+--- config
+    location ~ /run/(.*) {
+        content_by_lua_file html/$1.lua;
+    }
+--- user_files
+>>> hello.lua
+#!/usr/bin/env lua
+ngx.say("line ", debug.getinfo(1, "l").currentline)
+--- request
+GET /run/hello
+--- response_body
+line 2
+--- no_error_log
+[error]
+
+
+
+=== TEST 6: a file that is not there is a 404
+--- config
+    location /t {
+        content_by_lua_file html/nosuch.lua;
+    }
+--- request
+GET /t
+--- error_code: 404
+--- response_body_like: 404 Not Found
+--- error_log eval
+qr/failed to load external Lua file ".*nosuch\.lua": cannot open .*nosuch\.lua/
+
+
+
+=== TEST 7: code that does not compile is a 500, with Lua's reason
+--- config
+    location /t {
+        content_by_lua_block {
+            local x = = 1
+        }
+    }
+--- request
+GET /t
+--- error_code: 500
+--- response_body_like: 500 Internal Server Error
+--- error_log
+failed to load inlined Lua code: content_by_lua(nginx.conf:
+
+
+
+=== TEST 8: an error has the coroutines it went through
+--- config
+    location /t {
+        content_by_lua_block {
+            local function inner() error("deep") end
+            coroutine.wrap(inner)()
+        }
+    }
+--- request
+GET /t
+--- error_code: 500
+--- response_body_like: 500 Internal Server Error
+--- error_log eval
+[qr/lua entry thread aborted: runtime error: content_by_lua\(nginx\.conf:\d+\):2: deep/,
+ "stack traceback:", "coroutine 0:", "coroutine 1:"]
+
+
+
+=== TEST 9: the body of an unread request does not become the next request
+--- config
+    location /t {
+        content_by_lua_block { ngx.say("not read") }
+    }
+    location /smuggled {
+        content_by_lua_block { ngx.log(ngx.ERR, "smuggled in") }
+    }
+--- pipelined_requests eval
+["POST /t
+GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n", "GET /t"]
+--- response_body eval
+["not read\n", "not read\n"]
+--- no_error_log
+smuggled in
