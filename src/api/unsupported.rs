@@ -11,7 +11,7 @@
 use std::ffi::{CStr, c_char, c_double, c_int, c_long, c_uint, c_void};
 use std::ptr::null;
 
-use crate::api::ffi::{self, BAD_CONTEXT, DECLINED, ERROR};
+use crate::api::ffi::{self, ERROR};
 use crate::nginx::{Level, guard, log};
 
 /// Any pointer argument or result: never read.
