@@ -12,7 +12,7 @@ const REQUEST: u32 = PhaseSet::REQUEST.0;
 const FUNCTIONS: &[Row] = &[
     Row::in_phases::<REQUEST, _>(c"exec", exec),
     Row::in_phases::<REQUEST, _>(c"redirect", redirect),
-    Row::in_request(c"on_abort", on_abort),
+    Row::in_phases::<{ u32::MAX }, _>(c"on_abort", on_abort),
 ];
 
 /// Puts the functions into the `ngx` table on top.
@@ -92,6 +92,10 @@ fn redirect(call: &Call) -> LuaResult {
 }
 
 fn on_abort(call: &Call) -> LuaResult {
+    if call.context.fake {
+        let name = call.context.phase.get().context_name();
+        return Err(LuaError::text(format!("API disabled in the context of {name}")));
+    }
     if call.context.on_abort.borrow().is_some() {
         return call.fail("duplicate call");
     }
