@@ -30,7 +30,7 @@ struct Layout {
 
 /// Compares the structures that the module defines with the table. Returns the faults.
 pub fn check(object: &object::File) -> Result<Vec<String>> {
-    let defined = defined(&paths::root().join("src"))?;
+    let defined = defined(&paths::root().join("src"), "")?;
     let compiled = compiled(object)?;
     let mut faults = Vec::new();
     let (mut checked, mut rest) = (0, Vec::new());
@@ -61,15 +61,19 @@ fn parse(cell: &str) -> Option<Layout> {
     Some(Layout { size, offsets: members.split(',').map(offset).collect::<Option<_>>()? })
 }
 
-/// The structures below `dir` that stand for one of C: C's name to Rust's.
-fn defined(dir: &Path) -> Result<BTreeMap<String, String>> {
+/// The structures below `dir`, the source of the Rust module `module`, that stand for one of C:
+/// C's name to Rust's path, as `api::ffi::FfiStr`.
+fn defined(dir: &Path, module: &str) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let module = if stem == "mod" { module.to_string() } else { format!("{module}{stem}::") };
         if path.is_dir() {
-            found.extend(defined(&path)?);
+            found.extend(defined(&path, &module)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.extend(defined_in(&fs::read_to_string(&path)?));
+            let structures = defined_in(&fs::read_to_string(&path)?);
+            found.extend(structures.into_iter().map(|(c, rust)| (c, format!("{module}{rust}"))));
         }
     }
     Ok(found)
@@ -97,7 +101,7 @@ fn defined_in(source: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The module's own structures as the compiler laid them out.
+/// The module's own structures by their paths, as the compiler laid them out.
 fn compiled(object: &object::File) -> Result<HashMap<String, Layout>> {
     let section = |id: gimli::SectionId| -> Result<Cow<[u8]>> {
         let section = object.section_by_name(id.name());
@@ -125,7 +129,7 @@ fn collect(
     while let Some(node) = roots.next()? {
         let entry = node.entry();
         if entry.tag() == gimli::DW_TAG_namespace && name(dwarf, unit, entry)? == CRATE {
-            visit(dwarf, unit, node, found)?;
+            visit(dwarf, unit, node, "", found)?;
         }
     }
     Ok(())
@@ -135,16 +139,17 @@ fn visit(
     dwarf: &Dwarf<Slice>,
     unit: &Unit<Slice>,
     node: gimli::EntriesTreeNode<Slice>,
+    module: &str,
     found: &mut HashMap<String, Layout>,
 ) -> Result<()> {
     let mut children = node.children();
     while let Some(child) = children.next()? {
+        let path = format!("{module}{}", name(dwarf, unit, child.entry())?);
         match child.entry().tag() {
-            gimli::DW_TAG_namespace => visit(dwarf, unit, child, found)?,
+            gimli::DW_TAG_namespace => visit(dwarf, unit, child, &format!("{path}::"), found)?,
             gimli::DW_TAG_structure_type => {
-                let name = name(dwarf, unit, child.entry())?.to_string();
                 let size = number(child.entry(), gimli::DW_AT_byte_size)?;
-                found.insert(name, Layout { size, offsets: offsets(child)? });
+                found.insert(path, Layout { size, offsets: offsets(child)? });
             }
             _ => {}
         }
