@@ -136,3 +136,22 @@ a b
 100% =
 --- no_error_log
 [error]
+
+
+
+=== TEST 7: a character replaced by another, as header names want it
+--- config
+    location = /t {
+        content_by_lua_block {
+            local replace = require("resty.core.utils").str_replace_char
+            ngx.say(replace("_a_b__c_", "_", "-"), " ", replace("abc", "_", "-"))
+            ngx.say(replace(string.rep("x_", 5000), "_", "-") == string.rep("x-", 5000))
+        }
+    }
+--- request
+GET /t
+--- response_body
+-a-b--c- abc
+true
+--- no_error_log
+[error]
