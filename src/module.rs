@@ -54,20 +54,21 @@ pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             return Rc::OK.0;
         }
         // SAFETY: create_main_conf made it.
-        let main: &MainConf = unsafe { &*cf.main_conf(crate::module()).cast() };
+        let main: &'static MainConf = unsafe { &*cf.main_conf(crate::module()).cast() };
         if set_up(cf, main).is_ok() { Rc::OK.0 } else { Rc::ERROR.0 }
     })
 }
 
 /// What went wrong has been logged.
-fn set_up(cf: Conf, main: &MainConf) -> Result<(), ()> {
+fn set_up(cf: Conf, main: &'static MainConf) -> Result<(), ()> {
     phase::install_hooks(cf, main).map_err(drop)?;
     let _ = main.hook_configuration.set(cf.hook_configuration().map_err(drop)?);
     vm::start(cf, main)?;
-    if main.needs.shared_zones.get() {
-        return Ok(());
+    let init = |cycle, log| phase::init::run(main, cycle, log).map_err(drop);
+    match main.zones.when_ready(Box::new(init)) {
+        Some(init) => init(cf.cycle(), cf.parser_log()),
+        None => Ok(()),
     }
-    phase::init::run(main, cf.cycle(), cf.parser_log()).map_err(drop)
 }
 
 pub unsafe extern "C" fn init_module(_cycle: *mut ngx_cycle_t) -> ngx_int_t {

@@ -30,12 +30,13 @@ pub fn make(
 ) -> Result<Vm, VmError> {
     let written = main.written.borrow();
     let preload = main.preload.borrow();
+    let dicts = main.zones.dicts();
     let recipe = Recipe {
         package_path: written.package_path.as_deref(),
         package_cpath: written.package_cpath.as_deref(),
         prefix,
         parent,
-        inject: crate::api::inject,
+        inject: &|state| crate::api::inject(state, &dicts),
         preload: &preload,
     };
     Vm::new(&recipe, caches_code)

@@ -27,6 +27,7 @@ pub mod request_headers;
 pub mod response_headers;
 pub mod response_status;
 pub mod semaphore;
+pub mod shdict;
 pub mod sleep;
 pub mod socket;
 pub mod subrequest;
@@ -39,15 +40,18 @@ pub mod worker;
 
 use crate::lua::State;
 use crate::lua::state::GLOBALS;
+use crate::nginx::shared_memory::Dict;
 
 /// Fills the globals of a new VM: the `ngx` table, `print`, and what lua-resty-core expects.
+/// `dicts` become `ngx.shared`.
 ///
 /// Runs in protected mode: may raise.
-pub fn inject(state: State) {
+pub fn inject(state: State, dicts: &[Dict]) {
     state.new_table(0, 128);
     for inject in FAMILIES {
         inject(state);
     }
+    shdict::inject(state, dicts);
     // package.loaded.ngx is the global table itself.
     state.get_field(GLOBALS, c"package");
     state.get_field(-1, c"loaded");

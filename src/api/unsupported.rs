@@ -8,7 +8,7 @@
 //! A line reads: how the error is told, the symbol with its prototype, the failing value, the
 //! feature. Every pointer that is not an error's is a plain [`Ptr`], for nothing reads it.
 
-use std::ffi::{CStr, c_char, c_double, c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use std::ptr::null;
 
 use crate::api::ffi::{self, ERROR};
@@ -112,17 +112,6 @@ unsupported! {
     buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_write(r: Ptr, proc: Ptr, data: Ptr, len: Size, err: Buffer, errlen: Length) -> isize = ERROR as isize, "ngx.pipe";
     buffer(err, errlen) ngx_http_lua_ffi_pipe_spawn(r: Ptr, proc: Ptr, file: Ptr, argv: Ptr, merge_stderr: Int, buffer_size: Size, environ: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
 
-
-    // ngx.shared
-    line() ngx_http_lua_ffi_shdict_capacity(zone: Ptr) -> Size = 0, "ngx.shared";
-    line() ngx_http_lua_ffi_shdict_flush_all(zone: Ptr) -> Int = ERROR, "ngx.shared";
-    line() ngx_http_lua_ffi_shdict_free_space(zone: Ptr) -> Size = 0, "ngx.shared";
-    message(err) ngx_http_lua_ffi_shdict_get(zone: Ptr, key: Ptr, key_len: Size, value_type: Ptr, value: Ptr, value_len: Ptr, num_value: Ptr, user_flags: Ptr, get_stale: Int, is_stale: Ptr, err: Message) -> Int = ERROR, "ngx.shared";
-    line() ngx_http_lua_ffi_shdict_get_ttl(zone: Ptr, key: Ptr, key_len: Size) -> c_long = ERROR as c_long, "ngx.shared";
-    message(err) ngx_http_lua_ffi_shdict_incr(zone: Ptr, key: Ptr, key_len: Size, value: Ptr, err: Message, has_init: Int, init: c_double, init_ttl: c_long, forcible: Ptr) -> Int = ERROR, "ngx.shared";
-    line() ngx_http_lua_ffi_shdict_set_expire(zone: Ptr, key: Ptr, key_len: Size, exptime: c_long) -> Int = ERROR, "ngx.shared";
-    message(err) ngx_http_lua_ffi_shdict_store(zone: Ptr, op: Int, key: Ptr, key_len: Size, value_type: Int, value: Ptr, value_len: Size, num_value: c_double, exptime: c_long, user_flags: Int, err: Message, forcible: Ptr) -> Int = ERROR, "ngx.shared";
-    line() ngx_http_lua_ffi_shdict_udata_to_zone(udata: Ptr) -> Ptr = null(), "ngx.shared";
 
     // TCP sockets
     message(err) ngx_http_lua_ffi_socket_tcp_add_udata(u: Ptr, key: u64, value: u64, evicted_key: Ptr, evicted_value: Ptr, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";

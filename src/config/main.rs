@@ -8,6 +8,7 @@ use super::code::HookScript;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
 use crate::nginx::fake::Configuration;
+use crate::nginx::shared_memory::SharedZones;
 
 /// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub struct MainConf {
     pub preload: RefCell<Vec<(CString, CFunction)>>,
     /// Which hooks the configuration needs; set while it is read.
     pub needs: Needs,
+    /// The zones of shared memory, which `init_by_lua*` waits for.
+    pub zones: SharedZones,
     /// Whether the rewrite and access handlers have been moved behind those of other modules.
     pub rewrite_postponed: Cell<bool>,
     pub access_postponed: Cell<bool>,
@@ -57,9 +60,6 @@ pub struct Needs {
     pub capture: Cell<bool>,
     pub header_filter: Cell<bool>,
     pub body_filter: Cell<bool>,
-    /// There are shared zones: `init_by_lua*` runs when the last of them is initialised, by
-    /// [`crate::phase::init::run`].
-    pub shared_zones: Cell<bool>,
 }
 
 impl MainConf {

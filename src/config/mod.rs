@@ -6,6 +6,7 @@ pub mod code;
 pub mod directives;
 pub mod location;
 pub mod main;
+pub mod shared_dict;
 pub mod values;
 
 pub use code::Script;

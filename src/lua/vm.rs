@@ -24,7 +24,7 @@ pub struct Recipe<'a> {
     /// The VM whose `package.path` and `package.cpath` are taken over instead.
     pub parent: Option<&'a Vm>,
     /// Fills the globals: the `ngx` table and what goes with it.
-    pub inject: fn(State),
+    pub inject: &'a dyn Fn(State),
     /// Loaders of other modules, put into `package.preload`.
     pub preload: &'a [(std::ffi::CString, CFunction)],
 }

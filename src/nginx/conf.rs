@@ -209,6 +209,13 @@ impl Conf {
     }
 }
 
+/// A size in bytes, as nginx writes it: a number, with `k` or `m` behind it or not.
+pub fn parse_size(text: &[u8]) -> Option<usize> {
+    let mut text = strings::borrowed(text);
+    // SAFETY: nginx only reads the text.
+    usize::try_from(unsafe { super::sys::ngx_parse_size(&mut text) }).ok()
+}
+
 /// `path` made absolute as nginx does it; the result lives in `cycle`'s pool.
 pub fn full_name(
     cycle: *mut ngx_cycle_t,

@@ -38,6 +38,7 @@ pub mod request_line;
 pub mod response_headers;
 pub mod response_status;
 pub mod script_code;
+pub mod shared_memory;
 pub mod status;
 pub mod strings;
 pub mod subrequest;

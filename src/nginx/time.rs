@@ -21,6 +21,12 @@ pub fn now() -> f64 {
     time.sec as f64 + time.msec as f64 / 1000.0
 }
 
+/// Milliseconds since the epoch; 0 before it.
+pub fn milliseconds() -> u64 {
+    let time = cached();
+    u64::try_from(time.sec).unwrap_or(0) * 1000 + time.msec as u64
+}
+
 /// Seconds since the epoch plus the zone's offset: broken down as UTC, they give local time.
 pub fn local_seconds() -> i64 {
     let time = cached();

@@ -11,7 +11,7 @@ use pcre2_sys::{PCRE2_MATCH_INVALID_UTF, PCRE2_UTF};
 
 use super::pcre1;
 use super::pcre2::{Code, CompileError};
-use super::template::{ComplexValue, Replacement};
+use super::template::{ReplaceValue, Replacement};
 use crate::nginx::log::cycle_log;
 use crate::ngx_debug;
 
@@ -32,7 +32,7 @@ pub struct Head {
     captures: *mut c_int,
     regex: *mut c_void,
     regex_sd: *mut c_void,
-    replace: *const ComplexValue,
+    replace: *const ReplaceValue,
     pattern: *const c_char,
 }
 

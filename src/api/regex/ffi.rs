@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::ptr::{null, null_mut};
 
 use super::compiled::Regex;
-use super::template::{ComplexValue, Replacement, ScriptEngine};
+use super::template::{ReplaceValue, Replacement, ScriptEngine};
 use super::{pcre1, pcre2};
 use crate::api::ffi;
 use crate::config::MainConf;
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_script_engine(e: *mut ScriptEn
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
     e: *mut ScriptEngine,
-    cv: *const ComplexValue,
+    cv: *const ReplaceValue,
 ) -> usize {
     guard(0, || {
         // SAFETY: an engine and the replacement of a live expression, from lua-resty-core.
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
     e: *mut ScriptEngine,
-    cv: *const ComplexValue,
+    cv: *const ReplaceValue,
     dst: *mut u8,
 ) -> usize {
     guard(0, || {

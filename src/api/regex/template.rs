@@ -11,7 +11,7 @@ use crate::nginx::sys::ngx_str_t;
 
 /// `ngx_http_lua_complex_value_t`: a constant text, unless `lengths` is set.
 #[repr(C)]
-pub struct ComplexValue {
+pub struct ReplaceValue {
     value: ngx_str_t,
     lengths: *const c_void,
     values: *const c_void,
@@ -21,7 +21,7 @@ pub struct ComplexValue {
 ///
 /// It is only ever boxed: the view points into it.
 pub struct Replacement {
-    view: ComplexValue,
+    view: ReplaceValue,
     source: Vec<u8>,
     pub template: Template,
 }
@@ -29,7 +29,7 @@ pub struct Replacement {
 impl Replacement {
     pub fn parse(source: &[u8]) -> Result<Box<Replacement>, TemplateError> {
         let template = Template::parse(source)?;
-        let view = ComplexValue { value: strings::borrowed(&[]), lengths: null(), values: null() };
+        let view = ReplaceValue { value: strings::borrowed(&[]), lengths: null(), values: null() };
         let mut replacement = Box::new(Replacement { view, source: source.to_vec(), template });
         replacement.view.value = strings::borrowed(&replacement.source);
         if !replacement.template.is_literal() {
@@ -40,12 +40,12 @@ impl Replacement {
         Ok(replacement)
     }
 
-    pub fn complex_value(&self) -> *const ComplexValue {
+    pub fn complex_value(&self) -> *const ReplaceValue {
         &self.view
     }
 }
 
-impl ComplexValue {
+impl ReplaceValue {
     /// The template behind a value that is no constant text.
     pub fn template(&self) -> *const Template {
         self.values.cast()

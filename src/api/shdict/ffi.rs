@@ -1,0 +1,365 @@
+//! The C symbols behind `ngx.shared.DICT`.
+//!
+//! `zone` is what `ngx_http_lua_ffi_shdict_udata_to_zone` gave; keys are checked here too.
+
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::mem::size_of;
+use std::ptr::{copy_nonoverlapping, null, null_mut};
+
+use super::MAX_KEY;
+use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, Outcome, STRING, Stored};
+use crate::api::ffi::{self, DECLINED, ERROR, OK};
+use crate::lua::{Kind, State};
+use crate::nginx::shared_memory::{Dict, Value};
+use crate::nginx::sys::ngx_shm_zone_t;
+use crate::nginx::{Level, guard, log, strings};
+
+/// Pushes a userdata that holds a dictionary's zone.
+pub fn push_zone(state: State, dict: Dict) {
+    let slot: *mut *mut ngx_shm_zone_t = state.new_userdata(size_of::<*mut c_void>()).cast();
+    // SAFETY: Lua gave as much memory as was asked for.
+    unsafe { slot.write(dict.as_ptr()) };
+}
+
+/// The dictionary of a userdata that [`push_zone`] made.
+pub fn zone_at(state: State, index: i32) -> Option<Dict> {
+    if state.kind(index) != Kind::Userdata || state.raw_len(index) != size_of::<*mut c_void>() {
+        return None;
+    }
+    let slot: *mut *mut ngx_shm_zone_t = state.userdata(index).cast();
+    // SAFETY: a userdata of this size in a dictionary's table is push_zone's.
+    unsafe { Dict::from_ptr(slot.read()) }
+}
+
+/// The zone that the userdata of a dictionary's table holds; null for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_udata_to_zone(
+    zone_udata: *mut c_void,
+) -> *mut ngx_shm_zone_t {
+    // SAFETY: lua-resty-core passes the userdata at index 1 of a dictionary's table.
+    unsafe { zone_udata.cast::<*mut ngx_shm_zone_t>().as_ref() }.copied().unwrap_or(null_mut())
+}
+
+/// The dictionary and the key of a call, or the text of what is wrong with them.
+///
+/// # Safety
+/// `zone` comes from udata_to_zone, `key` is valid for `key_len` bytes.
+unsafe fn arguments<'a>(
+    zone: *mut ngx_shm_zone_t,
+    key: *const u8,
+    key_len: usize,
+) -> Result<(Dict, &'a [u8]), &'static CStr> {
+    // SAFETY: the caller's; the cycle of a VM's zones outlives the VM.
+    let dict = unsafe { Dict::from_ptr(zone) }.ok_or(c"bad zone")?;
+    if key_len > MAX_KEY {
+        return Err(c"key too long");
+    }
+    // SAFETY: the caller's.
+    match unsafe { strings::raw(key, key_len) } {
+        b"" => Err(c"empty key"),
+        key => Ok((dict, key)),
+    }
+}
+
+/// Stores, adds or replaces a value, or removes it (a nil).
+///
+/// `op` has the bits 0x1 (only where there is none), 0x2 (only where there is one) and 0x4 (throw
+/// nothing out for it). A boolean is in `num_value`; `exptime` is in milliseconds, 0 for ever.
+/// `*forcible` becomes 1 where living entries were thrown out. Returns 0; -5 with "exists" or "not
+/// found" in `*errmsg`; or -1 with another static text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
+    zone: *mut ngx_shm_zone_t,
+    op: c_int,
+    key: *const u8,
+    key_len: usize,
+    value_type: c_int,
+    str_value_buf: *const u8,
+    str_value_len: usize,
+    num_value: f64,
+    exptime: c_long,
+    user_flags: c_int,
+    errmsg: *mut *const c_char,
+    forcible: *mut c_int,
+) -> c_int {
+    guard(ERROR, || {
+        // SAFETY: lua-resty-core passes Lua strings with their lengths, and cells of its own.
+        unsafe {
+            set(forcible, 0);
+            let (dict, key) = match arguments(zone, key, key_len) {
+                Ok(arguments) => arguments,
+                Err(text) => return fail(errmsg, text),
+            };
+            let number = num_value.to_ne_bytes();
+            let truth = [u8::from(num_value != 0.0)];
+            let kind = u8::try_from(value_type).unwrap_or(u8::MAX);
+            let bytes: Option<&[u8]> = match kind {
+                STRING => Some(strings::raw(str_value_buf, str_value_len)),
+                NUMBER => Some(&number),
+                BOOLEAN => Some(&truth),
+                NIL if op & (store::ADD | store::REPLACE) != 0 => {
+                    return fail(errmsg, c"attempt to add or replace nil values");
+                }
+                NIL => None,
+                _ => return fail(errmsg, c"unsupported value type"),
+            };
+            let stored = bytes.map(|bytes| Stored {
+                value: Value { kind, bytes },
+                ttl: exptime,
+                flags: user_flags as u32,
+            });
+            let outcome = store::store(dict, key, stored.as_ref(), op);
+            finish(outcome, errmsg, forcible).map_or_else(|rc| rc, |()| OK)
+        }
+    })
+}
+
+/// Tells whether living entries were thrown out, and the error, where there is one.
+unsafe fn finish<T>(
+    outcome: Outcome<T>,
+    errmsg: *mut *const c_char,
+    forcible: *mut c_int,
+) -> Result<T, c_int> {
+    // SAFETY: the caller's cells.
+    unsafe {
+        set(forcible, c_int::from(outcome.forcible));
+        outcome.result.map_err(|error| {
+            ffi::set_message(errmsg, error.text());
+            match error {
+                store::StoreError::NotFound | store::StoreError::Exists => DECLINED,
+                store::StoreError::NotANumber | store::StoreError::NoMemory => ERROR,
+            }
+        })
+    }
+}
+
+unsafe fn fail(errmsg: *mut *const c_char, text: &'static CStr) -> c_int {
+    // SAFETY: the caller's cell.
+    unsafe { ffi::set_message(errmsg, text) };
+    ERROR
+}
+
+unsafe fn set<T>(cell: *mut T, value: T) {
+    if !cell.is_null() {
+        // SAFETY: the caller's cell.
+        unsafe { cell.write(value) };
+    }
+}
+
+/// Where a value that was found goes.
+struct Target {
+    value_type: *mut c_int,
+    buffer: *mut *mut u8,
+    len: *mut usize,
+    number: *mut f64,
+    errmsg: *mut *const c_char,
+}
+
+/// Reads a value.
+///
+/// `*value_type` becomes Lua's number for its type, 0 for none. A string goes to `*str_value_buf`,
+/// which has room for `*str_value_len` bytes; a longer one to memory of its own, which replaces the
+/// pointer there and which the caller frees with `free`. A boolean is that buffer's first byte.
+/// With `get_stale`, what is over is found too, and `*is_stale` is 1. Returns 0; or -1, with a
+/// static text in `*errmsg`, or null there for an error that has been logged.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
+    zone: *mut ngx_shm_zone_t,
+    key: *const u8,
+    key_len: usize,
+    value_type: *mut c_int,
+    str_value_buf: *mut *mut u8,
+    str_value_len: *mut usize,
+    num_value: *mut f64,
+    user_flags: *mut c_int,
+    get_stale: c_int,
+    is_stale: *mut c_int,
+    errmsg: *mut *const c_char,
+) -> c_int {
+    guard(ERROR, || {
+        let cells = [
+            value_type.cast::<c_void>(),
+            str_value_buf.cast(),
+            str_value_len.cast(),
+            num_value.cast(),
+        ];
+        // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
+        unsafe {
+            set(errmsg, null());
+            let (dict, key) = match arguments(zone, key, key_len) {
+                Ok(arguments) => arguments,
+                Err(text) => return fail(errmsg, text),
+            };
+            if cells.iter().any(|cell| cell.is_null()) {
+                return ERROR;
+            }
+            let target = Target {
+                value_type,
+                buffer: str_value_buf,
+                len: str_value_len,
+                number: num_value,
+                errmsg,
+            };
+            let found = store::get(dict, key, get_stale != 0, |found| {
+                set(user_flags, found.flags as c_int);
+                set(is_stale, c_int::from(found.is_stale));
+                write_value(found, &target)
+            });
+            let Some(written) = found else {
+                set(value_type, c_int::from(NIL));
+                return OK;
+            };
+            if let Err(Some(text)) = &written {
+                let text =
+                    format!("{text} in shared_dict {}", String::from_utf8_lossy(dict.name()));
+                log::log_cycle(Level::Err, text.as_bytes());
+            }
+            if written.is_ok() { OK } else { ERROR }
+        }
+    })
+}
+
+/// Writes a value to the caller's cells. An error has been told there, or is for the log.
+unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<String>> {
+    let bytes = found.value.bytes;
+    let bad = |what| Some(format!("bad lua {what} value size found: {}", bytes.len()));
+    // SAFETY: the caller checked its cells, and the buffer has the size that is beside it.
+    unsafe {
+        if found.is_list {
+            ffi::set_message(target.errmsg, c"value is a list");
+            return Err(None);
+        }
+        *target.value_type = c_int::from(found.value.kind);
+        match found.value.kind {
+            STRING => {
+                if *target.len < bytes.len() {
+                    *target.buffer = libc::malloc(bytes.len()).cast();
+                }
+                if (*target.buffer).is_null() {
+                    return Err(None);
+                }
+                copy_nonoverlapping(bytes.as_ptr(), *target.buffer, bytes.len());
+            }
+            NUMBER => {
+                let number = bytes.try_into().map_err(|_| bad("number"))?;
+                *target.number = f64::from_ne_bytes(number);
+            }
+            BOOLEAN => {
+                let [truth] = bytes else { return Err(bad("boolean")) };
+                if *target.len == 0 || (*target.buffer).is_null() {
+                    return Err(None);
+                }
+                **target.buffer = *truth;
+            }
+            kind => return Err(Some(format!("bad value type found: {kind}"))),
+        }
+        *target.len = bytes.len();
+    }
+    Ok(())
+}
+
+/// Adds `*value` to a number, or with `has_init` to `init` where there is none; that one lives
+/// `init_ttl` milliseconds (0 for ever). The sum replaces `*value`. `*forcible` becomes 1 where
+/// living entries were thrown out. Returns 0, or -1 with a static text in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_incr(
+    zone: *mut ngx_shm_zone_t,
+    key: *const u8,
+    key_len: usize,
+    value: *mut f64,
+    err: *mut *const c_char,
+    has_init: c_int,
+    init: f64,
+    init_ttl: c_long,
+    forcible: *mut c_int,
+) -> c_int {
+    guard(ERROR, || {
+        // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
+        unsafe {
+            set(forcible, 0);
+            let (dict, key) = match arguments(zone, key, key_len) {
+                Ok(arguments) => arguments,
+                Err(text) => return fail(err, text),
+            };
+            let Some(value) = value.as_mut() else { return ERROR };
+            let initial = (has_init != 0).then_some(Initial { value: init, ttl: init_ttl });
+            let outcome = store::increment(dict, key, *value, initial);
+            match finish(outcome, err, forcible) {
+                Ok(sum) => {
+                    *value = sum;
+                    OK
+                }
+                Err(_told) => ERROR,
+            }
+        }
+    })
+}
+
+/// Makes all entries be over. Returns 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_flush_all(zone: *mut ngx_shm_zone_t) -> c_int {
+    guard(ERROR, || {
+        // SAFETY: lua-resty-core passes what udata_to_zone gave.
+        let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return ERROR };
+        store::flush_all(dict);
+        OK
+    })
+}
+
+/// Milliseconds that an entry has to live: 0 for ever, below zero for one that is over and still
+/// there. -5 where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get_ttl(
+    zone: *mut ngx_shm_zone_t,
+    key: *const u8,
+    key_len: usize,
+) -> c_long {
+    guard(DECLINED.into(), || {
+        // SAFETY: lua-resty-core passes a Lua string with its length.
+        let Ok((dict, key)) = (unsafe { arguments(zone, key, key_len) }) else {
+            return DECLINED.into();
+        };
+        let left = match store::expires(dict, key) {
+            None => return DECLINED.into(),
+            Some(0) => return 0,
+            Some(expires) => expires.wrapping_sub(super::now()) as c_long,
+        };
+        // Zero is for ever and -5 for none: what is just over, or over for so long, is neither.
+        if left == 0 || left == DECLINED.into() { left - 1 } else { left }
+    })
+}
+
+/// Lets an entry live `exptime` milliseconds from now, 0 for ever. Returns 0, or -5 where there is
+/// none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_set_expire(
+    zone: *mut ngx_shm_zone_t,
+    key: *const u8,
+    key_len: usize,
+    exptime: c_long,
+) -> c_int {
+    guard(DECLINED, || {
+        // SAFETY: lua-resty-core passes a Lua string with its length.
+        match unsafe { arguments(zone, key, key_len) } {
+            Ok((dict, key)) if store::set_ttl(dict, key, exptime) => OK,
+            _ => DECLINED,
+        }
+    })
+}
+
+/// The size of the zone, in bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_capacity(zone: *mut ngx_shm_zone_t) -> usize {
+    // SAFETY: lua-resty-core passes what udata_to_zone gave.
+    guard(0, || unsafe { Dict::from_ptr(zone) }.map_or(0, Dict::capacity))
+}
+
+/// How many bytes of the zone are in pages that hold nothing. There may be room beside them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_free_space(zone: *mut ngx_shm_zone_t) -> usize {
+    guard(0, || {
+        // SAFETY: lua-resty-core passes what udata_to_zone gave.
+        let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return 0 };
+        dict.lock().map_or(0, |dict| dict.free_space())
+    })
+}

@@ -1,0 +1,86 @@
+//! Lists: values that are added and taken at either end.
+
+use super::now;
+use super::store::drop_expired;
+use crate::nginx::shared_memory::{Dict, Value};
+
+/// Why a list was not changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListError {
+    NotAList,
+    /// There is no memory for one more item.
+    NoMemory,
+    /// There is no memory for a new list.
+    NoMemoryForList,
+}
+
+impl ListError {
+    pub fn text(self) -> &'static str {
+        match self {
+            ListError::NotAList => "value not a list",
+            ListError::NoMemory | ListError::NoMemoryForList => "no memory",
+        }
+    }
+}
+
+/// Adds a value at the left or right of the list under `key`, which is made where there is none.
+/// Returns the list's new length.
+pub fn push(dict: Dict, key: &[u8], value: Value, left: bool) -> Result<u32, ListError> {
+    let mut dict = dict.lock().ok_or(ListError::NoMemoryForList)?;
+    drop_expired(&mut dict);
+    let existing = dict.find(key);
+    if let Some(mut list) = existing {
+        if list.is_alive(now()) {
+            if !list.is_list() {
+                return Err(ListError::NotAList);
+            }
+            list.promote();
+            return list.push(left, value).map_err(|_| ListError::NoMemory);
+        }
+        list.remove();
+    }
+    let mut list = dict.insert_list(key).map_err(|_| ListError::NoMemoryForList)?;
+    match list.push(left, value) {
+        Ok(len) => Ok(len),
+        Err(_) => {
+            // No list is without items.
+            list.remove();
+            Err(ListError::NoMemory)
+        }
+    }
+}
+
+/// Takes a value off the left or right of the list under `key`: its type and its bytes.
+pub fn pop(dict: Dict, key: &[u8], left: bool) -> Result<Option<(u8, Vec<u8>)>, ListError> {
+    let Some(mut dict) = dict.lock() else { return Ok(None) };
+    drop_expired(&mut dict);
+    let Some(mut list) = dict.find(key) else { return Ok(None) };
+    if !list.is_alive(now()) {
+        return Ok(None);
+    }
+    if !list.is_list() {
+        return Err(ListError::NotAList);
+    }
+    let taken = list.pop(left);
+    if list.size() == 0 {
+        list.remove();
+    } else {
+        list.promote();
+    }
+    Ok(taken)
+}
+
+/// The length of the list under `key`: 0 where there is none.
+pub fn len(dict: Dict, key: &[u8]) -> Result<u32, ListError> {
+    let Some(mut dict) = dict.lock() else { return Ok(0) };
+    drop_expired(&mut dict);
+    let Some(mut list) = dict.find(key) else { return Ok(0) };
+    if !list.is_alive(now()) {
+        return Ok(0);
+    }
+    if !list.is_list() {
+        return Err(ListError::NotAList);
+    }
+    list.promote();
+    Ok(list.size())
+}

@@ -1,0 +1,181 @@
+//! `ngx.shared`: a table of dictionaries, and the methods that are Lua functions. lua-resty-core
+//! adds the others to the same metatable.
+
+use super::list::{self, ListError};
+use super::store::{self, NUMBER, STRING};
+use super::{MAX_KEY, ffi};
+use crate::api::call::{Row, set_functions};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::shared_memory::{Dict, Value};
+
+const METHODS: &[Row] = &[
+    Row::anywhere(c"lpush", |state| push(state, true)),
+    Row::anywhere(c"rpush", |state| push(state, false)),
+    Row::anywhere(c"lpop", |state| pop(state, true)),
+    Row::anywhere(c"rpop", |state| pop(state, false)),
+    Row::anywhere(c"llen", llen),
+    Row::anywhere(c"flush_expired", flush_expired),
+    Row::anywhere(c"get_keys", keys),
+];
+
+/// How many methods the metatable has in the end.
+const METHOD_COUNT: i32 = 22;
+
+/// How many keys `get_keys` gives unless told otherwise.
+const DEFAULT_KEYS: i64 = 1024;
+
+/// Puts `ngx.shared` into the `ngx` table on top: by name, tables `{zone}` with one metatable.
+pub fn inject(state: State, dicts: &[Dict]) {
+    state.new_table(0, dicts.len() as i32);
+    if !dicts.is_empty() {
+        state.new_table(0, METHOD_COUNT);
+        set_functions(state, METHODS);
+        state.push_value(-1);
+        state.set_field(-2, c"__index");
+        for dict in dicts {
+            state.push_bytes(dict.name());
+            state.new_table(1, 0);
+            ffi::push_zone(state, *dict);
+            state.raw_set_index(-2, 1);
+            state.push_value(-3);
+            state.set_metatable(-2);
+            state.raw_set(-4);
+        }
+        state.pop(1);
+    }
+    state.set_field(-2, c"shared");
+}
+
+/// The dictionary of the table at argument 1.
+fn dict(state: State) -> Option<Dict> {
+    if state.kind(1) != Kind::Table {
+        return None;
+    }
+    state.raw_get_index(1, 1);
+    let dict = ffi::zone_at(state, -1);
+    state.pop(1);
+    dict
+}
+
+/// The dictionary and the key of a list's method; where there is no key, the error for Lua.
+fn list_arguments(state: &State, count: i32) -> Result<(Dict, Result<&[u8], &str>), LuaError> {
+    let n = state.top();
+    if n != count {
+        let text = format!("expecting {count} arguments, but only seen {n}");
+        return Err(LuaError::text(text));
+    }
+    let dict = dict(*state).ok_or(LuaError::text("bad \"zone\" argument"))?;
+    if state.kind(2) == Kind::Nil {
+        return Ok((dict, Err("nil key")));
+    }
+    let key = match state.check_bytes(2)? {
+        b"" => Err("empty key"),
+        key if key.len() > MAX_KEY => Err("key too long"),
+        key => Ok(key),
+    };
+    Ok((dict, key))
+}
+
+/// `nil, text`.
+fn fail(state: State, text: &str) -> LuaResult {
+    state.push_nil();
+    state.push_str(text);
+    Ok(Returns::Values(2))
+}
+
+fn push(state: State, left: bool) -> LuaResult {
+    let (dict, key) = list_arguments(&state, 3)?;
+    let key = match key {
+        Ok(key) => key,
+        Err(text) => return fail(state, text),
+    };
+    let number;
+    let value = match state.kind(3) {
+        Kind::String => Value { kind: STRING, bytes: state.bytes(3).unwrap_or_default() },
+        Kind::Number => {
+            number = state.number(3).to_ne_bytes();
+            Value { kind: NUMBER, bytes: &number }
+        }
+        _ => return fail(state, "bad value type"),
+    };
+    match list::push(dict, key, value, left) {
+        Ok(len) => {
+            state.push_number(len.into());
+            Ok(Returns::Values(1))
+        }
+        Err(error @ ListError::NoMemoryForList) => {
+            state.push_bool(false);
+            state.push_str(error.text());
+            Ok(Returns::Values(2))
+        }
+        Err(error) => fail(state, error.text()),
+    }
+}
+
+fn pop(state: State, left: bool) -> LuaResult {
+    let (dict, key) = list_arguments(&state, 2)?;
+    let key = match key {
+        Ok(key) => key,
+        Err(text) => return fail(state, text),
+    };
+    match list::pop(dict, key, left) {
+        Ok(None) => state.push_nil(),
+        Ok(Some((STRING, bytes))) => state.push_bytes(&bytes),
+        Ok(Some((kind, bytes))) => match (kind, <[u8; 8]>::try_from(bytes.as_slice())) {
+            (NUMBER, Ok(number)) => state.push_number(f64::from_ne_bytes(number)),
+            _ => return Err(bad_item(dict, key, kind)),
+        },
+        Err(error) => return fail(state, error.text()),
+    }
+    Ok(Returns::Values(1))
+}
+
+fn bad_item(dict: Dict, key: &[u8], kind: u8) -> LuaError {
+    LuaError::text(format!(
+        "bad list node value type found for key {} in shared_dict {}: {kind}",
+        String::from_utf8_lossy(key),
+        String::from_utf8_lossy(dict.name()),
+    ))
+}
+
+fn llen(state: State) -> LuaResult {
+    let (dict, key) = list_arguments(&state, 2)?;
+    match key.map(|key| list::len(dict, key)) {
+        Ok(Ok(len)) => {
+            state.push_number(len.into());
+            Ok(Returns::Values(1))
+        }
+        Ok(Err(error)) => fail(state, error.text()),
+        Err(text) => fail(state, text),
+    }
+}
+
+/// The dictionary and the count of `flush_expired` and `get_keys`.
+fn dict_and_count(state: State, default: i64) -> Result<(Dict, usize), LuaError> {
+    let n = state.top();
+    if n != 1 && n != 2 {
+        return Err(LuaError::text(format!("expecting 1 or 2 argument(s), but saw {n}")));
+    }
+    state.check_kind(1, Kind::Table, c"table")?;
+    let dict = dict(state).ok_or(LuaError::text("bad user data for the ngx_shm_zone_t pointer"))?;
+    let count = if n == 2 { state.check_integer(2)? } else { default };
+    // Below zero is without an end, as zero is: no count ever equals it.
+    Ok((dict, usize::try_from(count).unwrap_or(0)))
+}
+
+fn flush_expired(state: State) -> LuaResult {
+    let (dict, max) = dict_and_count(state, 0)?;
+    state.push_number(store::flush_expired(dict, max) as f64);
+    Ok(Returns::Values(1))
+}
+
+fn keys(state: State) -> LuaResult {
+    let (dict, max) = dict_and_count(state, DEFAULT_KEYS)?;
+    let keys = store::keys(dict, max);
+    state.new_table(i32::try_from(keys.len()).unwrap_or(0), 0);
+    for (n, key) in keys.iter().enumerate() {
+        state.push_bytes(key);
+        state.raw_set_index(-2, i32::try_from(n + 1).unwrap_or(i32::MAX));
+    }
+    Ok(Returns::Values(1))
+}

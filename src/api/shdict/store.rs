@@ -1,0 +1,270 @@
+//! Single values: storing, reading, counting, and what time and shortage of memory take away.
+
+use std::ffi::CStr;
+
+use super::{expiry, now};
+use crate::nginx::shared_memory::{Dict, Entry, Locked, Value};
+
+/// Lua's numbers for the types of values.
+pub const NIL: u8 = 0;
+pub const BOOLEAN: u8 = 1;
+pub const NUMBER: u8 = 3;
+pub const STRING: u8 = 4;
+
+/// Bits of a store operation.
+pub const ADD: i32 = 0x0001;
+pub const REPLACE: i32 = 0x0002;
+pub const SAFE_STORE: i32 = 0x0004;
+
+/// How many of the oldest entries make place for a new one, at most.
+const MAX_EVICTIONS: usize = 30;
+
+/// Why an operation did nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreError {
+    NotFound,
+    Exists,
+    NotANumber,
+    NoMemory,
+}
+
+impl StoreError {
+    pub fn text(self) -> &'static CStr {
+        match self {
+            StoreError::NotFound => c"not found",
+            StoreError::Exists => c"exists",
+            StoreError::NotANumber => c"not a number",
+            StoreError::NoMemory => c"no memory",
+        }
+    }
+}
+
+/// An operation's result, and whether living entries were thrown out for it.
+pub struct Outcome<T> {
+    pub result: Result<T, StoreError>,
+    pub forcible: bool,
+}
+
+impl<T> Outcome<T> {
+    fn of(result: Result<T, StoreError>) -> Outcome<T> {
+        Outcome { result, forcible: false }
+    }
+}
+
+/// A value with what is kept beside it.
+pub struct Stored<'a> {
+    pub value: Value<'a>,
+    /// Milliseconds to live; 0 for ever.
+    pub ttl: i64,
+    pub flags: u32,
+}
+
+/// Stores a value under `key`; `None` removes what is there. `op` has the bits above.
+pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> Outcome<()> {
+    let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
+    drop_expired(&mut dict);
+    match dict.find(key) {
+        Some(entry) if entry.is_alive(now()) => {
+            if op & ADD != 0 {
+                return Outcome::of(Err(StoreError::Exists));
+            }
+            if overwrite(entry, stored) {
+                return Outcome::of(Ok(()));
+            }
+        }
+        _ if op & REPLACE != 0 => return Outcome::of(Err(StoreError::NotFound)),
+        Some(entry) => {
+            if overwrite(entry, stored) {
+                return Outcome::of(Ok(()));
+            }
+        }
+        None => {}
+    }
+    match stored {
+        Some(stored) => insert(&mut dict, key, stored, op & SAFE_STORE == 0),
+        None => Outcome::of(Ok(())),
+    }
+}
+
+/// Puts a value in the place of another of its length; frees the entry where that cannot be.
+fn overwrite(mut entry: Entry, stored: Option<&Stored>) -> bool {
+    if let Some(stored) = stored
+        && entry.overwrite(stored.value)
+    {
+        entry.set_expires(expiry(stored.ttl));
+        entry.set_flags(stored.flags);
+        entry.promote();
+        return true;
+    }
+    entry.remove();
+    false
+}
+
+/// Adds an entry, if need be in the place of the oldest ones.
+fn insert(dict: &mut Locked, key: &[u8], stored: &Stored, may_evict: bool) -> Outcome<()> {
+    let expires = expiry(stored.ttl);
+    let mut forcible = false;
+    for _ in 0..=MAX_EVICTIONS {
+        if dict.insert(key, stored.value, expires, stored.flags).is_ok() {
+            return Outcome { result: Ok(()), forcible };
+        }
+        if !may_evict || !evict(dict) {
+            break;
+        }
+        forcible = true;
+    }
+    Outcome { result: Err(StoreError::NoMemory), forcible }
+}
+
+/// Frees up to two of the oldest entries, where they are over.
+pub fn drop_expired(dict: &mut Locked) {
+    let now = now();
+    for _ in 0..2 {
+        match dict.oldest() {
+            Some(entry) if !entry.is_alive(now) => entry.remove(),
+            _ => return,
+        }
+    }
+}
+
+/// Frees the oldest entry, and up to two more that are over; false where there is none.
+fn evict(dict: &mut Locked) -> bool {
+    let Some(entry) = dict.oldest() else { return false };
+    entry.remove();
+    drop_expired(dict);
+    true
+}
+
+/// What is found under a key.
+pub struct Found<'a> {
+    pub value: Value<'a>,
+    pub flags: u32,
+    pub is_list: bool,
+    pub is_stale: bool,
+}
+
+/// Gives what is under `key` to `read`; nothing where there is nothing, or where it is over and
+/// `stale` is not asked for.
+pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> T) -> Option<T> {
+    let mut dict = dict.lock()?;
+    if !stale {
+        drop_expired(&mut dict);
+    }
+    let mut entry = dict.find(key)?;
+    let is_stale = !entry.is_alive(now());
+    if is_stale && !stale {
+        return None;
+    }
+    if !is_stale {
+        entry.promote();
+    }
+    Some(read(&Found {
+        value: Value { kind: entry.kind(), bytes: entry.value() },
+        flags: entry.flags(),
+        is_list: entry.is_list(),
+        is_stale,
+    }))
+}
+
+/// What a counter starts from: a number, and its milliseconds to live.
+#[derive(Clone, Copy)]
+pub struct Initial {
+    pub value: f64,
+    pub ttl: i64,
+}
+
+/// Adds `by` to the number under `key`, or to `initial` where there is none. Returns the sum.
+pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> Outcome<f64> {
+    let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
+    drop_expired(&mut dict);
+    let found = dict.find(key);
+    if let Some(entry) = found {
+        if entry.is_alive(now()) {
+            return Outcome::of(add_to(entry, by));
+        }
+        if initial.is_some() {
+            // What is over gives its place to the new number below; any memory is enough then.
+            entry.remove();
+        }
+    }
+    let Some(initial) = initial else { return Outcome::of(Err(StoreError::NotFound)) };
+    let sum = initial.value + by;
+    let bytes = sum.to_ne_bytes();
+    let value = Value { kind: NUMBER, bytes: &bytes };
+    let stored = Stored { value, ttl: initial.ttl, flags: 0 };
+    let Outcome { result, forcible } = insert(&mut dict, key, &stored, true);
+    Outcome { result: result.map(|()| sum), forcible }
+}
+
+fn add_to(mut entry: Entry, by: f64) -> Result<f64, StoreError> {
+    let number = number(&entry).ok_or(StoreError::NotANumber)?;
+    let sum = number + by;
+    entry.overwrite(Value { kind: NUMBER, bytes: &sum.to_ne_bytes() });
+    entry.promote();
+    Ok(sum)
+}
+
+fn number(entry: &Entry) -> Option<f64> {
+    if entry.kind() != NUMBER {
+        return None;
+    }
+    entry.value().try_into().ok().map(f64::from_ne_bytes)
+}
+
+/// When the entry under `key` is over, 0 for never; nothing where there is none.
+pub fn expires(dict: Dict, key: &[u8]) -> Option<u64> {
+    dict.lock()?.find(key).map(|entry| entry.expires())
+}
+
+/// Lets the entry under `key` live `ttl` milliseconds from now; false where there is none.
+pub fn set_ttl(dict: Dict, key: &[u8], ttl: i64) -> bool {
+    let Some(mut dict) = dict.lock() else { return false };
+    match dict.find(key) {
+        Some(mut entry) => {
+            entry.set_expires(expiry(ttl));
+            true
+        }
+        None => false,
+    }
+}
+
+/// Makes all entries be over. Their memory comes back when it is needed, or by `flush_expired`.
+pub fn flush_all(dict: Dict) {
+    /// The first millisecond there was: past for ever.
+    const LONG_AGO: u64 = 1;
+    let Some(mut dict) = dict.lock() else { return };
+    dict.for_each(|mut entry| {
+        entry.set_expires(LONG_AGO);
+        true
+    });
+    evict(&mut dict);
+}
+
+/// Frees up to `max` entries that are over (0 for all), the oldest first. Returns how many.
+pub fn flush_expired(dict: Dict, max: usize) -> usize {
+    let Some(mut dict) = dict.lock() else { return 0 };
+    let now = now();
+    let mut freed = 0;
+    dict.for_each(|entry| {
+        if !entry.is_alive(now) {
+            entry.remove();
+            freed += 1;
+        }
+        max == 0 || freed < max
+    });
+    freed
+}
+
+/// Up to `max` keys of living entries (0 for all), the oldest first.
+pub fn keys(dict: Dict, max: usize) -> Vec<Vec<u8>> {
+    let Some(mut dict) = dict.lock() else { return Vec::new() };
+    let now = now();
+    let mut keys = Vec::new();
+    dict.for_each(|entry| {
+        if entry.is_alive(now) {
+            keys.push(entry.key().to_vec());
+        }
+        max == 0 || keys.len() < max
+    });
+    keys
+}

@@ -1,0 +1,193 @@
+//! One entry of a locked dictionary: reading it, changing it, removing it.
+
+use std::marker::PhantomData;
+use std::ptr::copy_nonoverlapping;
+
+use super::dict::Root;
+use super::layout::{Header, ITEM_DATA, Item, LIST, list_head};
+use super::queue::Queue;
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::strings;
+use crate::nginx::sys::{
+    ngx_rbtree_delete, ngx_slab_alloc_locked, ngx_slab_free_locked, ngx_slab_pool_t,
+};
+
+/// A value to store: its kind and its bytes.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    pub kind: u8,
+    pub bytes: &'a [u8],
+}
+
+/// An entry of a locked dictionary.
+pub struct Entry<'l> {
+    pool: *mut ngx_slab_pool_t,
+    root: *mut Root,
+    header: *mut Header,
+    of: PhantomData<&'l mut ()>,
+}
+
+impl Entry<'_> {
+    pub(super) fn new<'l>(
+        pool: *mut ngx_slab_pool_t,
+        root: *mut Root,
+        header: *mut Header,
+    ) -> Entry<'l> {
+        Entry { pool, root, header, of: PhantomData }
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the entry is live while this value borrows the locked dictionary. The slab gave
+        // it at least the size of a header: the smallest slot above its data offset is 128 bytes.
+        unsafe { &*self.header }
+    }
+
+    pub fn key(&self) -> &[u8] {
+        // SAFETY: as in `header`.
+        unsafe { Header::key(self.header) }
+    }
+
+    pub fn kind(&self) -> u8 {
+        self.header().kind
+    }
+
+    pub fn is_list(&self) -> bool {
+        self.header().kind == LIST
+    }
+
+    pub fn flags(&self) -> u32 {
+        self.header().flags
+    }
+
+    pub fn expires(&self) -> u64 {
+        self.header().expires
+    }
+
+    pub fn is_alive(&self, now: u64) -> bool {
+        self.header().is_alive(now)
+    }
+
+    /// How many bytes the value has, or how many items the list.
+    pub fn size(&self) -> u32 {
+        self.header().value_len
+    }
+
+    /// The value's bytes; none of a list.
+    pub fn value(&self) -> &[u8] {
+        if self.is_list() {
+            return &[];
+        }
+        // SAFETY: as in `header`; the value follows the key.
+        unsafe { std::slice::from_raw_parts(Header::value(self.header), self.size() as usize) }
+    }
+
+    pub fn set_expires(&mut self, expires: u64) {
+        // SAFETY: as in `header`.
+        unsafe { (*self.header).expires = expires };
+    }
+
+    pub fn set_flags(&mut self, flags: u32) {
+        // SAFETY: as in `header`.
+        unsafe { (*self.header).flags = flags };
+    }
+
+    /// Writes another value in the place of the old one; false where their lengths differ.
+    pub fn overwrite(&mut self, value: Value) -> bool {
+        if self.is_list() || value.bytes.len() != self.size() as usize {
+            return false;
+        }
+        // SAFETY: as in `header`; the lengths are the same.
+        unsafe {
+            (*self.header).kind = value.kind;
+            let to = Header::value(self.header);
+            copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
+        }
+        true
+    }
+
+    /// Marks the entry as the one used last.
+    pub fn promote(&mut self) {
+        // SAFETY: the entry is in the queue of its dictionary.
+        unsafe {
+            let link = &raw mut (*self.header).lru;
+            Queue::remove(link);
+            Queue::push_front(&raw mut (*self.root).lru, link);
+        }
+    }
+
+    /// Frees the entry, and a list's items with it.
+    pub fn remove(mut self) {
+        self.clear();
+        // SAFETY: the entry is in the tree and the queue of its dictionary, and nobody uses it
+        // after this.
+        unsafe {
+            Queue::remove(&raw mut (*self.header).lru);
+            ngx_rbtree_delete(&raw mut (*self.root).tree, self.header.cast());
+            ngx_slab_free_locked(self.pool, self.header.cast());
+        }
+    }
+
+    /// The head of a list's items; nothing for other entries.
+    fn items(&self) -> Option<*mut Queue> {
+        let key_len = usize::from(self.header().key_len);
+        // SAFETY: a list's entry has its head there.
+        self.is_list().then(|| unsafe { self.header.byte_add(list_head(key_len)).cast() })
+    }
+
+    /// Frees a list's items.
+    pub fn clear(&mut self) {
+        while let Some(item) = self.unlink_item(true) {
+            // SAFETY: the lock is held, and the item is in no queue any more.
+            unsafe { ngx_slab_free_locked(self.pool, item.cast()) };
+        }
+    }
+
+    /// Adds an item at the left or right of a list. Returns the new length.
+    pub fn push(&mut self, left: bool, value: Value) -> Result<u32, OutOfMemory> {
+        let items = self.items().ok_or(OutOfMemory)?;
+        let len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
+        // SAFETY: the lock is held; the item has room for header and value.
+        unsafe {
+            let size = ITEM_DATA + value.bytes.len();
+            let item: *mut Item = ngx_slab_alloc_locked(self.pool, size).cast();
+            if item.is_null() {
+                return Err(OutOfMemory);
+            }
+            (*item).len = len;
+            (*item).kind = value.kind;
+            let to = item.cast::<u8>().add(ITEM_DATA);
+            copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
+            let link = &raw mut (*item).link;
+            if left {
+                Queue::push_front(items, link)
+            } else {
+                Queue::push_back(items, link)
+            }
+            (*self.header).value_len += 1;
+        }
+        Ok(self.size())
+    }
+
+    /// Takes an item off the left or right of a list: its kind and its bytes.
+    pub fn pop(&mut self, left: bool) -> Option<(u8, Vec<u8>)> {
+        let item = self.unlink_item(left)?;
+        // SAFETY: the lock is held; the item is in no queue any more, and freed once.
+        unsafe {
+            let data = item.cast::<u8>().add(ITEM_DATA);
+            let taken = ((*item).kind, strings::raw(data, (*item).len as usize).to_vec());
+            ngx_slab_free_locked(self.pool, item.cast());
+            Some(taken)
+        }
+    }
+
+    fn unlink_item(&mut self, left: bool) -> Option<*mut Item> {
+        let items = self.items()?;
+        // SAFETY: the lock is held; the links are those of items, which begin with them.
+        unsafe {
+            let link = if left { Queue::first(items) } else { Queue::last(items) }?;
+            Queue::remove(link);
+            (*self.header).value_len = (*self.header).value_len.saturating_sub(1);
+            Some(link.cast())
+        }
+    }
+}

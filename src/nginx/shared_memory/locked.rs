@@ -1,0 +1,227 @@
+//! A dictionary while its lock is held: finding and adding entries.
+
+use std::marker::PhantomData;
+use std::ptr::{copy_nonoverlapping, null_mut};
+use std::sync::atomic::Ordering;
+
+use super::dict::{Dict, Root, format};
+use super::entry::{Entry, Value};
+use super::layout::{DATA, Header, LIST, list_head, list_size};
+use super::queue::Queue;
+use crate::nginx::Level;
+use crate::nginx::log::log_cycle;
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::sys::{
+    ngx_pagesize, ngx_rbtree_insert, ngx_rbtree_node_t, ngx_shmtx_unlock, ngx_slab_alloc_locked,
+    ngx_slab_init, ngx_slab_pool_t,
+};
+
+/// A dictionary whose lock is held; dropped, it is released.
+pub struct Locked<'d> {
+    pool: *mut ngx_slab_pool_t,
+    root: *mut Root,
+    of: PhantomData<&'d Dict>,
+}
+
+impl Locked<'_> {
+    /// What the lock of a zone's slab pool gives access to. Nothing where there is no memory even
+    /// for an empty dictionary; then the lock is released.
+    ///
+    /// # Safety
+    /// The caller holds the lock of `pool`, whose data, if any, is a root.
+    pub unsafe fn begin<'d>(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<Locked<'d>> {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut locked = Locked { pool, root: (*pool).data.cast(), of: PhantomData };
+            if locked.root.is_null() || (*locked.root).changing.load(Ordering::Acquire) != 0 {
+                locked.rebuild(name)?;
+            }
+            (*locked.root).changing.store(1, Ordering::SeqCst);
+            Some(locked)
+        }
+    }
+
+    /// Somebody died in the middle of a change: begins anew with an empty dictionary.
+    fn rebuild(&mut self, name: &[u8]) -> Option<()> {
+        let name_shown = String::from_utf8_lossy(name);
+        let text = format!(
+            "lua_shared_dict \"{name_shown}\" was being changed by a process that died: \
+             its entries are dropped"
+        );
+        log_cycle(Level::Alert, text.as_bytes());
+        self.root = null_mut();
+        // SAFETY: the lock is held; nginx initialises a slab pool so when it makes a zone.
+        unsafe {
+            ngx_slab_init(self.pool);
+            self.root = format(self.pool, name).ok()?;
+        }
+        Some(())
+    }
+
+    fn lru(&self) -> *mut Queue {
+        // SAFETY: the root lives in the zone.
+        unsafe { &raw mut (*self.root).lru }
+    }
+
+    /// How many bytes are in pages that hold nothing.
+    pub fn free_space(&self) -> usize {
+        // SAFETY: the lock is held; nginx sets its page size at start.
+        unsafe { (*self.pool).pfree * ngx_pagesize }
+    }
+
+    /// The entry with that key.
+    pub fn find(&mut self, key: &[u8]) -> Option<Entry<'_>> {
+        let wanted = (hash(key), key);
+        // SAFETY: the lock is held, and the tree's nodes are entries.
+        unsafe {
+            let sentinel = (*self.root).tree.sentinel;
+            let mut node = (*self.root).tree.root;
+            while node != sentinel {
+                let order = wanted.cmp(&((*node).key, Header::key(node.cast())));
+                node = match order {
+                    std::cmp::Ordering::Less => (*node).left,
+                    std::cmp::Ordering::Greater => (*node).right,
+                    std::cmp::Ordering::Equal => return Some(self.entry(node.cast())),
+                };
+            }
+        }
+        None
+    }
+
+    /// The entry that was used least recently.
+    pub fn oldest(&mut self) -> Option<Entry<'_>> {
+        // SAFETY: the lock is held, and the queue's links are in entries.
+        unsafe { Queue::last(self.lru()).map(|link| self.entry(Header::of_lru(link))) }
+    }
+
+    fn entry(&mut self, header: *mut Header) -> Entry<'_> {
+        Entry::new(self.pool, self.root, header)
+    }
+
+    /// Calls `each` for every entry, the least recently used first, until it says no. It may
+    /// remove the entry that it is given.
+    pub fn for_each(&mut self, mut each: impl FnMut(Entry<'_>) -> bool) {
+        // SAFETY: the lock is held; the next link is read before the entry may go.
+        unsafe {
+            let head = self.lru();
+            let mut next = Queue::last(head);
+            while let Some(link) = next {
+                next = Queue::before(link, head);
+                if !each(self.entry(Header::of_lru(link))) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Adds an entry, at the front of the queue. The key must not be there.
+    pub fn insert(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        expires: u64,
+        flags: u32,
+    ) -> Result<(), OutOfMemory> {
+        let value_len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
+        let size = DATA + key.len() + value.bytes.len();
+        let header = self.allocate(size, key, value.kind, value_len)?;
+        // SAFETY: a fresh entry with room for the value.
+        unsafe {
+            (*header).expires = expires;
+            (*header).flags = flags;
+            let to = Header::value(header);
+            copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
+        }
+        self.link(header);
+        Ok(())
+    }
+
+    /// Adds an empty list. The key must not be there.
+    pub fn insert_list(&mut self, key: &[u8]) -> Result<Entry<'_>, OutOfMemory> {
+        let header = self.allocate(list_size(key.len()), key, LIST, 0)?;
+        // SAFETY: a fresh entry with room for a list's head.
+        unsafe { Queue::init(header.byte_add(list_head(key.len())).cast()) };
+        self.link(header);
+        Ok(self.entry(header))
+    }
+
+    fn allocate(
+        &mut self,
+        size: usize,
+        key: &[u8],
+        kind: u8,
+        value_len: u32,
+    ) -> Result<*mut Header, OutOfMemory> {
+        let key_len = u16::try_from(key.len()).map_err(|_| OutOfMemory)?;
+        // SAFETY: the lock is held; `size` has room for header and key. The header is written field
+        // by field, for it may be longer than its last field's end.
+        unsafe {
+            let header: *mut Header = ngx_slab_alloc_locked(self.pool, size).cast();
+            if header.is_null() {
+                return Err(OutOfMemory);
+            }
+            (*header).hash = hash(key);
+            (*header).kind = kind;
+            (*header).key_len = key_len;
+            (*header).value_len = value_len;
+            (*header).expires = 0;
+            (*header).flags = 0;
+            (&raw mut (*header).lru).write(Queue::UNLINKED);
+            copy_nonoverlapping(key.as_ptr(), header.cast::<u8>().add(DATA), key.len());
+            Ok(header)
+        }
+    }
+
+    fn link(&mut self, header: *mut Header) {
+        // SAFETY: the lock is held, and the entry is in neither tree nor queue. The function that
+        // the tree calls is set each time, for the module may have been loaded again since.
+        unsafe {
+            (*self.root).tree.insert = Some(insert_value);
+            ngx_rbtree_insert(&raw mut (*self.root).tree, header.cast());
+            Queue::push_front(self.lru(), &raw mut (*header).lru);
+        }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the lock is held, and the zone stays.
+        unsafe {
+            // A panic in the middle of a change leaves the flag: the next one begins anew.
+            if !self.root.is_null() && !std::thread::panicking() {
+                (*self.root).changing.store(0, Ordering::SeqCst);
+            }
+            ngx_shmtx_unlock(&mut (*self.pool).mutex);
+        }
+    }
+}
+
+/// nginx's tree asks where a new entry belongs: by hash, then by key.
+unsafe extern "C" fn insert_value(
+    mut at: *mut ngx_rbtree_node_t,
+    node: *mut ngx_rbtree_node_t,
+    sentinel: *mut ngx_rbtree_node_t,
+) {
+    // SAFETY: nginx passes the tree's nodes, which are entries.
+    unsafe {
+        let order = |node: *mut ngx_rbtree_node_t| ((*node).key, Header::key(node.cast()));
+        let slot = loop {
+            let next =
+                if order(node) < order(at) { &raw mut (*at).left } else { &raw mut (*at).right };
+            if *next == sentinel {
+                break next;
+            }
+            at = *next;
+        };
+        *slot = node;
+        (*node).parent = at;
+        (*node).left = sentinel;
+        (*node).right = sentinel;
+        // Red.
+        (*node).color = 1;
+    }
+}
+
+fn hash(key: &[u8]) -> usize {
+    codec::crc32::checksum(key) as usize
+}

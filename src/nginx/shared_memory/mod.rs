@@ -1,0 +1,22 @@
+//! Zones of memory that all workers share.
+//!
+//! `zones` registers them with nginx and knows when all are there; `dict` is one that holds a
+//! dictionary: nginx's slab allocator, a red-black tree of entries by key, and a queue of them by
+//! last use. `locked` and `entry` are what its lock gives access to, `layout` the bytes of an
+//! entry, `queue` nginx's doubly linked queue.
+//!
+//! A worker may die at any instruction, also with a zone's lock held; nginx's master then releases
+//! the lock. What the dead worker was changing may be half done, so a flag in the zone says that a
+//! change is under way. Whoever takes the lock and finds it set makes the dictionary anew.
+
+pub mod dict;
+mod entry;
+mod layout;
+mod locked;
+mod queue;
+pub mod zones;
+
+pub use dict::Dict;
+pub use entry::{Entry, Value};
+pub use locked::Locked;
+pub use zones::SharedZones;
