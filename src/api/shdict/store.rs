@@ -63,22 +63,17 @@ pub struct Stored<'a> {
 pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> Outcome<()> {
     let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
     drop_expired(&mut dict);
-    match dict.find(key) {
-        Some(entry) if entry.is_alive(now()) => {
-            if op & ADD != 0 {
-                return Outcome::of(Err(StoreError::Exists));
-            }
-            if overwrite(entry, stored) {
-                return Outcome::of(Ok(()));
-            }
+    if let Some(entry) = dict.find(key) {
+        match entry.is_alive(now()) {
+            true if op & ADD != 0 => return Outcome::of(Err(StoreError::Exists)),
+            false if op & REPLACE != 0 => return Outcome::of(Err(StoreError::NotFound)),
+            _ => {}
         }
-        _ if op & REPLACE != 0 => return Outcome::of(Err(StoreError::NotFound)),
-        Some(entry) => {
-            if overwrite(entry, stored) {
-                return Outcome::of(Ok(()));
-            }
+        if overwrite(entry, stored) {
+            return Outcome::of(Ok(()));
         }
-        None => {}
+    } else if op & REPLACE != 0 {
+        return Outcome::of(Err(StoreError::NotFound));
     }
     match stored {
         Some(stored) => insert(&mut dict, key, stored, op & SAFE_STORE == 0),
