@@ -3,14 +3,16 @@
 use std::rc::Rc;
 
 use crate::lua::Vm;
-use crate::lua::chunk::{Chunk, LoadError};
+use crate::lua::chunk::{CacheKey, Chunk, LoadError};
 use crate::nginx::complex_value::ComplexValue;
+use crate::nginx::log::cycle_log;
 use crate::nginx::{Request, conf};
 
 /// The code of one `*_by_lua*` directive.
 pub enum Script {
     Inline(Chunk),
-    File(ComplexValue),
+    /// The path, and its place in the code cache where it is the same for every request.
+    File(ComplexValue, Option<CacheKey>),
 }
 
 /// Why a script has no function to run.
@@ -21,14 +23,24 @@ pub enum ScriptError {
 }
 
 impl Script {
+    /// The script in the file that `path` names, as the configuration writes it.
+    pub fn file(path: ComplexValue, written: &[u8]) -> Script {
+        let key = path.is_constant().then(|| CacheKey::of_file(written));
+        Script::File(path, key)
+    }
+
     /// Pushes the script's function onto the VM's main stack.
     pub fn load(&self, vm: &Vm, request: Request) -> Result<(), ScriptError> {
         match self {
-            Script::Inline(chunk) => vm.load_chunk(chunk).map_err(ScriptError::Load),
-            Script::File(path) => {
+            Script::Inline(chunk) => vm.load_chunk(chunk, request.log()).map_err(ScriptError::Load),
+            Script::File(path, key) => {
                 let path = path.evaluate(request).ok_or(ScriptError::Path)?;
-                let path = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;
-                vm.load_file(path).map_err(ScriptError::Load)
+                let full = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;
+                match key {
+                    Some(key) => vm.load_file(full, key, request.log()),
+                    None => vm.load_file(full, &CacheKey::of_file(path), request.log()),
+                }
+                .map_err(ScriptError::Load)
             }
         }
     }
@@ -52,8 +64,8 @@ impl HookScript {
     /// Pushes the script's function onto the VM's main stack, or gives Lua's reason why not.
     pub fn load(&self, vm: &Vm) -> Result<(), Vec<u8>> {
         let loaded = match &self.code {
-            HookCode::Inline(chunk) => vm.load_chunk(chunk),
-            HookCode::File(path) => vm.load_file(path),
+            HookCode::Inline(chunk) => vm.load_chunk(chunk, cycle_log()),
+            HookCode::File(path) => vm.load_file(path, &CacheKey::of_file(path), cycle_log()),
         };
         loaded.map_err(LoadError::into_reason)
     }

@@ -381,7 +381,7 @@ impl Directive {
             Form::Inline | Form::File => (cf.word(2).to_vec(), 3),
         };
         let script = match form {
-            Form::File => Script::File(ComplexValue::compile(cf, &code)?),
+            Form::File => Script::file(ComplexValue::compile(cf, &code)?, &code),
             Form::Inline | Form::Block => {
                 Script::Inline(Chunk::new(&code, &self.chunk_name(cf, line)))
             }
@@ -401,7 +401,7 @@ impl Directive {
             return Err(no_code(cf));
         }
         if form == Form::File {
-            return Ok(Script::File(ComplexValue::compile(cf, &code)?));
+            return Ok(Script::file(ComplexValue::compile(cf, &code)?, &code));
         }
         Ok(Script::Inline(Chunk::new(&code, &self.chunk_name(cf, line))))
     }

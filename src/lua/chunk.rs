@@ -3,8 +3,11 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 
-use super::state::{NOREF, Outcome, REGISTRY, State};
+use super::state::{Outcome, REGISTRY, State};
 use super::vm::Vm;
+use crate::nginx::digest;
+use crate::nginx::log::Log;
+use crate::ngx_debug;
 
 /// A piece of Lua code with its place in the configuration.
 pub struct Chunk {
@@ -12,9 +15,36 @@ pub struct Chunk {
     code: Vec<u8>,
     /// Lua's name for it: `=content_by_lua(nginx.conf:42)`.
     name: CString,
-    /// The compiled function's reference in the worker's VM.
-    compiled: Cell<i32>,
+    key: CacheKey,
 }
+
+/// A place in the code cache, and where it was found last in the worker's VM.
+pub struct CacheKey {
+    text: String,
+    reference: Cell<i32>,
+}
+
+impl CacheKey {
+    /// The key of inline code: equal code of one directive is compiled once.
+    fn of_code(directive: &str, code: &[u8]) -> CacheKey {
+        CacheKey::new(format!("{directive}_nhli_"), code)
+    }
+
+    /// The key of a file, by its path as the configuration gives it.
+    pub fn of_file(path: &[u8]) -> CacheKey {
+        CacheKey::new("nhlf_".to_owned(), path)
+    }
+
+    fn new(mut text: String, hashed: &[u8]) -> CacheKey {
+        for byte in digest::md5(hashed) {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        CacheKey { text, reference: Cell::new(REFNIL) }
+    }
+}
+
+/// "Not looked for yet", as `luaL_ref` would number nil.
+const REFNIL: i32 = -1;
 
 /// Why code could not be loaded, in upstream's words.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,48 +89,92 @@ impl LoadError {
 }
 
 impl Chunk {
-    /// Inline code; `name` is Lua's name for it.
+    /// Inline code; `name` is Lua's name for it, with the directive in front of a parenthesis.
     pub fn new(code: &[u8], name: &[u8]) -> Chunk {
         let name =
             CString::new(name.split(|&b| b == 0).next().unwrap_or_default()).unwrap_or_default();
-        Chunk { code: code.to_vec(), name, compiled: Cell::new(NOREF) }
+        let shown = name.to_string_lossy();
+        let directive = shown.trim_start_matches('=').split('(').next().unwrap_or_default();
+        let key = CacheKey::of_code(directive, code);
+        Chunk { code: code.to_vec(), key, name: name.clone() }
     }
 }
 
 impl Vm {
     /// Pushes the function of inline code onto the main coroutine's stack.
-    pub fn load_chunk(&self, chunk: &Chunk) -> Result<(), LoadError> {
-        if self.caches_code && chunk.compiled.get() != NOREF {
-            self.main().raw_get_index(REGISTRY, chunk.compiled.get());
+    pub fn load_chunk(&self, chunk: &Chunk, log: Log) -> Result<(), LoadError> {
+        self.load_cached(&chunk.key, log, || {
+            self.compile(&chunk.code, &chunk.name).map_err(LoadError::Inline)
+        })
+    }
+
+    /// Pushes the function of a file onto the main coroutine's stack.
+    pub fn load_file(&self, path: &[u8], key: &CacheKey, log: Log) -> Result<(), LoadError> {
+        self.load_cached(key, log, || {
+            let code = read_file(path).map_err(|error| {
+                let shown = String::from_utf8_lossy(path);
+                let reason = format!("cannot open {shown}: {}", strerror(&error)).into_bytes();
+                let number = error.raw_os_error().unwrap_or_default();
+                LoadError::Unreadable(path.to_vec(), reason, number)
+            })?;
+            let name = CString::new([b"@".as_slice(), path].concat()).unwrap_or_default();
+            self.compile(&code, &name).map_err(|reason| LoadError::File(path.to_vec(), reason))
+        })
+    }
+
+    /// Pushes a function from the cache, or the one that `compile` leaves on the stack.
+    fn load_cached(
+        &self,
+        key: &CacheKey,
+        log: Log,
+        compile: impl FnOnce() -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
+        // What a directive remembers is of the worker's VM; one of a request's own starts anew.
+        let remembered = if self.caches_code { key.reference.get() } else { REFNIL };
+        let text = &key.text;
+        ngx_debug!(log, "code cache lookup (key='{text}', ref={remembered})");
+        if remembered != REFNIL {
+            ngx_debug!(log, "code cache hit (key='{text}', ref={remembered})");
+            self.push_cached(remembered);
             return Ok(());
         }
-        self.compile(&chunk.code, &chunk.name).map_err(LoadError::Inline)?;
+        let known = self.cache.borrow().get(text.as_str()).copied();
+        let reference = match known {
+            Some(reference) => {
+                ngx_debug!(log, "code cache setting ref (key='{text}', ref={reference})");
+                ngx_debug!(log, "code cache hit (key='{text}', ref={reference})");
+                self.push_cached(reference);
+                reference
+            }
+            None => {
+                ngx_debug!(log, "code cache miss (key='{text}', ref={remembered})");
+                compile()?;
+                let reference = self.cache_top();
+                self.cache.borrow_mut().insert(text.clone(), reference);
+                reference
+            }
+        };
         if self.caches_code {
-            chunk.compiled.set(self.keep_top());
+            key.reference.set(reference);
         }
         Ok(())
     }
 
-    /// Pushes the function of a file onto the main coroutine's stack.
-    pub fn load_file(&self, path: &[u8]) -> Result<(), LoadError> {
-        let cached = self.files.borrow().get(path).copied();
-        if let Some(reference) = cached.filter(|_| self.caches_code) {
-            self.main().raw_get_index(REGISTRY, reference);
-            return Ok(());
-        }
-        let failed = |reason: Vec<u8>| LoadError::File(path.to_vec(), reason);
-        let code = read_file(path).map_err(|error| {
-            let shown = String::from_utf8_lossy(path);
-            let reason = format!("cannot open {shown}: {}", strerror(&error)).into_bytes();
-            let number = error.raw_os_error().unwrap_or_default();
-            LoadError::Unreadable(path.to_vec(), reason, number)
-        })?;
-        let name = CString::new([b"@".as_slice(), path].concat()).unwrap_or_default();
-        self.compile(&code, &name).map_err(failed)?;
-        if self.caches_code {
-            self.files.borrow_mut().insert(path.to_vec(), self.keep_top());
-        }
-        Ok(())
+    fn push_cached(&self, reference: i32) {
+        let state = self.main();
+        state.raw_get_index(REGISTRY, self.cache_table);
+        state.raw_get_index(-1, reference);
+        state.remove(-2);
+    }
+
+    /// Gives the function on top a place in the cache; it stays on top.
+    fn cache_top(&self) -> i32 {
+        let state = self.main();
+        state.raw_get_index(REGISTRY, self.cache_table);
+        state.push_value(-2);
+        let reference = state.new_ref(-2);
+        state.pop(1);
+        reference
     }
 
     fn compile(&self, code: &[u8], name: &CStr) -> Result<(), Vec<u8>> {
@@ -109,12 +183,6 @@ impl Vm {
             Outcome::Done => Ok(()),
             Outcome::Yielded | Outcome::Failed(_) => Err(take_reason(state)),
         }
-    }
-
-    /// Anchors a copy of the function on top in the registry.
-    fn keep_top(&self) -> i32 {
-        self.main().push_value(-1);
-        self.main().new_ref(REGISTRY)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
+use std::rc::Rc;
 
 use mlua::ffi;
 
 use super::CFunction;
 use super::openresty;
-use super::state::{GLOBALS, Kind, Outcome, REGISTRY, State};
+use super::state::{GLOBALS, Kind, NOREF, Outcome, REGISTRY, State};
 use crate::nginx::Level;
 use crate::nginx::log::{self, Log};
 use crate::ngx_debug;
@@ -47,8 +48,12 @@ pub struct Vm {
     idle_threads: RefCell<Vec<(State, i32)>>,
     /// How many of them are kept.
     max_idle_threads: Cell<usize>,
-    /// Compiled files by path, as references in the registry.
-    pub(super) files: RefCell<HashMap<Vec<u8>, i32>>,
+    /// Where compiled chunks are, by their keys: a table's reference in the registry, and the
+    /// references in that table.
+    pub(super) cache_table: i32,
+    pub(super) cache: RefCell<HashMap<String, i32>>,
+    /// Who keeps a request's own VM: the request, and timers that it made.
+    owners: Cell<usize>,
     /// Whether compiled chunks are kept: true for the worker's own VM.
     pub(super) caches_code: bool,
 }
@@ -63,11 +68,13 @@ impl Vm {
         }
         // SAFETY: a fresh VM that only this value owns.
         let main = unsafe { State::from_ptr(state) };
-        let vm = Vm {
+        let mut vm = Vm {
             main,
             idle_threads: RefCell::default(),
             max_idle_threads: Cell::new(0),
-            files: RefCell::default(),
+            cache_table: NOREF,
+            cache: RefCell::default(),
+            owners: Cell::new(0),
             caches_code,
         };
         // SAFETY: a live VM; the handler never returns to Lua.
@@ -80,6 +87,8 @@ impl Vm {
             set_preload(state, recipe.preload);
         })
         .map_err(VmError::Setup)?;
+        vm.main.produce(1, |state| state.new_table(0, 0)).map_err(VmError::Setup)?;
+        vm.cache_table = vm.main.new_ref(REGISTRY);
         vm.require_resty_core()?;
         vm.install_global_write_guard();
         Ok(vm)
@@ -290,4 +299,31 @@ fn set_preload(state: State, preload: &[(std::ffi::CString, CFunction)]) {
         }
     }
     state.set_top(top);
+}
+
+/// A share in a VM. The last one of a request's own VM lets it go, whoever still refers to it.
+pub struct Owner(Rc<Vm>);
+
+impl Owner {
+    pub fn new(vm: Rc<Vm>) -> Owner {
+        vm.owners.set(vm.owners.get() + 1);
+        Owner(vm)
+    }
+
+    pub fn vm(&self) -> &Rc<Vm> {
+        &self.0
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let owners = self.0.owners.get();
+        if !self.0.caches_code {
+            ngx_debug!(
+                log::cycle_log(),
+                "lua decrementing the reference count for Lua VM: {owners}"
+            );
+        }
+        self.0.owners.set(owners.saturating_sub(1));
+    }
 }

@@ -31,6 +31,12 @@ impl ComplexValue {
         }
     }
 
+    /// Whether it is the same for every request.
+    pub fn is_constant(&self) -> bool {
+        // SAFETY: the value lives as long as the configuration.
+        unsafe { (*self.0).lengths.is_null() }
+    }
+
     /// The string for a request; it lives in the request's pool.
     pub fn evaluate<'a>(&self, request: Request) -> Option<&'a [u8]> {
         let mut text = ngx_str_t::empty();

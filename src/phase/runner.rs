@@ -6,6 +6,7 @@
 use std::rc::Rc as Shared;
 
 use crate::config::code::{ScriptError, SharedScript};
+use crate::lua::vm::Owner;
 use crate::nginx::log::Shown;
 use crate::nginx::request_body::{self, BodyRead};
 use crate::nginx::sys::ngx_http_request_t;
@@ -34,12 +35,17 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc>
     let Some(vm) = main.vm() else {
         return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
     };
-    let vm = if crate::config::LocationConf::of(request).code_cache() {
-        vm.clone()
-    } else {
-        own_vm(request)?
-    };
-    let context = Context::new(request, vm, phase, false);
+    if crate::config::LocationConf::of(request).code_cache() {
+        return attached(Context::new(request, vm, phase, false));
+    }
+    let vm = own_vm(request)?;
+    // The request's share goes with its pool, after everything else of the context.
+    let owned = request.pool().own(Owner::new(vm.clone()));
+    owned.map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
+    attached(Context::new(request, vm, phase, false))
+}
+
+fn attached(context: Shared<Context>) -> Result<Shared<Context>, Rc> {
     context.attach().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
     Ok(context)
 }

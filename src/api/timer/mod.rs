@@ -15,6 +15,7 @@ pub use lua::inject;
 
 use crate::config::MainConf;
 use crate::lua::state::NOREF;
+use crate::lua::vm::Owner;
 use crate::lua::{State, Vm};
 use crate::nginx::event::{self, Timer};
 use crate::nginx::exit_watcher::{self, NoConnection};
@@ -25,7 +26,7 @@ use crate::{ngx_debug, ngx_log};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
 struct Handler {
-    vm: Rc<Vm>,
+    vm: Owner,
     thread: State,
     /// The coroutine's anchor; `NOREF` once a task owns it.
     reference: i32,
@@ -35,12 +36,12 @@ impl Handler {
     /// Room for a handler in `vm`.
     fn new(vm: &Rc<Vm>) -> Result<Handler, Vec<u8>> {
         let (thread, reference) = vm.take_thread(cycle_log())?;
-        Ok(Handler { vm: vm.clone(), thread, reference })
+        Ok(Handler { vm: Owner::new(vm.clone()), thread, reference })
     }
 
     /// The same function and arguments, in a coroutine of their own.
     fn copy(&self) -> Result<Handler, Vec<u8>> {
-        let copy = Handler::new(&self.vm)?;
+        let copy = Handler::new(self.vm.vm())?;
         let values = self.thread.top();
         if self.thread.reserve(values).is_err() || copy.thread.reserve(values + 1).is_err() {
             return Err(b"stack overflow".to_vec());
@@ -56,7 +57,7 @@ impl Handler {
 impl Drop for Handler {
     fn drop(&mut self) {
         if self.reference != NOREF {
-            self.vm.give_back_thread(self.thread, self.reference, true, cycle_log());
+            self.vm.vm().give_back_thread(self.thread, self.reference, true, cycle_log());
         }
     }
 }
@@ -159,7 +160,7 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
     let Ok(request) = fake::create(&origin, Some(log_context::timer)) else {
         return Err((handler, "could not create fake connection".to_owned()));
     };
-    let context = Context::new(request, handler.vm.clone(), Phase::Timer, true);
+    let context = Context::new(request, handler.vm.vm().clone(), Phase::Timer, true);
     if context.attach().is_err() {
         fake::destroy(request);
         return Err((handler, "could not create ctx".to_owned()));
