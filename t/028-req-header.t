@@ -1,0 +1,505 @@
+# ngx.req.get_headers, ngx.req.set_header, ngx.req.clear_header and ngx.req.add_header.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+plan tests => repeat_each() * (blocks() * 3 + 8);
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: headers by any spelling of their names
+--- config
+    location = /t {
+        content_by_lua_block {
+            local headers = ngx.req.get_headers()
+            ngx.say(headers["X-Foo"], " ", headers["x-foo"], " ", headers.X_FOO, " ", headers.none)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+X-Foo: bar
+--- response_body
+bar bar bar nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: raw names and repeated headers
+--- config
+    location = /t {
+        content_by_lua_block {
+            local headers = ngx.req.get_headers(nil, true)
+            ngx.say(table.concat(headers["X-Foo"], "|"), " ", headers["x-foo"])
+            ngx.say(table.concat(ngx.req.get_headers()["x-foo"], "|"))
+        }
+    }
+--- request
+GET /t
+--- more_headers
+X-Foo: a
+x-foo: b
+X-Foo: c
+--- response_body
+a|c b
+a|b|c
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: the cap on headers says that it cut
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function count(max)
+                local headers, err = ngx.req.get_headers(max)
+                local n = 0
+                for _ in pairs(headers) do
+                    n = n + 1
+                end
+                return n .. " " .. tostring(err)
+            end
+            ngx.say(count(), ", ", count(7), ", ", count(102), ", ", count(0))
+        }
+    }
+--- request
+GET /t
+--- more_headers eval
+join "\n", map { "X-$_: $_" } 1 .. 100
+--- response_body
+100 truncated, 7 truncated, 102 nil, 102 nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: set, set again, cleared
+--- config
+    location = /t {
+        rewrite_by_lua_block {
+            ngx.req.set_header("Foo", "new")
+            ngx.req.set_header("x-other", 42)
+            ngx.req.clear_header("Bar")
+            ngx.req.set_header("Baz", "")
+        }
+        content_by_lua_block {
+            local var = ngx.var
+            ngx.say(var.http_foo, "|", var.http_x_other, "|", var.http_bar, "|", var.http_baz)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+Foo: old
+Bar: gone
+Baz: gone
+--- response_body
+new|42|nil|nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: several values, in order
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.set_header("Foo", { "a", "b", "c" })
+            local three = table.concat(ngx.req.get_headers().foo, "|")
+            ngx.req.set_header("Foo", { "d", "e" })
+            local two = table.concat(ngx.req.get_headers().foo, "|")
+            ngx.req.set_header("Foo", {})
+            local none = ngx.req.get_headers().foo
+            ngx.req.set_header("Foo", { "f" })
+            ngx.say(three, " ", two, " ", none, " ", ngx.req.get_headers().foo)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+Foo: x
+Bar: y
+Foo: z
+--- response_body
+a|b|c d|e nil f
+--- no_error_log
+[error]
+
+
+
+=== TEST 6: several values reach another server
+--- config
+    location = /t {
+        rewrite_by_lua_block {
+            ngx.req.set_header("X-Forwarded-For", { "10.0.0.1", "10.0.0.2" })
+            ngx.req.set_header("Cookie", { "a=1", "b=2" })
+        }
+        proxy_pass http://127.0.0.1:$server_port/backend;
+    }
+    location = /backend {
+        content_by_lua_block {
+            local headers = ngx.req.get_headers()
+            ngx.say(table.concat(headers["x-forwarded-for"], "|"), " ",
+                table.concat(headers.cookie, "|"))
+        }
+    }
+--- request
+GET /t
+--- more_headers
+X-Forwarded-For: 192.0.2.1
+Cookie: old=1
+--- response_body
+10.0.0.1|10.0.0.2 a=1|b=2
+--- no_error_log
+[error]
+
+
+
+=== TEST 7: adding keeps what is there
+--- config
+    location = /t {
+        content_by_lua_block {
+            local add = require("ngx.req").add_header
+            add("Foo", "b")
+            add("Foo", { "c", "d" })
+            add("Cookie", "y=2")
+            local headers = ngx.req.get_headers()
+            ngx.say(table.concat(headers.foo, "|"), " ", table.concat(headers.cookie, "|"))
+            ngx.say(ngx.var.cookie_x, " ", ngx.var.cookie_y)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+Foo: a
+Cookie: x=1
+--- response_body
+a|b|c|d x=1|y=2
+1 2
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: Host changes the server's name
+--- config
+    server_name_in_redirect off;
+    location = /t {
+        set $before $host;
+        content_by_lua_block {
+            local seen = { ngx.var.before }
+            for _, host in ipairs { "Example.COM:8080", "[::1]:80", "dot.example." } do
+                ngx.req.set_header("Host", host)
+                table.insert(seen, ngx.var.host .. " " .. ngx.var.http_host)
+            end
+            ngx.say(table.concat(seen, "\n"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+localhost
+example.com Example.COM:8080
+[::1] [::1]:80
+dot.example dot.example.
+--- no_error_log
+[error]
+
+
+
+=== TEST 9: a Host or Content-Length that is none changes nothing
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function try(name, value)
+                local ok, err = pcall(ngx.req.set_header, name, value)
+                return tostring(ok) .. " " .. tostring(err)
+            end
+            ngx.say(try("Host", "a..b"))
+            ngx.say(try("Host", "a/b"))
+            ngx.say(try("Host", { "fine", ":80" }))
+            ngx.say(try("Content-Length", "-1"))
+            ngx.say(try("Content-Length", "99999999999999999999"))
+            local headers = ngx.req.get_headers()
+            ngx.say(ngx.var.host, " ", headers.host, " ", headers.content_length)
+        }
+    }
+--- request
+GET /t
+--- response_body_like chomp
+^(?:false .*failed to set header\n){5}localhost localhost nil$
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: Content-Length in nginx's own variables
+--- config
+    location = /t {
+        content_by_lua_block {
+            local seen = { ngx.var.content_length }
+            ngx.req.set_header("Content-Length", 3)
+            table.insert(seen, ngx.var.http_content_length)
+            ngx.req.clear_header("Content-Length")
+            table.insert(seen, tostring(ngx.var.http_content_length))
+            ngx.say(table.concat(seen, " "))
+        }
+    }
+--- request
+POST /t
+hello
+--- response_body
+5 3 nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 11: Range and the conditional headers are nginx's to read
+--- config
+    location = /file.txt {
+        rewrite_by_lua_block {
+            if ngx.var.arg_set then
+                ngx.req.set_header(ngx.var.arg_set, ngx.var.arg_to)
+            else
+                ngx.req.clear_header("Range")
+            end
+        }
+    }
+--- user_files
+>>> file.txt
+hello world
+--- request eval
+["GET /file.txt?set=Range&to=bytes=0-4", "GET /file.txt?set=If-Match&to=other", "GET /file.txt"]
+--- more_headers
+Range: bytes=6-10
+--- response_body_like eval
+["^hello\$", "412 Precondition Failed", "^hello world\n\$"]
+--- error_code eval
+[206, 412, 200]
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: bytes that would end a header are escaped
+--- config
+    location = /t {
+        rewrite_by_lua_block {
+            ngx.req.set_header("X-One", "a\r\nInjected: 1\0b")
+            ngx.req.set_header("X:Two\n", "v")
+            ngx.req.set_header("X-Three", { "p\nInjected: 2", "q" })
+            ngx.req.set_header("Host", "localhost\r\nInjected:3")
+        }
+        proxy_set_header Host $http_host;
+        proxy_pass http://127.0.0.1:$server_port/backend;
+    }
+    location = /backend {
+        content_by_lua_block {
+            local headers = ngx.req.get_headers()
+            ngx.say(headers.injected, " ", headers["x-one"], " ", headers["x%3atwo%0a"], " ",
+                table.concat(headers["x-three"], "|"))
+            ngx.say(headers.host)
+        }
+    }
+--- request
+GET /t
+--- response_body_like
+nil a%0D%0AInjected: 1%00b (?:v|nil) p%0AInjected: 2\|q
+localhost%0D%0AInjected:3
+--- no_error_log
+[alert]
+
+
+
+=== TEST 13: many headers set and cleared, in nginx's list of several parts
+--- config
+    location = /t {
+        content_by_lua_block {
+            for round = 1, 3 do
+                for i = 1, 60, 2 do
+                    ngx.req.clear_header("X-" .. i)
+                end
+                for i = 100, 140 do
+                    ngx.req.set_header("X-" .. i, { "a" .. i, "b" .. i })
+                end
+                for i = 140, 100, -1 do
+                    ngx.req.clear_header("X-" .. i)
+                end
+                for i = 1, 60, 2 do
+                    ngx.req.set_header("X-" .. i, i * round)
+                end
+            end
+            local headers, sum, n = ngx.req.get_headers(0), 0, 0
+            for name, value in pairs(headers) do
+                n = n + 1
+                sum = sum + (name:find("^x%-") and tonumber(value) or 0)
+            end
+            ngx.say(n, " ", sum, " ", headers.host)
+        }
+    }
+--- request
+GET /t
+--- more_headers eval
+join "\n", map { "X-$_: $_" } 1 .. 60
+--- response_body
+62 3630 localhost
+--- no_error_log
+[error]
+
+
+
+=== TEST 14: the list emptied and filled again
+--- config
+    location = /t {
+        content_by_lua_block {
+            for round = 1, 3 do
+                for name in pairs(ngx.req.get_headers(0, true)) do
+                    ngx.req.clear_header(name)
+                end
+                ngx.print(next(ngx.req.get_headers(0)), " ")
+                for i = 1, 9 do
+                    ngx.req.set_header("N" .. i, round)
+                end
+            end
+            local n = 0
+            for _ in pairs(ngx.req.get_headers(0)) do
+                n = n + 1
+            end
+            ngx.say(n, " ", ngx.req.get_headers().n9)
+        }
+    }
+--- request
+GET /t
+--- more_headers eval
+join "\n", map { "X-$_: $_" } 1 .. 30
+--- response_body
+nil nil nil 9 3
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: a subrequest's headers are not its parent's
+--- config
+    location = /t {
+        content_by_lua_block {
+            local res = ngx.location.capture("/sub")
+            ngx.print(res.body)
+            local headers = ngx.req.get_headers()
+            ngx.say(headers.foo, " ", headers.added, " ", headers.cookie, " ", headers.gone)
+            ngx.req.set_header("After", "yes")
+            ngx.say(ngx.req.get_headers().after)
+        }
+    }
+    location = /sub {
+        content_by_lua_block {
+            ngx.req.set_header("Foo", "sub")
+            ngx.req.set_header("Cookie", "sub=1")
+            ngx.req.clear_header("Gone")
+            for i = 1, 30 do
+                ngx.req.set_header("Added", i)
+                ngx.req.set_header("Added" .. i, i)
+            end
+            local headers = ngx.req.get_headers()
+            ngx.say(headers.foo, " ", headers.added, " ", headers.cookie, " ", headers.gone)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+Foo: main
+Cookie: main=1
+Gone: no
+--- response_body
+sub 30 sub=1 nil
+main nil main=1 no
+yes
+--- no_error_log
+[error]
+
+
+
+=== TEST 16: nor are those of a subrequest that nginx makes
+--- config
+    location = /t {
+        auth_request /auth;
+        content_by_lua_block {
+            local headers = ngx.req.get_headers()
+            ngx.say(headers.foo, " ", headers.added, " ", headers.user_agent, " ",
+                headers["x-forwarded-for"], " ", ngx.var.http_cookie)
+        }
+    }
+    location = /auth {
+        content_by_lua_block {
+            ngx.req.set_header("Foo", "sub")
+            ngx.req.set_header("User-Agent", "sub")
+            ngx.req.set_header("X-Forwarded-For", "sub")
+            ngx.req.set_header("Cookie", "sub")
+            ngx.req.set_header("Added", "sub")
+        }
+    }
+--- request
+GET /t
+--- more_headers
+Foo: main
+User-Agent: agent
+X-Forwarded-For: 192.0.2.1
+Cookie: a=b
+--- response_body
+main nil agent 192.0.2.1 a=b
+--- no_error_log
+[error]
+
+
+
+=== TEST 17: headers that nginx ignores are not there, underscores stay where it does not
+--- config
+    underscores_in_headers on;
+    location = /t {
+        content_by_lua_block {
+            local headers = ngx.req.get_headers(nil, true)
+            ngx.say(headers.x_foo, " ", headers["x-foo"])
+            ngx.req.set_header("y_bar", 1)
+            ngx.say(ngx.req.get_headers(nil, true).y_bar)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+x_foo: a
+--- response_body
+a nil
+1
+--- no_error_log
+[error]
+
+
+
+=== TEST 18: not without a client
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.timer.at(0, function()
+                ngx.log(ngx.WARN, "read: ", select(2, pcall(ngx.req.get_headers)))
+                ngx.log(ngx.WARN, "set: ", select(2, pcall(ngx.req.set_header, "Foo", 1)))
+                ngx.log(ngx.WARN, "raw: ", select(2, pcall(ngx.req.raw_header)))
+            end)
+            ngx.say("ok")
+        }
+    }
+--- request
+GET /t
+--- response_body
+ok
+--- wait: 0.1
+--- error_log eval
+[
+    qr/read: .*API disabled in the current context/,
+    qr/set: .*API disabled in the current context/,
+    qr/raw: .*API disabled in the current context/,
+]
