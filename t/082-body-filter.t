@@ -1,0 +1,281 @@
+# body_filter_by_lua*, and ngx.arg in it.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+plan tests => repeat_each() * (blocks() * 2 + 12);
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: replaces each piece
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.say("two")
+            ngx.say(ngx.get_phase())
+        }
+        body_filter_by_lua_block {
+            ngx.arg[1] = ngx.arg[1]:upper()
+        }
+    }
+--- request
+GET /t
+--- response_body
+ONE
+TWO
+CONTENT
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: all kinds of values
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.print("1") ngx.print("2") ngx.print("3") ngx.print("4") ngx.print("kept\n")
+        }
+        body_filter_by_lua_block {
+            local values = { ["1"] = 12.5, ["2"] = { "a", { "b", 7 } }, ["3"] = "" }
+            local piece = ngx.arg[1]
+            if piece == "4" then
+                ngx.arg[1] = nil
+            elseif values[piece] then
+                ngx.arg[1] = values[piece]
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+12.5ab7kept
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: a value that is none
+--- config
+    location = /t {
+        content_by_lua_block { ngx.say("body") }
+        body_filter_by_lua_block {
+            ngx.log(ngx.WARN, select(2, pcall(function() ngx.arg[1] = true end)))
+            ngx.log(ngx.WARN, select(2, pcall(function() ngx.arg[3] = "x" end)))
+            ngx.log(ngx.WARN, select(2, pcall(function() ngx.arg.x = "x" end)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+body
+--- error_log
+bad chunk data type: boolean
+bad index: 3
+number expected, got string
+
+
+
+=== TEST 4: dropped data, then the end: the response ends
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.say("two")
+            ngx.say("three")
+        }
+        body_filter_by_lua_block {
+            if ngx.arg[1] == "two\n" then
+                ngx.arg[1] = ""
+                ngx.arg[2] = true
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+one
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: nothing but the end
+--- config
+    location = /t {
+        content_by_lua_block { ngx.say("one") }
+        body_filter_by_lua_block {
+            ngx.arg[1] = nil
+            ngx.arg[2] = true
+        }
+    }
+--- request
+GET /t
+--- response_body:
+--- no_error_log
+[error]
+
+
+
+=== TEST 6: the end is put off, and set behind the data
+--- config
+    location = /t {
+        content_by_lua_block { ngx.print("one") }
+        body_filter_by_lua_block {
+            if ngx.arg[2] then
+                ngx.arg[2] = false
+                ngx.arg[1] = " and more\n"
+                ngx.arg[2] = true
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+one and more
+--- no_error_log
+[error]
+
+
+
+=== TEST 7: a piece in several buffers
+--- config
+    location = /t {
+        echo -n one;
+        echo -n two;
+        echo three;
+        body_filter_by_lua_block {
+            ngx.log(ngx.WARN, "piece [", ngx.arg[1], "] eof ", ngx.arg[2])
+        }
+    }
+--- request
+GET /t
+--- response_body
+onetwothree
+--- error_log
+eof true
+
+
+
+=== TEST 8: a file
+--- config
+    location = /file.txt {
+        header_filter_by_lua_block { ngx.header.content_length = nil }
+        body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1]:gsub("file", "piece") }
+    }
+--- user_files
+>>> file.txt
+a file's text
+--- request
+GET /file.txt
+--- response_body
+a piece's text
+--- no_error_log
+[error]
+
+
+
+=== TEST 9: an error cuts the response off, and the code that sends it stays in its phase
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("one")
+            local ok, err = ngx.say("two")
+            ngx.log(ngx.WARN, "said: ", ok, " ", err, " in ", ngx.get_phase())
+        }
+        body_filter_by_lua_block {
+            if ngx.arg[1] == "two\n" then
+                error("no two today")
+            end
+        }
+    }
+--- request
+GET /t
+--- ignore_response
+--- error_log eval
+[
+qr/\[error\] .*failed to run body_filter_by_lua\*: body_filter_by_lua\(nginx\.conf:\d+\):3: no two today/,
+"said: nil nginx output filter error in content",
+]
+
+
+
+=== TEST 10: an error code as the result, too
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ok, err = ngx.say("one")
+            ngx.log(ngx.WARN, "said: ", ok, " ", err, " in ", ngx.get_phase())
+        }
+        body_filter_by_lua_block { return ngx.ERROR }
+    }
+--- request
+GET /t
+--- ignore_response
+--- error_log
+said: nil nginx output filter error in content
+
+
+
+=== TEST 11: what waits is refused; reading ngx.arg elsewhere, too
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say(select(2, pcall(function() return ngx.arg[1] end)):match("API.*"))
+            ngx.say(select(2, pcall(function() ngx.arg[1] = "" end)):match("API.*"))
+        }
+        body_filter_by_lua_block {
+            local ok, err = pcall(ngx.sleep, 0)
+            ngx.log(ngx.WARN, err)
+        }
+    }
+--- request
+GET /t
+--- response_body
+API disabled in the current context
+API disabled in the context of content_by_lua*
+--- error_log
+API disabled in the context of body_filter_by_lua*
+
+
+
+=== TEST 12: in subrequests, captured and not
+--- config
+    location = /t {
+        content_by_lua_block {
+            local res = ngx.location.capture("/inner")
+            ngx.print(res.body)
+        }
+        body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1]:upper() }
+    }
+    location = /inner {
+        echo inner;
+        body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1]:gsub("inner", "filtered") }
+    }
+--- request
+GET /t
+--- response_body
+FILTERED
+--- no_error_log
+[error]
+
+
+
+=== TEST 13: a large body through a filter that makes it larger
+--- config
+    location = /t {
+        content_by_lua_block {
+            for i = 1, 64 do
+                ngx.print(string.rep("x", 4096))
+            end
+        }
+        body_filter_by_lua_block { ngx.arg[1] = { ngx.arg[1], ngx.arg[1] } }
+    }
+--- request
+GET /t
+--- response_body eval
+"x" x (2 * 64 * 4096)
+--- no_error_log
+[error]
