@@ -39,6 +39,9 @@ pub fn inject(state: State) {
         state.set_field(-2, own_name);
     }
     set_functions(state, FUNCTIONS);
+    // LuaJIT's own would not know of the scheduler, and upstream's table has none.
+    state.push_nil();
+    state.set_field(-2, c"isyieldable");
     state.pop(1);
 }
 

@@ -55,7 +55,15 @@ fn own_vm(request: Request) -> Result<Shared<crate::lua::Vm>, Rc> {
     let main = crate::config::MainConf::of(request);
     let parent = main.vm();
     match crate::vm::make(crate::nginx::process::prefix(), main, parent.as_deref(), false) {
-        Ok(vm) => Ok(Shared::new(vm)),
+        Ok(vm) => {
+            let init = main.written.borrow().init.clone();
+            if let Some(init) = init
+                && super::hook::run(&vm, &init, request.log()).is_err()
+            {
+                return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
+            }
+            Ok(Shared::new(vm))
+        }
         Err(error) => {
             request.log().write(Level::Err, &crate::vm::message(error));
             Err(Rc::HTTP_INTERNAL_SERVER_ERROR)

@@ -13,6 +13,7 @@ const FUNCTIONS: &[Row] = &[
     Row::in_phases::<REQUEST, _>(c"exec", exec),
     Row::in_phases::<REQUEST, _>(c"redirect", redirect),
     Row::in_phases::<{ u32::MAX }, _>(c"on_abort", on_abort),
+    Row::anywhere(c"_phase_ctx", phase_bits),
 ];
 
 /// Puts the functions into the `ngx` table on top.
@@ -26,6 +27,15 @@ fn check_abortable(call: &Call) -> Result<(), LuaError> {
         return Err(LuaError::text("attempt to abort with pending subrequests"));
     }
     Ok(())
+}
+
+/// The running phase as a bit, for lua-resty-core; nothing outside of requests.
+fn phase_bits(state: State) -> LuaResult {
+    match Call::of(state) {
+        Ok(call) => state.push_integer(call.context.phase.get().bit().into()),
+        Err(_) => state.push_nil(),
+    }
+    Ok(Returns::Values(1))
 }
 
 fn exec(call: &Call) -> LuaResult {
