@@ -50,7 +50,8 @@ pub fn inject(state: State) {
     inject_config(state);
 }
 
-fn inject_config(state: State) {
+/// Puts `ngx.config` into the `ngx` table on top.
+pub fn inject_config(state: State) {
     state.new_table(0, 6);
     state.push_bool(process::is_debug_build());
     state.set_field(-2, c"debug");

@@ -37,6 +37,8 @@ pub mod timer;
 pub mod unsupported;
 pub mod var;
 pub mod worker;
+#[cfg(ngx_feature = "threads")]
+pub mod worker_thread;
 
 use crate::lua::State;
 use crate::lua::state::GLOBALS;
@@ -82,4 +84,6 @@ const FAMILIES: &[fn(State)] = &[
     hash::inject,
     timer::inject,
     thread::inject,
+    #[cfg(ngx_feature = "threads")]
+    worker_thread::inject,
 ];

@@ -117,7 +117,17 @@ impl MainConf {
         self.written.borrow().regex_cache_max_entries.unwrap_or(1024)
     }
 
+    /// Threads beside the worker's own ask this too.
     pub fn regex_match_limit(&self) -> usize {
-        self.written.borrow().regex_match_limit.unwrap_or(0)
+        // SAFETY: nothing is written any more once Lua code runs. The check that a `borrow` makes
+        // would count in a cell that belongs to one thread.
+        let written = unsafe { self.written.try_borrow_unguarded() };
+        written.ok().and_then(|written| written.regex_match_limit).unwrap_or(0)
+    }
+
+    /// How many VMs the worker has for `ngx.run_worker_thread`.
+    #[cfg(ngx_feature = "threads")]
+    pub fn worker_thread_vm_pool_size(&self) -> usize {
+        self.written.borrow().worker_thread_vm_pool_size.unwrap_or(100)
     }
 }

@@ -14,9 +14,11 @@ pub mod function;
 pub mod inspect;
 pub mod openresty;
 pub mod state;
+pub mod thread_vm;
 pub mod vm;
 
 pub use error::LuaError;
 pub use function::{CFunction, LuaResult, Returns};
 pub use state::{Kind, State};
+pub use thread_vm::ThreadVm;
 pub use vm::Vm;

@@ -113,6 +113,8 @@ pub struct State(*mut ffi::lua_State);
 pub const REGISTRY: i32 = ffi::LUA_REGISTRYINDEX;
 /// The index of the globals table.
 pub const GLOBALS: i32 = ffi::LUA_GLOBALSINDEX;
+/// All results of a call.
+pub const MULTRET: i32 = ffi::LUA_MULTRET;
 /// "No reference", as `luaL_unref` ignores it.
 pub const NOREF: i32 = ffi::LUA_NOREF;
 

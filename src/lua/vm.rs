@@ -61,6 +61,20 @@ pub struct Vm {
 impl Vm {
     /// A VM after `recipe`. `caches_code` is false for a request's own VM (`lua_code_cache off`).
     pub fn new(recipe: &Recipe, caches_code: bool) -> Result<Vm, VmError> {
+        let vm = Vm::bare(recipe, caches_code)?;
+        vm.require("resty.core")?;
+        vm.install_global_write_guard();
+        Ok(vm)
+    }
+
+    /// A VM with no more of lua-resty-core than `modules`.
+    pub(super) fn plain(recipe: &Recipe, modules: &[&str]) -> Result<Vm, VmError> {
+        let vm = Vm::bare(recipe, false)?;
+        modules.iter().try_for_each(|module| vm.require(module))?;
+        Ok(vm)
+    }
+
+    fn bare(recipe: &Recipe, caches_code: bool) -> Result<Vm, VmError> {
         // SAFETY: no arguments; null is checked.
         let state = unsafe { ffi::luaL_newstate() };
         if state.is_null() {
@@ -89,8 +103,6 @@ impl Vm {
         .map_err(VmError::Setup)?;
         vm.main.produce(1, |state| state.new_table(0, 0)).map_err(VmError::Setup)?;
         vm.cache_table = vm.main.new_ref(REGISTRY);
-        vm.require_resty_core()?;
-        vm.install_global_write_guard();
         Ok(vm)
     }
 
@@ -118,10 +130,10 @@ impl Vm {
         self.main.protect(work)
     }
 
-    fn require_resty_core(&self) -> Result<(), VmError> {
+    fn require(&self, module: &str) -> Result<(), VmError> {
         let state = self.main;
         state.get_field(GLOBALS, c"require");
-        state.push_str("resty.core");
+        state.push_str(module);
         match state.call(1, 0, 0) {
             Outcome::Failed(_) => {
                 let reason = state.bytes(-1).unwrap_or(b"unknown reason").to_vec();

@@ -44,6 +44,8 @@ pub mod strings;
 pub mod subrequest;
 pub mod subrequest_headers;
 pub mod sys;
+#[cfg(ngx_feature = "threads")]
+pub mod thread_pool;
 pub mod time;
 pub mod variable;
 pub mod worker;

@@ -25,9 +25,14 @@ const FUNCTIONS: &[Row] =
 /// Where a new URI can send the request to another location.
 const JUMP_PHASES: PhaseSet = PhaseSet::of(&[Phase::ServerRewrite, Phase::Rewrite]);
 
+/// Puts the functions that need no request into the `ngx` table on top.
+pub fn inject_codec(state: State) {
+    set_functions(state, FUNCTIONS);
+}
+
 /// Puts the functions into the `ngx` table on top.
 pub fn inject(state: State) {
-    set_functions(state, FUNCTIONS);
+    inject_codec(state);
     set_functions_in(state, c"req", REQUEST_FUNCTIONS);
 }
 

@@ -4,4 +4,4 @@
 mod ffi;
 mod lua;
 
-pub use lua::inject;
+pub use lua::{inject, inject_codec};
