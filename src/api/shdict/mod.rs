@@ -8,7 +8,6 @@ mod c_api;
 pub mod ffi;
 pub mod list;
 pub mod lua;
-#[cfg(target_os = "macos")]
 mod macos;
 pub mod store;
 

@@ -1,0 +1,504 @@
+# ngx.shared.DICT: values, time to live, shortage of memory, errors.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+
+plan tests => repeat_each() * (blocks() * 3 - 4);
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: values of every type
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            local big = string.rep("big", 10000)
+            for _, value in ipairs{ "text", "", "with \0 in it", 3.25, -1, 1e300, true, false, big } do
+                assert(dogs:set("key", value))
+                local found = dogs:get("key")
+                ngx.say(type(found), " ", found == value)
+            end
+            assert(dogs:set("key", 0/0))
+            local nan = dogs:get("key")
+            ngx.say(nan ~= nan)
+            assert(dogs:set("key", nil))
+            ngx.say(dogs:get("key"))
+            ngx.say(dogs:set("key", {}))
+            ngx.say(dogs:add("key", nil))
+            ngx.say(dogs:set(42, "number key"), dogs:get("42"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+string true
+string true
+string true
+number true
+number true
+number true
+boolean true
+boolean true
+string true
+true
+nil
+nilbad value type
+falseattempt to add or replace nil valuesfalse
+truenumber key
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: keys
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            local longest = string.rep("k", 65535)
+            ngx.say(dogs:set(longest, 1), dogs:get(longest), dogs:llen(longest))
+            dogs:delete(longest)
+            for _, key in ipairs{ longest .. "k", "" } do
+                ngx.say(dogs:set(key, 1), "|", dogs:get(key), "|", dogs:get_stale(key), "|", dogs:incr(key, 1, 0))
+                ngx.say(dogs:add(key, 1), "|", dogs:replace(key, 1), "|", dogs:safe_set(key, 1), "|", dogs:delete(key))
+                ngx.say(dogs:ttl(key), "|", dogs:expire(key, 1))
+                ngx.say(dogs:lpush(key, 1), "|", dogs:rpush(key, 1), "|", dogs:lpop(key), "|", dogs:rpop(key), "|", dogs:llen(key))
+            end
+            ngx.say(dogs:get(nil))
+            ngx.say(dogs:lpush(nil, 1))
+            ngx.say(#dogs:get_keys())
+        }
+    }
+--- request
+GET /t
+--- response_body
+true1nilvalue not a list
+nil|nil|nil|nilkey too long
+nil|nil|nil|nilkey too long
+nil|nilkey too long
+nil|nil|nil|nil|nilkey too long
+nil|nil|nil|nilempty key
+nil|nil|nil|nilempty key
+nil|nilempty key
+nil|nil|nil|nil|nilempty key
+nilnil key
+nilnil key
+0
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: add, replace, delete, flags
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            ngx.say(dogs:replace("key", 1))
+            ngx.say(dogs:add("key", 1, 0, 17))
+            ngx.say(dogs:get("key"))
+            ngx.say(dogs:add("key", 2))
+            ngx.say(dogs:replace("key", "two"))
+            ngx.say(dogs:get("key"))
+            dogs:delete("key")
+            ngx.say(dogs:get("key"))
+            ngx.say(dogs:safe_add("key", true))
+            ngx.say(dogs:safe_add("key", true))
+            dogs:delete("key")
+        }
+    }
+--- request
+GET /t
+--- response_body
+falsenot foundfalse
+truenilfalse
+117
+falseexistsfalse
+truenilfalse
+two
+nil
+truenilfalse
+falseexistsfalse
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: what is over is not found, but is there for get_stale
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            dogs:set("keeps", 0)
+            dogs:set("key", 32, 0.01, 7)
+            ngx.say(dogs:get("key"))
+            ngx.say(dogs:get_stale("key"))
+            ngx.sleep(0.02)
+            ngx.say(dogs:get_stale("key"))
+            ngx.say(dogs:ttl("key") < 0)
+            ngx.say(table.concat(dogs:get_keys(), ","))
+            ngx.say(dogs:replace("key", 1))
+            dogs:get("keeps")
+            ngx.say(dogs:get("key"))
+            ngx.say(dogs:add("key", 33))
+            ngx.say(dogs:get("key"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+327
+327false
+327true
+true
+keeps
+falsenot foundfalse
+nil
+truenilfalse
+33
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: an entry is over at the millisecond that ends its time, and so it stays
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            local wrong = 0
+            for i = 1, 30 do
+                dogs:set("key", 1, 0.001)
+                local start = ngx.now()
+                local found
+                repeat
+                    ngx.update_time()
+                    found = dogs:get_stale("key") and not select(3, dogs:get_stale("key"))
+                    local over = ngx.now() - start >= 0.0009
+                    local ttl = dogs:ttl("key")
+                    if over and (found or ttl >= 0) or not over and not found then
+                        wrong = wrong + 1
+                    end
+                until over
+            end
+            ngx.say(wrong)
+        }
+    }
+--- request
+GET /t
+--- response_body
+0
+--- no_error_log
+[error]
+
+
+
+=== TEST 6: ttl and expire
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            ngx.say(dogs:ttl("key"))
+            ngx.say(dogs:expire("key", 1))
+            dogs:set("key", 1)
+            ngx.say(dogs:ttl("key"))
+            ngx.say(dogs:expire("key", 0.5), " ", dogs:ttl("key") <= 0.5, " ", dogs:ttl("key") > 0)
+            ngx.say(dogs:expire("key", 0), " ", dogs:ttl("key"))
+            ngx.say(pcall(dogs.set, dogs, "key", 1, -1))
+        }
+    }
+--- request
+GET /t
+--- response_body_like chop
+^nilnot found
+nilnot found
+0
+true true true
+true 0
+false.*bad "exptime" argument$
+--- no_error_log
+[error]
+
+
+
+=== TEST 7: counting
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            ngx.say(dogs:incr("n", 1))
+            ngx.say(dogs:incr("n", 5, 10))
+            ngx.say(dogs:incr("n", -0.5))
+            dogs:set("n", "text")
+            ngx.say(dogs:incr("n", 1, 0))
+            dogs:set("n", "12345678")
+            ngx.say(dogs:incr("n", 1, 0))
+            dogs:set("n", 5, 0.001, 99)
+            ngx.sleep(0.01)
+            ngx.say(dogs:incr("n", 1, 100, 0.5))
+            ngx.say(dogs:get("n"), " ", dogs:ttl("n") > 0)
+            dogs:set("t", "longer than a number", 0.001)
+            ngx.sleep(0.01)
+            ngx.say(dogs:incr("t", 1, 1))
+        }
+    }
+--- request
+GET /t
+--- response_body
+nilnot found
+15nilfalse
+14.5
+nilnot a number
+nilnot a number
+101nilfalse
+101 true
+2nilfalse
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: the least recently used go first, and only when they must
+--- http_config
+    lua_shared_dict dogs 100k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            local value = string.rep("v", 1000)
+            local n, forcible = 0, false
+            while not forcible do
+                n = n + 1
+                if n > 3 then dogs:get("key1") end
+                local ok, err
+                ok, err, forcible = dogs:set("key" .. n, value)
+                assert(ok, err)
+            end
+            ngx.say(n > 20, " ", dogs:get("key1") == value, " ", dogs:get("key2"))
+            ngx.say(dogs:safe_set("new", value))
+            ngx.say(dogs:safe_add("newer", value))
+            ngx.say(dogs:set("huge", string.rep("v", 200 * 1024)))
+            ngx.say(n - #dogs:get_keys(0) > 30)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true true nil
+falseno memoryfalse
+falseno memoryfalse
+falseno memorytrue
+true
+--- no_error_log
+[error]
+
+
+
+=== TEST 9: what is over goes before what is used least
+--- http_config
+    lua_shared_dict dogs 100k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            local value = string.rep("v", 1000)
+            for i = 1, 20 do dogs:set("short" .. i, value, 0.001) end
+            ngx.sleep(0.01)
+            local forced = 0
+            for i = 1, 40 do
+                local _, _, forcible = dogs:set("key" .. i, value)
+                if forcible then forced = forced + 1 end
+            end
+            ngx.say(forced)
+            -- Reading what is over does not make it young again.
+            dogs:flush_all()
+            for i = 1, 40 do dogs:get_stale("key" .. i) end
+            ngx.say(dogs:flush_expired(1))
+            ngx.say(dogs:get_stale("key40") ~= nil)
+            ngx.say(dogs:flush_expired(), " ", dogs:flush_expired())
+        }
+    }
+--- request
+GET /t
+--- response_body
+0
+1
+true
+36 0
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: flush_expired, get_keys, their counts
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            for i = 1, 1030 do dogs:set(string.format("key%04d", i), i) end
+            ngx.say(#dogs:get_keys(), " ", #dogs:get_keys(0), " ", #dogs:get_keys(3))
+            ngx.say(table.concat(dogs:get_keys(3), ","))
+            for i = 1, 5 do dogs:set("short" .. i, i, 0.001) end
+            ngx.sleep(0.01)
+            ngx.say(dogs:flush_expired(2), " ", dogs:flush_expired(), " ", dogs:flush_expired())
+            ngx.say(#dogs:get_keys(0))
+            ngx.say(pcall(dogs.get_keys))
+            ngx.say(pcall(dogs.get_keys, "x"))
+            ngx.say(pcall(dogs.flush_expired, dogs, 1, 2))
+            ngx.say(pcall(dogs.get_keys, { "x" }))
+        }
+    }
+--- request
+GET /t
+--- response_body
+1024 1030 3
+key0001,key0002,key0003
+2 3 0
+1030
+falseexpecting 1 or 2 argument(s), but saw 0
+falsebad argument #1 to '?' (table expected, got string)
+falseexpecting 1 or 2 argument(s), but saw 3
+falsebad user data for the ngx_shm_zone_t pointer
+--- no_error_log
+[error]
+
+
+
+=== TEST 11: several dictionaries share their methods, not their values
+--- http_config
+    lua_shared_dict dogs 1m;
+    lua_shared_dict cats 12k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs, cats = ngx.shared.dogs, ngx.shared.cats
+            dogs:set("key", "dog")
+            cats:set("key", "cat")
+            ngx.say(dogs:get("key"), " ", cats:get("key"), " ", tostring(ngx.shared.birds))
+            ngx.say(getmetatable(dogs) == getmetatable(cats), " ", type(dogs[1]))
+            ngx.say(dogs:capacity(), " ", cats:capacity(), " ", dogs:free_space() > 900000)
+            ngx.say(pcall(dogs.get, dogs[1], "key"))
+        }
+    }
+--- request
+GET /t
+--- response_body_like chop
+^dog cat nil
+true userdata
+1048576 12288 true
+false.*bad "zone" argument$
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: without a dictionary
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say(type(ngx.shared), " ", tostring(next(ngx.shared)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+table nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 13: init_by_lua* runs when the zones are there
+--- http_config
+    lua_shared_dict dogs 1m;
+    init_by_lua_block {
+        ngx.shared.dogs:set("key", "from init")
+        ngx.shared.dogs:rpush("list", 1)
+    }
+    lua_shared_dict cats 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say(ngx.shared.dogs:get("key"), " ", ngx.shared.dogs:llen("list"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+from init 1
+--- no_error_log
+[error]
+
+
+
+=== TEST 14: an error in init_by_lua* stops nginx
+--- http_config
+    lua_shared_dict dogs 1m;
+    init_by_lua_block { error("no " .. ngx.shared.dogs:capacity()) }
+--- config
+--- must_die
+--- error_log
+init_by_lua error: init_by_lua(nginx.conf:
+
+
+
+=== TEST 15: too small
+--- http_config
+    lua_shared_dict dogs 8191;
+--- config
+--- must_die
+--- error_log
+invalid lua shared dict size "8191"
+
+
+
+=== TEST 16: no size
+--- http_config
+    lua_shared_dict dogs many;
+--- config
+--- must_die
+--- error_log
+invalid lua shared dict size "many"
+
+
+
+=== TEST 17: one name twice
+--- http_config
+    lua_shared_dict dogs 1m;
+    lua_shared_dict dogs 1m;
+--- config
+--- must_die
+--- error_log
+lua_shared_dict "dogs" is already defined as "dogs"
