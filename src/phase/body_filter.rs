@@ -21,6 +21,7 @@ pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t, chain: *mut ngx_chai
 }
 
 fn enter(request: Request, input: Chain) -> Rc {
+    super::runner::log_filter(request, "body");
     let script = LocationConf::of(request).in_force().body_filter.as_ref();
     let Some(script) = script.filter(|_| !request.header_only()) else {
         return filters::next_body_filter(request, input);

@@ -18,6 +18,7 @@ pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 fn enter(request: Request) -> Rc {
+    super::runner::log_filter(request, "header");
     let location = LocationConf::of(request).in_force();
     if location.body_filter.is_some() {
         filters::need_in_memory(request);

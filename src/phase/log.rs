@@ -17,6 +17,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
 
 fn enter(request: Request) -> Rc {
     count_for_malloc_trim(request);
+    runner::log_entry(request, "log");
     let Some(script) = LocationConf::of(request).in_force().log.as_ref() else {
         return Rc::DECLINED;
     };

@@ -16,6 +16,12 @@ use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: Rc = Rc(200);
 
+/// The debug line of each call that nginx makes of a filter.
+pub fn log_filter(request: Request, filter: &str) {
+    let uri = Shown(request.uri());
+    ngx_debug!(request.log(), "lua {filter} filter for user lua code, uri \"{uri}\"");
+}
+
 /// The debug line of each call that nginx makes of a phase handler.
 pub fn log_entry(request: Request, phase: &str) {
     ngx_debug!(
