@@ -2,7 +2,7 @@
 
 use super::hook;
 use crate::nginx::sys::ngx_cycle_t;
-use crate::nginx::{Level, log_context, process};
+use crate::nginx::{log_context, process};
 use crate::runtime::Phase;
 
 /// Runs the code, where there is any. Its failure has been logged and changes nothing.

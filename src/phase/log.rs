@@ -3,7 +3,7 @@
 use super::{runner, synchronous};
 use crate::config::{LocationConf, MainConf};
 use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
-use crate::nginx::{Level, Rc, Request, guard, process};
+use crate::nginx::{Rc, Request, guard, process};
 use crate::ngx_debug;
 use crate::runtime::Phase;
 
