@@ -329,8 +329,16 @@ impl Context {
     pub fn restart(&self) {
         self.entered.set(Entered::default());
         *self.end.borrow_mut() = None;
+        self.exit_code.set(0);
         self.waiting_more_body.set(false);
         self.body_read.set(false);
+    }
+
+    /// Gives up the `ngx.ctx` table: whoever asks for it next gets a new one.
+    pub fn release_ctx(&self) {
+        if self.ctx_ref.get() >= 0 {
+            crate::api::ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
+        }
     }
 
     /// Whether the request ended while Lua code of it was still on the stack.
@@ -343,9 +351,7 @@ impl Context {
         self.remove_all_tasks();
         self.set_current(None);
         self.released.set(true);
-        if self.ctx_ref.get() >= 0 {
-            crate::api::ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
-        }
+        self.release_ctx();
     }
 }
 

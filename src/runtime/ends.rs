@@ -94,6 +94,7 @@ pub fn jump(context: &Shared<Context>) -> Rc {
     );
     cleanup(context);
     context.restart();
+    context.release_ctx();
     Rc::OK
 }
 
