@@ -41,10 +41,12 @@ sub write_file {
 # nginx's command line for a configuration file and further arguments.
 sub command {
     my ( $self, $conf, @further ) = @_;
-    my $modules = join '', map {"load_module $_;"} modules();
+    my $globals = join '', map {"load_module $_;"} modules();
+    # Workers of root's nginx are nobody's by default, who may not reach the prefix.
+    $globals .= 'user ' . getpwuid(0) . ';' if $> == 0;
     my $memcheck = $ENV{TEST_NGINX_USE_VALGRIND} || '';
     my @wrapper = $memcheck =~ /^-/ ? ( 'valgrind', split ' ', $memcheck ) : ();
-    return ( @wrapper, $self->{binary}, '-p', "$self->{prefix}/", '-c', $conf, '-g', $modules, @further );
+    return ( @wrapper, $self->{binary}, '-p', "$self->{prefix}/", '-c', $conf, '-g', $globals, @further );
 }
 
 # Runs nginx in the foreground of its start-up: returns the exit status and
