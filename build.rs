@@ -12,20 +12,12 @@ fn main() {
     bind_headers();
 }
 
-/// nginx 1.23 and later link the headers of one name.
-const HEADER_LINKS_SINCE: u32 = 1_023_000;
-
 /// nginx-sys tells its direct dependents, in `DEP_NGINX_*`, how nginx was configured.
 fn pass_features() {
     let known = env::var("DEP_NGINX_FEATURES_CHECK").unwrap_or_default();
     println!("cargo::rustc-check-cfg=cfg(ngx_feature, values({known}))");
     for feature in env::var("DEP_NGINX_FEATURES").unwrap_or_default().split(',') {
         println!("cargo::rustc-cfg=ngx_feature=\"{}\"", feature.trim());
-    }
-    println!("cargo::rustc-check-cfg=cfg(ngx_header_links)");
-    let version = env::var("DEP_NGINX_VERSION_NUMBER").ok().and_then(|v| v.parse::<u32>().ok());
-    if version.expect("nginx-sys exports nginx's version") >= HEADER_LINKS_SINCE {
-        println!("cargo::rustc-cfg=ngx_header_links");
     }
 }
 

@@ -23,7 +23,6 @@ mod header_values;
 pub mod headers_in;
 pub mod headers_out;
 pub mod hooks;
-pub mod list;
 pub mod log;
 pub mod log_context;
 pub mod ndk;

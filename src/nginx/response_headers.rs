@@ -1,6 +1,6 @@
 //! The headers of a captured response, as nginx's header filter would write them.
 
-use super::list;
+use super::header_list::HeaderList;
 use super::request::Request;
 use super::strings;
 use super::sys::{ngx_http_headers_out_t, ngx_http_time};
@@ -20,18 +20,14 @@ pub struct ResponseHeaders {
 
 /// The headers of `request`'s response.
 pub fn of(request: Request) -> ResponseHeaders {
-    let r = request.as_ptr();
-    let mut listed = Vec::new();
-    // SAFETY: a live request's list; the strings live in its pool.
-    unsafe {
-        for header in list::nodes(&raw const (*r).headers_out.headers) {
-            if header.hash == 0 {
-                continue;
-            }
-            listed
-                .push((strings::bytes(header.key).to_vec(), strings::bytes(header.value).to_vec()));
-        }
-    }
+    // SAFETY: the header list of a live request.
+    let list = unsafe { HeaderList::from_ptr(&raw mut (*request.as_ptr()).headers_out.headers) };
+    let listed = list
+        .into_iter()
+        .flat_map(HeaderList::nodes)
+        .filter(|header| !header.is_hidden())
+        .map(|header| (header.name().to_vec(), header.value().to_vec()))
+        .collect();
     ResponseHeaders { listed, fields: fields(&request.get().headers_out) }
 }
 

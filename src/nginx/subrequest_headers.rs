@@ -1,6 +1,6 @@
 //! The request's headers, for subrequests.
 
-use super::list;
+use super::header_list::HeaderList;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::strings;
@@ -17,15 +17,12 @@ pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
     // SAFETY: a live request; both share one pool, so values need no copies.
     unsafe {
         (*to.as_ptr()).headers_in.server = from.get().headers_in.server;
-        for header in list::nodes(&raw const (*from.as_ptr()).headers_in.headers) {
-            let name = strings::bytes(header.key);
-            if header.hash == 0
-                || name.eq_ignore_ascii_case(b"content-length")
-                || name.eq_ignore_ascii_case(b"transfer-encoding")
-            {
-                continue;
+        for header in list_of(from)?.nodes() {
+            let frames_body =
+                header.is_named(b"content-length") || header.is_named(b"transfer-encoding");
+            if !header.is_hidden() && !frames_body {
+                add(to, *header.as_ptr())?;
             }
-            add(to, *header)?;
         }
     }
     Ok(())
@@ -58,7 +55,11 @@ unsafe fn add(request: Request, header: ngx_table_elt_t) -> Result<(), OutOfMemo
     // SAFETY: the caller's; nginx's table of known headers tells the slot of each.
     unsafe {
         let r = request.as_ptr();
-        let node = list::push(&raw mut (*r).headers_in.headers, header)?;
+        let node = list_of(request)?.push_blank()?.as_ptr();
+        (*node).hash = header.hash;
+        (*node).key = header.key;
+        (*node).value = header.value;
+        (*node).lowcase_key = header.lowcase_key;
         let core = &*std::ptr::addr_of!(ngx_http_core_module);
         let conf: *mut ngx_http_core_main_conf_t = request.main_conf(core).cast();
         if (*node).lowcase_key.is_null() {
@@ -83,4 +84,10 @@ unsafe fn add(request: Request, header: ngx_table_elt_t) -> Result<(), OutOfMemo
             None => Ok(()),
         }
     }
+}
+
+fn list_of(request: Request) -> Result<HeaderList, OutOfMemory> {
+    // SAFETY: the header list of a live request.
+    unsafe { HeaderList::from_ptr(&raw mut (*request.as_ptr()).headers_in.headers) }
+        .ok_or(OutOfMemory)
 }
