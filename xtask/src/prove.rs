@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,8 @@ use crate::{paths, shell};
 
 /// How many files run at the same time.
 const SIDE_BY_SIDE: u16 = 2;
-/// The first file's port; the next has one that is `PORT_STEP` higher.
-const PORT: u16 = 18400;
+/// Where the ports of a run may lie; side by side, files have ports `PORT_STEP` apart.
+const PORTS: std::ops::Range<u16> = 18400..28400;
 const PORT_STEP: u16 = 50;
 /// A file that takes longer than these seconds is ended.
 const TIME_LIMIT: &str = "900";
@@ -57,6 +58,17 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// Claims a range of ports for this run, so that runs of several checkouts do not meet: whoever
+/// listens on the last port of a range has it, for as long as the listener lives.
+fn claim_ports() -> Result<(u16, TcpListener)> {
+    let size = SIDE_BY_SIDE * PORT_STEP;
+    let claim = |first: u16| {
+        let claimed = TcpListener::bind(("127.0.0.1", first + size - 1)).ok()?;
+        Some((first, claimed))
+    };
+    PORTS.step_by(size.into()).find_map(claim).context("no free range of ports")
+}
+
 /// Runs `files` on `subject`, prints a line for each as it ends, and sums their checks.
 ///
 /// Errors: a file could not be run at all. One whose checks fail, or that runs none, is no error:
@@ -66,6 +78,7 @@ pub fn run(files: &[PathBuf], subject: &Subject, settings: &Settings) -> Result<
         bail!("no test file {}", missing.display());
     }
     fs::create_dir_all(&settings.logs)?;
+    let (first_port, _claim) = claim_ports()?;
     let waiting = Mutex::new(files.iter().collect::<VecDeque<_>>());
     let total = Mutex::new(Tally::default());
     std::thread::scope(|scope| {
@@ -74,7 +87,7 @@ pub fn run(files: &[PathBuf], subject: &Subject, settings: &Settings) -> Result<
                 let (waiting, total) = (&waiting, &total);
                 scope.spawn(move || -> Result<()> {
                     while let Some(file) = next(waiting) {
-                        *locked(total) += run_file(file, slot, subject, settings)?;
+                        *locked(total) += run_file(file, slot, first_port, subject, settings)?;
                     }
                     Ok(())
                 })
@@ -96,11 +109,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn run_file(file: &Path, slot: u16, subject: &Subject, settings: &Settings) -> Result<Tally> {
+fn run_file(
+    file: &Path,
+    slot: u16,
+    first_port: u16,
+    subject: &Subject,
+    settings: &Settings,
+) -> Result<Tally> {
     let name = file.strip_prefix(&settings.dir).unwrap_or(file).display().to_string();
     let plain_name = name.replace('/', "-");
     let log = settings.logs.join(format!("{plain_name}.log"));
-    let port = (PORT + slot * PORT_STEP).to_string();
+    let port = (first_port + slot * PORT_STEP).to_string();
     let mut command = Command::new("timeout");
     command
         .current_dir(&settings.dir)
