@@ -502,3 +502,23 @@ invalid lua shared dict size "many"
 --- must_die
 --- error_log
 lua_shared_dict "dogs" is already defined as "dogs"
+
+
+
+=== TEST 18: a VM for each request has the same dictionaries
+--- http_config
+    lua_shared_dict dogs 1m;
+    lua_code_cache off;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local n = ngx.shared.dogs:incr("n", 1, 0)
+            ngx.say(n >= 1 and n <= 2, " ", type(ngx.shared.dogs.lpush))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true function
+--- no_error_log
+[error]
