@@ -1,10 +1,11 @@
-//! nginx's own types and functions: nginx-sys, and the headers that build.rs binds beside it.
+//! nginx's own types and functions: those of the ngx crate, and the headers that build.rs binds
+//! beside them.
 
-pub use nginx_sys::*;
+pub use ngx::ffi::*;
 
 #[allow(non_camel_case_types, non_upper_case_globals, clippy::all, missing_docs, dead_code)]
 mod headers {
-    use nginx_sys::*;
+    use ngx::ffi::*;
     include!(concat!(env!("OUT_DIR"), "/headers.rs"));
 }
 pub use headers::*;
