@@ -1,6 +1,7 @@
 //! The one driver of code that runs once per process: init, init_worker, exit_worker.
 
 use super::synchronous::{Failed, MainCoroutine};
+use crate::config::MainConf;
 use crate::config::code::HookScript;
 use crate::lua::Vm;
 use crate::lua::state::Outcome;
@@ -10,8 +11,6 @@ use crate::nginx::sys::{ngx_cycle_t, ngx_log_handler_pt};
 use crate::nginx::{Level, fake, process};
 use crate::ngx_debug;
 use crate::runtime::{Context, Phase};
-
-use crate::config::MainConf;
 
 /// Runs `script` on the VM's main coroutine; what fails is logged to `log`.
 pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
