@@ -2,6 +2,7 @@
 
 use Test::Nginx::Socket::Lua;
 
+master_on();
 repeat_each(2);
 plan tests => repeat_each() * (blocks() * 3 + 5);
 no_long_string();
