@@ -17,6 +17,7 @@ mod run;
 mod server;
 mod setup;
 mod shell;
+mod soak;
 mod tally;
 mod test;
 mod valgrind;
@@ -66,6 +67,13 @@ const COMMANDS: &[Command] = &[
         arguments: "[--reference] [FILES…]",
         summary: "run test files, or a few pages over and over, with nginx under memcheck",
         run: valgrind::command,
+    },
+    Command {
+        name: "soak",
+        arguments: "[--requests N] [--reference]",
+        summary: "send 200,000 mixed requests through one worker of a release build: it must hold no more \
+                  at the end",
+        run: soak::command,
     },
     Command {
         name: "abi",

@@ -84,6 +84,20 @@ impl Server {
         Ok(())
     }
 
+    /// Lets nginx end its work, and returns once it has ended.
+    pub fn quit(mut self) -> Result<()> {
+        let mut signaller = command(&self.command)?;
+        signaller.args(["-s", "quit"]).stderr(Stdio::null()).status()?;
+        let asked = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if asked.elapsed() > PATIENCE {
+                bail!("nginx did not quit");
+            }
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
     fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
