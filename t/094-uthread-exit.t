@@ -99,3 +99,25 @@ attempt to abort with pending subrequests
 trueslow
 --- no_error_log
 [error]
+
+
+
+=== TEST 4: while another thread reads the request body
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.thread.spawn(function()
+                ngx.sleep(0.005)
+                ngx.say("leaving")
+                ngx.exit(ngx.OK)
+            end)
+            coroutine.wrap(function() ngx.req.read_body() end)()
+            ngx.log(ngx.ERR, "ran on")
+        }
+    }
+--- raw_request eval
+"POST /t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nGET /t HTTP/1.1\r\n"
+--- response_body
+leaving
+--- no_error_log
+[error]

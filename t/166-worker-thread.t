@@ -246,24 +246,33 @@ truestill there
 --- user_files
 >>> work.lua
 return {
-    slow = function()
-        os.execute("sleep 0.1")
-        return "slow"
+    wait = function()
+        local shared = ngx.shared.shared
+        shared:incr("started", 1, 0)
+        while not shared:get("go") do
+            os.execute("sleep 0.01")
+        end
+        return "done"
     end,
 }
 --- config
     location = /t {
         content_by_lua_block {
+            local shared = ngx.shared.shared
+            shared:flush_all()
             local function run()
-                return ngx.run_worker_thread("pool", "work", "slow")
+                return ngx.run_worker_thread("pool", "work", "wait")
             end
             local first = ngx.thread.spawn(run)
-            ngx.sleep(0.02)
+            while not shared:get("started") do
+                ngx.sleep(0.005)
+            end
             local second = ngx.thread.spawn(run)
             for _ = 1, 20 do
                 local ok, err = run()
                 assert(not ok and err == "ngx_thread_task_post failed", err)
             end
+            shared:set("go", true)
             ngx.say(ngx.thread.wait(first))
             ngx.say(ngx.thread.wait(second))
             ngx.say(run())
@@ -272,9 +281,9 @@ return {
 --- request
 GET /t
 --- response_body
-truetrueslow
-truetrueslow
-trueslow
+truetruedone
+truetruedone
+truedone
 --- error_log
 thread pool "pool" queue overflow
 

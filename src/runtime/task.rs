@@ -53,8 +53,8 @@ pub enum Role {
 
 /// A pending operation. Dropping it cancels it: its events are out of nginx afterwards.
 pub trait Operation {
-    /// Whether the operation can be cancelled; a request body read or a subrequest under way
-    /// cannot, and keeps `ngx.thread.kill` and `ngx.exit` from ending it.
+    /// Whether the operation can be cancelled; a subrequest under way cannot, and keeps
+    /// `ngx.thread.kill` and `ngx.exit` from ending it.
     fn can_cancel(&self) -> bool {
         true
     }
