@@ -84,7 +84,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "ci",
         arguments: "[--release] [--nginx debian|vendored]",
-        summary: "check the format, lint, run the main job, the tests and the conformance ratchet",
+        summary: "check the format, lint, run the main job, the tests, a soak and the conformance ratchet",
         run: ci::command,
     },
 ];
