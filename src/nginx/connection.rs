@@ -154,6 +154,24 @@ pub fn ignore_client(request: Request) {
     unsafe { (*request.as_ptr()).read_event_handler = Some(ngx_http_block_reading) }
 }
 
+/// Gives the read events of a request that ignores its client to `handler`; others keep theirs.
+pub fn replace_blocked_reading(request: Request, handler: ClientGone) {
+    let blocked: ClientGone = ngx_http_block_reading;
+    let now = request.get().read_event_handler;
+    if now.is_some_and(|now| std::ptr::fn_addr_eq(now, blocked)) {
+        // SAFETY: a plain field of a live request.
+        unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
+    }
+}
+
+/// Runs the handler of a request's read events.
+pub fn run_read_handler(request: Request) {
+    if let Some(handler) = request.get().read_event_handler {
+        // SAFETY: nginx's own call, for a live request.
+        unsafe { handler(request.as_ptr()) }
+    }
+}
+
 /// Whether [`watch_client`]'s handler is in place.
 pub fn is_watching_client(request: Request) -> bool {
     let handler = request.get().read_event_handler;

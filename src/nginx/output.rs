@@ -86,6 +86,12 @@ pub fn set_header_sent(request: Request) {
     unsafe { (*request.as_ptr()).set_header_sent(1) }
 }
 
+/// The status that the access log shows, whatever was sent.
+pub fn set_error_status(request: Request, rc: Rc) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).err_status = rc.0.max(0) as usize }
+}
+
 /// What nginx's own special responses do to a request before their page is made.
 pub fn set_special_response(request: Request, rc: Rc) {
     clear_accept_ranges(request);

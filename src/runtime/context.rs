@@ -81,6 +81,8 @@ pub struct Context {
     pub exit_code: Cell<isize>,
     /// Pending operations that forbid `ngx.exit` and its like: subrequests, body reads.
     pub no_abort: Cell<bool>,
+    /// Captured subrequests under way.
+    pub subrequests: RefCell<Vec<Request>>,
     /// Batches of captured subrequests that tasks wait for.
     pub pending_captures: Cell<usize>,
 
@@ -142,6 +144,7 @@ impl Context {
             cleanup_registered: Cell::new(false),
             end: RefCell::default(),
             no_abort: Cell::new(false),
+            subrequests: RefCell::default(),
             pending_captures: Cell::new(0),
             owns_request_headers: Cell::new(false),
             waiting_more_body: Cell::new(false),

@@ -10,8 +10,9 @@ use crate::nginx::sys::{
     ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
     ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
 };
-use crate::nginx::{Chain, Rc, Request, guard, subrequest};
+use crate::nginx::{Chain, Rc, Request, connection, guard, subrequest};
 use crate::ngx_debug;
+use crate::runtime::Context;
 
 /// The filters below ours.
 static mut NEXT_HEADER: ngx_http_output_header_filter_pt = None;
@@ -69,6 +70,39 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
             NEXT_BODY.map_or(Rc::ERROR.0, |next| next(r, chain))
         }
     })
+}
+
+/// Lets subrequests see what happens to the client's connection.
+///
+/// The connection's events reach the main request only, and one that runs Lua code blocks them. A
+/// subrequest to another server looks for a client that left, unless its location says otherwise
+/// (`proxy_ignore_client_abort` and its kin): so the events are passed on to it. A request that
+/// watches its client itself (`lua_check_client_abort`) keeps its own handler.
+pub fn pass_client_events_on(parent: Request) {
+    let mut request = Some(parent);
+    while let Some(r) = request {
+        connection::replace_blocked_reading(r, client_event);
+        request = r.parent();
+    }
+}
+
+/// nginx's read event of a request whose subrequests are under way.
+unsafe extern "C" fn client_event(r: *mut ngx_http_request_t) {
+    guard((), || {
+        // SAFETY: nginx passes a live request.
+        let Some(request) = (unsafe { Request::from_ptr(r) }) else { return };
+        let Some(context) = Context::of(request) else { return };
+        let subrequests = context.subrequests.borrow().clone();
+        for subrequest in subrequests {
+            // One that left with the client may have taken all others along.
+            if context.is_released() {
+                return;
+            }
+            if context.subrequests.borrow().contains(&subrequest) {
+                connection::run_read_handler(subrequest);
+            }
+        }
+    });
 }
 
 /// nginx calls this when it finalizes the subrequest.

@@ -92,6 +92,8 @@ fn start(call: &Call, queries: Vec<Query>) -> LuaResult {
             return Err(error);
         }
     }
+    context.subrequests.borrow_mut().extend(made);
+    super::ffi::pass_client_events_on(call.request);
     context.pending_captures.set(context.pending_captures.get() + 1);
     context.no_abort.set(true);
     task.wait_for(Box::new(Capture { _batch: batch }));

@@ -134,6 +134,13 @@ fn finish(place: &Place, request: Request, rc: Rc) -> Rc {
         return Rc::OK;
     }
     captured.request.set(Some(request));
+    if let Some(task) = place.batch.task.upgrade() {
+        task.context.subrequests.borrow_mut().retain(|other| *other != request);
+    }
+    if rc.0 == HTTP_CLIENT_CLOSED_REQUEST {
+        // The parent ends with it, whatever it has sent: the log shall say why.
+        wire::set_error_status(request.main(), rc);
+    }
     captured.status.set(status_of(request, rc));
     let Some(parent) = request.parent() else { return Rc::ERROR };
     let batch = &place.batch;
