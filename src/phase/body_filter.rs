@@ -8,10 +8,8 @@ use std::rc::Rc as Shared;
 use super::header_filter::context_of;
 use super::synchronous;
 use crate::config::{LocationConf, Script};
-use crate::nginx::log::Shown;
 use crate::nginx::sys::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 use crate::nginx::{Chain, Rc, Request, connection, filters, guard, output};
-use crate::ngx_debug;
 use crate::runtime::{Context, Phase};
 
 pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
@@ -24,11 +22,6 @@ pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t, chain: *mut ngx_chai
 
 fn enter(request: Request, input: Chain) -> Rc {
     super::runner::log_filter(request, "body");
-    ngx_debug!(
-        request.log(),
-        "lua body filter for user lua code, uri \"{}\"",
-        Shown(request.uri())
-    );
     let script = LocationConf::of(request).in_force().body_filter.as_ref();
     let Some(script) = script.filter(|_| !request.header_only()) else {
         return filters::next_body_filter(request, input);

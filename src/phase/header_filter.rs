@@ -4,10 +4,8 @@ use std::rc::Rc as Shared;
 
 use super::{runner, synchronous};
 use crate::config::{LocationConf, Script};
-use crate::nginx::log::Shown;
 use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
 use crate::nginx::{Rc, Request, filters, guard};
-use crate::ngx_debug;
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase};
 
@@ -21,11 +19,6 @@ pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 
 fn enter(request: Request) -> Rc {
     super::runner::log_filter(request, "header");
-    ngx_debug!(
-        request.log(),
-        "lua header filter for user lua code, uri \"{}\"",
-        Shown(request.uri())
-    );
     let location = LocationConf::of(request).in_force();
     if location.body_filter.is_some() {
         filters::need_in_memory(request);

@@ -2,7 +2,6 @@
 
 use super::{runner, synchronous};
 use crate::config::{LocationConf, MainConf};
-use crate::nginx::log::Shown;
 use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
 use crate::nginx::{Rc, Request, guard, process};
 use crate::ngx_debug;
@@ -18,12 +17,6 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
 
 fn enter(request: Request) -> Rc {
     count_for_malloc_trim(request);
-    ngx_debug!(
-        request.log(),
-        "lua log handler, uri:\"{}\" c:{}",
-        Shown(request.uri()),
-        request.references()
-    );
     runner::log_entry(request, "log");
     let Some(script) = LocationConf::of(request).in_force().log.as_ref() else {
         return Rc::DECLINED;

@@ -46,7 +46,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "run",
-        arguments: "[--once] [--reference] [--release] [--nginx debian|vendored]",
+        arguments: "[--once] [--release] [--nginx debian|vendored]",
         summary: "build the module, run examples/async on a real nginx and show what it does",
         run: run::command,
     },

@@ -38,7 +38,7 @@ const LEFT: &str = "/wait-proxy-off";
 
 /// Runs `cargo xtask run`.
 pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &["--once", "--reference"])?.no_files()?;
+    let options = Options::parse(arguments, &["--once"])?.no_files()?;
     let server = show(&options)?;
     if options.has("--once") || !std::io::stdin().is_terminal() {
         return Ok(());
@@ -151,8 +151,8 @@ impl Demonstration {
         if at(&format!("499 GET {LEFT}")).is_none() {
             bail!("{LEFT} is not logged with 499");
         }
-        let ended = FINISH.iter().map(|path| format!("200 GET {path}"));
-        for line in ended.chain([format!("200 GET {ENDED}")]) {
+        let finished = FINISH.iter().map(|path| format!("200 GET {path}"));
+        for line in finished.chain([format!("499 GET {ENDED}")]) {
             at(&line).with_context(|| format!("no line \"{line}\" in the access log"))?;
         }
         Ok(())
