@@ -4,6 +4,7 @@
 //! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
 
 mod abi;
+mod bench;
 mod build;
 mod ci;
 mod client;
@@ -74,6 +75,12 @@ const COMMANDS: &[Command] = &[
         summary: "send 200,000 mixed requests through one worker of a release build: it must hold no more \
                   at the end",
         run: soak::command,
+    },
+    Command {
+        name: "bench",
+        arguments: "[ROWS…]",
+        summary: "count instructions per request of this module and of upstream's, side by side",
+        run: bench::command,
     },
     Command {
         name: "abi",

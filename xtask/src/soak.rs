@@ -4,7 +4,7 @@
 //! nginx-tests/soak.conf has the locations, mix.rs what is asked of them. Every answer is checked;
 //! what the worker holds is compared while nothing runs in it.
 
-mod client;
+pub mod client;
 mod mix;
 mod worker;
 

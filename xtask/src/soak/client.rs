@@ -1,4 +1,4 @@
-//! The soak's HTTP client: connections that are kept, answers told by their framing alone.
+//! The HTTP client of soak and bench: connections that are kept, answers told by their framing alone.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

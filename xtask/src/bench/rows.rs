@@ -1,0 +1,85 @@
+//! What is measured: one row per kind of work, each a configuration in `benches/rows/`.
+
+use anyhow::{Result, bail};
+
+/// One kind of work that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its file in `benches/rows/`, without `.conf`.
+    pub name: &'static str,
+    /// What it does, for the table.
+    pub summary: &'static str,
+    /// The answer's body, with either module.
+    pub body: &'static str,
+}
+
+/// The row without any Lua: what nginx itself needs.
+pub const BASELINE: Row =
+    Row { name: "static", summary: "nginx's own `return 200`", body: "hello world\n" };
+
+/// The others, in the table's order.
+pub const ROWS: &[Row] = &[
+    Row { name: "hello", summary: "content: `ngx.say`", body: "hello world\n" },
+    Row { name: "access", summary: "access and content", body: "hello world\n" },
+    Row { name: "headers", summary: "headers and arguments, read and written", body: "1\n" },
+    Row { name: "var", summary: "`ngx.var`, read and written", body: "/row2\n" },
+    Row { name: "ctx", summary: "`ngx.ctx` over two phases", body: "hello world\n" },
+    Row { name: "shdict", summary: "shared dictionary: `incr`", body: "true\n" },
+    Row { name: "regex", summary: "`ngx.re.match` with `jo`", body: "1234\n" },
+    Row { name: "capture", summary: "capture of a static location", body: "hello world\n" },
+    Row { name: "capture-proxy", summary: "capture through `proxy_pass`", body: "hello world\n" },
+    Row { name: "set", summary: "`set_by_lua_block`", body: "hello world" },
+    Row { name: "header-filter", summary: "header filter", body: "hello world\n" },
+    Row { name: "body-filter", summary: "header and body filter", body: "hello filter\n" },
+    Row { name: "log", summary: "`log_by_lua_block`", body: "hello world\n" },
+    Row { name: "sleep", summary: "`ngx.sleep(0)`", body: "hello world\n" },
+    Row { name: "timer", summary: "`ngx.timer.at(0)`", body: "true\n" },
+    Row { name: "thread", summary: "light thread: spawn, sleep, wait", body: "hello world\n" },
+    Row { name: "eof", summary: "`ngx.eof`, then work", body: "hello world\n" },
+    Row { name: "cosocket", summary: "cosocket with keep-alive", body: "hello world\n" },
+];
+
+/// The rows with these names; all where none is named.
+///
+/// Errors: a name that no row has.
+pub fn named(names: &[String]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for name in names {
+        match ROWS.iter().find(|row| row.name == name) {
+            Some(row) => rows.push(*row),
+            None => bail!("no row \"{name}\"; there are {}", all_names()),
+        }
+    }
+    Ok(if names.is_empty() { ROWS.to_vec() } else { rows })
+}
+
+fn all_names() -> String {
+    ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths;
+
+    #[test]
+    fn every_row_has_its_file_and_every_file_its_row() {
+        let dir = paths::root().join("benches/rows");
+        let mut files: Vec<String> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let all = ROWS.iter().chain([&BASELINE]);
+        let mut wanted: Vec<String> = all.map(|row| format!("{}.conf", row.name)).collect();
+        wanted.sort();
+        assert_eq!(files, wanted);
+    }
+
+    #[test]
+    fn an_unknown_row_is_named() {
+        assert_eq!(named(&["hello".into()]).unwrap(), [ROWS[0]]);
+        let error = named(&["helo".into()]).unwrap_err().to_string();
+        assert!(error.contains("\"helo\"") && error.contains("hello, access"), "{error}");
+    }
+}
