@@ -3,7 +3,7 @@
 use crate::api::call::{Row, set_functions};
 use crate::api::output::pieces;
 use crate::lua::state::GLOBALS;
-use crate::lua::{Kind, LuaError, LuaResult, Returns, State, openresty, state};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State, frames, openresty};
 use crate::nginx::Request;
 use crate::nginx::log::{Level, Log, cycle_log};
 
@@ -39,7 +39,7 @@ fn write(state: State, level: Level) -> LuaResult {
         return Ok(Returns::Values(0));
     }
     let mut line = b"[lua] ".to_vec();
-    state::describe_caller(state, &mut line);
+    frames::describe_caller(state, &mut line);
     for index in 1..=state.top() {
         append(state, index, &mut line)?;
     }

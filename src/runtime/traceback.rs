@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::task::{Status, Task};
-use crate::lua::state::describe_frames;
+use crate::lua::frames::describe_frames;
 
 /// How many coroutines of a chain are shown.
 const MAX_COROUTINES: usize = 5;
