@@ -86,6 +86,7 @@ pub unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard((), || {
         phase::exit_worker::run(cycle);
         crate::api::timer::drop_pending();
+        crate::nginx::peer::leave();
         #[cfg(ngx_feature = "threads")]
         crate::api::worker_thread::close_idle();
     });

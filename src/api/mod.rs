@@ -30,6 +30,7 @@ pub mod semaphore;
 pub mod shdict;
 pub mod sleep;
 pub mod socket;
+pub mod socket_tcp;
 pub mod subrequest;
 pub mod thread;
 pub mod time;
@@ -73,6 +74,7 @@ const FAMILIES: &[fn(State)] = &[
     coroutine::inject,
     sleep::inject,
     socket::inject,
+    socket_tcp::inject,
     request_headers::inject,
     response_headers::inject,
     subrequest::inject,

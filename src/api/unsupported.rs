@@ -114,15 +114,7 @@ unsupported! {
 
 
     // TCP sockets
-    message(err) ngx_http_lua_ffi_socket_tcp_add_udata(u: Ptr, key: u64, value: u64, evicted_key: Ptr, evicted_value: Ptr, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
-    line() ngx_http_lua_ffi_socket_tcp_count_udata(u: Ptr) -> Int = ERROR, "the user data of ngx.socket.tcp";
-    message(err) ngx_http_lua_ffi_socket_tcp_del_udata(u: Ptr, key: u64, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
     message(err) ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(r: Ptr, u: Ptr, sess: Ptr, err: Message, openssl_error_code: Ptr) -> Int = ERROR, "tcpsock:sslhandshake";
-    message(err) ngx_http_lua_ffi_socket_tcp_get_udata(u: Ptr, key: u64, value: Ptr, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
-    buffer(err, errlen) ngx_http_lua_ffi_socket_tcp_getoption(u: Ptr, opt: Int, val: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "tcpsock:getoption";
-    buffer(err, errlen) ngx_http_lua_ffi_socket_tcp_hack_fd(u: Ptr, fd: Int, err: Buffer, errlen: Length) -> Int = ERROR, "the file descriptor of ngx.socket.tcp";
-    message(err) ngx_http_lua_ffi_socket_tcp_init_udata_queue(u: Ptr, capacity: Int, err: Message) -> Int = ERROR, "the user data of ngx.socket.tcp";
-    buffer(err, errlen) ngx_http_lua_ffi_socket_tcp_setoption(u: Ptr, opt: Int, val: Int, err: Buffer, errlen: Length) -> Int = ERROR, "tcpsock:setoption";
     message(err) ngx_http_lua_ffi_socket_tcp_sslhandshake(r: Ptr, u: Ptr, sess: Ptr, enable_session_reuse: Int, server_name: Ptr, verify: Int, ocsp_status_req: Int, chain: Ptr, pkey: Ptr, err: Message) -> Int = ERROR, "tcpsock:sslhandshake";
 
     // ngx.ssl

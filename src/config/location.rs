@@ -3,7 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 
 use super::code::SharedScript;
-use crate::nginx::Request;
+use crate::nginx::{Request, worker};
 
 /// One location's configuration. nginx keeps it in the cycle's pool.
 #[derive(Default)]
@@ -104,5 +104,36 @@ impl LocationConf {
 
     pub fn use_default_type(&self) -> bool {
         self.in_force().use_default_type.unwrap_or(true)
+    }
+
+    /// In milliseconds, as are the other times.
+    pub fn socket_connect_timeout(&self) -> usize {
+        self.in_force().socket_connect_timeout.unwrap_or(60_000)
+    }
+
+    pub fn socket_send_timeout(&self) -> usize {
+        self.in_force().socket_send_timeout.unwrap_or(60_000)
+    }
+
+    pub fn socket_read_timeout(&self) -> usize {
+        self.in_force().socket_read_timeout.unwrap_or(60_000)
+    }
+
+    pub fn socket_keepalive_timeout(&self) -> usize {
+        self.in_force().socket_keepalive_timeout.unwrap_or(60_000)
+    }
+
+    /// In bytes.
+    pub fn socket_send_lowat(&self) -> usize {
+        self.in_force().socket_send_lowat.unwrap_or(0)
+    }
+
+    /// In bytes; a page of memory where nothing is said.
+    pub fn socket_buffer_size(&self) -> usize {
+        self.in_force().socket_buffer_size.unwrap_or_else(worker::page_size).max(1)
+    }
+
+    pub fn socket_pool_size(&self) -> i64 {
+        self.in_force().socket_pool_size.map_or(30, |size| size as i64)
     }
 }

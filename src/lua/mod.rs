@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod openresty;
 pub mod state;
 pub mod thread_vm;
+pub mod userdata;
 pub mod vm;
 
 pub use error::LuaError;

@@ -5,6 +5,7 @@
 //! safe to call for as long as the object's pool lives. SAFETY.md states the host-wide invariants
 //! that all of this rests on: one thread, pool lifetimes, reload.
 
+pub mod address;
 pub mod body;
 pub mod chain;
 pub mod cleanup;
@@ -12,6 +13,7 @@ pub mod complex_value;
 pub mod conf;
 pub mod connection;
 pub mod digest;
+pub mod downstream;
 pub mod event;
 pub mod exit_watcher;
 pub mod fake;
@@ -27,6 +29,7 @@ pub mod log;
 pub mod log_context;
 pub mod ndk;
 pub mod output;
+pub mod peer;
 pub mod pool;
 pub mod process;
 pub mod redirect;
@@ -34,11 +37,13 @@ pub mod request;
 pub mod request_body;
 pub mod request_body_edit;
 pub mod request_line;
+pub mod resolver;
 pub mod response_headers;
 pub mod response_status;
 pub mod script_code;
 pub mod shared_memory;
 pub mod status;
+pub mod stream;
 pub mod strings;
 pub mod subrequest;
 pub mod subrequest_headers;

@@ -5,8 +5,8 @@ use std::ptr::addr_of;
 use super::strings;
 use super::sys::{
     NGX_MAX_PROCESSES, NGX_PROCESS_MASTER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_core_conf_t,
-    ngx_core_module, ngx_cycle, ngx_exiting, ngx_parent, ngx_pid, ngx_process, ngx_process_slot,
-    ngx_process_t, ngx_processes, ngx_quit, ngx_str_t, ngx_worker,
+    ngx_core_module, ngx_cycle, ngx_exiting, ngx_pagesize, ngx_parent, ngx_pid, ngx_process,
+    ngx_process_slot, ngx_process_t, ngx_processes, ngx_quit, ngx_str_t, ngx_worker,
 };
 
 /// This process's id.
@@ -50,6 +50,12 @@ pub fn worker_count() -> i32 {
 pub fn is_exiting() -> bool {
     // SAFETY: as for `pid`.
     unsafe { ngx_exiting != 0 }
+}
+
+/// The size of a page of memory.
+pub fn page_size() -> usize {
+    // SAFETY: as for `pid`.
+    unsafe { ngx_pagesize }
 }
 
 /// Leaves once the work at hand is done, as after the signal QUIT.

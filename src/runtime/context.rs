@@ -11,9 +11,11 @@ use std::rc::{Rc, Weak};
 
 use super::filter::BodyFilter;
 use super::phase::Phase;
+use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf};
 use crate::lua::{State, Vm};
+use crate::nginx::peer::Events;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::{Chain, Request, chain::Recycled};
 
@@ -116,6 +118,11 @@ pub struct Context {
     /// lua-resty-core's reference of the `ngx.ctx` table; negative for none.
     pub ctx_ref: Cell<i32>,
 
+    // --- connections
+    pub(super) resources: Resources,
+    /// Who reads from or writes to the client's connection (`ngx.req.socket`).
+    pub downstream: RefCell<Option<Weak<dyn Events>>>,
+
     /// The body filter's chain while `body_filter_by_lua*` runs, and what it leaves.
     pub body_filter: BodyFilter,
     /// The arguments of the running `set_by_lua*`.
@@ -162,6 +169,8 @@ impl Context {
             raw_socket_acquired: Cell::new(false),
             ctx_ref: Cell::new(NO_CTX),
             exit_code: Cell::new(0),
+            resources: Resources::default(),
+            downstream: RefCell::default(),
             body_filter: BodyFilter::new(),
             set_arguments: RefCell::default(),
         })
@@ -352,6 +361,7 @@ impl Context {
     /// The pool goes: nothing of nginx's may be touched any more.
     fn release(&self) {
         self.remove_all_tasks();
+        self.close_resources();
         self.set_current(None);
         self.released.set(true);
         self.release_ctx();

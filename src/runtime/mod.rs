@@ -6,10 +6,12 @@ pub mod fake;
 pub mod filter;
 pub mod output;
 pub mod phase;
+pub mod resources;
 pub mod scheduler;
 pub mod task;
 pub mod traceback;
 
 pub use context::Context;
 pub use phase::{Phase, PhaseSet};
+pub use resources::{Hold, Resource};
 pub use task::{Operation, Role, Status, Task};

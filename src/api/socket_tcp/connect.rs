@@ -1,0 +1,344 @@
+//! Connecting: from the pool, or through the pool's queue, the resolver and the kernel.
+
+use std::rc::{Rc, Weak};
+
+use super::cancel::Waiting;
+use super::failure::Failure;
+use super::pool::{Admission, Pool, Queued};
+use super::socket::{Socket, push_failure, wake_with};
+use crate::api::call::Call;
+use crate::lua::{LuaResult, Returns};
+use crate::nginx::address::{Address, BadHost, Host, parse_host};
+use crate::nginx::log::Shown;
+use crate::nginx::peer::{self, Connecting, Events};
+use crate::nginx::resolver::{self, Resolution, ResolveError, Resolved, Started};
+use crate::nginx::stream::{Direction, Stream};
+use crate::nginx::{Level, Request};
+use crate::{ngx_debug, ngx_log};
+
+/// Where a socket that connects stands.
+#[derive(Default)]
+pub enum Stage {
+    /// It does not, or is over.
+    #[default]
+    None,
+    /// The pool has no place yet.
+    Queued(#[allow(dead_code, reason = "held, so that the queue has it")] Rc<Queued>),
+    /// The resolver looks the name up.
+    Resolving(#[allow(dead_code, reason = "held, so that it goes on")] Box<Lookup>),
+    /// The kernel connects.
+    Connecting(Address),
+}
+
+type Lookup = Resolution<Wanted>;
+
+impl Stage {
+    pub fn is_connecting(&self) -> bool {
+        matches!(self, Stage::Connecting(_))
+    }
+}
+
+/// Where a connect is to go.
+pub struct Target {
+    pub host: Vec<u8>,
+    pub port: u16,
+    /// The address to connect from.
+    pub local: Option<Address>,
+}
+
+/// A name that is looked up for a socket.
+pub struct Wanted {
+    socket: Weak<Socket>,
+    target: Target,
+}
+
+/// How far a connect has come.
+pub enum Progress {
+    Connected,
+    Waiting,
+    Failed(Failure),
+}
+
+impl Socket {
+    /// `sock:connect`, after its arguments were read.
+    pub fn connect(
+        self: &Rc<Self>,
+        call: &Call,
+        target: Target,
+        pool: Option<Rc<Pool>>,
+    ) -> LuaResult {
+        // Where the code cannot wait, nothing begins.
+        let task = call.task()?;
+        self.pool.replace(pool.clone());
+        match self.enter(target, pool) {
+            Progress::Connected => {
+                call.state.push_integer(1);
+                Ok(Returns::Values(1))
+            }
+            Progress::Failed(failure) => {
+                self.finalize();
+                push_failure(call.state, &failure);
+                Ok(Returns::Values(2))
+            }
+            Progress::Waiting => {
+                *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
+                task.wait_for(Box::new(Waiting::to_connect(self)));
+                Ok(Returns::Yield(0))
+            }
+        }
+    }
+
+    /// Takes a connection or a place from the pool, where there is one.
+    fn enter(self: &Rc<Self>, target: Target, pool: Option<Rc<Pool>>) -> Progress {
+        let Some(pool) = pool else { return self.proceed(target) };
+        let log = self.request.get().log();
+        if let Some(idle) = pool.take_idle(log) {
+            return self.adopt(idle);
+        }
+        match pool.admit() {
+            Admission::Seat(seat) => {
+                *self.seat.borrow_mut() = Some(seat);
+                self.proceed(target)
+            }
+            Admission::Full => {
+                Progress::Failed(Failure::text("too many waiting connect operations"))
+            }
+            Admission::Queue(seat) => {
+                let timeout = self.timeouts.get().connect;
+                let queued = pool.queue(seat, self, target, timeout);
+                self.stage.replace(Stage::Queued(queued));
+                Progress::Waiting
+            }
+        }
+    }
+
+    /// A place in the pool became free for this one, which had queued for it.
+    pub fn leave_queue(self: &Rc<Self>, queued: &Queued) {
+        self.stage.replace(Stage::None);
+        let (Some(seat), Some(target)) = (queued.take_seat(), queued.take_target()) else { return };
+        let progress = match seat.pool().take_idle(self.request.get().log()) {
+            Some(idle) => {
+                seat.give_up();
+                self.adopt(idle)
+            }
+            None => {
+                *self.seat.borrow_mut() = Some(seat);
+                self.proceed(target)
+            }
+        };
+        self.settle_connect(progress);
+    }
+
+    /// None became free in time.
+    pub fn time_out_in_queue(self: &Rc<Self>, queued: &Queued) {
+        if self.logs_errors()
+            && let Some(target) = queued.take_target()
+        {
+            ngx_log!(
+                self.request.get().log(),
+                Level::Err,
+                "lua tcp socket queued connect timed out, when trying to connect to {}:{}",
+                Shown(&target.host),
+                target.port
+            );
+        }
+        self.settle_connect(Progress::Failed(Failure::Timeout));
+    }
+
+    pub fn logs_errors(&self) -> bool {
+        self.conf.get().socket_log_errors()
+    }
+
+    fn proceed(self: &Rc<Self>, target: Target) -> Progress {
+        let request = self.request.get();
+        match parse_host(&target.host, target.port) {
+            Err(bad) => Progress::Failed(bad_host(&target.host, bad)),
+            Ok(Host::Address(address)) => {
+                self.note_timeout(request);
+                ngx_debug!(request.log(), "lua tcp socket network address given directly");
+                self.open(address, target.local)
+            }
+            Ok(Host::Name) => {
+                self.note_timeout(request);
+                self.resolve(request, target)
+            }
+        }
+    }
+
+    fn note_timeout(&self, request: Request) {
+        let timeout = self.timeouts.get().connect;
+        ngx_debug!(request.log(), "lua tcp socket connect timeout: {timeout}");
+    }
+
+    fn resolve(self: &Rc<Self>, request: Request, target: Target) -> Progress {
+        let name = target.host.clone();
+        let (port, local) = (target.port, target.local);
+        let wanted = Wanted { socket: Rc::downgrade(self), target };
+        match resolver::start(request, &name, wanted, on_resolved) {
+            Started::Done(answer) => self.resolved(&name, port, local, answer),
+            Started::Waiting(resolution) => {
+                self.stage.replace(Stage::Resolving(resolution));
+                Progress::Waiting
+            }
+        }
+    }
+
+    fn resolved(
+        self: &Rc<Self>,
+        name: &[u8],
+        port: u16,
+        local: Option<Address>,
+        answer: Resolved,
+    ) -> Progress {
+        let log = self.request.get().log();
+        ngx_debug!(log, "lua tcp socket resolve handler");
+        match answer {
+            Ok(address) => {
+                ngx_debug!(log, "name was resolved to {}", address.text(false));
+                self.open(address.with_port(port), local)
+            }
+            Err(error) => Progress::Failed(not_resolved(name, error)),
+        }
+    }
+
+    fn open(self: &Rc<Self>, address: Address, local: Option<Address>) -> Progress {
+        let request = self.request.get();
+        let (peer, waits) = match peer::connect(&address, local.as_ref(), request.log()) {
+            Ok(Connecting::Done(peer)) => (peer, false),
+            Ok(Connecting::Waiting(peer)) => (peer, true),
+            Err(error) => return Progress::Failed(Failure::System(error)),
+        };
+        ngx_debug!(request.log(), "lua tcp socket connect: {}", if waits { -2 } else { 0 });
+        let stream = peer.stream();
+        if let Err(failure) = self.own(peer) {
+            return Progress::Failed(failure);
+        }
+        if waits {
+            stream.set_timer(Direction::Write, self.timeouts.get().connect);
+            self.stage.replace(Stage::Connecting(address));
+            return Progress::Waiting;
+        }
+        ngx_debug!(request.log(), "lua tcp socket connected: fd:{}", stream.fd());
+        quieten(stream)
+    }
+
+    /// Takes a connection from the pool.
+    fn adopt(self: &Rc<Self>, idle: super::keepalive::Taken) -> Progress {
+        self.reused.set(idle.reused.saturating_add(1));
+        *self.seat.borrow_mut() = Some(idle.seat);
+        *self.user_data.borrow_mut() = idle.user_data;
+        match self.own(idle.peer) {
+            Ok(()) => Progress::Connected,
+            Err(failure) => Progress::Failed(failure),
+        }
+    }
+
+    /// The connection is this socket's; the request closes it at its end.
+    fn own(self: &Rc<Self>, peer: peer::Peer) -> Result<(), Failure> {
+        peer.set_user(Rc::downgrade(self) as Weak<dyn Events>);
+        self.stream.set(Some(peer.stream()));
+        *self.peer.borrow_mut() = Some(peer);
+        let context = self.context().ok_or(Failure::Closed)?;
+        self.hold_by(&context)
+    }
+
+    /// nginx tells that the connect is over, or has taken too long.
+    pub fn connect_event(self: &Rc<Self>) {
+        let Some(stream) = self.stream.get() else { return };
+        let Stage::Connecting(address) = self.stage.take() else { return };
+        let log = self.request.get().log();
+        if stream.take_timeout(Direction::Write) {
+            if self.logs_errors() {
+                ngx_log!(
+                    log,
+                    Level::Err,
+                    "lua tcp socket connect timed out, when connecting to {}:{}",
+                    address.text(false),
+                    address.port()
+                );
+            }
+            return self.settle_connect(Progress::Failed(Failure::Timeout));
+        }
+        stream.clear_timer(Direction::Write);
+        let error = stream.connect_error();
+        if error != 0 {
+            if self.logs_errors() {
+                stream.log_error(error, c"connect() failed");
+            }
+            return self.settle_connect(Progress::Failed(Failure::System(error)));
+        }
+        ngx_debug!(log, "lua tcp socket connected");
+        self.settle_connect(quieten(stream));
+    }
+
+    /// Tells the task that waits how it went.
+    fn settle_connect(self: &Rc<Self>, progress: Progress) {
+        if matches!(progress, Progress::Waiting) {
+            return;
+        }
+        let waiter = Socket::take_waiter(&self.connecting);
+        if let Progress::Failed(_) = &progress {
+            ngx_debug!(self.request.get().log(), "lua tcp socket handle connect error");
+            self.finalize();
+        }
+        let Some(task) = waiter else { return };
+        ngx_debug!(task.context.request().log(), "lua tcp socket waking up the current request");
+        match progress {
+            Progress::Failed(failure) => {
+                wake_with(&task, 2, |state| push_failure(state, &failure));
+            }
+            Progress::Connected | Progress::Waiting => {
+                wake_with(&task, 1, |state| state.push_integer(1));
+            }
+        }
+    }
+}
+
+/// With some event methods, a connection that nobody uses yet would keep nginx busy.
+fn quieten(stream: Stream) -> Progress {
+    if !stream.watch_write(0) {
+        return Progress::Failed(Failure::text("failed to handle write event"));
+    }
+    if !stream.watch_read() {
+        return Progress::Failed(Failure::text("failed to handle read event"));
+    }
+    Progress::Connected
+}
+
+fn on_resolved(wanted: &Wanted, answer: Resolved) {
+    let Some(socket) = wanted.socket.upgrade() else { return };
+    let Target { host, port, local } = &wanted.target;
+    let (host, port, local) = (host.clone(), *port, *local);
+    if let Err(ResolveError::Failed(_, text)) = &answer {
+        ngx_debug!(
+            socket.request.get().log(),
+            "lua tcp socket resolver error: {text} (connect waiting: 1)"
+        );
+    }
+    // This resolution is over: what it waited with goes, and `wanted` with it.
+    drop(socket.stage.take());
+    let progress = socket.resolved(&host, port, local, answer);
+    socket.settle_connect(progress);
+}
+
+fn bad_host(host: &[u8], BadHost(reason): BadHost) -> Failure {
+    let host = String::from_utf8_lossy(host);
+    Failure::text(match reason {
+        Some(reason) => format!("failed to parse host name \"{host}\": {reason}"),
+        None => format!("failed to parse host name \"{host}\""),
+    })
+}
+
+fn not_resolved(name: &[u8], error: ResolveError) -> Failure {
+    let name = String::from_utf8_lossy(name);
+    match error {
+        ResolveError::NotStarted => Failure::text("failed to start the resolver"),
+        ResolveError::NoResolver => {
+            Failure::text(format!("no resolver defined to resolve \"{name}\""))
+        }
+        ResolveError::Refused => Failure::text(format!("{name} could not be resolved")),
+        ResolveError::Failed(code, text) => {
+            Failure::text(format!("{name} could not be resolved ({code}: {text})"))
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a cosocket's method fails, in the words that Lua code gets.
+
+use std::borrow::Cow;
+
+use crate::nginx::stream::describe_error;
+
+/// The second result of a method that failed.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    Timeout,
+    Closed,
+    ClientAborted,
+    NoMemory,
+    /// Something in nginx failed; its log has more.
+    Error,
+    /// The system's error number.
+    System(i32),
+    /// A text of its own.
+    Text(Cow<'static, str>),
+}
+
+impl Failure {
+    pub fn text(text: impl Into<Cow<'static, str>>) -> Failure {
+        Failure::Text(text.into())
+    }
+
+    pub fn message(&self) -> Cow<'static, str> {
+        match self {
+            Failure::Timeout => "timeout".into(),
+            Failure::Closed => "closed".into(),
+            Failure::ClientAborted => "client aborted".into(),
+            Failure::NoMemory => "no memory".into(),
+            Failure::Error | Failure::System(0) => "error".into(),
+            Failure::System(error) => describe_error(*error).into(),
+            Failure::Text(text) => text.clone(),
+        }
+    }
+
+    /// Whether reading can go on afterwards.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Failure::Timeout)
+    }
+}

@@ -1,0 +1,58 @@
+//! What Lua holds of a cosocket: a table whose first item is a userdata that owns the socket.
+//!
+//! The table's integer keys are known to lua-resty-core.
+
+use std::rc::Rc;
+
+use super::socket::Socket;
+use crate::api::call::Call;
+use crate::lua::state::REGISTRY;
+use crate::lua::{Kind, LuaError, State, userdata};
+
+/// The table's items.
+pub const SOCKET: i32 = 1;
+pub const CONNECT_TIMEOUT: i32 = 2;
+pub const KEY: i32 = 3;
+pub const SEND_TIMEOUT: i32 = 4;
+pub const READ_TIMEOUT: i32 = 5;
+pub const BIND: i32 = 8;
+
+/// The registry's name of the userdata's metatable.
+const METATABLE: &std::ffi::CStr = c"__tcp_cosocket_owner_mt";
+
+/// Makes the userdata's metatable.
+pub fn inject(state: State) {
+    state.new_table(0, 1);
+    state.push_function(userdata::collector::<Rc<Socket>>());
+    state.set_field(-2, c"__gc");
+    state.set_field(REGISTRY, METATABLE);
+}
+
+/// Makes `socket` that of the table at `index`.
+pub fn attach(state: State, index: i32, socket: Rc<Socket>) {
+    let index = if index < 0 { state.top() + index + 1 } else { index };
+    userdata::push(state, socket, METATABLE);
+    state.raw_set_index(index, SOCKET);
+}
+
+/// The socket of the table at `index`.
+pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
+    state.raw_get_index(index, SOCKET);
+    let socket = userdata::get::<Rc<Socket>>(state, -1);
+    state.pop(1);
+    socket
+}
+
+/// Requires the first argument to be a table, and gives its socket.
+pub fn of_call(call: &Call) -> Result<Option<Rc<Socket>>, LuaError> {
+    call.state.check_kind(1, Kind::Table, c"table")?;
+    Ok(socket(call.state, 1))
+}
+
+/// An integer item of the table at `index`; 0 where there is none.
+pub fn integer(state: State, index: i32, item: i32) -> i64 {
+    state.raw_get_index(index, item);
+    let value = state.integer(-1);
+    state.pop(1);
+    value
+}

@@ -1,0 +1,208 @@
+//! What a cosocket has received and not yet handed out, and how much of it a call wants.
+//!
+//! Bytes are copied once, from here into the Lua string, but for those that `receiveuntil` looks
+//! through.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use codec::receive_until::{ReceiveUntil, Status};
+use memchr::{memchr, memchr_iter};
+
+use crate::lua::State;
+
+/// What a call reads.
+#[derive(Clone)]
+pub enum Want {
+    /// Up to a line feed; carriage returns are left out.
+    Line,
+    /// Until the other side closes.
+    All,
+    /// That many bytes.
+    Bytes(usize),
+    /// Whatever comes, at most that many bytes.
+    Any(usize),
+    /// What a `receiveuntil` iterator says.
+    Until(Rc<RefCell<ReceiveUntil>>),
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// All that it wants is there.
+    Complete,
+    More,
+    /// The other side closed before that.
+    Closed,
+}
+
+/// The bytes.
+pub struct Input {
+    bytes: Vec<u8>,
+    /// Where those that nobody has taken begin.
+    start: usize,
+    want: Want,
+    /// How many unread bytes have been looked through in vain.
+    seen: usize,
+    /// How many of the unread bytes the call gets.
+    length: usize,
+    /// How many it takes.
+    taken: usize,
+    /// What `receiveuntil` has let through.
+    passed: Vec<u8>,
+}
+
+/// The most that is read from the kernel at once.
+const MAX_READ: usize = 256 * 1024;
+/// Memory beyond this is given back when it is not needed.
+const KEEP: usize = 64 * 1024;
+
+impl Input {
+    pub fn new() -> Input {
+        Input {
+            bytes: Vec::new(),
+            start: 0,
+            want: Want::Line,
+            seen: 0,
+            length: 0,
+            taken: 0,
+            passed: Vec::new(),
+        }
+    }
+
+    /// A call begins.
+    pub fn begin(&mut self, want: Want) {
+        self.want = want;
+        self.seen = 0;
+        self.length = 0;
+        self.taken = 0;
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// How many bytes are there that nobody has taken.
+    pub fn len(&self) -> usize {
+        self.unread().len()
+    }
+
+    /// Looks at what is there; `ended`: no more will come.
+    pub fn advance(&mut self, ended: bool) -> Step {
+        let unread = self.unread();
+        let len = unread.len();
+        let complete = match &self.want {
+            Want::Line => {
+                let end = memchr(b'\n', unread.get(self.seen..).unwrap_or_default());
+                end.map(|end| (self.seen + end, self.seen + end + 1))
+            }
+            Want::All => ended.then_some((len, len)),
+            Want::Bytes(wanted) => (len >= *wanted).then_some((*wanted, *wanted)),
+            Want::Any(max) => (len > 0).then(|| (len.min(*max), len.min(*max))),
+            Want::Until(_) => return self.advance_until(ended),
+        };
+        self.seen = len;
+        match complete {
+            Some((length, taken)) => {
+                (self.length, self.taken) = (length, taken);
+                Step::Complete
+            }
+            None => {
+                (self.length, self.taken) = (len, len);
+                if ended { Step::Closed } else { Step::More }
+            }
+        }
+    }
+
+    fn advance_until(&mut self, ended: bool) -> Step {
+        let Want::Until(matcher) = &self.want else { return Step::Closed };
+        let unread = self.bytes.get(self.start..).unwrap_or_default();
+        let fed = matcher.borrow_mut().feed(unread, &mut self.passed);
+        self.start += fed.consumed;
+        match fed.status {
+            Status::Found | Status::Chunk => Step::Complete,
+            Status::NeedMore if ended => Step::Closed,
+            Status::NeedMore => Step::More,
+        }
+    }
+
+    /// Where what comes next is appended, and how much is to be read: `size` bytes unless the call
+    /// needs more; at most `limit`.
+    pub fn room(&mut self, size: usize, limit: usize) -> (&mut Vec<u8>, usize) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        let len = self.bytes.len();
+        let wanted = match &self.want {
+            Want::Bytes(total) => size.max(total.saturating_sub(len).min(MAX_READ)),
+            Want::All => size.max(len.min(MAX_READ)),
+            Want::Line | Want::Any(_) | Want::Until(_) => size,
+        };
+        (&mut self.bytes, wanted.min(limit))
+    }
+
+    /// Appends bytes that were read elsewhere; false where memory is out.
+    pub fn append(&mut self, bytes: &[u8]) -> bool {
+        let room = self.bytes.try_reserve(bytes.len()).is_ok();
+        if room {
+            self.bytes.extend_from_slice(bytes);
+        }
+        room
+    }
+
+    fn result(&self) -> Range<usize> {
+        self.start..self.start + self.length
+    }
+
+    /// Pushes what the call gets, all or in part, and takes it out.
+    pub fn push_result(&mut self, state: State) {
+        match &self.want {
+            Want::Until(_) => state.push_bytes(&self.passed),
+            Want::Line => push_line(state, self.bytes.get(self.result()).unwrap_or_default()),
+            Want::All | Want::Bytes(_) | Want::Any(_) => {
+                state.push_bytes(self.bytes.get(self.result()).unwrap_or_default());
+            }
+        }
+        self.take();
+    }
+
+    /// Takes the call's bytes out.
+    fn take(&mut self) {
+        self.start += self.taken;
+        (self.length, self.taken) = (0, 0);
+        self.passed.clear();
+        if self.len() == 0 {
+            self.bytes.clear();
+            self.start = 0;
+            self.bytes.shrink_to(KEEP);
+            self.passed.shrink_to(KEEP);
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Input::new();
+    }
+
+    /// Whether a buffer was ever made.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Pushes a line without its carriage returns.
+fn push_line(state: State, line: &[u8]) {
+    let mut returns = memchr_iter(b'\r', line);
+    match returns.next() {
+        None => state.push_bytes(line),
+        Some(at) if at + 1 == line.len() => {
+            state.push_bytes(line.get(..at).unwrap_or_default());
+        }
+        Some(_) => {
+            let kept: Vec<u8> = line.iter().copied().filter(|&byte| byte != b'\r').collect();
+            state.push_bytes(&kept);
+        }
+    }
+}

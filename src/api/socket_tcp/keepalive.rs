@@ -1,0 +1,186 @@
+//! `sock:setkeepalive`, and connections that rest in a pool.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use super::pool::{Pool, Pools, Seat};
+use super::socket::{Kind, Socket};
+use super::user_data::UserData;
+use crate::api::call::Call;
+use crate::lua::{LuaError, LuaResult};
+use crate::nginx::event;
+use crate::nginx::log::{Log, cycle_log};
+use crate::nginx::peer::{Events, Peer};
+use crate::nginx::stream::Direction;
+use crate::ngx_debug;
+
+/// A connection that came out of a pool.
+pub struct Taken {
+    pub peer: Peer,
+    pub seat: Seat,
+    pub reused: u32,
+    pub user_data: Option<UserData>,
+}
+
+/// A connection that rests in a pool. Anything that comes from the other side ends it.
+pub struct Resting {
+    taken: RefCell<Option<Taken>>,
+}
+
+impl Resting {
+    /// Takes the connection out, for a request with this log.
+    pub fn take(&self, log: Log) -> Option<Taken> {
+        let taken = self.taken.take()?;
+        let stream = taken.peer.stream();
+        ngx_debug!(
+            log,
+            "lua tcp socket get keepalive peer: using connection {:p}, fd:{}",
+            stream.as_ptr(),
+            stream.fd()
+        );
+        taken.peer.resume(log);
+        Some(taken)
+    }
+
+    /// Closes the connection, unless what woke it was nothing; whether it is still there.
+    fn check(&self) -> bool {
+        let taken = self.taken.borrow();
+        let Some(held) = taken.as_ref() else { return false };
+        let stream = held.peer.stream();
+        let pool = held.seat.pool().clone();
+        if stream.is_to_close() {
+            ngx_debug!(cycle_log(), "lua tcp socket keepalive: the worker exits");
+        } else if stream.take_timeout(Direction::Read) {
+            ngx_debug!(cycle_log(), "lua tcp socket keepalive max idle timeout");
+        } else {
+            ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler check stale events");
+            if stream.is_quiet() && stream.watch_read() {
+                return true;
+            }
+        }
+        ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler: fd:{}", stream.fd());
+        drop(taken);
+        let closed = self.taken.take();
+        pool.remove(self);
+        drop(closed);
+        false
+    }
+}
+
+impl Events for Resting {
+    fn on_read(self: Rc<Self>) {
+        self.check();
+    }
+
+    fn on_write(self: Rc<Self>) {
+        ngx_debug!(cycle_log(), "keepalive dummy handler");
+    }
+}
+
+/// `sock:setkeepalive(timeout?, size?)`, with the pool's key at `key` on the stack.
+pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, key: Option<Vec<u8>>) -> LuaResult {
+    let log = call.request.log();
+    if let Some(reason) = unfit(socket) {
+        return call.fail(reason);
+    }
+    socket.check_owner(call)?;
+    if let Some(busy) = socket.busy(true, true) {
+        return call.fail(busy);
+    }
+    if socket.kind != Kind::Upstream {
+        return call.fail("attempt to keep a request socket");
+    }
+    let Some(stream) = socket.stream.get() else { return call.fail("closed") };
+    if !socket.input.borrow().is_empty() {
+        return call.fail("unread data in buffer");
+    }
+    if stream.is_broken() {
+        return call.fail("invalid connection");
+    }
+    if !stream.watch_read() {
+        return call.fail("failed to handle read event");
+    }
+    if event::is_stopping() {
+        ngx_debug!(
+            log,
+            "lua tcp socket set keepalive while process exiting, closing connection {:p}",
+            stream.as_ptr()
+        );
+        socket.finalize();
+        return call.succeed();
+    }
+    ngx_debug!(log, "lua tcp socket set keepalive: saving connection {:p}", stream.as_ptr());
+    let Some(key) = key else { return call.fail("key not found") };
+    let timeout = idle_timeout(call)?;
+    let pool = pool_for(call, &key)?;
+    if rest(socket, pool, timeout, log) {
+        call.succeed()
+    } else {
+        call.fail("connection in dubious state")
+    }
+}
+
+/// Why the connection cannot rest.
+fn unfit(socket: &Socket) -> Option<&'static str> {
+    let Some(stream) = socket.stream.get() else { return Some("closed") };
+    let closed = socket.read_closed.get() || socket.write_closed.get() || stream.has_ended();
+    closed.then_some("closed")
+}
+
+/// How long it may rest, in milliseconds; 0 for as long as it likes.
+fn idle_timeout(call: &Call) -> Result<usize, LuaError> {
+    if call.arguments() < 2 || call.state.is_nil_or_none(2) {
+        return Ok(call.context.location().socket_keepalive_timeout());
+    }
+    let milliseconds = call.state.check_integer(2)?;
+    // As upstream, a time in the past ends the rest at once.
+    Ok(usize::try_from(milliseconds).unwrap_or(1))
+}
+
+fn pool_for(call: &Call, key: &[u8]) -> Result<Rc<Pool>, LuaError> {
+    let pools = Pools::of(call.context.main_state());
+    if let Some(pool) = pools.find(key) {
+        return Ok(pool);
+    }
+    let size = if call.arguments() >= 3 && !call.state.is_nil_or_none(3) {
+        call.state.check_integer(3)?
+    } else {
+        call.context.location().socket_pool_size()
+    };
+    if size <= 0 {
+        let text = format!("bad \"pool_size\" option value: {size}");
+        return Err(LuaError::argument(call.arguments(), text));
+    }
+    Ok(pools.create(key, size, -1, call.request.log()))
+}
+
+/// Moves the connection from the socket into the pool; false where the other side had spoken.
+fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
+    let Some(peer) = socket.peer.take() else { return false };
+    ngx_debug!(log, "lua tcp socket clear current socket connection");
+    socket.stream.set(None);
+    let seat = match socket.seat.take() {
+        Some(seat) if Rc::ptr_eq(seat.pool(), &pool) => seat,
+        _ => pool.seat(),
+    };
+    peer.rest();
+    let stream = peer.stream();
+    if timeout == 0 {
+        ngx_debug!(log, "lua tcp socket keepalive timeout: unlimited");
+    } else {
+        ngx_debug!(log, "lua tcp socket keepalive timeout: {timeout} ms");
+        stream.set_timer(Direction::Read, timeout);
+    }
+    let (reused, user_data) = (socket.reused.get(), socket.user_data.take());
+    let taken = Taken { peer, seat, reused, user_data };
+    let resting = Rc::new(Resting { taken: RefCell::new(None) });
+    taken.peer.set_user(Rc::downgrade(&resting) as Weak<dyn Events>);
+    *resting.taken.borrow_mut() = Some(taken);
+    pool.put(resting.clone());
+    let rests = !stream.is_readable() || resting.check();
+    socket.finalize();
+    if rests {
+        pool.call_next();
+    }
+    rests
+}

@@ -1,0 +1,418 @@
+//! The Lua functions of TCP cosockets, but for those that receive.
+
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use super::connect::Target;
+use super::handle::{self, BIND, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT};
+use super::keepalive::set_keepalive;
+use super::lua_receive::{self, receive, receiveany, receiveuntil};
+use super::pool::{Pool, Pools};
+use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
+use super::socket::{Kind as Use, Socket, Timeouts};
+use crate::api::call::{Call, Row, set_functions, set_functions_in};
+use crate::api::output::pieces;
+use crate::lua::state::{Outcome, REGISTRY};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::Level;
+use crate::nginx::address::Address;
+use crate::nginx::log::Shown;
+use crate::runtime::{Phase, PhaseSet};
+use crate::{ngx_debug, ngx_log};
+
+/// lua-resty-core adds its methods to the metatable of this name.
+const METATABLE: &CStr = c"__tcp_cosocket_mt";
+
+const BIND_PHASES: u32 = PhaseSet::of(&[
+    Phase::Rewrite,
+    Phase::Access,
+    Phase::Content,
+    Phase::Timer,
+    Phase::SslCertificate,
+])
+.0;
+
+const METHODS: &[Row] = &[
+    Row::in_phases::<BIND_PHASES, _>(c"bind", bind),
+    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"connect", connect),
+    Row::in_phases::<{ u32::MAX }, _>(c"send", send),
+    Row::in_phases::<{ u32::MAX }, _>(c"close", close),
+    Row::anywhere(c"getreusedtimes", getreusedtimes),
+    Row::in_phases::<{ u32::MAX }, _>(c"setkeepalive", setkeepalive),
+];
+
+const RECEIVING: &[Row] = &[
+    Row::in_phases::<{ u32::MAX }, _>(c"receive", receive),
+    Row::in_phases::<{ u32::MAX }, _>(c"receiveany", receiveany),
+    Row::in_phases::<{ u32::MAX }, _>(c"receiveuntil", receiveuntil),
+    Row::anywhere(c"settimeout", settimeout),
+    Row::anywhere(c"settimeouts", settimeouts),
+];
+
+const SENDING: &[Row] = &[Row::in_phases::<{ u32::MAX }, _>(c"send", send)];
+
+/// Puts the functions into the `ngx` table on top, and the metatables into the registry.
+pub fn inject(state: State) {
+    const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
+    const SOCKET: &[Row] = &[
+        Row::in_phases::<YIELDABLE, _>(c"tcp", tcp),
+        Row::in_phases::<YIELDABLE, _>(c"stream", tcp),
+    ];
+    const REQUEST: &[Row] = &[Row::in_request(c"socket", req_socket)];
+    set_functions_in(state, c"socket", SOCKET);
+    set_functions_in(state, c"req", REQUEST);
+    inject_connect(state);
+    metatable(state, METATABLE, &[METHODS, RECEIVING]);
+    metatable(state, BODY_METATABLE, &[RECEIVING]);
+    metatable(state, RAW_METATABLE, &[RECEIVING, SENDING]);
+    handle::inject(state);
+    lua_receive::inject(state);
+    super::pool::inject(state);
+}
+
+fn inject_connect(state: State) {
+    let code = include_bytes!("../../../lua/socket_connect.lua");
+    state.get_field(-1, c"socket");
+    match state.load(code, c"=ngx.socket.connect") {
+        Outcome::Done => state.set_field(-2, c"connect"),
+        Outcome::Yielded | Outcome::Failed(_) => state.pop(1),
+    }
+    state.pop(1);
+}
+
+/// A metatable that is its own `__index`, into the registry.
+fn metatable(state: State, name: &CStr, rows: &[&[Row]]) {
+    state.new_table(0, 16);
+    for rows in rows {
+        set_functions(state, rows);
+    }
+    state.push_value(-1);
+    state.set_field(-2, c"__index");
+    state.set_field(REGISTRY, name);
+}
+
+fn tcp(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 0 {
+        return Err(LuaError::text(format!("expecting zero arguments, but got {n}")));
+    }
+    call.state.new_table(7, 1);
+    call.state.get_field(REGISTRY, METATABLE);
+    call.state.set_metatable(-2);
+    Ok(Returns::Values(1))
+}
+
+fn bind(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n != 2 {
+        return Err(LuaError::text(format!("expecting 2 arguments, but got {n}")));
+    }
+    state.check_kind(1, Kind::Table, c"table")?;
+    let text = state.check_bytes(2)?;
+    if Address::ip(text).is_none() {
+        return call.fail("bad address");
+    }
+    ngx_debug!(call.request.log(), "lua tcp socket bind ip: {}", Shown(text));
+    state.push_value(2);
+    state.raw_set_index(1, BIND);
+    state.push_bool(true);
+    Ok(Returns::Values(1))
+}
+
+/// What `sock:connect` found in its options table.
+#[derive(Default)]
+struct Options {
+    pool: Option<Vec<u8>>,
+    pool_size: i64,
+    backlog: Option<i64>,
+}
+
+fn connect(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if !(2..=4).contains(&n) {
+        return Err(LuaError::text(format!(
+            "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen {n}"
+        )));
+    }
+    state.check_kind(1, Kind::Table, c"table")?;
+    let host = state.check_bytes(2)?.to_vec();
+    let has_options = state.kind(n) == Kind::Table;
+    let options = if has_options { options(call, n)? } else { Options::default() };
+    let has_port = n - i32::from(has_options) >= 3 && state.is_number(3);
+    let mut key = host.clone();
+    let mut port = 0;
+    if has_port {
+        let number = state.integer(3);
+        let Ok(valid) = u16::try_from(number) else {
+            return call.fail(&format!("bad port number: {number}"));
+        };
+        port = valid;
+        key.push(b':');
+        pieces::append_argument(state, 3, &mut key)?;
+    } else if !host.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:")) {
+        return call.fail("missing the port number");
+    }
+    let key = options.pool.clone().unwrap_or(key);
+    state.push_bytes(&key);
+    state.raw_set_index(1, KEY);
+    let socket = match reuse(call)? {
+        Reuse::Socket(socket) => socket,
+        Reuse::Busy(reason) => return call.fail(reason),
+    };
+    let target = Target { host, port, local: bound(state) };
+    let timeout = |item| handle::integer(state, 1, item);
+    socket.timeouts.set(Timeouts::new(
+        socket.conf.get(),
+        timeout(CONNECT_TIMEOUT),
+        timeout(SEND_TIMEOUT),
+        timeout(READ_TIMEOUT),
+    ));
+    socket.connect(call, target, find_pool(call, &key, &options))
+}
+
+/// The address that `sock:bind` kept.
+fn bound(state: State) -> Option<Address> {
+    state.raw_get_index(1, BIND);
+    let address = state.bytes(-1).and_then(Address::ip);
+    state.pop(1);
+    address
+}
+
+fn find_pool(call: &Call, key: &[u8], options: &Options) -> Option<Rc<Pool>> {
+    let pools = Pools::of(call.context.main_state());
+    pools.find(key).or_else(|| {
+        let backlog = options.backlog.unwrap_or(-1);
+        let size = options.pool_size;
+        (size > 0).then(|| pools.create(key, size, backlog, call.request.log()))
+    })
+}
+
+fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
+    let state = call.state;
+    let mut options = Options::default();
+    let bad = |what: &str, value: String| {
+        LuaError::argument(table, format!("bad \"{what}\" option {value}"))
+    };
+    state.get_field(table, c"pool_size");
+    if state.is_number(-1) {
+        options.pool_size = state.integer(-1);
+        if options.pool_size <= 0 {
+            return Err(bad("pool_size", format!("value: {}", options.pool_size)));
+        }
+    } else if !state.is_nil_or_none(-1) {
+        return Err(bad("pool_size", format!("type: {}", state.kind(-1).name())));
+    }
+    state.pop(1);
+    state.get_field(table, c"backlog");
+    if state.is_number(-1) {
+        let backlog = state.integer(-1);
+        if backlog < 0 {
+            return Err(bad("backlog", format!("value: {backlog}")));
+        }
+        options.backlog = Some(backlog);
+        if options.pool_size == 0 {
+            options.pool_size = call.context.location().socket_pool_size();
+        }
+    }
+    state.pop(1);
+    state.get_field(table, c"pool");
+    match state.kind(-1) {
+        Kind::Number | Kind::String => options.pool = state.bytes(-1).map(<[u8]>::to_vec),
+        Kind::Nil => {}
+        kind => return Err(bad("pool", format!("type: {}", kind.name()))),
+    }
+    state.pop(1);
+    Ok(options)
+}
+
+enum Reuse {
+    Socket(Rc<Socket>),
+    Busy(&'static str),
+}
+
+/// The table's socket, closed and ready to connect again; a new one where it has none.
+fn reuse(call: &Call) -> Result<Reuse, LuaError> {
+    let Some(socket) = handle::socket(call.state, 1) else {
+        let socket = Socket::new(Use::Upstream, call);
+        handle::attach(call.state, 1, socket.clone());
+        return Ok(Reuse::Socket(socket));
+    };
+    if socket.hold.borrow().is_some() {
+        socket.check_owner(call)?;
+    }
+    if let Some(busy) = socket.busy(true, true) {
+        return Ok(Reuse::Busy(busy));
+    }
+    if socket.is_downstream() {
+        return Err(LuaError::text("attempt to re-connect a request socket"));
+    }
+    let log = call.request.log();
+    if socket.is_connected() {
+        ngx_debug!(log, "lua tcp socket reconnect without shutting down");
+        socket.finalize();
+    }
+    ngx_debug!(log, "lua reuse socket upstream ctx");
+    socket.reset(call);
+    Ok(Reuse::Socket(socket))
+}
+
+fn send(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n != 2 {
+        return Err(LuaError::text(format!(
+            "expecting 2 arguments (including the object), but got {n}"
+        )));
+    }
+    let socket = handle::of_call(call)?;
+    let Some(socket) = socket.filter(|socket| socket.is_connected() && !socket.write_closed.get())
+    else {
+        log_closed(call, "send");
+        return call.fail("closed");
+    };
+    socket.check_owner(call)?;
+    if let Some(busy) = socket.busy(false, true) {
+        return call.fail(busy);
+    }
+    if socket.kind == Use::Body {
+        return Err(LuaError::text("attempt to write to request sockets"));
+    }
+    match state.kind(2) {
+        Kind::String => {
+            let bytes = state.bytes(2).unwrap_or_default();
+            socket.send(call, bytes)
+        }
+        Kind::Number | Kind::Table | Kind::Nil | Kind::Boolean => {
+            let mut bytes = Vec::new();
+            pieces::append_argument(state, 2, &mut bytes)?;
+            socket.send(call, &bytes)
+        }
+        kind => Err(LuaError::argument(
+            2,
+            format!("string, number, boolean, nil, or array table expected, got {}", kind.name()),
+        )),
+    }
+}
+
+/// Logs that a closed socket was used, unless the location says not to.
+pub fn log_closed(call: &Call, verb: &str) {
+    if !call.context.location().socket_log_errors() {
+        return;
+    }
+    let socket = handle::socket(call.state, 1);
+    let address = socket.as_ref().map_or(0, |socket| Rc::as_ptr(socket) as usize);
+    let stream = socket.as_ref().and_then(|socket| socket.stream.get());
+    let connection = stream.map_or(0, |stream| stream.as_ptr() as usize);
+    let ended = socket.is_some_and(|socket| socket.ended.get());
+    ngx_log!(
+        call.request.log(),
+        Level::Err,
+        "attempt to {verb} data on a closed socket: u:{address:016X}, c:{connection:016X}, ft:0 eof:{}",
+        u8::from(ended)
+    );
+}
+
+fn close(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 1 {
+        return Err(LuaError::text(format!(
+            "expecting 1 argument (including the object) but seen {n}"
+        )));
+    }
+    let Some(socket) = open_socket(handle::of_call(call)?) else { return call.fail("closed") };
+    socket.check_owner(call)?;
+    if let Some(busy) = socket.busy(true, true) {
+        return call.fail(busy);
+    }
+    if socket.is_downstream() {
+        return call.fail("attempt to close a request socket");
+    }
+    socket.finalize();
+    call.succeed()
+}
+
+/// The socket, unless both of its directions are closed.
+fn open_socket(socket: Option<Rc<Socket>>) -> Option<Rc<Socket>> {
+    socket.filter(|socket| {
+        let closed = socket.read_closed.get() && socket.write_closed.get();
+        socket.is_connected() && !closed
+    })
+}
+
+fn getreusedtimes(state: State) -> LuaResult {
+    let n = state.top();
+    if n != 1 {
+        return Err(LuaError::text(format!(
+            "expecting 1 argument (including the object), but got {n}"
+        )));
+    }
+    state.check_kind(1, Kind::Table, c"table")?;
+    match open_socket(handle::socket(state, 1)) {
+        Some(socket) => {
+            state.push_integer(i64::from(socket.reused.get()));
+            Ok(Returns::Values(1))
+        }
+        None => {
+            state.push_nil();
+            state.push_str("closed");
+            Ok(Returns::Values(2))
+        }
+    }
+}
+
+fn setkeepalive(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if !(1..=3).contains(&n) {
+        return Err(LuaError::text(format!(
+            "expecting 1 to 3 arguments (including the object), but got {n}"
+        )));
+    }
+    let Some(socket) = handle::of_call(call)? else { return call.fail("closed") };
+    call.state.raw_get_index(1, KEY);
+    let key = call.state.bytes(-1).map(<[u8]>::to_vec);
+    call.state.pop(1);
+    set_keepalive(call, &socket, key)
+}
+
+/// Argument `index` in milliseconds, as nginx has them.
+fn timeout(state: State, index: i32) -> Result<i64, LuaError> {
+    let milliseconds = state.number(index) as i64;
+    if milliseconds >> 31 != 0 {
+        return Err(LuaError::text("bad timeout value"));
+    }
+    Ok(milliseconds)
+}
+
+fn settimeout(state: State) -> LuaResult {
+    check_timeouts(state, 2)?;
+    let all = timeout(state, 2)?;
+    set_timeouts(state, all, all, all)
+}
+
+fn settimeouts(state: State) -> LuaResult {
+    check_timeouts(state, 4)?;
+    let (connect, send, read) = (timeout(state, 2)?, timeout(state, 3)?, timeout(state, 4)?);
+    set_timeouts(state, connect, send, read)
+}
+
+fn check_timeouts(state: State, expected: i32) -> Result<(), LuaError> {
+    let n = state.top();
+    if n != expected {
+        return Err(LuaError::text(format!(
+            "ngx.socket settimeout: expecting {expected} arguments (including the object) but \
+             seen {n}"
+        )));
+    }
+    state.check_kind(1, Kind::Table, c"table")
+}
+
+fn set_timeouts(state: State, connect: i64, send: i64, read: i64) -> LuaResult {
+    let items = [(CONNECT_TIMEOUT, connect), (SEND_TIMEOUT, send), (READ_TIMEOUT, read)];
+    for (item, milliseconds) in items {
+        state.push_integer(milliseconds);
+        state.raw_set_index(1, item);
+    }
+    if let Some(socket) = handle::socket(state, 1) {
+        socket.timeouts.set(Timeouts::new(socket.conf.get(), connect, send, read));
+    }
+    Ok(Returns::Values(0))
+}

@@ -1,0 +1,173 @@
+//! The Lua functions that receive: `receive`, `receiveany`, `receiveuntil` and its iterators.
+
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use codec::receive_until::{Call as Turn, ReceiveUntil};
+
+use super::handle;
+use super::input::Want;
+use super::lua::log_closed;
+use super::socket::Socket;
+use crate::api::call::{Call, Row};
+use crate::lua::state::{REGISTRY, upvalue};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State, userdata};
+use crate::ngx_debug;
+
+/// What an iterator keeps between its calls.
+type Matcher = Rc<RefCell<ReceiveUntil>>;
+
+/// The registry's name of the metatable of matchers.
+const METATABLE: &CStr = c"__tcp_cosocket_pattern_mt";
+
+/// Makes the metatable of matchers.
+pub fn inject(state: State) {
+    state.new_table(0, 1);
+    state.push_function(userdata::collector::<Matcher>());
+    state.set_field(-2, c"__gc");
+    state.set_field(REGISTRY, METATABLE);
+}
+
+/// A socket that can be read, or what to return instead.
+enum Ready {
+    Socket(Rc<Socket>),
+    Return(LuaResult),
+}
+
+fn ready(call: &Call, socket: Option<Rc<Socket>>, logs: bool) -> Result<Ready, LuaError> {
+    let readable = |socket: &Rc<Socket>| socket.is_connected() && !socket.read_closed.get();
+    let Some(socket) = socket.filter(readable) else {
+        if logs {
+            log_closed(call, "receive");
+        }
+        return Ok(Ready::Return(call.fail("closed")));
+    };
+    socket.check_owner(call)?;
+    Ok(match socket.busy(true, false) {
+        Some(busy) => Ready::Return(call.fail(busy)),
+        None => Ready::Socket(socket),
+    })
+}
+
+pub fn receive(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n != 1 && n != 2 {
+        return Err(LuaError::text(format!(
+            "expecting 1 or 2 arguments (including the object), but got {n}"
+        )));
+    }
+    ngx_debug!(call.request.log(), "lua tcp socket calling receive() method");
+    let socket = match ready(call, handle::of_call(call)?, true)? {
+        Ready::Socket(socket) => socket,
+        Ready::Return(result) => return result,
+    };
+    let want = if n == 1 { Want::Line } else { pattern(state)? };
+    if matches!(want, Want::Bytes(0)) {
+        state.push_bytes(b"");
+        return Ok(Returns::Values(1));
+    }
+    socket.receive(call, want)
+}
+
+/// The second argument of `receive`.
+fn pattern(state: State) -> Result<Want, LuaError> {
+    let bad = || LuaError::argument(2, "bad pattern argument");
+    if state.is_number(2) {
+        return usize::try_from(state.integer(2)).map(Want::Bytes).map_err(|_| bad());
+    }
+    if state.kind(2) != Kind::String {
+        return Err(bad());
+    }
+    match state.bytes(2).unwrap_or_default() {
+        b"*l" => Ok(Want::Line),
+        b"*a" => Ok(Want::All),
+        [b'*', _] => Err(bad()),
+        other => {
+            let text = String::from_utf8_lossy(other);
+            Err(LuaError::argument(2, format!("bad pattern argument: {text}")))
+        }
+    }
+}
+
+pub fn receiveany(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n != 2 {
+        return Err(LuaError::text(format!(
+            "expecting 2 arguments (including the object), but got {n}"
+        )));
+    }
+    let socket = match ready(call, handle::of_call(call)?, true)? {
+        Ready::Socket(socket) => socket,
+        Ready::Return(result) => return result,
+    };
+    let max = if state.is_number(2) { state.integer(2) } else { 0 };
+    let max = usize::try_from(max).ok().filter(|&max| max > 0);
+    let max = max.ok_or(LuaError::argument(2, "bad max argument"))?;
+    ngx_debug!(
+        call.request.log(),
+        "lua tcp socket calling receiveany() method to read at most {max} bytes"
+    );
+    socket.receive(call, Want::Any(max))
+}
+
+pub fn receiveuntil(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n != 2 && n != 3 {
+        return Err(LuaError::text(format!(
+            "expecting 2 or 3 arguments (including the object), but got {n}"
+        )));
+    }
+    let inclusive = if n == 3 { inclusive(state)? } else { false };
+    ngx_debug!(call.request.log(), "lua tcp socket calling receiveuntil() method");
+    state.check_kind(1, Kind::Table, c"table")?;
+    let matcher = match ReceiveUntil::new(state.check_bytes(2)?, inclusive) {
+        Ok(matcher) => Rc::new(RefCell::new(matcher)),
+        Err(empty) => return call.fail(&empty.to_string()),
+    };
+    state.push_value(1);
+    userdata::push::<Matcher>(state, matcher, METATABLE);
+    const ITERATOR: Row = Row::in_phases::<{ u32::MAX }, _>(c"iterator", iterate);
+    state.push_closure(ITERATOR.function, 2);
+    Ok(Returns::Values(1))
+}
+
+/// The option of that name.
+fn inclusive(state: State) -> Result<bool, LuaError> {
+    state.check_kind(3, Kind::Table, c"table")?;
+    state.get_field(3, c"inclusive");
+    let inclusive = match state.kind(-1) {
+        Kind::Nil => false,
+        Kind::Boolean => state.boolean(-1),
+        kind => {
+            let name = kind.name();
+            return Err(LuaError::text(format!("bad \"inclusive\" option value type: {name}")));
+        }
+    };
+    state.pop(1);
+    Ok(inclusive)
+}
+
+/// A call of the iterator; its upvalues are the cosocket and the matcher.
+fn iterate(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n > 1 {
+        return Err(LuaError::text(format!("expecting 0 or 1 arguments, but seen {n}")));
+    }
+    let size = if n == 1 { state.check_integer(1)? } else { 0 };
+    let socket = match ready(call, handle::socket(state, upvalue(1)), false)? {
+        Ready::Socket(socket) => socket,
+        Ready::Return(result) => return result,
+    };
+    let matcher = userdata::get::<Matcher>(state, upvalue(2));
+    let matcher = matcher.ok_or(LuaError::text("no pattern"))?;
+    ngx_debug!(call.request.log(), "lua tcp socket receiveuntil iterator");
+    let turn = matcher.borrow_mut().begin(usize::try_from(size).unwrap_or(0));
+    match turn {
+        Turn::Read => socket.receive(call, Want::Until(matcher)),
+        Turn::End => {
+            (0..3).for_each(|_| state.push_nil());
+            Ok(Returns::Values(3))
+        }
+    }
+}

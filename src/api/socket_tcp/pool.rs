@@ -1,0 +1,306 @@
+//! Pools of connections: one per key and Lua VM.
+//!
+//! Whatever counts against a pool's size holds a [`Seat`]: a connection in use, one that rests in
+//! the pool, a connect that waits in its queue. A seat that is dropped lets the next one connect,
+//! and the last of them takes the pool away.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::ffi::CStr;
+use std::rc::{Rc, Weak};
+
+use super::connect::Target;
+use super::keepalive::{Resting, Taken};
+use super::socket::Socket;
+use crate::lua::state::REGISTRY;
+use crate::lua::{State, userdata};
+use crate::nginx::event::Timer;
+use crate::nginx::log::{Log, Shown, cycle_log};
+use crate::ngx_debug;
+
+/// The pools of one Lua VM.
+#[derive(Default)]
+pub struct Pools(RefCell<HashMap<Vec<u8>, Rc<Pool>>>);
+
+thread_local! {
+    /// The pools of every VM of this worker, by its main coroutine.
+    static VMS: RefCell<Vec<(State, Rc<Pools>)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Pools {
+    /// Those of a VM.
+    pub fn of(main: State) -> Rc<Pools> {
+        VMS.with_borrow_mut(|vms| {
+            if let Some((_, pools)) = vms.iter().find(|(vm, _)| *vm == main) {
+                return pools.clone();
+            }
+            let pools = Rc::<Pools>::default();
+            vms.push((main, pools.clone()));
+            pools
+        })
+    }
+
+    /// A VM is closed: so are the connections that rest in its pools.
+    pub fn close(main: State) {
+        let pools = VMS.with_borrow_mut(|vms| {
+            let at = vms.iter().position(|(vm, _)| *vm == main)?;
+            Some(vms.swap_remove(at).1)
+        });
+        let Some(pools) = pools else { return };
+        for (key, pool) in pools.0.take() {
+            ngx_debug!(
+                cycle_log(),
+                "lua tcp socket keepalive: free connection pool for \"{}\"",
+                Shown(&key)
+            );
+            let resting = pool.resting.take();
+            drop(resting);
+        }
+    }
+
+    pub fn find(&self, key: &[u8]) -> Option<Rc<Pool>> {
+        self.0.borrow().get(key).cloned()
+    }
+
+    /// A new pool for `size` connections; a negative `backlog` means that more may be made.
+    pub fn create(self: &Rc<Self>, key: &[u8], size: i64, backlog: i64, log: Log) -> Rc<Pool> {
+        ngx_debug!(log, "lua tcp socket connection pool size: {size}, backlog: {backlog}");
+        ngx_debug!(
+            log,
+            "lua tcp socket keepalive create connection pool for key \"{}\"",
+            Shown(key)
+        );
+        let pool = Rc::new(Pool {
+            key: key.to_vec(),
+            pools: Rc::downgrade(self),
+            size: usize::try_from(size).unwrap_or(1),
+            backlog: usize::try_from(backlog).ok(),
+            seats: Cell::new(0),
+            resting: RefCell::default(),
+            waiting: RefCell::default(),
+        });
+        self.0.borrow_mut().insert(key.to_vec(), pool.clone());
+        pool
+    }
+}
+
+/// Connections under one key.
+pub struct Pool {
+    key: Vec<u8>,
+    pools: Weak<Pools>,
+    size: usize,
+    backlog: Option<usize>,
+    seats: Cell<usize>,
+    /// The connections that rest, the latest first.
+    resting: RefCell<VecDeque<Rc<Resting>>>,
+    /// The connects that wait, the oldest first.
+    waiting: RefCell<VecDeque<Weak<Queued>>>,
+}
+
+/// What a pool says to one that wants to connect.
+pub enum Admission {
+    Seat(Seat),
+    /// It has to wait, holding this seat.
+    Queue(Seat),
+    /// Too many wait.
+    Full,
+}
+
+impl Pool {
+    /// Another seat, whatever the size.
+    pub fn seat(self: &Rc<Self>) -> Seat {
+        self.seats.set(self.seats.get() + 1);
+        Seat { pool: self.clone(), silent: Cell::new(false) }
+    }
+
+    /// Asks for a seat.
+    pub fn admit(self: &Rc<Self>) -> Admission {
+        let Some(backlog) = self.backlog else { return Admission::Seat(self.seat()) };
+        let wanted = self.seats.get() + 1;
+        if wanted > self.size.saturating_add(backlog) {
+            Admission::Full
+        } else if wanted > self.size {
+            Admission::Queue(self.seat())
+        } else {
+            Admission::Seat(self.seat())
+        }
+    }
+
+    /// The connection that came back last.
+    pub fn take_idle(&self, log: Log) -> Option<Taken> {
+        ngx_debug!(log, "lua tcp socket pool get keepalive peer");
+        loop {
+            let next = self.resting.borrow_mut().pop_front();
+            let Some(resting) = next else {
+                ngx_debug!(log, "lua tcp socket keepalive: connection pool empty");
+                return None;
+            };
+            if let Some(taken) = resting.take(log) {
+                return Some(taken);
+            }
+        }
+    }
+
+    /// Puts a connection to rest; where there is no room, the one that rested longest goes.
+    pub fn put(&self, resting: Rc<Resting>) {
+        let mut all = self.resting.borrow_mut();
+        let oldest = if all.len() >= self.size { all.pop_back() } else { None };
+        all.push_front(resting);
+        drop(all);
+        drop(oldest);
+    }
+
+    /// Takes a connection out that is to be closed.
+    pub fn remove(&self, resting: &Resting) {
+        let mut all = self.resting.borrow_mut();
+        let at = all.iter().position(|other| std::ptr::eq(Rc::as_ptr(other), resting));
+        let removed = at.and_then(|at| all.remove(at));
+        drop(all);
+        drop(removed);
+    }
+
+    /// A connect waits in the queue, for so many milliseconds.
+    pub fn queue(
+        self: &Rc<Self>,
+        seat: Seat,
+        socket: &Rc<Socket>,
+        target: Target,
+        milliseconds: usize,
+    ) -> Rc<Queued> {
+        ngx_debug!(
+            socket.request.get().log(),
+            "lua tcp socket queue connect operation for connection pool \"{}\", connections: {}",
+            Shown(&self.key),
+            self.seats.get()
+        );
+        let queued = Rc::new_cyclic(|this: &Weak<Queued>| Queued {
+            seat: RefCell::new(Some(seat)),
+            socket: Rc::downgrade(socket),
+            target: RefCell::new(Some(target)),
+            timer: Timer::new(this.clone(), |this: &Weak<Queued>| {
+                if let Some(queued) = this.upgrade() {
+                    queued.fire();
+                }
+            }),
+            has_turn: Cell::new(false),
+        });
+        queued.timer.arm(milliseconds);
+        ngx_debug!(cycle_log(), "lua tcp socket queued connect operation for {milliseconds}(ms)");
+        self.waiting.borrow_mut().push_back(Rc::downgrade(&queued));
+        queued
+    }
+
+    /// It is the turn of the one that has waited longest.
+    pub fn call_next(&self) {
+        loop {
+            let next = self.waiting.borrow_mut().pop_front();
+            let Some(next) = next else { return };
+            if let Some(queued) = next.upgrade().filter(|queued| queued.timer.is_armed()) {
+                ngx_debug!(
+                    cycle_log(),
+                    "lua tcp socket post connect operation resumption for connection pool \
+                     \"{}\", connections: {}",
+                    Shown(&self.key),
+                    self.seats.get()
+                );
+                queued.has_turn.set(true);
+                queued.timer.disarm();
+                queued.timer.post();
+                return;
+            }
+        }
+    }
+}
+
+/// What counts against a pool's size.
+pub struct Seat {
+    pool: Rc<Pool>,
+    /// It calls nobody when it goes.
+    silent: Cell<bool>,
+}
+
+impl Seat {
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+
+    /// Lets go of the seat, but calls nobody: its holder has another one of the same pool.
+    pub fn give_up(self) {
+        self.silent.set(true);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let pool = &self.pool;
+        pool.seats.set(pool.seats.get().saturating_sub(1));
+        if pool.seats.get() > 0 {
+            if !self.silent.get() {
+                pool.call_next();
+            }
+            return;
+        }
+        let Some(pools) = pool.pools.upgrade() else { return };
+        let mut all = pools.0.borrow_mut();
+        // Another one may have the key by now.
+        if all.get(&pool.key).is_some_and(|other| Rc::ptr_eq(other, pool)) {
+            ngx_debug!(
+                cycle_log(),
+                "lua tcp socket keepalive: free connection pool for \"{}\"",
+                Shown(&pool.key)
+            );
+            all.remove(&pool.key);
+        }
+    }
+}
+
+/// A connect that waits for a place in the pool.
+pub struct Queued {
+    seat: RefCell<Option<Seat>>,
+    socket: Weak<Socket>,
+    target: RefCell<Option<Target>>,
+    timer: Box<Timer<Weak<Queued>>>,
+    /// Its turn has come.
+    has_turn: Cell<bool>,
+}
+
+impl Queued {
+    pub fn take_seat(&self) -> Option<Seat> {
+        self.seat.take()
+    }
+
+    pub fn take_target(&self) -> Option<Target> {
+        self.target.take()
+    }
+
+    fn fire(&self) {
+        let Some(socket) = self.socket.upgrade() else { return };
+        if self.has_turn.get() {
+            socket.leave_queue(self);
+        } else {
+            socket.time_out_in_queue(self);
+        }
+    }
+}
+
+/// Closes a VM's pools when the VM is closed.
+struct Closer(State);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        Pools::close(self.0);
+    }
+}
+
+/// The registry's name of the metatable of closers.
+const METATABLE: &CStr = c"__tcp_cosocket_pools_mt";
+
+/// Has Lua close the pools of the VM whose main coroutine `state` is.
+pub fn inject(state: State) {
+    state.new_table(0, 1);
+    state.push_function(userdata::collector::<Closer>());
+    state.set_field(-2, c"__gc");
+    state.set_field(REGISTRY, METATABLE);
+    userdata::push(state, Closer(state), METATABLE);
+    state.set_field(REGISTRY, c"__tcp_cosocket_pools");
+}

@@ -1,0 +1,292 @@
+//! Reading: what is buffered first, then what the connection has, then waiting for more.
+
+use std::rc::Rc;
+
+use super::cancel::Waiting;
+use super::failure::Failure;
+use super::input::{Step, Want};
+use super::request_socket;
+use super::socket::{Kind, Socket, push_failure, wake_with};
+use crate::api::call::Call;
+use crate::lua::{LuaResult, Returns, State};
+use crate::nginx::log::Shown;
+use crate::nginx::stream::{Direction, Io, Stream};
+use crate::nginx::{Level, Rc as Code, connection, downstream};
+use crate::{ngx_debug, ngx_log};
+
+/// How far a read has come.
+enum Progress {
+    Complete,
+    Waiting,
+    Failed(Failure),
+}
+
+/// What to do next.
+enum Next {
+    Go,
+    Stop(Progress),
+}
+
+const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
+
+impl Socket {
+    /// Reads what `want` says, for the calling task.
+    pub fn receive(self: &Rc<Self>, call: &Call, want: Want) -> LuaResult {
+        // Where the code cannot wait, only what is there at once can be read.
+        let task = call.task().cloned();
+        ngx_debug!(call.request.log(), "lua tcp socket read timeout: {}", self.timeouts.get().read);
+        self.input.borrow_mut().begin(want);
+        request_socket::listen(self, call);
+        match self.read() {
+            Progress::Waiting => {
+                let task = match task {
+                    Ok(task) => task,
+                    Err(error) => {
+                        self.stop_waiting();
+                        return Err(error);
+                    }
+                };
+                *self.reading.borrow_mut() = Some(Rc::downgrade(&task));
+                task.wait_for(Box::new(Waiting::to_read(self)));
+                Ok(Returns::Yield(0))
+            }
+            Progress::Complete => {
+                ngx_debug!(call.request.log(), "lua tcp socket receive done in a single run");
+                self.after_read();
+                Ok(Returns::Values(self.push_received(call.state, None)))
+            }
+            Progress::Failed(failure) => {
+                self.after_read();
+                Ok(Returns::Values(self.push_received(call.state, Some(&failure))))
+            }
+        }
+    }
+
+    fn stop_waiting(&self) {
+        if let Some(stream) = self.stream.get() {
+            stream.clear_timer(Direction::Read);
+        }
+        self.after_read();
+    }
+
+    /// The client's read events go back to whom they belong to.
+    fn after_read(&self) {
+        if self.is_downstream() {
+            request_socket::stop_listening(self);
+        }
+    }
+
+    /// Pushes the result of a read, or `nil`, the failure's text and what there was before it.
+    fn push_received(&self, state: State, failure: Option<&Failure>) -> i32 {
+        ngx_debug!(self.request.get().log(), "lua tcp socket receive return value handler");
+        let mut input = self.input.borrow_mut();
+        let Some(failure) = failure else {
+            input.push_result(state);
+            return 1;
+        };
+        push_failure(state, failure);
+        input.push_result(state);
+        drop(input);
+        if !failure.is_timeout() {
+            self.close_read();
+        }
+        3
+    }
+
+    /// nginx tells that there is something to read, or nothing came in time.
+    pub fn read_event(self: &Rc<Self>) {
+        let Some(stream) = self.stream.get() else { return };
+        let log = self.request.get().log();
+        ngx_debug!(log, "lua tcp socket read handler");
+        if stream.take_timeout(Direction::Read) {
+            if self.logs_errors() {
+                ngx_log!(log, Level::Err, "lua tcp socket read timed out");
+            }
+            return self.settle_read(Some(Failure::Timeout));
+        }
+        stream.clear_timer(Direction::Read);
+        match self.read() {
+            Progress::Waiting => {}
+            Progress::Complete => self.settle_read(None),
+            Progress::Failed(failure) => self.settle_read(Some(failure)),
+        }
+    }
+
+    /// Gives the task that waits its result.
+    fn settle_read(self: &Rc<Self>, failure: Option<Failure>) {
+        let Some(task) = Socket::take_waiter(&self.reading) else { return };
+        self.after_read();
+        ngx_debug!(
+            task.context.request().log(),
+            "lua tcp socket waking up the current request (read)"
+        );
+        let count = if failure.is_some() { 3 } else { 1 };
+        wake_with(&task, count, |state| {
+            self.push_received(state, failure.as_ref());
+        });
+    }
+
+    fn read(&self) -> Progress {
+        let Some(stream) = self.stream.get() else { return Progress::Failed(Failure::Closed) };
+        if stream.is_shut_down() {
+            self.ended.set(true);
+        }
+        let mut received = false;
+        loop {
+            let next = match self.look(stream) {
+                Next::Go if received && !stream.is_readable() && !self.ended.get() => {
+                    Next::Stop(Progress::Waiting)
+                }
+                Next::Go => self.fetch(stream, &mut received),
+                stop @ Next::Stop(_) => stop,
+            };
+            match next {
+                Next::Go => {}
+                Next::Stop(Progress::Waiting) => return self.wait(stream),
+                Next::Stop(progress) => return progress,
+            }
+        }
+    }
+
+    /// Whether what is there is enough.
+    fn look(&self, stream: Stream) -> Next {
+        let ended = self.ended.get();
+        let mut input = self.input.borrow_mut();
+        if input.len() == 0 && !ended {
+            return Next::Go;
+        }
+        let step = input.advance(ended);
+        drop(input);
+        match step {
+            Step::More => Next::Go,
+            Step::Closed => Next::Stop(Progress::Failed(Failure::Closed)),
+            Step::Complete => Next::Stop(self.complete(stream)),
+        }
+    }
+
+    /// All that the call wants is there.
+    fn complete(&self, stream: Stream) -> Progress {
+        let request = self.request.get();
+        ngx_debug!(
+            request.log(),
+            "lua tcp socket receive done: wait:{}, eof:{}, uri:\"{}?{}\"",
+            u8::from(self.reading.borrow().is_some()),
+            u8::from(self.ended.get()),
+            Shown(request.uri()),
+            Shown(request.args())
+        );
+        let body_is_over = self.kind == Kind::Body
+            && self.input.borrow().len() == 0
+            && downstream::body_rest(request) == 0;
+        if body_is_over && self.conf.get().check_client_abort() {
+            return match connection::check_client(request) {
+                Code::OK => Progress::Complete,
+                Code(HTTP_CLIENT_CLOSED_REQUEST) => Progress::Failed(Failure::ClientAborted),
+                _ => Progress::Failed(Failure::Error),
+            };
+        }
+        if stream.watch_read() { Progress::Complete } else { Progress::Failed(Failure::Error) }
+    }
+
+    /// Gets more: what nginx has read already, or from the connection.
+    fn fetch(&self, stream: Stream, received: &mut bool) -> Next {
+        let size = self.conf.get().socket_buffer_size();
+        let limit = match self.kind {
+            Kind::Upstream => usize::MAX,
+            Kind::Raw => match self.take_preread(size) {
+                Ok(0) => usize::MAX,
+                Ok(_) => return Next::Go,
+                Err(failure) => return Next::Stop(Progress::Failed(failure)),
+            },
+            Kind::Body => {
+                let rest = downstream::body_rest(self.request.get());
+                if rest == 0 {
+                    self.ended.set(true);
+                    ngx_debug!(stream.log(), "lua request body exhausted");
+                    return Next::Go;
+                }
+                match self.take_preread(size.min(rest)) {
+                    Ok(0) => rest,
+                    Ok(_) => return Next::Go,
+                    Err(failure) => return Next::Stop(Progress::Failed(failure)),
+                }
+            }
+        };
+        if stream.is_watched() && !stream.is_readable() {
+            return Next::Stop(Progress::Waiting);
+        }
+        *received = true;
+        self.receive_from(stream, size, limit)
+    }
+
+    /// What nginx read beyond the request's header.
+    fn take_preread(&self, max: usize) -> Result<usize, Failure> {
+        let request = self.request.get();
+        let bytes = downstream::take_preread(&request, max);
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        if !self.input.borrow_mut().append(bytes) {
+            return Err(Failure::NoMemory);
+        }
+        if self.kind == Kind::Body {
+            ngx_debug!(request.log(), "http client request body preread {}", bytes.len());
+            downstream::count(request, bytes.len());
+        }
+        Ok(bytes.len())
+    }
+
+    fn receive_from(&self, stream: Stream, size: usize, limit: usize) -> Next {
+        let request = self.request.get();
+        let mut input = self.input.borrow_mut();
+        let (buffer, wanted) = input.room(size, limit);
+        let Ok(io) = stream.recv(buffer, wanted) else {
+            return Next::Stop(Progress::Failed(Failure::NoMemory));
+        };
+        ngx_debug!(request.log(), "lua tcp socket recv returned {io:?}");
+        match io {
+            Io::Again => Next::Stop(Progress::Waiting),
+            Io::Failed(error) => Next::Stop(Progress::Failed(Failure::System(error))),
+            Io::Done(n) => {
+                if self.kind == Kind::Body {
+                    downstream::count(request, n);
+                }
+                Next::Go
+            }
+            Io::Closed => {
+                drop(input);
+                self.closed_by_peer()
+            }
+        }
+    }
+
+    fn closed_by_peer(&self) -> Next {
+        let request = self.request.get();
+        let aborted = match self.kind {
+            Kind::Upstream => false,
+            Kind::Raw => self.conf.get().check_client_abort(),
+            Kind::Body => {
+                self.conf.get().check_client_abort() || downstream::body_rest(request) > 0
+            }
+        };
+        if aborted {
+            return Next::Stop(Progress::Failed(Failure::ClientAborted));
+        }
+        self.ended.set(true);
+        ngx_debug!(request.log(), "lua tcp socket closed");
+        Next::Go
+    }
+
+    /// Nothing more for now: nginx is to tell, or the time to run out.
+    fn wait(&self, stream: Stream) -> Progress {
+        if !stream.watch_read() {
+            return Progress::Failed(Failure::Error);
+        }
+        if stream.is_watched() {
+            stream.set_timer(Direction::Read, self.timeouts.get().read);
+        } else {
+            stream.clear_timer(Direction::Read);
+        }
+        Progress::Waiting
+    }
+}

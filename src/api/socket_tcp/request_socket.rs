@@ -1,0 +1,160 @@
+//! `ngx.req.socket`: the client's connection, for its request body or for everything.
+
+use std::rc::{Rc, Weak};
+
+use super::handle;
+use super::socket::{Kind, Socket};
+use crate::api::call::Call;
+use crate::lua::state::REGISTRY;
+use crate::lua::{LuaError, LuaResult, Returns};
+use crate::nginx::peer::Events;
+use crate::nginx::stream::Direction;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::{Request, connection, downstream, guard};
+use crate::phase::abort;
+use crate::runtime::{Context, scheduler};
+
+/// The registry's names of the metatables.
+pub const BODY_METATABLE: &std::ffi::CStr = c"__tcp_req_cosocket_mt";
+pub const RAW_METATABLE: &std::ffi::CStr = c"__tcp_raw_req_cosocket_mt";
+
+/// `ngx.req.socket(raw?)`.
+pub fn req_socket(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n > 1 {
+        return Err(LuaError::text(format!("expecting zero arguments, but got {n}")));
+    }
+    let raw = n == 1 && call.state.boolean(1);
+    let request = call.request;
+    if request.is_subrequest() {
+        return Err(LuaError::text("attempt to read the request body in a subrequest"));
+    }
+    if downstream::is_http2(request) {
+        return Err(LuaError::text("http v2 not supported yet"));
+    }
+    if !raw && downstream::is_chunked(request) {
+        return call.fail("chunked request bodies not supported yet");
+    }
+    call.check_phase(crate::runtime::PhaseSet::REQUEST)?;
+    let refused = if raw { take_connection(call)? } else { take_body(call)? };
+    match refused {
+        Some(reason) => call.fail(reason),
+        None => make(call, if raw { Kind::Raw } else { Kind::Body }),
+    }
+}
+
+/// Takes the whole connection; or why not.
+fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
+    let (request, context) = (call.request, &call.context);
+    if downstream::body_rest(request) > 0 {
+        return Ok(Some("pending request body reading in some other thread"));
+    }
+    if downstream::has_output(request) {
+        return Ok(Some("pending data to write"));
+    }
+    if context.buffering.get() {
+        return Ok(Some("http 1.0 buffering"));
+    }
+    if context.raw_socket_acquired.get() {
+        return Ok(Some("duplicate call"));
+    }
+    if !downstream::has_body_reader(request) {
+        downstream::take_body(request, 0)?;
+    }
+    context.header_sent.set(true);
+    context.raw_socket_acquired.set(true);
+    downstream::take_connection(request);
+    Ok(None)
+}
+
+/// Takes the request body; or why not.
+fn take_body(call: &Call) -> Result<Option<&'static str>, LuaError> {
+    let request = call.request;
+    if downstream::has_body_reader(request) {
+        return Ok(Some("request body already exists"));
+    }
+    if request.is_discarding_body() {
+        return Ok(Some("request body discarded"));
+    }
+    let length = downstream::content_length(request);
+    if length <= 0 {
+        return Ok(Some("no body"));
+    }
+    if !downstream::answer_expectation(request) {
+        return Ok(Some("test expect failed"));
+    }
+    downstream::take_body(request, length)?;
+    Ok(None)
+}
+
+fn make(call: &Call, kind: Kind) -> LuaResult {
+    let socket = Socket::new(kind, call);
+    let Some(stream) = downstream::stream(call.request) else { return call.fail("closed") };
+    socket.stream.set(Some(stream));
+    if let Err(failure) = socket.hold_by(&call.context) {
+        return call.fail(&failure.message());
+    }
+    let events: Weak<dyn Events> = Rc::downgrade(&socket) as Weak<dyn Events>;
+    *call.context.downstream.borrow_mut() = Some(events);
+    stream.clear_timer(Direction::Read);
+    if kind == Kind::Raw {
+        stream.clear_timer(Direction::Write);
+    }
+    let state = call.state;
+    state.new_table(2, 3);
+    state.get_field(REGISTRY, if kind == Kind::Raw { RAW_METATABLE } else { BODY_METATABLE });
+    state.set_metatable(-2);
+    handle::attach(state, -1, socket);
+    Ok(Returns::Values(1))
+}
+
+/// The client's read events go to the socket from now on, if it is the client's.
+pub fn listen(socket: &Rc<Socket>, call: &Call) {
+    if socket.is_downstream() {
+        let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
+        *call.context.downstream.borrow_mut() = Some(events);
+        downstream::set_read_handler(call.request, on_read);
+    }
+}
+
+/// The client's read events go back to whom the location says.
+pub fn stop_listening(socket: &Socket) {
+    let request = socket.request.get();
+    if socket.conf.get().check_client_abort() {
+        connection::watch_client(request, abort::client_event);
+    } else {
+        connection::ignore_client(request);
+    }
+}
+
+/// The client's write events go to the socket until [`scheduler::listen_for_write`].
+pub fn listen_for_write(socket: &Rc<Socket>, context: &Rc<Context>) {
+    let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
+    *context.downstream.borrow_mut() = Some(events);
+    connection::set_write_handler(socket.request.get(), on_write);
+}
+
+/// Who uses the client's connection.
+fn user(r: *mut ngx_http_request_t) -> Option<(Request, Rc<Context>, Option<Rc<dyn Events>>)> {
+    // SAFETY: nginx passes a live request.
+    let request = unsafe { Request::from_ptr(r) }?;
+    let context = Context::of(request)?;
+    let user = context.downstream.borrow().as_ref().and_then(Weak::upgrade);
+    Some((request, context, user))
+}
+
+unsafe extern "C" fn on_read(r: *mut ngx_http_request_t) {
+    guard((), || match user(r) {
+        Some((_, _, Some(user))) => user.on_read(),
+        Some((request, _, None)) => connection::ignore_client(request),
+        None => {}
+    });
+}
+
+unsafe extern "C" fn on_write(r: *mut ngx_http_request_t) {
+    guard((), || match user(r) {
+        Some((_, _, Some(user))) => user.on_write(),
+        Some((_, context, None)) => scheduler::listen_for_write(&context),
+        None => {}
+    });
+}

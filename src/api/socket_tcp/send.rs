@@ -1,0 +1,182 @@
+//! Writing: as much as the connection takes at once, and the rest when it takes more.
+
+use std::rc::Rc;
+
+use super::cancel::Waiting;
+use super::failure::Failure;
+use super::request_socket;
+use super::socket::{Kind, Socket, push_failure, wake_with};
+use crate::api::call::Call;
+use crate::lua::{LuaResult, Returns};
+use crate::nginx::stream::{Direction, Io, Stream};
+use crate::nginx::{Level, downstream};
+use crate::{ngx_debug, ngx_log};
+
+/// What is still to be written.
+#[derive(Default)]
+pub struct Output {
+    rest: Vec<u8>,
+    sent: usize,
+    /// The length of all of it, for the caller.
+    total: usize,
+}
+
+impl Output {
+    fn keep(&mut self, rest: &[u8], total: usize) -> bool {
+        self.rest.clear();
+        self.sent = 0;
+        self.total = total;
+        let room = self.rest.try_reserve(rest.len()).is_ok();
+        if room {
+            self.rest.extend_from_slice(rest);
+        }
+        room
+    }
+
+    /// Forgets it; whether something was still to be written.
+    pub fn clear(&mut self) -> bool {
+        let cut_short = self.sent < self.rest.len();
+        *self = Output::default();
+        cut_short
+    }
+}
+
+/// How far a write has come.
+enum Progress {
+    Complete,
+    /// After that many bytes.
+    Waiting(usize),
+    Failed(Failure),
+}
+
+impl Socket {
+    /// Writes `bytes`, for the calling task.
+    pub fn send(self: &Rc<Self>, call: &Call, bytes: &[u8]) -> LuaResult {
+        let log = call.request.log();
+        let Some(stream) = self.stream.get() else { return call.fail("closed") };
+        ngx_debug!(log, "lua tcp socket send timeout: {}", self.timeouts.get().send);
+        if bytes.is_empty() {
+            call.state.push_integer(0);
+            return Ok(Returns::Values(1));
+        }
+        if !self.send_at_once(call, stream) {
+            return call.fail("setsocketopt tcp_nodelay failed");
+        }
+        let task = call.task().cloned();
+        match self.write(stream, bytes) {
+            Progress::Complete => {
+                call.state.push_integer(bytes.len() as i64);
+                Ok(Returns::Values(1))
+            }
+            Progress::Failed(failure) => {
+                self.close_write();
+                push_failure(call.state, &failure);
+                Ok(Returns::Values(2))
+            }
+            Progress::Waiting(sent) => {
+                let rest = bytes.get(sent..).unwrap_or_default();
+                let kept = self.output.borrow_mut().keep(rest, bytes.len());
+                let task = match task {
+                    Ok(task) if kept => task,
+                    Ok(_) => {
+                        self.close_write();
+                        return call.fail("no memory");
+                    }
+                    Err(error) => {
+                        self.close_write();
+                        return Err(error);
+                    }
+                };
+                if self.kind == Kind::Raw {
+                    request_socket::listen_for_write(self, &call.context);
+                }
+                *self.writing.borrow_mut() = Some(Rc::downgrade(&task));
+                task.wait_for(Box::new(Waiting::to_write(self)));
+                Ok(Returns::Yield(0))
+            }
+        }
+    }
+
+    /// Switches Nagle's algorithm off, where nginx does so for its own connections.
+    fn send_at_once(&self, call: &Call, stream: Stream) -> bool {
+        if !stream.delays_small_writes() || !downstream::wants_nodelay(call.request) {
+            return true;
+        }
+        ngx_debug!(stream.log(), "lua socket tcp_nodelay");
+        let Err(error) = stream.set_nodelay() else { return true };
+        if call.context.location().socket_log_errors() {
+            stream.log_error(error, c"setsockopt(TCP_NODELAY) failed");
+        }
+        false
+    }
+
+    fn write(&self, stream: Stream, bytes: &[u8]) -> Progress {
+        ngx_debug!(stream.log(), "lua tcp socket send data");
+        let mut sent = 0;
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            match stream.send(rest) {
+                Io::Done(n) => sent += n,
+                Io::Again | Io::Closed => {
+                    stream.set_timer(Direction::Write, self.timeouts.get().send);
+                    if !stream.watch_write(self.conf.get().socket_send_lowat()) {
+                        return Progress::Failed(Failure::Error);
+                    }
+                    return Progress::Waiting(sent);
+                }
+                Io::Failed(error) => {
+                    stream.set_error();
+                    return Progress::Failed(Failure::System(error));
+                }
+            }
+        }
+        ngx_debug!(stream.log(), "lua tcp socket sent all the data");
+        stream.clear_timer(Direction::Write);
+        if stream.watch_write(0) { Progress::Complete } else { Progress::Failed(Failure::Error) }
+    }
+
+    /// nginx tells that more can be written, or that nothing could be in time.
+    pub fn write_event(self: &Rc<Self>) {
+        let Some(stream) = self.stream.get() else { return };
+        let log = self.request.get().log();
+        ngx_debug!(log, "lua tcp socket send handler");
+        if stream.take_timeout(Direction::Write) {
+            if self.logs_errors() {
+                ngx_log!(log, Level::Err, "lua tcp socket write timed out");
+            }
+            return self.settle_write(Some(Failure::Timeout));
+        }
+        let mut output = self.output.take();
+        let progress = self.write(stream, output.rest.get(output.sent..).unwrap_or_default());
+        if let Progress::Waiting(n) = progress {
+            output.sent += n;
+        }
+        *self.output.borrow_mut() = output;
+        match progress {
+            Progress::Waiting(_) => {}
+            Progress::Complete => self.settle_write(None),
+            Progress::Failed(failure) => self.settle_write(Some(failure)),
+        }
+    }
+
+    /// Gives the task that waits its result.
+    fn settle_write(self: &Rc<Self>, failure: Option<Failure>) {
+        let Some(task) = Socket::take_waiter(&self.writing) else { return };
+        let log = task.context.request().log();
+        ngx_debug!(log, "lua tcp socket send return value handler");
+        if self.kind == Kind::Raw {
+            crate::runtime::scheduler::listen_for_write(&task.context);
+        }
+        let total = self.output.borrow().total;
+        ngx_debug!(log, "lua tcp socket waking up the current request");
+        match failure {
+            None => {
+                self.output.take();
+                wake_with(&task, 1, |state| state.push_integer(total as i64));
+            }
+            Some(failure) => {
+                self.close_write();
+                wake_with(&task, 2, |state| push_failure(state, &failure));
+            }
+        }
+    }
+}

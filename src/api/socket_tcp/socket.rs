@@ -1,0 +1,318 @@
+//! A cosocket: its connection, what it waits for, and how it is closed.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use super::connect::Stage;
+use super::failure::Failure;
+use super::input::Input;
+use super::pool::{Pool, Seat};
+use super::send::Output;
+use super::user_data::UserData;
+use crate::api::call::Call;
+use crate::config::LocationConf;
+use crate::lua::{LuaError, State};
+use crate::nginx::log::Shown;
+use crate::nginx::peer::{self, Events, Peer};
+use crate::nginx::stream::{Direction, Stream};
+use crate::nginx::{Request, downstream};
+use crate::ngx_debug;
+use crate::runtime::{Context, Hold, Resource, Task, scheduler};
+
+/// What a cosocket is connected to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A peer that Lua code connected to.
+    Upstream,
+    /// The client, for reading the request body.
+    Body,
+    /// The client, for everything.
+    Raw,
+}
+
+/// How long its operations may take, in milliseconds.
+#[derive(Clone, Copy)]
+pub struct Timeouts {
+    pub connect: usize,
+    pub send: usize,
+    pub read: usize,
+}
+
+impl Timeouts {
+    /// Those of the configuration where `milliseconds` are not positive.
+    pub fn new(conf: &LocationConf, connect: i64, send: i64, read: i64) -> Timeouts {
+        let or = |value: i64, default: usize| match usize::try_from(value) {
+            Ok(value) if value > 0 => value,
+            _ => default,
+        };
+        Timeouts {
+            connect: or(connect, conf.socket_connect_timeout()),
+            send: or(send, conf.socket_send_timeout()),
+            read: or(read, conf.socket_read_timeout()),
+        }
+    }
+}
+
+/// A cosocket.
+pub struct Socket {
+    pub kind: Kind,
+    /// Whose it is; only compared once that request is over.
+    pub request: Cell<Request>,
+    pub context: RefCell<Weak<Context>>,
+    /// The configuration of the location where it was connected.
+    pub conf: Cell<&'static LocationConf>,
+    pub timeouts: Cell<Timeouts>,
+    /// The connection that it owns; the client's is nginx's.
+    pub peer: RefCell<Option<Peer>>,
+    /// The connection while it may be used.
+    pub stream: Cell<Option<Stream>>,
+    pub read_closed: Cell<bool>,
+    pub write_closed: Cell<bool>,
+    /// The other side sends no more.
+    pub ended: Cell<bool>,
+    pub input: RefCell<Input>,
+    pub output: RefCell<Output>,
+    /// Who waits for it, by what is waited for.
+    pub connecting: RefCell<Option<Weak<Task>>>,
+    pub reading: RefCell<Option<Weak<Task>>>,
+    pub writing: RefCell<Option<Weak<Task>>>,
+    pub stage: RefCell<Stage>,
+    /// How often the connection came from a pool.
+    pub reused: Cell<u32>,
+    /// The pool that was named, or found, when it connected.
+    pub pool: RefCell<Option<Rc<Pool>>>,
+    pub seat: RefCell<Option<Seat>>,
+    pub hold: RefCell<Option<Hold>>,
+    pub user_data: RefCell<Option<UserData>>,
+}
+
+impl Socket {
+    /// A socket for the calling request, not connected.
+    pub fn new(kind: Kind, call: &Call) -> Rc<Socket> {
+        let conf = call.context.location();
+        Rc::new(Socket {
+            kind,
+            request: Cell::new(call.request),
+            context: RefCell::new(Rc::downgrade(&call.context)),
+            conf: Cell::new(conf),
+            timeouts: Cell::new(Timeouts::new(conf, 0, 0, 0)),
+            peer: RefCell::default(),
+            stream: Cell::new(None),
+            read_closed: Cell::new(false),
+            write_closed: Cell::new(false),
+            ended: Cell::new(false),
+            input: RefCell::new(Input::new()),
+            output: RefCell::default(),
+            connecting: RefCell::default(),
+            reading: RefCell::default(),
+            writing: RefCell::default(),
+            stage: RefCell::default(),
+            reused: Cell::new(0),
+            pool: RefCell::default(),
+            seat: RefCell::default(),
+            hold: RefCell::default(),
+            user_data: RefCell::default(),
+        })
+    }
+
+    /// Starts over, for another connect by the calling request.
+    pub fn reset(&self, call: &Call) {
+        self.request.set(call.request);
+        *self.context.borrow_mut() = Rc::downgrade(&call.context);
+        self.conf.set(call.context.location());
+        self.read_closed.set(false);
+        self.write_closed.set(false);
+        self.ended.set(false);
+        self.input.borrow_mut().clear();
+        self.reused.set(0);
+        *self.pool.borrow_mut() = None;
+        *self.seat.borrow_mut() = None;
+        *self.user_data.borrow_mut() = None;
+    }
+
+    pub fn context(&self) -> Option<Rc<Context>> {
+        self.context.borrow().upgrade()
+    }
+
+    pub fn is_downstream(&self) -> bool {
+        self.kind != Kind::Upstream
+    }
+
+    /// Whether it has a connection, of which a direction may be closed.
+    pub fn is_connected(&self) -> bool {
+        self.stream.get().is_some()
+    }
+
+    /// Has the request close the socket at its end.
+    pub fn hold_by(self: &Rc<Self>, context: &Rc<Context>) -> Result<(), Failure> {
+        let weak: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;
+        let hold = context.hold(weak).map_err(|_| Failure::NoMemory)?;
+        *self.hold.borrow_mut() = Some(hold);
+        Ok(())
+    }
+
+    /// Requires that the caller is the request that owns it.
+    pub fn check_owner(&self, call: &Call) -> Result<(), LuaError> {
+        if self.request.get() == call.request { Ok(()) } else { Err(LuaError::text("bad request")) }
+    }
+
+    /// What it is busy with, of the things that keep a call from doing its own.
+    pub fn busy(&self, reading: bool, writing: bool) -> Option<&'static str> {
+        if self.connecting.borrow().is_some() {
+            return Some("socket busy connecting");
+        }
+        if reading && self.reading.borrow().is_some() {
+            return Some("socket busy reading");
+        }
+        let output_waits = || {
+            self.kind == Kind::Raw
+                && self.is_connected()
+                && downstream::has_output(self.request.get())
+        };
+        if writing && (self.writing.borrow().is_some() || output_waits()) {
+            return Some("socket busy writing");
+        }
+        None
+    }
+
+    /// Nothing more is read. Safe to call twice.
+    pub fn close_read(&self) {
+        if self.read_closed.replace(true) {
+            return;
+        }
+        self.input.borrow_mut().clear();
+        let Some(stream) = self.stream.get() else { return };
+        match self.kind {
+            Kind::Upstream => stream.shut(Direction::Read),
+            Kind::Body | Kind::Raw => stream.clear_timer(Direction::Read),
+        }
+    }
+
+    /// Nothing more is written. Safe to call twice.
+    pub fn close_write(&self) {
+        if self.write_closed.replace(true) {
+            return;
+        }
+        let cut_short = self.output.borrow_mut().clear();
+        let Some(stream) = self.stream.get() else { return };
+        match self.kind {
+            Kind::Upstream => stream.shut(Direction::Write),
+            Kind::Raw if cut_short => {
+                stream.clear_timer(Direction::Write);
+                stream.set_write_error();
+            }
+            Kind::Body | Kind::Raw => {}
+        }
+    }
+
+    /// Closes it and lets go of all that it holds. Safe to call twice.
+    pub fn finalize(&self) {
+        if peer::has_left() {
+            self.stream.set(None);
+        }
+        if let Some(stream) = self.stream.get() {
+            ngx_debug!(stream.log(), "lua finalize socket");
+        }
+        drop(self.hold.take());
+        self.close_read();
+        self.close_write();
+        let stream = self.stream.take();
+        let stage = self.stage.take();
+        drop(stage);
+        let peer = self.peer.take();
+        if let (Some(_), Some(stream)) = (&peer, stream) {
+            ngx_debug!(stream.log(), "lua close socket connection");
+        }
+        drop(peer);
+        // The pool may let another one connect now.
+        drop(self.seat.take());
+        drop(self.user_data.take());
+    }
+
+    /// The task that waits, if it still does; it does not any more.
+    pub fn take_waiter(slot: &RefCell<Option<Weak<Task>>>) -> Option<Rc<Task>> {
+        slot.take().and_then(|task| task.upgrade())
+    }
+}
+
+impl Resource for Socket {
+    fn close(&self) {
+        let request = self.request.get();
+        ngx_debug!(request.log(), "cleanup lua tcp socket request: \"{}\"", Shown(request.uri()));
+        self.finalize();
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.finalize();
+    }
+}
+
+impl Events for Socket {
+    fn on_read(self: Rc<Self>) {
+        let Some(log) = self.note_event(0) else { return };
+        if self.stage.borrow().is_connecting() {
+            self.connect_event();
+        } else if self.reading.borrow().is_some() {
+            self.read_event();
+        } else {
+            ngx_debug!(log, "lua tcp socket dummy handler");
+        }
+    }
+
+    fn on_write(self: Rc<Self>) {
+        let Some(log) = self.note_event(1) else { return };
+        if self.stage.borrow().is_connecting() {
+            self.connect_event();
+        } else if self.writing.borrow().is_some() {
+            self.write_event();
+        } else {
+            ngx_debug!(log, "lua tcp socket dummy handler");
+        }
+    }
+}
+
+impl Socket {
+    /// The log of the request that an event is for; none for a socket that is closed.
+    fn note_event(&self, write: u8) -> Option<crate::nginx::log::Log> {
+        self.stream.get()?;
+        let request = self.request.get();
+        downstream::log_as(request);
+        ngx_debug!(
+            request.log(),
+            "lua tcp socket handler for \"{}?{}\", wev {write}",
+            Shown(request.uri()),
+            Shown(request.args())
+        );
+        Some(request.log())
+    }
+}
+
+/// Wakes a task with the `count` results that `push` makes.
+pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
+    let main = task.context.main_state();
+    let made = main.produce(count, push);
+    let count = match made {
+        Ok(()) if task.state.reserve(count + 1).is_ok() => {
+            main.move_to(task.state, count);
+            count
+        }
+        Ok(()) => {
+            main.pop(count);
+            0
+        }
+        Err(_) => {
+            task.state.push_nil();
+            task.state.push_str("no memory");
+            2
+        }
+    };
+    scheduler::wake(task, count);
+}
+
+/// Pushes `nil` and the failure's text.
+pub fn push_failure(state: State, failure: &Failure) {
+    state.push_nil();
+    state.push_str(&failure.message());
+}

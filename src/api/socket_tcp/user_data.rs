@@ -1,0 +1,45 @@
+//! Numbers that other modules keep with a connection, by key; they go with it into the pool.
+//!
+//! The one that was used longest ago makes room for a new one.
+
+use std::collections::VecDeque;
+
+/// The numbers of one connection.
+pub struct UserData {
+    /// The most that are kept; 0 for any number.
+    capacity: usize,
+    /// The latest first.
+    entries: VecDeque<(u64, u64)>,
+}
+
+impl UserData {
+    pub fn new(capacity: usize) -> UserData {
+        UserData { capacity, entries: VecDeque::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Sets a number; gives the key and number that had to go for it.
+    pub fn set(&mut self, key: u64, value: u64) -> Option<(u64, u64)> {
+        let known = self.remove(key);
+        let full = self.capacity > 0 && self.entries.len() >= self.capacity;
+        let evicted = if full && !known { self.entries.pop_back() } else { None };
+        self.entries.push_front((key, value));
+        evicted
+    }
+
+    pub fn get(&mut self, key: u64) -> Option<u64> {
+        let at = self.entries.iter().position(|entry| entry.0 == key)?;
+        let entry = self.entries.remove(at)?;
+        self.entries.push_front(entry);
+        Some(entry.1)
+    }
+
+    /// Whether there was one.
+    pub fn remove(&mut self, key: u64) -> bool {
+        let at = self.entries.iter().position(|entry| entry.0 == key);
+        at.and_then(|at| self.entries.remove(at)).is_some()
+    }
+}

@@ -1,0 +1,73 @@
+//! Userdata that own a Rust value: Lua's garbage collector drops it.
+//!
+//! Each carries the type of its value, so that one of another library is never taken for one of
+//! these.
+
+use std::any::TypeId;
+use std::ffi::{CStr, c_void};
+use std::mem::{align_of, size_of};
+
+use super::function::{CFunction, Returns, wrap};
+use super::state::{REGISTRY, State};
+
+/// What LuaJIT aligns the memory of a userdata to.
+const ALIGNMENT: usize = 8;
+
+#[repr(C)]
+struct Slot<T> {
+    kind: TypeId,
+    value: Option<T>,
+}
+
+/// Pushes a userdata that owns `value`, with the metatable of that name in the registry, which has
+/// [`collector`] as its `__gc`.
+pub fn push<T: 'static>(state: State, value: T, metatable: &CStr) {
+    const { assert!(align_of::<Slot<T>>() <= ALIGNMENT) };
+    let slot: *mut Slot<T> = state.new_userdata(size_of::<Slot<T>>()).cast();
+    // SAFETY: fresh memory of that size; it is filled before anything can look at it.
+    unsafe { slot.write(Slot { kind: TypeId::of::<T>(), value: Some(value) }) };
+    state.get_field(REGISTRY, metatable);
+    state.set_metatable(-2);
+}
+
+/// The value of the userdata at `index`; none for anything else.
+pub fn get<T: Clone + 'static>(state: State, index: i32) -> Option<T> {
+    if state.raw_len(index) < size_of::<Slot<T>>() {
+        return None;
+    }
+    // SAFETY: a userdata of at least that size, or null for a value of another kind.
+    unsafe { of_payload(state.userdata_block(index)) }
+}
+
+/// The value of the userdata whose memory this is, as LuaJIT's FFI passes it.
+///
+/// # Safety
+/// `payload` must be null, or the memory of a userdata of at least the slot's size.
+pub unsafe fn of_payload<T: Clone + 'static>(payload: *const c_void) -> Option<T> {
+    let slot: *const Slot<T> = payload.cast();
+    if slot.is_null() || !slot.is_aligned() {
+        return None;
+    }
+    // SAFETY: the caller's; the rest is only looked at where the kind is right.
+    unsafe {
+        if (&raw const (*slot).kind).read_unaligned() != TypeId::of::<T>() {
+            return None;
+        }
+        (*slot).value.clone()
+    }
+}
+
+/// The `__gc` of userdata that own a `T`.
+pub fn collector<T: 'static>() -> CFunction {
+    wrap(|state: State| {
+        let slot: *mut Slot<T> = state.userdata_block(1).cast();
+        if !slot.is_null() && state.raw_len(1) >= size_of::<Slot<T>>() {
+            // SAFETY: as in `of_payload`. What is taken out is dropped once.
+            let value = unsafe {
+                if (*slot).kind == TypeId::of::<T>() { (*slot).value.take() } else { None }
+            };
+            drop(value);
+        }
+        Ok(Returns::Values(0))
+    })
+}

@@ -1,0 +1,67 @@
+//! What a request holds until it ends: connections, above all. They are closed when nginx frees the
+//! request, while its pool and its logs still live.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use slotmap::{DefaultKey, SlotMap};
+
+use super::context::Context;
+use crate::nginx::cleanup;
+use crate::nginx::pool::OutOfMemory;
+
+/// Something that a request holds. Closing is safe to do twice.
+pub trait Resource {
+    /// The request ends.
+    fn close(&self);
+}
+
+/// What one request holds.
+#[derive(Default)]
+pub struct Resources {
+    held: RefCell<SlotMap<DefaultKey, Weak<dyn Resource>>>,
+    /// Whether nginx will call back when the request ends.
+    registered: Cell<bool>,
+}
+
+/// A resource's place among those of its request; dropped, the request has forgotten it.
+pub struct Hold {
+    context: Weak<Context>,
+    key: DefaultKey,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(context) = self.context.upgrade() {
+            context.resources.held.borrow_mut().remove(self.key);
+        }
+    }
+}
+
+impl Context {
+    /// Closes `resource` when the request ends, unless the result is dropped before.
+    pub fn hold(self: &Rc<Self>, resource: Weak<dyn Resource>) -> Result<Hold, OutOfMemory> {
+        if !self.resources.registered.get() {
+            let weak = Rc::downgrade(self);
+            cleanup::on_request_end(self.request(), move || {
+                if let Some(context) = weak.upgrade() {
+                    context.close_resources();
+                }
+            })?;
+            self.resources.registered.set(true);
+        }
+        let key = self.resources.held.borrow_mut().insert(resource);
+        Ok(Hold { context: Rc::downgrade(self), key })
+    }
+
+    /// Closes all of them. Safe to call twice.
+    pub(super) fn close_resources(&self) {
+        // A copy: each one forgets its place as it closes.
+        let held: Vec<_> = self.resources.held.borrow().values().cloned().collect();
+        for resource in held {
+            if let Some(resource) = resource.upgrade() {
+                resource.close();
+            }
+        }
+    }
+}
