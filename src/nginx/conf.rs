@@ -160,12 +160,18 @@ impl Conf {
     }
 
     /// The core module's configuration of the location that is being read.
-    pub fn core_location(self) -> *mut super::sys::ngx_http_core_loc_conf_t {
+    fn core_location(self) -> *mut super::sys::ngx_http_core_loc_conf_t {
         // SAFETY: as in `main_conf`; nginx's core module has a configuration everywhere.
         unsafe {
             let index = (*std::ptr::addr_of!(super::sys::ngx_http_core_module)).ctx_index;
             (*(*self.http()).loc_conf.add(index)).cast()
         }
+    }
+
+    /// Makes `handler` the content handler of the location that is being read.
+    pub fn set_content_handler(self, handler: super::callback::Handler) {
+        // SAFETY: the core module's configuration of the location under the parser.
+        unsafe { (*self.core_location()).handler = Some(handler) }
     }
 
     /// The core module's configuration of the http block.

@@ -3,19 +3,14 @@
 use std::cell::Cell;
 use std::ptr::addr_of_mut;
 
+use super::callback::{BodyFilter, Handler};
 use super::chain::Chain;
 use super::request::Request;
 use super::status::Rc;
 use super::sys::{
-    ngx_chain_t, ngx_http_filter_finalize_request, ngx_http_output_body_filter_pt,
-    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
-    ngx_http_top_header_filter, ngx_int_t,
+    ngx_http_filter_finalize_request, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_top_body_filter, ngx_http_top_header_filter,
 };
-
-/// A header filter in nginx's form.
-pub type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
-/// A body filter in nginx's form.
-pub type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
 
 thread_local! {
     static NEXT_HEADER: Cell<ngx_http_output_header_filter_pt> = const { Cell::new(None) };
@@ -24,7 +19,7 @@ thread_local! {
 
 /// Puts `filter` on top of the header filters. Once per configuration: nginx makes the chain anew
 /// for each.
-pub fn install_header_filter(filter: HeaderFilter) {
+pub fn install_header_filter(filter: Handler) {
     // SAFETY: nginx reads its configuration in one thread.
     unsafe {
         let top = addr_of_mut!(ngx_http_top_header_filter);

@@ -1,5 +1,6 @@
 //! nginx's phase handlers and filters, and their order.
 
+use super::callback::Handler;
 use super::conf::Conf;
 use super::pool::OutOfMemory;
 use super::request::Request;
@@ -7,7 +8,7 @@ use super::sys::{
     ngx_array_push, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
     ngx_http_phase_handler_t, ngx_http_phases_NGX_HTTP_ACCESS_PHASE as ACCESS,
     ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG, ngx_http_phases_NGX_HTTP_REWRITE_PHASE as REWRITE,
-    ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE as SERVER_REWRITE, ngx_http_request_t, ngx_int_t,
+    ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE as SERVER_REWRITE,
 };
 
 /// A phase of nginx that takes handlers.
@@ -18,9 +19,6 @@ pub enum HttpPhase {
     Access = ACCESS as isize,
     Log = LOG as isize,
 }
-
-/// A phase handler in nginx's form.
-pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
 /// Adds a handler to a phase.
 pub fn add_handler(cf: Conf, phase: HttpPhase, handler: Handler) -> Result<(), OutOfMemory> {

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod body;
+pub mod callback;
 pub mod chain;
 pub mod cleanup;
 pub mod complex_value;

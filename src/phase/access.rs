@@ -2,42 +2,24 @@
 
 use std::rc::Rc as Shared;
 
-use super::runner;
-use crate::config::{LocationConf, MainConf};
-use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
-use crate::nginx::{Rc, Request, guard, hooks};
-use crate::runtime::{Context, Phase, scheduler};
+use super::runner::{self, Waiting};
+use crate::config::MainConf;
+use crate::nginx::{Rc, Request, hooks};
+use crate::runtime::{Context, Phase};
 
-pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard(Rc::HTTP_INTERNAL_SERVER_ERROR.0, || {
-        // SAFETY: nginx passes a live request.
-        let request = unsafe { Request::from_ptr(r) };
-        request.map_or(Rc::DECLINED, enter).0
-    })
-}
+const ACCESS: Waiting = Waiting {
+    name: "access",
+    phase: Phase::Access,
+    script: |location| location.access.as_ref(),
+    settle,
+};
 
-fn enter(request: Request) -> Rc {
-    runner::log_entry(request, "access");
+/// nginx's access phase.
+pub fn enter(request: Request) -> Rc {
     if postpone(request) {
         return Rc::DECLINED;
     }
-    let Some(script) = LocationConf::of(request).in_force().access.as_ref() else {
-        return Rc::DECLINED;
-    };
-    let context = match runner::context_of(request, Phase::Access) {
-        Ok(context) => context,
-        Err(rc) => return rc,
-    };
-    if context.entered.get().access {
-        return settle(&context, scheduler::resume_woken(&context));
-    }
-    if let Some(rc) = runner::read_body_first(&context, runner::body_is_there) {
-        return rc;
-    }
-    match runner::start(&context, script, Phase::Access) {
-        Ok(rc) => settle(&context, runner::settle_start(&context, rc)),
-        Err(rc) => rc,
-    }
+    runner::enter(request, &ACCESS)
 }
 
 /// At the first request, goes behind the access handlers of other modules.

@@ -8,19 +8,11 @@ use std::rc::Rc as Shared;
 use super::header_filter::context_of;
 use super::synchronous;
 use crate::config::{LocationConf, Script};
-use crate::nginx::sys::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
-use crate::nginx::{Chain, Rc, Request, connection, filters, guard, output};
+use crate::nginx::{Chain, Rc, Request, connection, filters, output};
 use crate::runtime::{Context, Phase};
 
-pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
-        // SAFETY: nginx passes a live request and a chain of its own, or none.
-        let (request, input) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
-        request.map_or(Rc::ERROR, |request| enter(request, input)).0
-    })
-}
-
-fn enter(request: Request, input: Chain) -> Rc {
+/// nginx's body filters.
+pub fn enter(request: Request, input: Chain) -> Rc {
     super::runner::log_filter(request, "body");
     let script = LocationConf::of(request).in_force().body_filter.as_ref();
     let Some(script) = script.filter(|_| !request.header_only()) else {

@@ -6,22 +6,12 @@ use super::runner;
 use crate::config::LocationConf;
 use crate::nginx::conf::Conf;
 use crate::nginx::request_body;
-use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
-use crate::nginx::{Rc, Request, guard};
+use crate::nginx::{Rc, Request, callback};
 use crate::runtime::{Context, Phase, scheduler};
 
 /// Makes this module the content handler of the location that is being read.
 pub fn install(cf: Conf) {
-    // SAFETY: the core module's configuration of the location under the parser.
-    unsafe { (*cf.core_location()).handler = Some(handler) }
-}
-
-pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard(Rc::HTTP_INTERNAL_SERVER_ERROR.0, || {
-        // SAFETY: nginx passes a live request.
-        let request = unsafe { Request::from_ptr(r) };
-        request.map_or(Rc::DECLINED, enter).0
-    })
+    cf.set_content_handler(callback::handler(enter));
 }
 
 fn enter(request: Request) -> Rc {
@@ -36,7 +26,7 @@ fn enter(request: Request) -> Rc {
     if context.entered.get().content {
         return scheduler::resume_woken(&context);
     }
-    if let Some(rc) = runner::read_body_first(&context, body_is_there) {
+    if let Some(rc) = runner::read_body_first(&context, callback::event(body_is_there)) {
         return rc;
     }
     match runner::start(&context, script, Phase::Content) {
@@ -80,19 +70,15 @@ fn run_posted(context: &Shared<Context>, mut redirects: usize) -> Rc {
 }
 
 /// The request body is there: the handler starts, if it was waiting for that.
-unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
-    guard((), || {
-        // SAFETY: nginx passes a live request.
-        let Some(request) = (unsafe { Request::from_ptr(r) }) else { return };
-        let Some(context) = Context::of(request) else {
-            request_body::drop_reference(request);
-            return;
-        };
-        context.body_read.set(true);
-        if context.waiting_more_body.replace(false) {
-            request.finalize(enter(request));
-        } else {
-            request_body::drop_reference(request);
-        }
-    });
+fn body_is_there(request: Request) {
+    let Some(context) = Context::of(request) else {
+        request_body::drop_reference(request);
+        return;
+    };
+    context.body_read.set(true);
+    if context.waiting_more_body.replace(false) {
+        request.finalize(enter(request));
+    } else {
+        request_body::drop_reference(request);
+    }
 }

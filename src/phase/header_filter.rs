@@ -4,20 +4,12 @@ use std::rc::Rc as Shared;
 
 use super::{runner, synchronous};
 use crate::config::{LocationConf, Script};
-use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
-use crate::nginx::{Rc, Request, filters, guard};
+use crate::nginx::{Rc, Request, filters};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase};
 
-pub unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
-        // SAFETY: nginx passes a live request.
-        let request = unsafe { Request::from_ptr(r) };
-        request.map_or(Rc::ERROR, enter).0
-    })
-}
-
-fn enter(request: Request) -> Rc {
+/// nginx's header filters.
+pub fn enter(request: Request) -> Rc {
     super::runner::log_filter(request, "header");
     let location = LocationConf::of(request).in_force();
     if location.body_filter.is_some() {

@@ -2,20 +2,12 @@
 
 use super::{runner, synchronous};
 use crate::config::{LocationConf, MainConf};
-use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
-use crate::nginx::{Rc, Request, guard, process};
+use crate::nginx::{Rc, Request, process};
 use crate::ngx_debug;
 use crate::runtime::Phase;
 
-pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
-        // SAFETY: nginx passes a live request.
-        let request = unsafe { Request::from_ptr(r) };
-        request.map_or(Rc::DECLINED, enter).0
-    })
-}
-
-fn enter(request: Request) -> Rc {
+/// nginx's log phase.
+pub fn enter(request: Request) -> Rc {
     count_for_malloc_trim(request);
     runner::log_entry(request, "log");
     let Some(script) = LocationConf::of(request).in_force().log.as_ref() else {

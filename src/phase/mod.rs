@@ -12,39 +12,38 @@ pub mod init_worker;
 pub mod log;
 pub mod rewrite;
 pub mod runner;
-pub mod server_rewrite;
 pub mod set;
 pub mod synchronous;
 
 use crate::config::MainConf;
 use crate::nginx::conf::Conf;
-use crate::nginx::filters;
 use crate::nginx::hooks::{self, HttpPhase};
 use crate::nginx::pool::OutOfMemory;
+use crate::nginx::{callback, filters};
 
 /// Puts the handlers that the configuration needs into nginx's phases and filters.
 pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     let needs = &main.needs;
     if needs.server_rewrite.get() {
-        hooks::add_handler(cf, HttpPhase::ServerRewrite, server_rewrite::handler)?;
+        hooks::add_handler(cf, HttpPhase::ServerRewrite, callback::handler(rewrite::enter_server))?;
     }
     if needs.rewrite.get() {
-        hooks::add_handler(cf, HttpPhase::Rewrite, rewrite::handler)?;
+        hooks::add_handler(cf, HttpPhase::Rewrite, callback::handler(rewrite::enter))?;
     }
     if needs.access.get() {
-        hooks::add_handler(cf, HttpPhase::Access, access::handler)?;
+        hooks::add_handler(cf, HttpPhase::Access, callback::handler(access::enter))?;
     }
     if needs.log.get() {
-        hooks::add_handler(cf, HttpPhase::Log, log::handler)?;
+        hooks::add_handler(cf, HttpPhase::Log, callback::header_filter(log::enter))?;
     }
     if needs.capture.get() {
         crate::api::subrequest::install_filters(cf);
     }
     if needs.header_filter.get() {
-        filters::install_header_filter(header_filter::filter);
+        filters::install_header_filter(callback::header_filter(header_filter::enter));
     }
     if needs.body_filter.get() {
-        filters::install_body_filter(body_filter::filter);
+        filters::install_body_filter(callback::body_filter(body_filter::enter));
     }
     Ok(())
 }

@@ -1,46 +1,42 @@
-//! `rewrite_by_lua*`.
+//! `rewrite_by_lua*` and `server_rewrite_by_lua*`: code that may send a request elsewhere.
 
 use std::rc::Rc as Shared;
 
-use super::runner;
-use crate::config::{LocationConf, MainConf};
-use crate::nginx::sys::{ngx_http_core_run_phases, ngx_http_request_t, ngx_int_t};
-use crate::nginx::{Rc, Request, connection, guard, hooks};
-use crate::runtime::{Context, Phase, scheduler};
+use super::runner::{self, Waiting};
+use crate::config::MainConf;
+use crate::nginx::sys::ngx_http_core_run_phases;
+use crate::nginx::{Rc, Request, connection, hooks};
+use crate::runtime::{Context, Phase};
 
-pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard(Rc::HTTP_INTERNAL_SERVER_ERROR.0, || {
-        // SAFETY: nginx passes a live request.
-        let request = unsafe { Request::from_ptr(r) };
-        request.map_or(Rc::DECLINED, enter).0
-    })
+const REWRITE: Waiting = Waiting {
+    name: "rewrite",
+    phase: Phase::Rewrite,
+    script: |location| location.rewrite.as_ref(),
+    settle,
+};
+
+/// Before nginx looks for a location.
+const SERVER_REWRITE: Waiting = Waiting {
+    name: "server rewrite",
+    phase: Phase::ServerRewrite,
+    script: |location| location.server_rewrite.as_ref(),
+    settle,
+};
+
+/// nginx's rewrite phase.
+pub fn enter(request: Request) -> Rc {
+    if request.get().uri_changed() != 0 || postpone(request) {
+        return Rc::DECLINED;
+    }
+    runner::enter(request, &REWRITE)
 }
 
-fn enter(request: Request) -> Rc {
-    runner::log_entry(request, "rewrite");
+/// nginx's server rewrite phase.
+pub fn enter_server(request: Request) -> Rc {
     if request.get().uri_changed() != 0 {
         return Rc::DECLINED;
     }
-    if postpone(request) {
-        return Rc::DECLINED;
-    }
-    let Some(script) = LocationConf::of(request).in_force().rewrite.as_ref() else {
-        return Rc::DECLINED;
-    };
-    let context = match runner::context_of(request, Phase::Rewrite) {
-        Ok(context) => context,
-        Err(rc) => return rc,
-    };
-    if context.entered.get().rewrite {
-        return settle(&context, scheduler::resume_woken(&context));
-    }
-    if let Some(rc) = runner::read_body_first(&context, runner::body_is_there) {
-        return rc;
-    }
-    match runner::start(&context, script, Phase::Rewrite) {
-        Ok(rc) => settle(&context, runner::settle_start(&context, rc)),
-        Err(rc) => rc,
-    }
+    runner::enter(request, &SERVER_REWRITE)
 }
 
 /// At the first request, goes behind the rewrite handlers of other modules.
@@ -67,6 +63,10 @@ fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
         return rc;
     }
     connection::set_write_handler(context.request(), ngx_http_core_run_phases);
-    context.enter(|entered| entered.rewrite = false);
+    // nginx may come here again, for the location of a URI that was rewritten.
+    context.enter(|entered| {
+        entered.server_rewrite = false;
+        entered.rewrite = false;
+    });
     Rc::DECLINED
 }

@@ -5,12 +5,13 @@
 
 use std::rc::Rc as Shared;
 
+use crate::config::LocationConf;
 use crate::config::code::{ScriptError, SharedScript};
+use crate::config::location::Location;
 use crate::lua::vm::Owner;
 use crate::nginx::log::Shown;
 use crate::nginx::request_body::{self, BodyRead};
-use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Level, Rc, Request, connection};
+use crate::nginx::{Level, Rc, Request, callback, connection};
 use crate::runtime::{Context, Phase, Role, Task, output, scheduler};
 use crate::{ngx_debug, ngx_log};
 
@@ -41,7 +42,7 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc>
     let Some(vm) = main.vm() else {
         return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
     };
-    if crate::config::LocationConf::of(request).code_cache() {
+    if LocationConf::of(request).code_cache() {
         return attached(Context::new(request, vm, phase, false));
     }
     let vm = own_vm(request)?;
@@ -77,13 +78,43 @@ fn own_vm(request: Request) -> Result<Shared<crate::lua::Vm>, Rc> {
     }
 }
 
+/// A phase whose code can wait.
+pub struct Waiting {
+    /// Its name in debug lines.
+    pub name: &'static str,
+    pub phase: Phase,
+    /// The location's code for it.
+    pub script: fn(&Location) -> Option<&SharedScript>,
+    /// What the result of the code means to nginx.
+    pub settle: fn(&Shared<Context>, Rc) -> Rc,
+}
+
+/// nginx entered the handler of a phase before content: for the first time, or after an event.
+pub fn enter(request: Request, waiting: &Waiting) -> Rc {
+    log_entry(request, waiting.name);
+    let Some(script) = (waiting.script)(LocationConf::of(request).in_force()) else {
+        return Rc::DECLINED;
+    };
+    let context = match context_of(request, waiting.phase) {
+        Ok(context) => context,
+        Err(rc) => return rc,
+    };
+    if context.entered.get().has(waiting.phase) {
+        return (waiting.settle)(&context, scheduler::resume_woken(&context));
+    }
+    if let Some(rc) = read_body_first(&context, callback::event(body_is_there)) {
+        return rc;
+    }
+    match start(&context, script, waiting.phase) {
+        Ok(rc) => (waiting.settle)(&context, settle_start(&context, rc)),
+        Err(rc) => rc,
+    }
+}
+
 /// Reads the request body first, where `lua_need_request_body` asks for it.
 ///
 /// `Some(rc)`: the phase handler returns that now, and is entered again when the body is there.
-pub fn read_body_first(
-    context: &Shared<Context>,
-    after: unsafe extern "C" fn(*mut ngx_http_request_t),
-) -> Option<Rc> {
+pub fn read_body_first(context: &Shared<Context>, after: callback::Event) -> Option<Rc> {
     if context.waiting_more_body.get() {
         return Some(Rc::DONE);
     }
@@ -109,12 +140,7 @@ pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> 
     }
     context.remove_all_tasks();
     context.restart();
-    context.enter(|entered| match phase {
-        Phase::ServerRewrite => entered.server_rewrite = true,
-        Phase::Rewrite => entered.rewrite = true,
-        Phase::Access => entered.access = true,
-        _ => entered.content = true,
-    });
+    context.enter(|entered| entered.add(phase));
     let (thread, reference) = match vm.take_thread(request.log()) {
         Ok(thread) => thread,
         Err(_) => {
@@ -176,8 +202,8 @@ fn watch_client(context: &Shared<Context>) -> Result<(), Rc> {
     }
 }
 
-/// After the first run of rewrite and access code: what follows where it waits or went on.
-pub fn settle_start(context: &Shared<Context>, rc: Rc) -> Rc {
+/// After the first run of the code: what follows where it waits or went on.
+fn settle_start(context: &Shared<Context>, rc: Rc) -> Rc {
     if rc == Rc::AGAIN {
         return scheduler::run_posted(context);
     }
@@ -204,16 +230,12 @@ pub fn end_if_responded(context: &Shared<Context>) -> Option<Rc> {
     Some(HTTP_OK)
 }
 
-/// The request body is there (rewrite and access): nginx's phases go on.
-pub unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
-    crate::nginx::guard((), || {
-        // SAFETY: nginx passes a live request.
-        let Some(request) = (unsafe { Request::from_ptr(r) }) else { return };
-        request_body::drop_reference(request);
-        let Some(context) = Context::of(request) else { return };
-        context.body_read.set(true);
-        if context.waiting_more_body.replace(false) {
-            request.run_phases();
-        }
-    });
+/// The request body is there: nginx's phases go on.
+fn body_is_there(request: Request) {
+    request_body::drop_reference(request);
+    let Some(context) = Context::of(request) else { return };
+    context.body_read.set(true);
+    if context.waiting_more_body.replace(false) {
+        request.run_phases();
+    }
 }

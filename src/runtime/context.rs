@@ -49,6 +49,27 @@ pub struct Entered {
     pub content: bool,
 }
 
+impl Entered {
+    pub fn has(self, phase: Phase) -> bool {
+        match phase {
+            Phase::ServerRewrite => self.server_rewrite,
+            Phase::Rewrite => self.rewrite,
+            Phase::Access => self.access,
+            Phase::Content => self.content,
+            _ => false,
+        }
+    }
+
+    pub fn add(&mut self, phase: Phase) {
+        match phase {
+            Phase::ServerRewrite => self.server_rewrite = true,
+            Phase::Rewrite => self.rewrite = true,
+            Phase::Access => self.access = true,
+            _ => self.content = true,
+        }
+    }
+}
+
 /// The context of one request or subrequest, or of a timer's or worker hook's stand-in for one.
 pub struct Context {
     request: Request,

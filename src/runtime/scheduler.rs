@@ -9,8 +9,7 @@ use super::task::{Role, Status, Task};
 use super::{ends, output, traceback};
 use crate::lua::state::{Failure, Kind, Outcome};
 use crate::nginx::request::run_posted_requests;
-use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Level, Rc, Request, connection, guard};
+use crate::nginx::{Level, Rc, Request, callback, connection};
 use crate::ngx_log;
 
 /// What the scheduler does after a task stopped running.
@@ -471,19 +470,15 @@ pub fn wake(task: &Shared<Task>, values: i32) {
 pub fn listen_for_write(context: &Shared<Context>) {
     let request = context.request();
     if context.entered.get().content {
-        connection::set_write_handler(request, content_write_event);
+        connection::set_write_handler(request, callback::event(content_write_event));
     } else {
         connection::set_write_handler(request, crate::nginx::sys::ngx_http_core_run_phases);
     }
 }
 
 /// nginx's write event in the content phase.
-pub unsafe extern "C" fn content_write_event(r: *mut ngx_http_request_t) {
-    guard((), || {
-        // SAFETY: nginx passes a live request.
-        let context = unsafe { Request::from_ptr(r) }.and_then(Context::of);
-        if let Some(context) = context {
-            resume_woken(&context);
-        }
-    });
+fn content_write_event(request: Request) {
+    if let Some(context) = Context::of(request) {
+        resume_woken(&context);
+    }
 }

@@ -1,0 +1,89 @@
+//! nginx calls us: one generic trampoline per kind of callback, each below a panic guard.
+//!
+//! The functions given here are items or closures without captures: the type alone says which one
+//! to call.
+
+use std::mem::size_of;
+use std::ptr::NonNull;
+
+use super::chain::Chain;
+use super::guard;
+use super::request::Request;
+use super::status::Rc;
+use super::sys::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
+
+/// A phase handler, content handler or header filter in nginx's form.
+pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+/// A body filter in nginx's form.
+pub type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
+/// A read, write or body event of a request in nginx's form.
+pub type Event = unsafe extern "C" fn(*mut ngx_http_request_t);
+
+/// A handler of a phase, or of content: a panic is a 500.
+pub const fn handler<F: Fn(Request) -> Rc + Copy + 'static>(_function: F) -> Handler {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_handler::<F, { Rc::HTTP_INTERNAL_SERVER_ERROR.0 }>
+}
+
+/// A header filter, or a handler of the log phase: a panic is `NGX_ERROR`.
+pub const fn header_filter<F: Fn(Request) -> Rc + Copy + 'static>(_function: F) -> Handler {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_handler::<F, { Rc::ERROR.0 }>
+}
+
+/// A body filter: a panic is `NGX_ERROR`.
+pub const fn body_filter<F: Fn(Request, Chain) -> Rc + Copy + 'static>(_function: F) -> BodyFilter {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_body_filter::<F>
+}
+
+/// An event of a request: after a panic the request waits for what else ends it.
+pub const fn event<F: Fn(Request) + Copy + 'static>(_function: F) -> Event {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_event::<F>
+}
+
+/// The only value of a function's type.
+fn instance<F: Copy>() -> F {
+    // SAFETY: the constructors above check that F has no size: any aligned pointer points to one.
+    unsafe { *NonNull::<F>::dangling().as_ref() }
+}
+
+unsafe extern "C" fn run_handler<F, const FALLBACK: ngx_int_t>(
+    r: *mut ngx_http_request_t,
+) -> ngx_int_t
+where
+    F: Fn(Request) -> Rc + Copy + 'static,
+{
+    guard(FALLBACK, || {
+        // SAFETY: nginx passes a live request.
+        let request = unsafe { Request::from_ptr(r) };
+        request.map_or(FALLBACK, |request| instance::<F>()(request).0)
+    })
+}
+
+unsafe extern "C" fn run_body_filter<F>(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+) -> ngx_int_t
+where
+    F: Fn(Request, Chain) -> Rc + Copy + 'static,
+{
+    guard(Rc::ERROR.0, || {
+        // SAFETY: nginx passes a live request, and a live chain or none.
+        let (request, chain) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
+        request.map_or(Rc::ERROR.0, |request| instance::<F>()(request, chain).0)
+    })
+}
+
+unsafe extern "C" fn run_event<F>(r: *mut ngx_http_request_t)
+where
+    F: Fn(Request) + Copy + 'static,
+{
+    guard((), || {
+        // SAFETY: nginx passes a live request.
+        if let Some(request) = unsafe { Request::from_ptr(r) } {
+            instance::<F>()(request);
+        }
+    });
+}
