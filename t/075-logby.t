@@ -178,12 +178,14 @@ of the server
     lua_malloc_trim 2;
 --- config
     location = /t {
-        echo_location /one;
-        echo_location /one;
+        content_by_lua_block {
+            ngx.print(ngx.location.capture("/one").body)
+            ngx.print(ngx.location.capture("/one").body)
+        }
     }
     location = /one {
         log_subrequest on;
-        return 200 "one\n";
+        content_by_lua_block { ngx.say("one") }
     }
 --- request
 GET /t

@@ -143,9 +143,11 @@ one and more
 === TEST 7: a piece in several buffers
 --- config
     location = /t {
-        echo -n one;
-        echo -n two;
-        echo three;
+        content_by_lua_block {
+            ngx.print("one")
+            ngx.print("two")
+            ngx.say("three")
+        }
         body_filter_by_lua_block {
             ngx.log(ngx.WARN, "piece [", ngx.arg[1], "] eof ", ngx.arg[2])
         }
@@ -251,7 +253,7 @@ API disabled in the context of body_filter_by_lua*
         body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1]:upper() }
     }
     location = /inner {
-        echo inner;
+        content_by_lua_block { ngx.say("inner") }
         body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1]:gsub("inner", "filtered") }
     }
 --- request
