@@ -10,6 +10,9 @@ use super::sys::{
     ngx_posted_events,
 };
 
+/// Milliseconds of a timer that stands for an event posted for the next round.
+const KEEPS_WORKER: usize = 60_000;
+
 /// A timer, or an event to run at the end of the current loop, that calls `F` on its owner's data.
 ///
 /// The value must not move once armed: keep it in a `Box` or an `Rc`. Dropping it disarms it, so
@@ -65,7 +68,11 @@ impl<T: 'static> Timer<T> {
     }
 
     /// Fires in the next round of the event loop, after pending I/O events had their turn.
+    ///
+    /// A timer is set as well: a worker that leaves looks for timers alone, and would not wait
+    /// for a posted event.
     pub fn post_next(&self) {
+        self.arm(KEEPS_WORKER);
         // SAFETY: as in `post`.
         unsafe {
             ngx_post_event(self.event.get(), addr_of_mut!(super::sys::ngx_posted_next_events));
@@ -118,6 +125,8 @@ unsafe extern "C" fn fire<T: 'static>(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: the data is the box that `with_log` made; it is alive, for dropping it disarms.
         let timer = unsafe { &*(*event).data.cast::<Timer<T>>() };
+        // Posted and timed at once, it fires once.
+        timer.disarm();
         // The callback may drop the timer: nothing of it is used after the call starts.
         let (on_fire, data) = (timer.on_fire, &raw const timer.data);
         // SAFETY: the callback copies what it needs out of `data` before it drops the owner.

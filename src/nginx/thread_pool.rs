@@ -7,9 +7,13 @@ use std::ptr::{NonNull, addr_of_mut};
 
 use super::guard;
 use super::sys::{
-    ngx_cycle, ngx_event_t, ngx_log_t, ngx_str_t, ngx_thread_pool_get, ngx_thread_pool_t,
-    ngx_thread_task_post, ngx_thread_task_t,
+    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_log_t, ngx_str_t,
+    ngx_thread_pool_get, ngx_thread_pool_t, ngx_thread_task_post, ngx_thread_task_t,
 };
+
+/// Milliseconds of the timer of work under way: a worker that leaves looks for timers alone, and
+/// would not wait for a thread.
+const KEEPS_WORKER: usize = 60_000;
 
 /// What a thread of a pool does.
 pub trait Work: Send + 'static {
@@ -50,6 +54,7 @@ impl ThreadPool {
             (*task).event.data = posted.cast();
             (*task).event.handler = Some(complete::<W, F>);
             if ngx_thread_task_post(self.0.as_ptr(), task) == 0 {
+                ngx_add_timer(addr_of_mut!((*task).event), KEEPS_WORKER);
                 return Ok(());
             }
             Err(Box::from_raw(posted).work)
@@ -66,9 +71,20 @@ unsafe extern "C" fn run<W: Work, F>(data: *mut std::ffi::c_void, _log: *mut ngx
     });
 }
 
-/// On the event loop.
+/// On the event loop: the work is done, or has taken so long that its timer is set anew.
 unsafe extern "C" fn complete<W: Work, F: FnOnce(W)>(event: *mut ngx_event_t) {
     guard((), || {
+        // SAFETY: the event of a task of ours, which a thread may still work on without touching it.
+        unsafe {
+            if (*event).timedout() != 0 {
+                (*event).set_timedout(0);
+                ngx_add_timer(event, KEEPS_WORKER);
+                return;
+            }
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+        }
         // SAFETY: the box that `post` made; nginx is done with its task.
         let posted = unsafe { Box::from_raw((*event).data.cast::<Posted<W, F>>()) };
         let Posted { work, after, .. } = *posted;
