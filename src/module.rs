@@ -71,12 +71,16 @@ fn set_up(cf: Conf, main: &'static MainConf) -> Result<(), ()> {
     }
 }
 
-pub unsafe extern "C" fn init_module(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    Rc::OK.0
+pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(Rc::ERROR.0, || {
+        vm::announce(cycle);
+        Rc::OK.0
+    })
 }
 
 pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     guard(Rc::ERROR.0, || {
+        vm::present(cycle);
         phase::init_worker::run(cycle);
         Rc::OK.0
     })

@@ -5,12 +5,15 @@ use crate::lua::Vm;
 use crate::lua::vm::{Recipe, VmError};
 use crate::nginx::Level;
 use crate::nginx::conf::Conf;
+use crate::nginx::sys::ngx_cycle_t;
+use crate::nginx::{log, process};
 
 /// Makes the VM of a new configuration; errors have been logged.
 pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
     match make(cf.server_prefix(), main, None, true) {
         Ok(vm) => {
             vm.set_max_idle_threads(main.thread_cache_max_entries());
+            vm.release().present();
             main.set_vm(vm);
             Ok(())
         }
@@ -18,6 +21,21 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
             cf.log(Level::Alert, &message(error));
             Err(())
         }
+    }
+}
+
+/// The configuration of `cycle` is in force: its log is told of another release's lua-resty-core.
+pub fn announce(cycle: *mut ngx_cycle_t) {
+    let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
+    if let Some(notice) = vm.release().notice() {
+        process::within_cycle(cycle, || log::log_cycle(Level::Notice, notice.as_bytes()));
+    }
+}
+
+/// A worker begins: its symbols act by the release that its own VM presents.
+pub fn present(cycle: *const ngx_cycle_t) {
+    if let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) {
+        vm.release().present();
     }
 }
 

@@ -36,9 +36,6 @@ const NUMBERS: &[(&CStr, i64)] = &[
     (c"NOTICE", 6), (c"INFO", 7), (c"DEBUG", 8),
 ];
 
-/// The release of lua-nginx-module whose API this is, as lua-resty-core checks it.
-pub const NGX_LUA_VERSION: i64 = 10_023;
-
 /// Puts the constants and `ngx.config` into the table on top.
 pub fn inject(state: State) {
     for &(name, value) in NUMBERS {
@@ -50,7 +47,7 @@ pub fn inject(state: State) {
     inject_config(state);
 }
 
-/// Puts `ngx.config` into the `ngx` table on top.
+/// Puts `ngx.config` into the `ngx` table on top, but for `ngx_lua_version`, which the VM sets.
 pub fn inject_config(state: State) {
     state.new_table(0, 6);
     state.push_bool(process::is_debug_build());
@@ -61,8 +58,6 @@ pub fn inject_config(state: State) {
     state.set_field(-2, c"nginx_configure");
     state.push_integer(process::NGINX_VERSION);
     state.set_field(-2, c"nginx_version");
-    state.push_integer(NGX_LUA_VERSION);
-    state.set_field(-2, c"ngx_lua_version");
     state.push_str("http");
     state.set_field(-2, c"subsystem");
     state.set_field(-2, c"config");

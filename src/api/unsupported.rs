@@ -12,6 +12,7 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use std::ptr::null;
 
 use crate::api::ffi::{self, ERROR};
+use crate::lua::resty_core;
 use crate::nginx::{Level, guard, log};
 
 /// Any pointer argument or result: never read.
@@ -41,6 +42,32 @@ unsafe fn message(text: &'static CStr, _symbol: &str, err: Message) {
 unsafe fn buffer(text: &'static CStr, _symbol: &str, err: Buffer, errlen: Length) {
     // SAFETY: the caller's.
     unsafe { ffi::write_error(err, errlen, text.to_str().unwrap_or_default()) }
+}
+
+/// The same for a symbol that has `err` in another place since release 0.10.27, where arguments
+/// came before it.
+///
+/// # Safety
+/// As for [`message`], of whichever holds by the release presented; the other is not read.
+unsafe fn moved(text: &'static CStr, _symbol: &str, before: Message, since: Message) {
+    let err = if resty_core::presented() < 10_027 { before } else { since };
+    // SAFETY: the caller's.
+    unsafe { ffi::set_message(err, text) }
+}
+
+/// The same for a symbol that has `err` since release 0.10.29 only; before, in the error log.
+///
+/// # Safety
+/// As for [`message`], from that release on; before, `err` is not read.
+unsafe fn added(text: &'static CStr, symbol: &str, err: Message) {
+    // SAFETY: the caller's.
+    unsafe {
+        if resty_core::presented() < 10_029 {
+            line(text, symbol)
+        } else {
+            message(text, symbol, err)
+        }
+    }
 }
 
 /// Tells the error in the error log.
@@ -92,7 +119,7 @@ unsupported! {
     // balancer_by_lua
     message(err) ngx_http_lua_ffi_balancer_get_last_failure(r: Ptr, status: Ptr, err: Message) -> Int = ERROR, "ngx.balancer.get_last_failure";
     message(err) ngx_http_lua_ffi_balancer_recreate_request(r: Ptr, err: Message) -> Int = ERROR, "ngx.balancer.recreate_request";
-    message(err) ngx_http_lua_ffi_balancer_set_current_peer(r: Ptr, addr: Ptr, addr_len: Size, port: Int, err: Message) -> Int = ERROR, "ngx.balancer.set_current_peer";
+    moved(host, err) ngx_http_lua_ffi_balancer_set_current_peer(r: Ptr, addr: Ptr, addr_len: Size, port: Int, host: Message, host_len: Size, err: Message) -> Int = ERROR, "ngx.balancer.set_current_peer";
     message(err) ngx_http_lua_ffi_balancer_set_more_tries(r: Ptr, count: Int, err: Message) -> Int = ERROR, "ngx.balancer.set_more_tries";
     message(err) ngx_http_lua_ffi_balancer_set_timeouts(r: Ptr, connect: c_long, send: c_long, read: c_long, err: Message) -> Int = ERROR, "ngx.balancer.set_timeouts";
 
@@ -119,7 +146,7 @@ unsupported! {
 
     // ngx.ssl
     message(err) ngx_http_lua_ffi_cert_pem_to_der(pem: Ptr, pem_len: Size, der: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.cert_pem_to_der";
-    line() ngx_http_lua_ffi_get_req_ssl_pointer(r: Ptr) -> Ptr = null(), "ngx.ssl.get_req_ssl_pointer";
+    added(err) ngx_http_lua_ffi_get_req_ssl_pointer(r: Ptr, err: Message) -> Ptr = null(), "ngx.ssl.get_req_ssl_pointer";
     message(err) ngx_http_lua_ffi_parse_pem_cert(pem: Ptr, pem_len: Size, err: Message) -> Ptr = null(), "ngx.ssl.parse_pem_cert";
     message(err) ngx_http_lua_ffi_parse_pem_priv_key(pem: Ptr, pem_len: Size, err: Message) -> Ptr = null(), "ngx.ssl.parse_pem_priv_key";
     message(err) ngx_http_lua_ffi_priv_key_pem_to_der(pem: Ptr, pem_len: Size, passphrase: Ptr, der: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.priv_key_pem_to_der";
@@ -133,7 +160,7 @@ unsupported! {
     message(err) ngx_http_lua_ffi_ssl_server_port(r: Ptr, port: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.server_port";
     message(err) ngx_http_lua_ffi_ssl_set_der_certificate(r: Ptr, data: Ptr, len: Size, err: Message) -> Int = ERROR, "ngx.ssl.set_der_cert";
     message(err) ngx_http_lua_ffi_ssl_set_der_private_key(r: Ptr, data: Ptr, len: Size, err: Message) -> Int = ERROR, "ngx.ssl.set_der_priv_key";
-    message(err) ngx_http_lua_ffi_ssl_verify_client(r: Ptr, ca_certs: Ptr, depth: Int, err: Message) -> Int = ERROR, "ngx.ssl.verify_client";
+    moved(depth, err) ngx_http_lua_ffi_ssl_verify_client(r: Ptr, certs: Ptr, trusted_or_depth: Ptr, depth: Message, err: Message) -> Int = ERROR, "ngx.ssl.verify_client";
 
     // ngx.ssl.clienthello
     message(err) ngx_http_lua_ffi_ssl_get_client_hello_ext(r: Ptr, kind: c_uint, out: Ptr, outlen: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.clienthello.get_client_hello_ext";

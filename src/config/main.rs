@@ -7,8 +7,10 @@ use std::rc::Rc;
 use super::code::HookScript;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
+use crate::nginx::conf;
 use crate::nginx::fake::Configuration;
 use crate::nginx::shared_memory::SharedZones;
+use crate::nginx::sys::ngx_cycle_t;
 
 /// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
 #[derive(Default)]
@@ -69,9 +71,16 @@ impl MainConf {
         unsafe { &*request.main_conf(crate::module()).cast() }
     }
 
+    /// The configuration of the `http` block of a cycle that nginx passes; none without one.
+    pub fn of_cycle<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
+        let conf: *const MainConf = conf::main_conf_of_cycle(cycle, crate::module()).cast();
+        // SAFETY: null, or made by create_main_conf in the cycle's pool.
+        unsafe { conf.as_ref() }
+    }
+
     /// The configuration of the current cycle's `http` block, for code without a request at hand.
     pub fn current() -> Option<&'static MainConf> {
-        let conf: *const MainConf = crate::nginx::conf::current_main_conf(crate::module()).cast();
+        let conf: *const MainConf = conf::current_main_conf(crate::module()).cast();
         // SAFETY: null, or create_main_conf made it in the pool of the cycle that is in force.
         unsafe { conf.as_ref() }
     }

@@ -14,6 +14,7 @@ pub mod frames;
 pub mod function;
 pub mod inspect;
 pub mod openresty;
+pub mod resty_core;
 pub mod state;
 pub mod thread_vm;
 pub mod userdata;

@@ -9,6 +9,7 @@ use mlua::ffi;
 
 use super::CFunction;
 use super::openresty;
+use super::resty_core::Release;
 use super::state::{GLOBALS, Kind, NOREF, Outcome, REGISTRY, State};
 use crate::nginx::Level;
 use crate::nginx::log::{self, Log};
@@ -56,6 +57,7 @@ pub struct Vm {
     owners: Cell<usize>,
     /// Whether compiled chunks are kept: true for the worker's own VM.
     pub(super) caches_code: bool,
+    release: Release,
 }
 
 impl Vm {
@@ -90,6 +92,7 @@ impl Vm {
             cache: RefCell::default(),
             owners: Cell::new(0),
             caches_code,
+            release: Release::default(),
         };
         // SAFETY: a live VM; the handler never returns to Lua.
         unsafe { ffi::lua_atpanic(state, at_panic) };
@@ -97,13 +100,23 @@ impl Vm {
             // SAFETY: runs in protected mode on a live VM.
             unsafe { ffi::luaL_openlibs(state.as_ptr()) };
             set_package_paths(state, recipe);
+        })
+        .map_err(VmError::Setup)?;
+        vm.release = Release::wanted_on(&vm.package_path().map_err(VmError::Setup)?);
+        vm.protect(|state| {
             (recipe.inject)(state);
+            vm.release.set_in(state);
             set_preload(state, recipe.preload);
         })
         .map_err(VmError::Setup)?;
         vm.main.produce(1, |state| state.new_table(0, 0)).map_err(VmError::Setup)?;
         vm.cache_table = vm.main.new_ref(REGISTRY);
         Ok(vm)
+    }
+
+    /// The release of this module that its lua-resty-core is shown.
+    pub fn release(&self) -> &Release {
+        &self.release
     }
 
     /// The main coroutine: where phases run that cannot yield.
@@ -138,10 +151,30 @@ impl Vm {
             Outcome::Failed(_) => {
                 let reason = state.bytes(-1).unwrap_or(b"unknown reason").to_vec();
                 state.pop(1);
-                Err(VmError::RestyCore(reason))
+                Err(VmError::RestyCore(self.with_release(reason)))
             }
             Outcome::Done | Outcome::Yielded => Ok(()),
         }
+    }
+
+    /// `package.path`.
+    fn package_path(&self) -> Result<Vec<u8>, Vec<u8>> {
+        let mut path = Vec::new();
+        self.protect(|state| {
+            state.get_field(GLOBALS, c"package");
+            path = path_of(state, c"path");
+            state.pop(1);
+        })?;
+        Ok(path)
+    }
+
+    /// Why lua-resty-core failed; where it is of another release, with a word on that.
+    fn with_release(&self, mut reason: Vec<u8>) -> Vec<u8> {
+        if let Some(notice) = self.release.notice() {
+            reason.extend_from_slice(b"; ");
+            reason.extend_from_slice(notice.as_bytes());
+        }
+        reason
     }
 
     /// Warns of new globals, once lua-resty-core has set its own.

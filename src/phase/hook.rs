@@ -5,7 +5,6 @@ use crate::config::MainConf;
 use crate::config::code::HookScript;
 use crate::lua::Vm;
 use crate::lua::state::Outcome;
-use crate::nginx::conf;
 use crate::nginx::log::{Log, cycle_log};
 use crate::nginx::sys::{ngx_cycle_t, ngx_log_handler_pt};
 use crate::nginx::{Level, fake, process};
@@ -37,9 +36,7 @@ pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
 /// This module's configuration in a worker's cycle; nothing in nginx's helper processes, whose VM
 /// is closed.
 pub fn worker_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
-    let main: *const MainConf = conf::main_conf_of_cycle(cycle, crate::module()).cast();
-    // SAFETY: null, or made by create_main_conf in the cycle's pool.
-    let main = unsafe { main.as_ref() }?;
+    let main = MainConf::of_cycle(cycle)?;
     if process::is_helper() {
         close_vm(main);
         return None;

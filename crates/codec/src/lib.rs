@@ -16,6 +16,7 @@ pub mod hex;
 pub mod http_time;
 pub mod raw_header;
 pub mod receive_until;
+pub mod resty_core;
 pub mod sql;
 pub mod template;
 pub mod uri;

@@ -102,6 +102,37 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
     dst: *mut u8,
     dlen: *mut usize,
 ) -> c_int {
+    let decode = |src: &[u8], dst: &mut [u8]| base64::decode_into(src, Flavour::Standard, dst);
+    // SAFETY: this function's contract.
+    unsafe { decode_with(decode, src, len, dst, dlen) }
+}
+
+/// The same as `ngx_http_lua_ffi_decode_base64`, but bytes that are no digits are skipped.
+///
+/// lua-resty-core calls it from 0.1.31 on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64mime(
+    src: *const u8,
+    len: usize,
+    dst: *mut u8,
+    dlen: *mut usize,
+) -> c_int {
+    // SAFETY: this function's contract.
+    unsafe { decode_with(base64::decode_mime_into, src, len, dst, dlen) }
+}
+
+/// What the decoding symbols share.
+///
+/// # Safety
+/// Theirs: `len` bytes at `src`, room for three for each four of them at `dst`, a cell at `dlen`;
+/// each may be null.
+unsafe fn decode_with(
+    decode: impl FnOnce(&[u8], &mut [u8]) -> Option<usize> + std::panic::UnwindSafe,
+    src: *const u8,
+    len: usize,
+    dst: *mut u8,
+    dlen: *mut usize,
+) -> c_int {
     guard(0, || {
         // SAFETY: the caller's string of `len` bytes, and a cell.
         let (src, Some(dlen)) = (unsafe { (raw(src, len), dlen.as_mut()) }) else { return 0 };
@@ -112,9 +143,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
         if dst.is_null() {
             return 0;
         }
-        // SAFETY: the room that this function's contract asks for.
+        // SAFETY: the caller's room.
         let dst = unsafe { from_raw_parts_mut(dst, base64::max_decoded_len(src.len())) };
-        let Some(written) = base64::decode_into(src, Flavour::Standard, dst) else { return 0 };
+        let Some(written) = decode(src, dst) else { return 0 };
         *dlen = written;
         1
     })

@@ -3,10 +3,13 @@
 use std::ffi::{c_char, c_int, c_uint};
 
 use crate::api::ffi;
+use crate::lua::resty_core;
 use crate::nginx::{guard, worker};
 
 /// The room that lua-resty-core 0.1.25 has for process ids: nginx's `NGX_MAX_PROCESSES`.
 const MAX_PROCESSES: usize = 1024;
+/// The first release whose lua-resty-core tells the room in `*pids_len`.
+const PIDS_WITH_ROOM: u32 = 10_024;
 
 /// This process's id.
 #[unsafe(no_mangle)]
@@ -14,8 +17,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pid() -> c_int {
     guard(ffi::ERROR, worker::pid)
 }
 
-/// Writes the ids of the running workers to `pids`, which has room for 1,024, and their number to
-/// `*pids_len`. Returns `NGX_OK`, or `NGX_ERROR` where there is none.
+/// Writes the ids of the running workers to `pids` and their number to `*pids_len`.
+///
+/// `pids` has room for 1,024 up to release 0.10.23, and for `*pids_len` from 0.10.24 on. Returns
+/// `NGX_OK`, or `NGX_ERROR` where there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pids(
     pids: *mut c_int,
@@ -27,8 +32,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pids(
         if pids.is_null() {
             return ffi::ERROR;
         }
+        let room = if resty_core::presented() < PIDS_WITH_ROOM { MAX_PROCESSES } else { *pids_len };
         // SAFETY: the room that this function's contract asks for.
-        let pids = unsafe { std::slice::from_raw_parts_mut(pids, MAX_PROCESSES) };
+        let pids = unsafe { std::slice::from_raw_parts_mut(pids, room.min(MAX_PROCESSES)) };
         match worker::pids(pids) {
             0 => ffi::ERROR,
             count => {

@@ -1,0 +1,180 @@
+# lua-resty-core of other releases than this module's own: a copy of the one that is installed is
+# made to ask for another release. TEST_NGINX_RESTY_CORE may name directories, parted by colons,
+# with true ones of other releases: each must load.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
+use Test::More;
+use ProcessTest;
+
+my $port   = ProcessTest::port();
+my $server = ProcessTest->new;
+my $lua    = $server->prefix . '/lua';
+
+my $LOCATIONS = <<'_EOC_';
+    location = /release { content_by_lua_block { ngx.print(ngx.config.ngx_lua_version) } }
+    location = /init { content_by_lua_block { ngx.print(release_in_init) } }
+    location = /base {
+        content_by_lua_block { ngx.print(package.searchpath("resty.core.base", package.path)) }
+    }
+    location = /pids {
+        content_by_lua_block {
+            -- More numbers fit than the length says.
+            local ffi = require "ffi"
+            local pids, room = ffi.new("int[1024]", -7), ffi.new("size_t[1]", 1)
+            local rc = ffi.C.ngx_http_lua_ffi_worker_pids(pids, room)
+            ngx.print(rc, " ", tonumber(room[0]), " ", pids[0] > 0, " ", pids[1] > 0)
+        }
+    }
+    location = /mime {
+        content_by_lua_block {
+            local ffi = require "ffi"
+            pcall(ffi.cdef, [[int ngx_http_lua_ffi_decode_base64mime(const unsigned char *src,
+                size_t len, unsigned char *dst, size_t *dlen);]])
+            local dst, len = ffi.new("char[32]"), ffi.new("size_t[1]")
+            local source = "aGVs\r\n*bG8="
+            local ok = ffi.C.ngx_http_lua_ffi_decode_base64mime(source, #source, dst, len)
+            ngx.print(ok, " ", ffi.string(dst, len[0]))
+        }
+    }
+    location = /worker_pids { content_by_lua_block { ngx.print(#ngx.worker.pids()) } }
+    location = /fresh {
+        lua_code_cache off;
+        content_by_lua_block { ngx.print(ngx.config.ngx_lua_version) }
+    }
+    location = /api {
+        content_by_lua_block {
+            ngx.header["X-Escaped"] = ngx.escape_uri("a b")
+            local m = ngx.re.match("Straße 42", [[(?<n>\d+)]], "ijou")
+            local s = ngx.re.gsub("abab", "A.", "<$0>", "ijo")
+            ngx.ctx.seen = ngx.now() > 0 and ngx.get_phase()
+            ngx.print(m.n, " ", s, " ", ngx.md5("x"), " ", ngx.ctx.seen, " ",
+                ngx.shared.d:set("a", 1), " ", ngx.shared.d:get("a"), " ",
+                ngx.req.get_headers()["Host"], " ", ngx.decode_base64(ngx.encode_base64("z")))
+        }
+    }
+_EOC_
+
+sub conf {
+    my ($path) = @_;
+    return $server->write_file( 'nginx.conf', <<"_EOC_");
+pid        logs/nginx.pid;
+error_log  logs/error.log info;
+worker_processes 2;
+events {
+}
+http {
+    access_log off;
+    lua_package_path "$path";
+    lua_shared_dict d 100k;
+    init_by_lua_block { release_in_init = ngx.config.ngx_lua_version }
+    server {
+        listen 127.0.0.1:$port;
+$LOCATIONS
+    }
+}
+_EOC_
+}
+
+sub body { my ( undef, undef, $body ) = ProcessTest::get( $port, $_[0] ); return $body }
+
+sub notices {
+    my @lines = $server->log_text('error.log') =~ /\[notice\].*(lua-resty-core at .*)/g;
+    return @lines;
+}
+
+# This module's own release first; it tells where the installed files are.
+$server->start( conf(';;') );
+my $base = body('/base');
+is body('/release'), 10023, 'its own release';
+is body('/pids'), '0 2 true true', 'worker ids: the room is 1,024, whatever the length says';
+is body('/worker_pids'), 2, '… and ngx.worker.pids';
+my $api = body('/api');
+like $api, qr/^42 <ab><ab> .* content true 1 localhost z$/, 'the API';
+is_deeply [notices()], [], 'no notice';
+$server->stop;
+
+# A copy whose files are changed by $edit->( name, text ) that alters $_[1].
+my $copies = 0;
+sub copy {
+    my ($edit) = @_;
+    my $to = "$lua/" . ++$copies;
+    my $core = dirname($base);
+    for my $file ( "$core.lua", glob "$core/*.lua" ) {
+        my ($name) = $file =~ m{(resty/core.*)\z};
+        my $text = ProcessTest::slurp($file);
+        $edit->( $name, $text );
+        make_path( dirname("$to/$name") );
+        $server->write_file( "lua/$copies/$name", $text );
+    }
+    return "$to/?.lua;;";
+}
+
+sub asking {
+    my ( $number, $name ) = @_;
+    return sub { $_[1] =~ s/\b10023\b/$number/g; $_[1] =~ s/\b0\.10\.23\b/$name/g };
+}
+
+sub starts_anew {
+    unlink $server->prefix . '/logs/error.log';
+    $server->start( conf( $_[0] ) );
+}
+
+# A newer release.
+{
+    starts_anew( copy( asking( 10028, '0.10.28' ) ) );
+    is body('/release'), 10028, '10028: presented';
+    is body('/init'), 10028, '10028: to init_by_lua';
+    is body('/fresh'), 10028, '10028: to the VM of one request';
+    is body('/api'), $api, '10028: the API is the same';
+    is body('/pids'), '0 1 true false', '10028: worker ids: the length says the room';
+    is body('/mime'), '1 hello', '10028: base64 of MIME';
+    my @notices = notices();
+    is scalar @notices, 1, '10028: one notice';
+    is $notices[0],
+        qq{lua-resty-core at "$lua/$copies/resty/core/base.lua" requires ngx_http_lua_module}
+        . ' 0.10.28: presenting that release instead of 0.10.23', '10028: it names file and release';
+    $server->stop;
+}
+
+# What does not start, and what it says.
+sub refuses {
+    my ( $name, $path, @says ) = @_;
+    my ( $status, $output ) = $server->run( conf($path) );
+    is $status >> 8, 1, "$name: nginx does not start";
+    like $output, $_, "$name: says so" for @says;
+    $server->stop;
+}
+
+refuses 'an older release', copy( asking( 10022, '0.10.22' ) ),
+    qr/ngx_http_lua_module 0\.10\.22 required\) in /;
+
+refuses 'a release with a symbol unknown here', copy( sub {
+        my ( $name, $text ) = @_;
+        asking( 10099, '0.10.99' )->( $name, $_[1] );
+        return if $name !~ /time\.lua$/;
+        $_[1] = "local ffi = require 'ffi'\nffi.cdef 'int ngx_http_lua_ffi_of_tomorrow(void);'\n"
+            . "local f = ffi.C.ngx_http_lua_ffi_of_tomorrow\n$_[1]";
+} ), qr/failed to load the 'resty\.core' module .*undefined symbol: ngx_http_lua_ffi_of_tomorrow/s,
+    qr/requires ngx_http_lua_module 0\.10\.99: presenting that release instead of 0\.10\.23\) in /;
+
+# True releases, where there are any.
+for my $directory ( split /:/, $ENV{TEST_NGINX_RESTY_CORE} || '' ) {
+    starts_anew("$directory/?.lua;;");
+    my $release = body('/release');
+    is body('/base'), "$directory/resty/core/base.lua", "$directory: loads";
+    cmp_ok $release, '>=', 10023, "$directory: release $release";
+    is body('/api'), $api, "$directory: the API is the same";
+    is body('/worker_pids'), 2, "$directory: worker ids";
+    is body('/mime'), '1 hello', "$directory: base64 of MIME";
+    is scalar( () = notices() ), $release > 10023 ? 1 : 0, "$directory: notice";
+    unlike $server->log_text('error.log'), qr/\[(?:error|crit|alert|emerg)\]/, "$directory: no error";
+    $server->stop;
+}
+
+done_testing;

@@ -1,0 +1,104 @@
+//! The release of this module that a VM presents to lua-resty-core.
+//!
+//! Each lua-resty-core accepts one number in `ngx.config.ngx_lua_version`. Its source is read
+//! before it is loaded: what it wants is presented, unless that is older than this module's own
+//! release. What such a release has and this module has not then fails by the symbol's name.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use codec::resty_core::{demanded_release, release_name};
+
+use super::state::{GLOBALS, Kind, State};
+
+/// The release of lua-nginx-module whose API this is: 0.10.23.
+pub const OWN_RELEASE: u32 = 10_023;
+
+/// The file that holds the comparison, in terms of `package.path`.
+const BASE: &str = "resty/core/base";
+/// More than any release's source; what is longer is not looked at further.
+const MAX_SOURCE: u64 = 1 << 20;
+
+/// What this process presents.
+static PRESENTED: AtomicU32 = AtomicU32::new(OWN_RELEASE);
+
+/// What a VM presents, and why.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// 10023 for 0.10.23.
+    pub number: u32,
+    /// The source that wants it; none where it is this module's own release.
+    wanted_by: Option<OsString>,
+}
+
+/// This module's own.
+impl Default for Release {
+    fn default() -> Release {
+        Release { number: OWN_RELEASE, wanted_by: None }
+    }
+}
+
+impl Release {
+    /// What the lua-resty-core on `package_path` wants; this module's own release where there is
+    /// none, where it does not say, and where it wants an older one.
+    pub fn wanted_on(package_path: &[u8]) -> Release {
+        let own = Release::default();
+        let Some((path, source)) = find_base(package_path) else { return own };
+        match demanded_release(&source) {
+            Some(number) if number > OWN_RELEASE => Release { number, wanted_by: Some(path) },
+            _ => own,
+        }
+    }
+
+    /// Says that another release than this module's own is presented; nothing where it is not.
+    pub fn notice(&self) -> Option<String> {
+        let path = self.wanted_by.as_ref()?.to_string_lossy();
+        let (wanted, own) = (release_name(self.number), release_name(OWN_RELEASE));
+        Some(format!(
+            "lua-resty-core at \"{path}\" requires ngx_http_lua_module {wanted}: presenting that \
+             release instead of {own}"
+        ))
+    }
+
+    /// Makes it the one by which symbols act whose prototypes differ between releases.
+    pub fn present(&self) {
+        PRESENTED.store(self.number, Ordering::Relaxed);
+    }
+
+    /// Puts it into `ngx.config` of the VM. Runs in protected mode.
+    pub(super) fn set_in(&self, state: State) {
+        let top = state.top();
+        state.get_field(GLOBALS, c"ngx");
+        if state.kind(-1) == Kind::Table {
+            state.get_field(-1, c"config");
+            if state.kind(-1) == Kind::Table {
+                state.push_integer(self.number.into());
+                state.set_field(-2, c"ngx_lua_version");
+            }
+        }
+        state.set_top(top);
+    }
+}
+
+/// The release that this process presents: 10023 for 0.10.23.
+pub fn presented() -> u32 {
+    PRESENTED.load(Ordering::Relaxed)
+}
+
+/// The first file on `package_path` that can be read, as `require` looks for it.
+fn find_base(package_path: &[u8]) -> Option<(OsString, Vec<u8>)> {
+    let templates = package_path.split(|&byte| byte == b';').filter(|part| !part.is_empty());
+    for template in templates {
+        let parts: Vec<&[u8]> = template.split(|&byte| byte == b'?').collect();
+        let path = OsString::from_vec(parts.join(BASE.as_bytes()));
+        let Ok(file) = File::open(&path) else { continue };
+        let mut source = Vec::new();
+        if file.take(MAX_SOURCE).read_to_end(&mut source).is_ok() {
+            return Some((path, source));
+        }
+    }
+    None
+}
