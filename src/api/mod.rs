@@ -29,8 +29,8 @@ pub mod response_status;
 pub mod semaphore;
 pub mod shdict;
 pub mod sleep;
-pub mod socket;
 pub mod socket_tcp;
+pub mod socket_udp;
 pub mod subrequest;
 pub mod thread;
 pub mod time;
@@ -73,8 +73,8 @@ const FAMILIES: &[fn(State)] = &[
     control::inject,
     coroutine::inject,
     sleep::inject,
-    socket::inject,
     socket_tcp::inject,
+    socket_udp::inject,
     request_headers::inject,
     response_headers::inject,
     subrequest::inject,

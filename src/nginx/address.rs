@@ -118,6 +118,11 @@ impl Address {
         }
     }
 
+    /// The system's number of the kind of address (`AF_INET`, …).
+    pub fn family(&self) -> i32 {
+        i32::from(self.storage.ss_family)
+    }
+
     pub(super) fn as_ptr(&self) -> *mut sockaddr {
         (&raw const self.storage).cast_mut().cast()
     }

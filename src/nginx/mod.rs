@@ -52,6 +52,7 @@ pub mod sys;
 #[cfg(ngx_feature = "threads")]
 pub mod thread_pool;
 pub mod time;
+pub mod udp;
 pub mod variable;
 pub mod worker;
 

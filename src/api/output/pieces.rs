@@ -5,7 +5,7 @@ use crate::lua::{Kind, LuaError, State};
 /// Appends what `ngx.print` makes of argument `index`.
 pub fn append_argument(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
     match state.kind(index) {
-        Kind::Table => append_table(state, index, index, out),
+        Kind::Table => append_table(state, index, index, false, out),
         Kind::Nil => {
             out.extend_from_slice(b"nil");
             Ok(())
@@ -64,11 +64,17 @@ pub fn append_number(state: State, index: i32, out: &mut Vec<u8>) {
     state.pop(1);
 }
 
+/// The items of the array table in argument `index`, nested ones too: strings and numbers only.
+pub fn append_strict_table(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
+    append_table(state, index, index, true, out)
+}
+
 /// The items of an array table, nested ones too; `argument` is blamed for what does not fit.
 fn append_table(
     state: State,
     table: i32,
     argument: i32,
+    strict: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), LuaError> {
     let table = if table < 0 { state.top() + table + 1 } else { table };
@@ -76,7 +82,7 @@ fn append_table(
     let length = array_length(state, table, argument)?;
     for n in 1..=length {
         state.raw_get_index(table, n);
-        append_item(state, argument, out)?;
+        append_item(state, argument, strict, out)?;
         state.pop(1);
     }
     Ok(())
@@ -97,9 +103,18 @@ fn array_length(state: State, table: i32, argument: i32) -> Result<i32, LuaError
     Ok(length)
 }
 
-fn append_item(state: State, argument: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
+fn append_item(
+    state: State,
+    argument: i32,
+    strict: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), LuaError> {
+    let bad =
+        |kind: Kind| LuaError::argument(argument, format!("bad data type {} found", kind.name()));
     match state.kind(-1) {
         Kind::Number | Kind::String => append_scalar(state, -1, out),
+        Kind::Table => append_table(state, -1, argument, strict, out),
+        kind if strict => Err(bad(kind)),
         Kind::Nil => {
             out.extend_from_slice(b"nil");
             Ok(())
@@ -108,11 +123,10 @@ fn append_item(state: State, argument: i32, out: &mut Vec<u8>) -> Result<(), Lua
             append_boolean(state, -1, out);
             Ok(())
         }
-        Kind::Table => append_table(state, -1, argument, out),
         Kind::LightUserdata if state.userdata(-1).is_null() => {
             out.extend_from_slice(b"null");
             Ok(())
         }
-        kind => Err(LuaError::argument(argument, format!("bad data type {} found", kind.name()))),
+        kind => Err(bad(kind)),
     }
 }

@@ -1,0 +1,102 @@
+//! `setpeername`: an address at once, a name by way of the location's resolver.
+
+use std::rc::{Rc, Weak};
+
+use super::failure::Failure;
+use super::socket::{Socket, push_failure, wake_with};
+use crate::api::call::Call;
+use crate::lua::{LuaResult, Returns};
+use crate::nginx::address::{Address, Host, parse_host};
+use crate::nginx::downstream;
+use crate::nginx::resolver::{self, Resolution, Resolved, Started};
+use crate::ngx_debug;
+use crate::runtime::Operation;
+
+/// A name that is looked up for a socket.
+struct Wanted {
+    socket: Weak<Socket>,
+    name: Vec<u8>,
+    port: u16,
+}
+
+/// A task waits for a name's address; dropped, the resolver is left alone and the socket free.
+struct Lookup {
+    socket: Weak<Socket>,
+    _resolution: Box<Resolution<Wanted>>,
+}
+
+impl Operation for Lookup {}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.waiting.take();
+        }
+    }
+}
+
+impl Socket {
+    /// Sets the peer: `host` is an IP address, `unix:PATH` or a name.
+    pub fn set_peer(self: &Rc<Self>, call: &Call, host: &[u8], port: u16) -> LuaResult {
+        match parse_host(host, port) {
+            Err(reason) => self.settle(call, Err(Failure::BadHost(host.to_vec(), reason))),
+            Ok(Host::Address(address)) => {
+                ngx_debug!(call.request.log(), "lua udp socket network address given directly");
+                self.settle(call, self.connect_to(&address))
+            }
+            Ok(Host::Name) => self.look_up(call, host, port),
+        }
+    }
+
+    fn look_up(self: &Rc<Self>, call: &Call, name: &[u8], port: u16) -> LuaResult {
+        let wanted = Wanted { socket: Rc::downgrade(self), name: name.to_vec(), port };
+        match resolver::start(call.request, name, wanted, answered) {
+            Started::Done(answer) => {
+                let connected = self.connect_resolved(name, port, answer);
+                self.settle(call, connected)
+            }
+            Started::Waiting(resolution) => {
+                // Where the code cannot wait, the resolution goes again.
+                let task = call.task()?;
+                *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
+                let socket = Rc::downgrade(self);
+                task.wait_for(Box::new(Lookup { socket, _resolution: resolution }));
+                Ok(Returns::Yield(0))
+            }
+        }
+    }
+
+    fn connect_resolved(
+        self: &Rc<Self>,
+        name: &[u8],
+        port: u16,
+        answer: Resolved,
+    ) -> Result<(), Failure> {
+        let log = self.request.get().log();
+        ngx_debug!(log, "lua udp socket resolve handler");
+        let address: Address =
+            answer.map_err(|error| Failure::NotResolved(name.to_vec(), error))?;
+        ngx_debug!(log, "name was resolved to {}", address.text(false));
+        self.connect_to(&address.with_port(port))
+    }
+
+    /// The results of a call that did not have to wait.
+    fn settle(&self, call: &Call, result: Result<(), Failure>) -> LuaResult {
+        match result {
+            Ok(()) => call.succeed(),
+            Err(failure) => call.fail(&failure.message()),
+        }
+    }
+}
+
+/// The resolver's answer, for a socket that waits for it.
+fn answered(wanted: &Wanted, answer: Resolved) {
+    let Some(socket) = wanted.socket.upgrade() else { return };
+    let Some(task) = socket.take_waiter() else { return };
+    downstream::log_as(socket.request.get());
+    let connected = socket.connect_resolved(&wanted.name, wanted.port, answer);
+    match connected {
+        Ok(()) => wake_with(&task, 1, |state| state.push_integer(1)),
+        Err(failure) => wake_with(&task, 2, |state| push_failure(state, &failure)),
+    }
+}

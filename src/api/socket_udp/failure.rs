@@ -1,0 +1,59 @@
+//! Why a method fails, in the words that Lua code gets.
+
+use std::borrow::Cow;
+
+use crate::nginx::address::BadHost;
+use crate::nginx::resolver::ResolveError;
+use crate::nginx::stream::describe_error;
+
+/// The second result of a method that failed.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    Timeout,
+    Closed,
+    Busy,
+    NoMemory,
+    PartialWrite,
+    /// The system's error number; 0 where nginx refused something, and its log has more.
+    System(i32),
+    BadPort(i64),
+    BadHost(Vec<u8>, BadHost),
+    NotResolved(Vec<u8>, ResolveError),
+}
+
+impl Failure {
+    pub fn message(&self) -> Cow<'static, str> {
+        match self {
+            Failure::Timeout => "timeout".into(),
+            Failure::Closed => "closed".into(),
+            Failure::Busy => "socket busy".into(),
+            Failure::NoMemory => "no memory".into(),
+            Failure::PartialWrite => "partial write".into(),
+            Failure::System(0) => "error".into(),
+            Failure::System(error) => describe_error(*error).into(),
+            Failure::BadPort(port) => format!("bad port number: {port}").into(),
+            Failure::BadHost(host, BadHost(reason)) => bad_host(host, *reason).into(),
+            Failure::NotResolved(name, error) => not_resolved(name, *error),
+        }
+    }
+}
+
+fn bad_host(host: &[u8], reason: Option<&str>) -> String {
+    let host = String::from_utf8_lossy(host);
+    match reason {
+        Some(reason) => format!("failed to parse host name \"{host}\": {reason}"),
+        None => format!("failed to parse host name \"{host}\""),
+    }
+}
+
+fn not_resolved(name: &[u8], error: ResolveError) -> Cow<'static, str> {
+    let name = String::from_utf8_lossy(name);
+    match error {
+        ResolveError::NotStarted => "failed to start the resolver".into(),
+        ResolveError::NoResolver => format!("no resolver defined to resolve \"{name}\"").into(),
+        ResolveError::Refused => format!("{name} could not be resolved").into(),
+        ResolveError::Failed(code, text) => {
+            format!("{name} could not be resolved ({code}: {text})").into()
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What Lua holds of a socket: a table whose first item is a userdata that owns it, and whose second
+//! is the timeout.
+
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use super::socket::Socket;
+use crate::lua::state::REGISTRY;
+use crate::lua::{State, userdata};
+
+/// The table's items.
+const SOCKET: i32 = 1;
+const TIMEOUT: i32 = 2;
+
+/// The registry's name of the userdata's metatable.
+const OWNER_METATABLE: &CStr = c"__udp_cosocket_owner_mt";
+
+/// Makes the userdata's metatable.
+pub fn inject(state: State) {
+    state.new_table(0, 1);
+    state.push_function(userdata::collector::<Rc<Socket>>());
+    state.set_field(-2, c"__gc");
+    state.set_field(REGISTRY, OWNER_METATABLE);
+}
+
+/// The socket of the table at `index`, once it has one.
+pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
+    state.raw_get_index(index, SOCKET);
+    let socket = userdata::get::<Rc<Socket>>(state, -1);
+    state.pop(1);
+    socket
+}
+
+/// Makes `socket` that of the table at `index`, which counts from the bottom.
+pub fn attach(state: State, index: i32, socket: Rc<Socket>) {
+    userdata::push(state, socket, OWNER_METATABLE);
+    state.raw_set_index(index, SOCKET);
+}
+
+/// The timeout of the table at `index`, in milliseconds; 0 where none is set.
+pub fn timeout(state: State, index: i32) -> i64 {
+    state.raw_get_index(index, TIMEOUT);
+    let milliseconds = state.integer(-1);
+    state.pop(1);
+    milliseconds
+}
+
+/// Pops the value on top, and makes it the timeout of the table at `index`.
+pub fn set_timeout(state: State, index: i32) {
+    state.raw_set_index(index, TIMEOUT);
+}

@@ -1,0 +1,204 @@
+//! The Lua functions: they check arguments and shape results.
+
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use super::failure::Failure;
+use super::handle;
+use super::receive::MAX_DATAGRAM;
+use super::socket::Socket;
+use crate::api::call::{Call, Row, set_functions, set_functions_in};
+use crate::api::output::pieces;
+use crate::lua::state::REGISTRY;
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::Level;
+use crate::runtime::PhaseSet;
+use crate::{ngx_debug, ngx_log};
+
+const METHODS: &[Row] = &[
+    Row::in_phases::<{ u32::MAX }, _>(c"setpeername", set_peer_name),
+    Row::in_phases::<{ u32::MAX }, _>(c"send", send),
+    Row::in_phases::<{ u32::MAX }, _>(c"receive", receive),
+    Row::anywhere(c"settimeout", set_timeout),
+    Row::in_phases::<{ u32::MAX }, _>(c"close", close),
+];
+
+/// The registry's name of the sockets' metatable.
+const METATABLE: &CStr = c"__udp_cosocket_mt";
+
+/// Puts the function into the `socket` table of the `ngx` table on top.
+pub fn inject(state: State) {
+    const UDP: Row = Row::in_phases::<{ u32::MAX }, _>(c"udp", udp);
+    set_functions_in(state, c"socket", &[UDP]);
+    state.new_table(0, METHODS.len() as i32 + 1);
+    set_functions(state, METHODS);
+    state.push_value(-1);
+    state.set_field(-2, c"__index");
+    state.set_field(REGISTRY, METATABLE);
+    handle::inject(state);
+}
+
+fn udp(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 0 {
+        return Err(LuaError::text(format!("expecting zero arguments, but got {n}")));
+    }
+    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.state.new_table(3, 1);
+    call.state.get_field(REGISTRY, METATABLE);
+    call.state.set_metatable(-2);
+    Ok(Returns::Values(1))
+}
+
+fn set_peer_name(call: &Call) -> LuaResult {
+    let state = call.state;
+    let n = call.arguments();
+    if n != 2 && n != 3 {
+        return Err(LuaError::text(format!(
+            "ngx.socket.udp setpeername: expecting 2 or 3 arguments (including the object), but \
+             seen {n}"
+        )));
+    }
+    call.check_phase(PhaseSet::YIELDABLE)?;
+    state.check_kind(1, Kind::Table, c"table")?;
+    let host = state.check_bytes(2)?.to_vec();
+    let port = if n == 3 { state.check_integer(3)? } else { 0 };
+    let Ok(port) = u16::try_from(port) else {
+        return call.fail(&Failure::BadPort(port).message());
+    };
+    let socket = match handle::socket(state, 1) {
+        Some(socket) => {
+            socket.check_owner(call)?;
+            if socket.is_waited_for() {
+                return call.fail(&Failure::Busy.message());
+            }
+            if socket.is_connected() {
+                ngx_debug!(call.request.log(), "lua udp socket reconnect without shutting down");
+                socket.finalize();
+            }
+            ngx_debug!(call.request.log(), "lua reuse socket upstream ctx");
+            socket.reset(call);
+            socket
+        }
+        None => {
+            let socket = Socket::new(call);
+            handle::attach(state, 1, socket.clone());
+            socket
+        }
+    };
+    socket.set_timeout(handle::timeout(state, 1));
+    socket.set_peer(call, &host, port)
+}
+
+/// The connected socket of argument 1, for `doing` something; none, logged, where it is closed.
+fn connected(call: &Call, doing: &str) -> Result<Option<Rc<Socket>>, LuaError> {
+    call.state.check_kind(1, Kind::Table, c"table")?;
+    let socket = handle::socket(call.state, 1);
+    if let Some(socket) = socket.filter(|socket| socket.is_connected()) {
+        socket.check_owner(call)?;
+        return Ok(Some(socket));
+    }
+    if call.context.location().socket_log_errors() {
+        ngx_log!(call.request.log(), Level::Err, "attempt to {doing} data on a closed socket");
+    }
+    Ok(None)
+}
+
+fn send(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 2 {
+        return Err(LuaError::text(format!(
+            "expecting 2 arguments (including the object), but got {n}"
+        )));
+    }
+    let Some(socket) = connected(call, "send")? else {
+        return call.fail(&Failure::Closed.message());
+    };
+    if socket.is_waited_for() {
+        return call.fail(&Failure::Busy.message());
+    }
+    let mut datagram = Vec::new();
+    append_datagram(call.state, 2, &mut datagram)?;
+    match socket.send(&datagram) {
+        Ok(()) => call.succeed(),
+        Err(failure) => call.fail(&failure.message()),
+    }
+}
+
+/// The bytes of argument `index`, of all kinds of values that can be sent.
+fn append_datagram(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
+    match state.kind(index) {
+        Kind::Table => pieces::append_strict_table(state, index, out),
+        Kind::Number | Kind::String | Kind::Nil | Kind::Boolean => {
+            pieces::append_argument(state, index, out)
+        }
+        kind => Err(LuaError::argument(
+            index,
+            format!("string, number, boolean, nil, or array table expected, got {}", kind.name()),
+        )),
+    }
+}
+
+fn receive(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 1 && n != 2 {
+        return Err(LuaError::text(format!(
+            "expecting 1 or 2 arguments (including the object), but got {n}"
+        )));
+    }
+    let log = call.request.log();
+    ngx_debug!(log, "lua udp socket calling receive() method");
+    let Some(socket) = connected(call, "receive")? else {
+        return call.fail(&Failure::Closed.message());
+    };
+    if socket.is_waited_for() {
+        return call.fail(&Failure::Busy.message());
+    }
+    ngx_debug!(log, "lua udp socket read timeout: {}", socket.read_timeout.get());
+    let size = match call.state.is_nil_or_none(2) {
+        true => MAX_DATAGRAM,
+        false => buffer_size(call.state.check_number(2)?),
+    };
+    ngx_debug!(log, "lua udp socket receive buffer size: {size}");
+    socket.receive(call, size)
+}
+
+/// A size that makes no sense means all that there is room for.
+fn buffer_size(wanted: f64) -> usize {
+    if wanted >= 0.0 { (wanted as usize).min(MAX_DATAGRAM) } else { MAX_DATAGRAM }
+}
+
+fn set_timeout(state: State) -> LuaResult {
+    let n = state.top();
+    if n != 2 {
+        return Err(LuaError::text(format!(
+            "ngx.socket settimeout: expecting at least 2 arguments (including the object) but \
+             seen {n}"
+        )));
+    }
+    state.check_kind(1, Kind::Table, c"table")?;
+    let milliseconds = state.number(2) as i64;
+    handle::set_timeout(state, 1);
+    if let Some(socket) = handle::socket(state, 1) {
+        socket.set_timeout(milliseconds);
+    }
+    Ok(Returns::Values(0))
+}
+
+fn close(call: &Call) -> LuaResult {
+    let n = call.arguments();
+    if n != 1 {
+        return Err(LuaError::text(format!(
+            "expecting 1 argument (including the object) but seen {n}"
+        )));
+    }
+    call.state.check_kind(1, Kind::Table, c"table")?;
+    let socket = handle::socket(call.state, 1).filter(|socket| socket.is_connected());
+    let Some(socket) = socket else { return call.fail(&Failure::Closed.message()) };
+    socket.check_owner(call)?;
+    if socket.is_waited_for() {
+        return call.fail(&Failure::Busy.message());
+    }
+    socket.finalize();
+    call.succeed()
+}

@@ -1,0 +1,154 @@
+//! `receive`: a datagram that is there at once, or the next one.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+
+use super::failure::Failure;
+use super::socket::{Socket, push_failure, wake_with};
+use crate::api::call::Call;
+use crate::lua::{LuaResult, Returns};
+use crate::nginx::Level;
+use crate::nginx::udp::Received;
+use crate::runtime::Operation;
+use crate::{ngx_debug, ngx_log};
+
+/// The longest datagram that is received, in bytes.
+pub const MAX_DATAGRAM: usize = 65536;
+
+thread_local! {
+    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// Room for the longest datagram; the next one to need some gets the same.
+struct Buffer(Box<[u8]>);
+
+impl Buffer {
+    fn take() -> Buffer {
+        Buffer(SPARE.take().unwrap_or_else(|| vec![0; MAX_DATAGRAM].into_boxed_slice()))
+    }
+
+    /// The first `len` bytes.
+    fn bytes(&self, len: usize) -> &[u8] {
+        self.0.get(..len).unwrap_or_default()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        SPARE.set(Some(std::mem::take(&mut self.0)));
+    }
+}
+
+/// A task waits for a datagram. Dropped before one came, it closes the socket: what comes later
+/// would be nobody's.
+struct Receive(Weak<Socket>);
+
+impl Operation for Receive {}
+
+impl Drop for Receive {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.upgrade()
+            && socket.waiting.take().is_some()
+        {
+            socket.finalize();
+        }
+    }
+}
+
+/// How far a receive has come.
+enum Progress {
+    Done(usize),
+    Waiting,
+    Failed(Failure),
+}
+
+impl Socket {
+    /// Receives up to `size` bytes of a datagram, for the calling task.
+    pub fn receive(self: &Rc<Self>, call: &Call, size: usize) -> LuaResult {
+        self.size.set(size);
+        let mut buffer = Buffer::take();
+        match self.read(&mut buffer.0) {
+            Progress::Done(len) => {
+                ngx_debug!(call.request.log(), "lua udp socket receive done in a single run");
+                call.state.push_bytes(buffer.bytes(len));
+                Ok(Returns::Values(1))
+            }
+            Progress::Failed(failure) => call.fail(&failure.message()),
+            Progress::Waiting => {
+                let task = call.task().inspect_err(|_| self.clear_timer())?;
+                *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
+                task.wait_for(Box::new(Receive(Rc::downgrade(self))));
+                Ok(Returns::Yield(0))
+            }
+        }
+    }
+
+    fn clear_timer(&self) {
+        if let Some(connection) = self.connection.borrow().as_ref() {
+            connection.clear_timer();
+        }
+    }
+
+    /// Receives into `buffer`, and has nginx tell when it must be tried again.
+    fn read(&self, buffer: &mut [u8]) -> Progress {
+        let log = self.request.get().log();
+        let connection = self.connection.borrow();
+        let Some(connection) = connection.as_ref() else {
+            return Progress::Failed(Failure::Closed);
+        };
+        ngx_debug!(log, "lua udp socket read data: waiting: {}", u8::from(self.is_waited_for()));
+        let size = self.size.get().min(buffer.len());
+        let Some(room) = buffer.get_mut(..size) else { return Progress::Done(0) };
+        match connection.receive(room) {
+            Received::Datagram(len) => {
+                ngx_debug!(log, "lua udp recv returned {len}");
+                return Progress::Done(len);
+            }
+            Received::Failed(error) => {
+                ngx_debug!(log, "lua udp recv returned -1");
+                return Progress::Failed(Failure::System(error));
+            }
+            Received::Again => ngx_debug!(log, "lua udp recv returned -2"),
+        }
+        if !connection.watch() {
+            return Progress::Failed(Failure::System(0));
+        }
+        if connection.is_watched() {
+            connection.set_timer(self.read_timeout.get());
+        } else {
+            connection.clear_timer();
+        }
+        Progress::Waiting
+    }
+
+    /// An event, while a task waits for a datagram.
+    pub fn read_event(&self) {
+        let log = self.request.get().log();
+        ngx_debug!(log, "lua udp socket read handler");
+        if self.connection.borrow().as_ref().is_some_and(|connection| connection.take_timeout()) {
+            if self.conf.get().socket_log_errors() {
+                ngx_log!(log, Level::Err, "lua udp socket read timed out");
+            }
+            self.fail(&Failure::Timeout);
+            return;
+        }
+        self.clear_timer();
+        let mut buffer = Buffer::take();
+        match self.read(&mut buffer.0) {
+            Progress::Done(len) => {
+                if let Some(task) = self.take_waiter() {
+                    wake_with(&task, 1, move |state| state.push_bytes(buffer.bytes(len)));
+                }
+            }
+            Progress::Waiting => {}
+            Progress::Failed(failure) => self.fail(&failure),
+        }
+    }
+
+    fn fail(&self, failure: &Failure) {
+        ngx_debug!(self.request.get().log(), "lua udp socket handle error");
+        if let Some(task) = self.take_waiter() {
+            wake_with(&task, 2, |state| push_failure(state, failure));
+        }
+    }
+}

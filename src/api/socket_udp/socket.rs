@@ -1,0 +1,181 @@
+//! A datagram cosocket: its connection, who waits for it, and how it is closed.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use super::failure::Failure;
+use crate::api::call::Call;
+use crate::config::LocationConf;
+use crate::lua::{LuaError, State};
+use crate::nginx::address::Address;
+use crate::nginx::log::Shown;
+use crate::nginx::peer::has_left;
+use crate::nginx::udp::{self, Connection, Receiver};
+use crate::nginx::{Request, downstream};
+use crate::ngx_debug;
+use crate::runtime::{Context, Hold, Resource, Task, scheduler};
+
+/// A datagram cosocket.
+pub struct Socket {
+    /// Who set its peer; only compared once that request is over.
+    pub request: Cell<Request>,
+    context: RefCell<Weak<Context>>,
+    /// The configuration of the location where its peer was set.
+    pub conf: Cell<&'static LocationConf>,
+    /// In milliseconds.
+    pub read_timeout: Cell<usize>,
+    /// How many bytes of a datagram the receive that waits has asked for.
+    pub size: Cell<usize>,
+    pub connection: RefCell<Option<Connection>>,
+    /// Who waits for a name's address or for a datagram.
+    pub waiting: RefCell<Option<Weak<Task>>>,
+    hold: RefCell<Option<Hold>>,
+}
+
+impl Socket {
+    /// A socket for the calling request, without a peer.
+    pub fn new(call: &Call) -> Rc<Socket> {
+        Rc::new(Socket {
+            request: Cell::new(call.request),
+            context: RefCell::new(Rc::downgrade(&call.context)),
+            conf: Cell::new(call.context.location()),
+            read_timeout: Cell::new(0),
+            size: Cell::new(0),
+            connection: RefCell::default(),
+            waiting: RefCell::default(),
+            hold: RefCell::default(),
+        })
+    }
+
+    /// Starts over, for another peer that the calling request sets.
+    pub fn reset(&self, call: &Call) {
+        self.request.set(call.request);
+        *self.context.borrow_mut() = Rc::downgrade(&call.context);
+        self.conf.set(call.context.location());
+    }
+
+    /// So many milliseconds for a receive; what the configuration says where they are not positive.
+    pub fn set_timeout(&self, milliseconds: i64) {
+        let wanted = usize::try_from(milliseconds).ok().filter(|&milliseconds| milliseconds > 0);
+        self.read_timeout.set(wanted.unwrap_or_else(|| self.conf.get().socket_read_timeout()));
+    }
+
+    /// Requires that the caller is the request that set the peer.
+    pub fn check_owner(&self, call: &Call) -> Result<(), LuaError> {
+        if self.request.get() == call.request { Ok(()) } else { Err(LuaError::text("bad request")) }
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.connection.borrow().is_some()
+    }
+
+    pub fn is_waited_for(&self) -> bool {
+        self.waiting.borrow().is_some()
+    }
+
+    /// The task that waits, if it still does; it does not any more.
+    pub fn take_waiter(&self) -> Option<Rc<Task>> {
+        self.waiting.take().and_then(|task| task.upgrade())
+    }
+
+    /// Makes the connection. The request closes it at its end.
+    pub fn connect_to(self: &Rc<Self>, address: &Address) -> Result<(), Failure> {
+        let log = self.request.get().log();
+        ngx_debug!(log, "lua udp socket resolve retval handler");
+        let context = self.context.borrow().upgrade().ok_or(Failure::Closed)?;
+        let connected = udp::connect(address, log);
+        ngx_debug!(log, "lua udp socket connect: {}", if connected.is_ok() { 0 } else { -1 });
+        let connection = connected.map_err(Failure::System)?;
+        let resource: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;
+        let hold = context.hold(resource).map_err(|_| Failure::NoMemory)?;
+        connection.set_receiver(Rc::downgrade(self) as Weak<dyn Receiver>);
+        *self.hold.borrow_mut() = Some(hold);
+        *self.connection.borrow_mut() = Some(connection);
+        Ok(())
+    }
+
+    /// Sends one datagram.
+    pub fn send(&self, datagram: &[u8]) -> Result<(), Failure> {
+        let connection = self.connection.borrow();
+        let connection = connection.as_ref().ok_or(Failure::Closed)?;
+        match connection.send(datagram) {
+            Ok(sent) if sent == datagram.len() => Ok(()),
+            Ok(_) => Err(Failure::PartialWrite),
+            Err(error) => Err(Failure::System(error)),
+        }
+    }
+
+    /// Closes it and lets go of all that it holds. Safe to call twice.
+    pub fn finalize(&self) {
+        let hold = self.hold.take();
+        let connection = self.connection.take();
+        // The request, and so its log, lives as long as the connection.
+        if connection.is_some() && !has_left() {
+            let log = self.request.get().log();
+            ngx_debug!(log, "lua finalize socket");
+            ngx_debug!(log, "lua close socket connection");
+        }
+        drop(connection);
+        drop(hold);
+    }
+}
+
+impl Resource for Socket {
+    fn close(&self) {
+        let request = self.request.get();
+        ngx_debug!(
+            request.log(),
+            "cleanup lua udp socket upstream request: \"{}\"",
+            Shown(request.uri())
+        );
+        self.finalize();
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.finalize();
+    }
+}
+
+impl Receiver for Socket {
+    fn on_read(self: Rc<Self>) {
+        let request = self.request.get();
+        let log = request.log();
+        downstream::log_as(request);
+        ngx_debug!(
+            log,
+            "lua udp socket handler for \"{}?{}\", wev 0",
+            Shown(request.uri()),
+            Shown(request.args())
+        );
+        if self.is_waited_for() {
+            self.read_event();
+            return;
+        }
+        ngx_debug!(log, "lua udp socket dummy handler");
+        if let Some(connection) = self.connection.borrow().as_ref() {
+            connection.watch();
+        }
+    }
+}
+
+/// Wakes a task with the `count` results that `push` makes.
+pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
+    let main = task.context.main_state();
+    let mut made = if main.produce(count, push).is_ok() { count } else { 0 };
+    // Without room for the results the call gives none.
+    if task.state.reserve(made).is_err() {
+        main.pop(made);
+        made = 0;
+    }
+    main.move_to(task.state, made);
+    ngx_debug!(task.context.request().log(), "lua udp socket waking up the current request");
+    scheduler::wake(task, made);
+}
+
+/// Pushes `nil` and the failure's text.
+pub fn push_failure(state: State, failure: &Failure) {
+    state.push_nil();
+    state.push_str(&failure.message());
+}
