@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 140;
+plan tests => repeat_each() * 152;
 
 no_long_string();
 
@@ -557,3 +557,98 @@ hello
 ok
 --- error_log
 API disabled in the context of log_by_lua*
+
+
+
+=== TEST 23: a subrequest that nginx makes has its own length
+--- config
+    location = /t {
+        auth_request /auth;
+        content_by_lua_block {
+            ngx.req.read_body()
+            local headers = ngx.req.get_headers()
+            ngx.say(headers["content-length"], " ", ngx.var.http_content_length, " ",
+                ngx.req.get_body_data())
+        }
+    }
+    location = /auth {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.req.set_body_data("nine here")
+            ngx.log(ngx.WARN, "in it: ", ngx.var.http_content_length, " ", ngx.req.get_body_data())
+        }
+    }
+--- request
+POST /t
+hello
+--- response_body
+5 5 hello
+--- error_log
+in it: 9 nine here
+--- no_error_log
+[error]
+
+
+
+=== TEST 24: and none where there was none
+--- config
+    location = /t {
+        auth_request /auth;
+        content_by_lua_block {
+            ngx.say(ngx.req.get_headers()["content-length"], " ", ngx.var.http_content_length)
+        }
+    }
+    location = /auth {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.req.init_body()
+            ngx.req.append_body("nine ")
+            ngx.req.append_body("here")
+            ngx.req.finish_body()
+            ngx.log(ngx.WARN, "in it: ", ngx.req.get_headers()["content-length"])
+        }
+    }
+--- request
+GET /t
+--- response_body
+nil nil
+--- error_log
+in it: 9
+--- no_error_log
+[error]
+
+
+
+=== TEST 25: a body that a subrequest shares stays its parent's
+--- config
+    location = /t {
+        ssi on;
+        default_type text/html;
+        rewrite_by_lua_block { ngx.req.read_body() }
+        content_by_lua_block { ngx.print('<!--#include virtual="/sub" --><!--#include virtual="/look" -->') }
+        log_by_lua_block {
+            ngx.log(ngx.WARN, "in the end: ", ngx.var.http_content_length, " ", ngx.var.request_body)
+        }
+    }
+    location = /sub {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.req.set_body_data("nine here")
+            ngx.say(ngx.var.http_content_length, " ", ngx.req.get_body_data())
+        }
+    }
+    location = /look {
+        content_by_lua_block {
+            ngx.say(ngx.var.http_content_length, " ", ngx.req.get_body_data())
+        }
+    }
+--- request
+POST /t
+hello
+--- response_body
+9 nine here
+5 hello
+--- error_log
+in the end: 5 hello
+--- no_error_log
+[error]

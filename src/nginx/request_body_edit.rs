@@ -1,7 +1,8 @@
 //! Replacing the request body, whole or piece by piece.
 //!
 //! Everything that can fail happens before the old body is touched, so an error leaves it as it
-//! was. The length in the request's headers always follows.
+//! was. The length in the request's headers always follows; in a subrequest, callers give it
+//! headers of its own first. A body that a subrequest shares with its parent stays the parent's.
 
 use std::ffi::{CString, c_void};
 use std::fs::{File, OpenOptions};
@@ -56,12 +57,21 @@ impl From<OutOfMemory> for BodyError {
 
 type Structure = *mut ngx_http_request_body_t;
 
-/// The body, where it has been read and not thrown away.
+/// The structure for a new body, where one has been read and not thrown away: the request's, or
+/// an empty one where that is its parent's too. Whoever changes it puts it into the request.
 fn replaceable(request: Request) -> Result<Structure, BodyError> {
     if request.is_discarding_body() {
         return Err(BodyError::Discarded);
     }
-    structure(request).ok_or(BodyError::Unread)
+    let body = structure(request).ok_or(BodyError::Unread)?;
+    // SAFETY: a subrequest's parent lives as long as it does; zero is a valid structure.
+    unsafe {
+        let parent = request.get().parent.as_ref();
+        if parent.is_some_and(|parent| parent.request_body == body) {
+            return Ok(request.pool().zeroed::<ngx_http_request_body_t>()?.as_ptr());
+        }
+    }
+    Ok(body)
 }
 
 /// A list of one buffer, both fresh; the buffer is all zero.
@@ -98,6 +108,7 @@ pub fn set_data(request: Request, data: &[u8]) -> Result<(), BodyError> {
     let length = Length::prepare(request, data.len() as u64)?;
     // SAFETY: the structures live in the request's pool; the new buffer is ours alone.
     unsafe {
+        (*request.as_ptr()).request_body = body;
         close_temp_file(pool, body);
         free_own_buffers(pool, body);
         (*body).bufs = null_mut();
@@ -135,6 +146,7 @@ pub fn set_file(request: Request, name: &[u8], delete: bool) -> Result<(), BodyE
     let length = Length::prepare(request, size)?;
     // SAFETY: as in `set_data`; nginx closes the descriptor with the pool.
     unsafe {
+        (*request.as_ptr()).request_body = body;
         close_temp_file(pool, body);
         free_own_buffers(pool, body);
         (*temp).file.fd = INVALID_FILE;
@@ -224,6 +236,7 @@ pub fn start(request: Request, size: Option<usize>) -> Result<(), BodyError> {
         }
         (*r).set_request_body_in_clean_file(1);
         (*r).headers_in.content_length_n = 0;
+        (*r).request_body = body;
         close_temp_file(pool, body);
         free_own_buffers(pool, body);
         (*body).buf = buf;

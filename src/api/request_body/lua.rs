@@ -2,6 +2,7 @@
 
 use super::read::read_body;
 use crate::api::call::{Call, Row, set_functions_in};
+use crate::api::request_headers;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::request_body::{self, Body};
 use crate::nginx::request_body_edit::{self as edit, BodyError};
@@ -74,7 +75,9 @@ fn get_body_file(call: &Call) -> LuaResult {
 
 fn set_body_data(call: &Call) -> LuaResult {
     check_count(call, 1, "arguments")?;
-    edit::set_data(call.request, call.state.check_bytes(1)?)?;
+    let data = call.state.check_bytes(1)?;
+    request_headers::own(call.request)?;
+    edit::set_data(call.request, data)?;
     Ok(Returns::Values(0))
 }
 
@@ -89,6 +92,7 @@ fn set_body_file(call: &Call) -> LuaResult {
         state.check_kind(2, Kind::Boolean, c"boolean")?;
         delete = state.boolean(2);
     }
+    request_headers::own(call.request)?;
     edit::set_file(call.request, name, delete)?;
     Ok(Returns::Values(0))
 }
@@ -117,6 +121,7 @@ fn append_body(call: &Call) -> LuaResult {
 
 fn finish_body(call: &Call) -> LuaResult {
     check_count(call, 0, "argument")?;
+    request_headers::own(call.request)?;
     edit::finish(call.request)?;
     Ok(Returns::Values(0))
 }

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 
 use crate::api::ffi::{self, FfiStr, FfiTableElt, set_message, with_values};
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{HeaderError, Request, guard, headers_in, strings};
+use crate::nginx::{HeaderError, guard, headers_in, strings};
 
 const DEFAULT_MAX_HEADERS: usize = 100;
 /// nginx's number of HTTP/1.0; what is older has no headers.
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
             let value = (!value.is_null()).then(|| strings::raw(value, value_len));
             let key = strings::raw(key, key_len);
             let result = with_values(value, mvals, mvals_len, |values| {
-                own_headers(request)?;
+                super::own(request)?;
                 headers_in::set(request, key, values, r#override != 0)
             });
             let result = result.unwrap_or(Err(HeaderError::BadValue));
@@ -129,22 +129,4 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
             }
         }
     })
-}
-
-/// Gives a subrequest headers of its own, once.
-fn own_headers(request: Request) -> Result<(), HeaderError> {
-    if !request.is_subrequest() {
-        return Ok(());
-    }
-    let context =
-        crate::runtime::Context::of(request).or_else(|| crate::runtime::Context::running(request));
-    match context {
-        Some(context) if context.owns_request_headers.get() => Ok(()),
-        Some(context) => {
-            headers_in::own(request)?;
-            context.owns_request_headers.set(true);
-            Ok(())
-        }
-        None => Ok(headers_in::own(request)?),
-    }
 }

@@ -5,3 +5,27 @@ mod ffi;
 mod lua;
 
 pub use lua::inject;
+
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::{Request, headers_in};
+use crate::runtime::Context;
+
+/// Gives a subrequest headers of its own, once: before the first of them changes.
+///
+/// # Errors
+/// Out of memory; the headers are as they were.
+pub fn own(request: Request) -> Result<(), OutOfMemory> {
+    if !request.is_subrequest() {
+        return Ok(());
+    }
+    let context = Context::of(request).or_else(|| Context::running(request));
+    match context {
+        Some(context) if context.owns_request_headers.get() => Ok(()),
+        Some(context) => {
+            headers_in::own(request)?;
+            context.owns_request_headers.set(true);
+            Ok(())
+        }
+        None => headers_in::own(request),
+    }
+}
