@@ -9,6 +9,7 @@ use slotmap::{DefaultKey, SlotMap};
 use super::context::Context;
 use crate::nginx::cleanup;
 use crate::nginx::pool::OutOfMemory;
+use crate::ngx_debug;
 
 /// Something that a request holds. Closing is safe to do twice.
 pub trait Resource {
@@ -49,6 +50,8 @@ impl Context {
                 }
             })?;
             self.resources.registered.set(true);
+        } else {
+            ngx_debug!(self.request().log(), "lua http cleanup reuse");
         }
         let key = self.resources.held.borrow_mut().insert(resource);
         Ok(Hold { context: Rc::downgrade(self), key })

@@ -88,6 +88,17 @@ impl Input {
         self.unread().len()
     }
 
+    /// The call's want, and how much there is for it, for nginx's debug log.
+    pub fn describe(&self) -> String {
+        match &self.want {
+            Want::Line => "line".to_owned(),
+            Want::All => "all".to_owned(),
+            Want::Bytes(_) => format!("chunk {}", self.len()),
+            Want::Any(_) => "any".to_owned(),
+            Want::Until(_) => "until".to_owned(),
+        }
+    }
+
     /// Looks at what is there; `ended`: no more will come.
     pub fn advance(&mut self, ended: bool) -> Step {
         let unread = self.unread();

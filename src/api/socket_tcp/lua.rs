@@ -283,7 +283,11 @@ fn send(call: &Call) -> LuaResult {
         }
         Kind::Number | Kind::Table | Kind::Nil | Kind::Boolean => {
             let mut bytes = Vec::new();
-            pieces::append_argument(state, 2, &mut bytes)?;
+            if state.kind(2) == Kind::Table {
+                pieces::append_strict_table(state, 2, &mut bytes)?;
+            } else {
+                pieces::append_argument(state, 2, &mut bytes)?;
+            }
             socket.send(call, &bytes)
         }
         kind => Err(LuaError::argument(

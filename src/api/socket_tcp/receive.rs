@@ -155,6 +155,7 @@ impl Socket {
         if input.len() == 0 && !ended {
             return Next::Go;
         }
+        ngx_debug!(self.request.get().log(), "lua tcp socket read {}", input.describe());
         let step = input.advance(ended);
         drop(input);
         match step {
