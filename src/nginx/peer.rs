@@ -15,7 +15,7 @@ use super::strings;
 use super::sys::{
     ngx_addr_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_ERR as LOG_ERRORS,
     ngx_connection_t, ngx_destroy_pool, ngx_errno, ngx_event_connect_peer, ngx_event_t, ngx_int_t,
-    ngx_peer_connection_t, ngx_ssl_shutdown,
+    ngx_peer_connection_t,
 };
 
 const NGX_OK: isize = 0;
@@ -174,10 +174,11 @@ impl Drop for Peer {
 unsafe fn close(c: *mut ngx_connection_t) {
     // SAFETY: the caller's: a live connection that nobody uses afterwards.
     unsafe {
+        #[cfg(ngx_feature = "ssl")]
         if let Some(ssl) = (*c).ssl.as_mut() {
             ssl.set_no_wait_shutdown(1);
             ssl.set_no_send_shutdown(1);
-            ngx_ssl_shutdown(c);
+            super::sys::ngx_ssl_shutdown(c);
         }
         let pool = std::mem::replace(&mut (*c).pool, std::ptr::null_mut());
         if !pool.is_null() {

@@ -67,8 +67,6 @@ impl Socket {
         target: Target,
         pool: Option<Rc<Pool>>,
     ) -> LuaResult {
-        // Where the code cannot wait, nothing begins.
-        let task = call.task()?;
         self.pool.replace(pool.clone());
         match self.enter(target, pool) {
             Progress::Connected => {
@@ -81,6 +79,7 @@ impl Socket {
                 Ok(Returns::Values(2))
             }
             Progress::Waiting => {
+                let task = call.task().inspect_err(|_| self.finalize())?;
                 *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
                 task.wait_for(Box::new(Waiting::to_connect(self)));
                 Ok(Returns::Yield(0))
@@ -131,6 +130,8 @@ impl Socket {
 
     /// None became free in time.
     pub fn time_out_in_queue(self: &Rc<Self>, queued: &Queued) {
+        // Another one may wait in its place from now on.
+        drop(queued.take_seat());
         if self.logs_errors()
             && let Some(target) = queued.take_target()
         {

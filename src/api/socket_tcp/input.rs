@@ -184,7 +184,7 @@ impl Input {
         self.start += self.taken;
         (self.length, self.taken) = (0, 0);
         self.passed.clear();
-        if self.len() == 0 {
+        if self.is_empty() {
             self.bytes.clear();
             self.start = 0;
             self.bytes.shrink_to(KEEP);
@@ -197,7 +197,7 @@ impl Input {
         *self = Input::new();
     }
 
-    /// Whether a buffer was ever made.
+    /// Whether all that came has been taken.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

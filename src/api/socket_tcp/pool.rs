@@ -190,25 +190,26 @@ impl Pool {
         queued
     }
 
-    /// It is the turn of the one that has waited longest.
+    /// It is the turn of the one that has waited longest, if there is a place for it.
     pub fn call_next(&self) {
-        loop {
-            let next = self.waiting.borrow_mut().pop_front();
-            let Some(next) = next else { return };
-            if let Some(queued) = next.upgrade().filter(|queued| queued.timer.is_armed()) {
-                ngx_debug!(
-                    cycle_log(),
-                    "lua tcp socket post connect operation resumption for connection pool \
-                     \"{}\", connections: {}",
-                    Shown(&self.key),
-                    self.seats.get()
-                );
-                queued.has_turn.set(true);
-                queued.timer.disarm();
-                queued.timer.post();
-                return;
-            }
+        self.waiting.borrow_mut().retain(|queued| queued.upgrade().is_some_and(|q| q.waits()));
+        let waiting = self.waiting.borrow().len();
+        let not_in_use = waiting + self.resting.borrow().len();
+        if self.seats.get().saturating_sub(not_in_use) >= self.size {
+            return;
         }
+        let next = self.waiting.borrow_mut().pop_front().and_then(|next| next.upgrade());
+        let Some(queued) = next else { return };
+        ngx_debug!(
+            cycle_log(),
+            "lua tcp socket post connect operation resumption for connection pool \"{}\", \
+             connections: {}",
+            Shown(&self.key),
+            self.seats.get()
+        );
+        queued.has_turn.set(true);
+        queued.timer.disarm();
+        queued.timer.post();
     }
 }
 
@@ -271,6 +272,11 @@ impl Queued {
 
     pub fn take_target(&self) -> Option<Target> {
         self.target.take()
+    }
+
+    /// Whether it waits for its turn.
+    fn waits(&self) -> bool {
+        self.timer.is_armed()
     }
 
     fn fire(&self) {

@@ -152,7 +152,7 @@ impl Socket {
     fn look(&self, stream: Stream) -> Next {
         let ended = self.ended.get();
         let mut input = self.input.borrow_mut();
-        if input.len() == 0 && !ended {
+        if input.is_empty() && !ended {
             return Next::Go;
         }
         ngx_debug!(self.request.get().log(), "lua tcp socket read {}", input.describe());
@@ -177,7 +177,7 @@ impl Socket {
             Shown(request.args())
         );
         let body_is_over = self.kind == Kind::Body
-            && self.input.borrow().len() == 0
+            && self.input.borrow().is_empty()
             && downstream::body_rest(request) == 0;
         if body_is_over && self.conf.get().check_client_abort() {
             return match connection::check_client(request) {
@@ -241,6 +241,10 @@ impl Socket {
         let request = self.request.get();
         let mut input = self.input.borrow_mut();
         let (buffer, wanted) = input.room(size, limit);
+        let free = buffer.capacity() - buffer.len();
+        if free >= wanted {
+            ngx_debug!(request.log(), "lua reuse free buf memory {free} >= {wanted}");
+        }
         let Ok(io) = stream.recv(buffer, wanted) else {
             return Next::Stop(Progress::Failed(Failure::NoMemory));
         };

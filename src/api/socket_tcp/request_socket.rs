@@ -11,6 +11,7 @@ use crate::nginx::peer::Events;
 use crate::nginx::stream::Direction;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Request, connection, downstream, guard};
+use crate::ngx_debug;
 use crate::phase::abort;
 use crate::runtime::{Context, scheduler};
 
@@ -134,27 +135,40 @@ pub fn listen_for_write(socket: &Rc<Socket>, context: &Rc<Context>) {
     connection::set_write_handler(socket.request.get(), on_write);
 }
 
-/// Who uses the client's connection.
-fn user(r: *mut ngx_http_request_t) -> Option<(Request, Rc<Context>, Option<Rc<dyn Events>>)> {
-    // SAFETY: nginx passes a live request.
-    let request = unsafe { Request::from_ptr(r) }?;
-    let context = Context::of(request)?;
-    let user = context.downstream.borrow().as_ref().and_then(Weak::upgrade);
-    Some((request, context, user))
+/// A request whose client's connection may be used, and by whom.
+struct Downstream {
+    request: Request,
+    context: Rc<Context>,
+    user: Option<Rc<dyn Events>>,
+}
+
+impl Downstream {
+    fn of(r: *mut ngx_http_request_t) -> Option<Downstream> {
+        // SAFETY: nginx passes a live request.
+        let request = unsafe { Request::from_ptr(r) }?;
+        let context = Context::of(request)?;
+        let user = context.downstream.borrow().as_ref().and_then(Weak::upgrade);
+        Some(Downstream { request, context, user })
+    }
 }
 
 unsafe extern "C" fn on_read(r: *mut ngx_http_request_t) {
-    guard((), || match user(r) {
-        Some((_, _, Some(user))) => user.on_read(),
-        Some((request, _, None)) => connection::ignore_client(request),
-        None => {}
+    guard((), || {
+        let Some(downstream) = Downstream::of(r) else { return };
+        ngx_debug!(downstream.request.log(), "lua request socket read event handler");
+        match downstream.user {
+            Some(user) => user.on_read(),
+            None => connection::ignore_client(downstream.request),
+        }
     });
 }
 
 unsafe extern "C" fn on_write(r: *mut ngx_http_request_t) {
-    guard((), || match user(r) {
-        Some((_, _, Some(user))) => user.on_write(),
-        Some((_, context, None)) => scheduler::listen_for_write(&context),
-        None => {}
+    guard((), || {
+        let Some(downstream) = Downstream::of(r) else { return };
+        match downstream.user {
+            Some(user) => user.on_write(),
+            None => scheduler::listen_for_write(&downstream.context),
+        }
     });
 }

@@ -1,0 +1,484 @@
+# TCP cosockets: connecting, sending, receiving, closing, and what each says when it fails.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+
+plan tests => repeat_each() * (blocks() * 3);
+
+our $HttpConfig = <<'_EOC_';
+    server {
+        listen unix:$TEST_NGINX_SERVER_ROOT/echo.sock;
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        # A server of one's own: each line names what it is to do.
+        location / {
+            content_by_lua_block {
+                local sock = assert(ngx.req.socket(true))
+                while true do
+                    local line = sock:receive()
+                    if not line then return end
+                    local verb, rest = line:match("^(%S+) ?(.*)$")
+                    if verb == "send" then
+                        sock:send((rest:gsub("\\n", "\n"):gsub("\\r", "\r")))
+                    elseif verb == "repeat" then
+                        sock:send(("x"):rep(tonumber(rest)))
+                    elseif verb == "drip" then
+                        for i = 1, #rest do
+                            sock:send(rest:sub(i, i))
+                            ngx.sleep(0.005)
+                        end
+                    elseif verb == "read" then
+                        local data = sock:receive(tonumber(rest))
+                        sock:send("got " .. #data .. "\n")
+                    elseif verb == "close" then
+                        return
+                    end
+                end
+            }
+        }
+    }
+    init_by_lua_block {
+        function start(path, port)
+            local sock = ngx.socket.tcp()
+            assert(sock:connect(path, port))
+            assert(sock:send("GET / HTTP/1.0\r\n\r\n"))
+            return sock
+        end
+    }
+_EOC_
+
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: lines, sizes, and all that is left
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            ngx.say(sock:send("send one\\r\\ntwo\\nthree and more\nclose\n"))
+            ngx.say(sock:receive())
+            ngx.say(sock:receive("*l"))
+            ngx.say(sock:receive(5))
+            ngx.say(sock:receive("*a"))
+            ngx.say(sock:receive("*a"))
+            ngx.say(sock:receive())
+            ngx.say(sock:receive())
+            ngx.say(sock:close())
+            ngx.say(sock:close())
+        }
+    }
+--- request
+GET /t
+--- response_body
+38
+one
+two
+three
+ and more
+
+nilclosed
+nilclosed
+1
+nilclosed
+--- error_log
+attempt to receive data on a closed socket
+
+
+
+=== TEST 2: a byte at a time
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("unix:$TEST_NGINX_SERVER_ROOT/echo.sock")
+            sock:send("drip abcdefgh\nsend \\nrest\\n\n")
+            ngx.say(sock:receive(3))
+            ngx.say(sock:receive())
+            ngx.say(sock:receive())
+        }
+    }
+--- request
+GET /t
+--- response_body
+abc
+defgh
+rest
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: what send takes
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("unix:$TEST_NGINX_SERVER_ROOT/echo.sock")
+            ngx.say(sock:send({"send ", {"a", 1, {2.5}}, "\\n", "\n"}))
+            ngx.say(sock:receive())
+            ngx.say(sock:send(""), sock:send({}))
+            ngx.say(sock:send("send "), sock:send(nil), sock:send(true), sock:send(10),
+                    sock:send("\\n\n"))
+            ngx.say(sock:receive())
+            for _, bad in ipairs({{nil, "a"}, {true}, {a = 1}, {ngx.null}, print, ngx.null}) do
+                ngx.say(select(2, pcall(sock.send, sock, bad)))
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+13
+a12.5
+00
+53423
+niltrue10
+bad argument #2 to '?' (bad data type nil found)
+bad argument #2 to '?' (bad data type boolean found)
+bad argument #2 to '?' (non-array table found)
+bad argument #2 to '?' (bad data type userdata found)
+bad argument #2 to '?' (string, number, boolean, nil, or array table expected, got function)
+bad argument #2 to '?' (string, number, boolean, nil, or array table expected, got userdata)
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: more than the kernel takes at once, both ways
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            local size = 20 * 1024 * 1024
+            sock:send("read " .. size .. "\n")
+            ngx.say(sock:send(("y"):rep(size)))
+            ngx.say(sock:receive())
+            sock:send("repeat " .. size .. "\nsend end\nclose\n")
+            ngx.say(#sock:receive(size - 10))
+            ngx.say(sock:receive("*a"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+20971520
+got 20971520
+20971510
+xxxxxxxxxxend
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: what comes before the end, with the error
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            for _, what in ipairs({"*l", 10}) do
+                local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+                sock:send("send par\\rt\nclose\n")
+                local data, err, partial = sock:receive(what)
+                ngx.say(data, " ", err, " ", (partial:gsub("\r", "<CR>")))
+            end
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            sock:settimeout(30)
+            sock:send("send par\n")
+            ngx.say(sock:receive(10))
+            sock:send("send tial\\n\n")
+            ngx.say(sock:receive())
+        }
+    }
+--- request
+GET /t
+--- response_body
+nil closed part
+nil closed par<CR>t
+niltimeoutpar
+tial
+--- error_log
+lua tcp socket read timed out
+
+
+
+=== TEST 6: receiveany gives what there is
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            sock:send("send hello\nclose\n")
+            ngx.say(sock:receiveany(2))
+            ngx.say(sock:receiveany(100))
+            ngx.say(sock:receiveany(100))
+            sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            for _, bad in ipairs({0, -1, "x"}) do
+                ngx.say(select(2, pcall(sock.receiveany, sock, bad)))
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+he
+llo
+nilclosed
+bad argument #2 to '?' (bad max argument)
+bad argument #2 to '?' (bad max argument)
+bad argument #2 to '?' (bad max argument)
+--- no_error_log
+[error]
+
+
+
+=== TEST 7: receiveuntil, in pieces and between other reads
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        lua_socket_buffer_size 1;
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            sock:send("send hello--world-----end\nclose\n")
+            local until_dashes = sock:receiveuntil("--")
+            ngx.say(until_dashes(3), "|", until_dashes(3), "|", tostring(until_dashes(3)))
+            ngx.say(sock:receive(2))
+            ngx.say(until_dashes())
+            local inclusive = sock:receiveuntil("--", { inclusive = true })
+            ngx.say(inclusive())
+            ngx.say(sock:receive("*a"))
+            ngx.say(until_dashes())
+            ngx.say(sock:receiveuntil(""))
+        }
+    }
+--- request
+GET /t
+--- response_body
+hel|lo|nil
+wo
+rld
+--
+-end
+nilclosed
+nilpattern is empty
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: connecting fails
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            ngx.say(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_2))
+            ngx.say(sock:connect("127.0.0.1", 65536))
+            ngx.say(sock:connect("127.0.0.1"))
+            ngx.say(sock:connect("name.test", 80))
+            ngx.say(sock:connect("unix:/nowhere"))
+            ngx.say(sock:connect("a:b:c", 80))
+            ngx.say(sock:send("x"))
+            ngx.say(sock:setkeepalive())
+            ngx.say(sock:getreusedtimes())
+        }
+    }
+--- request
+GET /t
+--- response_body
+nilconnection refused
+nilbad port number: 65536
+nilmissing the port number
+nilno resolver defined to resolve "name.test"
+nilno such file or directory
+nilfailed to parse host name "a:b:c": invalid port
+nilclosed
+nilclosed
+nilclosed
+--- error_log eval
+[qr/connect\(\) failed \(111: Connection refused\)/]
+
+
+
+=== TEST 9: two threads on one socket
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            local reader = ngx.thread.spawn(function ()
+                return sock:receive()
+            end)
+            ngx.say(sock:receive())
+            ngx.say(sock:close())
+            ngx.say(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+            ngx.say(sock:setkeepalive())
+            ngx.say(sock:send("send done\\n\n"))
+            ngx.say(ngx.thread.wait(reader))
+            ngx.say(sock:close())
+        }
+    }
+--- request
+GET /t
+--- response_body
+nilsocket busy reading
+nilsocket busy reading
+nilsocket busy reading
+nilsocket busy reading
+12
+truedone
+1
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: a thread that is killed takes its wait along, and the other direction stays
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            local reader = ngx.thread.spawn(function () sock:receive() end)
+            ngx.say(ngx.thread.kill(reader))
+            ngx.say(sock:send("x"))
+
+            sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            sock:send("drip abcdefgh\n")
+            local writer = ngx.thread.spawn(function () sock:send(("x"):rep(20000000)) end)
+            local reader = ngx.thread.spawn(function () return sock:receive(8) end)
+            ngx.say(sock:send("x"))
+            ngx.say(ngx.thread.kill(writer))
+            ngx.say(sock:send("x"))
+            ngx.say(ngx.thread.wait(reader))
+        }
+    }
+--- request
+GET /t
+--- response_body
+1
+nilclosed
+nilsocket busy writing
+1
+nilclosed
+trueabcdefgh
+--- error_log
+attempt to send data on a closed socket
+
+
+
+=== TEST 11: a socket that belongs to another request
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local store = package.loaded
+            store.kept = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            local res = ngx.location.capture("/other")
+            ngx.print(res.body)
+            store.kept:send("send mine\\n\n")
+            ngx.say(store.kept:receive())
+            local sock = store.kept
+            store.kept = nil
+            ngx.timer.at(0, function ()
+                ngx.sleep(0.05)
+                ngx.log(ngx.WARN, "later: ", select(2, sock:receive()))
+            end)
+        }
+    }
+    location /other {
+        content_by_lua_block {
+            local kept = package.loaded.kept
+            for _, method in ipairs({"receive", "close", "setkeepalive"}) do
+                ngx.say(method, ": ", select(2, pcall(kept[method], kept)))
+            end
+            ngx.say("connect: ", select(2, pcall(kept.connect, kept, "127.0.0.1", 1)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+receive: bad request
+close: bad request
+setkeepalive: bad request
+connect: bad request
+mine
+--- wait: 0.1
+--- error_log
+later: closed
+
+
+
+=== TEST 12: options of the socket
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            ngx.say(sock:setoption("keepalive", 1), " ", sock:getoption("keepalive"))
+            local sndbuf, rcvbuf = sock:getoption("sndbuf"), sock:getoption("rcvbuf")
+            ngx.say(sock:setoption("sndbuf", 8192), " ", sock:getoption("sndbuf"),
+                    " ", sock:getoption("rcvbuf") == rcvbuf)
+            ngx.say(sock:setoption("rcvbuf", 8192), " ", sock:getoption("rcvbuf"),
+                    " ", sock:getoption("sndbuf"))
+            sock:close()
+            ngx.say(sock:getoption("sndbuf"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true 1
+true 16384 true
+true 16384 16384
+nilclosed
+--- no_error_log
+[error]
+
+
+
+=== TEST 13: where no socket can be
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        return 200 "ok\n";
+        log_by_lua_block {
+            ngx.log(ngx.WARN, select(2, pcall(ngx.socket.tcp)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+ok
+--- error_log
+API disabled in the context of log_by_lua*
+
+
+
+=== TEST 14: timeouts
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        lua_socket_read_timeout 40ms;
+        lua_socket_send_timeout 40ms;
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            ngx.say(sock:receive())
+            sock:settimeouts(0, 20, 20)
+            ngx.say(sock:receive())
+            sock:send("read 100000000\n")
+            sock:setoption("sndbuf", 4096)
+            ngx.say(pcall(sock.settimeout, sock, -1))
+        }
+    }
+--- request
+GET /t
+--- response_body
+niltimeout
+niltimeout
+falsebad timeout value
+--- error_log
+lua tcp socket read timed out
