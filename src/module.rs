@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
 
-use crate::config::{LocationConf, MainConf};
+use crate::config::{LocationConf, MainConf, ServerConf};
 use crate::nginx::conf::{CONF_ERROR, Conf};
 use crate::nginx::sys::{ngx_conf_t, ngx_cycle_t, ngx_int_t};
 use crate::nginx::{Rc, guard, process};
@@ -12,6 +12,11 @@ use crate::{phase, vm};
 pub unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: nginx passes its parser.
     unsafe { create::<MainConf>(cf) }
+}
+
+pub unsafe extern "C" fn create_server_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx passes its parser.
+    unsafe { create::<ServerConf>(cf) }
 }
 
 pub unsafe extern "C" fn create_location_conf(cf: *mut ngx_conf_t) -> *mut c_void {

@@ -6,6 +6,7 @@
 
 pub mod arg;
 pub mod arguments;
+pub mod balancer;
 pub mod c_api;
 pub mod call;
 pub mod constants;

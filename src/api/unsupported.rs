@@ -8,7 +8,7 @@
 //! A line reads: how the error is told, the symbol with its prototype, the failing value, the
 //! feature. Every pointer that is not an error's is a plain [`Ptr`], for nothing reads it.
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr::null;
 
 use crate::api::ffi::{self, ERROR};
@@ -116,13 +116,6 @@ macro_rules! nothing_to_release {
 
 #[rustfmt::skip]
 unsupported! {
-    // balancer_by_lua
-    message(err) ngx_http_lua_ffi_balancer_get_last_failure(r: Ptr, status: Ptr, err: Message) -> Int = ERROR, "ngx.balancer.get_last_failure";
-    message(err) ngx_http_lua_ffi_balancer_recreate_request(r: Ptr, err: Message) -> Int = ERROR, "ngx.balancer.recreate_request";
-    moved(host, err) ngx_http_lua_ffi_balancer_set_current_peer(r: Ptr, addr: Ptr, addr_len: Size, port: Int, host: Message, host_len: Size, err: Message) -> Int = ERROR, "ngx.balancer.set_current_peer";
-    message(err) ngx_http_lua_ffi_balancer_set_more_tries(r: Ptr, count: Int, err: Message) -> Int = ERROR, "ngx.balancer.set_more_tries";
-    message(err) ngx_http_lua_ffi_balancer_set_timeouts(r: Ptr, connect: c_long, send: c_long, read: c_long, err: Message) -> Int = ERROR, "ngx.balancer.set_timeouts";
-
     // ngx.arg
 
     // ndk.set_var

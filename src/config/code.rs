@@ -13,6 +13,8 @@ pub enum Script {
     Inline(Chunk),
     /// The path, and its place in the code cache where it is the same for every request.
     File(ComplexValue, Option<CacheKey>),
+    /// An absolute path, in which nothing is a variable.
+    FixedFile(Vec<u8>, CacheKey),
 }
 
 /// Why a script has no function to run.
@@ -29,10 +31,19 @@ impl Script {
         Script::File(path, key)
     }
 
+    /// The script in the file at the absolute path `full`, which the configuration writes as
+    /// `written`.
+    pub fn fixed_file(full: &[u8], written: &[u8]) -> Script {
+        Script::FixedFile(full.to_vec(), CacheKey::of_file(written))
+    }
+
     /// Pushes the script's function onto the VM's main stack.
     pub fn load(&self, vm: &Vm, request: Request) -> Result<(), ScriptError> {
         match self {
             Script::Inline(chunk) => vm.load_chunk(chunk, request.log()).map_err(ScriptError::Load),
+            Script::FixedFile(path, key) => {
+                vm.load_file(path, key, request.log()).map_err(ScriptError::Load)
+            }
             Script::File(path, key) => {
                 let path = path.evaluate(request).ok_or(ScriptError::Path)?;
                 let full = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;

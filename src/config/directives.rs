@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::code::{HookCode, HookScript, Script, SharedScript};
 use super::location::{Location, LocationConf};
 use super::main::{Main, MainConf};
+use super::server::ServerConf;
 use super::{block, shared_dict, values};
 use crate::lua::chunk::Chunk;
 use crate::nginx::complex_value::ComplexValue;
@@ -14,7 +15,8 @@ use crate::nginx::conf::{Conf, ConfError, ConfResult, to_nginx};
 use crate::nginx::sys::{
     NGX_CONF_2MORE, NGX_CONF_BLOCK, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2,
     NGX_HTTP_LIF_CONF, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
-    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, ngx_command_t, ngx_conf_t, ngx_str_t,
+    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, ngx_command_t,
+    ngx_conf_t, ngx_str_t,
 };
 use crate::nginx::{Level, guard};
 
@@ -41,6 +43,8 @@ enum Sets {
     Hook(Form, HookField),
     /// `set_by_lua*`: a variable that nginx's rewrite module sets.
     Variable(Form),
+    /// `balancer_by_lua*`: the code of an `upstream` block.
+    Balancer(Form),
     /// Not built yet: the configuration is refused, and the error names the directive.
     Unsupported,
 }
@@ -215,8 +219,8 @@ pub static DIRECTIVES: &[Directive] = &[
     hook(c"exit_worker_by_lua_block", Form::Block, |m| &mut m.exit_worker),
     hook(c"exit_worker_by_lua_file", Form::File, |m| &mut m.exit_worker),
     // TLS and upstreams
-    unsupported(c"balancer_by_lua_block", UPSTREAM, BLOCK),
-    unsupported(c"balancer_by_lua_file", UPSTREAM, NGX_CONF_TAKE1),
+    row(c"balancer_by_lua_block", UPSTREAM, BLOCK, Sets::Balancer(Form::Block)),
+    row(c"balancer_by_lua_file", UPSTREAM, NGX_CONF_TAKE1, Sets::Balancer(Form::File)),
     unsupported(c"ssl_client_hello_by_lua_block", SERVER, BLOCK),
     unsupported(c"ssl_client_hello_by_lua_file", SERVER, NGX_CONF_TAKE1),
     unsupported(c"ssl_certificate_by_lua_block", SERVER, BLOCK),
@@ -262,6 +266,7 @@ const fn commands() -> [ngx_command_t; DIRECTIVES.len() + 1] {
                 Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::Hook(..) => {
                     NGX_HTTP_MAIN_CONF_OFFSET
                 }
+                Sets::Balancer(_) => NGX_HTTP_SRV_CONF_OFFSET,
                 _ => NGX_HTTP_LOC_CONF_OFFSET,
             },
             offset: 0,
@@ -297,6 +302,8 @@ impl Directive {
         let main = || unsafe { &*conf.cast::<MainConf>() };
         // SAFETY: as above.
         let location = || unsafe { &*conf.cast::<LocationConf>() };
+        // SAFETY: as above.
+        let server = || unsafe { &*conf.cast::<ServerConf>() };
         match self.sets {
             Sets::MainFlag(field) => values::set_flag(cf, field(&mut main().written.borrow_mut())),
             Sets::MainNumber(field) => {
@@ -316,6 +323,7 @@ impl Directive {
             Sets::Code(form, slot) => self.set_code(cf, location(), form, slot),
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Variable(form) => self.set_variable(cf, form),
+            Sets::Balancer(form) => self.set_balancer(cf, server(), form),
             Sets::Unsupported => Err(ConfError::Directive(c"is not supported by this module yet")),
         }
     }
@@ -391,6 +399,27 @@ impl Directive {
             .collect();
         let value = crate::phase::set::SetScript { script, arguments: arguments? };
         crate::nginx::script_code::set_variable(cf, &target, value)
+    }
+
+    /// The code of an `upstream` block; a file's path is taken as it is written.
+    fn set_balancer(&self, cf: Conf, server: &ServerConf, form: Form) -> ConfResult {
+        if server.balancer.get().is_some() {
+            return Err(ConfError::Directive(c"is duplicate"));
+        }
+        let line = cf.line();
+        let code = self.read_code(cf, form)?;
+        if code.is_empty() && form == Form::File {
+            return Err(no_code(cf));
+        }
+        let script = match form {
+            Form::File => Script::fixed_file(cf.full_name(&code, false)?.as_bytes(), &code),
+            Form::Inline | Form::Block => {
+                Script::Inline(Chunk::new(&code, &self.chunk_name(cf, line)))
+            }
+        };
+        let _ = server.balancer.set(script);
+        crate::phase::balancer::install(cf);
+        Ok(())
     }
 
     /// The directive's code, from its argument or the block behind it.

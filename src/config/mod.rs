@@ -6,9 +6,11 @@ pub mod code;
 pub mod directives;
 pub mod location;
 pub mod main;
+pub mod server;
 pub mod shared_dict;
 pub mod values;
 
 pub use code::Script;
 pub use location::LocationConf;
 pub use main::MainConf;
+pub use server::ServerConf;

@@ -53,6 +53,7 @@ pub mod sys;
 pub mod thread_pool;
 pub mod time;
 pub mod udp;
+pub mod upstream;
 pub mod variable;
 pub mod worker;
 

@@ -11,6 +11,7 @@ impl Rc {
     pub const OK: Rc = Rc(0);
     pub const ERROR: Rc = Rc(-1);
     pub const AGAIN: Rc = Rc(-2);
+    pub const BUSY: Rc = Rc(-3);
     pub const DONE: Rc = Rc(-4);
     pub const DECLINED: Rc = Rc(-5);
     pub const HTTP_INTERNAL_SERVER_ERROR: Rc = Rc(500);

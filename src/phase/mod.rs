@@ -2,6 +2,7 @@
 
 pub mod abort;
 pub mod access;
+pub mod balancer;
 pub mod body_filter;
 pub mod content;
 pub mod exit_worker;

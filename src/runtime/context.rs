@@ -17,6 +17,7 @@ use crate::config::{LocationConf, MainConf};
 use crate::lua::{State, Vm};
 use crate::nginx::peer::Events;
 use crate::nginx::pool::OutOfMemory;
+use crate::nginx::upstream::Peer;
 use crate::nginx::{Chain, Request, chain::Recycled};
 
 /// What a coroutine asked of the scheduler when it yielded.
@@ -148,6 +149,8 @@ pub struct Context {
     pub body_filter: BodyFilter,
     /// The arguments of the running `set_by_lua*`.
     pub set_arguments: RefCell<Vec<&'static [u8]>>,
+    /// The try that the running `balancer_by_lua*` decides on.
+    pub upstream_peer: Cell<Option<Peer>>,
 }
 
 impl Context {
@@ -194,6 +197,7 @@ impl Context {
             downstream: RefCell::default(),
             body_filter: BodyFilter::new(),
             set_arguments: RefCell::default(),
+            upstream_peer: Cell::new(None),
         })
     }
 

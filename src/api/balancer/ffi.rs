@@ -1,0 +1,161 @@
+//! The symbols behind `ngx.balancer`. Texts in `*err` are static.
+
+use std::ffi::{CStr, c_char, c_int, c_long};
+
+use crate::api::ffi::{self, set_message};
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::upstream::{self, Peer, Timeouts};
+use crate::nginx::{Rc, guard, strings};
+use crate::runtime::Phase;
+
+/// The try that the running code decides on.
+///
+/// # Safety
+/// As for [`ffi::request`].
+unsafe fn running_try(r: *mut ngx_http_request_t) -> Result<Peer, &'static CStr> {
+    // SAFETY: the caller's.
+    unsafe {
+        let request = ffi::request(r).ok_or(c"no request found")?;
+        upstream::of(request).ok_or(c"no upstream found")?;
+        let context = ffi::context(r).ok_or(c"no ctx found")?;
+        if context.phase.get() != Phase::Balancer {
+            return Err(c"API disabled in the current context");
+        }
+        context.upstream_peer.get().ok_or(c"no upstream peer data found")
+    }
+}
+
+/// Runs `work` on the try; its code, or -1 with the error in `*err`.
+///
+/// # Safety
+/// As for [`ffi::request`] and [`ffi::set_message`].
+unsafe fn with_try(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+    work: impl FnOnce(Peer) -> Result<c_int, &'static CStr>,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: the caller's.
+        unsafe {
+            match running_try(r).and_then(work) {
+                Ok(code) => code,
+                Err(text) => {
+                    set_message(err, text);
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+/// Empties the caller's cell for an error's message.
+///
+/// # Safety
+/// `err` must be null or valid for one pointer.
+unsafe fn clear_message(err: *mut *const c_char) {
+    // SAFETY: the caller's.
+    if let Some(err) = unsafe { err.as_mut() } {
+        *err = std::ptr::null();
+    }
+}
+
+/// Names the try's server: `addr_len` bytes at `addr` (copied), an IP address or `unix:` path; the
+/// `port` is for an address without one. 0, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
+    r: *mut ngx_http_request_t,
+    addr: *const u8,
+    addr_len: usize,
+    port: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    unsafe {
+        with_try(r, err, |peer| {
+            let port = u16::try_from(port).map_err(|_| c"invalid port")?;
+            peer.set_address(strings::raw(addr, addr_len), port).map(|()| ffi::OK)
+        })
+    }
+}
+
+/// Has `count` tries more follow this one. 0, with a warning or null in `*err`; -1 with the error
+/// in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_more_tries(
+    r: *mut ngx_http_request_t,
+    count: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        with_try(r, err, |peer| {
+            clear_message(err);
+            if peer.set_more_tries(count) {
+                set_message(err, c"reduced tries due to limit");
+            }
+            Ok(ffi::OK)
+        })
+    }
+}
+
+/// How the last try at a named server ended: nginx's NGX_PEER_* bits, and the status (0 where
+/// there was none) in `*status`; 0 for the first try; -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_get_last_failure(
+    r: *mut ngx_http_request_t,
+    status: *mut c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    unsafe {
+        with_try(r, err, |peer| {
+            let (state, last_status) = peer.last_failure();
+            if let Some(status) = status.as_mut() {
+                *status = c_int::try_from(last_status).unwrap_or(0);
+            }
+            c_int::try_from(state).map_err(|_| c"unknown peer state")
+        })
+    }
+}
+
+/// Sets this request's times, in milliseconds; one that is not positive stays as it is. 0, or -1
+/// with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
+    r: *mut ngx_http_request_t,
+    connect_timeout: c_long,
+    send_timeout: c_long,
+    read_timeout: c_long,
+    err: *mut *const c_char,
+) -> c_int {
+    let time = |ms: c_long| usize::try_from(ms).ok().filter(|ms| *ms > 0);
+    let times = Timeouts {
+        connect: time(connect_timeout),
+        send: time(send_timeout),
+        read: time(read_timeout),
+    };
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        with_try(r, err, |peer| match peer.set_timeouts(times) {
+            true => Ok(ffi::OK),
+            false => Err(c"no memory"),
+        })
+    }
+}
+
+/// Makes the request to the upstream anew. 0; else what nginx's module for the protocol failed
+/// with, and null in `*err`; or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_recreate_request(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        with_try(r, err, |peer| {
+            clear_message(err);
+            let Rc(code) = peer.recreate_request();
+            Ok(c_int::try_from(code).unwrap_or(ffi::ERROR))
+        })
+    }
+}
