@@ -115,7 +115,11 @@ my %random_ports;
 
 sub random_port {
     my ($name) = @_;
-    return $random_ports{$name} //= 10000 + int rand 20000;
+    while ( !defined $random_ports{$name} ) {
+        my $port = 10000 + int rand 20000;
+        $random_ports{$name} = $port if !grep { $_ == $port } values %random_ports;
+    }
+    return $random_ports{$name};
 }
 
 # Replaces $TEST_NGINX_* in a piece of configuration by the variable's value.
