@@ -3,10 +3,14 @@
 use std::ffi::{CStr, c_char, c_int, c_long};
 
 use crate::api::ffi::{self, set_message};
+use crate::lua::resty_core;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::upstream::{self, Peer, Timeouts};
 use crate::nginx::{Rc, guard, strings};
 use crate::runtime::Phase;
+
+/// The first release whose lua-resty-core passes a host to [`ngx_http_lua_ffi_balancer_set_current_peer`].
+const WITH_HOST: u32 = 10_027;
 
 /// The try that the running code decides on.
 ///
@@ -61,17 +65,29 @@ unsafe fn clear_message(err: *mut *const c_char) {
 
 /// Names the try's server: `addr_len` bytes at `addr` (copied), an IP address or `unix:` path; the
 /// `port` is for an address without one. 0, or -1 with the error in `*err`.
+///
+/// Up to release 0.10.26, `err` is where `host` is here, and the last; since, a `host` of `host_len`
+/// bytes may name the server. Such names are not supported yet: -1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
     r: *mut ngx_http_request_t,
     addr: *const u8,
     addr_len: usize,
     port: c_int,
+    host: *mut *const c_char,
+    host_len: isize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    let has_host = resty_core::presented() >= WITH_HOST;
+    let err = if has_host { err } else { host };
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own; where
+    // it passes no more, the last two are not read.
     unsafe {
         with_try(r, err, |peer| {
+            if has_host && !host.is_null() && host_len > 0 {
+                return Err(c"a host in ngx.balancer.set_current_peer is not supported by this \
+                             module yet");
+            }
             let port = u16::try_from(port).map_err(|_| c"invalid port")?;
             peer.set_address(strings::raw(addr, addr_len), port).map(|()| ffi::OK)
         })
