@@ -125,6 +125,14 @@ impl Report {
         failing.filter(|difference| difference.excuse.is_none())
     }
 
+    /// The files with blocks that fail and should not.
+    pub fn failing_files(&self) -> Vec<String> {
+        let mut files: Vec<String> =
+            self.failures().map(|difference| difference.file.clone()).collect();
+        files.dedup();
+        files
+    }
+
     /// The whole report as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
