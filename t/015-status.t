@@ -177,3 +177,45 @@ GET /t
 --- error_code: 290
 --- error_log
 invalid HTTP status code 99
+
+
+
+=== TEST 9: conditions of the request count
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.header["Last-Modified"] = "Thu, 18 Nov 2010 11:27:35 GMT"
+            ngx.say("whole")
+        }
+    }
+--- request
+GET /t
+--- more_headers
+If-Modified-Since: Thu, 18 Nov 2010 11:27:35 GMT
+--- response_body
+--- error_code: 304
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: unless the code bypasses them
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ffi = require "ffi"
+            ffi.cdef "int ngx_http_lua_ffi_bypass_if_checks(ngx_http_request_t *r);"
+            local r = require("resty.core.base").get_request()
+            local rc = ffi.C.ngx_http_lua_ffi_bypass_if_checks(r)
+            ngx.header["Last-Modified"] = "Thu, 18 Nov 2010 11:27:35 GMT"
+            ngx.say("whole ", rc)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+If-Modified-Since: Thu, 18 Nov 2010 11:27:35 GMT
+--- response_body
+whole 0
+--- no_error_log
+[error]

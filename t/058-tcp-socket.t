@@ -482,3 +482,37 @@ niltimeout
 falsebad timeout value
 --- error_log
 lua tcp socket read timed out
+
+
+
+=== TEST 15: the descriptor, and an option that lua-resty-core only notes
+--- http_config eval: $::HttpConfig
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ffi = require "ffi"
+            ffi.cdef[[
+                int ngx_http_lua_ffi_socket_tcp_getfd(ngx_http_request_t *r,
+                    ngx_http_lua_socket_tcp_upstream_t *u, char **err);
+            ]]
+            local r, err = require("resty.core.base").get_request(), ffi.new("char *[1]")
+            local function fd(sock)
+                return ffi.C.ngx_http_lua_ffi_socket_tcp_getfd(r, sock[1], err)
+            end
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+            ngx.say(fd(sock) > 2)
+            sock:close()
+            ngx.say(fd(sock), " ", ffi.string(err[0]))
+            sock[9] = true
+            ngx.say(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+-1 closed
+nilthe option ip-transparent is not supported by this module yet
+--- no_error_log
+[error]

@@ -38,6 +38,13 @@ pub fn set_with_reason(request: Request, status: usize, reason: &[u8]) -> Result
     Ok(())
 }
 
+/// Turns off what the request's conditions (`If-Modified-Since`, `If-Match`, …) make of the
+/// response: 304 or 412.
+pub fn bypass_conditions(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_disable_not_modified(1) }
+}
+
 fn set_line(request: Request, status: usize, line: ngx_str_t) {
     // SAFETY: plain fields of a live request; the line is static or in its pool, and only read.
     unsafe {

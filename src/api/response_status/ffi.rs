@@ -71,6 +71,22 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
     })
 }
 
+/// Has nginx leave the response as it is, whatever `If-Modified-Since` and its kin ask for. 0, or
+/// -101 without a client. lua-resty-core calls it from 0.1.32 on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_bypass_if_checks(r: *mut ngx_http_request_t) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request.
+        match unsafe { ffi::real_request(r) } {
+            Ok(request) => {
+                response_status::bypass_conditions(request);
+                ffi::OK
+            }
+            Err(code) => code,
+        }
+    })
+}
+
 /// The request, where its header has not been sent.
 ///
 /// # Safety

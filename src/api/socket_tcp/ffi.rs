@@ -13,6 +13,7 @@ use crate::api::ffi::{self, set_message, write_error};
 use crate::lua::userdata;
 use crate::nginx::guard;
 use crate::nginx::stream::{Stream, describe_error};
+use crate::nginx::sys::ngx_http_request_t;
 
 /// The memory of a cosocket's userdata.
 type Handle = *const c_void;
@@ -129,6 +130,33 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_hack_fd(
                 }
                 Err(text) => {
                     write_error(err, errlen, text);
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+/// The connection's descriptor, which stays its; -1 with a static text in `*err`. lua-resty-core
+/// calls it from 0.1.32 on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getfd(
+    _r: *mut ngx_http_request_t,
+    u: Handle,
+    err: *mut *const c_char,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes a userdata and a cell of its own.
+        unsafe {
+            let stream = socket(u).and_then(|socket| socket.stream.get());
+            match stream.map(|stream| stream.fd()) {
+                Some(fd) if fd >= 0 => fd,
+                Some(_) => {
+                    set_message(err, c"invalid socket fd");
+                    ffi::ERROR
+                }
+                None => {
+                    set_message(err, c"closed");
                     ffi::ERROR
                 }
             }

@@ -16,6 +16,8 @@ pub const KEY: i32 = 3;
 pub const SEND_TIMEOUT: i32 = 4;
 pub const READ_TIMEOUT: i32 = 5;
 pub const BIND: i32 = 8;
+/// Whether `ip-transparent` was asked for, by lua-resty-core from 0.1.32 on.
+pub const TRANSPARENT: i32 = 9;
 
 /// The registry's name of the userdata's metatable.
 const METATABLE: &std::ffi::CStr = c"__tcp_cosocket_owner_mt";

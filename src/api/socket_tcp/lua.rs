@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 use super::connect::Target;
-use super::handle::{self, BIND, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT};
+use super::handle::{self, BIND, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT, TRANSPARENT};
 use super::keepalive::set_keepalive;
 use super::lua_receive::{self, receive, receiveany, receiveuntil};
 use super::pool::{Pool, Pools};
@@ -152,6 +152,9 @@ fn connect(call: &Call) -> LuaResult {
     } else if !host.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:")) {
         return call.fail("missing the port number");
     }
+    if wants_transparency(state) {
+        return call.fail("the option ip-transparent is not supported by this module yet");
+    }
     let key = options.pool.clone().unwrap_or(key);
     state.push_bytes(&key);
     state.raw_set_index(1, KEY);
@@ -168,6 +171,14 @@ fn connect(call: &Call) -> LuaResult {
         timeout(READ_TIMEOUT),
     ));
     socket.connect(call, target, find_pool(call, &key, &options))
+}
+
+/// Whether `sock:setoption("ip-transparent", …)` asked for a foreign source address.
+fn wants_transparency(state: State) -> bool {
+    state.raw_get_index(1, TRANSPARENT);
+    let asked = state.boolean(-1);
+    state.pop(1);
+    asked
 }
 
 /// The address that `sock:bind` kept.
