@@ -96,6 +96,7 @@ pub unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
         phase::exit_worker::run(cycle);
         crate::api::timer::drop_pending();
         crate::nginx::peer::leave();
+        crate::api::pipe::destroy_all();
         #[cfg(ngx_feature = "threads")]
         crate::api::worker_thread::close_idle();
     });

@@ -20,6 +20,7 @@ pub mod log;
 pub mod misc;
 pub mod ndk;
 pub mod output;
+pub mod pipe;
 pub mod regex;
 pub mod request;
 pub mod request_args;

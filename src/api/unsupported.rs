@@ -120,18 +120,6 @@ unsupported! {
 
     // ndk.set_var
 
-    // ngx.pipe
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_get_read_result(r: Ptr, proc: Ptr, from_stderr: Int, buf: Ptr, buf_size: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_get_write_result(r: Ptr, proc: Ptr, err: Buffer, errlen: Length) -> isize = ERROR as isize, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_kill(proc: Ptr, signal: Int, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_read(r: Ptr, proc: Ptr, from_stderr: Int, reader_type: Int, length: Size, buf: Ptr, buf_size: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_shutdown_stderr(proc: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_shutdown_stdin(proc: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_shutdown_stdout(proc: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_wait(r: Ptr, proc: Ptr, reason: Ptr, status: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_proc_write(r: Ptr, proc: Ptr, data: Ptr, len: Size, err: Buffer, errlen: Length) -> isize = ERROR as isize, "ngx.pipe";
-    buffer(err, errlen) ngx_http_lua_ffi_pipe_spawn(r: Ptr, proc: Ptr, file: Ptr, argv: Ptr, merge_stderr: Int, buffer_size: Size, environ: Ptr, err: Buffer, errlen: Length) -> Int = ERROR, "ngx.pipe";
-
 
     // TCP sockets
     message(err) ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(r: Ptr, u: Ptr, sess: Ptr, err: Message, openssl_error_code: Ptr) -> Int = ERROR, "tcpsock:sslhandshake";
@@ -177,6 +165,5 @@ unsupported! {
 nothing_to_release! {
     ngx_http_lua_ffi_free_cert;
     ngx_http_lua_ffi_free_priv_key;
-    ngx_http_lua_ffi_pipe_proc_destroy;
     ngx_http_lua_ffi_ssl_free_session;
 }

@@ -5,8 +5,8 @@ use std::ffi::{CStr, CString};
 
 use super::state::{Outcome, REGISTRY, State};
 use super::vm::Vm;
-use crate::nginx::digest;
 use crate::nginx::log::Log;
+use crate::nginx::{digest, strings};
 use crate::ngx_debug;
 
 /// A piece of Lua code with its place in the configuration.
@@ -113,7 +113,8 @@ impl Vm {
         self.load_cached(key, log, || {
             let code = read_file(path).map_err(|error| {
                 let shown = String::from_utf8_lossy(path);
-                let reason = format!("cannot open {shown}: {}", strerror(&error)).into_bytes();
+                let reason =
+                    format!("cannot open {shown}: {}", strings::strerror(&error)).into_bytes();
                 let number = error.raw_os_error().unwrap_or_default();
                 LoadError::Unreadable(path.to_vec(), reason, number)
             })?;
@@ -202,10 +203,4 @@ fn read_file(path: &[u8]) -> std::io::Result<Vec<u8>> {
         code.drain(..line_end);
     }
     Ok(code)
-}
-
-/// The system's words for an error, as C's `strerror` gives them.
-fn strerror(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }

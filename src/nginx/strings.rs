@@ -32,3 +32,9 @@ pub unsafe fn raw<'a>(data: *const u8, len: usize) -> &'a [u8] {
 pub fn borrowed(bytes: &[u8]) -> ngx_str_t {
     ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
 }
+
+/// The system's words for an error, as C's `strerror` gives them.
+pub fn strerror(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,191 @@
+//! `ngx.pipe`: programs that Lua code starts, writes to, reads from and waits for.
+//!
+//! lua-resty-core holds a key, not an address: a key whose process was collected, or went with the
+//! request that started it, finds nothing. Each wait is an operation of its task. A process that
+//! nobody owns any more is killed, and reaped when it has ended.
+
+mod failure;
+mod ffi;
+mod reader;
+mod waiting;
+mod writer;
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+
+use crate::nginx::child::{self, Child, Exit};
+use crate::nginx::exec::Program;
+use crate::nginx::log::cycle_log;
+use crate::nginx::{Level, Request, cleanup};
+use crate::ngx_log;
+use crate::runtime::{Task, scheduler};
+use failure::Failure;
+use reader::Reader;
+use waiting::{Place, Waiting};
+use writer::Writer;
+
+/// A program that runs, or has ended and has things to tell.
+struct Process {
+    child: Rc<Child>,
+    stdin: Rc<Writer>,
+    stdout: Rc<Reader>,
+    /// None where it goes to stdout.
+    stderr: Option<Rc<Reader>>,
+    /// Its status was taken: everything is closed.
+    closed: Cell<bool>,
+    waiting: Waiting<Process>,
+}
+
+thread_local! {
+    static PROCESSES: RefCell<SlotMap<DefaultKey, Rc<Process>>> = RefCell::default();
+}
+
+fn find(word: u64) -> Option<Rc<Process>> {
+    PROCESSES.with_borrow(|processes| processes.get(key(word)).cloned())
+}
+
+fn key(word: u64) -> DefaultKey {
+    DefaultKey::from(KeyData::from_ffi(word))
+}
+
+/// Starts a program for `request`, at whose end it is killed; its id, and the process's key.
+fn spawn(
+    request: Request,
+    program: &Program,
+    merge: bool,
+    buffer_size: usize,
+) -> Result<(i32, u64), Failure> {
+    let (child, streams) = child::spawn(program, merge).map_err(|reason| Failure(reason.into()))?;
+    let process = Rc::new_cyclic(|this: &Weak<Process>| Process {
+        child,
+        stdin: Writer::new(streams.stdin),
+        stdout: Reader::new(streams.stdout, buffer_size),
+        stderr: streams.stderr.map(|stderr| Reader::new(stderr, buffer_size)),
+        closed: Cell::new(false),
+        waiting: Waiting::new(this, time_out, exited),
+    });
+    let (pid, ended) = (process.child.pid(), Rc::downgrade(&process));
+    process.child.on_exit(move || exited(&ended));
+    let key = PROCESSES.with_borrow_mut(|processes| processes.insert(process)).data().as_ffi();
+    if cleanup::on_request_end(request, move || destroy(key)).is_err() {
+        destroy(key);
+        return Err(Failure::NO_MEMORY);
+    }
+    Ok((pid, key))
+}
+
+/// Nobody owns the process any more. Safe to call twice.
+fn destroy(word: u64) {
+    let process = PROCESSES.with_borrow_mut(|processes| processes.remove(key(word)));
+    let Some(process) = process else { return };
+    process.kill_for_good();
+    process.close();
+    process.waiting.look_again();
+}
+
+/// The worker exits: no process survives it.
+pub fn destroy_all() {
+    let processes = PROCESSES.with_borrow_mut(std::mem::take);
+    for (_, process) in &processes {
+        process.kill_for_good();
+        process.close();
+    }
+    drop(processes);
+    child::forget_all();
+}
+
+/// How a process ended, in upstream's words; the flag is true for an exit with code 0.
+fn told(exit: Exit) -> (bool, &'static std::ffi::CStr, i32) {
+    match exit {
+        Exit::Code(code) => (code == 0, c"exit", code),
+        Exit::Signal(signal) => (false, c"signal", signal),
+        Exit::Unknown => (false, c"unknown", -1),
+    }
+}
+
+impl Place for Process {
+    fn waiting(&self) -> &Waiting<Process> {
+        &self.waiting
+    }
+}
+
+impl Process {
+    fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// How it ended, whereupon all is closed; none where `task` has to yield, for at most so many
+    /// milliseconds, or for ever where they are 0.
+    fn wait(
+        self: &Rc<Self>,
+        task: &Rc<Task>,
+        milliseconds: usize,
+    ) -> Result<Option<Exit>, Failure> {
+        if self.is_closed() {
+            return Err(Failure::EXITED);
+        }
+        if self.waiting.is_busy() {
+            return Err(Failure::BUSY_WAITING);
+        }
+        let exit = self.child.exit();
+        match exit {
+            Some(_) => self.close(),
+            None => self.waiting.begin(self, task, milliseconds),
+        }
+        Ok(exit)
+    }
+
+    fn kill(&self, signal: i32) -> Result<(), Failure> {
+        self.child.kill(signal).map_err(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => Failure::text("invalid signal"),
+            Some(libc::ESRCH) => Failure::EXITED,
+            _ => error.into(),
+        })
+    }
+
+    fn kill_for_good(&self) {
+        if self.child.exit().is_none()
+            && let Err(Failure(reason)) = self.kill(libc::SIGKILL)
+        {
+            let pid = self.child.pid();
+            ngx_log!(cycle_log(), Level::Err, "lua pipe failed to kill process {pid}: {reason}");
+        }
+    }
+
+    fn close(&self) {
+        self.closed.set(true);
+        self.stdin.close(Failure::CLOSED);
+        self.stdout.close(Failure::CLOSED);
+        if let Some(stderr) = &self.stderr {
+            stderr.close(Failure::CLOSED);
+        }
+    }
+}
+
+/// The process has ended, or was given up: who waits for it runs on.
+fn exited(process: &Weak<Process>) {
+    let Some(process) = process.upgrade() else { return };
+    let Some(task) = process.waiting.end() else { return };
+    let Some(exit) = process.child.exit() else {
+        task.state.push_nil();
+        task.state.push_str(&Failure::EXITED.0);
+        return scheduler::wake(&task, 2);
+    };
+    process.close();
+    let (success, reason, status) = told(exit);
+    task.state.push_bool(success);
+    task.state.push_bytes(reason.to_bytes());
+    task.state.push_integer(status.into());
+    scheduler::wake(&task, 3);
+}
+
+fn time_out(process: &Weak<Process>) {
+    let Some(process) = process.upgrade() else { return };
+    if let Some(task) = process.waiting.end() {
+        task.state.push_nil();
+        task.state.push_str(&Failure::TIMEOUT.0);
+        scheduler::wake(&task, 2);
+    }
+}

@@ -1,0 +1,245 @@
+//! The worker's end of a process's stdout or stderr.
+//!
+//! What was read and not asked for stays here for the next read; so does what a task had gathered
+//! when it was killed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+
+use super::failure::Failure;
+use super::waiting::{Place, Waiting};
+use crate::nginx::descriptor::End;
+use crate::runtime::{Task, scheduler};
+
+/// What a read asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// Everything until the end.
+    All,
+    /// So many bytes more.
+    Bytes(usize),
+    /// Everything before the next newline; carriage returns are left out.
+    Line,
+    /// What there is, at most so many bytes.
+    Any(usize),
+}
+
+/// How far a read has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// There is a result to take: the data, or a failure and the data before it.
+    Done,
+    /// The task has to yield.
+    Waits,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Done,
+    /// Nothing is there now.
+    Empty,
+    /// There is more, but others have their turn first.
+    More,
+}
+
+/// How often one attempt reads.
+const ROUNDS: usize = 64;
+/// The most that is read at a time: what a pipe holds.
+const MOST: usize = 65536;
+
+/// One stream of output.
+pub struct Reader {
+    end: RefCell<End<Weak<Reader>>>,
+    /// Where reads go first; of the size that the caller chose.
+    chunk: RefCell<Vec<u8>>,
+    unread: RefCell<VecDeque<u8>>,
+    eof: Cell<bool>,
+    want: Cell<Want>,
+    /// The data of the result.
+    taken: RefCell<Vec<u8>>,
+    failure: RefCell<Option<Failure>>,
+    waiting: Waiting<Reader>,
+}
+
+impl Place for Reader {
+    fn waiting(&self) -> &Waiting<Reader> {
+        &self.waiting
+    }
+
+    fn cancelled(&self) {
+        let mut unread = self.unread.borrow_mut();
+        for byte in self.taken.take().into_iter().rev() {
+            unread.push_front(byte);
+        }
+    }
+}
+
+impl Reader {
+    /// Reads from `fd`, at most `size` bytes at a time.
+    pub fn new(fd: OwnedFd, size: usize) -> Rc<Reader> {
+        Rc::new_cyclic(|this| Reader {
+            end: RefCell::new(End::Unused(fd)),
+            chunk: RefCell::new(vec![0; size.clamp(1, MOST)]),
+            unread: RefCell::default(),
+            eof: Cell::new(false),
+            want: Cell::new(Want::All),
+            taken: RefCell::default(),
+            failure: RefCell::default(),
+            waiting: Waiting::new(this, time_out, look),
+        })
+    }
+
+    /// Starts a read for `task`, which may have to yield: for at most so many milliseconds, or for
+    /// ever where they are 0.
+    pub fn read(
+        self: &Rc<Self>,
+        want: Want,
+        task: &Rc<Task>,
+        milliseconds: usize,
+    ) -> Result<Progress, Failure> {
+        if self.end.borrow().is_closed() {
+            return Err(Failure::CLOSED);
+        }
+        if self.waiting.is_busy() {
+            return Err(Failure::BUSY_READING);
+        }
+        self.end.borrow_mut().watch(|| Rc::downgrade(self), look)?;
+        *self.failure.borrow_mut() = None;
+        self.taken.borrow_mut().clear();
+        self.want.set(want);
+        let attempt = self.attempt();
+        if matches!(attempt, Attempt::Done) {
+            return Ok(Progress::Done);
+        }
+        self.waiting.begin(self, task, milliseconds);
+        self.keep_waiting(&attempt);
+        Ok(Progress::Waits)
+    }
+
+    /// Gives the result to `take`, and forgets it where that returns true.
+    pub fn result<R>(&self, take: impl FnOnce(&[u8], Option<&Failure>) -> (R, bool)) -> R {
+        let (result, taken) = take(&self.taken.borrow(), self.failure.borrow().as_ref());
+        if taken {
+            self.taken.take();
+        }
+        result
+    }
+
+    /// Closes the stream; a task that waits gets what there is, and `failure`.
+    pub fn close(&self, failure: Failure) {
+        if self.waiting.is_busy() && self.failure.borrow().is_none() {
+            // What the process has written before goes along.
+            if !matches!(self.attempt(), Attempt::Done) || self.failure.borrow().is_some() {
+                *self.failure.borrow_mut() = Some(failure);
+            }
+            self.waiting.look_again();
+        }
+        let end = self.end.replace(End::Closed);
+        drop(end);
+    }
+
+    /// Reads until there is a result, or nothing more now.
+    fn attempt(&self) -> Attempt {
+        for _ in 0..ROUNDS {
+            match self.gather() {
+                Ok(true) => return Attempt::Done,
+                Ok(false) => {}
+                Err(failure) => return self.fail(failure),
+            }
+            let end = self.end.borrow();
+            let Some(descriptor) = end.watched() else { return self.fail(Failure::CLOSED) };
+            let mut chunk = self.chunk.borrow_mut();
+            match descriptor.read(&mut chunk) {
+                Ok(0) => self.eof.set(true),
+                Ok(n) => self.unread.borrow_mut().extend(chunk.iter().take(n)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Attempt::Empty,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.fail(error.into()),
+            }
+        }
+        Attempt::More
+    }
+
+    fn fail(&self, failure: Failure) -> Attempt {
+        *self.failure.borrow_mut() = Some(failure);
+        Attempt::Done
+    }
+
+    /// Moves what the read wants from what is unread; true once it has all of it.
+    fn gather(&self) -> Result<bool, Failure> {
+        let mut unread = self.unread.borrow_mut();
+        if unread.is_empty() {
+            return match self.want.get() {
+                _ if !self.eof.get() => Ok(false),
+                Want::All => Ok(true),
+                _ => Err(Failure::CLOSED),
+            };
+        }
+        let mut taken = self.taken.borrow_mut();
+        let newline = || unread.iter().position(|&byte| byte == b'\n');
+        let (n, done) = match self.want.get() {
+            Want::All => (unread.len(), false),
+            Want::Any(limit) => (unread.len().min(limit), true),
+            Want::Bytes(missing) if unread.len() >= missing => (missing, true),
+            Want::Bytes(missing) => {
+                self.want.set(Want::Bytes(missing - unread.len()));
+                (unread.len(), false)
+            }
+            Want::Line => newline().map_or((unread.len(), false), |at| (at, true)),
+        };
+        taken.try_reserve(n).map_err(|_| Failure::NO_MEMORY)?;
+        let is_line = self.want.get() == Want::Line;
+        taken.extend(unread.drain(..n).filter(|&byte| !is_line || byte != b'\r'));
+        if is_line && done {
+            unread.pop_front();
+        }
+        Ok(done)
+    }
+
+    /// Nothing is ready yet.
+    fn keep_waiting(&self, attempt: &Attempt) {
+        let waits = match attempt {
+            Attempt::More => false,
+            _ => self.end.borrow().watched().is_some_and(|end| end.wait_readable()),
+        };
+        if !waits {
+            if !matches!(attempt, Attempt::More) {
+                self.fail(Failure::READ_EVENT);
+            }
+            self.waiting.look_again();
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(task) = self.waiting.end() {
+            scheduler::wake(&task, 0);
+        }
+    }
+}
+
+/// There is data, or an end.
+fn look(reader: &Weak<Reader>) {
+    let Some(reader) = reader.upgrade() else { return };
+    if !reader.waiting.is_busy() {
+        if let Some(descriptor) = reader.end.borrow().watched() {
+            descriptor.leave_ready();
+        }
+        return;
+    }
+    if reader.failure.borrow().is_some() {
+        return reader.finish();
+    }
+    match reader.attempt() {
+        Attempt::Done => reader.finish(),
+        attempt => reader.keep_waiting(&attempt),
+    }
+}
+
+fn time_out(reader: &Weak<Reader>) {
+    let Some(reader) = reader.upgrade() else { return };
+    reader.fail(Failure::TIMEOUT);
+    reader.finish();
+}

@@ -1,0 +1,74 @@
+//! A task that waits for one thing of a process: data, room for data, or its end.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use crate::nginx::event::Timer;
+use crate::runtime::{Operation, Task};
+
+/// A place where at most one task waits, with a timer and an event that makes it look again.
+pub struct Waiting<T> {
+    task: RefCell<Option<Weak<Task>>>,
+    timeout: Box<Timer<Weak<T>>>,
+    again: Box<Timer<Weak<T>>>,
+}
+
+/// What a task can wait at.
+pub trait Place: Sized + 'static {
+    fn waiting(&self) -> &Waiting<Self>;
+
+    /// The task does not wait any more, and nothing was ready.
+    fn cancelled(&self) {}
+}
+
+impl<T: Place> Waiting<T> {
+    /// Nobody waits. The functions are called on `place` when time is up, and when it was told
+    /// to look again.
+    pub fn new(place: &Weak<T>, time_out: fn(&Weak<T>), look: fn(&Weak<T>)) -> Waiting<T> {
+        Waiting {
+            task: RefCell::default(),
+            timeout: Timer::new(place.clone(), time_out),
+            again: Timer::new(place.clone(), look),
+        }
+    }
+
+    pub fn is_busy(&self) -> bool {
+        self.task.borrow().is_some()
+    }
+
+    /// `task` waits from now on, for at most so many milliseconds; 0 is for ever.
+    pub fn begin(&self, place: &Rc<T>, task: &Rc<Task>, milliseconds: usize) {
+        *self.task.borrow_mut() = Some(Rc::downgrade(task));
+        if milliseconds > 0 {
+            self.timeout.arm(milliseconds);
+        }
+        task.wait_for(Box::new(Wait(place.clone())));
+    }
+
+    /// Has the place looked at once more, after the code that runs now.
+    pub fn look_again(&self) {
+        self.again.post();
+    }
+
+    /// The task that waited; it does not any more.
+    pub fn end(&self) -> Option<Rc<Task>> {
+        self.timeout.disarm();
+        self.again.disarm();
+        self.task.borrow_mut().take()?.upgrade()
+    }
+}
+
+/// A task waits at a place, which it keeps; dropped before anything was ready, the place is free
+/// again.
+struct Wait<T: Place>(Rc<T>);
+
+impl<T: Place> Operation for Wait<T> {}
+
+impl<T: Place> Drop for Wait<T> {
+    fn drop(&mut self) {
+        if self.0.waiting().is_busy() {
+            self.0.waiting().end();
+            self.0.cancelled();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The worker's end of a process's stdin.
+
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+
+use super::failure::Failure;
+use super::waiting::{Place, Waiting};
+use crate::nginx::descriptor::End;
+use crate::runtime::{Task, scheduler};
+
+/// The stream of input.
+pub struct Writer {
+    end: RefCell<End<Weak<Writer>>>,
+    /// What a task waits to get rid of, and how much of it is written.
+    unsent: RefCell<Vec<u8>>,
+    sent: Cell<usize>,
+    /// How many bytes the write has in all, or why it failed.
+    outcome: RefCell<Result<usize, Failure>>,
+    waiting: Waiting<Writer>,
+}
+
+impl Place for Writer {
+    fn waiting(&self) -> &Waiting<Writer> {
+        &self.waiting
+    }
+}
+
+impl Writer {
+    pub fn new(fd: OwnedFd) -> Rc<Writer> {
+        Rc::new_cyclic(|this| Writer {
+            end: RefCell::new(End::Unused(fd)),
+            unsent: RefCell::default(),
+            sent: Cell::new(0),
+            outcome: RefCell::new(Ok(0)),
+            waiting: Waiting::new(this, time_out, look),
+        })
+    }
+
+    /// Writes all of `data`: how much that is, or none where `task` has to yield, for at most so
+    /// many milliseconds, or for ever where they are 0.
+    pub fn write(
+        self: &Rc<Self>,
+        data: &[u8],
+        task: &Rc<Task>,
+        milliseconds: usize,
+    ) -> Result<Option<usize>, Failure> {
+        if self.end.borrow().is_closed() {
+            return Err(Failure::CLOSED);
+        }
+        if self.waiting.is_busy() {
+            return Err(Failure::BUSY_WRITING);
+        }
+        self.end.borrow_mut().watch(|| Rc::downgrade(self), look)?;
+        let sent = self.send(data)?;
+        if sent == data.len() {
+            return Ok(Some(sent));
+        }
+        let rest = data.get(sent..).unwrap_or_default();
+        let mut unsent = self.unsent.borrow_mut();
+        unsent.clear();
+        unsent.try_reserve(rest.len()).map_err(|_| Failure::NO_MEMORY)?;
+        unsent.extend_from_slice(rest);
+        self.sent.set(0);
+        *self.outcome.borrow_mut() = Ok(data.len());
+        self.wait_writable()?;
+        self.waiting.begin(self, task, milliseconds);
+        Ok(None)
+    }
+
+    /// What the write that a task waited for came to.
+    pub fn outcome(&self) -> Result<usize, Failure> {
+        self.outcome.borrow().clone()
+    }
+
+    /// Closes the stream; a task that waits gets `failure`.
+    pub fn close(&self, failure: Failure) {
+        if self.waiting.is_busy() && self.outcome.borrow().is_ok() {
+            *self.outcome.borrow_mut() = Err(failure);
+            self.waiting.look_again();
+        }
+        let end = self.end.replace(End::Closed);
+        drop(end);
+    }
+
+    /// Writes what fits; how much that was.
+    fn send(&self, data: &[u8]) -> Result<usize, Failure> {
+        let end = self.end.borrow();
+        let descriptor = end.watched().ok_or(Failure::CLOSED)?;
+        let mut sent = 0;
+        while let Some(rest) = data.get(sent..).filter(|rest| !rest.is_empty()) {
+            match descriptor.write(rest) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(sent)
+    }
+
+    fn wait_writable(&self) -> Result<(), Failure> {
+        let waits = self.end.borrow().watched().is_some_and(|end| end.wait_writable());
+        waits.then_some(()).ok_or(Failure::WRITE_EVENT)
+    }
+
+    /// Writes more of what is left; true once that is all.
+    fn go_on(&self) -> Result<bool, Failure> {
+        let unsent = self.unsent.borrow();
+        let sent = self.sent.get();
+        self.sent.set(sent + self.send(unsent.get(sent..).unwrap_or_default())?);
+        if self.sent.get() == unsent.len() {
+            return Ok(true);
+        }
+        self.wait_writable().map(|()| false)
+    }
+
+    fn finish(&self) {
+        self.unsent.take();
+        if let Some(task) = self.waiting.end() {
+            scheduler::wake(&task, 0);
+        }
+    }
+}
+
+/// There is room, or nobody reads any more.
+fn look(writer: &Weak<Writer>) {
+    let Some(writer) = writer.upgrade() else { return };
+    if !writer.waiting.is_busy() {
+        if let Some(descriptor) = writer.end.borrow().watched() {
+            descriptor.leave_ready();
+        }
+        return;
+    }
+    if writer.outcome.borrow().is_err() {
+        return writer.finish();
+    }
+    match writer.go_on() {
+        Ok(true) => writer.finish(),
+        Ok(false) => {}
+        Err(failure) => {
+            *writer.outcome.borrow_mut() = Err(failure);
+            writer.finish();
+        }
+    }
+}
+
+fn time_out(writer: &Weak<Writer>) {
+    let Some(writer) = writer.upgrade() else { return };
+    *writer.outcome.borrow_mut() = Err(Failure::TIMEOUT);
+    writer.finish();
+}
