@@ -9,7 +9,8 @@ use crate::nginx::upstream::{self, Peer, Timeouts};
 use crate::nginx::{Rc, guard, strings};
 use crate::runtime::Phase;
 
-/// The first release whose lua-resty-core passes a host to [`ngx_http_lua_ffi_balancer_set_current_peer`].
+/// The first release whose lua-resty-core passes a host to
+/// [`ngx_http_lua_ffi_balancer_set_current_peer`].
 const WITH_HOST: u32 = 10_027;
 
 /// The try that the running code decides on.
@@ -66,8 +67,8 @@ unsafe fn clear_message(err: *mut *const c_char) {
 /// Names the try's server: `addr_len` bytes at `addr` (copied), an IP address or `unix:` path; the
 /// `port` is for an address without one. 0, or -1 with the error in `*err`.
 ///
-/// Up to release 0.10.26, `err` is where `host` is here, and the last; since, a `host` of `host_len`
-/// bytes may name the server. Such names are not supported yet: -1.
+/// Up to release 0.10.26, `err` stands where `host` does here, and is the last; since, a `host` of
+/// `host_len` bytes may name the server. Such names are not supported yet: -1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
     r: *mut ngx_http_request_t,
