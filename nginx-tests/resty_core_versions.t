@@ -142,6 +142,35 @@ sub starts_anew {
     $server->stop;
 }
 
+# A release with a symbol that nobody has.
+my $unknown = copy( sub {
+    my ( $name, $text ) = @_;
+    asking( 10099, '0.10.99' )->( $name, $_[1] );
+    return if $name !~ /time\.lua$/;
+    $_[1] = "local ffi = require 'ffi'\nffi.cdef 'int ngx_http_lua_ffi_of_tomorrow(void);'\n"
+        . "local f = ffi.C.ngx_http_lua_ffi_of_tomorrow\n$_[1]";
+} );
+
+# A worker that begins after a reload has failed acts by the release that is still in force.
+{
+    starts_anew(';;');
+    # A master that has workers waits for signals.
+    ProcessTest::wait_until( sub { 2 == ProcessTest::children( $server->pid ) } );
+    my %before = map { $_ => 1 } ProcessTest::children( $server->pid );
+    conf($unknown);
+    kill HUP => $server->pid;
+    ok $server->wait_for_line( 'error.log', qr/\[alert\].*ngx_http_lua_ffi_of_tomorrow/ ),
+        'a reload fails';
+    kill KILL => keys %before;
+    ok ProcessTest::wait_until( sub {
+        my @now = ProcessTest::children( $server->pid );
+        return @now == 2 && !grep { $before{$_} } @now;
+    } ), '… and workers begin anew';
+    is body('/release'), 10023, '… with the release from before';
+    is body('/pids'), '0 2 true true', '… by which symbols act';
+    $server->stop;
+}
+
 # What does not start, and what it says.
 sub refuses {
     my ( $name, $path, @says ) = @_;
@@ -154,13 +183,8 @@ sub refuses {
 refuses 'an older release', copy( asking( 10022, '0.10.22' ) ),
     qr/ngx_http_lua_module 0\.10\.22 required\) in /;
 
-refuses 'a release with a symbol unknown here', copy( sub {
-        my ( $name, $text ) = @_;
-        asking( 10099, '0.10.99' )->( $name, $_[1] );
-        return if $name !~ /time\.lua$/;
-        $_[1] = "local ffi = require 'ffi'\nffi.cdef 'int ngx_http_lua_ffi_of_tomorrow(void);'\n"
-            . "local f = ffi.C.ngx_http_lua_ffi_of_tomorrow\n$_[1]";
-} ), qr/failed to load the 'resty\.core' module .*undefined symbol: ngx_http_lua_ffi_of_tomorrow/s,
+refuses 'a release with a symbol unknown here', $unknown,
+    qr/failed to load the 'resty\.core' module .*undefined symbol: ngx_http_lua_ffi_of_tomorrow/s,
     qr/requires ngx_http_lua_module 0\.10\.99: presenting that release instead of 0\.10\.23\) in /;
 
 # True releases, where there are any.
