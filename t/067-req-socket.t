@@ -125,7 +125,31 @@ nilclosed
 
 
 
-=== TEST 5: a client that is too slow, and goes on
+=== TEST 5: all of a body that comes in pieces
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = assert(ngx.req.socket())
+            sock:settimeout(1000)
+            ngx.say(sock:receive("*a"))
+        }
+    }
+--- raw_request eval
+["POST /t HTTP/1.1\r
+Host: localhost\r
+Content-Length: 10\r
+Connection: close\r
+\r
+a", "bcd", "efghi", "j"]
+--- raw_request_middle_delay: 0.02
+--- response_body
+abcdefghij
+--- no_error_log
+[error]
+
+
+
+=== TEST 6: a client that is too slow, and goes on
 --- config
     location /t {
         content_by_lua_block {
@@ -152,7 +176,7 @@ lua tcp socket read timed out
 
 
 
-=== TEST 6: a client that leaves before its body has come
+=== TEST 7: a client that leaves before its body has come
 --- config
     location /t {
         content_by_lua_block {
@@ -176,7 +200,7 @@ got p, client aborted, art
 
 
 
-=== TEST 7: no writing, closing or keeping
+=== TEST 8: no writing, closing or keeping
 --- config
     location /t {
         content_by_lua_block {

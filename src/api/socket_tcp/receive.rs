@@ -150,6 +150,11 @@ impl Socket {
 
     /// Whether what is there is enough.
     fn look(&self, stream: Stream) -> Next {
+        let body_is_read =
+            self.kind == Kind::Body && downstream::body_rest(self.request.get()) == 0;
+        if body_is_read && !self.ended.replace(true) {
+            ngx_debug!(stream.log(), "lua request body exhausted");
+        }
         let ended = self.ended.get();
         let mut input = self.input.borrow_mut();
         if input.is_empty() && !ended {
@@ -201,11 +206,6 @@ impl Socket {
             },
             Kind::Body => {
                 let rest = downstream::body_rest(self.request.get());
-                if rest == 0 {
-                    self.ended.set(true);
-                    ngx_debug!(stream.log(), "lua request body exhausted");
-                    return Next::Go;
-                }
                 match self.take_preread(size.min(rest)) {
                     Ok(0) => rest,
                     Ok(_) => return Next::Go,
