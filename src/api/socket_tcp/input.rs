@@ -197,6 +197,11 @@ impl Input {
         *self = Input::new();
     }
 
+    /// Whether nothing is left once the call has taken its bytes.
+    pub fn is_used_up(&self) -> bool {
+        self.len() == self.taken
+    }
+
     /// Whether all that came has been taken.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -182,7 +182,7 @@ impl Socket {
             Shown(request.args())
         );
         let body_is_over = self.kind == Kind::Body
-            && self.input.borrow().is_empty()
+            && self.input.borrow().is_used_up()
             && downstream::body_rest(request) == 0;
         if body_is_over && self.conf.get().check_client_abort() {
             return match connection::check_client(request) {
