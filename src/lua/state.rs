@@ -337,12 +337,6 @@ impl State {
         unsafe { ffi::lua_pushcclosure(self.0, function, upvalues) }
     }
 
-    /// Pushes this coroutine itself; tells whether it is the VM's main one.
-    pub fn push_self(self) -> bool {
-        // SAFETY: as above.
-        unsafe { ffi::lua_pushthread(self.0) != 0 }
-    }
-
     /// Pushes a new coroutine.
     pub fn new_thread(self) -> State {
         // SAFETY: as above.
@@ -418,12 +412,6 @@ impl State {
         }
     }
 
-    /// Pushes the metatable at `index`, where there is one.
-    pub fn get_metatable(self, index: i32) -> bool {
-        // SAFETY: a valid index.
-        unsafe { ffi::lua_getmetatable(self.0, index) != 0 }
-    }
-
     /// Pops the value on top and gives it a number in `table`.
     pub fn new_ref(self, table: i32) -> i32 {
         // SAFETY: a valid index to a table, a value on top.
@@ -433,14 +421,6 @@ impl State {
     pub fn unref(self, table: i32, reference: i32) {
         // SAFETY: a valid index to a table; luaL_unref ignores negative numbers.
         unsafe { ffi::luaL_unref(self.0, table, reference) }
-    }
-
-    /// Sets the environment table of the function or thread at `index` (table popped).
-    pub fn set_environment(self, index: i32) {
-        // SAFETY: a valid index; a table on top.
-        unsafe {
-            ffi::lua_setfenv(self.0, index);
-        }
     }
 
     // --- running
@@ -456,12 +436,6 @@ impl State {
         }
     }
 
-    /// Calls the function below its arguments unprotected: only from a function that Lua called.
-    pub fn call_raising(self, arguments: i32, results: i32) {
-        // SAFETY: the function and its arguments are on the stack.
-        unsafe { ffi::lua_call(self.0, arguments, results) }
-    }
-
     /// Starts or continues a coroutine with the top `arguments` values.
     pub fn resume(self, arguments: i32) -> Outcome {
         // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.
@@ -469,25 +443,6 @@ impl State {
             0 => Outcome::Done,
             ffi::LUA_YIELD => Outcome::Yielded,
             status => Outcome::Failed(Failure::from_status(status)),
-        }
-    }
-
-    /// The coroutine's own status: `Yielded` where it waits, `Done` where it is fresh or over.
-    pub fn status(self) -> Outcome {
-        // SAFETY: a live state.
-        match unsafe { ffi::lua_status(self.0) } {
-            0 => Outcome::Done,
-            ffi::LUA_YIELD => Outcome::Yielded,
-            status => Outcome::Failed(Failure::from_status(status)),
-        }
-    }
-
-    /// Whether the coroutine has a call frame: it is running, not fresh or over.
-    pub fn has_frame(self) -> bool {
-        // SAFETY: a live state; lua_getstack fills what `debug` needs.
-        unsafe {
-            let mut debug: ffi::lua_Debug = std::mem::zeroed();
-            ffi::lua_getstack(self.0, 0, &mut debug) > 0
         }
     }
 
@@ -594,12 +549,6 @@ impl State {
         }
     }
 
-    /// Whether two values are the same, raw.
-    pub fn raw_equal(self, a: i32, b: i32) -> bool {
-        // SAFETY: any index is fine.
-        unsafe { ffi::lua_rawequal(self.0, a, b) != 0 }
-    }
-
     /// Pushes a traceback of `of`, in Lua's words.
     pub fn push_traceback(self, of: State, message: Option<&CStr>, level: i32) {
         // SAFETY: two coroutines of one VM.
@@ -607,13 +556,6 @@ impl State {
             let message = message.map_or(std::ptr::null(), CStr::as_ptr);
             native::luaL_traceback(self.0, of.0, message, level);
         }
-    }
-
-    /// The state of a VM that does not exist.
-    pub const NULL: State = State(null_mut());
-
-    pub fn is_null(self) -> bool {
-        self.0.is_null()
     }
 }
 

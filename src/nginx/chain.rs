@@ -96,10 +96,6 @@ impl Chain {
 pub struct Buf(*mut ngx_buf_t);
 
 impl Buf {
-    pub fn as_ptr(self) -> *mut ngx_buf_t {
-        self.0
-    }
-
     fn get(&self) -> &ngx_buf_t {
         // SAFETY: a `Buf` comes from a live chain only (`Chain::bufs`, `Recycled::take`).
         unsafe { &*self.0 }
@@ -176,11 +172,6 @@ impl Buf {
                 buf.set_sync(1);
             }
         }
-    }
-
-    pub fn set_sync(&mut self) {
-        // SAFETY: as in `write`.
-        unsafe { (*self.0).set_sync(1) }
     }
 
     pub fn set_last_buf(&mut self) {

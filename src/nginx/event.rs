@@ -50,11 +50,6 @@ impl<T: 'static> Timer<T> {
         unsafe { Log::from_ptr((*self.event.get()).log) }
     }
 
-    /// What was given to [`Timer::new`].
-    pub fn data(&self) -> &T {
-        &self.data
-    }
-
     /// Fires after `milliseconds`; replaces what was set before.
     pub fn arm(&self, milliseconds: usize) {
         // SAFETY: the event is valid; this module runs in nginx's one thread.
@@ -77,12 +72,6 @@ impl<T: 'static> Timer<T> {
         unsafe {
             ngx_post_event(self.event.get(), addr_of_mut!(super::sys::ngx_posted_next_events));
         }
-    }
-
-    /// Lets nginx exit gracefully without waiting for this timer.
-    pub fn set_cancelable(&self) {
-        // SAFETY: the event is valid and not shared with another thread.
-        unsafe { (*self.event.get()).set_cancelable(1) }
     }
 
     /// Whether the timer is armed.
