@@ -344,8 +344,22 @@ impl Context {
         }
     }
 
+    /// Whether there is no task, nor anything that only tasks leave behind.
+    fn is_without_tasks(&self) -> bool {
+        self.entry.borrow().is_none()
+            && self.tasks.borrow().is_empty()
+            && self.posted.borrow().is_empty()
+            && self.woken.borrow().is_empty()
+            && self.on_abort.borrow().is_none()
+            && self.light_threads.get() == 0
+            && self.flushing.get() == 0
+    }
+
     /// Ends all tasks, in whatever they wait. Safe to call twice.
     pub fn remove_all_tasks(&self) {
+        if self.is_without_tasks() {
+            return;
+        }
         self.posted.borrow_mut().clear();
         self.woken.borrow_mut().clear();
         *self.on_abort.borrow_mut() = None;
