@@ -3,7 +3,7 @@
 use crate::api::call::{Call, Row, set_functions};
 use crate::api::output::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::{connection, output as wire};
+use crate::nginx::{chain::Buf, connection, output as wire};
 use crate::ngx_debug;
 use crate::runtime::{PhaseSet, output};
 
@@ -49,13 +49,28 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
     if let Some(reason) = closed(call) {
         return call.fail(reason);
     }
+    if let Some(len) = pieces::strings_len(call.state, call.arguments()) {
+        return send(call, len + end.len(), end, |buf| {
+            for index in 1..=call.arguments() {
+                buf.write(call.state.bytes(index).unwrap_or_default());
+            }
+            buf.write(end);
+        });
+    }
     let mut text = Vec::new();
     for index in 1..=call.arguments() {
         pieces::append_argument(call.state, index, &mut text)?;
     }
     text.extend_from_slice(end);
+    send(call, text.len(), end, |buf| {
+        buf.write(&text);
+    })
+}
+
+/// Sends `len` bytes, which `write` puts into the buffer that it gets.
+fn send(call: &Call, len: usize, end: &[u8], write: impl FnOnce(&mut Buf)) -> LuaResult {
     let context = &call.context;
-    if text.is_empty() {
+    if len == 0 {
         let rc = output::send_header_if_needed(context);
         if rc.0 == -1 || rc.0 > 0 {
             return call.fail(FILTER_ERROR);
@@ -65,9 +80,8 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
     context.seen_body_data.set(true);
     let name = if end.is_empty() { "lua print response" } else { "lua say response" };
     let pool = call.request.pool();
-    let (chain, mut buf) = context.recycled.borrow_mut().take(pool, text.len(), wire::tag())?;
-    buf.write(&text);
-    drop(text);
+    let (chain, mut buf) = context.recycled.borrow_mut().take(pool, len, wire::tag())?;
+    write(&mut buf);
     ngx_debug!(call.request.log(), "{name}");
     if output::send(context, chain).is_failure() {
         return call.fail(FILTER_ERROR);

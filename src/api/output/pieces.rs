@@ -2,6 +2,18 @@
 
 use crate::lua::{Kind, LuaError, State};
 
+/// The length of arguments 1 to `count` together, where all of them are strings.
+pub fn strings_len(state: State, count: i32) -> Option<usize> {
+    let mut len = 0;
+    for index in 1..=count {
+        if state.kind(index) != Kind::String {
+            return None;
+        }
+        len += state.raw_len(index);
+    }
+    Some(len)
+}
+
 /// Appends what `ngx.print` makes of argument `index`.
 pub fn append_argument(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
     match state.kind(index) {
