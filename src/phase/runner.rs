@@ -156,7 +156,7 @@ pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> 
     vm.main().move_to(thread, 1);
     let task = Task::new(context, thread, reference, Role::Entry);
     context.set_entry(task.clone());
-    register_cleanup(context)?;
+    context.watch_request_end().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
     context.phase.set(phase);
     watch_client(context)?;
     Ok(scheduler::run(context, task, 0))
@@ -171,23 +171,6 @@ pub fn load_failed(request: Request, error: ScriptError) -> Rc {
         }
         ScriptError::Path => Rc::HTTP_INTERNAL_SERVER_ERROR,
     }
-}
-
-/// Asks nginx to tell when the request ends, however that comes about.
-fn register_cleanup(context: &Shared<Context>) -> Result<(), Rc> {
-    if context.cleanup_registered.get() {
-        return Ok(());
-    }
-    let weak = Shared::downgrade(context);
-    let registered = crate::nginx::cleanup::on_request_end(context.request(), move || {
-        if let Some(context) = weak.upgrade() {
-            context.cleanup_registered.set(false);
-            crate::runtime::ends::cleanup(&context);
-        }
-    });
-    registered.map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
-    context.cleanup_registered.set(true);
-    Ok(())
 }
 
 fn watch_client(context: &Shared<Context>) -> Result<(), Rc> {

@@ -15,6 +15,7 @@ use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf};
 use crate::lua::{State, Vm};
+use crate::nginx::cleanup::{AtEnd, Kept};
 use crate::nginx::peer::Events;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::upstream::Peer;
@@ -96,8 +97,8 @@ pub struct Context {
     pub light_threads: Cell<usize>,
     /// The request is over for Lua: nothing runs any more.
     released: Cell<bool>,
-    /// Whether nginx will call back when the request ends.
-    pub cleanup_registered: Cell<bool>,
+    /// The pool's share, until nginx has been asked to tell it when the request ends.
+    owner: Cell<Option<Kept<Owner>>>,
 
     // --- the end
     pub end: RefCell<Option<End>>,
@@ -172,7 +173,7 @@ impl Context {
             on_abort: RefCell::default(),
             light_threads: Cell::new(0),
             released: Cell::new(false),
-            cleanup_registered: Cell::new(false),
+            owner: Cell::new(None),
             end: RefCell::default(),
             no_abort: Cell::new(false),
             subrequests: RefCell::default(),
@@ -216,9 +217,17 @@ impl Context {
 
     /// Puts the context into nginx's slot, and an owner of it into the request's pool.
     pub fn attach(self: &Rc<Self>) -> Result<(), OutOfMemory> {
-        self.request.pool().own(Owner(self.clone()))?;
+        self.owner.set(Some(self.request.own(Owner(self.clone()))?));
         self.reattach();
         Ok(())
+    }
+
+    /// Asks nginx to tell when the request ends, however that comes about; once is enough.
+    pub fn watch_request_end(&self) -> Result<(), OutOfMemory> {
+        match self.owner.take() {
+            Some(owner) => owner.tell_at_end(),
+            None => Ok(()),
+        }
     }
 
     /// Puts it into nginx's slot again, where nginx has emptied that.
@@ -412,6 +421,12 @@ pub const NO_CTX: i32 = -2;
 
 /// The request pool's share of a context.
 struct Owner(Rc<Context>);
+
+impl AtEnd for Owner {
+    fn at_end(&self) {
+        super::ends::cleanup(&self.0);
+    }
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
