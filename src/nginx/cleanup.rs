@@ -1,5 +1,6 @@
 //! What runs when a request ends.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
@@ -7,6 +8,22 @@ use super::guard;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::sys::ngx_http_cleanup_add;
+
+/// Calls `work` when nginx frees the main request of `request`, while its pool still lives.
+pub fn on_request_end<F: FnOnce() + 'static>(request: Request, work: F) -> Result<(), OutOfMemory> {
+    request.own(Once(Cell::new(Some(work))))?.tell_at_end()
+}
+
+/// Work to be done once.
+struct Once<F>(Cell<Option<F>>);
+
+impl<F: FnOnce()> AtEnd for Once<F> {
+    fn at_end(&self) {
+        if let Some(work) = self.0.take() {
+            work();
+        }
+    }
+}
 
 /// What wants to know that its request ends.
 pub trait AtEnd {

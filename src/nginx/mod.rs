@@ -6,6 +6,7 @@
 //! that all of this rests on: one thread, pool lifetimes, reload.
 
 pub mod address;
+mod bits;
 pub mod body;
 pub mod callback;
 pub mod chain;

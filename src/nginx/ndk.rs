@@ -4,6 +4,7 @@
 use std::ffi::{c_int, c_void};
 use std::mem::transmute;
 
+use super::bits;
 use super::request::Request;
 use super::strings;
 use super::sys::{
@@ -108,7 +109,7 @@ pub unsafe fn call(
     unsafe {
         let mut value: ngx_http_variable_value_t = std::mem::zeroed();
         value.set_valid(1);
-        value.set_len(argument.len() as u32);
+        bits::set_value_len(&mut value, argument.len());
         value.data = argument.as_ptr().cast_mut();
         match function(request.as_ptr(), &mut result, &mut value) {
             0 => Ok(result),

@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
+use super::bits;
 use super::chain::Chain;
 use super::log::Log;
 use super::pool::Pool;
@@ -162,12 +163,13 @@ impl Request {
     pub fn add_reference(self) {
         let main = self.main().as_ptr();
         // SAFETY: a live main request; nginx's own idiom, `r->main->count++`.
-        unsafe { (*main).set_count((*main).count() + 1) }
+        unsafe { bits::set_count(main, bits::count(main) + 1) }
     }
 
     /// References that nginx holds on the main request.
     pub fn references(self) -> u32 {
-        self.main().get().count()
+        // SAFETY: a live request has a live main request.
+        unsafe { bits::count(self.main().as_ptr()) }
     }
 
     /// Discards an unread request body, so that it never becomes the next request.

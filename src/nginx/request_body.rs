@@ -1,5 +1,6 @@
 //! The client's request body: reading it through nginx, and looking at what was read.
 
+use super::bits;
 use super::chain::Chain;
 use super::pool::OutOfMemory;
 use super::request::Request;
@@ -47,7 +48,7 @@ pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_
 pub fn drop_reference(request: Request) {
     let main = request.main().as_ptr();
     // SAFETY: a live main request; nginx's own idiom, `r->main->count--`.
-    unsafe { (*main).set_count((*main).count().saturating_sub(1)) }
+    unsafe { bits::set_count(main, bits::count(main).saturating_sub(1)) }
 }
 
 /// Nobody waits for the body any more: nginx reads on without a time limit of its own, and does

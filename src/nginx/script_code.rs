@@ -1,6 +1,7 @@
 //! Variables that a directive sets while nginx rewrites a request, as `set` does: steps of our own
 //! among those that nginx's rewrite module runs.
 
+use super::bits;
 use super::conf::{Conf, ConfError, ConfResult};
 use super::guard;
 use super::request::Request;
@@ -112,7 +113,7 @@ unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine
         match guard(failed, || request.map_or(failed, |r| (*step.value).evaluate(r))) {
             Ok(bytes) => {
                 let mut value: ngx_http_variable_value_t = std::mem::zeroed();
-                value.set_len(u32::try_from(bytes.len()).unwrap_or(0));
+                bits::set_value_len(&mut value, bytes.len());
                 value.set_valid(1);
                 value.data = bytes.as_ptr().cast_mut();
                 *e.sp = value;

@@ -6,6 +6,7 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
+use super::bits;
 use super::log::{Level, Shown};
 use super::pool::OutOfMemory;
 use super::request::Request;
@@ -164,7 +165,7 @@ pub fn cancel(request: Request) {
         while let Some(posted) = (*link).as_mut() {
             if std::ptr::eq(posted.request, request.as_ptr()) {
                 *link = posted.next;
-                (*main).set_count((*main).count().saturating_sub(1));
+                bits::set_count(main, bits::count(main).saturating_sub(1));
                 return;
             }
             link = &mut posted.next;

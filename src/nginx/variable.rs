@@ -2,6 +2,7 @@
 
 use std::ptr::addr_of;
 
+use super::bits;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::strings;
@@ -43,7 +44,7 @@ pub fn value<'a>(request: &'a Request, name: &mut Name<'_>) -> Option<&'a [u8]> 
         if value.not_found() != 0 {
             return None;
         }
-        Some(strings::raw(value.data, value.len() as usize))
+        Some(strings::raw(value.data, bits::value_len(value)))
     }
 }
 
@@ -174,6 +175,6 @@ unsafe fn fill(slot: *mut ngx_http_variable_value_t, value: Option<ngx_str_t>) {
     slot.set_not_found(u32::from(value.is_none()));
     slot.set_no_cacheable(0);
     let value = value.unwrap_or(ngx_str_t { len: 0, data: std::ptr::null_mut() });
-    slot.set_len(value.len as u32);
+    bits::set_value_len(slot, value.len);
     slot.data = value.data;
 }
