@@ -19,7 +19,7 @@ use crate::soak::client::Connection;
 /// The address in benches/nginx.conf.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18391);
 /// How many requests the two runs make. The first covers what happens once: LuaJIT's compiling.
-pub const REQUESTS: [u64; 2] = [300, 1300];
+pub const REQUESTS: [u64; 2] = [1000, 3000];
 /// The requests go over so many connections in turns: with one, it would be chance whether nginx
 /// finds the next request while it still ends the last one.
 pub const CONNECTIONS: usize = 4;
