@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::lua::Vm;
 use crate::lua::chunk::{CacheKey, Chunk, LoadError};
+use crate::lua::{State, Vm};
 use crate::nginx::complex_value::ComplexValue;
 use crate::nginx::log::cycle_log;
 use crate::nginx::{Request, conf};
@@ -37,19 +37,21 @@ impl Script {
         Script::FixedFile(full.to_vec(), CacheKey::of_file(written))
     }
 
-    /// Pushes the script's function onto the VM's main stack.
-    pub fn load(&self, vm: &Vm, request: Request) -> Result<(), ScriptError> {
+    /// Pushes the script's function onto the stack of `on`, a coroutine of `vm`.
+    pub fn load(&self, vm: &Vm, on: State, request: Request) -> Result<(), ScriptError> {
         match self {
-            Script::Inline(chunk) => vm.load_chunk(chunk, request.log()).map_err(ScriptError::Load),
+            Script::Inline(chunk) => {
+                vm.load_chunk(on, chunk, request.log()).map_err(ScriptError::Load)
+            }
             Script::FixedFile(path, key) => {
-                vm.load_file(path, key, request.log()).map_err(ScriptError::Load)
+                vm.load_file(on, path, key, request.log()).map_err(ScriptError::Load)
             }
             Script::File(path, key) => {
                 let path = path.evaluate(request).ok_or(ScriptError::Path)?;
                 let full = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;
                 match key {
-                    Some(key) => vm.load_file(full, key, request.log()),
-                    None => vm.load_file(full, &CacheKey::of_file(path), request.log()),
+                    Some(key) => vm.load_file(on, full, key, request.log()),
+                    None => vm.load_file(on, full, &CacheKey::of_file(path), request.log()),
                 }
                 .map_err(ScriptError::Load)
             }
@@ -75,8 +77,10 @@ impl HookScript {
     /// Pushes the script's function onto the VM's main stack, or gives Lua's reason why not.
     pub fn load(&self, vm: &Vm) -> Result<(), Vec<u8>> {
         let loaded = match &self.code {
-            HookCode::Inline(chunk) => vm.load_chunk(chunk, cycle_log()),
-            HookCode::File(path) => vm.load_file(path, &CacheKey::of_file(path), cycle_log()),
+            HookCode::Inline(chunk) => vm.load_chunk(vm.main(), chunk, cycle_log()),
+            HookCode::File(path) => {
+                vm.load_file(vm.main(), path, &CacheKey::of_file(path), cycle_log())
+            }
         };
         loaded.map_err(LoadError::into_reason)
     }

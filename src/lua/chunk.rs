@@ -22,6 +22,8 @@ pub struct Chunk {
 pub struct CacheKey {
     text: String,
     reference: Cell<i32>,
+    /// The function's own reference in the registry of the worker's VM: the short way to it.
+    anchor: Cell<i32>,
 }
 
 impl CacheKey {
@@ -39,7 +41,7 @@ impl CacheKey {
         for byte in digest::md5(hashed) {
             text.push_str(&format!("{byte:02x}"));
         }
-        CacheKey { text, reference: Cell::new(REFNIL) }
+        CacheKey { text, reference: Cell::new(REFNIL), anchor: Cell::new(REFNIL) }
     }
 }
 
@@ -101,16 +103,22 @@ impl Chunk {
 }
 
 impl Vm {
-    /// Pushes the function of inline code onto the main coroutine's stack.
-    pub fn load_chunk(&self, chunk: &Chunk, log: Log) -> Result<(), LoadError> {
-        self.load_cached(&chunk.key, log, || {
+    /// Pushes the function of inline code onto the stack of `on`.
+    pub fn load_chunk(&self, on: State, chunk: &Chunk, log: Log) -> Result<(), LoadError> {
+        self.load_cached(on, &chunk.key, log, || {
             self.compile(&chunk.code, &chunk.name).map_err(LoadError::Inline)
         })
     }
 
-    /// Pushes the function of a file onto the main coroutine's stack.
-    pub fn load_file(&self, path: &[u8], key: &CacheKey, log: Log) -> Result<(), LoadError> {
-        self.load_cached(key, log, || {
+    /// Pushes the function of a file onto the stack of `on`.
+    pub fn load_file(
+        &self,
+        on: State,
+        path: &[u8],
+        key: &CacheKey,
+        log: Log,
+    ) -> Result<(), LoadError> {
+        self.load_cached(on, key, log, || {
             let code = read_file(path).map_err(|error| {
                 let shown = String::from_utf8_lossy(path);
                 let reason =
@@ -123,9 +131,10 @@ impl Vm {
         })
     }
 
-    /// Pushes a function from the cache, or the one that `compile` leaves on the stack.
+    /// Pushes a function from the cache, or the one that `compile` leaves on the main stack.
     fn load_cached(
         &self,
+        on: State,
         key: &CacheKey,
         log: Log,
         compile: impl FnOnce() -> Result<(), LoadError>,
@@ -136,7 +145,7 @@ impl Vm {
         ngx_debug!(log, "code cache lookup (key='{text}', ref={remembered})");
         if remembered != REFNIL {
             ngx_debug!(log, "code cache hit (key='{text}', ref={remembered})");
-            self.push_cached(remembered);
+            on.raw_get_index(REGISTRY, key.anchor.get());
             return Ok(());
         }
         let known = self.cache.borrow().get(text.as_str()).copied();
@@ -157,6 +166,11 @@ impl Vm {
         };
         if self.caches_code {
             key.reference.set(reference);
+            self.main().push_value(-1);
+            key.anchor.set(self.main().new_ref(REGISTRY));
+        }
+        if on != self.main() {
+            self.main().move_to(on, 1);
         }
         Ok(())
     }

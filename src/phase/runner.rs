@@ -135,25 +135,21 @@ pub fn read_body_first(context: &Shared<Context>, after: callback::Event) -> Opt
 pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> Result<Rc, Rc> {
     let request = context.request();
     let vm = context.vm().clone();
-    if let Err(error) = script.load(&vm, request) {
+    let Ok((thread, reference)) = vm.take_thread(request.log()) else {
+        ngx_log!(
+            request.log(),
+            Level::Err,
+            "lua: failed to create new coroutine to handle request"
+        );
+        return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
+    };
+    if let Err(error) = script.load(&vm, thread, request) {
+        vm.give_back_thread(thread, reference, true, request.log());
         return Err(load_failed(request, error));
     }
     context.remove_all_tasks();
     context.restart();
     context.enter(|entered| entered.add(phase));
-    let (thread, reference) = match vm.take_thread(request.log()) {
-        Ok(thread) => thread,
-        Err(_) => {
-            vm.main().pop(1);
-            ngx_log!(
-                request.log(),
-                Level::Err,
-                "lua: failed to create new coroutine to handle request"
-            );
-            return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
-        }
-    };
-    vm.main().move_to(thread, 1);
     let task = Task::new(context, thread, reference, Role::Entry);
     context.set_entry(task.clone());
     context.watch_request_end().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;

@@ -32,7 +32,7 @@ pub fn run<T>(
     let before = MainCoroutine::enter(context, phase);
     let _running = context.run_guard();
     state.push_traceback_handler();
-    if let Err(error) = script.load(&vm, request) {
+    if let Err(error) = script.load(&vm, state, request) {
         super::runner::load_failed(request, error);
         return Err(Failed);
     }
