@@ -50,6 +50,7 @@ http {
     access_log off;
     lua_package_path "$prefix/?.lua;;";
     lua_shared_dict counts 1m;
+    lua_capture_error_log 64k;
     init_by_lua_block {
         require "resty.core.regex"
         configured = { ngx.re.match("configuration", "(conf)(.*)", "jo")[1] }
@@ -68,6 +69,7 @@ http {
         }
         location = /static.txt { root $prefix; }
         location = /hello {
+            error_log logs/error.log warn;
             content_by_lua_block { ngx.say("hello from ", configured[1]) }
         }
         location = /slow {

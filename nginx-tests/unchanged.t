@@ -17,6 +17,7 @@ my $prefix;
 # Lua code in other locations, of every phase whose handler or filter nginx runs for all requests.
 my $lua_http = <<'_EOC_';
     lua_shared_dict other 100k;
+    lua_capture_error_log 64k;
     init_by_lua_block { loaded = true }
     init_worker_by_lua_block { assert(loaded) }
 _EOC_

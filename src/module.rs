@@ -5,6 +5,7 @@ use std::ptr::null_mut;
 
 use crate::config::{LocationConf, MainConf, ServerConf};
 use crate::nginx::conf::{CONF_ERROR, Conf};
+use crate::nginx::pool::{OutOfMemory, Pool};
 use crate::nginx::sys::{ngx_conf_t, ngx_cycle_t, ngx_int_t};
 use crate::nginx::{Rc, guard, process};
 use crate::{phase, vm};
@@ -37,17 +38,42 @@ unsafe fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
 }
 
 pub unsafe extern "C" fn merge_location_conf(
-    _cf: *mut ngx_conf_t,
+    cf: *mut ngx_conf_t,
     outer: *mut c_void,
     inner: *mut c_void,
 ) -> *mut c_char {
     guard(CONF_ERROR, || {
+        // SAFETY: nginx passes its parser, within the http block.
+        let captured = unsafe { Conf::from_ptr(cf) }.is_some_and(|cf| capture_location(cf).is_ok());
+        if !captured {
+            return CONF_ERROR;
+        }
         // SAFETY: nginx passes two structures that create_location_conf made.
         let (outer, inner) =
             unsafe { (&*outer.cast::<LocationConf>(), &*inner.cast::<LocationConf>()) };
         inner.inherit(outer);
         null_mut()
     })
+}
+
+/// Has `lua_capture_error_log` see the error log of the location that is being merged.
+fn capture_location(cf: Conf) -> Result<(), OutOfMemory> {
+    // SAFETY: create_main_conf made it.
+    let main: &MainConf = unsafe { &*cf.main_conf(crate::module()).cast() };
+    let Some(capture) = main.capture() else { return Ok(()) };
+    // SAFETY: the log and the buffer are of the configuration that is being read, and in its pool.
+    unsafe { capture.attach(cf.pool()?, cf.location_error_log()) }
+}
+
+/// Has it see the cycle's own error log, which is complete now.
+fn capture_cycle(cycle: *mut ngx_cycle_t) -> Result<(), OutOfMemory> {
+    let capture = MainConf::of_cycle(cycle).and_then(MainConf::capture);
+    let Some(capture) = capture else { return Ok(()) };
+    // SAFETY: nginx passes the cycle whose configuration it has read; the buffer is in its pool.
+    unsafe {
+        let pool = Pool::from_ptr((*cycle).pool).ok_or(OutOfMemory)?;
+        capture.attach(pool, std::ptr::addr_of_mut!((*cycle).new_log))
+    }
 }
 
 /// Sets up the hooks that the configuration needs, and the Lua VM.
@@ -79,7 +105,7 @@ fn set_up(cf: Conf, main: &'static MainConf) -> Result<(), ()> {
 pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     guard(Rc::ERROR.0, || {
         vm::announce(cycle);
-        Rc::OK.0
+        if capture_cycle(cycle).is_ok() { Rc::OK.0 } else { Rc::ERROR.0 }
     })
 }
 

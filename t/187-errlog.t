@@ -4,7 +4,7 @@ use Test::Nginx::Socket::Lua;
 
 log_level('notice');
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 1);
+plan tests => repeat_each() * (blocks() * 3);
 no_long_string();
 run_tests();
 
@@ -65,19 +65,94 @@ true
 
 
 
-=== TEST 4: nginx's own error log cannot be captured
+=== TEST 4: nothing is captured where the configuration does not ask for it
 --- config
     location = /t {
         content_by_lua_block {
             local errlog = require "ngx.errlog"
-            ngx.say(errlog.set_filter_level(ngx.WARN))
-            ngx.say(errlog.get_logs())
+            local _, err = errlog.set_filter_level(ngx.WARN)
+            ngx.say(err)
+            _, err = errlog.get_logs()
+            ngx.say(err)
         }
     }
 --- request
 GET /t
 --- response_body
-nilmissing the capture error log patch for nginx
-nilmissing the capture error log patch for nginx
+directive "lua_capture_error_log" is not set
+directive "lua_capture_error_log" is not set
 --- no_error_log
 [error]
+
+
+
+=== TEST 5: lines are captured up to a level, with theirs and the time, and taken out once
+--- http_config
+    lua_capture_error_log 32m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local errlog = require "ngx.errlog"
+            errlog.get_logs(1000)
+            local ok = errlog.set_filter_level(ngx.WARN)
+            local before = ngx.now()
+            ngx.log(ngx.NOTICE, "too fine a line")
+            ngx.log(ngx.WARN, "a first line")
+            ngx.log(ngx.CRIT, "a second line")
+            local logs = errlog.get_logs(10)
+            ngx.say(ok, " ", #logs, " ", logs[1] == ngx.WARN, " ", logs[4] == ngx.CRIT)
+            ngx.say(logs[2] >= before and logs[2] <= ngx.now())
+            ngx.say(logs[3]:match("%[warn%] .*a first line, client: 127.0.0.1, .*\"$") ~= nil)
+            ngx.say(logs[6]:match("%[crit%] .*a second line") ~= nil)
+            ngx.say(#errlog.get_logs())
+        }
+    }
+--- request
+GET /t
+--- response_body
+true 6 true true
+true
+true
+true
+0
+--- error_log
+a second line
+
+
+
+=== TEST 6: the oldest lines make room, a location's own error log is captured too
+--- http_config
+    lua_capture_error_log 2048;
+--- config
+    location = /t {
+        error_log logs/error.log warn;
+        content_by_lua_block {
+            local errlog = require "ngx.errlog"
+            for i = 1, 40 do
+                ngx.log(ngx.WARN, "line ", i, " of many")
+            end
+            ngx.log(ngx.NOTICE, "too fine a line")
+            local logs = errlog.get_logs(100)
+            local count, last = #logs / 3, tonumber(logs[#logs]:match("line (%d+) of many"))
+            local first = tonumber(logs[3]:match("line (%d+) of many"))
+            ngx.say(last, " ", first > 1, " ", last - first + 1 == count)
+        }
+    }
+--- request
+GET /t
+--- response_body
+40 true true
+--- no_error_log
+too fine a line
+
+
+
+=== TEST 7: a size that is too small
+--- http_config
+    lua_capture_error_log 2047;
+--- config
+--- request
+GET /t
+--- must_die
+--- error_log
+invalid capture error log size "2047", minimum size is 2048

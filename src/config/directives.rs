@@ -8,7 +8,7 @@ use super::code::{HookCode, HookScript, Script, SharedScript};
 use super::location::{Location, LocationConf};
 use super::main::{Main, MainConf};
 use super::server::ServerConf;
-use super::{block, shared_dict, values};
+use super::{block, capture_error_log, shared_dict, values};
 use crate::lua::chunk::Chunk;
 use crate::nginx::complex_value::ComplexValue;
 use crate::nginx::conf::{Conf, ConfError, ConfResult, to_nginx};
@@ -142,7 +142,7 @@ pub static DIRECTIVES: &[Directive] = &[
     main_number(c"lua_worker_thread_vm_pool_size", |m| &mut m.worker_thread_vm_pool_size),
     row(c"lua_sa_restart", MAIN, NGX_CONF_FLAG, Sets::MainFlag(|m| &mut m.sa_restart)),
     row(c"lua_shared_dict", MAIN, NGX_CONF_TAKE2, Sets::Main(shared_dict::define)),
-    unsupported(c"lua_capture_error_log", MAIN, NGX_CONF_TAKE1),
+    row(c"lua_capture_error_log", MAIN, NGX_CONF_TAKE1, Sets::Main(capture_error_log::define)),
     // locations
     flag(c"lua_need_request_body", |l| &mut l.need_request_body),
     flag(c"lua_transform_underscores_in_response_headers", |l| &mut l.transform_underscores),

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
+use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::code::HookScript;
@@ -9,6 +10,7 @@ use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
 use crate::nginx::conf;
 use crate::nginx::fake::Configuration;
+use crate::nginx::log_capture::Capture;
 use crate::nginx::shared_memory::SharedZones;
 use crate::nginx::sys::ngx_cycle_t;
 
@@ -28,6 +30,8 @@ pub struct MainConf {
     pub access_postponed: Cell<bool>,
     /// What a location without directives of its own has: where worker hooks run.
     pub hook_configuration: OnceCell<Configuration>,
+    /// The buffer of `lua_capture_error_log`, in the cycle's pool too.
+    capture: Cell<Option<NonNull<Capture>>>,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }
@@ -98,6 +102,17 @@ impl MainConf {
     /// Takes the VM away, in processes that run no Lua code.
     pub fn take_vm(&self) -> Option<Rc<Vm>> {
         self.vm.borrow_mut().take()
+    }
+
+    /// The captured lines of the error log, where the configuration asks for them.
+    pub fn capture(&self) -> Option<&Capture> {
+        // SAFETY: `set_capture` got it from the pool that this configuration is in.
+        self.capture.get().map(|capture| unsafe { capture.as_ref() })
+    }
+
+    /// Takes a buffer that the cycle's pool owns.
+    pub fn set_capture(&self, capture: NonNull<Capture>) {
+        self.capture.set(Some(capture));
     }
 
     pub fn thread_cache_max_entries(&self) -> usize {

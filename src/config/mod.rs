@@ -2,6 +2,7 @@
 //! force.
 
 pub mod block;
+mod capture_error_log;
 pub mod code;
 pub mod directives;
 pub mod location;

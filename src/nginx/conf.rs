@@ -168,6 +168,17 @@ impl Conf {
         }
     }
 
+    /// The error log of the location that is being merged; null where it is the cycle's own, which
+    /// is not complete before the whole configuration is read.
+    pub fn location_error_log(self) -> *mut super::sys::ngx_log_t {
+        // SAFETY: nginx merges its core module's configuration of a location before ours.
+        unsafe {
+            let log = (*self.core_location()).error_log;
+            let of_cycle = std::ptr::addr_of_mut!((*self.cycle()).new_log);
+            if log == of_cycle { null_mut() } else { log }
+        }
+    }
+
     /// Makes `handler` the content handler of the location that is being read.
     pub fn set_content_handler(self, handler: super::callback::Handler) {
         // SAFETY: the core module's configuration of the location under the parser.

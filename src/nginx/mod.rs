@@ -31,6 +31,7 @@ pub mod headers_in;
 pub mod headers_out;
 pub mod hooks;
 pub mod log;
+pub mod log_capture;
 pub mod log_context;
 pub mod ndk;
 pub mod output;

@@ -1,16 +1,25 @@
 //! The C symbols of the environment, of `ngx.errlog` and of string helpers.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_double, c_int};
 use std::slice::from_raw_parts_mut;
 
 use crate::api::ffi;
+use crate::config::MainConf;
 use crate::nginx::log::{Level, Log, cycle_log};
 use crate::nginx::strings::raw;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{guard, worker};
 
-/// What upstream says on an nginx without OpenResty's patch.
-const NO_CAPTURE: &str = "missing the capture error log patch for nginx";
+/// What upstream says where the configuration does not ask for it.
+const NO_CAPTURE: &str = "directive \"lua_capture_error_log\" is not set";
+/// nginx's `NGX_DONE`.
+const DONE: c_int = crate::nginx::sys::NGX_DONE as c_int;
+
+thread_local! {
+    /// The line that was taken last, which Lua code copies at once.
+    static TAKEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Finds `name` among the configuration's `env NAME=VALUE;`. Returns `NGX_OK` with `*env_buf` at
 /// the entry `NAME=VALUE` (ended by a NUL, the configuration's) and `*name_len` the length of the
@@ -62,33 +71,62 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
     guard(ffi::ERROR, || unsafe { log_of(r) }.level() as c_int)
 }
 
-/// Fails with `NGX_ERROR` and a text: nginx's own error log cannot be captured.
+/// Has lines of levels finer than `level` (0 to 8) no longer captured. Returns `NGX_OK`, or
+/// `NGX_ERROR` with a text in `err[..*errlen]`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
-    _level: c_int,
+    level: c_int,
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
     guard(ffi::ERROR, || {
-        // SAFETY: the caller's buffer and its length.
-        unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
-        ffi::ERROR
+        let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
+            // SAFETY: the caller's buffer and its length.
+            unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
+            return ffi::ERROR;
+        };
+        let Some(level) = Level::from_number(level.into()) else {
+            // SAFETY: as above.
+            unsafe { ffi::write_error(err, errlen, &format!("bad log level: {level}")) };
+            return ffi::ERROR;
+        };
+        capture.set_filter_level(level);
+        ffi::OK
     })
 }
 
-/// Fails with `NGX_ERROR` and a text: nginx's own error log cannot be captured.
+/// Takes the oldest captured line out: its length, with `*log` at its text (valid until the next
+/// call), `*loglevel` and `*log_time` (seconds). `NGX_DONE` where there is none, `NGX_ERROR` with a
+/// text in `err[..*errlen]` where nothing is captured.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
-    _log: *mut *const c_char,
-    _loglevel: *mut c_int,
+    log: *mut *const c_char,
+    loglevel: *mut c_int,
     err: *mut u8,
     errlen: *mut usize,
-    _log_time: *mut c_double,
+    log_time: *mut c_double,
 ) -> c_int {
     guard(ffi::ERROR, || {
-        // SAFETY: the caller's buffer and its length.
-        unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
-        ffi::ERROR
+        let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
+            // SAFETY: the caller's buffer and its length.
+            unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
+            return ffi::ERROR;
+        };
+        let Some(line) = capture.take() else { return DONE };
+        // SAFETY: the caller's cells, or null.
+        let (log, loglevel, log_time) =
+            unsafe { (log.as_mut(), loglevel.as_mut(), log_time.as_mut()) };
+        let (Some(log), Some(loglevel)) = (log, loglevel) else { return ffi::ERROR };
+        *loglevel = line.level;
+        if let Some(log_time) = log_time {
+            *log_time = line.time;
+        }
+        let length = line.text.len() as c_int;
+        TAKEN.with_borrow_mut(|taken| {
+            *taken = line.text;
+            *log = taken.as_ptr().cast();
+        });
+        length
     })
 }
 

@@ -1,0 +1,25 @@
+//! `lua_capture_error_log SIZE`.
+
+use super::main::MainConf;
+use crate::nginx::conf::{Conf, ConfError, ConfResult, parse_size};
+use crate::nginx::log_capture::Capture;
+use crate::nginx::sys::NGX_MAX_ERROR_STR;
+
+/// Makes the buffer; its logs are added where the error logs are known.
+pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
+    if main.capture().is_some() {
+        return Err(ConfError::Directive(c"is duplicate"));
+    }
+    let size = cf.word(1);
+    let invalid = [b"invalid capture error log size \"".as_slice(), size, b"\""].concat();
+    if size.is_empty() {
+        return Err(cf.refuse(&invalid));
+    }
+    let min = NGX_MAX_ERROR_STR as usize;
+    let Some(bytes) = parse_size(size).filter(|bytes| *bytes >= min) else {
+        let least = format!(", minimum size is {min}");
+        return Err(cf.refuse(&[&invalid, least.as_bytes()].concat()));
+    };
+    main.set_capture(cf.pool()?.own(Capture::new(bytes))?);
+    Ok(())
+}
