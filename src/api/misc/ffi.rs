@@ -87,7 +87,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
         };
         let Some(level) = Level::from_number(level.into()) else {
             // SAFETY: as above.
-            unsafe { ffi::write_error(err, errlen, &format!("bad log level: {level}")) };
+            unsafe { ffi::write_error(err, errlen, format!("bad log level: {level}")) };
             return ffi::ERROR;
         };
         capture.set_filter_level(level);
