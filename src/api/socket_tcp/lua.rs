@@ -58,7 +58,7 @@ pub fn inject(state: State) {
         Row::in_phases::<YIELDABLE, _>(c"tcp", tcp),
         Row::in_phases::<YIELDABLE, _>(c"stream", tcp),
     ];
-    const REQUEST: &[Row] = &[Row::in_request(c"socket", req_socket)];
+    const REQUEST: &[Row] = &[Row::in_phases::<{ PhaseSet::REQUEST.0 }, _>(c"socket", req_socket)];
     set_functions_in(state, c"socket", SOCKET);
     set_functions_in(state, c"req", REQUEST);
     inject_connect(state);
