@@ -14,6 +14,8 @@ pub mod control;
 pub mod coroutine;
 pub mod ctx;
 pub mod encoding;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
 pub mod ffi;
 pub mod hash;
 pub mod log;
@@ -88,6 +90,8 @@ const FAMILIES: &[fn(State)] = &[
     hash::inject,
     timer::inject,
     thread::inject,
+    #[cfg(feature = "fault-injection")]
+    fault::inject,
     #[cfg(ngx_feature = "threads")]
     worker_thread::inject,
 ];

@@ -1,4 +1,5 @@
 //! How Lua calls Rust: one generic trampoline, for functions that return a [`LuaResult`].
+//! Lua errors leave it, panics do not.
 
 use std::ffi::c_int;
 use std::mem::size_of;
@@ -7,6 +8,7 @@ use std::ptr::NonNull;
 use mlua::ffi;
 
 use super::error::LuaError;
+use super::panic_barrier;
 use super::state::State;
 
 /// A function in the form that Lua calls.
@@ -36,7 +38,32 @@ where
     trampoline::<F>
 }
 
+/// What Lua calls: a panic of `F` becomes a Lua error here.
 unsafe extern "C-unwind" fn trampoline<F>(state: *mut ffi::lua_State) -> c_int
+where
+    F: Fn(State) -> LuaResult + Copy + 'static,
+{
+    // SAFETY: Lua passes the running coroutine.
+    unsafe { stop_panics(state, run::<F>) }
+}
+
+/// Runs `function` on `state`; raises where it panics, which has been logged.
+///
+/// # Safety
+/// As for `function(state)`, called from a function that Lua called, as its last act.
+pub(super) unsafe fn stop_panics(state: *mut ffi::lua_State, function: CFunction) -> c_int {
+    // SAFETY: the caller's.
+    unsafe {
+        match panic_barrier::call(state, function) {
+            Some(results) => results,
+            None => {
+                State::from_ptr(state).raise(LuaError::text("internal error in the lua module"))
+            }
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn run<F>(state: *mut ffi::lua_State) -> c_int
 where
     F: Fn(State) -> LuaResult + Copy + 'static,
 {

@@ -3,7 +3,7 @@
 //! Two rules keep errors and panics apart (SAFETY.md has the long form):
 //! - A Lua error unwinds through Rust frames and runs their destructors, but must not meet
 //!   `catch_unwind`. So functions that Lua calls ([`function`]) never sit below a panic guard of
-//!   their own; the work that could panic goes through [`crate::nginx::guard`], without Lua in it.
+//!   their own: they sit below `panic_barrier`, which makes Lua errors of their panics.
 //! - nginx's callbacks, which do sit below a guard, enter Lua in protected mode only:
 //!   [`State::resume`], [`State::call`], [`State::protect`].
 
@@ -14,6 +14,7 @@ pub mod frames;
 pub mod function;
 pub mod inspect;
 pub mod openresty;
+mod panic_barrier;
 pub mod resty_core;
 pub mod state;
 pub mod thread_vm;

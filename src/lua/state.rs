@@ -22,7 +22,7 @@ mod native {
 }
 
 use super::error::LuaError;
-use super::function::CFunction;
+use super::function::{CFunction, stop_panics};
 
 /// The type of a Lua value, with Lua's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -462,6 +462,10 @@ impl State {
     ///
     /// For the places where nginx's callbacks must touch a stack (anchoring, pushing results).
     pub fn protect<F: FnOnce(State)>(self, work: F) -> Result<(), Vec<u8>> {
+        unsafe extern "C-unwind" fn entry<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
+            // SAFETY: as for `run`.
+            unsafe { stop_panics(state, run::<F>) }
+        }
         unsafe extern "C-unwind" fn run<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
             // SAFETY: `protect` passes a pointer to its own Option as the only argument.
             unsafe {
@@ -476,7 +480,7 @@ impl State {
         let mut slot = Some(work);
         let data: *mut c_void = (&raw mut slot).cast();
         // SAFETY: the slot outlives the call.
-        let status = unsafe { ffi::lua_cpcall(self.0, run::<F>, data) };
+        let status = unsafe { ffi::lua_cpcall(self.0, entry::<F>, data) };
         if status == 0 {
             return Ok(());
         }
@@ -487,6 +491,10 @@ impl State {
 
     /// As [`State::protect`], for work that leaves `results` values on the stack.
     pub fn produce<F: FnOnce(State)>(self, results: i32, work: F) -> Result<(), Vec<u8>> {
+        unsafe extern "C-unwind" fn entry<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
+            // SAFETY: as for `run`.
+            unsafe { stop_panics(state, run::<F>) }
+        }
         unsafe extern "C-unwind" fn run<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
             // SAFETY: `produce` passes a pointer to its own Option as the only argument.
             unsafe {
@@ -500,7 +508,7 @@ impl State {
         }
         let mut slot = Some(work);
         let data: *mut c_void = (&raw mut slot).cast();
-        self.push_function(run::<F>);
+        self.push_function(entry::<F>);
         self.push_light_userdata(data);
         match self.call(1, results, 0) {
             Outcome::Done => Ok(()),

@@ -7,7 +7,7 @@ use std::mem::size_of;
 use std::ptr::NonNull;
 
 use super::chain::Chain;
-use super::guard;
+use super::guard::{fault_point, guard};
 use super::request::Request;
 use super::status::Rc;
 use super::sys::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
@@ -37,7 +37,8 @@ pub const fn body_filter<F: Fn(Request, Chain) -> Rc + Copy + 'static>(_function
     run_body_filter::<F>
 }
 
-/// An event of a request: after a panic the request waits for what else ends it.
+/// An event of a request. After a panic the request waits for what else ends it: what could panic
+/// in one makes up for that itself.
 pub const fn event<F: Fn(Request) + Copy + 'static>(_function: F) -> Event {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     run_event::<F>
@@ -58,6 +59,7 @@ where
     guard(FALLBACK, || {
         // SAFETY: nginx passes a live request.
         let request = unsafe { Request::from_ptr(r) };
+        fault_point::<F>();
         request.map_or(FALLBACK, |request| instance::<F>()(request).0)
     })
 }
@@ -72,6 +74,7 @@ where
     guard(Rc::ERROR.0, || {
         // SAFETY: nginx passes a live request, and a live chain or none.
         let (request, chain) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
+        fault_point::<F>();
         request.map_or(Rc::ERROR.0, |request| instance::<F>()(request, chain).0)
     })
 }

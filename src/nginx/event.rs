@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 use std::ptr::addr_of_mut;
 
-use super::guard;
+use super::guard::{fault_point, guard, panics};
 use super::log::{Log, cycle_log};
 use super::sys::{
     ngx_add_timer, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_post_event,
@@ -23,7 +23,13 @@ pub struct Timer<T> {
     on_fire: fn(&T),
 }
 
-impl<T: 'static> Timer<T> {
+/// Who a timer is for.
+pub trait Waiter: Clone + 'static {
+    /// The timer's callback panicked: whoever relies on it must not wait forever.
+    fn abandon(&self);
+}
+
+impl<T: Waiter> Timer<T> {
     /// A timer that is not armed yet; `on_fire` will get `data`.
     pub fn new(data: T, on_fire: fn(&T)) -> Box<Timer<T>> {
         Self::with_log(data, on_fire, cycle_log())
@@ -110,17 +116,23 @@ impl<T> Drop for Timer<T> {
     }
 }
 
-unsafe extern "C" fn fire<T: 'static>(event: *mut ngx_event_t) {
-    guard((), || {
+unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
+    let fired = guard(None, || {
         // SAFETY: the data is the box that `with_log` made; it is alive, for dropping it disarms.
         let timer = unsafe { &*(*event).data.cast::<Timer<T>>() };
         // Posted and timed at once, it fires once.
         timer.disarm();
         // The callback may drop the timer: nothing of it is used after the call starts.
-        let (on_fire, data) = (timer.on_fire, &raw const timer.data);
-        // SAFETY: the callback copies what it needs out of `data` before it drops the owner.
-        on_fire(unsafe { &*data });
+        Some((timer.data.clone(), timer.on_fire))
     });
+    if let Some((data, on_fire)) = fired
+        && panics(|| {
+            fault_point::<T>();
+            on_fire(&data);
+        })
+    {
+        guard((), || data.abandon());
+    }
 }
 
 /// Whether the worker is shutting down gracefully.

@@ -20,6 +20,21 @@ pub fn guard<T>(fallback: T, work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Runs `work`; tells whether it panicked, for callers that have to make up for that.
+pub fn panics(work: impl FnOnce()) -> bool {
+    guard(true, || {
+        work();
+        false
+    })
+}
+
+/// A place where tests (the feature `fault-injection`) may inject a panic, by the type's name.
+#[inline(always)]
+pub fn fault_point<T: ?Sized>() {
+    #[cfg(feature = "fault-injection")]
+    super::fault::panic_if_armed(std::any::type_name::<T>());
+}
+
 /// Sends panic messages to nginx's error log at level `[alert]` instead of the standard error.
 pub fn install_panic_hook() {
     static INSTALLED: Once = Once::new();

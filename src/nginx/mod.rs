@@ -22,6 +22,8 @@ pub mod event;
 pub mod exec;
 pub mod exit_watcher;
 pub mod fake;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
 pub mod filters;
 pub mod guard;
 mod header_error;

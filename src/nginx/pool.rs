@@ -30,6 +30,7 @@ impl Pool {
 
     /// `len` bytes, uninitialised; the pool owns them.
     pub fn bytes(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        may_fail()?;
         // SAFETY: the pool is live by `from_ptr`'s contract.
         let data = unsafe { ngx_pnalloc(self.as_ptr(), len.max(1)) };
         NonNull::new(data.cast()).ok_or(OutOfMemory)
@@ -37,6 +38,7 @@ impl Pool {
 
     /// `len` bytes, uninitialised and aligned for any of nginx's types; the pool owns them.
     pub fn bytes_aligned(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        may_fail()?;
         // SAFETY: the pool is live by `from_ptr`'s contract.
         let data = unsafe { ngx_palloc(self.as_ptr(), len.max(1)) };
         NonNull::new(data.cast()).ok_or(OutOfMemory)
@@ -67,6 +69,7 @@ impl Pool {
     /// The all-zero bit pattern must be a valid `T`.
     pub unsafe fn zeroed<T>(self) -> Result<NonNull<T>, OutOfMemory> {
         const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        may_fail()?;
         // SAFETY: the pool is live by `from_ptr`'s contract.
         let data = unsafe { ngx_pcalloc(self.as_ptr(), size_of::<T>()) };
         NonNull::new(data.cast()).ok_or(OutOfMemory)
@@ -75,6 +78,7 @@ impl Pool {
     /// Moves `value` into the pool; it is dropped when the pool is destroyed.
     pub fn own<T: 'static>(self, value: T) -> Result<NonNull<T>, OutOfMemory> {
         const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        may_fail()?;
         // SAFETY: the pool is live; the cleanup's data is written before its handler is set.
         unsafe {
             let slot: *mut T = ngx_palloc(self.as_ptr(), size_of::<T>().max(1)).cast();
@@ -86,6 +90,19 @@ impl Pool {
             Ok(slot)
         }
     }
+}
+
+/// A test's injected failure.
+#[cfg(feature = "fault-injection")]
+fn may_fail() -> Result<(), OutOfMemory> {
+    if super::fault::allocation_fails() { Err(OutOfMemory) } else { Ok(()) }
+}
+
+/// Allocations fail where nginx's do.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+fn may_fail() -> Result<(), OutOfMemory> {
+    Ok(())
 }
 
 /// Drops what [`Pool::own`] moved in.

@@ -1,5 +1,7 @@
 //! A client that leaves while Lua code runs for it (`lua_check_client_abort on`).
 
+use std::rc::Rc as Shared;
+
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Rc, Request, connection, guard};
 use crate::runtime::{Context, Status, ends, scheduler};
@@ -14,30 +16,29 @@ pub unsafe extern "C" fn client_event(r: *mut ngx_http_request_t) {
         }
         let rc = connection::check_client(request);
         if rc != Rc::OK {
-            client_left(request, rc);
+            scheduler::on_event(request, |context| client_left(request, context, rc));
         }
     });
 }
 
-fn client_left(request: Request, rc: Rc) {
-    let Some(context) = Context::of(request) else { return };
+fn client_left(request: Request, context: &Shared<Context>, rc: Rc) {
     let on_abort = context.on_abort.borrow().clone();
     let Some(task) = on_abort else {
         connection::set_error(request);
-        ends::cleanup(&context);
+        ends::cleanup(context);
         request.finalize(rc);
         return;
     };
     if task.status.get() != Status::Suspended {
         // The handler has run already.
         if !connection::stop_watching_client(request) {
-            ends::cleanup(&context);
+            ends::cleanup(context);
             request.finalize(Rc::HTTP_INTERNAL_SERVER_ERROR);
         }
         return;
     }
     context.light_threads.set(context.light_threads.get() + 1);
     task.status.set(Status::Running);
-    scheduler::listen_for_write(&context);
+    scheduler::listen_for_write(context);
     scheduler::wake(&task, 0);
 }

@@ -6,7 +6,7 @@ use super::runner;
 use crate::config::LocationConf;
 use crate::nginx::conf::Conf;
 use crate::nginx::request_body;
-use crate::nginx::{Rc, Request, callback};
+use crate::nginx::{Rc, Request, callback, guard};
 use crate::runtime::{Context, Phase, scheduler};
 
 /// Makes this module the content handler of the location that is being read.
@@ -77,7 +77,8 @@ fn body_is_there(request: Request) {
     };
     context.body_read.set(true);
     if context.waiting_more_body.replace(false) {
-        request.finalize(enter(request));
+        let rc = guard(Rc::HTTP_INTERNAL_SERVER_ERROR, || enter(request));
+        request.finalize(rc);
     } else {
         request_body::drop_reference(request);
     }

@@ -8,6 +8,8 @@ use super::context::{Context, End, Switch};
 use super::task::{Role, Status, Task};
 use super::{ends, output, traceback};
 use crate::lua::state::{Failure, Kind, Outcome};
+use crate::nginx::event::Waiter;
+use crate::nginx::guard::{fault_point, guard, panics};
 use crate::nginx::request::run_posted_requests;
 use crate::nginx::{Level, Rc, Request, callback, connection};
 use crate::ngx_log;
@@ -445,6 +447,16 @@ pub fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
 
 /// An event completed what `task` waited for: it runs on, with the `values` on its stack.
 pub fn wake(task: &Shared<Task>, values: i32) {
+    if panics(|| wake_now(task, values)) {
+        fail(&task.context);
+    }
+}
+
+/// The name of the place for [`fault_point`].
+struct Waking;
+
+fn wake_now(task: &Shared<Task>, values: i32) {
+    fault_point::<Waking>();
     task.drop_pending();
     if !task.is_alive() || task.context.is_released() {
         return;
@@ -466,6 +478,43 @@ pub fn wake(task: &Shared<Task>, values: i32) {
     }
 }
 
+/// Something of ours panicked in an event: the request ends as after an error, for nothing else
+/// would end it.
+pub fn fail(context: &Shared<Context>) {
+    guard((), || {
+        if context.is_released() {
+            return;
+        }
+        let connection = context.request().connection();
+        let rc = ends::abort(context);
+        finalize(context, rc);
+        if !context.fake {
+            run_posted_requests(connection);
+        }
+    });
+}
+
+fn run_event<F: FnOnce(&Shared<Context>)>(context: &Shared<Context>, work: F) {
+    fault_point::<F>();
+    work(context);
+}
+
+impl Waiter for std::rc::Weak<Task> {
+    fn abandon(&self) {
+        if let Some(task) = self.upgrade() {
+            fail(&task.context);
+        }
+    }
+}
+
+/// Does `work` for the context of `request`, in an event that nginx tells of it.
+pub fn on_event(request: Request, work: impl FnOnce(&Shared<Context>)) {
+    let Some(context) = Context::of(request) else { return };
+    if panics(|| run_event(&context, work)) {
+        fail(&context);
+    }
+}
+
 /// nginx tells this context when the connection can be written to.
 pub fn listen_for_write(context: &Shared<Context>) {
     let request = context.request();
@@ -478,7 +527,7 @@ pub fn listen_for_write(context: &Shared<Context>) {
 
 /// nginx's write event in the content phase.
 fn content_write_event(request: Request) {
-    if let Some(context) = Context::of(request) {
-        resume_woken(&context);
-    }
+    on_event(request, |context| {
+        resume_woken(context);
+    });
 }

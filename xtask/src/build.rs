@@ -42,6 +42,20 @@ pub fn subject(options: &Options) -> Result<Subject> {
     Ok(Subject { nginx: DEBIAN_BINARY.into(), modules, wrapper: Vec::new() })
 }
 
+/// Builds the module with the feature `fault-injection`, in a target directory of its own, so that
+/// neither build makes the other start over; returns where it is.
+pub fn with_faults(options: &Options) -> Result<PathBuf> {
+    let tree = Tree::prepare(options.nginx)?;
+    let target = paths::target("fault-injection");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(paths::root()).args(["build", "--package", "ngx-http-lua-module"]);
+    command.args(["--features", "fault-injection", "--target-dir"]).arg(&target);
+    command.env("NGINX_SOURCE_DIR", &tree.source_dir).env("NGINX_BUILD_DIR", &tree.build_dir);
+    shell::run(&mut command)?;
+    Ok(target.join("debug/libngx_http_lua_module.so"))
+}
+
 /// Builds the module as `options` say, into `paths::module()`, and returns the nginx binary that
 /// it was built for. The packages of `Group::Build` must be there.
 ///

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::build::subject;
+use crate::build::{self, subject};
 use crate::options::Options;
 use crate::setup::{self, Group};
 use crate::tally::Tally;
@@ -14,6 +14,9 @@ use crate::{paths, prove, shell};
 
 /// The packages that have unit tests; the module itself links only inside nginx.
 const UNIT_TESTED: &[&str] = &["codec", "xtask"];
+
+/// The file that needs the module with faults on demand.
+const FAULTS: &str = "nginx-tests/fault_injection.t";
 
 /// Runs `cargo xtask test`: everything, or the `.t` files that are named.
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -40,7 +43,12 @@ pub fn run(options: &Options) -> Result<Tally> {
         options.files.iter().map(|file| paths::root().join(file)).collect::<Vec<PathBuf>>()
     };
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
-    let settings = prove::Settings { dir: paths::root(), logs: logs(), environment: Vec::new() };
+    let mut environment = Vec::new();
+    if !options.has("--reference") && files.iter().any(|file| file.ends_with(FAULTS)) {
+        let module = build::with_faults(options)?;
+        environment.push(("TEST_NGINX_FAULT_MODULE".to_string(), module.display().to_string()));
+    }
+    let settings = prove::Settings { dir: paths::root(), logs: logs(), environment };
     tally += prove::run(&files, &subject, &settings)?;
     Ok(tally)
 }

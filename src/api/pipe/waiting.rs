@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use crate::nginx::event::Timer;
-use crate::runtime::{Operation, Task};
+use crate::nginx::event::{Timer, Waiter};
+use crate::runtime::{Operation, Task, scheduler};
 
 /// A place where at most one task waits, with a timer and an event that makes it look again.
 pub struct Waiting<T> {
@@ -55,6 +55,16 @@ impl<T: Place> Waiting<T> {
         self.timeout.disarm();
         self.again.disarm();
         self.task.borrow_mut().take()?.upgrade()
+    }
+}
+
+impl<T: Place> Waiter for Weak<T> {
+    /// The request of the task that waits ends.
+    fn abandon(&self) {
+        let task = self.upgrade().and_then(|place| place.waiting().end());
+        if let Some(task) = task {
+            scheduler::fail(&task.context);
+        }
     }
 }
 

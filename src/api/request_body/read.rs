@@ -70,10 +70,7 @@ fn wait(context: &Rc<Context>, task: &Rc<Task>) {
 
 /// nginx has read the body: those who wait for it go on.
 unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
-    guard((), || {
-        // SAFETY: nginx passes a live request.
-        let Some(request) = (unsafe { Request::from_ptr(r) }) else { return };
-        let Some(context) = Context::of(request) else { return };
+    let work = |request: Request, context: &Rc<Context>| {
         let readers = std::mem::take(&mut *context.body_readers.borrow_mut());
         if readers.is_empty() {
             return;
@@ -88,6 +85,12 @@ unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
             if let Some(task) = reader.upgrade() {
                 scheduler::wake(&task, 0);
             }
+        }
+    };
+    guard((), || {
+        // SAFETY: nginx passes a live request.
+        if let Some(request) = unsafe { Request::from_ptr(r) } {
+            scheduler::on_event(request, |context| work(request, context));
         }
     });
 }

@@ -13,7 +13,7 @@ use std::rc::{Rc, Weak};
 
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
-use crate::nginx::event::{Timer, is_stopping};
+use crate::nginx::event::{Timer, Waiter, is_stopping};
 use crate::nginx::log::cycle_log;
 use crate::nginx::{Level, Request};
 use crate::runtime::{Operation, Task, scheduler};
@@ -70,6 +70,11 @@ fn collect(word: u64) {
              destroyed"
         );
     }
+}
+
+impl Waiter for Weak<Semaphore> {
+    /// Those who wait have timers of their own, and the next post hands out again.
+    fn abandon(&self) {}
 }
 
 impl Semaphore {

@@ -14,9 +14,10 @@ use super::keepalive::{Resting, Taken};
 use super::socket::Socket;
 use crate::lua::state::REGISTRY;
 use crate::lua::{State, userdata};
-use crate::nginx::event::Timer;
+use crate::nginx::event::{Timer, Waiter};
 use crate::nginx::log::{Log, Shown, cycle_log};
 use crate::ngx_debug;
+use crate::runtime::scheduler;
 
 /// The pools of one Lua VM.
 #[derive(Default)]
@@ -285,6 +286,17 @@ impl Queued {
             socket.leave_queue(self);
         } else {
             socket.time_out_in_queue(self);
+        }
+    }
+}
+
+impl Waiter for Weak<Queued> {
+    /// The connect that waits here ends with its request.
+    fn abandon(&self) {
+        let socket = self.upgrade().and_then(|queued| queued.socket.upgrade());
+        let context = socket.and_then(|socket| socket.context.borrow().upgrade());
+        if let Some(context) = context {
+            scheduler::fail(&context);
         }
     }
 }

@@ -17,8 +17,9 @@ use crate::config::MainConf;
 use crate::lua::state::NOREF;
 use crate::lua::vm::Owner;
 use crate::lua::{State, Vm};
-use crate::nginx::event::{self, Timer};
+use crate::nginx::event::{self, Timer, Waiter};
 use crate::nginx::exit_watcher::{self, NoConnection};
+use crate::nginx::guard::panics;
 use crate::nginx::log::{cycle_log, log_cycle};
 use crate::nginx::{Level, fake, log_context};
 use crate::runtime::{Context, Phase, Role, Task, fake as stand_in, scheduler};
@@ -69,7 +70,7 @@ struct Pending {
     main: &'static MainConf,
     /// Milliseconds between runs; 0 for one run only.
     period: usize,
-    timer: Option<Box<Timer<DefaultKey>>>,
+    timer: Option<Box<Timer<Key>>>,
 }
 
 thread_local! {
@@ -86,7 +87,7 @@ fn arm(pending: Pending, delay: usize) -> Result<(), NoConnection> {
     exit_watcher::watch(abort_pending)?;
     PENDING.with_borrow_mut(|all| {
         let key = all.insert(pending);
-        let timer = Timer::new(key, expired);
+        let timer = Timer::new(Key(key), expired);
         timer.arm(delay);
         if let Some(pending) = all.get_mut(key) {
             pending.timer = Some(timer);
@@ -95,8 +96,19 @@ fn arm(pending: Pending, delay: usize) -> Result<(), NoConnection> {
     Ok(())
 }
 
-fn expired(key: &DefaultKey) {
-    let pending = PENDING.with_borrow_mut(|all| all.remove(*key));
+/// The place of a pending timer.
+#[derive(Clone, Copy)]
+struct Key(DefaultKey);
+
+impl Waiter for Key {
+    fn abandon(&self) {
+        let pending = PENDING.with_borrow_mut(|all| all.remove(self.0));
+        drop(pending);
+    }
+}
+
+fn expired(key: &Key) {
+    let pending = PENDING.with_borrow_mut(|all| all.remove(key.0));
     if let Some(pending) = pending {
         expire(pending, false);
     }
@@ -171,13 +183,18 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
     context.set_entry(task.clone());
     stand_in::timer_started();
 
-    handler.thread.push_bool(premature);
-    let values = handler.thread.top();
-    if values > 2 {
-        handler.thread.insert(2);
+    let start = || {
+        handler.thread.push_bool(premature);
+        let values = handler.thread.top();
+        if values > 2 {
+            handler.thread.insert(2);
+        }
+        let rc = scheduler::run(&context, task, values - 1);
+        scheduler::settle(&context, rc);
+    };
+    if panics(start) {
+        scheduler::fail(&context);
     }
-    let rc = scheduler::run(&context, task, values - 1);
-    scheduler::settle(&context, rc);
     Ok(())
 }
 

@@ -1,0 +1,259 @@
+# What must not take the worker along: panics in Lua functions and in nginx's callbacks, pool
+# allocations that fail, errors in Lua callbacks. The request ends with a 500, or its connection
+# closes where the header was out; the log says why; the same worker serves the next request.
+#
+# It needs the module built with the cargo feature fault-injection: TEST_NGINX_FAULT_MODULE names it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use IO::Select;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use ProcessTest;
+
+my $module = $ENV{TEST_NGINX_FAULT_MODULE};
+plan skip_all => 'no module with fault-injection' if !$module;
+$ENV{TEST_NGINX_LOAD_MODULES} = $module;
+
+my $port   = ProcessTest::port();
+my $server = ProcessTest->new;
+my $arm    = q{ngx.__fault("callback", };
+
+# Name, directives of the location, the statuses that are right ("closed" for a connection that
+# closes before a whole answer), what the log must say.
+my $PANIC = qr/\[alert\] .*lua module panicked: .*an injected fault in/;
+my @cases = (
+    [   'panic in a Lua function', 'content_by_lua_block { ngx.__fault("panic") }',
+        500, qr/$PANIC a lua function.*\n.*internal error in the lua module/s
+    ],
+    [   'panic in a Lua function that is caught',
+        'content_by_lua_block { local ok, err = pcall(ngx.__fault, "panic") ngx.say(tostring(ok), err) }',
+        200, $PANIC
+    ],
+    [   'panic in a coroutine in a light thread',
+        'content_by_lua_block {
+            local ok = ngx.thread.wait(ngx.thread.spawn(function()
+                ngx.sleep(0) coroutine.wrap(function() ngx.__fault("panic") end)()
+            end))
+            ngx.status = ok and 500 or 200 ngx.say("went on")
+        }', 200, $PANIC
+    ],
+    [   'panic in a Lua function after the header',
+        'content_by_lua_block { ngx.say("a") ngx.flush(true) ngx.__fault("panic") }',
+        'closed', $PANIC
+    ],
+    map( {  my $phase = $_;
+            [   "panic in a Lua function in $phase",
+                "keepalive_timeout 0; ${phase}_by_lua_block { ngx.__fault('panic') } content_by_lua_block { ngx.say(1) }",
+                qr/500|closed/, $PANIC
+            ]
+    } qw(rewrite access header_filter body_filter) ),
+    [   'panic in a Lua function in log',
+        'content_by_lua_block { ngx.say(1) } log_by_lua_block { ngx.__fault("panic") }',
+        200, $PANIC
+    ],
+    [   'panic in a Lua function in a timer',
+        'content_by_lua_block { ngx.timer.at(0, function() ngx.__fault("panic") end) ngx.say(1) }',
+        200, $PANIC
+    ],
+
+    # nginx's callbacks.
+    [   'panic in the access handler',
+        "rewrite_by_lua_block { $arm 'access::enter') } access_by_lua_block { ngx.exit(200) }",
+        500, $PANIC
+    ],
+    [   'panic in the content handler',
+        "access_by_lua_block { $arm 'content::enter') } content_by_lua_block { ngx.say(1) }",
+        500, $PANIC
+    ],
+    [   'panic in the header filter',
+        "keepalive_timeout 0; header_filter_by_lua_block { } content_by_lua_block { $arm 'header_filter::enter') ngx.say(1) }",
+        qr/500|closed/, $PANIC
+    ],
+    [   'panic in the body filter',
+        "body_filter_by_lua_block { } content_by_lua_block { $arm 'body_filter::enter') ngx.say(1) }",
+        'closed', $PANIC
+    ],
+    [   'panic in the log handler',
+        "log_by_lua_block { } content_by_lua_block { $arm 'log::enter') ngx.say(1) }",
+        200, $PANIC
+    ],
+    [   'panic in a timer event', "content_by_lua_block { $arm 'Weak<') ngx.sleep(0.001) }",
+        500, $PANIC
+    ],
+    [   'panic in a timer event of the access phase',
+        "access_by_lua_block { $arm 'Weak<') ngx.sleep(0.001) }",
+        500, $PANIC
+    ],
+    [   'panic in a timer event after the header',
+        "content_by_lua_block { ngx.say(1) ngx.flush(true) $arm 'Weak<') ngx.sleep(0.001) }",
+        'closed', $PANIC
+    ],
+    [   'panic while a task is woken',
+        "content_by_lua_block {
+            ngx.thread.spawn(function() ngx.sleep(60) end) $arm 'Waking') ngx.sleep(0.001)
+        }", 500, $PANIC
+    ],
+    [   'panic in a subrequest',
+        "content_by_lua_block { $arm 'Waking') ngx.say(ngx.location.capture('/sleep').status) }",
+        200, $PANIC
+    ],
+    [   'panic in a timer of ngx.timer',
+        "content_by_lua_block { ngx.timer.at(0.001, function() end) $arm 'timer::Key') ngx.say(1) }",
+        200, $PANIC
+    ],
+    [   'panic in a timer of ngx.timer that waits',
+        "content_by_lua_block {
+            ngx.timer.at(0, function() $arm 'Waking') ngx.sleep(0.001) end) ngx.say(1)
+        }", 200, $PANIC
+    ],
+
+    # Lua errors in callbacks.
+    [   'error in a timer', 'content_by_lua_block { ngx.timer.at(0, error, "in a timer") ngx.say(1) }',
+        qr/200|500/, qr/\[error\] /
+    ],
+    [   'error in log', 'content_by_lua_block { ngx.say(1) } log_by_lua_block { error("in log") }',
+        200, qr/\[error\] .*failed to run log_by_lua\*: .*in log/
+    ],
+    [   'error in the header filter',
+        'keepalive_timeout 0; content_by_lua_block { ngx.say(1) } header_filter_by_lua_block { error("in header") }',
+        qr/500|closed/, qr/\[error\] .*failed to run header_filter_by_lua\*: .*in header/
+    ],
+    [   'error in the body filter',
+        'content_by_lua_block { ngx.say(1) } body_filter_by_lua_block { error("in body") }',
+        'closed', qr/\[error\] .*failed to run body_filter_by_lua\*: .*in body/
+    ],
+);
+
+# Pool allocations: the first ones of each phase of a request that uses much of the API.
+my $BUSY = <<'_EOC_';
+    ngx.req.read_body()
+    ngx.req.set_header("X-Own", { "a", "b" })
+    ngx.req.set_uri_args("a=b")
+    ngx.header["X-List"] = { "a", "b" }
+    ngx.header.content_type = "text/plain"
+    ngx.ctx.a = ngx.var.uri
+    local res = ngx.location.capture("/sleep", { args = "c=d" })
+    ngx.sleep(0)
+    ngx.say("body ", res.status)
+    ngx.flush(true)
+    ngx.print("end")
+_EOC_
+my $locations = '';
+my $ALLOCATIONS = 30;
+for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
+    $locations .= <<"_EOC_";
+        location = /alloc-$skip {
+            keepalive_timeout 0;
+            header_filter_by_lua_block { ngx.header["X-Filter"] = "a" }
+            body_filter_by_lua_block { if ngx.arg[2] then ngx.arg[1] = ngx.arg[1] .. "!" end }
+            content_by_lua_block {
+                ngx.__fault("alloc", $skip, 1)
+                $BUSY
+            }
+        }
+        location = /pcall-$skip {
+            content_by_lua_block {
+                ngx.__fault("alloc", $skip, 3)
+                pcall(function() $BUSY end)
+                ngx.say("went on")
+            }
+        }
+_EOC_
+}
+my $n = 0;
+for my $case (@cases) {
+    my ( $name, $directives ) = @$case;
+    $locations .= "        location = /case-@{[ $n++ ]} { $directives }\n";
+}
+
+$server->start( $server->write_file( 'nginx.conf', <<"_EOC_") );
+worker_processes  1;
+pid        logs/nginx.pid;
+error_log  logs/error.log info;
+events {
+}
+http {
+    access_log  off;
+    server {
+        listen 127.0.0.1:$port;
+        location = /worker { content_by_lua_block { ngx.say(ngx.worker.pid()) } }
+        location = /none { content_by_lua_block { ngx.say(tostring(ngx.__fault("none"))) } }
+        location = /sleep { content_by_lua_block { ngx.sleep(0.001) ngx.say("slept") } }
+$locations
+    }
+}
+_EOC_
+
+# The status of the answer, or "closed" where the server closes before its end.
+sub status_of {
+    my ($path)   = @_;
+    my $socket   = ProcessTest::connection($port);
+    my $data     = '';
+    my $deadline = time + 20;
+    print {$socket} "GET $path HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    while ( time < $deadline ) {
+        IO::Select->new($socket)->can_read(1) or next;
+        return 'closed' if !sysread $socket, $data, 65536, length $data;
+        my ($status) = ProcessTest::whole_answer($data);
+        return $status if defined $status;
+    }
+    return 'nothing';
+}
+
+my ( undef, undef, $worker ) = ProcessTest::get( $port, '/worker' );
+
+sub is_same_worker {
+    my ($name) = @_;
+    my ( undef, undef, $now ) = ProcessTest::get( $port, '/worker' );
+    is $now, $worker, "$name: the same worker serves the next request";
+}
+
+# Takes back what is still armed; returns whether something was. The request for that may itself be
+# what fails.
+sub disarm {
+    for ( 1 .. 10 ) {
+        my ( $status, undef, $armed ) = ProcessTest::get( $port, '/none' );
+        return $armed eq "true\n" if $status == 200;
+    }
+    die 'a fault stays armed';
+}
+
+for my $index ( 0 .. $#cases ) {
+    my ( $name, undef, $status, $log ) = @{ $cases[$index] };
+    my $before = length $server->log_text('error.log');
+    my $got    = status_of("/case-$index");
+    ref $status ? like( $got, $status, "$name: $got" ) : is( $got, $status, "$name: $status" );
+    my $said = sub { substr $server->log_text('error.log'), $before };
+    ok ProcessTest::wait_until( sub { $said->() =~ $log } ), "$name: the log says so" or diag $said->();
+    is_same_worker($name);
+    ok !disarm(), "$name: it has happened";
+}
+
+my $failed = 0;
+for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
+    my $before = length $server->log_text('error.log');
+    my $got    = status_of("/alloc-$skip");
+    last if disarm();
+    like $got, qr/^(?:500|closed|200)$/, "allocation $skip fails: $got";
+    if ( $got ne '200' ) {
+        like substr( $server->log_text('error.log'), $before ), qr/\[(?:error|alert|crit)\]/,
+            "allocation $skip fails: the log says so";
+    }
+    $got = status_of("/pcall-$skip");
+    like $got, qr/^(?:500|closed|200)$/, "allocation $skip and the next fail, caught: $got";
+    disarm();
+    is_same_worker("allocation $skip");
+    $failed++;
+}
+cmp_ok $failed, '>', 5, 'a busy request allocates from its pool';
+
+$server->stop;
+my $log = $server->log_text('error.log');
+unlike $log, qr/exited on signal/,    'no worker died';
+unlike $log, qr/open socket .* left/, 'no connection was lost';
+
+done_testing;

@@ -1,0 +1,34 @@
+//! `ngx.__fault`, in builds with the cargo feature `fault-injection` only: what goes wrong next.
+
+use crate::api::call::{Row, set_functions};
+use crate::lua::{LuaError, LuaResult, Returns, State};
+use crate::nginx::fault;
+
+/// Puts the function into the `ngx` table on top.
+pub fn inject(state: State) {
+    set_functions(state, &[Row::anywhere(c"__fault", fault)]);
+}
+
+/// `ngx.__fault("panic")` panics; `("alloc", succeed, fail)` arms pool allocations, `("callback",
+/// part)` nginx's next callback with that in its name; `("none")` disarms, and tells whether
+/// something was still armed.
+fn fault(state: State) -> LuaResult {
+    match state.check_bytes(1)? {
+        b"panic" => panic!("an injected fault in a lua function"),
+        b"alloc" => {
+            let (succeed, fail) = (state.check_integer(2)?, state.check_integer(3)?);
+            let count = |n| usize::try_from(n).map_err(|_| LuaError::text("a negative number"));
+            fault::arm_allocations(count(succeed)?, count(fail)?);
+        }
+        b"callback" => {
+            let part = String::from_utf8_lossy(state.check_bytes(2)?).into_owned();
+            fault::arm_callback(part);
+        }
+        b"none" => {
+            state.push_bool(fault::disarm());
+            return Ok(Returns::Values(1));
+        }
+        _ => return Err(LuaError::argument(1, "no such fault")),
+    }
+    Ok(Returns::Values(0))
+}

@@ -1,0 +1,144 @@
+//! The barrier between Rust's panics and LuaJIT's frames.
+//!
+//! Both travel through the same native unwinder. `catch_unwind` stops everything, and aborts the
+//! process where it stops a Lua error; LuaJIT's frames stop everything too, and the process aborts
+//! where they stop a panic. So between the two lies one frame with a personality of its own, which
+//! stops panics and lets all else pass: Lua errors cross it as if it were not there.
+//!
+//! A panic that it stops is thrown once more, below a `catch_unwind` with no Lua in it, which gives
+//! it back to Rust's run-time. The cost is one call more for each Lua function that is called.
+
+use std::ffi::{c_int, c_void};
+
+use mlua::ffi::lua_State;
+
+use super::function::CFunction;
+
+/// What [`call`] returns for a function that panicked; no number of results.
+const PANICKED: c_int = c_int::MIN;
+
+/// Runs `function` on `state`; `None` where it panicked.
+///
+/// # Safety
+/// As for `function(state)`; Lua errors leave this function as they leave that.
+pub unsafe fn call(state: *mut lua_State, function: CFunction) -> Option<c_int> {
+    // SAFETY: the caller's.
+    let results = unsafe { imp::call(state, function) };
+    (results != PANICKED).then_some(results)
+}
+
+#[cfg(target_arch = "x86_64")]
+mod imp {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    // The interface of the platform's unwinder (the Itanium C++ ABI).
+    const CLEANUP_PHASE: c_int = 2;
+    const HANDLER_FOUND: c_int = 6;
+    const INSTALL_CONTEXT: c_int = 7;
+    const CONTINUE_UNWIND: c_int = 8;
+    /// The class of Rust's exceptions.
+    const RUST: u64 = u64::from_ne_bytes(*b"MOZ\0RUST");
+    /// The register that a landing pad finds its exception in, by its DWARF number: rax.
+    const EXCEPTION_REGISTER: c_int = 0;
+
+    unsafe extern "C-unwind" {
+        fn _Unwind_RaiseException(exception: *mut c_void) -> c_int;
+    }
+
+    unsafe extern "C" {
+        fn _Unwind_SetGR(context: *mut c_void, register: c_int, value: usize);
+        fn _Unwind_SetIP(context: *mut c_void, address: usize);
+        /// Where the frame of `call` goes on after a panic: a label below.
+        static ngx_http_lua_panic_landing: u8;
+    }
+
+    unsafe extern "C-unwind" {
+        #[link_name = "ngx_http_lua_panic_barrier"]
+        pub fn call(state: *mut lua_State, function: CFunction) -> c_int;
+    }
+
+    // `call`: an ordinary frame around `function(state)`, with the personality below. Its landing
+    // pad gives the exception to `absorb` and returns what that returns.
+    std::arch::global_asm!(
+        ".pushsection .text.ngx_http_lua_panic_barrier, \"ax\", @progbits",
+        ".hidden ngx_http_lua_panic_barrier",
+        ".hidden ngx_http_lua_panic_landing",
+        ".globl ngx_http_lua_panic_barrier",
+        ".globl ngx_http_lua_panic_landing",
+        ".type ngx_http_lua_panic_barrier, @function",
+        "ngx_http_lua_panic_barrier:",
+        ".cfi_startproc",
+        // 0x1b: relative to the place it stands in, as a signed word of 32 bits.
+        ".cfi_personality 0x1b, {personality}",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "call rsi",
+        "jmp 2f",
+        "ngx_http_lua_panic_landing:",
+        "mov rdi, rax",
+        "call {absorb}",
+        "2:",
+        "pop rbp",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+        ".size ngx_http_lua_panic_barrier, . - ngx_http_lua_panic_barrier",
+        ".popsection",
+        personality = sym personality,
+        absorb = sym absorb,
+    );
+
+    /// The unwinder asks what the frame does with an exception: it stops Rust's, no others.
+    unsafe extern "C" fn personality(
+        _version: c_int,
+        actions: c_int,
+        class: u64,
+        exception: *mut c_void,
+        context: *mut c_void,
+    ) -> c_int {
+        if class != RUST {
+            return CONTINUE_UNWIND;
+        }
+        if actions & CLEANUP_PHASE == 0 {
+            return HANDLER_FOUND;
+        }
+        // SAFETY: the unwinder passes its context for the frame of `call`, whose landing pad
+        // expects the exception in this register.
+        unsafe {
+            _Unwind_SetGR(context, EXCEPTION_REGISTER, exception as usize);
+            _Unwind_SetIP(context, (&raw const ngx_http_lua_panic_landing) as usize);
+        }
+        INSTALL_CONTEXT
+    }
+
+    /// Gives a stopped panic back to Rust's run-time, which counts and frees panics: only
+    /// `catch_unwind` may end one.
+    unsafe extern "C" fn absorb(exception: *mut c_void) -> c_int {
+        let absorbed = catch_unwind(|| {
+            // SAFETY: an exception of Rust's own that no frame owns any more; it is raised below
+            // the frame that catches it.
+            unsafe { _Unwind_RaiseException(exception) }
+        });
+        match absorbed {
+            Err(_logged_by_the_hook) => PANICKED,
+            // The unwinder found its way to no frame: nothing can be relied on.
+            Ok(_) => std::process::abort(),
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod imp {
+    use super::*;
+
+    /// No barrier on this platform: a panic in a Lua function aborts the worker.
+    pub unsafe fn call(state: *mut lua_State, function: CFunction) -> c_int {
+        // SAFETY: the caller's.
+        unsafe { function(state) }
+    }
+}
