@@ -199,3 +199,24 @@ GET /t
 entry ends
 --- no_error_log
 [error]
+
+
+
+=== TEST 8: nor do those of a coroutine that nobody resumes any more
+--- config
+    location = /t {
+        content_by_lua_block {
+            coroutine.resume(coroutine.create(function()
+                ngx.thread.spawn(function() return "nobody asks" end)
+                ngx.thread.spawn(function() ngx.sleep(0.01) end)
+                coroutine.yield()
+            end))
+            ngx.say("entry ends")
+        }
+    }
+--- request
+GET /t
+--- response_body
+entry ends
+--- no_error_log
+[error]

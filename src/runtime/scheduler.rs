@@ -189,7 +189,6 @@ fn drop_zombies(context: &Shared<Context>, task: &Task) {
     let zombies = std::mem::take(&mut *task.zombies.borrow_mut());
     for zombie in zombies {
         context.remove_task(&zombie);
-        decrement(&context.light_threads);
     }
 }
 
@@ -206,7 +205,6 @@ pub fn kill(context: &Shared<Context>, chain: &[Shared<Task>]) {
 pub fn forget_zombie(context: &Shared<Context>, parent: &Task, thread: &Shared<Task>) {
     parent.zombies.borrow_mut().retain(|zombie| !Shared::ptr_eq(zombie, thread));
     context.remove_task(thread);
-    decrement(&context.light_threads);
 }
 
 fn decrement(count: &std::cell::Cell<usize>) {
@@ -245,7 +243,9 @@ fn end_light_thread(context: &Shared<Context>, task: &Shared<Task>, success: boo
         task.state.insert(1);
         task.status.set(Status::Zombie);
         parent.zombies.borrow_mut().push(task.clone());
-        return Step::Leave(Rc::AGAIN);
+        // The parent may be a coroutine that nobody resumes any more.
+        decrement(&context.light_threads);
+        return leave_if_over(context);
     }
     context.remove_task(task);
     decrement(&context.light_threads);
