@@ -295,8 +295,15 @@ extern "C" fn on_sigchld(signal: c_int, info: *mut libc::siginfo_t, context: *mu
 
 /// One child less. After the last one, nginx looks for what it did not hear of meanwhile.
 fn give_sigchld_back() {
-    if ALIVE.fetch_sub(1, Ordering::SeqCst) == 1 {
-        // SAFETY: SIGCHLD has a handler: nginx's, through ours.
-        unsafe { libc::raise(libc::SIGCHLD) };
+    if ALIVE.fetch_sub(1, Ordering::SeqCst) != 1 {
+        return;
+    }
+    // SAFETY: this only looks, and SIGCHLD has a handler: nginx's, through ours.
+    unsafe {
+        let mut other: libc::siginfo_t = std::mem::zeroed();
+        let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        if libc::waitid(libc::P_ALL, 0, &mut other, look) == 0 && other.si_pid() != 0 {
+            libc::raise(libc::SIGCHLD);
+        }
     }
 }
