@@ -17,10 +17,13 @@ pub trait Resource {
     fn close(&self);
 }
 
+type Held = SlotMap<DefaultKey, Weak<dyn Resource>>;
+
 /// What one request holds.
 #[derive(Default)]
 pub struct Resources {
-    held: RefCell<SlotMap<DefaultKey, Weak<dyn Resource>>>,
+    /// Made by the first resource: most requests hold none.
+    held: RefCell<Option<Box<Held>>>,
     /// Whether nginx will call back when the request ends.
     registered: Cell<bool>,
 }
@@ -34,7 +37,9 @@ pub struct Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(context) = self.context.upgrade() {
-            context.resources.held.borrow_mut().remove(self.key);
+            if let Some(held) = context.resources.held.borrow_mut().as_mut() {
+                held.remove(self.key);
+            }
         }
     }
 }
@@ -53,14 +58,17 @@ impl Context {
         } else {
             ngx_debug!(self.request().log(), "lua http cleanup reuse");
         }
-        let key = self.resources.held.borrow_mut().insert(resource);
+        let key = self.resources.held.borrow_mut().get_or_insert_default().insert(resource);
         Ok(Hold { context: Rc::downgrade(self), key })
     }
 
     /// Closes all of them. Safe to call twice.
     pub(super) fn close_resources(&self) {
         // A copy: each one forgets its place as it closes.
-        let held: Vec<_> = self.resources.held.borrow().values().cloned().collect();
+        let held: Vec<_> = match self.resources.held.borrow().as_ref() {
+            Some(held) => held.values().cloned().collect(),
+            None => return,
+        };
         for resource in held {
             if let Some(resource) = resource.upgrade() {
                 resource.close();
