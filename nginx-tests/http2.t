@@ -1,0 +1,70 @@
+# HTTP/2 requests: captures work, which upstream 0.10.23 refuses, and an error in a subrequest does
+# not end the main request.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use ProcessTest;
+
+plan skip_all => 'no curl with HTTP/2' if `curl --version 2>/dev/null` !~ /\bHTTP2\b/;
+
+my $port   = ProcessTest::port();
+my $server = ProcessTest->new;
+$server->start( $server->write_file( 'nginx.conf', <<"_EOC_") );
+pid        logs/nginx.pid;
+error_log  logs/error.log info;
+events {
+}
+http {
+    access_log  off;
+    server {
+        listen 127.0.0.1:$port http2;
+        location = /capture {
+            content_by_lua_block {
+                local one = ngx.location.capture("/inner", { method = ngx.HTTP_POST, body = "abc" })
+                local two, three = ngx.location.capture_multi({ { "/inner" }, { "/missing" } })
+                ngx.say(one.status, one.body, two.body, three.status)
+            }
+        }
+        location = /inner {
+            content_by_lua_block {
+                ngx.sleep(0.001)
+                ngx.req.read_body()
+                ngx.print("<", ngx.req.http_version(), ngx.req.get_body_data() or "", ">")
+            }
+        }
+        location = /error {
+            content_by_lua_block {
+                local res = ngx.location.capture("/fails")
+                ngx.say("went on ", res.status)
+            }
+        }
+        location = /fails { content_by_lua_block { ngx.sleep(0.001) error("fails") } }
+        location = /sent {
+            content_by_lua_block {
+                local res = ngx.location.capture("/late")
+                ngx.say("went on ", res.status, " ", tostring(res.truncated))
+            }
+        }
+        location = /late { content_by_lua_block { ngx.print("some") ngx.flush() error("late") } }
+        location = /missing { return 404; }
+    }
+}
+_EOC_
+
+sub page {
+    my ($path) = @_;
+    return scalar `curl --silent --max-time 20 --http2-prior-knowledge http://127.0.0.1:$port$path`;
+}
+
+is page('/capture'), "200<2abc><2>404\n", 'captures';
+is page('/error'),   "went on 500\n",     'a subrequest that fails';
+like page('/sent'), qr/^went on \d+/, 'a subrequest that fails after its header';
+is page('/error'), "went on 500\n", '… and the server goes on';
+
+$server->stop;
+unlike $server->log_text('error.log'), qr/\[alert\]|\[emerg\]|exited on signal/, 'nothing else';
+done_testing;
