@@ -36,10 +36,10 @@ pub struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(context) = self.context.upgrade() {
-            if let Some(held) = context.resources.held.borrow_mut().as_mut() {
-                held.remove(self.key);
-            }
+        if let Some(context) = self.context.upgrade()
+            && let Some(held) = context.resources.held.borrow_mut().as_mut()
+        {
+            held.remove(self.key);
         }
     }
 }
