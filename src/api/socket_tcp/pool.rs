@@ -51,7 +51,8 @@ impl Pools {
         for (key, pool) in pools.0.take() {
             ngx_debug!(
                 cycle_log(),
-                "lua tcp socket keepalive: free connection pool for \"{}\"",
+                "lua tcp socket keepalive: free connection pool {:016X} for \"{}\"",
+                Rc::as_ptr(&pool) as usize,
                 Shown(&key)
             );
             let resting = pool.resting.take();
