@@ -336,8 +336,10 @@ one /t 1 try 2 the body
     }
 --- config
     location = /t {
-        echo_location /proxy;
-        echo_location /proxy;
+        content_by_lua_block {
+            ngx.print(ngx.location.capture("/proxy").body)
+            ngx.print(ngx.location.capture("/proxy").body)
+        }
     }
     location = /proxy { proxy_pass http://chosen; }
 --- request

@@ -3,7 +3,7 @@
 //! Other threads may have held any lock when the process forked, so nothing here allocates, locks
 //! or panics: system calls only, on values made before the fork.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
@@ -68,14 +68,30 @@ pub unsafe fn exec(program: &Program, fds: [c_int; 4]) -> ! {
     }
 }
 
+/// The kernel's last signal on Linux.
+const LAST_SIGNAL: c_int = 64;
+/// Words that hold the kernel's `struct sigaction` on every 64-bit platform: handler, flags,
+/// restorer, mask. All zero is the default action.
+const KERNEL_SIGACTION_WORDS: usize = 4;
+
 /// Signals, descriptors and processors as a program expects them; 0 or an error's number.
 unsafe fn set_up(fds: [c_int; 4], failure: &mut c_int) -> c_int {
     // SAFETY: the caller's, see `exec`.
     unsafe {
         reset_affinity();
         // nginx's handlers are no business of the child's; what is ignored stays so through exec.
-        for signal in 1..=libc::SIGRTMAX() {
-            libc::signal(signal, libc::SIG_DFL);
+        // The C library refuses to touch the signals that it keeps for its threads, which whoever
+        // started nginx may have ignored: so the kernel is asked.
+        let default = [0u64; KERNEL_SIGACTION_WORDS];
+        for signal in 1..=LAST_SIGNAL {
+            let size_of_mask = size_of::<u64>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                null_mut::<c_void>(),
+                size_of_mask,
+            );
         }
         let mut none = MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());
