@@ -6,27 +6,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use CModule;
 use ProcessTest;
 
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
-my $source = $ENV{NGINX_SOURCE_DIR} || "$FindBin::Bin/../target/nginx-debian";
-my $build  = $ENV{NGINX_BUILD_DIR}  || "$source/objs";
-
-# The version of nginx in a header's or a program's words.
-sub version { return $_[0] =~ m{(?:NGINX_VERSION\s+"|nginx version: nginx/)([\d.]+)} ? $1 : '' }
-
-my ( undef, $says ) = $server->run( '/dev/null', '-v' );
-my $built_for = version( ProcessTest::slurp("$source/src/core/nginx.h") );
-plan skip_all => "no configured sources of the nginx under test in $source"
-    if !-e "$build/ngx_auto_config.h" || $built_for ne version($says);
-
-my $module = $server->prefix . '/ngx_http_caller_module.so';
-my @include = map {"-I$source/src/$_"} qw(core event event/modules os/unix http http/modules http/v2);
-push @include, "-I$build", split ' ', `pkg-config --cflags luajit`;
-my @compile = ( $ENV{CC} || 'cc', qw(-shared -fPIC -Werror -o), $module, @include );
-system( @compile, "$FindBin::Bin/c_api/ngx_http_caller_module.c" ) == 0
-    or die 'the C module does not compile';
+my $module = CModule::compile( $server, 'ngx_http_caller_module' );
 
 for my $code_cache (qw(on off)) {
     my $conf = $server->write_file( 'nginx.conf', <<"_EOC_");
