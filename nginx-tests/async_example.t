@@ -1,4 +1,5 @@
-# examples/async/nginx.conf does what its README says. The file is run as it is, but for the port.
+# examples/async/nginx.conf does what its README says. The file is run as it is, but for the port. Its
+# database locations are the matter of redis.t, memcached.t, mariadb.t and postgresql.t.
 
 use strict;
 use warnings;
@@ -7,32 +8,25 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(sleep);
+use AsyncExample;
 use ProcessTest;
 
 my $port   = ProcessTest::port();
-my $server = ProcessTest->new;
-my $conf   = ProcessTest::slurp("$FindBin::Bin/../examples/async/nginx.conf");
-$conf =~ s/\b8088\b/$port/g;
-$server->start( $server->write_file( 'nginx.conf', $conf ) );
+my $server = AsyncExample::start($port);
 
-my $background = $server->prefix . '/logs/background.log';
-
-# Asks and checks that the whole answer is there before the work behind it is done.
+# Asks and checks that the whole answer is there before the work behind it, of a second, is done.
 sub answers_at_once {
     my ( $path, $says ) = @_;
-    my ( $status, $head, $body ) = ProcessTest::get( $port, $path );
-    my $log = $server->log_text('background.log');
-    is $status, 200,            "$path answers";
-    is $body,   "$says $background\n", "$path names the log file";
-    unlike $log, qr/background: \Q$path\E is done/, "$path: the answer comes before that line";
+    my $head = AsyncExample::answers_at_once( $server, $port, $path, $says );
+    unlike $server->log_text('background.log'), qr/background: \Q$path\E is done/,
+        "$path: the answer comes before that line";
     return $head;
 }
 
-my $will = 'accepted; the outcome will be in';
-my $head = answers_at_once( '/async', $will );
+my $head = answers_at_once('/async');
 like $head, qr/^Connection: close\r$/m, '/async asks the client to close';
-answers_at_once( '/async-proxy-on', $will );
-answers_at_once( '/timer',          $will );
+answers_at_once('/async-proxy-on');
+answers_at_once('/timer');
 $head = answers_at_once( '/async-proxy-off', 'accepted; there will be no outcome in' );
 like $head, qr/^Connection: close\r$/m, '/async-proxy-off asks the client to close';
 

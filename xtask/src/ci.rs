@@ -13,7 +13,7 @@ use crate::{conformance, nginx, paths, run, shell, soak, test};
 /// Runs `cargo xtask ci`.
 pub fn command(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments, &[])?.no_files()?;
-    setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Conformance])?;
+    setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Services, Group::Conformance])?;
     nginx::Tree::prepare(options.nginx)?;
 
     let mut total = Tally::default();

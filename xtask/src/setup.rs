@@ -21,6 +21,8 @@ pub enum Group {
     Run,
     /// What the project's own tests need on top.
     Test,
+    /// The servers that nginx-tests/ starts, and the Lua drivers that speak to them.
+    Services,
     /// Upstream's C module, to compare with.
     Reference,
     /// What upstream's suite needs on top: its side modules, back ends and isolation.
@@ -49,6 +51,16 @@ impl Group {
             ],
             Self::Run => &["nginx", "lua-resty-core", "lua-resty-lrucache"],
             Self::Test => &["perl", "libtest-base-perl", "libtest-longstring-perl"],
+            // mariadb-client-core: a program that mariadb-install-db runs.
+            Self::Services => &[
+                "lua-nginx-memcached",
+                "lua-nginx-redis",
+                "mariadb-client-core",
+                "mariadb-server-core",
+                "memcached",
+                "postgresql",
+                "redis-server",
+            ],
             Self::Reference => &["libnginx-mod-http-lua", "libnginx-mod-http-ndk"],
             Self::Conformance => &[
                 "dpkg-dev",
@@ -76,7 +88,7 @@ impl Group {
 /// Runs `cargo xtask setup`.
 pub fn command(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments, &[])?.no_files()?;
-    ensure(&[Group::Build, Group::Run, Group::Test])?;
+    ensure(&[Group::Build, Group::Run, Group::Test, Group::Services])?;
     let tree = Tree::prepare(options.nginx)?;
     println!("nginx source tree: {}", tree.source_dir.display());
     println!("nginx build tree:  {}", tree.build_dir.display());

@@ -33,7 +33,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
 ///
 /// Errors: something could not be built or run; a failed check is in the sum.
 pub fn run(options: &Options) -> Result<Tally> {
-    setup::ensure(&[Group::Build, Group::Run, Group::Test])?;
+    setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Services])?;
     let subject = subject(options)?;
     let mut tally = Tally::default();
     let files = if options.files.is_empty() {

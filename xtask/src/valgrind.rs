@@ -45,7 +45,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Runs `cargo xtask valgrind`.
 pub fn command(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments, &["--reference"])?;
-    setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Valgrind])?;
+    setup::ensure(&[Group::Build, Group::Run, Group::Valgrind])?;
     match options.files.is_empty() {
         true => soak(&subject(&options)?),
         false => files(&options),
@@ -131,6 +131,7 @@ fn play(subject: &Subject, logs: &Path, rounds: usize) -> Result<()> {
 }
 
 fn files(options: &Options) -> Result<()> {
+    setup::ensure(&[Group::Test, Group::Services])?;
     let logs = fresh("files")?;
     let (own, upstreams): (Vec<String>, Vec<String>) =
         options.files.iter().cloned().partition(|file| paths::root().join(file).is_file());
