@@ -44,14 +44,18 @@ pub unsafe extern "C" fn merge_location_conf(
 ) -> *mut c_char {
     guard(CONF_ERROR, || {
         // SAFETY: nginx passes its parser, within the http block.
-        let captured = unsafe { Conf::from_ptr(cf) }.is_some_and(|cf| capture_location(cf).is_ok());
-        if !captured {
+        let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else { return CONF_ERROR };
+        if capture_location(cf).is_err() {
             return CONF_ERROR;
         }
         // SAFETY: nginx passes two structures that create_location_conf made.
         let (outer, inner) =
             unsafe { (&*outer.cast::<LocationConf>(), &*inner.cast::<LocationConf>()) };
         inner.inherit(outer);
+        #[cfg(ngx_feature = "http_ssl")]
+        if inner.inherit_tls(cf, outer).is_err() {
+            return CONF_ERROR;
+        }
         null_mut()
     })
 }
@@ -94,12 +98,25 @@ pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
 fn set_up(cf: Conf, main: &'static MainConf) -> Result<(), ()> {
     phase::install_hooks(cf, main).map_err(drop)?;
     let _ = main.hook_configuration.set(cf.hook_configuration().map_err(drop)?);
+    #[cfg(ngx_feature = "http_ssl")]
+    prepare_tls_of_hooks(cf, main)?;
     vm::start(cf, main)?;
     let init = |cycle, log| phase::init::run(main, cycle, log).map_err(drop);
     match main.zones.when_ready(Box::new(init)) {
         Some(init) => init(cf.cycle(), cf.parser_log()),
         None => Ok(()),
     }
+}
+
+/// Code that runs without a request may make TLS connections too.
+#[cfg(ngx_feature = "http_ssl")]
+fn prepare_tls_of_hooks(cf: Conf, main: &MainConf) -> Result<(), ()> {
+    if main.written.borrow().init_worker.is_none() {
+        return Ok(());
+    }
+    // SAFETY: create_location_conf made the http block's own.
+    let outermost: &LocationConf = unsafe { &*cf.location_conf(crate::module()).cast() };
+    outermost.make_tls(cf).map_err(drop)
 }
 
 pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {

@@ -116,15 +116,6 @@ macro_rules! nothing_to_release {
 
 #[rustfmt::skip]
 unsupported! {
-    // ngx.arg
-
-    // ndk.set_var
-
-
-    // TCP sockets
-    message(err) ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(r: Ptr, u: Ptr, sess: Ptr, err: Message, openssl_error_code: Ptr) -> Int = ERROR, "tcpsock:sslhandshake";
-    message(err) ngx_http_lua_ffi_socket_tcp_sslhandshake(r: Ptr, u: Ptr, sess: Ptr, enable_session_reuse: Int, server_name: Ptr, verify: Int, ocsp_status_req: Int, chain: Ptr, pkey: Ptr, err: Message) -> Int = ERROR, "tcpsock:sslhandshake";
-
     // ngx.ssl
     message(err) ngx_http_lua_ffi_cert_pem_to_der(pem: Ptr, pem_len: Size, der: Ptr, err: Message) -> Int = ERROR, "ngx.ssl.cert_pem_to_der";
     added(err) ngx_http_lua_ffi_get_req_ssl_pointer(r: Ptr, err: Message) -> Ptr = null(), "ngx.ssl.get_req_ssl_pointer";
@@ -165,5 +156,4 @@ unsupported! {
 nothing_to_release! {
     ngx_http_lua_ffi_free_cert;
     ngx_http_lua_ffi_free_priv_key;
-    ngx_http_lua_ffi_ssl_free_session;
 }

@@ -8,15 +8,17 @@ use super::code::{HookCode, HookScript, Script, SharedScript};
 use super::location::{Location, LocationConf};
 use super::main::{Main, MainConf};
 use super::server::ServerConf;
+#[cfg(ngx_feature = "http_ssl")]
+use super::tls;
 use super::{block, capture_error_log, shared_dict, values};
 use crate::lua::chunk::Chunk;
 use crate::nginx::complex_value::ComplexValue;
 use crate::nginx::conf::{Conf, ConfError, ConfResult, to_nginx};
 use crate::nginx::sys::{
-    NGX_CONF_2MORE, NGX_CONF_BLOCK, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2,
-    NGX_HTTP_LIF_CONF, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
-    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, ngx_command_t,
-    ngx_conf_t, ngx_str_t,
+    NGX_CONF_1MORE, NGX_CONF_2MORE, NGX_CONF_BLOCK, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1,
+    NGX_CONF_TAKE2, NGX_HTTP_LIF_CONF, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
+    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET,
+    ngx_command_t, ngx_conf_t, ngx_str_t,
 };
 use crate::nginx::{Level, guard};
 
@@ -39,6 +41,10 @@ enum Sets {
     Msec(fn(&mut Location) -> &mut Option<usize>),
     Size(fn(&mut Location) -> &mut Option<usize>),
     Number(fn(&mut Location) -> &mut Option<usize>),
+    #[cfg(ngx_feature = "http_ssl")]
+    Text(fn(&mut Location) -> &mut Option<Vec<u8>>),
+    #[cfg(ngx_feature = "http_ssl")]
+    Location(fn(Conf, &LocationConf) -> ConfResult),
     Code(Form, Slot),
     Hook(Form, HookField),
     /// `set_by_lua*`: a variable that nginx's rewrite module sets.
@@ -90,6 +96,11 @@ const fn msec(name: &'static CStr, field: fn(&mut Location) -> &mut Option<usize
     row(name, LOCATION_IF, NGX_CONF_TAKE1, Sets::Msec(field))
 }
 
+#[cfg(ngx_feature = "http_ssl")]
+const fn text(name: &'static CStr, field: fn(&mut Location) -> &mut Option<Vec<u8>>) -> Directive {
+    row(name, LOCATION, NGX_CONF_TAKE1, Sets::Text(field))
+}
+
 const fn main_number(name: &'static CStr, field: fn(&mut Main) -> &mut Option<usize>) -> Directive {
     row(name, MAIN, NGX_CONF_TAKE1, Sets::MainNumber(field))
 }
@@ -118,7 +129,6 @@ const fn unsupported(name: &'static CStr, place: u32, takes: u32) -> Directive {
     row(name, place, takes, Sets::Unsupported)
 }
 
-const ANY: u32 = crate::nginx::sys::NGX_CONF_ANY | crate::nginx::sys::NGX_CONF_1MORE;
 const BLOCK: u32 = NGX_CONF_BLOCK | NGX_CONF_NOARGS;
 const UPSTREAM: u32 = crate::nginx::sys::NGX_HTTP_UPS_CONF;
 const SET: u32 = NGX_HTTP_SRV_CONF
@@ -173,6 +183,24 @@ pub static DIRECTIVES: &[Directive] = &[
         NGX_CONF_TAKE1,
         Sets::Number(|l| &mut l.socket_pool_size),
     ),
+    // TLS on sockets
+    #[cfg(ngx_feature = "http_ssl")]
+    row(c"lua_ssl_protocols", LOCATION, NGX_CONF_1MORE, Sets::Location(tls::set_protocols)),
+    #[cfg(ngx_feature = "http_ssl")]
+    text(c"lua_ssl_ciphers", |l| &mut l.tls.ciphers),
+    #[cfg(ngx_feature = "http_ssl")]
+    row(
+        c"lua_ssl_verify_depth",
+        LOCATION,
+        NGX_CONF_TAKE1,
+        Sets::Number(|l| &mut l.tls.verify_depth),
+    ),
+    #[cfg(ngx_feature = "http_ssl")]
+    text(c"lua_ssl_trusted_certificate", |l| &mut l.tls.trusted_certificate),
+    #[cfg(ngx_feature = "http_ssl")]
+    text(c"lua_ssl_crl", |l| &mut l.tls.crl),
+    #[cfg(ngx_feature = "http_ssl")]
+    row(c"lua_ssl_conf_command", LOCATION, NGX_CONF_TAKE2, Sets::Location(tls::add_command)),
     // phases of a request
     row(c"set_by_lua", SET, NGX_CONF_2MORE, Sets::Variable(Form::Inline)),
     row(c"set_by_lua_block", SET, NGX_CONF_BLOCK | NGX_CONF_TAKE1, Sets::Variable(Form::Block)),
@@ -229,12 +257,6 @@ pub static DIRECTIVES: &[Directive] = &[
     unsupported(c"ssl_session_store_by_lua_file", MAIN, NGX_CONF_TAKE1),
     unsupported(c"ssl_session_fetch_by_lua_block", MAIN, BLOCK),
     unsupported(c"ssl_session_fetch_by_lua_file", MAIN, NGX_CONF_TAKE1),
-    unsupported(c"lua_ssl_protocols", LOCATION, ANY),
-    unsupported(c"lua_ssl_ciphers", LOCATION, NGX_CONF_TAKE1),
-    unsupported(c"lua_ssl_verify_depth", LOCATION, NGX_CONF_TAKE1),
-    unsupported(c"lua_ssl_trusted_certificate", LOCATION, NGX_CONF_TAKE1),
-    unsupported(c"lua_ssl_crl", LOCATION, NGX_CONF_TAKE1),
-    unsupported(c"lua_ssl_conf_command", LOCATION, NGX_CONF_TAKE2),
 ];
 
 /// nginx's form of the table: as many commands, and the empty one that ends them.
@@ -320,6 +342,10 @@ impl Directive {
             Sets::Number(field) => {
                 values::set_number(cf, field(&mut location().written.borrow_mut()))
             }
+            #[cfg(ngx_feature = "http_ssl")]
+            Sets::Text(field) => values::set_text(cf, field(&mut location().written.borrow_mut())),
+            #[cfg(ngx_feature = "http_ssl")]
+            Sets::Location(set) => set(cf, location()),
             Sets::Code(form, slot) => self.set_code(cf, location(), form, slot),
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Variable(form) => self.set_variable(cf, form),
@@ -475,19 +501,11 @@ fn main_conf(cf: Conf) -> &'static MainConf {
 }
 
 fn set_package_path(cf: Conf, main: &MainConf) -> ConfResult {
-    set_path(cf, &mut main.written.borrow_mut().package_path)
+    values::set_text(cf, &mut main.written.borrow_mut().package_path)
 }
 
 fn set_package_cpath(cf: Conf, main: &MainConf) -> ConfResult {
-    set_path(cf, &mut main.written.borrow_mut().package_cpath)
-}
-
-fn set_path(cf: Conf, path: &mut Option<Vec<u8>>) -> ConfResult {
-    if path.is_some() {
-        return Err(ConfError::Directive(c"is duplicate"));
-    }
-    *path = Some(cf.word(1).to_vec());
-    Ok(())
+    values::set_text(cf, &mut main.written.borrow_mut().package_cpath)
 }
 
 fn set_malloc_trim(cf: Conf, main: &MainConf) -> ConfResult {

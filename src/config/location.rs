@@ -1,8 +1,16 @@
 //! What a location's directives say, as written and in force.
 
 use std::cell::{OnceCell, RefCell};
+#[cfg(ngx_feature = "http_ssl")]
+use std::rc::Rc;
 
 use super::code::SharedScript;
+#[cfg(ngx_feature = "http_ssl")]
+use super::tls::Tls;
+#[cfg(ngx_feature = "http_ssl")]
+use crate::nginx::conf::{Conf, ConfResult};
+#[cfg(ngx_feature = "http_ssl")]
+use crate::nginx::tls::Context;
 use crate::nginx::{Request, worker};
 
 /// One location's configuration. nginx keeps it in the cycle's pool.
@@ -12,6 +20,9 @@ pub struct LocationConf {
     pub written: RefCell<Location>,
     /// With what it inherits; set when nginx merges, or at first use where it never does.
     merged: OnceCell<Location>,
+    /// What TLS connections from here share; made when nginx merges.
+    #[cfg(ngx_feature = "http_ssl")]
+    tls_context: OnceCell<Rc<Context>>,
 }
 
 /// The values; `None` where nothing is said.
@@ -38,6 +49,8 @@ pub struct Location {
     pub log: Option<SharedScript>,
     pub header_filter: Option<SharedScript>,
     pub body_filter: Option<SharedScript>,
+    #[cfg(ngx_feature = "http_ssl")]
+    pub tls: Tls,
 }
 
 impl Location {
@@ -45,7 +58,11 @@ impl Location {
     fn over(&self, outer: &Location) -> Location {
         macro_rules! merge {
             ($($field:ident)*) => {
-                Location { $($field: self.$field.clone().or_else(|| outer.$field.clone()),)* }
+                Location {
+                    $($field: self.$field.clone().or_else(|| outer.$field.clone()),)*
+                    #[cfg(ngx_feature = "http_ssl")]
+                    tls: self.tls.over(&outer.tls),
+                }
             };
         }
         merge! {
@@ -71,6 +88,34 @@ impl LocationConf {
         let merged = self.written.borrow().over(outer.in_force());
         // Merged once per block; a second time would give the same.
         let _ = self.merged.set(merged);
+    }
+
+    /// Has a TLS context: `outer`'s, unless a directive of its own asks for another one.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn inherit_tls(&self, cf: Conf, outer: &LocationConf) -> ConfResult {
+        if self.written.borrow().tls != Tls::default() {
+            return self.make_tls(cf);
+        }
+        outer.make_tls(cf)?;
+        if let Some(context) = outer.tls_context.get() {
+            let _ = self.tls_context.set(context.clone());
+        }
+        Ok(())
+    }
+
+    /// Has a TLS context of its own, by the values in force.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn make_tls(&self, cf: Conf) -> ConfResult {
+        if self.tls_context.get().is_none() {
+            let _ = self.tls_context.set(self.in_force().tls.make_context(cf)?);
+        }
+        Ok(())
+    }
+
+    /// What TLS connections from here share.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn tls_context(&self) -> Option<&Context> {
+        self.tls_context.get().map(Rc::as_ref)
     }
 
     /// The values in force.

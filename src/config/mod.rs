@@ -9,6 +9,8 @@ pub mod location;
 pub mod main;
 pub mod server;
 pub mod shared_dict;
+#[cfg(ngx_feature = "http_ssl")]
+pub mod tls;
 pub mod values;
 
 pub use code::Script;

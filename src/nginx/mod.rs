@@ -59,6 +59,8 @@ pub mod sys;
 #[cfg(ngx_feature = "threads")]
 pub mod thread_pool;
 pub mod time;
+#[cfg(ngx_feature = "http_ssl")]
+pub mod tls;
 pub mod udp;
 pub mod upstream;
 pub mod variable;

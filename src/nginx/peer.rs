@@ -10,6 +10,8 @@ use std::rc::{Rc, Weak};
 use super::address::Address;
 use super::guard;
 use super::log::{Log, cycle_log};
+#[cfg(ngx_feature = "http_ssl")]
+use super::pool::OutOfMemory;
 use super::stream::{Direction, Stream};
 use super::strings;
 use super::sys::{
@@ -20,6 +22,9 @@ use super::sys::{
 
 const NGX_OK: isize = 0;
 const NGX_AGAIN: isize = -2;
+/// What TLS needs of a connection's pool.
+#[cfg(ngx_feature = "http_ssl")]
+const POOL_SIZE: usize = 256;
 
 /// Whoever uses a connection: gets its events.
 pub trait Events {
@@ -143,6 +148,19 @@ impl Peer {
         }
     }
 
+    /// Makes the connection's pool, where it has none.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub(super) fn make_pool(&self) -> Result<(), OutOfMemory> {
+        let c = self.stream().as_ptr();
+        // SAFETY: a live connection, with a log; `close` destroys the pool.
+        unsafe {
+            if (*c).pool.is_null() {
+                (*c).pool = super::sys::ngx_create_pool(POOL_SIZE, (*c).log);
+            }
+            if (*c).pool.is_null() { Err(OutOfMemory) } else { Ok(()) }
+        }
+    }
+
     /// No request uses the connection: nginx may close it when the worker exits, by calling the
     /// user's `on_read`.
     pub fn rest(&self) {
@@ -174,7 +192,7 @@ impl Drop for Peer {
 unsafe fn close(c: *mut ngx_connection_t) {
     // SAFETY: the caller's: a live connection that nobody uses afterwards.
     unsafe {
-        #[cfg(ngx_feature = "ssl")]
+        #[cfg(ngx_feature = "http_ssl")]
         if let Some(ssl) = (*c).ssl.as_mut() {
             ssl.set_no_wait_shutdown(1);
             ssl.set_no_send_shutdown(1);
@@ -205,4 +223,16 @@ unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
             None => {}
         }
     });
+}
+
+/// nginx has had the events of a peer's connection to itself, for a handshake, and is done: they
+/// come back, and the user gets one.
+#[cfg(ngx_feature = "http_ssl")]
+pub(super) unsafe extern "C" fn take_events_back(c: *mut ngx_connection_t) {
+    // SAFETY: nginx passes a live connection, which `own` set up.
+    unsafe {
+        (*(*c).read).handler = Some(on_event);
+        (*(*c).write).handler = Some(on_event);
+        on_event((*c).read);
+    }
 }

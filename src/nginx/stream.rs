@@ -13,7 +13,7 @@ use super::sys::{
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_SET as NODELAY_SET,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_del_timer,
     ngx_delete_posted_event, ngx_errno, ngx_event_actions, ngx_event_t, ngx_handle_read_event,
-    ngx_handle_write_event,
+    ngx_handle_write_event, ngx_set_errno,
 };
 
 const NGX_ERROR: isize = -1;
@@ -86,6 +86,7 @@ impl Stream {
     /// Reads at most `max` bytes, which are appended to `buffer`.
     pub fn recv(self, buffer: &mut Vec<u8>, max: usize) -> Result<Io, OutOfMemory> {
         let c = self.as_ptr();
+        self.forget_error();
         buffer.try_reserve(max).map_err(|_| OutOfMemory)?;
         let room = buffer.spare_capacity_mut().as_mut_ptr();
         // SAFETY: there is room for `max` bytes, and nginx writes no more.
@@ -110,6 +111,7 @@ impl Stream {
     /// Writes what the connection takes of `bytes`.
     pub fn send(self, bytes: &[u8]) -> Io {
         let c = self.as_ptr();
+        self.forget_error();
         // SAFETY: nginx only reads the bytes, whatever its prototype says.
         let n = unsafe {
             match (*c).send {
@@ -123,10 +125,50 @@ impl Stream {
         usize::try_from(n).map_or_else(|_| Io::Failed(ngx_errno()), Io::Done)
     }
 
-    /// Whether the event method said that there is something to read.
+    /// Whether there may be something to read: the event method said so, or TLS has read ahead.
     pub fn is_readable(self) -> bool {
         // SAFETY: see `event`.
-        unsafe { (*self.event(Direction::Read)).ready() != 0 }
+        unsafe { (*self.event(Direction::Read)).ready() != 0 || self.has_read_ahead() }
+    }
+
+    #[cfg(ngx_feature = "http_ssl")]
+    fn has_read_ahead(self) -> bool {
+        // SAFETY: see `event`; a connection with TLS has OpenSSL's part of it.
+        unsafe {
+            let tls = (*self.as_ptr()).ssl.as_ref();
+            tls.is_some_and(|tls| super::sys::SSL_has_pending(tls.connection) != 0)
+        }
+    }
+
+    #[cfg(not(ngx_feature = "http_ssl"))]
+    fn has_read_ahead(self) -> bool {
+        false
+    }
+
+    #[cfg(ngx_feature = "http_ssl")]
+    fn has_tls(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { !(*self.as_ptr()).ssl.is_null() }
+    }
+
+    #[cfg(not(ngx_feature = "http_ssl"))]
+    fn has_tls(self) -> bool {
+        false
+    }
+
+    /// TLS fails for reasons of its own too, which leave the system's error number as it was.
+    fn forget_error(self) {
+        if self.has_tls() {
+            ngx_set_errno(0);
+        }
+    }
+
+    /// Posts the read event: its handler runs once the running code has yielded.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn post_read(self) {
+        let queue = std::ptr::addr_of_mut!(super::sys::ngx_posted_events);
+        // SAFETY: see `event`; closing the connection takes the event out.
+        unsafe { super::sys::ngx_post_event(self.event(Direction::Read), queue) }
     }
 
     /// Whether nginx tells when there is something to read.
@@ -292,8 +334,12 @@ impl Stream {
         if rc == -1 { Err(ngx_errno()) } else { Ok(()) }
     }
 
-    /// Whether the other side has sent nothing and is still there; looks without reading.
+    /// Whether the other side has sent nothing and is still there; looks without reading. With TLS,
+    /// what the protocol sends of its own accord (session tickets) is nothing.
     pub fn is_quiet(self) -> bool {
+        if self.has_tls() {
+            return self.recv(&mut Vec::new(), 1) == Ok(Io::Again);
+        }
         let mut byte = 0u8;
         // SAFETY: one byte, as the call says.
         let n = unsafe { libc::recv(self.fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK) };

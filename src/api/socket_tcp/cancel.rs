@@ -64,7 +64,7 @@ fn cancel_connect(socket: &Socket) {
     match &*socket.stage.borrow() {
         Stage::Queued(_) => ngx_debug!(cycle_log(), "lua tcp socket abort queueing"),
         Stage::Resolving(_) => ngx_debug!(cycle_log(), "lua tcp socket abort resolver"),
-        Stage::Connecting(_) | Stage::None => {}
+        _ => {}
     }
     socket.finalize();
 }

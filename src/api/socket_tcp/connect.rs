@@ -28,13 +28,17 @@ pub enum Stage {
     Resolving(#[allow(dead_code, reason = "held, so that it goes on")] Box<Lookup>),
     /// The kernel connects.
     Connecting(Address),
+    /// The TLS handshake goes on, or its outcome is to be told.
+    #[cfg(ngx_feature = "http_ssl")]
+    Handshaking,
 }
 
 type Lookup = Resolution<Wanted>;
 
 impl Stage {
-    pub fn is_connecting(&self) -> bool {
-        matches!(self, Stage::Connecting(_))
+    /// Whether the connection's events are what it waits for.
+    pub fn ends_with_event(&self) -> bool {
+        !matches!(self, Stage::None | Stage::Queued(_) | Stage::Resolving(_))
     }
 }
 
@@ -244,9 +248,8 @@ impl Socket {
     }
 
     /// nginx tells that the connect is over, or has taken too long.
-    pub fn connect_event(self: &Rc<Self>) {
+    pub fn connect_event(self: &Rc<Self>, address: Address) {
         let Some(stream) = self.stream.get() else { return };
-        let Stage::Connecting(address) = self.stage.take() else { return };
         let log = self.request.get().log();
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {

@@ -85,7 +85,7 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, key: Option<Vec<u8>>) -> 
     }
     socket.check_owner(call)?;
     if let Some(busy) = socket.busy(true, true) {
-        return call.fail(busy);
+        return busy.fail(call);
     }
     if socket.kind != Kind::Upstream {
         return call.fail("attempt to keep a request socket");

@@ -9,7 +9,7 @@ use super::keepalive::set_keepalive;
 use super::lua_receive::{self, receive, receiveany, receiveuntil};
 use super::pool::{Pool, Pools};
 use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
-use super::socket::{Kind as Use, Socket, Timeouts};
+use super::socket::{Busy, Kind as Use, Socket, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::output::pieces;
 use crate::lua::state::{Outcome, REGISTRY};
@@ -160,7 +160,7 @@ fn connect(call: &Call) -> LuaResult {
     state.raw_set_index(1, KEY);
     let socket = match reuse(call)? {
         Reuse::Socket(socket) => socket,
-        Reuse::Busy(reason) => return call.fail(reason),
+        Reuse::Busy(busy) => return busy.fail(call),
     };
     let target = Target { host, port, local: bound(state) };
     let timeout = |item| handle::integer(state, 1, item);
@@ -238,7 +238,7 @@ fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
 
 enum Reuse {
     Socket(Rc<Socket>),
-    Busy(&'static str),
+    Busy(Busy),
 }
 
 /// The table's socket, closed and ready to connect again; a new one where it has none.
@@ -282,7 +282,7 @@ fn send(call: &Call) -> LuaResult {
     };
     socket.check_owner(call)?;
     if let Some(busy) = socket.busy(false, true) {
-        return call.fail(busy);
+        return busy.fail(call);
     }
     if socket.kind == Use::Body {
         return Err(LuaError::text("attempt to write to request sockets"));
@@ -336,7 +336,7 @@ fn close(call: &Call) -> LuaResult {
     let Some(socket) = open_socket(handle::of_call(call)?) else { return call.fail("closed") };
     socket.check_owner(call)?;
     if let Some(busy) = socket.busy(true, true) {
-        return call.fail(busy);
+        return busy.fail(call);
     }
     if socket.is_downstream() {
         return call.fail("attempt to close a request socket");

@@ -45,7 +45,7 @@ fn ready(call: &Call, socket: Option<Rc<Socket>>, logs: bool) -> Result<Ready, L
     };
     socket.check_owner(call)?;
     Ok(match socket.busy(true, false) {
-        Some(busy) => Ready::Return(call.fail(busy)),
+        Some(busy) => Ready::Return(busy.fail(call)),
         None => Ready::Socket(socket),
     })
 }

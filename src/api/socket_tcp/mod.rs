@@ -19,6 +19,8 @@ mod receive;
 mod request_socket;
 mod send;
 mod socket;
+#[cfg(ngx_feature = "http_ssl")]
+mod tls;
 mod user_data;
 
 pub use lua::inject;

@@ -1,6 +1,7 @@
 //! A cosocket: its connection, what it waits for, and how it is closed.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::rc::{Rc, Weak};
 
 use super::connect::Stage;
@@ -8,10 +9,12 @@ use super::failure::Failure;
 use super::input::Input;
 use super::pool::{Pool, Seat};
 use super::send::Output;
+#[cfg(ngx_feature = "http_ssl")]
+use super::tls::Tls;
 use super::user_data::UserData;
 use crate::api::call::Call;
 use crate::config::LocationConf;
-use crate::lua::{LuaError, State};
+use crate::lua::{LuaError, LuaResult, State};
 use crate::nginx::log::Shown;
 use crate::nginx::peer::{self, Events, Peer};
 use crate::nginx::stream::{Direction, Stream};
@@ -53,6 +56,28 @@ impl Timeouts {
     }
 }
 
+/// What a cosocket does for another task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Busy {
+    Connecting,
+    Reading,
+    Writing,
+}
+
+impl Busy {
+    pub fn text(self) -> &'static CStr {
+        match self {
+            Busy::Connecting => c"socket busy connecting",
+            Busy::Reading => c"socket busy reading",
+            Busy::Writing => c"socket busy writing",
+        }
+    }
+
+    pub fn fail(self, call: &Call) -> LuaResult {
+        call.fail(self.text().to_str().unwrap_or_default())
+    }
+}
+
 /// A cosocket.
 pub struct Socket {
     pub kind: Kind,
@@ -77,6 +102,8 @@ pub struct Socket {
     pub reading: RefCell<Option<Weak<Task>>>,
     pub writing: RefCell<Option<Weak<Task>>>,
     pub stage: RefCell<Stage>,
+    #[cfg(ngx_feature = "http_ssl")]
+    pub tls: RefCell<Tls>,
     /// How often the connection came from a pool.
     pub reused: Cell<u32>,
     /// The pool that was named, or found, when it connected.
@@ -107,6 +134,8 @@ impl Socket {
             reading: RefCell::default(),
             writing: RefCell::default(),
             stage: RefCell::default(),
+            #[cfg(ngx_feature = "http_ssl")]
+            tls: RefCell::default(),
             reused: Cell::new(0),
             pool: RefCell::default(),
             seat: RefCell::default(),
@@ -125,6 +154,8 @@ impl Socket {
         self.ended.set(false);
         self.input.borrow_mut().clear();
         self.reused.set(0);
+        #[cfg(ngx_feature = "http_ssl")]
+        self.tls.take();
         *self.pool.borrow_mut() = None;
         *self.seat.borrow_mut() = None;
         *self.user_data.borrow_mut() = None;
@@ -157,12 +188,12 @@ impl Socket {
     }
 
     /// What it is busy with, of the things that keep a call from doing its own.
-    pub fn busy(&self, reading: bool, writing: bool) -> Option<&'static str> {
+    pub fn busy(&self, reading: bool, writing: bool) -> Option<Busy> {
         if self.connecting.borrow().is_some() {
-            return Some("socket busy connecting");
+            return Some(Busy::Connecting);
         }
         if reading && self.reading.borrow().is_some() {
-            return Some("socket busy reading");
+            return Some(Busy::Reading);
         }
         let output_waits = || {
             self.kind == Kind::Raw
@@ -170,7 +201,7 @@ impl Socket {
                 && downstream::has_output(self.request.get())
         };
         if writing && (self.writing.borrow().is_some() || output_waits()) {
-            return Some("socket busy writing");
+            return Some(Busy::Writing);
         }
         None
     }
@@ -252,9 +283,10 @@ impl Drop for Socket {
 impl Events for Socket {
     fn on_read(self: Rc<Self>) {
         let Some(log) = self.note_event(0) else { return };
-        if self.stage.borrow().is_connecting() {
-            self.connect_event();
-        } else if self.reading.borrow().is_some() {
+        if self.stage_event() {
+            return;
+        }
+        if self.reading.borrow().is_some() {
             self.read_event();
         } else {
             ngx_debug!(log, "lua tcp socket dummy handler");
@@ -263,9 +295,10 @@ impl Events for Socket {
 
     fn on_write(self: Rc<Self>) {
         let Some(log) = self.note_event(1) else { return };
-        if self.stage.borrow().is_connecting() {
-            self.connect_event();
-        } else if self.writing.borrow().is_some() {
+        if self.stage_event() {
+            return;
+        }
+        if self.writing.borrow().is_some() {
             self.write_event();
         } else {
             ngx_debug!(log, "lua tcp socket dummy handler");
@@ -274,6 +307,20 @@ impl Events for Socket {
 }
 
 impl Socket {
+    /// An event ends the stage that the socket is in, where it is in one.
+    fn stage_event(self: &Rc<Self>) -> bool {
+        if !self.stage.borrow().ends_with_event() {
+            return false;
+        }
+        match self.stage.take() {
+            Stage::Connecting(address) => self.connect_event(address),
+            #[cfg(ngx_feature = "http_ssl")]
+            Stage::Handshaking => self.handshake_event(),
+            Stage::None | Stage::Queued(_) | Stage::Resolving(_) => {}
+        }
+        true
+    }
+
     /// The log of the request that an event is for; none for a socket that is closed.
     fn note_event(&self, write: u8) -> Option<crate::nginx::log::Log> {
         self.stream.get()?;

@@ -1,0 +1,84 @@
+//! What the `lua_ssl_*` directives say of TLS on cosockets.
+
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use super::location::LocationConf;
+use super::values;
+use crate::nginx::conf::{Conf, ConfError, ConfResult};
+use crate::nginx::sys::{
+    NGX_CONF_BITMASK_SET, NGX_SSL_SSLv2, NGX_SSL_SSLv3, NGX_SSL_TLSv1, NGX_SSL_TLSv1_1,
+    NGX_SSL_TLSv1_2, NGX_SSL_TLSv1_3,
+};
+use crate::nginx::tls::{Context, Settings};
+
+/// The values; `None` where nothing is said.
+#[derive(Clone, Default, PartialEq)]
+pub struct Tls {
+    protocols: Option<usize>,
+    pub ciphers: Option<Vec<u8>>,
+    pub verify_depth: Option<usize>,
+    pub trusted_certificate: Option<Vec<u8>>,
+    pub crl: Option<Vec<u8>>,
+    commands: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+/// The protocols by the words of `lua_ssl_protocols`.
+const PROTOCOLS: &[(&CStr, u32)] = &[
+    (c"SSLv2", NGX_SSL_SSLv2),
+    (c"SSLv3", NGX_SSL_SSLv3),
+    (c"TLSv1", NGX_SSL_TLSv1),
+    (c"TLSv1.1", NGX_SSL_TLSv1_1),
+    (c"TLSv1.2", NGX_SSL_TLSv1_2),
+    (c"TLSv1.3", NGX_SSL_TLSv1_3),
+];
+
+/// Those of a location where nothing is said.
+const DEFAULT_PROTOCOLS: u32 =
+    NGX_CONF_BITMASK_SET | NGX_SSL_SSLv3 | NGX_SSL_TLSv1 | NGX_SSL_TLSv1_1 | NGX_SSL_TLSv1_2;
+
+impl Tls {
+    /// These values where said, `outer`'s otherwise.
+    pub fn over(&self, outer: &Tls) -> Tls {
+        Tls {
+            protocols: self.protocols.or(outer.protocols),
+            ciphers: self.ciphers.clone().or_else(|| outer.ciphers.clone()),
+            verify_depth: self.verify_depth.or(outer.verify_depth),
+            trusted_certificate: self
+                .trusted_certificate
+                .clone()
+                .or_else(|| outer.trusted_certificate.clone()),
+            crl: self.crl.clone().or_else(|| outer.crl.clone()),
+            commands: self.commands.clone().or_else(|| outer.commands.clone()),
+        }
+    }
+
+    /// The context for connections from where these values are in force.
+    pub fn make_context(&self, cf: Conf) -> Result<Rc<Context>, ConfError> {
+        let settings = Settings {
+            protocols: self.protocols.unwrap_or(DEFAULT_PROTOCOLS as usize),
+            ciphers: self.ciphers.as_deref().unwrap_or(b"DEFAULT"),
+            verify_depth: self.verify_depth.unwrap_or(1),
+            trusted_certificate: self.trusted_certificate.as_deref().unwrap_or_default(),
+            crl: self.crl.as_deref().unwrap_or_default(),
+            commands: self.commands.as_deref().unwrap_or_default(),
+        };
+        Ok(Rc::new(Context::new(cf, &settings)?))
+    }
+}
+
+/// `lua_ssl_protocols`: each adds to those named before it.
+pub fn set_protocols(cf: Conf, location: &LocationConf) -> ConfResult {
+    let mut written = location.written.borrow_mut();
+    let before = written.tls.protocols.unwrap_or(0);
+    written.tls.protocols = Some(values::read_bits(cf, before, PROTOCOLS)?);
+    Ok(())
+}
+
+/// `lua_ssl_conf_command`: each adds a command.
+pub fn add_command(cf: Conf, location: &LocationConf) -> ConfResult {
+    let mut written = location.written.borrow_mut();
+    let command = (cf.word(1).to_vec(), cf.word(2).to_vec());
+    written.tls.commands.get_or_insert_default().push(command);
+    Ok(())
+}
