@@ -33,7 +33,7 @@ static MODULE_CONTEXT: ngx_http_module_t = ngx_http_module_t {
     create_main_conf: Some(module::create_main_conf),
     init_main_conf: None,
     create_srv_conf: Some(module::create_server_conf),
-    merge_srv_conf: None,
+    merge_srv_conf: Some(module::merge_server_conf),
     create_loc_conf: Some(module::create_location_conf),
     merge_loc_conf: Some(module::merge_location_conf),
 };

@@ -37,6 +37,25 @@ unsafe fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
     })
 }
 
+pub unsafe extern "C" fn merge_server_conf(
+    cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    guard(CONF_ERROR, || {
+        // SAFETY: nginx passes its parser, within the http block.
+        let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else { return CONF_ERROR };
+        // SAFETY: nginx passes two structures that create_server_conf made.
+        let (outer, inner) =
+            unsafe { (&*outer.cast::<ServerConf>(), &*inner.cast::<ServerConf>()) };
+        inner.inherit(outer);
+        #[cfg(ngx_feature = "http_ssl")]
+        return crate::nginx::conf::to_nginx(phase::ssl::install(cf, inner));
+        #[cfg(not(ngx_feature = "http_ssl"))]
+        null_mut()
+    })
+}
+
 pub unsafe extern "C" fn merge_location_conf(
     cf: *mut ngx_conf_t,
     outer: *mut c_void,

@@ -1,12 +1,19 @@
-//! `ngx.ctx`: lua-resty-core keeps the tables, this module their references, one per request.
+//! `ngx.ctx`: lua-resty-core keeps the tables, this module their references, one per request and one
+//! per TLS connection, which its requests' tables inherit.
 
 use std::ffi::c_int;
+#[cfg(ngx_feature = "http_ssl")]
+use std::rc::Rc;
 
 use crate::api::ffi;
 use crate::lua::State;
 use crate::lua::state::REGISTRY;
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
+use crate::runtime::Context;
+#[cfg(ngx_feature = "http_ssl")]
+use crate::runtime::PhaseSet;
+use crate::runtime::context::NO_CTX;
 
 /// Gives up a reference in lua-resty-core's table of `ngx.ctx` tables.
 pub fn release(state: State, reference: c_int) {
@@ -20,10 +27,55 @@ pub fn release(state: State, reference: c_int) {
     }
 }
 
+/// The table of a TLS connection, made by the code of its handshake's phases.
+struct OfConnection {
+    /// Whether such code runs now: it has no other table.
+    runs: bool,
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake: Option<Rc<crate::runtime::handshake::Handshake>>,
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+impl OfConnection {
+    fn of(context: &Context) -> OfConnection {
+        let ssl = crate::nginx::tls::Ssl::of(context.request()).ok();
+        OfConnection {
+            runs: PhaseSet::HANDSHAKE.has(context.phase.get()),
+            handshake: ssl.and_then(crate::runtime::handshake::Handshake::of),
+        }
+    }
+
+    fn reference(&self) -> c_int {
+        self.handshake.as_ref().map_or(NO_CTX, |handshake| handshake.ctx_ref())
+    }
+
+    fn set(&self, reference: c_int) -> c_int {
+        let Some(handshake) = &self.handshake else { return ffi::ERROR };
+        handshake.set_ctx_ref(reference);
+        ffi::OK
+    }
+}
+
+#[cfg(not(ngx_feature = "http_ssl"))]
+impl OfConnection {
+    fn of(_context: &Context) -> OfConnection {
+        OfConnection { runs: false }
+    }
+
+    fn reference(&self) -> c_int {
+        NO_CTX
+    }
+
+    fn set(&self, _reference: c_int) -> c_int {
+        ffi::ERROR
+    }
+}
+
 /// The reference of the request's `ngx.ctx` table: non-negative, or -2 for none yet, or -100
 /// where the request has no context.
 ///
-/// `in_ssl_phase` and `ssl_ctx_ref` may be null; they tell of the connection's own table.
+/// `in_ssl_phase` and `ssl_ctx_ref` may be null. Where there is none yet, they tell of the
+/// connection's own table: whether that is the one of the running code, and its reference.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     r: *mut ngx_http_request_t,
@@ -34,18 +86,25 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
         // SAFETY: lua-resty-core passes the running request, and cells of its own.
         unsafe {
             let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
-            if let Some(in_ssl_phase) = in_ssl_phase.as_mut() {
-                *in_ssl_phase = 0;
+            let own = context.ctx_ref.get();
+            if own >= 0 {
+                return own;
             }
-            if let Some(ssl_ctx_ref) = ssl_ctx_ref.as_mut() {
-                *ssl_ctx_ref = crate::runtime::context::NO_CTX;
-            }
-            context.ctx_ref.get()
+            let connection = OfConnection::of(&context);
+            let (Some(in_ssl_phase), Some(ssl_ctx_ref)) =
+                (in_ssl_phase.as_mut(), ssl_ctx_ref.as_mut())
+            else {
+                return if connection.runs { connection.reference() } else { own };
+            };
+            *in_ssl_phase = c_int::from(connection.runs);
+            *ssl_ctx_ref = connection.reference();
+            own
         }
     })
 }
 
-/// Keeps `reference` as that of the request's `ngx.ctx` table until the request ends.
+/// Keeps `reference` as that of the request's `ngx.ctx` table until the request ends; in a phase of
+/// a TLS handshake, as that of the connection's, until that is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
     r: *mut ngx_http_request_t,
@@ -54,6 +113,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
     guard(ffi::ERROR, || {
         // SAFETY: lua-resty-core passes the running request.
         let Some(context) = (unsafe { ffi::context(r) }) else { return ffi::NO_REQ_CTX };
+        let connection = OfConnection::of(&context);
+        if connection.runs {
+            return connection.set(reference);
+        }
         context.ctx_ref.set(reference);
         ffi::OK
     })

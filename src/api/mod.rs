@@ -35,11 +35,12 @@ pub mod shdict;
 pub mod sleep;
 pub mod socket_tcp;
 pub mod socket_udp;
+#[cfg(ngx_feature = "http_ssl")]
+pub mod ssl;
 pub mod subrequest;
 pub mod thread;
 pub mod time;
 pub mod timer;
-pub mod unsupported;
 pub mod var;
 pub mod worker;
 #[cfg(ngx_feature = "threads")]

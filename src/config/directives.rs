@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::code::{HookCode, HookScript, Script, SharedScript};
 use super::location::{Location, LocationConf};
 use super::main::{Main, MainConf};
-use super::server::ServerConf;
+use super::server::{ServerConf, TlsPhase};
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls;
 use super::{block, capture_error_log, shared_dict, values};
@@ -51,8 +51,8 @@ enum Sets {
     Variable(Form),
     /// `balancer_by_lua*`: the code of an `upstream` block.
     Balancer(Form),
-    /// Not built yet: the configuration is refused, and the error names the directive.
-    Unsupported,
+    /// `ssl_*_by_lua*`: code of a server's TLS handshakes.
+    Tls(Form, TlsPhase),
 }
 
 /// Which script of the `http` block a directive sets.
@@ -118,15 +118,20 @@ const fn file(name: &'static CStr, place: u32, slot: Slot) -> Directive {
 }
 
 const fn hook(name: &'static CStr, form: Form, field: HookField) -> Directive {
-    let takes = match form {
-        Form::Block => NGX_CONF_BLOCK | NGX_CONF_NOARGS,
-        Form::Inline | Form::File => NGX_CONF_TAKE1,
-    };
-    row(name, MAIN, takes, Sets::Hook(form, field))
+    row(name, MAIN, takes_code(form), Sets::Hook(form, field))
 }
 
-const fn unsupported(name: &'static CStr, place: u32, takes: u32) -> Directive {
-    row(name, place, takes, Sets::Unsupported)
+#[cfg(ngx_feature = "http_ssl")]
+const fn handshake(name: &'static CStr, place: u32, form: Form, phase: TlsPhase) -> Directive {
+    row(name, place, takes_code(form), Sets::Tls(form, phase))
+}
+
+/// What a directive of code takes.
+const fn takes_code(form: Form) -> u32 {
+    match form {
+        Form::Block => BLOCK,
+        Form::Inline | Form::File => NGX_CONF_TAKE1,
+    }
 }
 
 const BLOCK: u32 = NGX_CONF_BLOCK | NGX_CONF_NOARGS;
@@ -249,14 +254,22 @@ pub static DIRECTIVES: &[Directive] = &[
     // TLS and upstreams
     row(c"balancer_by_lua_block", UPSTREAM, BLOCK, Sets::Balancer(Form::Block)),
     row(c"balancer_by_lua_file", UPSTREAM, NGX_CONF_TAKE1, Sets::Balancer(Form::File)),
-    unsupported(c"ssl_client_hello_by_lua_block", SERVER, BLOCK),
-    unsupported(c"ssl_client_hello_by_lua_file", SERVER, NGX_CONF_TAKE1),
-    unsupported(c"ssl_certificate_by_lua_block", SERVER, BLOCK),
-    unsupported(c"ssl_certificate_by_lua_file", SERVER, NGX_CONF_TAKE1),
-    unsupported(c"ssl_session_store_by_lua_block", MAIN, BLOCK),
-    unsupported(c"ssl_session_store_by_lua_file", MAIN, NGX_CONF_TAKE1),
-    unsupported(c"ssl_session_fetch_by_lua_block", MAIN, BLOCK),
-    unsupported(c"ssl_session_fetch_by_lua_file", MAIN, NGX_CONF_TAKE1),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_client_hello_by_lua_block", SERVER, Form::Block, TlsPhase::ClientHello),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_client_hello_by_lua_file", SERVER, Form::File, TlsPhase::ClientHello),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_certificate_by_lua_block", SERVER, Form::Block, TlsPhase::Certificate),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_certificate_by_lua_file", SERVER, Form::File, TlsPhase::Certificate),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_session_store_by_lua_block", MAIN, Form::Block, TlsPhase::SessionStore),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_session_store_by_lua_file", MAIN, Form::File, TlsPhase::SessionStore),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_session_fetch_by_lua_block", MAIN, Form::Block, TlsPhase::SessionFetch),
+    #[cfg(ngx_feature = "http_ssl")]
+    handshake(c"ssl_session_fetch_by_lua_file", MAIN, Form::File, TlsPhase::SessionFetch),
 ];
 
 /// nginx's form of the table: as many commands, and the empty one that ends them.
@@ -288,7 +301,7 @@ const fn commands() -> [ngx_command_t; DIRECTIVES.len() + 1] {
                 Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::Hook(..) => {
                     NGX_HTTP_MAIN_CONF_OFFSET
                 }
-                Sets::Balancer(_) => NGX_HTTP_SRV_CONF_OFFSET,
+                Sets::Balancer(_) | Sets::Tls(..) => NGX_HTTP_SRV_CONF_OFFSET,
                 _ => NGX_HTTP_LOC_CONF_OFFSET,
             },
             offset: 0,
@@ -350,7 +363,7 @@ impl Directive {
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Variable(form) => self.set_variable(cf, form),
             Sets::Balancer(form) => self.set_balancer(cf, server(), form),
-            Sets::Unsupported => Err(ConfError::Directive(c"is not supported by this module yet")),
+            Sets::Tls(form, phase) => self.set_tls(cf, server(), form, phase),
         }
     }
 
@@ -432,20 +445,45 @@ impl Directive {
         if server.balancer.get().is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
         }
-        let line = cf.line();
-        let code = self.read_code(cf, form)?;
-        if code.is_empty() && form == Form::File {
-            return Err(no_code(cf));
-        }
-        let script = match form {
-            Form::File => Script::fixed_file(cf.full_name(&code, false)?.as_bytes(), &code),
-            Form::Inline | Form::Block => {
-                Script::Inline(Chunk::new(&code, &self.chunk_name(cf, line)))
-            }
-        };
+        let script = self.read_fixed_script(cf, form, |line| self.chunk_name(cf, line))?;
+        let script = script.ok_or_else(|| no_code(cf))?;
         let _ = server.balancer.set(script);
         crate::phase::balancer::install(cf);
         Ok(())
+    }
+
+    /// The code of a server's TLS handshakes; without a word of it, there is none.
+    fn set_tls(&self, cf: Conf, server: &ServerConf, form: Form, phase: TlsPhase) -> ConfResult {
+        if server.tls(phase).is_some() {
+            return Err(ConfError::Directive(c"is duplicate"));
+        }
+        let name = |line| match phase {
+            // Upstream's name for it, without a place.
+            TlsPhase::ClientHello => b"=ssl_client_hello_by_lua".to_vec(),
+            _ => self.chunk_name(cf, line),
+        };
+        if let Some(script) = self.read_fixed_script(cf, form, name)? {
+            server.set_tls(phase, SharedScript::new(script));
+        }
+        Ok(())
+    }
+
+    /// The directive's code, in whose path nothing is a variable; none where it is empty.
+    fn read_fixed_script(
+        &self,
+        cf: Conf,
+        form: Form,
+        chunk_name: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Result<Option<Script>, ConfError> {
+        let line = cf.line();
+        let code = self.read_code(cf, form)?;
+        Ok(match form {
+            _ if code.is_empty() => None,
+            Form::File => Some(Script::fixed_file(cf.full_name(&code, false)?.as_bytes(), &code)),
+            Form::Inline | Form::Block => {
+                Some(Script::Inline(Chunk::new(&code, &chunk_name(line))))
+            }
+        })
     }
 
     /// The directive's code, from its argument or the block behind it.

@@ -75,6 +75,13 @@ impl MainConf {
         unsafe { &*request.main_conf(crate::module()).cast() }
     }
 
+    /// The configuration of the `http` block that a client in a handshake is in.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn of_handshake(at: crate::nginx::tls::Handshaking) -> &'static MainConf {
+        // SAFETY: as in `of`.
+        unsafe { &*at.configuration().main_conf(crate::module()).cast() }
+    }
+
     /// The configuration of the `http` block of a cycle that nginx passes; none without one.
     pub fn of_cycle<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
         let conf: *const MainConf = conf::main_conf_of_cycle(cycle, crate::module()).cast();

@@ -16,4 +16,4 @@ pub mod values;
 pub use code::Script;
 pub use location::LocationConf;
 pub use main::MainConf;
-pub use server::ServerConf;
+pub use server::{ServerConf, TlsPhase};

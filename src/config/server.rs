@@ -2,7 +2,9 @@
 
 use std::cell::OnceCell;
 
-use super::code::Script;
+use super::code::{Script, SharedScript};
+#[cfg(ngx_feature = "http_ssl")]
+use crate::nginx::tls::Handshaking;
 use crate::nginx::upstream::Peer;
 
 /// One block's configuration. nginx keeps it in the cycle's pool.
@@ -10,9 +12,46 @@ use crate::nginx::upstream::Peer;
 pub struct ServerConf {
     /// The code that chooses an `upstream` block's servers.
     pub balancer: OnceCell<Script>,
+    /// The code of a `server` block's TLS handshakes, by [`TlsPhase`].
+    tls: [OnceCell<SharedScript>; 4],
+}
+
+/// A phase of a TLS handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TlsPhase {
+    ClientHello,
+    Certificate,
+    SessionFetch,
+    SessionStore,
 }
 
 impl ServerConf {
+    /// The code of `phase`; none where the configuration names none, or it is empty.
+    pub fn tls(&self, phase: TlsPhase) -> Option<&SharedScript> {
+        self.tls[phase as usize].get()
+    }
+
+    /// False where the block has code for `phase` already.
+    pub fn set_tls(&self, phase: TlsPhase, script: SharedScript) -> bool {
+        self.tls[phase as usize].set(script).is_ok()
+    }
+
+    /// Takes over what `outer` says and this block does not.
+    pub fn inherit(&self, outer: &ServerConf) {
+        for (inner, outer) in self.tls.iter().zip(&outer.tls) {
+            if let Some(script) = outer.get() {
+                let _ = inner.set(script.clone());
+            }
+        }
+    }
+
+    /// The configuration of the server that a client in a handshake asks for.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn of_handshake(at: Handshaking) -> &'static ServerConf {
+        // SAFETY: as in `of_upstream`.
+        unsafe { &*at.configuration().server_conf(crate::module()).cast() }
+    }
+
     /// The configuration of the `upstream` block whose server is asked for.
     pub fn of_upstream(peer: Peer) -> &'static ServerConf {
         // SAFETY: create_server_conf made it in the cycle's pool, which outlives every request of

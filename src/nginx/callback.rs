@@ -45,7 +45,7 @@ pub const fn event<F: Fn(Request) + Copy + 'static>(_function: F) -> Event {
 }
 
 /// The only value of a function's type.
-fn instance<F: Copy>() -> F {
+pub(super) fn instance<F: Copy>() -> F {
     // SAFETY: the constructors above check that F has no size: any aligned pointer points to one.
     unsafe { *NonNull::<F>::dangling().as_ref() }
 }

@@ -120,6 +120,12 @@ impl Conf {
         unsafe { *(*self.http()).main_conf.add(module.ctx_index) }
     }
 
+    /// `module`'s configuration of the server that is being read or merged.
+    pub fn server_conf(self, module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
+        // SAFETY: as in `main_conf`.
+        unsafe { *(*self.http()).srv_conf.add(module.ctx_index) }
+    }
+
     /// What a location without directives of its own has, merged from the `http` block: for code
     /// that runs without a request. Only at the end of that block.
     pub fn hook_configuration(self) -> Result<Configuration, ConfError> {
@@ -212,6 +218,12 @@ impl Conf {
                 text.as_ptr(),
             );
         }
+    }
+
+    /// As [`Conf::refuse`], without the place in the file.
+    pub fn refuse_plainly(self, text: &[u8]) -> ConfError {
+        self.parser_log().write(Level::Emerg, text);
+        ConfError::Logged
     }
 
     /// Logs at `[emerg]` and refuses the configuration.

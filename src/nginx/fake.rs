@@ -1,4 +1,4 @@
-//! Stand-ins for requests: timers and worker hooks run Lua code without a client.
+//! Stand-ins for requests: timers, worker hooks and TLS handshakes run Lua code without one.
 //!
 //! A stand-in has a connection of its own, with descriptor -1, outside nginx's table of
 //! connections: it costs no `worker_connections` slot. Everything lives in one pool.
@@ -45,6 +45,18 @@ impl Configuration {
         Configuration { main, server, location }
     }
 
+    /// `module`'s configuration of the `http` block.
+    pub fn main_conf(self, module: &super::sys::ngx_module_t) -> *mut c_void {
+        // SAFETY: as in `server_conf`.
+        unsafe { *self.main.add(module.ctx_index) }
+    }
+
+    /// `module`'s configuration of the server.
+    pub fn server_conf(self, module: &super::sys::ngx_module_t) -> *mut c_void {
+        // SAFETY: the arrays are live, with a slot for every module.
+        unsafe { *self.server.add(module.ctx_index) }
+    }
+
     /// The location's error log, or the cycle's where it has none.
     fn error_log(self) -> Log {
         // SAFETY: the arrays are live, and nginx's core module has a configuration in each.
@@ -77,6 +89,17 @@ impl Origin {
             (c.listening, super::strings::bytes(c.addr_text).to_vec())
         };
         let configuration = Configuration::of(request);
+        Origin { configuration, log: configuration.error_log(), listening, client }
+    }
+
+    /// A client's connection in a handshake, before any request.
+    ///
+    /// # Safety
+    /// `c` must be live.
+    pub unsafe fn of_connection(c: *mut ngx_connection_t, configuration: Configuration) -> Origin {
+        // SAFETY: the caller's; its address text is in its pool.
+        let (listening, client) =
+            unsafe { ((*c).listening, super::strings::bytes((*c).addr_text).to_vec()) };
         Origin { configuration, log: configuration.error_log(), listening, client }
     }
 

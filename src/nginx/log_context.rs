@@ -5,11 +5,47 @@ use super::sys::{ngx_connection_t, ngx_log_t};
 
 /// In a timer's handler: the context, and the client and server that the timer was made for.
 pub unsafe extern "C" fn timer(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
-    // SAFETY: nginx passes the log of a stand-in, whose data is its connection, and `len` bytes.
+    // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+    unsafe { client_and_server(log, buf, len, b"ngx.timer") }
+}
+
+macro_rules! of_handshakes {
+    ($($(#[$doc:meta])* $name:ident, $context:literal;)*) => {$(
+        $(#[$doc])*
+        pub unsafe extern "C" fn $name(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
+            // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+            unsafe { client_and_server(log, buf, len, $context) }
+        }
+    )*};
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+of_handshakes! {
+    /// In `ssl_client_hello_by_lua*`.
+    ssl_client_hello, b"ssl_client_hello_by_lua*";
+    /// In `ssl_certificate_by_lua*`.
+    ssl_certificate, b"ssl_certificate_by_lua*";
+    /// In `ssl_session_fetch_by_lua*`.
+    ssl_session_fetch, b"ssl_session_fetch_by_lua*";
+    /// In `ssl_session_store_by_lua*`.
+    ssl_session_store, b"ssl_session_store_by_lua*";
+}
+
+/// The context, and the client and server of a stand-in.
+///
+/// # Safety
+/// `log` must be the log of a stand-in, whose data is its connection, and `buf` have `len` bytes.
+unsafe fn client_and_server(
+    log: *mut ngx_log_t,
+    buf: *mut u8,
+    len: usize,
+    context: &[u8],
+) -> *mut u8 {
+    // SAFETY: the caller's.
     unsafe {
         let mut line = Line { at: buf, room: len };
         line.add_action(log);
-        line.add(b", context: ngx.timer");
+        line.add_named(b", context: ", context);
         let c: *const ngx_connection_t = (*log).data.cast();
         if let Some(c) = c.as_ref() {
             line.add_named(b", client: ", strings::bytes(c.addr_text));

@@ -14,6 +14,8 @@ pub mod log;
 pub mod rewrite;
 pub mod runner;
 pub mod set;
+#[cfg(ngx_feature = "http_ssl")]
+pub mod ssl;
 pub mod synchronous;
 
 use crate::config::MainConf;

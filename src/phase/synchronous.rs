@@ -1,4 +1,5 @@
-//! The one driver of the phases that cannot wait: set, log, the filters, the worker hooks.
+//! The one driver of the phases that cannot wait: set, log, the filters, the balancer, a new TLS
+//! session, the worker hooks.
 //!
 //! Their code runs on the VM's main coroutine, in a protected call. However the call ends, the
 //! coroutine's stack and request and the context's phase are what they were before, so that such
@@ -53,7 +54,7 @@ pub fn run_plainly(context: &Shared<Context>, script: &Script, phase: Phase) -> 
 
 fn log_error(request: Request, state: State, phase: Phase) {
     let reason = state.bytes(-1).unwrap_or(b"unknown reason");
-    let text = format!("failed to run {}: ", phase.context_name()).into_bytes();
+    let text = format!("failed to run {}: ", phase.failed_name()).into_bytes();
     request.log().write(Level::Err, &[&text, reason].concat());
 }
 

@@ -42,6 +42,9 @@ pub enum End {
     Exec { uri: Vec<u8>, args: Vec<u8> },
 }
 
+/// Who waits for the result of a stand-in's code.
+pub type OnResult = Box<dyn FnOnce(crate::nginx::Rc)>;
+
 /// Which phase handlers have started; nginx calls them again to continue.
 #[derive(Clone, Copy, Default)]
 pub struct Entered {
@@ -72,14 +75,17 @@ impl Entered {
     }
 }
 
-/// The context of one request or subrequest, or of a timer's or worker hook's stand-in for one.
+/// The context of one request or subrequest, or of a stand-in for one: a timer's, a worker hook's,
+/// a TLS handshake's.
 pub struct Context {
     request: Request,
     vm: Rc<Vm>,
     /// A timer that no longer counts as running.
     pub timer_counted_out: Cell<bool>,
-    /// Set for the stand-in requests of timers and worker hooks.
+    /// Set for the stand-in requests of timers, worker hooks and TLS handshakes.
     pub fake: bool,
+    /// Told the result of a stand-in's code, once.
+    pub on_result: Cell<Option<OnResult>>,
     pub phase: Cell<Phase>,
     pub entered: Cell<Entered>,
 
@@ -161,6 +167,7 @@ impl Context {
             request,
             vm,
             fake,
+            on_result: Cell::new(None),
             timer_counted_out: Cell::new(false),
             phase: Cell::new(phase),
             entered: Cell::default(),

@@ -1,4 +1,4 @@
-//! The end of a stand-in request: a timer's handler, or a worker hook.
+//! The end of a stand-in request: a timer's handler, a worker hook, a phase of a TLS handshake.
 
 use std::cell::Cell;
 use std::rc::Rc as Shared;
@@ -7,13 +7,16 @@ use super::context::Context;
 use super::phase::Phase;
 use crate::nginx::{Rc, fake};
 
-/// Ends a stand-in, whatever the result of its code: an error has been logged already.
-pub fn finalize(context: &Shared<Context>, _rc: Rc) {
+/// Ends a stand-in, whose code had the result `rc`: an error has been logged already.
+pub fn finalize(context: &Shared<Context>, rc: Rc) {
     if context.is_released() {
         return;
     }
     context.remove_all_tasks();
     timer_ended(context);
+    if let Some(on_result) = context.on_result.take() {
+        on_result(rc);
+    }
     fake::destroy(context.request());
 }
 

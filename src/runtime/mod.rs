@@ -4,6 +4,8 @@ pub mod context;
 pub mod ends;
 pub mod fake;
 pub mod filter;
+#[cfg(ngx_feature = "http_ssl")]
+pub mod handshake;
 pub mod output;
 pub mod phase;
 pub mod resources;

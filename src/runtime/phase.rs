@@ -45,6 +45,14 @@ impl Phase {
         }
     }
 
+    /// The name in "failed to run …".
+    pub fn failed_name(self) -> &'static str {
+        match self {
+            Phase::SslSessionStore => "session_store_by_lua*",
+            _ => self.context_name(),
+        }
+    }
+
     pub const fn bit(self) -> u32 {
         self as u32
     }
@@ -68,6 +76,14 @@ impl PhaseSet {
     /// Where a request waits for Lua code and the response is still to be made.
     pub const REQUEST: PhaseSet =
         PhaseSet::of(&[Phase::ServerRewrite, Phase::Rewrite, Phase::Access, Phase::Content]);
+
+    /// The phases of a TLS handshake.
+    pub const HANDSHAKE: PhaseSet = PhaseSet::of(&[
+        Phase::SslClientHello,
+        Phase::SslCertificate,
+        Phase::SslSessionFetch,
+        Phase::SslSessionStore,
+    ]);
 
     /// Where Lua code may wait: the request phases, timers and the TLS phases that can.
     pub const YIELDABLE: PhaseSet = PhaseSet(

@@ -4,13 +4,25 @@
 //! itself, so there is one libssl in the process. What OpenSSL's headers have as macros is
 //! spelled out here by the functions behind them.
 
+mod chain;
+mod client_hello;
 mod connection;
 mod context;
+mod handshake;
+mod objects;
+pub mod ocsp;
+pub mod pem;
 mod session;
+mod ssl;
+pub mod verify;
 
+pub use chain::Chain;
 pub use connection::{Connection, Handshake};
 pub use context::{Context, Settings};
+pub use handshake::{Handshaking, ServerContext, Verdict};
+pub use objects::{Owned, PrivateKey, Result};
 pub use session::Session;
+pub use ssl::{Client, RawAddress, Ssl, register_slot, take_back};
 
 use super::sys::ERR_clear_error;
 

@@ -1,0 +1,236 @@
+//! The symbols behind the certificates and keys of `ngx.ssl`. Texts in `*err` are static.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::ManuallyDrop;
+use std::ptr::null_mut;
+
+use crate::api::ffi::{self, set_message};
+use crate::api::ssl::{connection, done, number};
+use crate::lua::resty_core;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::tls::{self, Chain, Owned, PrivateKey, pem, verify};
+use crate::nginx::{guard, strings};
+use crate::runtime::Phase;
+
+/// The release since which [`ngx_http_lua_ffi_ssl_verify_client`] has two chains.
+const TWO_CHAINS: u32 = 10_027;
+
+/// Forgets the connection's certificates and keys. 0, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_clear_certs(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        done(err, || {
+            connection(r)?.clear_certificates();
+            Ok(())
+        })
+    }
+}
+
+/// Sets a certificate and its chain: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_certificate(
+    r: *mut ngx_http_request_t,
+    data: *const u8,
+    len: usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    unsafe { done(err, || connection(r)?.use_der_chain(strings::raw(data, len))) }
+}
+
+/// Sets a private key: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_private_key(
+    r: *mut ngx_http_request_t,
+    data: *const u8,
+    len: usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
+}
+
+/// Sets a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s, which stays the caller's. 0, or -1 with
+/// the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
+    r: *mut ngx_http_request_t,
+    cdata: *mut c_void,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, such a chain and a cell of its own.
+    unsafe {
+        done(err, || {
+            let ssl = connection(r)?;
+            ssl.use_chain(&*lent_chain(cdata).ok_or(c"invalid certificate chain")?)
+        })
+    }
+}
+
+/// Sets a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s, which stays the caller's. 0, or -1 with
+/// the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_set_priv_key(
+    r: *mut ngx_http_request_t,
+    cdata: *mut c_void,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, such a key and a cell of its own.
+    unsafe {
+        done(err, || {
+            let ssl = connection(r)?;
+            let key = PrivateKey::from_ptr(cdata.cast()).map(ManuallyDrop::new);
+            ssl.use_private_key(&*key.ok_or(c"invalid private key failed")?)
+        })
+    }
+}
+
+/// A caller's chain, which is not dropped here.
+///
+/// # Safety
+/// `cdata` must be null or from [`ngx_http_lua_ffi_parse_pem_cert`].
+unsafe fn lent_chain(cdata: *mut c_void) -> Option<ManuallyDrop<Chain>> {
+    // SAFETY: the caller's.
+    unsafe { Chain::from_raw(cdata.cast()) }.map(ManuallyDrop::new)
+}
+
+/// Writes the certificates of a PEM text (`pem_len` bytes) to `der`, which must have room for as
+/// many bytes. The length written, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
+    pem: *const u8,
+    pem_len: usize,
+    der: *mut u8,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes a Lua string, a buffer of its length and a cell of its own.
+    unsafe {
+        number(err, || {
+            let written = pem::chain_to_der(strings::raw(pem, pem_len), room(der, pem_len))?;
+            c_int::try_from(written).map_err(|_| c"i2d_X509() failed")
+        })
+    }
+}
+
+/// Writes the key of a PEM text (`pem_len` bytes) to `der`, which must have room for as many bytes.
+/// `passphrase` is null or a C string. The length written, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
+    pem: *const u8,
+    pem_len: usize,
+    passphrase: *const c_char,
+    der: *mut u8,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes Lua strings, a buffer of the first one's length and a cell.
+    unsafe {
+        number(err, || {
+            let secret = (!passphrase.is_null()).then(|| CStr::from_ptr(passphrase));
+            let pem = strings::raw(pem, pem_len);
+            let written = pem::private_key_to_der(pem, secret, room(der, pem_len))?;
+            c_int::try_from(written).map_err(|_| c"i2d_PrivateKey() failed")
+        })
+    }
+}
+
+/// # Safety
+/// `data` must be null or valid for `len` bytes, and nobody else's for `'a`.
+unsafe fn room<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
+    if data.is_null() {
+        return &mut [];
+    }
+    // SAFETY: the caller's.
+    unsafe { std::slice::from_raw_parts_mut(data, len) }
+}
+
+/// A certificate and its chain, for [`ngx_http_lua_ffi_free_cert`] to free; null with the error in
+/// `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_cert(
+    pem: *const u8,
+    pem_len: usize,
+    err: *mut *const c_char,
+) -> *mut c_void {
+    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    unsafe { object(err, || Ok(pem::chain(strings::raw(pem, pem_len))?.into_raw().cast())) }
+}
+
+/// A private key, for [`ngx_http_lua_ffi_free_priv_key`] to free; null with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_priv_key(
+    pem: *const u8,
+    pem_len: usize,
+    err: *mut *const c_char,
+) -> *mut c_void {
+    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    unsafe {
+        object(err, || Ok(pem::private_key(strings::raw(pem, pem_len), None)?.into_ptr().cast()))
+    }
+}
+
+/// # Safety
+/// As for [`set_message`].
+unsafe fn object(
+    err: *mut *const c_char,
+    work: impl FnOnce() -> tls::Result<*mut c_void>,
+) -> *mut c_void {
+    guard(null_mut(), || {
+        work().unwrap_or_else(|text| {
+            // SAFETY: the caller's.
+            unsafe { set_message(err, text) };
+            null_mut()
+        })
+    })
+}
+
+/// Frees a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
+    // SAFETY: lua-resty-core passes what it got, once, or null.
+    guard((), || drop(unsafe { Chain::from_raw(cdata.cast()) }));
+}
+
+/// Frees a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
+    // SAFETY: lua-resty-core passes what it got, once, or null.
+    guard((), || drop(unsafe { PrivateKey::from_ptr(cdata.cast()) }));
+}
+
+/// Asks the client for a certificate. `client_certs` are null, or the authorities that it is told
+/// of, which vouch for it; so do those of `trusted_certs`, or null. `depth` is negative for what
+/// `ssl_verify_depth` says. The chains stay the caller's. 0, or -1 with the error in `*err`.
+///
+/// Up to release 0.10.26 there is no `trusted_certs`: `depth` and `err` stand one place before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_verify_client(
+    r: *mut ngx_http_request_t,
+    client_certs: *mut c_void,
+    trusted_certs: *mut c_void,
+    depth: *mut *const c_char,
+    err: *mut *const c_char,
+) -> c_int {
+    let has_two = resty_core::presented() >= TWO_CHAINS;
+    // An `int` is the lower half of the word that it is passed in.
+    let (trusted_certs, depth, err) = match has_two {
+        true => (trusted_certs, depth as usize as c_int, err),
+        false => (null_mut(), trusted_certs as usize as c_int, depth),
+    };
+    // SAFETY: lua-resty-core passes the running request, chains, and a cell of its own.
+    unsafe {
+        done(err, || {
+            let context = ffi::context(r).ok_or(c"no request ctx found")?;
+            if context.phase.get() != Phase::SslCertificate {
+                return Err(c"API disabled in the current context");
+            }
+            let ssl = connection(r)?;
+            let depth = if depth < 0 { verify::configured_depth(context.request()) } else { depth };
+            let (named, trusted) = (lent_chain(client_certs), lent_chain(trusted_certs));
+            ssl.verify_client(named.as_deref(), trusted.as_deref(), depth)
+        })
+    }
+}

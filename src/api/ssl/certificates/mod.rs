@@ -1,0 +1,3 @@
+//! Certificates and private keys: read, set, asked of a client.
+
+mod ffi;

@@ -1,0 +1,3 @@
+//! `ngx.ssl.clienthello`.
+
+mod ffi;

@@ -1,0 +1,106 @@
+//! The symbols behind `ngx.ocsp`. Texts in `*err` are static.
+
+use std::ffi::{c_char, c_int};
+
+use crate::api::ffi::{self, set_message, write_error};
+use crate::api::ssl::{connection, number};
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::tls::ocsp;
+use crate::nginx::{guard, strings};
+
+/// lua-resty-core's name for what does not fit.
+const BUSY: c_int = -3;
+
+/// The address of who answers for the first of the certificates in DER at `chain_data`: 0 with
+/// `*out_size` bytes of it in `out`; -3 where the room that `*out_size` tells took a part; -5 where
+/// the certificate names nobody; -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
+    chain_data: *const u8,
+    chain_len: usize,
+    out: *mut u8,
+    out_size: *mut usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes a Lua string, a buffer of `*out_size` bytes and cells.
+    unsafe {
+        number(err, || {
+            let found = ocsp::responder(strings::raw(chain_data, chain_len))?;
+            let Some(address) = found else { return Ok(ffi::DECLINED) };
+            let fits = out_size.as_ref().is_some_and(|room| address.len() <= *room);
+            write_error(out, out_size, &address);
+            Ok(if fits { ffi::OK } else { BUSY })
+        })
+    }
+}
+
+/// Asks about the first of the certificates in DER at `chain_data`: 0 with `*out_size` bytes in
+/// `out`; -3 with the error in `*err` where they need more room than `*out_size` told, which then
+/// tells how much; -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_create_ocsp_request(
+    chain_data: *const u8,
+    chain_len: usize,
+    out: *mut u8,
+    out_size: *mut usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes a Lua string, a buffer of `*out_size` bytes and cells.
+    unsafe {
+        number(err, || {
+            let request = ocsp::request(strings::raw(chain_data, chain_len))?;
+            let size = out_size.as_mut().ok_or(c"output buffer too small")?;
+            if request.len() > *size {
+                set_message(err, c"output buffer too small");
+                *size = request.len();
+                return Ok(BUSY);
+            }
+            write_error(out, size, &request);
+            Ok(ffi::OK)
+        })
+    }
+}
+
+/// Checks that the answer at `resp` says of the first of the certificates in DER at `chain_data`
+/// that it is good: 0, or -1 with the error in `errbuf`, which has room for `*errbuf_size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_validate_ocsp_response(
+    resp: *const u8,
+    resp_len: usize,
+    chain_data: *const u8,
+    chain_len: usize,
+    errbuf: *mut u8,
+    errbuf_size: *mut usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes Lua strings, and a buffer with its size.
+        unsafe {
+            let response = strings::raw(resp, resp_len);
+            match ocsp::validate(response, strings::raw(chain_data, chain_len)) {
+                Ok(()) => ffi::OK,
+                Err(text) => {
+                    write_error(errbuf, errbuf_size, text);
+                    ffi::ERROR
+                }
+            }
+        }
+    })
+}
+
+/// Gives the client the answer at `resp` (copied) with the certificate: 0; -5 where it did not ask
+/// for one; -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_ocsp_status_resp(
+    r: *mut ngx_http_request_t,
+    resp: *const u8,
+    resp_len: usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    unsafe {
+        number(err, || {
+            let asked = connection(r)?.staple(strings::raw(resp, resp_len))?;
+            Ok(if asked { ffi::OK } else { ffi::DECLINED })
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! `ngx.ocsp`.
+
+mod ffi;

@@ -1,0 +1,126 @@
+//! The symbols behind `ngx.ssl.session`. Texts in `*err` are static.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use crate::api::ssl::{connection, done, handshake, number};
+use crate::nginx::strings;
+use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::tls::{self, Session};
+
+const NO_SESSION: &CStr = c"bad session in lua context";
+const CANNOT_ENCODE: &CStr = c"i2d_SSL_SESSION() failed";
+const NO_ID: &CStr = c"uninitialized session id len in lua context";
+
+/// How many bytes [`ngx_http_lua_ffi_ssl_get_serialized_session`] writes; -1 with the error in
+/// `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session_size(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe { number(err, || encoded_len(r).and_then(|len| as_int(len, CANNOT_ENCODE))) }
+}
+
+/// Writes the session to `buf`, which must have the room that
+/// [`ngx_http_lua_ffi_ssl_get_serialized_session_size`] tells. 0, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session(
+    r: *mut ngx_http_request_t,
+    buf: *mut u8,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, such a buffer and a cell of its own.
+    unsafe {
+        done(err, || {
+            let len = encoded_len(r)?;
+            if buf.is_null() {
+                return Err(CANNOT_ENCODE);
+            }
+            let room = std::slice::from_raw_parts_mut(buf, len);
+            with_session(r, |session| session.encode(room))?.ok_or(CANNOT_ENCODE).map(drop)
+        })
+    }
+}
+
+/// # Safety
+/// As for [`crate::api::ffi::request`].
+unsafe fn encoded_len(r: *mut ngx_http_request_t) -> tls::Result<usize> {
+    // SAFETY: the caller's.
+    unsafe { with_session(r, Session::encoded_len)?.ok_or(CANNOT_ENCODE) }
+}
+
+/// # Safety
+/// As for [`crate::api::ffi::request`].
+unsafe fn with_session<T>(
+    r: *mut ngx_http_request_t,
+    work: impl FnOnce(&Session) -> T,
+) -> tls::Result<T> {
+    // SAFETY: the caller's.
+    let handshake = unsafe { handshake(r) }?;
+    let session = handshake.session.borrow();
+    session.as_ref().map(work).ok_or(NO_SESSION)
+}
+
+fn as_int(len: usize, failure: &'static CStr) -> tls::Result<c_int> {
+    c_int::try_from(len).map_err(|_| failure)
+}
+
+/// Has the client resume the session in the `len` bytes at `data`. 0, or -1 with the error in
+/// `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_serialized_session(
+    r: *mut ngx_http_request_t,
+    data: *const u8,
+    len: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    unsafe {
+        done(err, || {
+            connection(r)?;
+            let failure = c"failed to de-serialize session";
+            let len = usize::try_from(len).map_err(|_| failure)?;
+            let session = Session::decode(strings::raw(data, len)).ok_or(failure)?;
+            *handshake(r)?.session.borrow_mut() = Some(session);
+            Ok(())
+        })
+    }
+}
+
+/// The length of the session's id in hexadecimal digits, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id_size(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        number(err, || match handshake(r)?.session_id.borrow().len() {
+            0 => Err(NO_ID),
+            len => as_int(2 * len, NO_ID),
+        })
+    }
+}
+
+/// Writes the session's id to `buf`, which must have the room that
+/// [`ngx_http_lua_ffi_ssl_get_session_id_size`] tells. 0, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id(
+    r: *mut ngx_http_request_t,
+    buf: *mut u8,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, such a buffer and a cell of its own.
+    unsafe {
+        done(err, || {
+            let handshake = handshake(r)?;
+            let id = handshake.session_id.borrow();
+            if buf.is_null() || id.is_empty() {
+                return Err(NO_ID);
+            }
+            let room = std::slice::from_raw_parts_mut(buf, 2 * id.len());
+            codec::hex::encode_into(&id, room).ok_or(NO_ID).map(drop)
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! `ngx.ssl.session`.
+
+mod ffi;

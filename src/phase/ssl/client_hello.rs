@@ -1,0 +1,25 @@
+//! `ssl_client_hello_by_lua*`: what the client says first has been read.
+
+use super::driver::{self, Waiting};
+use crate::config::TlsPhase;
+use crate::nginx::log_context;
+use crate::nginx::tls::{Handshaking, Verdict};
+use crate::runtime::Phase;
+use crate::runtime::handshake::Words;
+
+static CLIENT_HELLO: Waiting = Waiting {
+    phase: Phase::SslClientHello,
+    code: TlsPhase::ClientHello,
+    name: "ssl client hello",
+    words: Words {
+        phase: "lua_client_hello_by_lua",
+        callback: "client hello cb",
+        aborted: "client hello cb",
+    },
+    action: c"loading SSL client hello by lua",
+    log_handler: log_context::ssl_client_hello,
+};
+
+pub fn enter(at: Handshaking) -> Verdict {
+    driver::enter(at, &CLIENT_HELLO)
+}

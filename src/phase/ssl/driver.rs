@@ -1,0 +1,129 @@
+//! The one driver of the phases of a TLS handshake that can wait.
+//!
+//! OpenSSL asks, in the middle of nginx's handshake, and asks again each time that nginx goes on with
+//! it. The first time, the phase's code starts in a stand-in request that uses the client's TLS
+//! connection; the answer is "wait" until it ends.
+
+use std::ffi::CStr;
+use std::rc::Rc as Shared;
+
+use crate::config::{MainConf, ServerConf, TlsPhase};
+use crate::nginx::guard::panics;
+use crate::nginx::log::Shown;
+use crate::nginx::sys::{TLS1_3_VERSION, ngx_log_t};
+use crate::nginx::tls::{Handshaking, Verdict};
+use crate::nginx::{Level, fake};
+use crate::phase::runner;
+use crate::runtime::handshake::{Handshake, Words, abandon};
+use crate::runtime::{Context, Phase, Role, Task, scheduler};
+use crate::{ngx_debug, ngx_log};
+
+type LogHandler = unsafe extern "C" fn(*mut ngx_log_t, *mut u8, usize) -> *mut u8;
+
+/// A phase whose code can wait.
+pub struct Waiting {
+    pub phase: Phase,
+    pub code: TlsPhase,
+    /// Its name in the debug line of each call.
+    pub name: &'static str,
+    pub words: Words,
+    /// What nginx's log lines say is being done.
+    pub action: &'static CStr,
+    pub log_handler: LogHandler,
+}
+
+/// OpenSSL asks: for the first time in a handshake, or again.
+pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
+    let log = at.client.log();
+    let reusable = u8::from(at.client.is_reusable());
+    ngx_debug!(log, "{}: connection reusable: {reusable}", waiting.name);
+    let known = Handshake::of(at.ssl).and_then(|handshake| handshake.verdict(waiting.phase));
+    if let Some(verdict) = known {
+        if verdict != Verdict::Wait {
+            let Words { phase, callback, .. } = waiting.words;
+            ngx_debug!(log, "{phase}: {callback} exit code: {}", verdict.code());
+        }
+        return verdict;
+    }
+    start(at, waiting).unwrap_or(Verdict::Refuse)
+}
+
+/// Starts the phase's code and runs it until it waits or ends; none where it cannot start, for
+/// reasons that have been logged.
+fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
+    at.client.set_action(waiting.action);
+    let Some(script) = ServerConf::of_handshake(at).tls(waiting.code) else {
+        ngx_log!(
+            at.client.log(),
+            Level::Alert,
+            "no {} defined in server {}",
+            waiting.phase.context_name(),
+            Shown(at.configured_name())
+        );
+        return None;
+    };
+    let handshake = handshake(at)?;
+    let context = stand_in(at, waiting.phase, waiting.log_handler)?;
+    handshake.begin(waiting.phase, &context);
+    let request = context.request();
+    let vm = context.vm().clone();
+    let Ok((thread, reference)) = vm.take_thread(request.log()) else {
+        ngx_log!(
+            request.log(),
+            Level::Err,
+            "lua: failed to create new coroutine to handle request"
+        );
+        scheduler::fail(&context);
+        return handshake.verdict(waiting.phase);
+    };
+    if let Err(error) = script.load(&vm, thread, request) {
+        vm.give_back_thread(thread, reference, true, request.log());
+        runner::load_failed(request, error);
+        scheduler::fail(&context);
+        return handshake.verdict(waiting.phase);
+    }
+    let task = Task::new(&context, thread, reference, Role::Entry);
+    context.set_entry(task.clone());
+    run(&context, task);
+    let verdict = handshake.verdict(waiting.phase)?;
+    if verdict == Verdict::Wait {
+        handshake.suspend(&context, &waiting.words);
+    } else {
+        at.client.set_action(c"SSL handshaking");
+    }
+    Some(verdict)
+}
+
+fn run(context: &Shared<Context>, task: Shared<Task>) {
+    let start = || {
+        let rc = scheduler::run(context, task, 0);
+        scheduler::settle(context, rc);
+    };
+    if panics(start) {
+        scheduler::fail(context);
+    }
+}
+
+/// What is known of the connection; made at the first use.
+pub fn handshake(at: Handshaking) -> Option<Shared<Handshake>> {
+    Handshake::of(at.ssl).or_else(|| Handshake::attach(at, MainConf::of_handshake(at).vm()?).ok())
+}
+
+/// A stand-in request that uses the client's TLS connection.
+pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Shared<Context>> {
+    let vm = MainConf::of_handshake(at).vm()?;
+    let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
+    at.client.lend(request);
+    let context = Context::new(request, vm, phase, true);
+    context.enter(|entered| entered.content = true);
+    if context.attach().is_err() {
+        abandon(&context);
+        return None;
+    }
+    Some(context)
+}
+
+/// Whether the client's protocol has sessions of its own kind, which this module does not see.
+pub fn is_without_sessions(at: Handshaking) -> bool {
+    at.ssl.version() >= TLS1_3_VERSION as std::ffi::c_int
+}

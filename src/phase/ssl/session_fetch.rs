@@ -1,0 +1,48 @@
+//! `ssl_session_fetch_by_lua*`: a client wants to resume a session.
+//!
+//! OpenSSL has no way to wait for one: code that waits is ended, and the handshake is a full one.
+
+use super::driver::{self, Waiting};
+use crate::config::{ServerConf, TlsPhase};
+use crate::nginx::tls::{Handshaking, Session, Verdict};
+use crate::nginx::{Level, log_context};
+use crate::runtime::Phase;
+use crate::runtime::handshake::Words;
+use crate::{ngx_debug, ngx_log};
+
+static SESSION_FETCH: Waiting = Waiting {
+    phase: Phase::SslSessionFetch,
+    code: TlsPhase::SessionFetch,
+    name: "ssl session fetch",
+    words: Words {
+        phase: "ssl_session_fetch_by_lua*",
+        callback: "sess get cb",
+        aborted: "sess_fetch cb",
+    },
+    action: c"fetching SSL session by lua",
+    log_handler: log_context::ssl_session_fetch,
+};
+
+pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
+    let log = at.client.log();
+    if driver::is_without_sessions(at) {
+        let version = at.ssl.version();
+        ngx_debug!(
+            log,
+            "ssl_session_fetch_by_lua*: skipped since TLS version >= 1.3 ({version:x})"
+        );
+        return None;
+    }
+    ServerConf::of_handshake(at).tls(TlsPhase::SessionFetch)?;
+    let handshake = driver::handshake(at)?;
+    *handshake.session_id.borrow_mut() = id.to_vec();
+    if driver::enter(at, &SESSION_FETCH) == Verdict::Wait {
+        ngx_log!(
+            log,
+            Level::Crit,
+            "lua: cannot yield in sess get cb: missing async sess get cb support in OpenSSL"
+        );
+        handshake.abandon();
+    }
+    handshake.session.take()
+}

@@ -1,0 +1,48 @@
+//! `ssl_session_store_by_lua*`: a session that the client may resume later. It cannot wait.
+
+use std::rc::Rc as Shared;
+
+use super::driver;
+use crate::config::{ServerConf, TlsPhase};
+use crate::nginx::tls::{self, Handshaking, Session};
+use crate::nginx::{Rc, log_context};
+use crate::ngx_debug;
+use crate::phase::synchronous;
+use crate::runtime::{Context, Phase, fake as stand_in};
+
+pub fn enter(at: Handshaking, session: Session) {
+    let log = at.client.log();
+    if driver::is_without_sessions(at) {
+        let version = at.ssl.version();
+        ngx_debug!(
+            log,
+            "ssl_session_store_by_lua*: skipped since TLS version >= 1.3 ({version:x})"
+        );
+        return;
+    }
+    let reusable = u8::from(at.client.is_reusable());
+    ngx_debug!(log, "ssl session store: connection reusable: {reusable}");
+    let Some(script) = ServerConf::of_handshake(at).tls(TlsPhase::SessionStore) else { return };
+    let Some(handshake) = driver::handshake(at) else { return };
+    *handshake.session_id.borrow_mut() = session.id().to_vec();
+    let outer = handshake.session.replace(Some(session));
+    at.client.set_action(c"storing SSL session by lua");
+    let handler = log_context::ssl_session_store;
+    if let Some(context) = driver::stand_in(at, Phase::SslSessionStore, handler) {
+        let result = synchronous::run_plainly(&context, script, Phase::SslSessionStore);
+        let rc = result.map_or(Rc::ERROR, |()| Rc::OK);
+        ngx_debug!(
+            log,
+            "ssl_session_store_by_lua*: handler return value: {}, sess new cb exit code: 0",
+            rc.0
+        );
+        end(&context, rc);
+    }
+    at.client.set_action(c"SSL handshaking");
+    *handshake.session.borrow_mut() = outer;
+}
+
+fn end(context: &Shared<Context>, rc: Rc) {
+    tls::take_back(context.request());
+    stand_in::finalize(context, rc);
+}

@@ -1,0 +1,168 @@
+//! What is known of a client's TLS connection from its handshake on: how the code of each phase went,
+//! a session that it found, its `ngx.ctx` table, which the connection's requests inherit.
+//!
+//! The connection's pool owns it. Where the connection goes while code of a phase waits, that code
+//! is ended first.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc as Shared, Weak};
+
+use super::context::{Context, NO_CTX};
+use super::fake as stand_in;
+use super::phase::Phase;
+use crate::lua::Vm;
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::tls::{self, Client, Handshaking, Session, Ssl, Verdict};
+use crate::nginx::{Level, Rc};
+use crate::{ngx_debug, ngx_log};
+
+/// A status from here on refuses a handshake.
+const HTTP_SPECIAL_RESPONSE: isize = 300;
+
+/// How debug lines name a phase.
+pub struct Words {
+    /// As they begin.
+    pub phase: &'static str,
+    /// OpenSSL's call-back.
+    pub callback: &'static str,
+    /// The same in the line about a connection that goes.
+    pub aborted: &'static str,
+}
+
+/// A phase's code that waits.
+struct Suspended {
+    context: Shared<Context>,
+    words: &'static Words,
+}
+
+/// A client's TLS connection.
+pub struct Handshake {
+    client: Client,
+    vm: Shared<Vm>,
+    verdicts: RefCell<Vec<(Phase, Verdict)>>,
+    suspended: RefCell<Option<Suspended>>,
+    /// The session that the code found, or is shown.
+    pub session: RefCell<Option<Session>>,
+    pub session_id: RefCell<Vec<u8>>,
+    ctx_ref: Cell<i32>,
+}
+
+impl Handshake {
+    /// That of a TLS connection; none where no phase's code has run in it.
+    pub fn of(ssl: Ssl) -> Option<Shared<Handshake>> {
+        let handshake: *const Handshake = ssl.slot().cast();
+        if handshake.is_null() {
+            return None;
+        }
+        // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the
+        // connection in OpenSSL.
+        unsafe {
+            Shared::increment_strong_count(handshake);
+            Some(Shared::from_raw(handshake))
+        }
+    }
+
+    /// One for a connection that has none, which owns it from now on.
+    pub fn attach(at: Handshaking, vm: Shared<Vm>) -> Result<Shared<Handshake>, OutOfMemory> {
+        let handshake = Shared::new(Handshake {
+            client: at.client,
+            vm,
+            verdicts: RefCell::default(),
+            suspended: RefCell::default(),
+            session: RefCell::default(),
+            session_id: RefCell::default(),
+            ctx_ref: Cell::new(NO_CTX),
+        });
+        at.client.own(Owner(handshake.clone()))?;
+        at.ssl.set_slot(Shared::as_ptr(&handshake).cast_mut().cast())?;
+        Ok(handshake)
+    }
+
+    /// How the code of `phase` went; none where it has not started.
+    pub fn verdict(&self, phase: Phase) -> Option<Verdict> {
+        self.verdicts.borrow().iter().find(|(of, _)| *of == phase).map(|(_, verdict)| *verdict)
+    }
+
+    /// Notes that the code of `phase` starts, in the stand-in of `context`.
+    pub fn begin(self: &Shared<Self>, phase: Phase, context: &Context) {
+        self.verdicts.borrow_mut().push((phase, Verdict::Wait));
+        let handshake: Weak<Handshake> = Shared::downgrade(self);
+        context.on_result.set(Some(Box::new(move |rc| {
+            if let Some(handshake) = handshake.upgrade() {
+                handshake.end(phase, rc);
+            }
+        })));
+    }
+
+    /// The code of `phase` is over: nginx goes on with the handshake, if that waits.
+    fn end(&self, phase: Phase, rc: Rc) {
+        let refused = rc == Rc::ERROR || rc.0 >= HTTP_SPECIAL_RESPONSE;
+        let verdict = if refused { Verdict::Refuse } else { Verdict::Accept };
+        for (of, noted) in self.verdicts.borrow_mut().iter_mut() {
+            if *of == phase {
+                *noted = verdict;
+            }
+        }
+        let suspended = self.suspended.take();
+        if suspended.is_some() {
+            self.client.set_action(c"SSL handshaking");
+            self.client.go_on();
+        }
+    }
+
+    /// The code of a phase waits, and its handshake with it.
+    pub fn suspend(&self, context: &Shared<Context>, words: &'static Words) {
+        let suspended = Suspended { context: context.clone(), words };
+        self.suspended.replace(Some(suspended));
+    }
+
+    /// Ends the code that waits, if some does: nobody goes on with the handshake for it.
+    pub fn abandon(&self) {
+        if let Some(suspended) = self.suspended.take() {
+            abandon(&suspended.context);
+        }
+    }
+
+    /// The reference of the `ngx.ctx` table; negative for none.
+    pub fn ctx_ref(&self) -> i32 {
+        self.ctx_ref.get()
+    }
+
+    /// Keeps another table instead.
+    pub fn set_ctx_ref(&self, reference: i32) {
+        let old = self.ctx_ref.replace(reference);
+        if old >= 0 && old != reference {
+            crate::api::ctx::release(self.vm.main(), old);
+        }
+    }
+}
+
+/// Ends code that waits in a stand-in, for a handshake that nobody goes on with.
+pub fn abandon(context: &Shared<Context>) {
+    context.on_result.take();
+    tls::take_back(context.request());
+    stand_in::finalize(context, Rc::ERROR);
+}
+
+/// The connection pool's share.
+struct Owner(Shared<Handshake>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let handshake = &self.0;
+        if let Some(Suspended { context, words }) = handshake.suspended.take() {
+            let log = handshake.client.log();
+            ngx_debug!(log, "{}: {} aborted", words.phase, words.aborted);
+            if handshake.client.is_given_up() {
+                let callback = words.callback;
+                ngx_log!(
+                    log,
+                    Level::Crit,
+                    "lua: cannot yield in {callback}: missing async {callback} support in nginx"
+                );
+            }
+            abandon(&context);
+        }
+        handshake.set_ctx_ref(NO_CTX);
+    }
+}
