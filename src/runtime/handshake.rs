@@ -35,11 +35,20 @@ struct Suspended {
     words: &'static Words,
 }
 
+/// How the code of a phase stands.
+#[derive(Clone, Copy)]
+pub struct Run {
+    phase: Phase,
+    pub verdict: Verdict,
+    /// Its result, once it is over.
+    pub rc: Rc,
+}
+
 /// A client's TLS connection.
 pub struct Handshake {
     client: Client,
     vm: Shared<Vm>,
-    verdicts: RefCell<Vec<(Phase, Verdict)>>,
+    runs: RefCell<Vec<Run>>,
     suspended: RefCell<Option<Suspended>>,
     /// The session that the code found, or is shown.
     pub session: RefCell<Option<Session>>,
@@ -67,7 +76,7 @@ impl Handshake {
         let handshake = Shared::new(Handshake {
             client: at.client,
             vm,
-            verdicts: RefCell::default(),
+            runs: RefCell::default(),
             suspended: RefCell::default(),
             session: RefCell::default(),
             session_id: RefCell::default(),
@@ -78,14 +87,14 @@ impl Handshake {
         Ok(handshake)
     }
 
-    /// How the code of `phase` went; none where it has not started.
-    pub fn verdict(&self, phase: Phase) -> Option<Verdict> {
-        self.verdicts.borrow().iter().find(|(of, _)| *of == phase).map(|(_, verdict)| *verdict)
+    /// How the code of `phase` stands; none where it has not started.
+    pub fn run_of(&self, phase: Phase) -> Option<Run> {
+        self.runs.borrow().iter().find(|run| run.phase == phase).copied()
     }
 
     /// Notes that the code of `phase` starts, in the stand-in of `context`.
     pub fn begin(self: &Shared<Self>, phase: Phase, context: &Context) {
-        self.verdicts.borrow_mut().push((phase, Verdict::Wait));
+        self.runs.borrow_mut().push(Run { phase, verdict: Verdict::Wait, rc: Rc::AGAIN });
         let handshake: Weak<Handshake> = Shared::downgrade(self);
         context.on_result.set(Some(Box::new(move |rc| {
             if let Some(handshake) = handshake.upgrade() {
@@ -98,10 +107,8 @@ impl Handshake {
     fn end(&self, phase: Phase, rc: Rc) {
         let refused = rc == Rc::ERROR || rc.0 >= HTTP_SPECIAL_RESPONSE;
         let verdict = if refused { Verdict::Refuse } else { Verdict::Accept };
-        for (of, noted) in self.verdicts.borrow_mut().iter_mut() {
-            if *of == phase {
-                *noted = verdict;
-            }
+        if let Some(run) = self.runs.borrow_mut().iter_mut().find(|run| run.phase == phase) {
+            *run = Run { phase, verdict, rc };
         }
         let suspended = self.suspended.take();
         if suspended.is_some() {

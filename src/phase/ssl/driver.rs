@@ -7,6 +7,7 @@
 use std::ffi::CStr;
 use std::rc::Rc as Shared;
 
+use crate::config::code::SharedScript;
 use crate::config::{MainConf, ServerConf, TlsPhase};
 use crate::nginx::guard::panics;
 use crate::nginx::log::Shown;
@@ -37,13 +38,13 @@ pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
     let log = at.client.log();
     let reusable = u8::from(at.client.is_reusable());
     ngx_debug!(log, "{}: connection reusable: {reusable}", waiting.name);
-    let known = Handshake::of(at.ssl).and_then(|handshake| handshake.verdict(waiting.phase));
-    if let Some(verdict) = known {
-        if verdict != Verdict::Wait {
+    let known = Handshake::of(at.ssl).and_then(|handshake| handshake.run_of(waiting.phase));
+    if let Some(run) = known {
+        if run.verdict != Verdict::Wait {
             let Words { phase, callback, .. } = waiting.words;
-            ngx_debug!(log, "{phase}: {callback} exit code: {}", verdict.code());
+            ngx_debug!(log, "{phase}: {callback} exit code: {}", run.verdict.code());
         }
-        return verdict;
+        return run.verdict;
     }
     start(at, waiting).unwrap_or(Verdict::Refuse)
 }
@@ -65,43 +66,57 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
     let handshake = handshake(at)?;
     let context = stand_in(at, waiting.phase, waiting.log_handler)?;
     handshake.begin(waiting.phase, &context);
+    run(&context, script);
+    let run = handshake.run_of(waiting.phase)?;
+    if run.verdict == Verdict::Wait {
+        handshake.suspend(&context, &waiting.words);
+        return Some(run.verdict);
+    }
+    let Words { phase, callback, .. } = waiting.words;
+    ngx_debug!(
+        at.client.log(),
+        "{phase}: handler return value: {}, {callback} exit code: {}",
+        run.rc.0,
+        run.verdict.code()
+    );
+    at.client.set_action(c"SSL handshaking");
+    Some(run.verdict)
+}
+
+/// Runs the code until it waits or ends. What cannot start or panics ends as after an error.
+fn run(context: &Shared<Context>, script: &SharedScript) {
+    let start = || match entry_task(context, script) {
+        Some(task) => {
+            context.set_entry(task.clone());
+            let rc = scheduler::run(context, task, 0);
+            scheduler::settle(context, rc);
+        }
+        None => scheduler::fail(context),
+    };
+    if panics(start) {
+        scheduler::fail(context);
+    }
+}
+
+/// The task of the code's entry thread; none where there can be none, for reasons that have been
+/// logged.
+fn entry_task(context: &Shared<Context>, script: &SharedScript) -> Option<Shared<Task>> {
     let request = context.request();
-    let vm = context.vm().clone();
+    let vm = context.vm();
     let Ok((thread, reference)) = vm.take_thread(request.log()) else {
         ngx_log!(
             request.log(),
             Level::Err,
             "lua: failed to create new coroutine to handle request"
         );
-        scheduler::fail(&context);
-        return handshake.verdict(waiting.phase);
+        return None;
     };
-    if let Err(error) = script.load(&vm, thread, request) {
+    if let Err(error) = script.load(vm, thread, request) {
         vm.give_back_thread(thread, reference, true, request.log());
         runner::load_failed(request, error);
-        scheduler::fail(&context);
-        return handshake.verdict(waiting.phase);
+        return None;
     }
-    let task = Task::new(&context, thread, reference, Role::Entry);
-    context.set_entry(task.clone());
-    run(&context, task);
-    let verdict = handshake.verdict(waiting.phase)?;
-    if verdict == Verdict::Wait {
-        handshake.suspend(&context, &waiting.words);
-    } else {
-        at.client.set_action(c"SSL handshaking");
-    }
-    Some(verdict)
-}
-
-fn run(context: &Shared<Context>, task: Shared<Task>) {
-    let start = || {
-        let rc = scheduler::run(context, task, 0);
-        scheduler::settle(context, rc);
-    };
-    if panics(start) {
-        scheduler::fail(context);
-    }
+    Some(Task::new(context, thread, reference, Role::Entry))
 }
 
 /// What is known of the connection; made at the first use.
