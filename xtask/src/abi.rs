@@ -1,15 +1,14 @@
 //! `cargo xtask abi`: compares the C symbols and structures of the built module with the tables
 //! in `t/abi/`.
 //!
-//! A symbol of the release that this module stands for must be exported, whatever it answers; a
-//! symbol that no table knows must not. Structures are found in the module's debug information.
+//! A symbol of the release that this module stands for must be exported; a symbol that no table knows
+//! must not. Structures are found in the module's debug information.
 
 mod layout;
 mod table;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSymbol};
@@ -21,8 +20,6 @@ use table::Table;
 
 /// The prefix of what lua-resty-core calls in this module.
 const PREFIX: &str = "ngx_http_lua_";
-/// Where the symbols stand whose features are not built yet.
-const UNSUPPORTED: &str = "src/api/unsupported.rs";
 
 /// Runs `cargo xtask abi`.
 ///
@@ -80,10 +77,7 @@ fn check_symbols(exported: &BTreeSet<&str>) -> Result<Vec<String>> {
             faults.push(format!("{name} is exported, but in no table"));
         }
     }
-    let unbuilt = unbuilt(&due);
     println!("{} of {} symbols exported", due.len() - missing(&due, exported), due.len());
-    println!("{} of them fail with \"… is not supported by this module yet\":", unbuilt.len());
-    unbuilt.iter().for_each(|name| println!("    {name}"));
     println!("symbols of newer releases and other systems that are not built:");
     let others = newer.iter().filter(|name| name.starts_with(PREFIX));
     for name in others.filter(|name| !exported.contains(name.as_str())) {
@@ -99,15 +93,6 @@ fn missing(due: &BTreeSet<String>, exported: &BTreeSet<&str>) -> usize {
 /// Whether the symbol is this module's to export on this system, not another library's.
 fn is_ours(symbol: &str, build_condition: &str) -> bool {
     symbol.starts_with(PREFIX) && !build_condition.contains("NGX_DARWIN")
-}
-
-/// Which of `due` stand in the table of what is not built; none where that file is gone.
-fn unbuilt(due: &BTreeSet<String>) -> Vec<&str> {
-    let source = fs::read_to_string(paths::root().join(Path::new(UNSUPPORTED)));
-    let source = source.unwrap_or_default();
-    let words: BTreeSet<&str> =
-        source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
-    due.iter().map(String::as_str).filter(|name| words.contains(name)).collect()
 }
 
 #[cfg(test)]
