@@ -81,9 +81,20 @@ impl Call {
         // and they empty it, or end the coroutine, before the request goes.
         let request = unsafe { Request::from_ptr(openresty::request(state).cast()) };
         let request = request.ok_or(LuaError::text("no request found"))?;
+        if let Some(context) = Context::of(request)
+            && let Some(task) = context.current_on(state)
+        {
+            return Ok(Call { state, request, context, task: Some(task) });
+        }
+        Call::of_record(state, request)
+    }
+
+    /// What runs on `state`, where nginx has emptied its slot, or no task runs.
+    #[cold]
+    fn of_record(state: State, request: Request) -> Result<Call, LuaError> {
         let task = Task::of(state);
         let context = match &task {
-            Some(task) => Some(task.context.clone()),
+            Some(task) => task.context(),
             None => Context::of(request),
         };
         let context = context.ok_or(LuaError::text("no request ctx found"))?;

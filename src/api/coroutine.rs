@@ -100,7 +100,7 @@ fn resume(call: &Call) -> LuaResult {
     call.check_phase(PhaseSet::YIELDABLE)?;
     call.task()?;
     let status = match Task::record(target) {
-        Record::Task(task) if Rc::ptr_eq(&task.context, &call.context) => {
+        Record::Task(task) if task.belongs_to(&call.context) => {
             if task.status.get() == Status::Suspended {
                 call.context.set_switch(Switch::Resume(task));
                 return Ok(Returns::Yield(state.top() - 1));

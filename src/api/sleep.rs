@@ -54,8 +54,10 @@ fn sleep(call: &Call) -> LuaResult {
 }
 
 fn over(task: &Weak<Task>) {
-    if let Some(task) = task.upgrade() {
-        let request = task.context.request();
+    if let Some(task) = task.upgrade()
+        && let Some(context) = task.context()
+    {
+        let request = context.request();
         ngx_debug!(
             request.log(),
             "lua sleep timer expired: \"{}?{}\"",

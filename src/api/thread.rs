@@ -73,7 +73,7 @@ fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
     let thread = call.state.thread(n).ok_or(LuaError::argument(n, "lua thread expected"))?;
     match Task::record(thread) {
         // Another request's, or not made here.
-        Record::Task(task) if !Rc::ptr_eq(&task.context, &call.context) => {
+        Record::Task(task) if !task.belongs_to(&call.context) => {
             Err(LuaError::text("no co ctx found"))
         }
         Record::None => Err(LuaError::text("no co ctx found")),

@@ -235,6 +235,13 @@ impl State {
         }
     }
 
+    /// The bytes of a string, as [`State::bytes`]; a number stays one.
+    pub fn string(&self, index: i32) -> Option<&[u8]> {
+        // SAFETY: any index is fine.
+        let is_string = unsafe { ffi::lua_type(self.0, index) } == ffi::LUA_TSTRING;
+        if is_string { self.bytes(index) } else { None }
+    }
+
     pub fn userdata(self, index: i32) -> *mut c_void {
         // SAFETY: any index is fine.
         unsafe { ffi::lua_touserdata(self.0, index) }

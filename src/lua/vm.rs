@@ -1,5 +1,6 @@
 //! One Lua VM: made with the libraries, the `ngx` API and lua-resty-core in it, closed on drop.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
@@ -31,6 +32,15 @@ pub struct Recipe<'a> {
     pub preload: &'a [(std::ffi::CString, CFunction)],
 }
 
+/// A coroutine to run code in.
+pub struct Thread {
+    pub state: State,
+    /// Its anchor in the registry.
+    pub reference: i32,
+    /// What whoever ran code in it before has left with it.
+    pub kept: Option<Rc<dyn Any>>,
+}
+
 /// Why there is no VM.
 #[derive(Debug)]
 pub enum VmError {
@@ -45,8 +55,8 @@ pub enum VmError {
 /// A Lua VM.
 pub struct Vm {
     main: State,
-    /// Coroutines that ended and may run again, with their references in the registry.
-    idle_threads: RefCell<Vec<(State, i32)>>,
+    /// Coroutines that ended and may run again.
+    idle_threads: RefCell<Vec<Thread>>,
     /// How many of them are kept.
     max_idle_threads: Cell<usize>,
     /// Where compiled chunks are, by their keys: a table's reference in the registry, and the
@@ -195,18 +205,18 @@ impl Vm {
         }
     }
 
-    /// A coroutine anchored in the registry, fresh or recycled; with its reference.
-    pub fn take_thread(&self, log: Log) -> Result<(State, i32), Vec<u8>> {
+    /// A coroutine anchored in the registry, fresh or recycled.
+    pub fn take_thread(&self, log: Log) -> Result<Thread, Vec<u8>> {
         ngx_debug!(log, "lua creating new thread");
-        if let Some((thread, reference)) = self.idle_threads.borrow_mut().pop() {
-            let at = thread.as_ptr();
+        if let Some(thread) = self.idle_threads.borrow_mut().pop() {
+            let (at, reference) = (thread.state.as_ptr(), thread.reference);
             ngx_debug!(log, "lua reusing cached lua thread {at:p} (ref {reference})");
-            return Ok((thread, reference));
+            return Ok(thread);
         }
         let mut made = None;
         self.protect(|state| {
             let thread = state.new_thread();
-            made = Some((thread, state.new_ref(REGISTRY)));
+            made = Some(Thread { state: thread, reference: state.new_ref(REGISTRY), kept: None });
         })?;
         made.ok_or_else(|| b"no coroutine".to_vec())
     }
@@ -214,16 +224,15 @@ impl Vm {
     /// Gives a coroutine back: kept for the next request, or left to the garbage collector.
     ///
     /// Only coroutines that Lua code never saw (entry threads) may be recycled.
-    pub fn give_back_thread(&self, thread: State, reference: i32, recycle: bool, log: Log) {
-        let at = thread.as_ptr();
+    pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
+        let (at, reference) = (thread.state.as_ptr(), thread.reference);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
         let mut idle = self.idle_threads.borrow_mut();
         if recycle && openresty::AVAILABLE && idle.len() < self.max_idle_threads.get() {
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
-            openresty::reset_thread(self.main, thread);
-            openresty::set_request(thread, std::ptr::null_mut());
-            openresty::set_record(thread, std::ptr::null_mut());
-            idle.push((thread, reference));
+            openresty::reset_thread(self.main, thread.state);
+            openresty::set_request(thread.state, std::ptr::null_mut());
+            idle.push(thread);
             return;
         }
         self.main.unref(REGISTRY, reference);

@@ -148,6 +148,13 @@ impl Buf {
         }
     }
 
+    /// How many bytes more a buffer of ours takes.
+    pub fn room(&self) -> usize {
+        let buf = self.get();
+        // SAFETY: both lie within the buffer's memory, or are null together.
+        unsafe { buf.end.offset_from(buf.last).max(0) as usize }
+    }
+
     pub fn set_flush(&mut self) {
         // SAFETY: as in `write`.
         unsafe { (*self.0).set_flush(1) }
@@ -174,14 +181,16 @@ impl Buf {
         }
     }
 
-    pub fn set_last_buf(&mut self) {
+    /// The buffer ends the response, or that of a subrequest.
+    pub fn set_end(&mut self, of_subrequest: bool) {
         // SAFETY: as in `write`.
-        unsafe { (*self.0).set_last_buf(1) }
-    }
-
-    pub fn set_last_in_chain(&mut self) {
-        // SAFETY: as in `write`.
-        unsafe { (*self.0).set_last_in_chain(1) }
+        unsafe {
+            if of_subrequest {
+                (*self.0).set_last_in_chain(1);
+            } else {
+                (*self.0).set_last_buf(1);
+            }
+        }
     }
 }
 

@@ -33,6 +33,17 @@ pub fn has_buffered_output(request: Request) -> bool {
     connection(&request).buffered() & waiting != 0
 }
 
+/// How many bytes nginx's last filter holds back before it sends them.
+pub fn postpone_output(request: Request) -> usize {
+    // SAFETY: live configuration.
+    unsafe { (*core_conf(request)).postpone_output }
+}
+
+/// Whether nginx knows that the client is gone.
+pub fn is_broken(request: Request) -> bool {
+    connection(&request).error() != 0
+}
+
 /// nginx's bits for the filters that hold output back.
 pub fn buffered_bits(request: Request) -> u32 {
     connection(&request).buffered()

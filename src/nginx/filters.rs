@@ -5,6 +5,7 @@ use std::ptr::addr_of_mut;
 
 use super::callback::{BodyFilter, Handler};
 use super::chain::Chain;
+use super::own_thread::OwnThread;
 use super::request::Request;
 use super::status::Rc;
 use super::sys::{
@@ -12,10 +13,12 @@ use super::sys::{
     ngx_http_output_header_filter_pt, ngx_http_top_body_filter, ngx_http_top_header_filter,
 };
 
-thread_local! {
-    static NEXT_HEADER: Cell<ngx_http_output_header_filter_pt> = const { Cell::new(None) };
-    static NEXT_BODY: Cell<ngx_http_output_body_filter_pt> = const { Cell::new(None) };
-}
+// SAFETY: nginx reads its configuration, and filters responses, in its own thread.
+static NEXT_HEADER: OwnThread<Cell<ngx_http_output_header_filter_pt>> =
+    unsafe { OwnThread::new(Cell::new(None)) };
+// SAFETY: as above.
+static NEXT_BODY: OwnThread<Cell<ngx_http_output_body_filter_pt>> =
+    unsafe { OwnThread::new(Cell::new(None)) };
 
 /// Puts `filter` on top of the header filters. Once per configuration: nginx makes the chain anew
 /// for each.

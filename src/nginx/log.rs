@@ -79,6 +79,18 @@ impl Log {
         }
     }
 
+    /// The same for the macro below, which asks first whether it would be written.
+    #[cold]
+    pub fn debug_formatted(self, text: std::fmt::Arguments) {
+        self.debug(text.to_string().as_bytes());
+    }
+
+    /// As [`Log::write`], for the macro below.
+    #[cold]
+    pub fn write_formatted(self, level: Level, text: std::fmt::Arguments) {
+        self.write(level, text.to_string().as_bytes());
+    }
+
     /// Writes one line; nginx cuts it at NGX_MAX_ERROR_STR (2,048 bytes).
     pub fn write(self, level: Level, text: &[u8]) {
         self.write_errno(level, 0, text);
@@ -124,7 +136,7 @@ macro_rules! ngx_debug {
     ($log:expr, $($argument:tt)+) => {{
         let log: $crate::nginx::log::Log = $log;
         if cfg!(ngx_feature = "debug") && log.is_debugging() {
-            log.debug(format!($($argument)+).as_bytes());
+            log.debug_formatted(format_args!($($argument)+));
         }
     }};
 }
@@ -146,7 +158,7 @@ macro_rules! ngx_log {
     ($log:expr, $level:expr, $($argument:tt)+) => {{
         let log: $crate::nginx::log::Log = $log;
         if log.enabled($level) {
-            log.write($level, format!($($argument)+).as_bytes());
+            log.write_formatted($level, format_args!($($argument)+));
         }
     }};
 }

@@ -37,6 +37,7 @@ pub mod log_capture;
 pub mod log_context;
 pub mod ndk;
 pub mod output;
+pub mod own_thread;
 pub mod peer;
 pub mod pool;
 pub mod process;

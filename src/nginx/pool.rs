@@ -94,14 +94,14 @@ impl Pool {
 
 /// A test's injected failure.
 #[cfg(feature = "fault-injection")]
-fn may_fail() -> Result<(), OutOfMemory> {
+pub(super) fn may_fail() -> Result<(), OutOfMemory> {
     if super::fault::allocation_fails() { Err(OutOfMemory) } else { Ok(()) }
 }
 
 /// Allocations fail where nginx's do.
 #[cfg(not(feature = "fault-injection"))]
 #[inline(always)]
-fn may_fail() -> Result<(), OutOfMemory> {
+pub(super) fn may_fail() -> Result<(), OutOfMemory> {
     Ok(())
 }
 

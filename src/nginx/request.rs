@@ -77,6 +77,11 @@ impl Request {
         self.get().header_sent() != 0
     }
 
+    /// Whether nginx made a page of its own in the middle of an output call.
+    pub fn filter_finalized(self) -> bool {
+        self.get().filter_finalize() != 0
+    }
+
     /// The response status set so far (0: none).
     pub fn status(self) -> usize {
         self.get().headers_out.status

@@ -8,11 +8,11 @@ use std::rc::Rc as Shared;
 use crate::config::LocationConf;
 use crate::config::code::{ScriptError, SharedScript};
 use crate::config::location::Location;
-use crate::lua::vm::Owner;
+use crate::lua::vm::{Owner, Thread};
 use crate::nginx::log::Shown;
 use crate::nginx::request_body::{self, BodyRead};
 use crate::nginx::{Level, Rc, Request, callback, connection};
-use crate::runtime::{Context, Phase, Role, Task, output, scheduler};
+use crate::runtime::{Context, Phase, Task, output, scheduler};
 use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: Rc = Rc(200);
@@ -133,9 +133,26 @@ pub fn read_body_first(context: &Shared<Context>, after: callback::Event) -> Opt
 
 /// Starts `script` as the request's entry thread and runs it until it waits or ends.
 pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> Result<Rc, Rc> {
+    let thread = load(context, script)?;
+    context.remove_all_tasks();
+    context.restart();
+    context.enter(|entered| entered.add(phase));
+    let task = Task::entry(context, thread);
+    context.set_entry(task.clone());
+    context.phase.set(phase);
+    watch_client(context)?;
+    let rc = scheduler::run(context, task, 0);
+    if rc == Rc::AGAIN || context.request().filter_finalized() {
+        context.watch_request_end().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
+    }
+    Ok(rc)
+}
+
+/// A coroutine with the function of `script` on its stack; what went wrong has been logged.
+pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Rc> {
     let request = context.request();
-    let vm = context.vm().clone();
-    let Ok((thread, reference)) = vm.take_thread(request.log()) else {
+    let vm = context.vm();
+    let Ok(thread) = vm.take_thread(request.log()) else {
         ngx_log!(
             request.log(),
             Level::Err,
@@ -143,19 +160,11 @@ pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> 
         );
         return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
     };
-    if let Err(error) = script.load(&vm, thread, request) {
-        vm.give_back_thread(thread, reference, true, request.log());
+    if let Err(error) = script.load(vm, thread.state, request) {
+        vm.give_back_thread(thread, true, request.log());
         return Err(load_failed(request, error));
     }
-    context.remove_all_tasks();
-    context.restart();
-    context.enter(|entered| entered.add(phase));
-    let task = Task::new(context, thread, reference, Role::Entry);
-    context.set_entry(task.clone());
-    context.watch_request_end().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
-    context.phase.set(phase);
-    watch_client(context)?;
-    Ok(scheduler::run(context, task, 0))
+    Ok(thread)
 }
 
 /// The log line and status for a script that could not be loaded.

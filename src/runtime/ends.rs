@@ -19,8 +19,8 @@ const HTTP_CLOSE: isize = 444;
 
 /// Ends all tasks; nginx's slot holds the context again where nginx emptied it while it made a
 /// response of its own.
-pub fn cleanup(context: &Shared<Context>) {
-    if context.request().get().filter_finalize() != 0 {
+pub fn cleanup(context: &Context) {
+    if context.request().filter_finalized() {
         context.reattach();
     }
     context.remove_all_tasks();

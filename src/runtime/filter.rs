@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 
 use super::context::Context;
 use crate::nginx::chain::{Buf, Chain, Recycled};
+use crate::nginx::output;
 use crate::nginx::pool::OutOfMemory;
-use crate::nginx::{Request, output};
 
 /// The state of `body_filter_by_lua*` for one request.
 pub struct BodyFilter {
@@ -65,7 +65,7 @@ pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
     buf.write(data);
     if last {
         filter.seen_last.set(true);
-        set_last(request, buf);
+        buf.set_end(request.is_subrequest());
     }
     if flush {
         buf.set_flush();
@@ -84,7 +84,7 @@ pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
         }
         return Ok(());
     }
-    let last = match filter.chain.get().bufs().last() {
+    let mut last = match filter.chain.get().bufs().last() {
         Some(buf) => buf,
         None => {
             // The code has dropped all data: the end needs a buffer of its own.
@@ -93,19 +93,11 @@ pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
             buf
         }
     };
-    set_last(context.request(), last);
+    last.set_end(context.request().is_subrequest());
     Ok(())
 }
 
 fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
     let pool = context.request().pool();
     context.body_filter.recycled.borrow_mut().take(pool, len, output::filter_tag())
-}
-
-fn set_last(request: Request, mut buf: Buf) {
-    if request.is_subrequest() {
-        buf.set_last_in_chain();
-    } else {
-        buf.set_last_buf();
-    }
 }

@@ -2,12 +2,16 @@
 //!
 //! All output goes through nginx's filter chain, in the order that the script gave it. HTTP/1.0
 //! replies of unknown length are held back until the end, so that they carry a Content-Length.
+//! Small pieces of other bodies are held back too, for as long as nginx's last filter would hold
+//! them: until the code waits, flushes or ends, or `postpone_output` bytes are there. So the
+//! filters run once for all of them.
 
 use std::rc::Rc as Shared;
 
 use super::context::Context;
 use super::scheduler;
 use super::task::{Operation, Task};
+use crate::nginx::chain::Buf;
 use crate::nginx::connection::WriteEvent;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::{Chain, Rc, connection, output as wire};
@@ -51,21 +55,85 @@ fn set_default_type(context: &Shared<Context>) -> bool {
         || wire::set_content_type(request)
 }
 
-/// Sends a piece of the body.
-pub fn send(context: &Shared<Context>, chain: Chain) -> Rc {
-    match prepare(context) {
-        Prepared::Finished(rc) => rc,
-        Prepared::Body if context.buffering.get() => {
-            ngx_debug!(
-                context.request().log(),
-                "lua buffering output bufs for the HTTP 1.0 request"
-            );
-            let mut held = context.buffered.get();
-            held.append(chain);
-            context.buffered.set(held);
-            Rc::OK
+/// The part of a body that the filters have not been given yet.
+#[derive(Clone, Copy, Default)]
+pub struct Held {
+    chain: Chain,
+    /// The last buffer of `chain`.
+    last: Option<Buf>,
+    len: usize,
+}
+
+/// The room of a buffer that collects small pieces.
+const HELD_BUF: usize = 512;
+
+/// Sends a piece of the body, which `fill` writes, at most `room` bytes and some: now or with what
+/// follows it.
+pub fn write(
+    context: &Shared<Context>,
+    room: usize,
+    fill: impl FnOnce(&mut Buf),
+) -> Result<Rc, OutOfMemory> {
+    if let Prepared::Finished(rc) = prepare(context) {
+        return Ok(rc);
+    }
+    if context.buffering.get() {
+        ngx_debug!(context.request().log(), "lua buffering output bufs for the HTTP 1.0 request");
+    } else if !may_hold(context, room) {
+        let (chain, mut buf) = new_buf(context, room)?;
+        fill(&mut buf);
+        return Ok(pass_on(context, chain));
+    }
+    hold(context, room, fill)?;
+    Ok(Rc::OK)
+}
+
+/// Whether `len` bytes more may wait. Code that filters the body sees each piece for itself, and a
+/// broken connection is told at once.
+fn may_hold(context: &Context, len: usize) -> bool {
+    let request = context.request();
+    let held = context.held.get().len;
+    held.saturating_add(len) < connection::postpone_output(request)
+        && context.location().in_force().body_filter.is_none()
+        && !connection::is_broken(request)
+}
+
+fn hold(context: &Context, room: usize, fill: impl FnOnce(&mut Buf)) -> Result<(), OutOfMemory> {
+    let mut held = context.held.get();
+    let mut buf = match held.last {
+        Some(last) if last.room() >= room => last,
+        // A response of one piece takes no more memory than that.
+        last => {
+            let size = if last.is_some() { room.max(HELD_BUF) } else { room };
+            let (chain, buf) = new_buf(context, size)?;
+            held.chain.append(chain);
+            buf
         }
-        Prepared::Body => filter(context, chain),
+    };
+    let before = buf.room();
+    fill(&mut buf);
+    held.last = Some(buf);
+    held.len += before - buf.room();
+    context.held.set(held);
+    Ok(())
+}
+
+fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
+    context.recycled.borrow_mut().take(context.request().pool(), len, wire::tag())
+}
+
+/// Gives the filters what is held back, and `chain`.
+fn pass_on(context: &Shared<Context>, chain: Chain) -> Rc {
+    let mut all = context.held.take().chain;
+    all.append(chain);
+    filter(context, all)
+}
+
+/// Gives the filters what is held back, for the code waits, or others write now. Where they refuse
+/// it, so will they what follows, and that tells.
+pub fn release_held(context: &Shared<Context>) {
+    if context.held.get().last.is_some() && !context.buffering.get() && !context.is_released() {
+        pass_on(context, Chain::EMPTY);
     }
 }
 
@@ -79,14 +147,21 @@ pub fn send_last(context: &Shared<Context>) -> Rc {
         return Rc::ERROR;
     }
     if context.buffering.get() {
-        let rc = send_buffered(context);
+        let rc = send_http10_header(context);
         if rc.is_failure() {
             return rc;
         }
     }
     context.eof.set(true);
-    ngx_debug!(context.request().log(), "lua sending last buf of the response body");
-    let rc = wire::send_last(context.request());
+    let request = context.request();
+    ngx_debug!(request.log(), "lua sending last buf of the response body");
+    let rc = match context.held.get().last {
+        Some(mut last) => {
+            last.set_end(request.is_subrequest());
+            pass_on(context, Chain::EMPTY)
+        }
+        None => wire::send_last(request),
+    };
     if rc.is_failure() { rc } else { Rc::OK }
 }
 
@@ -102,7 +177,11 @@ fn prepare(context: &Shared<Context>) -> Prepared {
         return Prepared::Finished(Rc::OK);
     }
     let request = context.request();
-    if request.method() & METHOD_HEAD != 0 && !request.header_only() {
+    let is_head = request.method() & METHOD_HEAD != 0;
+    if context.is_header_sent() && !is_head && !request.header_only() {
+        return Prepared::Body;
+    }
+    if is_head && !request.header_only() {
         wire::set_header_only(request);
     }
     let must_buffer = request.http_version() < HTTP_VERSION_11
@@ -138,16 +217,7 @@ fn discard_unread_body(context: &Shared<Context>) -> bool {
     request.discard_body() == Rc::OK
 }
 
-/// HTTP/1.0: the header with the length of what was held back, then that.
-fn send_buffered(context: &Shared<Context>) -> Rc {
-    let rc = send_http10_header(context);
-    if rc.is_failure() {
-        return rc;
-    }
-    let held = context.buffered.replace(Chain::EMPTY);
-    if held.is_empty() { rc } else { filter(context, held) }
-}
-
+/// HTTP/1.0: the header, with the length of what is held back.
 fn send_http10_header(context: &Shared<Context>) -> Rc {
     if context.is_header_sent() {
         return Rc::OK;
@@ -155,7 +225,7 @@ fn send_http10_header(context: &Shared<Context>) -> Rc {
     let request = context.request();
     ngx_debug!(request.log(), "lua sending HTTP 1.0 response headers");
     if !request.header_only() && request.get().headers_out.content_length.is_null() {
-        wire::set_content_length(request, context.buffered.get().memory_len());
+        wire::set_content_length(request, context.held.get().len);
     }
     context.header_sent.set(true);
     request.send_header()
@@ -204,10 +274,17 @@ fn flush_pending(context: &Shared<Context>) -> Rc {
     Rc::DONE
 }
 
+/// Makes the filters send all they hold.
+pub fn flush(context: &Shared<Context>) -> Result<Rc, OutOfMemory> {
+    Ok(match prepare(context) {
+        Prepared::Finished(rc) => rc,
+        Prepared::Body => pass_on(context, flush_chain(context)?),
+    })
+}
+
 /// An empty buffer that makes the filters send all they hold.
-pub fn flush_chain(context: &Context) -> Result<Chain, OutOfMemory> {
-    let pool = context.request().pool();
-    let (chain, mut buf) = context.recycled.borrow_mut().take(pool, 0, wire::tag())?;
+fn flush_chain(context: &Context) -> Result<Chain, OutOfMemory> {
+    let (chain, mut buf) = new_buf(context, 0)?;
     buf.set_flush();
     Ok(chain)
 }

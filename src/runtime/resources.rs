@@ -28,6 +28,13 @@ pub struct Resources {
     registered: Cell<bool>,
 }
 
+impl Resources {
+    /// The next request holds nothing yet.
+    pub(super) fn empty(&mut self) {
+        *self = Resources::default();
+    }
+}
+
 /// A resource's place among those of its request; dropped, the request has forgotten it.
 pub struct Hold {
     context: Weak<Context>,

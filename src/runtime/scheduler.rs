@@ -72,6 +72,7 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
         match step {
             Step::Run(task, values) => next = (task, values),
             Step::Leave(rc) => {
+                output::release_held(context);
                 context.set_current(None);
                 return rc;
             }
@@ -186,8 +187,10 @@ fn finished(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 
 /// Ended light threads that the finished task never waited for go with it.
 fn drop_zombies(context: &Shared<Context>, task: &Task) {
-    let zombies = std::mem::take(&mut *task.zombies.borrow_mut());
-    for zombie in zombies {
+    if task.zombies.borrow().is_empty() {
+        return;
+    }
+    for zombie in task.zombies.take() {
         context.remove_task(&zombie);
     }
 }
@@ -447,26 +450,26 @@ pub fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
 
 /// An event completed what `task` waited for: it runs on, with the `values` on its stack.
 pub fn wake(task: &Shared<Task>, values: i32) {
-    if panics(|| wake_now(task, values)) {
-        fail(&task.context);
+    let Some(context) = task.context() else { return };
+    if panics(|| wake_now(&context, task, values)) {
+        fail(&context);
     }
 }
 
 /// The name of the place for [`fault_point`].
 struct Waking;
 
-fn wake_now(task: &Shared<Task>, values: i32) {
+fn wake_now(context: &Shared<Context>, task: &Shared<Task>, values: i32) {
     fault_point::<Waking>();
     task.drop_pending();
-    if !task.is_alive() || task.context.is_released() {
+    if !task.is_alive() || context.is_released() {
         return;
     }
-    let context = task.context.clone();
     let request = context.request();
     let connection = request.connection();
     context.set_woken(task.clone(), values);
     if context.entered.get().content || context.fake {
-        resume_woken(&context);
+        resume_woken(context);
     } else {
         // nginx may have emptied its slot: the phase handler must find this context again.
         context.reattach();
@@ -494,6 +497,13 @@ pub fn fail(context: &Shared<Context>) {
     });
 }
 
+/// As [`fail`], for the request of a task that is not over.
+pub fn fail_task(task: &Task) {
+    if let Some(context) = task.context() {
+        fail(&context);
+    }
+}
+
 fn run_event<F: FnOnce(&Shared<Context>)>(context: &Shared<Context>, work: F) {
     fault_point::<F>();
     work(context);
@@ -502,7 +512,7 @@ fn run_event<F: FnOnce(&Shared<Context>)>(context: &Shared<Context>, work: F) {
 impl Waiter for std::rc::Weak<Task> {
     fn abandon(&self) {
         if let Some(task) = self.upgrade() {
-            fail(&task.context);
+            fail_task(&task);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! operation is owned by its task: killing the task, ending the request or closing its pool drops
 //! the operation, and dropping it cancels it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, LazyCell, RefCell, RefMut};
 use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
@@ -12,7 +12,9 @@ use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use super::context::Context;
 use crate::lua::state::NOREF;
+use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
+use crate::nginx::own_thread::OwnThread;
 
 /// Where a coroutine stands; the names are those of `coroutine.status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +87,8 @@ pub struct Task {
     pub(super) place: Cell<usize>,
     pub role: Role,
     key: Cell<DefaultKey>,
-    pub context: Rc<Context>,
+    /// None once the task is over.
+    context: RefCell<Option<Rc<Context>>>,
     pub status: Cell<Status>,
     /// Its code is on the C stack.
     pub(super) runs: Cell<bool>,
@@ -111,7 +114,7 @@ impl Task {
             place: Cell::new(usize::MAX),
             role,
             key: Cell::new(DefaultKey::null()),
-            context: context.clone(),
+            context: RefCell::new(Some(context.clone())),
             status: Cell::new(Status::Running),
             runs: Cell::new(false),
             parent: RefCell::new(None),
@@ -122,11 +125,44 @@ impl Task {
             waited_by_parent: Cell::new(false),
             flushing: Cell::new(false),
         });
-        let key = RECORDS.with_borrow_mut(|records| records.insert(Rc::downgrade(&task)));
+        let key = records().insert(Rc::downgrade(&task));
         task.key.set(key);
-        openresty::set_record(state, key.data().as_ffi() as usize as *mut c_void);
-        openresty::set_request(state, context.request().as_ptr().cast());
+        task.mark(context);
         task
+    }
+
+    /// Tells the coroutine whose it is.
+    fn mark(&self, context: &Context) {
+        let word = self.key.get().data().as_ffi() as usize;
+        openresty::set_record(self.state, word as *mut c_void);
+        openresty::set_request(self.state, context.request().as_ptr().cast());
+    }
+
+    /// A task for the code of a phase or a timer, in a coroutine of the VM's: what ran there before
+    /// is used again, unless somebody still looks at it.
+    pub fn entry(context: &Rc<Context>, thread: Thread) -> Rc<Task> {
+        let Thread { state, reference, kept } = thread;
+        let known = kept.and_then(|kept| kept.downcast::<Task>().ok());
+        match known {
+            Some(task) if Rc::strong_count(&task) == 1 && Rc::weak_count(&task) == 1 => {
+                task.reference.set(reference);
+                *task.context.borrow_mut() = Some(context.clone());
+                task.status.set(Status::Running);
+                task.mark(context);
+                task
+            }
+            _ => Task::new(context, state, reference, Role::Entry),
+        }
+    }
+
+    /// The request's context, unless the task is over.
+    pub fn context(&self) -> Option<Rc<Context>> {
+        self.context.borrow().clone()
+    }
+
+    /// Whether it is one of `context`'s.
+    pub fn belongs_to(&self, context: &Rc<Context>) -> bool {
+        self.context.borrow().as_ref().is_some_and(|own| Rc::ptr_eq(own, context))
     }
 
     /// The task that runs on `state`, if it is one of ours and not over.
@@ -146,12 +182,12 @@ impl Task {
             _ => {}
         }
         let key = DefaultKey::from(KeyData::from_ffi(word));
-        let task = RECORDS.with_borrow(|records| records.get(key).and_then(Weak::upgrade));
+        let task = records().get(key).and_then(Weak::upgrade);
         match task {
-            Some(task) if task.state == state => Record::Task(task),
             // A coroutine of LuaJIT's own that took the word over from the one that made it.
-            Some(_) => Record::None,
-            None => Record::Ended,
+            Some(task) if task.state != state => Record::None,
+            Some(task) if task.context.borrow().is_some() => Record::Task(task),
+            Some(_) | None => Record::Ended,
         }
     }
 
@@ -225,7 +261,9 @@ impl Task {
     pub(super) fn detach(&self) -> Option<i32> {
         self.status.set(Status::Dead);
         self.drop_pending();
-        RECORDS.with_borrow_mut(|records| records.remove(self.key.get()));
+        drop(self.context.take());
+        self.parent.take();
+        self.resumed.take();
         let reference = self.reference.replace(NOREF);
         if reference < 0 {
             return None;
@@ -237,8 +275,19 @@ impl Task {
     }
 }
 
-thread_local! {
-    /// The tasks by the key that their coroutines carry. A coroutine may outlive its request in a
-    /// Lua variable: its key then finds nothing, however often the slot has been used since.
-    static RECORDS: RefCell<SlotMap<DefaultKey, Weak<Task>>> = RefCell::default();
+impl Drop for Task {
+    fn drop(&mut self) {
+        records().remove(self.key.get());
+    }
+}
+
+type Records = SlotMap<DefaultKey, Weak<Task>>;
+
+/// The tasks by the key that their coroutines carry. A coroutine may outlive its request in a
+/// Lua variable: its key then finds nothing, however often the slot has been used since.
+fn records() -> RefMut<'static, Records> {
+    // SAFETY: tasks run in nginx's own thread.
+    static RECORDS: OwnThread<LazyCell<RefCell<Records>>> =
+        unsafe { OwnThread::new(LazyCell::new(RefCell::default)) };
+    RECORDS.borrow_mut()
 }

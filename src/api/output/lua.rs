@@ -3,7 +3,7 @@
 use crate::api::call::{Call, Row, set_functions};
 use crate::api::output::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::{chain::Buf, connection, output as wire};
+use crate::nginx::{chain::Buf, connection};
 use crate::ngx_debug;
 use crate::runtime::{PhaseSet, output};
 
@@ -49,10 +49,19 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
     if let Some(reason) = closed(call) {
         return call.fail(reason);
     }
-    if let Some(len) = pieces::strings_len(call.state, call.arguments()) {
-        return send(call, len + end.len(), end, |buf| {
+    if call.arguments() == 1
+        && let Some(text) = call.state.string(1)
+    {
+        return send(call, text.len() + end.len(), end, |buf| {
+            buf.write(text);
+            buf.write(end);
+        });
+    }
+    let rooms = (1..=call.arguments()).map(|index| pieces::scalar_room(call.state, index));
+    if let Some(room) = rooms.sum::<Option<usize>>() {
+        return send(call, room + end.len(), end, |buf| {
             for index in 1..=call.arguments() {
-                buf.write(call.state.bytes(index).unwrap_or_default());
+                pieces::append_scalar(call.state, index, buf);
             }
             buf.write(end);
         });
@@ -67,10 +76,10 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
     })
 }
 
-/// Sends `len` bytes, which `write` puts into the buffer that it gets.
-fn send(call: &Call, len: usize, end: &[u8], write: impl FnOnce(&mut Buf)) -> LuaResult {
+/// Sends what `write` puts into the buffer that it gets, at most `room` bytes.
+fn send(call: &Call, room: usize, end: &[u8], write: impl FnOnce(&mut Buf)) -> LuaResult {
     let context = &call.context;
-    if len == 0 {
+    if room == 0 {
         let rc = output::send_header_if_needed(context);
         if rc.0 == -1 || rc.0 > 0 {
             return call.fail(FILTER_ERROR);
@@ -79,11 +88,8 @@ fn send(call: &Call, len: usize, end: &[u8], write: impl FnOnce(&mut Buf)) -> Lu
     }
     context.seen_body_data.set(true);
     let name = if end.is_empty() { "lua print response" } else { "lua say response" };
-    let pool = call.request.pool();
-    let (chain, mut buf) = context.recycled.borrow_mut().take(pool, len, wire::tag())?;
-    write(&mut buf);
     ngx_debug!(call.request.log(), "{name}");
-    if output::send(context, chain).is_failure() {
+    if output::write(context, room, write)?.is_failure() {
         return call.fail(FILTER_ERROR);
     }
     let no = if context.recycled.borrow().is_busy() { "" } else { "no " };
@@ -128,8 +134,7 @@ fn flush(call: &Call) -> LuaResult {
     if !context.is_header_sent() || (!context.seen_body_data.get() && !wait) {
         return call.fail("nothing to flush");
     }
-    let chain = output::flush_chain(context)?;
-    if output::send(context, chain).is_failure() {
+    if output::flush(context)?.is_failure() {
         return call.fail(FILTER_ERROR);
     }
     if !wait || !output::is_pending(context) {

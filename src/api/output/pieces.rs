@@ -1,37 +1,66 @@
 //! Lua values as bytes: what `ngx.say`, `ngx.log` and captured bodies accept and how it is spelt.
 
 use crate::lua::{Kind, LuaError, State};
+use crate::nginx::chain::Buf;
 
-/// The length of arguments 1 to `count` together, where all of them are strings.
-pub fn strings_len(state: State, count: i32) -> Option<usize> {
-    let mut len = 0;
-    for index in 1..=count {
-        if state.kind(index) != Kind::String {
-            return None;
-        }
-        len += state.raw_len(index);
+/// Where the bytes go.
+pub trait Output {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Output for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
     }
-    Some(len)
+}
+
+/// A buffer with room for the bytes.
+impl Output for Buf {
+    fn put(&mut self, bytes: &[u8]) {
+        self.write(bytes);
+    }
+}
+
+/// The longest that `tostring` makes of a number: `-1.2345678901234e+308`.
+const NUMBER_ROOM: usize = 24;
+
+/// How many bytes [`append_scalar`] may make of argument `index`; none where it takes none such.
+pub fn scalar_room(state: State, index: i32) -> Option<usize> {
+    Some(match state.kind(index) {
+        Kind::String => state.raw_len(index),
+        Kind::Number => NUMBER_ROOM,
+        Kind::Boolean => boolean(state, index).len(),
+        Kind::Nil => b"nil".len(),
+        Kind::LightUserdata if state.userdata(index).is_null() => b"null".len(),
+        Kind::LightUserdata => 0,
+        _ => return None,
+    })
+}
+
+fn boolean(state: State, index: i32) -> &'static [u8] {
+    if state.boolean(index) { b"true" } else { b"false" }
+}
+
+/// Appends what `ngx.print` makes of a value that is no table; nothing for what it refuses.
+pub fn append_scalar(state: State, index: i32, out: &mut impl Output) {
+    match state.kind(index) {
+        Kind::String => out.put(state.bytes(index).unwrap_or_default()),
+        Kind::Number => append_number(state, index, out),
+        Kind::Boolean => out.put(boolean(state, index)),
+        Kind::Nil => out.put(b"nil"),
+        Kind::LightUserdata if state.userdata(index).is_null() => out.put(b"null"),
+        _ => {}
+    }
 }
 
 /// Appends what `ngx.print` makes of argument `index`.
 pub fn append_argument(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
     match state.kind(index) {
         Kind::Table => append_table(state, index, index, false, out),
-        Kind::Nil => {
-            out.extend_from_slice(b"nil");
+        Kind::Nil | Kind::Boolean | Kind::LightUserdata | Kind::Number | Kind::String => {
+            append_scalar(state, index, out);
             Ok(())
         }
-        Kind::Boolean => {
-            append_boolean(state, index, out);
-            Ok(())
-        }
-        Kind::LightUserdata if state.userdata(index).is_null() => {
-            out.extend_from_slice(b"null");
-            Ok(())
-        }
-        Kind::LightUserdata => Ok(()),
-        Kind::Number | Kind::String => append_scalar(state, index, out),
         kind => Err(LuaError::argument(
             index,
             format!(
@@ -42,37 +71,17 @@ pub fn append_argument(state: State, index: i32, out: &mut Vec<u8>) -> Result<()
     }
 }
 
-fn append_boolean(state: State, index: i32, out: &mut Vec<u8>) {
-    out.extend_from_slice(if state.boolean(index) { b"true" } else { b"false" });
-}
-
-/// A string, or a number in Lua's own spelling. The value stays what it is.
-fn append_scalar(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
-    if state.kind(index) == Kind::String {
-        out.extend_from_slice(state.bytes(index).unwrap_or_default());
-        return Ok(());
-    }
-    append_number(state, index, out);
-    Ok(())
-}
-
-/// A number as `tostring` spells it.
-pub fn append_number(state: State, index: i32, out: &mut Vec<u8>) {
+/// A number as `tostring` spells it. The value stays what it is.
+pub fn append_number(state: State, index: i32, out: &mut impl Output) {
     let number = state.number(index);
     let integer = number as i64;
     let exact = integer as f64 == number && integer.unsigned_abs() < 100_000_000_000_000;
     if exact && !(number == 0.0 && number.is_sign_negative()) {
-        use std::io::Write;
-        let mut digits = [0u8; 24];
-        let mut cursor = std::io::Cursor::new(&mut digits[..]);
-        if write!(cursor, "{integer}").is_ok() {
-            let len = cursor.position() as usize;
-            out.extend_from_slice(digits.get(..len).unwrap_or_default());
-        }
+        out.put(itoa::Buffer::new().format(integer).as_bytes());
         return;
     }
     state.push_value(index);
-    out.extend_from_slice(state.bytes(-1).unwrap_or_default());
+    out.put(state.bytes(-1).unwrap_or_default());
     state.pop(1);
 }
 
@@ -124,19 +133,17 @@ fn append_item(
     let bad =
         |kind: Kind| LuaError::argument(argument, format!("bad data type {} found", kind.name()));
     match state.kind(-1) {
-        Kind::Number | Kind::String => append_scalar(state, -1, out),
         Kind::Table => append_table(state, -1, argument, strict, out),
-        kind if strict => Err(bad(kind)),
-        Kind::Nil => {
-            out.extend_from_slice(b"nil");
+        Kind::Number | Kind::String => {
+            append_scalar(state, -1, out);
             Ok(())
         }
-        Kind::Boolean => {
-            append_boolean(state, -1, out);
+        Kind::Nil | Kind::Boolean if !strict => {
+            append_scalar(state, -1, out);
             Ok(())
         }
-        Kind::LightUserdata if state.userdata(-1).is_null() => {
-            out.extend_from_slice(b"null");
+        Kind::LightUserdata if !strict && state.userdata(-1).is_null() => {
+            append_scalar(state, -1, out);
             Ok(())
         }
         kind => Err(bad(kind)),

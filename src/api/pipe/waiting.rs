@@ -63,7 +63,7 @@ impl<T: Place> Waiter for Weak<T> {
     fn abandon(&self) {
         let task = self.upgrade().and_then(|place| place.waiting().end());
         if let Some(task) = task {
-            scheduler::fail(&task.context);
+            scheduler::fail_task(&task);
         }
     }
 }

@@ -116,10 +116,7 @@ impl Socket {
     fn settle_read(self: &Rc<Self>, failure: Option<Failure>) {
         let Some(task) = Socket::take_waiter(&self.reading) else { return };
         self.after_read();
-        ngx_debug!(
-            task.context.request().log(),
-            "lua tcp socket waking up the current request (read)"
-        );
+        ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request (read)");
         let count = if failure.is_some() { 3 } else { 1 };
         wake_with(&task, count, |state| {
             self.push_received(state, failure.as_ref());

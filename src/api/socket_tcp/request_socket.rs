@@ -13,7 +13,7 @@ use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Request, connection, downstream, guard};
 use crate::ngx_debug;
 use crate::phase::abort;
-use crate::runtime::{Context, scheduler};
+use crate::runtime::{Context, output, scheduler};
 
 /// The registry's names of the metatables.
 pub const BODY_METATABLE: &std::ffi::CStr = c"__tcp_req_cosocket_mt";
@@ -47,6 +47,7 @@ pub fn req_socket(call: &Call) -> LuaResult {
 /// Takes the whole connection; or why not.
 fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
     let (request, context) = (call.request, &call.context);
+    output::release_held(context);
     if downstream::body_rest(request) > 0 {
         return Ok(Some("pending request body reading in some other thread"));
     }

@@ -161,10 +161,11 @@ impl Socket {
     /// Gives the task that waits its result.
     fn settle_write(self: &Rc<Self>, failure: Option<Failure>) {
         let Some(task) = Socket::take_waiter(&self.writing) else { return };
-        let log = task.context.request().log();
+        let Some(context) = task.context() else { return };
+        let log = context.request().log();
         ngx_debug!(log, "lua tcp socket send return value handler");
         if self.kind == Kind::Raw {
-            crate::runtime::scheduler::listen_for_write(&task.context);
+            crate::runtime::scheduler::listen_for_write(&context);
         }
         let total = self.output.borrow().total;
         ngx_debug!(log, "lua tcp socket waking up the current request");

@@ -338,7 +338,8 @@ impl Socket {
 
 /// Wakes a task with the `count` results that `push` makes.
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
-    let main = task.context.main_state();
+    let Some(context) = task.context() else { return };
+    let main = context.main_state();
     let made = main.produce(count, push);
     let count = match made {
         Ok(()) if task.state.reserve(count + 1).is_ok() => {

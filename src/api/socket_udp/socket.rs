@@ -162,7 +162,8 @@ impl Receiver for Socket {
 
 /// Wakes a task with the `count` results that `push` makes.
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
-    let main = task.context.main_state();
+    let Some(context) = task.context() else { return };
+    let main = context.main_state();
     let mut made = if main.produce(count, push).is_ok() { count } else { 0 };
     // Without room for the results the call gives none.
     if task.state.reserve(made).is_err() {
@@ -170,7 +171,7 @@ pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
         made = 0;
     }
     main.move_to(task.state, made);
-    ngx_debug!(task.context.request().log(), "lua udp socket waking up the current request");
+    ngx_debug!(context.request().log(), "lua udp socket waking up the current request");
     scheduler::wake(task, made);
 }
 

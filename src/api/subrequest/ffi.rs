@@ -36,40 +36,33 @@ fn place_of(request: &Request) -> Option<&Place> {
     Some(unsafe { &*data.cast::<Place>() })
 }
 
+/// Most responses are not captured: they pass without a guard, for no code of ours runs.
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
-        // SAFETY: nginx passes a live request; NEXT_HEADER is set once the filter is installed.
-        unsafe {
-            let request = Request::from_ptr(r);
-            if let Some(request) = request {
-                let uri = Shown(request.uri());
-                ngx_debug!(request.log(), "lua capture header filter, uri \"{uri}\"");
-            }
-            if let Some(request) = request.filter(|request| place_of(request).is_some()) {
-                return super::capture_header(request).0;
-            }
-            NEXT_HEADER.map_or(Rc::ERROR.0, |next| next(r))
+    // SAFETY: nginx passes a live request; NEXT_HEADER is set once the filter is installed.
+    unsafe {
+        let Some(request) = Request::from_ptr(r) else { return Rc::ERROR.0 };
+        ngx_debug!(request.log(), "lua capture header filter, uri \"{}\"", Shown(request.uri()));
+        match place_of(&request) {
+            Some(_) => guard(Rc::ERROR.0, || super::capture_header(request).0),
+            None => NEXT_HEADER.map_or(Rc::ERROR.0, |next| next(r)),
         }
-    })
+    }
 }
 
+/// As [`header_filter`].
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
-        // SAFETY: nginx passes a live request and a live chain, or none.
-        unsafe {
-            if let Some(request) = Request::from_ptr(r) {
-                let uri = Shown(request.uri());
-                ngx_debug!(request.log(), "lua capture body filter, uri \"{uri}\"");
+    // SAFETY: nginx passes a live request and a live chain, or none.
+    unsafe {
+        let Some(request) = Request::from_ptr(r) else { return Rc::ERROR.0 };
+        ngx_debug!(request.log(), "lua capture body filter, uri \"{}\"", Shown(request.uri()));
+        match place_of(&request) {
+            Some(place) if !chain.is_null() => {
+                let chain = Chain::from_ptr(chain);
+                guard(Rc::ERROR.0, || super::capture_body(place, request, chain).0)
             }
-            if !chain.is_null()
-                && let Some(request) = Request::from_ptr(r)
-                && let Some(place) = place_of(&request)
-            {
-                return super::capture_body(place, request, Chain::from_ptr(chain)).0;
-            }
-            NEXT_BODY.map_or(Rc::ERROR.0, |next| next(r, chain))
+            _ => NEXT_BODY.map_or(Rc::ERROR.0, |next| next(r, chain)),
         }
-    })
+    }
 }
 
 /// Lets subrequests see what happens to the client's connection.

@@ -28,6 +28,13 @@ pub struct Batch {
     captured: Vec<Captured>,
 }
 
+impl Batch {
+    /// The context of the task, unless that is over.
+    fn context(&self) -> Option<Shared<Context>> {
+        self.task.upgrade()?.context()
+    }
+}
+
 /// What one subrequest gave.
 #[derive(Default)]
 pub struct Captured {
@@ -98,12 +105,12 @@ fn capture_body(place: &Place, request: Request, chain: Chain) -> Rc {
         "lua capture body filter capturing response body, uri \"{}\"",
         Shown(request.uri())
     );
-    let Some(task) = place.batch.task.upgrade() else { return Rc::OK };
+    let Some(context) = place.batch.context() else { return Rc::OK };
     let mut body = captured.body.get();
     for mut buf in chain.bufs() {
         let bytes = buf.memory();
         if !bytes.is_empty() {
-            let mut recycled = task.context.recycled.borrow_mut();
+            let mut recycled = context.recycled.borrow_mut();
             let Ok((link, mut copy)) = recycled.take(request.pool(), bytes.len(), wire::tag())
             else {
                 return Rc::ERROR;
@@ -134,8 +141,8 @@ fn finish(place: &Place, request: Request, rc: Rc) -> Rc {
         return Rc::OK;
     }
     captured.request.set(Some(request));
-    if let Some(task) = place.batch.task.upgrade() {
-        task.context.subrequests.borrow_mut().retain(|other| *other != request);
+    if let Some(context) = place.batch.context() {
+        context.subrequests.borrow_mut().retain(|other| *other != request);
     }
     if rc.0 == HTTP_CLIENT_CLOSED_REQUEST {
         // The parent ends with it, whatever it has sent: the log shall say why.
@@ -177,7 +184,7 @@ fn set_default_type(request: Request) {
 /// The whole batch is there: its task goes on when nginx runs the parent.
 fn resume(batch: &Shared<Batch>) {
     let Some(task) = batch.task.upgrade() else { return };
-    let context = task.context.clone();
+    let Some(context) = task.context() else { return };
     context.pending_captures.set(context.pending_captures.get().saturating_sub(1));
     context.no_abort.set(context.pending_captures.get() > 0);
     if !task.is_alive() || context.is_released() {

@@ -70,8 +70,8 @@ fn make(state: State, repeats: bool) -> LuaResult {
 fn take_handler(call: &Call, arguments: i32) -> Result<Handler, LuaError> {
     let handler = Handler::new(call.context.vm()).map_err(LuaError::Bytes)?;
     let values = arguments - 1;
-    handler.thread.reserve(values + 1)?;
-    call.state.move_to(handler.thread, values);
+    handler.state.reserve(values + 1)?;
+    call.state.move_to(handler.state, values);
     Ok(handler)
 }
 

@@ -14,51 +14,51 @@ use slotmap::{DefaultKey, SlotMap};
 pub use lua::inject;
 
 use crate::config::MainConf;
-use crate::lua::state::NOREF;
-use crate::lua::vm::Owner;
+use crate::lua::vm::{Owner, Thread};
 use crate::lua::{State, Vm};
 use crate::nginx::event::{self, Timer, Waiter};
 use crate::nginx::exit_watcher::{self, NoConnection};
 use crate::nginx::guard::panics;
 use crate::nginx::log::{cycle_log, log_cycle};
 use crate::nginx::{Level, fake, log_context};
-use crate::runtime::{Context, Phase, Role, Task, fake as stand_in, scheduler};
+use crate::runtime::{Context, Phase, Task, fake as stand_in, scheduler};
 use crate::{ngx_debug, ngx_log};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
 struct Handler {
     vm: Owner,
-    thread: State,
-    /// The coroutine's anchor; `NOREF` once a task owns it.
-    reference: i32,
+    /// The coroutine, until a task owns it.
+    thread: Option<Thread>,
+    state: State,
 }
 
 impl Handler {
     /// Room for a handler in `vm`.
     fn new(vm: &Rc<Vm>) -> Result<Handler, Vec<u8>> {
-        let (thread, reference) = vm.take_thread(cycle_log())?;
-        Ok(Handler { vm: Owner::new(vm.clone()), thread, reference })
+        let thread = vm.take_thread(cycle_log())?;
+        let state = thread.state;
+        Ok(Handler { vm: Owner::new(vm.clone()), thread: Some(thread), state })
     }
 
     /// The same function and arguments, in a coroutine of their own.
     fn copy(&self) -> Result<Handler, Vec<u8>> {
         let copy = Handler::new(self.vm.vm())?;
-        let values = self.thread.top();
-        if self.thread.reserve(values).is_err() || copy.thread.reserve(values + 1).is_err() {
+        let values = self.state.top();
+        if self.state.reserve(values).is_err() || copy.state.reserve(values + 1).is_err() {
             return Err(b"stack overflow".to_vec());
         }
         for index in 1..=values {
-            self.thread.push_value(index);
+            self.state.push_value(index);
         }
-        self.thread.move_to(copy.thread, values);
+        self.state.move_to(copy.state, values);
         Ok(copy)
     }
 }
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        if self.reference != NOREF {
-            self.vm.vm().give_back_thread(self.thread, self.reference, true, cycle_log());
+        if let Some(thread) = self.thread.take() {
+            self.vm.vm().give_back_thread(thread, true, cycle_log());
         }
     }
 }
@@ -178,16 +178,18 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
         return Err((handler, "could not create ctx".to_owned()));
     }
     context.enter(|entered| entered.content = true);
-    let reference = std::mem::replace(&mut handler.reference, NOREF);
-    let task = Task::new(&context, handler.thread, reference, Role::Entry);
+    let Some(thread) = handler.thread.take() else {
+        return Err((handler, "no coroutine".to_owned()));
+    };
+    let task = Task::entry(&context, thread);
     context.set_entry(task.clone());
     stand_in::timer_started();
 
     let start = || {
-        handler.thread.push_bool(premature);
-        let values = handler.thread.top();
+        handler.state.push_bool(premature);
+        let values = handler.state.top();
         if values > 2 {
-            handler.thread.insert(2);
+            handler.state.insert(2);
         }
         let rc = scheduler::run(&context, task, values - 1);
         scheduler::settle(&context, rc);
@@ -199,7 +201,7 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
 }
 
 fn log_failure(handler: &Handler, reason: &str) {
-    let (source, line) = handler.thread.definition(1);
+    let (source, line) = handler.state.definition(1);
     let mut text = b"lua failed to run timer with function defined at ".to_vec();
     text.extend_from_slice(&source);
     text.extend_from_slice(format!(":{line}: {reason}").as_bytes());

@@ -16,7 +16,7 @@ use crate::nginx::tls::{Handshaking, Verdict};
 use crate::nginx::{Level, fake};
 use crate::phase::runner;
 use crate::runtime::handshake::{Handshake, Words, abandon};
-use crate::runtime::{Context, Phase, Role, Task, scheduler};
+use crate::runtime::{Context, Phase, Task, scheduler};
 use crate::{ngx_debug, ngx_log};
 
 type LogHandler = unsafe extern "C" fn(*mut ngx_log_t, *mut u8, usize) -> *mut u8;
@@ -85,38 +85,18 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
 
 /// Runs the code until it waits or ends. What cannot start or panics ends as after an error.
 fn run(context: &Shared<Context>, script: &SharedScript) {
-    let start = || match entry_task(context, script) {
-        Some(task) => {
+    let start = || match runner::load(context, script) {
+        Ok(thread) => {
+            let task = Task::entry(context, thread);
             context.set_entry(task.clone());
             let rc = scheduler::run(context, task, 0);
             scheduler::settle(context, rc);
         }
-        None => scheduler::fail(context),
+        Err(_) => scheduler::fail(context),
     };
     if panics(start) {
         scheduler::fail(context);
     }
-}
-
-/// The task of the code's entry thread; none where there can be none, for reasons that have been
-/// logged.
-fn entry_task(context: &Shared<Context>, script: &SharedScript) -> Option<Shared<Task>> {
-    let request = context.request();
-    let vm = context.vm();
-    let Ok((thread, reference)) = vm.take_thread(request.log()) else {
-        ngx_log!(
-            request.log(),
-            Level::Err,
-            "lua: failed to create new coroutine to handle request"
-        );
-        return None;
-    };
-    if let Err(error) = script.load(vm, thread, request) {
-        vm.give_back_thread(thread, reference, true, request.log());
-        runner::load_failed(request, error);
-        return None;
-    }
-    Some(Task::new(context, thread, reference, Role::Entry))
 }
 
 /// What is known of the connection; made at the first use.

@@ -227,7 +227,7 @@ impl Socket {
             self.finalize();
         }
         let Some(task) = waiter else { return };
-        ngx_debug!(task.context.request().log(), "lua tcp socket waking up the current request");
+        ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request");
         wake_with(&task, 0, |_| {});
     }
 

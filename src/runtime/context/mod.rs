@@ -5,21 +5,26 @@
 //! page in the middle of an output call, so running code finds the context through its task, and
 //! only code that starts anew looks at nginx's slot.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
+mod lifecycle;
+
 use super::filter::BodyFilter;
+use super::output::Held;
 use super::phase::Phase;
 use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf};
+use crate::lua::vm::Thread;
 use crate::lua::{State, Vm};
-use crate::nginx::cleanup::{AtEnd, Kept};
+use crate::nginx::cleanup::Share;
+use crate::nginx::own_thread::OwnThread;
 use crate::nginx::peer::Events;
-use crate::nginx::pool::OutOfMemory;
 use crate::nginx::upstream::Peer;
-use crate::nginx::{Chain, Request, chain::Recycled};
+use crate::nginx::{Request, chain::Recycled};
 
 /// What a coroutine asked of the scheduler when it yielded.
 pub enum Switch {
@@ -79,7 +84,8 @@ impl Entered {
 /// a TLS handshake's.
 pub struct Context {
     request: Request,
-    vm: Rc<Vm>,
+    /// None while the context waits to be used again.
+    vm: Option<Rc<Vm>>,
     /// A timer that no longer counts as running.
     pub timer_counted_out: Cell<bool>,
     /// Set for the stand-in requests of timers, worker hooks and TLS handshakes.
@@ -92,6 +98,8 @@ pub struct Context {
     // --- tasks
     entry: RefCell<Option<Rc<Task>>>,
     tasks: RefCell<Vec<Rc<Task>>>,
+    /// Whether there may be other tasks than the entry thread, or tasks in a queue.
+    had_tasks: Cell<bool>,
     current: RefCell<Option<Rc<Task>>>,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
@@ -104,7 +112,7 @@ pub struct Context {
     /// The request is over for Lua: nothing runs any more.
     released: Cell<bool>,
     /// The pool's share, until nginx has been asked to tell it when the request ends.
-    owner: Cell<Option<Kept<Owner>>>,
+    share: Cell<Option<Share<Context>>>,
 
     // --- the end
     pub end: RefCell<Option<End>>,
@@ -138,7 +146,8 @@ pub struct Context {
     pub seen_body_data: Cell<bool>,
     /// HTTP/1.0: the body is held back until its length is known.
     pub buffering: Cell<bool>,
-    pub buffered: Cell<Chain>,
+    /// The body that the filters have not been given yet.
+    pub held: Cell<Held>,
     pub recycled: RefCell<Recycled>,
     pub flushing: Cell<usize>,
     pub raw_socket_acquired: Cell<bool>,
@@ -161,54 +170,6 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
-    pub fn new(request: Request, vm: Rc<Vm>, phase: Phase, fake: bool) -> Rc<Context> {
-        Rc::new(Context {
-            request,
-            vm,
-            fake,
-            on_result: Cell::new(None),
-            timer_counted_out: Cell::new(false),
-            phase: Cell::new(phase),
-            entered: Cell::default(),
-            entry: RefCell::default(),
-            tasks: RefCell::default(),
-            current: RefCell::default(),
-            posted: RefCell::default(),
-            woken: RefCell::default(),
-            switch: RefCell::new(Switch::Wait),
-            on_abort: RefCell::default(),
-            light_threads: Cell::new(0),
-            released: Cell::new(false),
-            owner: Cell::new(None),
-            end: RefCell::default(),
-            no_abort: Cell::new(false),
-            subrequests: RefCell::default(),
-            pending_captures: Cell::new(0),
-            owns_request_headers: Cell::new(false),
-            waiting_more_body: Cell::new(false),
-            body_read: Cell::new(false),
-            body_readers: RefCell::default(),
-            eof: Cell::new(false),
-            header_sent: Cell::new(false),
-            headers_set: Cell::new(false),
-            mime_set: Cell::new(false),
-            seen_body_data: Cell::new(false),
-            buffering: Cell::new(false),
-            buffered: Cell::new(Chain::EMPTY),
-            recycled: RefCell::new(Recycled::new()),
-            flushing: Cell::new(0),
-            raw_socket_acquired: Cell::new(false),
-            ctx_ref: Cell::new(NO_CTX),
-            exit_code: Cell::new(0),
-            resources: Resources::default(),
-            downstream: RefCell::default(),
-            body_filter: BodyFilter::new(),
-            set_arguments: RefCell::default(),
-            upstream_peer: Cell::new(None),
-        })
-    }
-
     /// The context in nginx's slot of `request`.
     pub fn of(request: Request) -> Option<Rc<Context>> {
         let context: *const Context = request.module_context(crate::module()).cast();
@@ -222,37 +183,20 @@ impl Context {
         }
     }
 
-    /// Puts the context into nginx's slot, and an owner of it into the request's pool.
-    pub fn attach(self: &Rc<Self>) -> Result<(), OutOfMemory> {
-        self.owner.set(Some(self.request.own(Owner(self.clone()))?));
-        self.reattach();
-        Ok(())
-    }
-
-    /// Asks nginx to tell when the request ends, however that comes about; once is enough.
-    pub fn watch_request_end(&self) -> Result<(), OutOfMemory> {
-        match self.owner.take() {
-            Some(owner) => owner.tell_at_end(),
-            None => Ok(()),
-        }
-    }
-
-    /// Puts it into nginx's slot again, where nginx has emptied that.
-    pub fn reattach(self: &Rc<Self>) {
-        self.request.set_module_context(crate::module(), Rc::as_ptr(self).cast_mut().cast());
-    }
-
     pub fn request(&self) -> Request {
         self.request
     }
 
     pub fn vm(&self) -> &Rc<Vm> {
-        &self.vm
+        match &self.vm {
+            Some(vm) => vm,
+            None => unreachable!("a context that belongs to a request has a VM"),
+        }
     }
 
     /// The VM's main coroutine.
     pub fn main_state(&self) -> State {
-        self.vm.main()
+        self.vm().main()
     }
 
     /// The merged configuration of the request's location.
@@ -292,6 +236,7 @@ impl Context {
     }
 
     pub fn add_task(&self, task: Rc<Task>) {
+        self.had_tasks.set(true);
         let mut tasks = self.tasks.borrow_mut();
         task.place.set(tasks.len());
         tasks.push(task);
@@ -304,6 +249,11 @@ impl Context {
 
     pub fn current(&self) -> Option<Rc<Task>> {
         self.current.borrow().clone()
+    }
+
+    /// The running task, if it is the one that runs on `state`.
+    pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
+        self.current.borrow().as_ref().filter(|task| task.state == state).cloned()
     }
 
     pub fn set_current(&self, task: Option<Rc<Task>>) {
@@ -320,6 +270,7 @@ impl Context {
     }
 
     pub fn post(&self, task: Rc<Task>, values: i32) {
+        self.had_tasks.set(true);
         self.posted.borrow_mut().push_back((task, values));
     }
 
@@ -332,6 +283,7 @@ impl Context {
     }
 
     pub fn set_woken(&self, task: Rc<Task>, values: i32) {
+        self.had_tasks.set(true);
         self.woken.borrow_mut().push_back((task, values));
     }
 
@@ -343,7 +295,9 @@ impl Context {
     pub fn remove_task(&self, task: &Rc<Task>) {
         if let Some(reference) = task.detach() {
             let recycle = task.role == super::Role::Entry && !task.runs.get();
-            self.vm.give_back_thread(task.state, reference, recycle, self.request.log());
+            let kept: Option<Rc<dyn Any>> = if recycle { Some(task.clone()) } else { None };
+            let thread = Thread { state: task.state, reference, kept };
+            self.vm().give_back_thread(thread, recycle, self.request.log());
         }
         let mut entry = self.entry.borrow_mut();
         if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
@@ -360,22 +314,20 @@ impl Context {
         }
     }
 
-    /// Whether there is no task, nor anything that only tasks leave behind.
-    fn is_without_tasks(&self) -> bool {
-        self.entry.borrow().is_none()
-            && self.tasks.borrow().is_empty()
-            && self.posted.borrow().is_empty()
-            && self.woken.borrow().is_empty()
-            && self.on_abort.borrow().is_none()
-            && self.light_threads.get() == 0
-            && self.flushing.get() == 0
-    }
-
     /// Ends all tasks, in whatever they wait. Safe to call twice.
     pub fn remove_all_tasks(&self) {
-        if self.is_without_tasks() {
-            return;
+        if self.had_tasks.replace(false) {
+            self.remove_tasks();
         }
+        if self.entry.borrow().is_some()
+            && let Some(entry) = self.entry()
+        {
+            entry.zombies.borrow_mut().clear();
+            self.remove_task(&entry);
+        }
+    }
+
+    fn remove_tasks(&self) {
         self.posted.borrow_mut().clear();
         self.woken.borrow_mut().clear();
         *self.on_abort.borrow_mut() = None;
@@ -383,10 +335,6 @@ impl Context {
             task.place.set(usize::MAX);
             task.zombies.borrow_mut().clear();
             self.remove_task(&task);
-        }
-        if let Some(entry) = self.entry() {
-            entry.zombies.borrow_mut().clear();
-            self.remove_task(&entry);
         }
         self.light_threads.set(0);
         self.flushing.set(0);
@@ -412,39 +360,15 @@ impl Context {
     pub fn is_released(&self) -> bool {
         self.released.get()
     }
-
-    /// The pool goes: nothing of nginx's may be touched any more.
-    fn release(&self) {
-        self.remove_all_tasks();
-        self.close_resources();
-        self.set_current(None);
-        self.released.set(true);
-        self.release_ctx();
-    }
 }
 
 /// No `ngx.ctx` table yet.
 pub const NO_CTX: i32 = -2;
 
-/// The request pool's share of a context.
-struct Owner(Rc<Context>);
-
-impl AtEnd for Owner {
-    fn at_end(&self) {
-        super::ends::cleanup(&self.0);
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.0.release();
-    }
-}
-
-thread_local! {
-    /// The contexts whose code is on the C stack, innermost last.
-    static RUNNING: RefCell<Vec<Rc<Context>>> = const { RefCell::new(Vec::new()) };
-}
+/// The contexts whose code is on the C stack, innermost last.
+// SAFETY: the code of requests runs in nginx's own thread.
+static RUNNING: OwnThread<RefCell<Vec<Rc<Context>>>> =
+    unsafe { OwnThread::new(RefCell::new(Vec::new())) };
 
 /// Marks a context's code as running until it is dropped.
 pub struct RunningGuard(());
@@ -452,20 +376,19 @@ pub struct RunningGuard(());
 impl Context {
     /// `self`'s code runs from now on, until the guard is dropped.
     pub fn run_guard(self: &Rc<Self>) -> RunningGuard {
-        RUNNING.with_borrow_mut(|running| running.push(self.clone()));
+        RUNNING.borrow_mut().push(self.clone());
         RunningGuard(())
     }
 
     /// The context of running code for `request`, where nginx's slot has been emptied below it.
     pub fn running(request: Request) -> Option<Rc<Context>> {
-        RUNNING.with_borrow(|running| {
-            running.iter().rev().find(|context| context.request == request).cloned()
-        })
+        RUNNING.borrow().iter().rev().find(|context| context.request == request).cloned()
     }
 }
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        RUNNING.with_borrow_mut(Vec::pop);
+        let ended = RUNNING.borrow_mut().pop();
+        drop(ended);
     }
 }

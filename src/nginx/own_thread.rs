@@ -1,0 +1,45 @@
+//! Statics of nginx's own thread, in which every event and every request runs.
+//!
+//! The threads of nginx's pools run Lua code too (`ngx.run_worker_thread`), in VMs of their own that
+//! reach none of these. They are no thread-locals, which a loaded module finds by a call each time.
+
+use std::ops::Deref;
+
+/// A value that one thread uses, whoever else there is.
+pub struct OwnThread<T>(T);
+
+// SAFETY: `new`'s contract: no other thread comes here.
+unsafe impl<T> Sync for OwnThread<T> {}
+
+impl<T> OwnThread<T> {
+    /// # Safety
+    /// Only code that runs in nginx's own thread may reach the static; debug builds check it.
+    pub const unsafe fn new(value: T) -> OwnThread<T> {
+        OwnThread(value)
+    }
+}
+
+impl<T> Deref for OwnThread<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        #[cfg(debug_assertions)]
+        check();
+        &self.0
+    }
+}
+
+/// Panics in another thread than the one that came first in this process.
+#[cfg(debug_assertions)]
+fn check() {
+    use std::sync::atomic::{AtomicI32, Ordering};
+    static PROCESS: AtomicI32 = AtomicI32::new(0);
+    static THREAD: AtomicI32 = AtomicI32::new(0);
+    // SAFETY: neither call takes or changes anything.
+    let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+    if PROCESS.swap(process, Ordering::Relaxed) != process {
+        THREAD.store(thread, Ordering::Relaxed);
+    }
+    assert_eq!(THREAD.load(Ordering::Relaxed), thread, "a static of nginx's own thread");
+}
