@@ -1,0 +1,279 @@
+# ssl_client_hello_by_lua*: what a client says first, which protocols it is answered in, how code
+# ends a handshake, and code that waits where nginx does not.
+
+use Test::Nginx::Socket::Lua;
+use Cwd ();
+
+$ENV{TEST_NGINX_CERT_DIR} ||= Cwd::cwd() . '/t/cert';
+$ENV{TEST_NGINX_HTML_DIR} ||= html_dir();
+
+our $Server = <<'_EOC_';
+        listen unix:$TEST_NGINX_HTML_DIR/nginx.sock ssl;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate $TEST_NGINX_CERT_DIR/test.crt;
+        ssl_certificate_key $TEST_NGINX_CERT_DIR/test.key;
+        location / { return 200 $ssl_protocol; }
+_EOC_
+
+# protocol(NAME) makes a handshake and gives the protocol that the server says it has.
+our $Init = <<'_EOC_';
+    init_by_lua_block {
+        function protocol(name)
+            local sock = ngx.socket.tcp()
+            sock:settimeout(3000)
+            assert(sock:connect("unix:$TEST_NGINX_HTML_DIR/nginx.sock"))
+            local ok, err = sock:sslhandshake(false, name, false)
+            if not ok then
+                return err
+            end
+            assert(sock:send("GET / HTTP/1.0\r\n\r\n"))
+            return (assert(sock:receive("*a")):match("[%w.]+$"))
+        end
+    }
+_EOC_
+
+repeat_each(2);
+
+plan tests => repeat_each() * (blocks() * 3 + 10);
+
+no_long_string();
+run_tests();
+
+__DATA__
+
+=== TEST 1: the name, extensions and versions of the hello
+--- http_config eval
+qq{
+    $::Init
+    server {
+        $::Server
+        ssl_client_hello_by_lua_block {
+            local hello = require "ngx.ssl.clienthello"
+            local name, err = hello.get_client_hello_server_name()
+            local extension = hello.get_client_hello_ext(0)
+            ngx.log(ngx.WARN, ngx.get_phase(), ": ", name, " ", err, " ", extension and #extension,
+                    " ", hello.get_client_hello_ext(12345), " ",
+                    table.concat(hello.get_supported_versions() or {}, " "), ".")
+        }
+    }
+}
+--- config
+    lua_ssl_protocols TLSv1.2 TLSv1.3;
+    location /t {
+        content_by_lua_block {
+            ngx.say(protocol("test.com"), " ", protocol())
+        }
+    }
+--- request
+GET /t
+--- response_body
+TLSv1.3 TLSv1.3
+--- grep_error_log eval: qr/ssl_client_hello: [^,]*/
+--- grep_error_log_out
+ssl_client_hello: test.com nil 13 nil TLSv1.2 TLSv1.3.
+ssl_client_hello: nil nil nil nil TLSv1.2 TLSv1.3.
+
+
+
+=== TEST 2: the protocols that the client is answered in
+--- http_config eval
+qq{
+    $::Init
+    server {
+        $::Server
+        ssl_client_hello_by_lua_block {
+            local hello = require "ngx.ssl.clienthello"
+            local name = hello.get_client_hello_server_name()
+            local protocols = { old = { "TLSv1.2" }, new = { "TLSv1.3" }, none = {},
+                                both = { "TLSv1.2", "TLSv1.3" } }
+            ngx.log(ngx.WARN, "set: ", hello.set_protocols(protocols[name] or { name }))
+        }
+    }
+}
+--- config
+    lua_ssl_protocols TLSv1.2 TLSv1.3;
+    location /t {
+        content_by_lua_block {
+            for _, name in ipairs{"old", "new", "both", "none", "TLSv7"} do
+                ngx.say(name, ": ", protocol(name))
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+old: TLSv1.2
+new: TLSv1.3
+both: TLSv1.3
+none: handshake failed
+TLSv7: TLSv1.3
+--- error_log
+set: true
+set: nilinvalid protocols failed
+
+
+
+=== TEST 3: outside of its phase
+--- http_config eval
+qq{
+    $::Init
+    server {
+        $::Server
+        ssl_certificate_by_lua_block {
+            local hello = require "ngx.ssl.clienthello"
+            for _, name in ipairs{"get_client_hello_server_name", "set_protocols"} do
+                local ok, err = pcall(hello[name], {})
+                ngx.log(ngx.WARN, "called: ", ok, " ", (err:gsub("^.*: ", "")))
+            end
+        }
+    }
+}
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.say(protocol("test.com"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+TLSv1.2
+--- grep_error_log eval: qr/called: [^,]+/
+--- grep_error_log_out
+called: false API disabled in the current context
+called: false API disabled in the current context
+
+
+
+=== TEST 4: how code ends
+--- http_config eval
+qq{
+    $::Init
+    server {
+        $::Server
+        ssl_client_hello_by_lua_block {
+            local how = require "ngx.ssl.clienthello".get_client_hello_server_name()
+            if how == "code" then
+                ngx.exit(ngx.OK)
+            elseif how == "refusal" then
+                ngx.exit(ngx.ERROR)
+            elseif how == "status" then
+                ngx.exit(444)
+            elseif how == "error" then
+                error("something bad")
+            end
+            ngx.log(ngx.WARN, "came to the end of ", how)
+        }
+    }
+}
+--- config
+    location /t {
+        content_by_lua_block {
+            for _, how in ipairs{"nothing", "code", "refusal", "status", "error"} do
+                ngx.say(how, ": ", protocol(how))
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+nothing: TLSv1.2
+code: TLSv1.2
+refusal: handshake failed
+status: handshake failed
+error: handshake failed
+--- error_log
+came to the end of nothing
+lua entry thread aborted: runtime error: ssl_client_hello_by_lua:10: something bad
+callback failed
+, context: ssl_client_hello_by_lua*, client: unix:, server: unix:
+--- no_error_log
+[alert]
+came to the end of code
+
+
+
+=== TEST 5: nginx without patches cannot wait: the log says so, and the code ends
+--- http_config eval
+qq{
+    $::Init
+    server {
+        $::Server
+        ssl_client_hello_by_lua_block {
+            ngx.thread.spawn(function() ngx.sleep(0.01) ngx.log(ngx.WARN, "a thread went on") end)
+            ngx.sleep(0.01)
+            ngx.log(ngx.WARN, "the code went on")
+        }
+    }
+}
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.say(protocol("test.com"))
+            ngx.sleep(0.03)
+        }
+    }
+--- request
+GET /t
+--- response_body
+handshake failed
+--- error_log
+lua_client_hello_by_lua: client hello cb aborted
+lua: cannot yield in client hello cb: missing async client hello cb support in nginx
+--- no_error_log
+[alert]
+went on
+
+
+
+=== TEST 6: code that cannot be loaded
+--- http_config eval
+qq{
+    $::Init
+    server {
+        $::Server
+        ssl_client_hello_by_lua_block { if then }
+    }
+}
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.say(protocol("test.com"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+handshake failed
+--- error_log
+failed to load inlined Lua code: ssl_client_hello_by_lua:1: unexpected symbol near 'then'
+--- no_error_log
+[alert]
+
+
+
+=== TEST 7: a second hello, which the server has asked for: the code runs once
+--- http_config eval
+qq{
+    $::Init
+    server {
+        $::Server
+        ssl_ecdh_curve secp384r1;
+        ssl_client_hello_by_lua_block { ngx.log(ngx.WARN, "a hello is here") }
+    }
+}
+--- config
+    lua_ssl_protocols TLSv1.3;
+    location /t {
+        content_by_lua_block {
+            ngx.say(protocol("test.com"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+TLSv1.3
+--- grep_error_log eval: qr/a hello is here|lua_client_hello_by_lua: client hello cb exit code: \d/
+--- grep_error_log_out
+a hello is here
+lua_client_hello_by_lua: client hello cb exit code: 1
