@@ -19,6 +19,7 @@ plan skip_all => 'no module with fault-injection' if !$module;
 $ENV{TEST_NGINX_LOAD_MODULES} = $module;
 
 my $port   = ProcessTest::port();
+my $cert   = "$FindBin::Bin/../t/cert";
 my $server = ProcessTest->new;
 my $arm    = q{ngx.__fault("callback", };
 
@@ -111,6 +112,21 @@ my @cases = (
         }", 200, $PANIC
     ],
 
+    # A client's TLS handshake: 200 where it comes about, 403 where it does not.
+    map( {  my ( $what, $when, $status ) = @$_;
+            [   "panic in $what",
+                "content_by_lua_block {
+                    local session = handshake() $when
+                    ngx.status = handshake(session) and 200 or 403 ngx.say(1)
+                }", $status, $PANIC
+            ]
+        } [ 'a client hello', "$arm 'client_hello::enter')", 403 ],
+        [ 'the choice of a certificate',     "$arm 'certificate::enter')",   403 ],
+        [ 'the storing of a session',        "session = nil $arm 'session_store::enter')", 200 ],
+        [ 'the look-up of a session',        "$arm 'session_fetch::enter')", 200 ],
+        [ 'a timer event of a handshake',    'session, fault = nil, true',   403 ],
+        [ 'a Lua function in a handshake',   'session, panic = nil, true',   403 ] ),
+
     # Lua errors in callbacks.
     [   'error in a timer', 'content_by_lua_block { ngx.timer.at(0, error, "in a timer") ngx.say(1) }',
         qr/200|500/, qr/\[error\] /
@@ -155,6 +171,13 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
                 $BUSY
             }
         }
+        location = /tls-$skip {
+            content_by_lua_block {
+                ngx.__fault("alloc", $skip, 1)
+                local ok, session, err = pcall(handshake)
+                ngx.say(ok and session and "done" or "refused")
+            }
+        }
         location = /pcall-$skip {
             content_by_lua_block {
                 ngx.__fault("alloc", $skip, 3)
@@ -178,6 +201,38 @@ events {
 }
 http {
     access_log  off;
+    init_by_lua_block {
+        local path = "unix:" .. ngx.config.prefix() .. "tls.sock"
+        rawset(_G, "fault", false)
+        rawset(_G, "panic", false)
+        function handshake(session)
+            local sock = ngx.socket.tcp()
+            sock:settimeout(10000)
+            assert(sock:connect(path))
+            local session, err = sock:sslhandshake(session)
+            sock:close()
+            return session, err
+        end
+    }
+    ssl_session_fetch_by_lua_block { ngx.ctx.fetched = true }
+    ssl_session_store_by_lua_block { ngx.ctx.stored = true }
+    server {
+        listen unix:@{[ $server->prefix ]}/tls.sock ssl;
+        ssl_certificate     $cert/test.crt;
+        ssl_certificate_key $cert/test.key;
+        ssl_session_tickets off;
+        ssl_client_hello_by_lua_block { ngx.ctx.greeted = true }
+        ssl_certificate_by_lua_block {
+            if panic then
+                panic = false
+                ngx.__fault("panic")
+            elseif fault then
+                fault = false
+                $arm 'Weak<')
+            end
+            ngx.sleep(0.001)
+        }
+    }
     server {
         listen 127.0.0.1:$port;
         location = /worker { content_by_lua_block { ngx.say(ngx.worker.pid()) } }
@@ -245,6 +300,9 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
     }
     $got = status_of("/pcall-$skip");
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip and the next fail, caught: $got";
+    disarm();
+    $got = status_of("/tls-$skip");
+    like $got, qr/^(?:500|closed|200)$/, "allocation $skip of a handshake fails: $got";
     disarm();
     is_same_worker("allocation $skip");
     $failed++;
