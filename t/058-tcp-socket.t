@@ -516,3 +516,35 @@ true
 nilthe option ip-transparent is not supported by this module yet
 --- no_error_log
 [error]
+
+
+
+=== TEST 16: a socket that only the wait for it knows is not collected
+--- http_config eval: $::HttpConfig
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function waiting(method, line, argument)
+                local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+                return ngx.thread.spawn(function()
+                    sock:send(line)
+                    return sock[method](sock, argument)
+                end)
+            end
+            local reader = waiting("receive", "drip 0123456789\n", 10)
+            local writer = waiting("send", "read 20000000\n", ("x"):rep(20000000))
+            for _ = 1, 20 do
+                collectgarbage()
+                ngx.sleep(0.002)
+            end
+            ngx.say(ngx.thread.wait(reader))
+            ngx.say(ngx.thread.wait(writer))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true0123456789
+true20000000
+--- no_error_log
+[error]

@@ -652,3 +652,34 @@ GET /t
 pong
 --- no_error_log
 [error]
+
+
+
+=== TEST 22: a socket that only the wait for it knows is not collected
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function waiting()
+                local sock = ngx.socket.udp()
+                sock:settimeout(2000)
+                sock:setpeername("127.0.0.1", 19230)
+                sock:send("ping")
+                return ngx.thread.spawn(function() return sock:receive() end)
+            end
+            local reader = waiting()
+            for _ = 1, 20 do
+                collectgarbage()
+                ngx.sleep(0.002)
+            end
+            ngx.say(ngx.thread.wait(reader))
+        }
+    }
+--- udp_listen: 19230
+--- udp_reply: pong
+--- udp_reply_delay: 300ms
+--- request
+GET /t
+--- response_body
+truepong
+--- no_error_log
+[error]

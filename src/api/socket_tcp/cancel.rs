@@ -1,7 +1,8 @@
 //! The operation that a task owns while it waits for a cosocket: dropped before its end, it closes
-//! what it waited for.
+//! what it waited for. Until then it keeps the socket, which Lua may not know any more:
+//! `return sock:receive()` leaves nothing of itself on a coroutine's stack.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use super::connect::Stage;
 use super::socket::Socket;
@@ -18,21 +19,21 @@ enum What {
 
 /// A task waits for a socket.
 pub struct Waiting {
-    socket: Weak<Socket>,
+    socket: Rc<Socket>,
     what: What,
 }
 
 impl Waiting {
     pub fn to_connect(socket: &Rc<Socket>) -> Waiting {
-        Waiting { socket: Rc::downgrade(socket), what: What::Connect }
+        Waiting { socket: socket.clone(), what: What::Connect }
     }
 
     pub fn to_read(socket: &Rc<Socket>) -> Waiting {
-        Waiting { socket: Rc::downgrade(socket), what: What::Read }
+        Waiting { socket: socket.clone(), what: What::Read }
     }
 
     pub fn to_write(socket: &Rc<Socket>) -> Waiting {
-        Waiting { socket: Rc::downgrade(socket), what: What::Write }
+        Waiting { socket: socket.clone(), what: What::Write }
     }
 }
 
@@ -40,7 +41,7 @@ impl Operation for Waiting {}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let Some(socket) = self.socket.upgrade() else { return };
+        let socket = &self.socket;
         let slot = match self.what {
             What::Connect => &socket.connecting,
             What::Read => &socket.reading,
@@ -51,7 +52,7 @@ impl Drop for Waiting {
             return;
         }
         match self.what {
-            What::Connect => cancel_connect(&socket),
+            What::Connect => cancel_connect(socket),
             // Another task may wait for the other direction: that one stays.
             What::Read if socket.writing.borrow().is_some() => socket.close_read(),
             What::Write if socket.reading.borrow().is_some() => socket.close_write(),

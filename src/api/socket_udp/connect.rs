@@ -19,9 +19,10 @@ struct Wanted {
     port: u16,
 }
 
-/// A task waits for a name's address; dropped, the resolver is left alone and the socket free.
+/// A task waits for a name's address, and keeps the socket; dropped, the resolver is left alone and
+/// the socket free.
 struct Lookup {
-    socket: Weak<Socket>,
+    socket: Rc<Socket>,
     _resolution: Box<Resolution<Wanted>>,
 }
 
@@ -29,9 +30,7 @@ impl Operation for Lookup {}
 
 impl Drop for Lookup {
     fn drop(&mut self) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.waiting.take();
-        }
+        self.socket.waiting.take();
     }
 }
 
@@ -59,7 +58,7 @@ impl Socket {
                 // Where the code cannot wait, the resolution goes again.
                 let task = call.task()?;
                 *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
-                let socket = Rc::downgrade(self);
+                let socket = self.clone();
                 task.wait_for(Box::new(Lookup { socket, _resolution: resolution }));
                 Ok(Returns::Yield(0))
             }

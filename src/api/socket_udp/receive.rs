@@ -1,7 +1,7 @@
 //! `receive`: a datagram that is there at once, or the next one.
 
 use std::cell::Cell;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use super::failure::Failure;
 use super::socket::{Socket, push_failure, wake_with};
@@ -39,18 +39,17 @@ impl Drop for Buffer {
     }
 }
 
-/// A task waits for a datagram. Dropped before one came, it closes the socket: what comes later
-/// would be nobody's.
-struct Receive(Weak<Socket>);
+/// A task waits for a datagram, and keeps the socket, which Lua may not know any more: `return
+/// sock:receive()` leaves nothing of itself on a coroutine's stack. Dropped before one came, it
+/// closes the socket: what comes later would be nobody's.
+struct Receive(Rc<Socket>);
 
 impl Operation for Receive {}
 
 impl Drop for Receive {
     fn drop(&mut self) {
-        if let Some(socket) = self.0.upgrade()
-            && socket.waiting.take().is_some()
-        {
-            socket.finalize();
+        if self.0.waiting.take().is_some() {
+            self.0.finalize();
         }
     }
 }
@@ -77,7 +76,7 @@ impl Socket {
             Progress::Waiting => {
                 let task = call.task().inspect_err(|_| self.clear_timer())?;
                 *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
-                task.wait_for(Box::new(Receive(Rc::downgrade(self))));
+                task.wait_for(Box::new(Receive(self.clone())));
                 Ok(Returns::Yield(0))
             }
         }
