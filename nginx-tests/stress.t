@@ -1,6 +1,6 @@
-# Requests that spawn, wait, kill and abort at random: light threads over sleeps, captures,
-# semaphores, coroutines, timers and programs, in every phase that can wait; some clients leave. A
-# request that hangs has failed. At the end the worker is the same, and has said nothing alarming.
+# Requests that spawn, wait, kill and abort at random: light threads over sleeps, captures, sockets and
+# their pools, semaphores, coroutines, timers and programs, in every phase that can wait; some clients
+# leave. A request that hangs has failed. At the end the worker is the same, and has said nothing alarming.
 #
 # STRESS_REQUESTS says how many requests (300), STRESS_SEED which ones (the time; it is printed), and
 # STRESS_PATIENCE for how many seconds one of them may stay silent (30).
@@ -13,6 +13,8 @@ use lib "$FindBin::Bin/lib";
 use IO::Select;
 use Test::More;
 use Time::HiRes qw(time);
+use HostilePeer;
+use NameServer;
 use ProcessTest;
 
 my $requests = $ENV{STRESS_REQUESTS} || 300;
@@ -32,6 +34,7 @@ $server->write_file( 'stress.lua', <<'_EOC_');
 local pipe = require "ngx.pipe"
 local semaphore = require "ngx.semaphore"
 local shared = semaphore.new(1)
+local PORT = tonumber(os.getenv("STRESS_PORT"))
 local _M = {}
 
 local function random(seed)
@@ -54,6 +57,23 @@ local function program(r, args)
     end
     proc:set_timeouts(r(50), r(50), r(50), r(50))
     return proc
+end
+
+-- A socket that has tried to connect, and what to ask its peer for: another page of this server, or, one
+-- port above, a peer that breaks off.
+local function cosocket(r)
+    local page = "GET /job?n=" .. r(5) .. " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    local peers = {
+        { page, "127.0.0.1", PORT }, { page, "unix:" .. ngx.config.prefix() .. "socket" },
+        { page, "127.0.0.1", PORT, { pool = "small", pool_size = 2, backlog = r(4) } },
+        { page, "127.0.0.1", 1 }, { page, "localhost", PORT },
+        { "drip data=414243440a0d0a45 " .. (r(2) == 1 and "reset\n" or "hold\n"), "127.0.0.1", PORT + 1 },
+    }
+    local peer = peers[r(#peers)]
+    local sock = ngx.socket.tcp()
+    sock:settimeout(r(50))
+    sock:connect(unpack(peer, 2))
+    return sock, peer[1]
 end
 
 actions = {
@@ -91,6 +111,50 @@ actions = {
         proc:stderr_read_any(10)
         if r(2) == 1 then proc:kill(r(2) == 1 and 9 or 15) end
         if r(2) == 1 then ngx.thread.kill(thread) end
+    end,
+    -- Whatever these answer: a connect that failed leaves a socket that is closed.
+    function(r)
+        local sock, question = cosocket(r)
+        sock:send(question)
+        local line = sock:receive()
+        if r(3) > 1 then
+            local reader = sock:receiveuntil("\r\n\r\n", { inclusive = r(2) == 1 })
+            reader(r(3) == 1 and r(40) or nil)
+            if line and r(2) == 1 then sock:receiveany(6) end
+        end
+        if r(4) > 1 then sock:setkeepalive(r(100), r(3)) elseif r(2) == 1 then sock:close() end
+    end,
+    -- One reads what another one has asked for, and may be killed at it.
+    function(r)
+        local sock, question = cosocket(r)
+        local reader = ngx.thread.spawn(function()
+            sock:receive(r(3) == 1 and "*a" or r(400))
+            if r(2) == 1 then sock:setkeepalive() end
+        end)
+        local writer = ngx.thread.spawn(function()
+            sock:send({ question, { "", string.rep("x", r(2) == 1 and 8000000 or 0) } })
+        end)
+        if r(2) == 1 then ngx.sleep((r(5) - 1) / 1000) end
+        if r(2) == 1 then ngx.thread.kill(r(2) == 1 and reader or writer) end
+        if r(3) == 1 then sock:close() end
+        if r(2) == 1 then ngx.thread.wait(reader, writer) end
+    end,
+    function(r)
+        local sock = ngx.socket.udp()
+        sock:settimeout(r(20))
+        if sock:setpeername("127.0.0.1", r(4) == 1 and 1 or PORT + 1) then
+            local reader = ngx.thread.spawn(function() return sock:receive(r(100)) end)
+            sock:send("size=" .. r(200))
+            if r(2) == 1 then ngx.thread.kill(reader) end
+            if r(3) == 1 then sock:close() end
+        end
+    end,
+    function(r)
+        local sock = ngx.req.socket(r(6) == 1)
+        if sock then
+            sock:settimeout(r(20))
+            sock:receive(r(2) == 1 and "*l" or r(60))
+        end
     end,
     function(r) ngx.timer.at(0, function() pcall(act, r, 3) end) end,
     function(r, depth)
@@ -132,6 +196,7 @@ my $conf = $server->write_file( 'nginx.conf', <<"_EOC_");
 pid        logs/nginx.pid;
 error_log  logs/error.log notice;
 worker_processes 1;
+env STRESS_PORT=$port;
 worker_rlimit_nofile 8192;
 events {
     worker_connections 4096;
@@ -139,21 +204,16 @@ events {
 http {
     access_log off;
     lua_package_path "\$prefix/?.lua;;";
+    resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
+    lua_socket_log_errors off;
+    lua_socket_keepalive_timeout 200ms;
     lua_max_running_timers 4096;
     lua_max_pending_timers 4096;
     server {
         listen 127.0.0.1:$port;
-        # Two numbers at rest: the worker's id, and its open descriptors.
+        listen unix:@{[ $server->prefix ]}/socket;
         location = /worker {
-            content_by_lua_block {
-                collectgarbage()
-                collectgarbage()
-                local count = 0
-                for _ in io.popen("ls /proc/" .. ngx.worker.pid() .. "/fd"):lines() do
-                    count = count + 1
-                end
-                ngx.say(ngx.worker.pid(), " ", count)
-            }
+            content_by_lua_block { collectgarbage() collectgarbage() ngx.say(ngx.worker.pid()) }
         }
         location = /job {
             content_by_lua_block { ngx.sleep(tonumber(ngx.var.arg_n) / 1000) ngx.say("job") }
@@ -189,10 +249,18 @@ http {
 _EOC_
 diag "STRESS_SEED=$seed STRESS_REQUESTS=$requests";
 srand $seed;
+my $peer  = HostilePeer->start( $port + 1 );
+my $names = NameServer->start( $port + 2, { localhost => '127.0.0.1' } );
 $server->start($conf);
 
 my @paths = qw(/content /abort /phases /exec);
-my ( $worker, $descriptors ) = split ' ', ( ProcessTest::get( $port, '/worker' ) )[2];
+# The worker's id, and its open descriptors, at rest.
+sub holdings {
+    chomp( my $worker = ( ProcessTest::get( $port, '/worker' ) )[2] );
+    my @open = glob "/proc/$worker/fd/*";
+    return ( $worker, scalar @open );
+}
+my ( $worker, $descriptors ) = holdings();
 
 # Clients side by side: each sends a request, and the answer's end is the server's close.
 my ( %open, @hung, %seen );
@@ -205,7 +273,10 @@ while ( $sent < $requests || %open ) {
         my $path   = $paths[ rand @paths ] . '?seed=' . int rand 2**31;
         my $leaves = rand() < 0.2;
         my $socket = ProcessTest::connection($port);
-        print {$socket} "GET $path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        my $head   = "$path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        # Some have a body, a few of which do not come to their end.
+        my $body = rand() < 0.3 ? "Content-Length: 60\r\n\r\n" . "line\n" x ( rand() < 0.8 ? 12 : 5 ) : undef;
+        print {$socket} defined $body ? "POST $head$body" : "GET $head\r\n";
         $open{$socket} = {
             socket => $socket,
             path   => $path,
@@ -245,12 +316,13 @@ ok $seen{200} && $seen{500}, 'some requests succeed, some fail';
 my ( $last, $left );
 ProcessTest::wait_until(
     sub {
-        ( $last, $left ) = split ' ', ( ProcessTest::get( $port, '/worker' ) )[2];
-        return $left <= $descriptors && !ProcessTest::children($last);
+        ( $last, $left ) = holdings();
+        return $left <= $descriptors + 2 && !ProcessTest::children($last);
     }
 );
 is $last, $worker,      'the worker is the same';
-is $left, $descriptors, 'no descriptor is left open';
+# Beside the resolver's socket and that of the client that asks.
+cmp_ok $left, '<=', $descriptors + 2, 'no descriptor is left open';
 is scalar( ProcessTest::children($last) ), 0, 'no program is left';
 $server->stop;
 unlike $server->log_text('error.log'), qr/\[(?:alert|emerg|crit)\]|exited on signal/, 'no alarm';

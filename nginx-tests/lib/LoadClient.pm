@@ -19,6 +19,9 @@ use ProcessTest;
 # Seconds without an answer after which a request has failed.
 my $PATIENCE = 20;
 
+# What tells each client to stop, as long as it has not been told.
+my %stops;
+
 # Starts $connections connections to $port. Each sends the paths of $expected, a hash of paths and
 # the bodies of their answers, over and over.
 sub start {
@@ -27,7 +30,8 @@ sub start {
     pipe my $report, my $result or die "pipe: $!";
     my $pid = fork // die "fork: $!";
     if ( $pid == 0 ) {
-        close $_ for $stop, $report;
+        # Those of the others, or they would not see theirs closed.
+        close $_ for $stop, $report, values %stops;
         my $text = eval { work( $port, $connections, $expected, $until ) } // "died: $@";
         syswrite $result, $text;
         close $result;
@@ -35,14 +39,15 @@ sub start {
         POSIX::_exit(0);
     }
     close $_ for $until, $result;
-    return bless { pid => $pid, stop => $stop, report => $report }, $class;
+    $stops{$pid} = $stop;
+    return bless { pid => $pid, report => $report }, $class;
 }
 
 # Lets the requests under way end. Returns how many were answered, how many were sent a second
 # time on a reused connection and on a new one, and a reference to the texts of all failures.
 sub finish {
     my ($self) = @_;
-    close $self->{stop};
+    close delete $stops{ $self->{pid} };
     my $text = do { local $/; readline $self->{report} };
     waitpid $self->{pid}, 0;
     my ( $counts, @failures ) = split /\n/, $text;
