@@ -1,6 +1,9 @@
 -- The jobs of the database locations: each writes the result to a server, reads it back, and tells
 -- what it read. What goes wrong is raised, as one line.
 
+local mariadb = require "mariadb"
+local postgresql = require "postgresql"
+
 local _M = {}
 
 local TIMEOUT = 2000    -- milliseconds for each step
@@ -67,11 +70,11 @@ local function insert(client, host, port, id_type)
 end
 
 function _M.mariadb(host, port)
-    return "MariaDB holds " .. insert(require "mariadb", host, port, "INT AUTO_INCREMENT")
+    return "MariaDB holds " .. insert(mariadb, host, port, "INT AUTO_INCREMENT")
 end
 
 function _M.postgresql(host, port)
-    return "PostgreSQL holds " .. insert(require "postgresql", host, port, "SERIAL")
+    return "PostgreSQL holds " .. insert(postgresql, host, port, "SERIAL")
 end
 
 return _M
