@@ -39,9 +39,11 @@ struct OfConnection {
 impl OfConnection {
     fn of(context: &Context) -> OfConnection {
         let ssl = crate::nginx::tls::Ssl::of(context.request()).ok();
+        let handshake = ssl.and_then(crate::runtime::handshake::Handshake::of);
         OfConnection {
             runs: PhaseSet::HANDSHAKE.has(context.phase.get()),
-            handshake: ssl.and_then(crate::runtime::handshake::Handshake::of),
+            // A request's own VM (`lua_code_cache off`) has other tables.
+            handshake: handshake.filter(|handshake| handshake.is_in(context.vm())),
         }
     }
 

@@ -130,6 +130,11 @@ impl Handshake {
         }
     }
 
+    /// Whether its table is one of `vm`'s.
+    pub fn is_in(&self, vm: &Shared<Vm>) -> bool {
+        Shared::ptr_eq(&self.vm, vm)
+    }
+
     /// The reference of the `ngx.ctx` table; negative for none.
     pub fn ctx_ref(&self) -> i32 {
         self.ctx_ref.get()
