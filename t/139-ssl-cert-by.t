@@ -135,7 +135,7 @@ SSL_do_handshake() failed (SSL: error:
 
 
 === TEST 3: how code ends, at once and after it has waited
---- skip_nginx: 10: > 1.22.1
+--- skip_nginx: 11: > 1.22.1
 --- http_config eval
 qq{
     $::Init
