@@ -1,5 +1,5 @@
-# Requests that spawn, wait, kill and abort at random: light threads over sleeps, captures, sockets and
-# their pools, semaphores, coroutines, timers and programs, in every phase that can wait; some clients
+# Requests that spawn, wait, kill and abort at random: light threads over sleeps, captures, sockets,
+# their pools and TLS, semaphores, coroutines, timers and programs, in every phase that can wait; some clients
 # leave. A request that hangs has failed. At the end the worker is the same, and has said nothing alarming.
 #
 # STRESS_REQUESTS says how many requests (300), STRESS_SEED which ones (the time; it is printed), and
@@ -67,12 +67,17 @@ local function cosocket(r)
         { page, "127.0.0.1", PORT }, { page, "unix:" .. ngx.config.prefix() .. "socket" },
         { page, "127.0.0.1", PORT, { pool = "small", pool_size = 2, backlog = r(4) } },
         { page, "127.0.0.1", 1 }, { page, "localhost", PORT },
+        { page, "127.0.0.1", PORT + 3 }, { page, "127.0.0.1", PORT + 3, { pool = "tls" } },
         { "drip data=414243440a0d0a45 " .. (r(2) == 1 and "reset\n" or "hold\n"), "127.0.0.1", PORT + 1 },
     }
     local peer = peers[r(#peers)]
     local sock = ngx.socket.tcp()
     sock:settimeout(r(50))
-    sock:connect(unpack(peer, 2))
+    local ok = sock:connect(unpack(peer, 2))
+    -- Now and then with a peer that does not speak TLS.
+    if ok and (peer[3] == PORT + 3 or r(10) == 1) then
+        sock:sslhandshake(r(2) == 1, nil, r(3) == 1)
+    end
     return sock, peer[1]
 end
 
@@ -214,6 +219,9 @@ http {
     server {
         listen 127.0.0.1:$port;
         listen unix:@{[ $server->prefix ]}/socket;
+        listen 127.0.0.1:@{[ $port + 3 ]} ssl;
+        ssl_certificate $FindBin::Bin/../t/cert/test.crt;
+        ssl_certificate_key $FindBin::Bin/../t/cert/test.key;
         location = /worker {
             content_by_lua_block { collectgarbage() collectgarbage() ngx.say(ngx.worker.pid()) }
         }
