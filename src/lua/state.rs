@@ -443,6 +443,13 @@ impl State {
         }
     }
 
+    /// The same below somebody else's protected call: errors are raised.
+    pub fn call_raising(self, arguments: i32, results: i32) {
+        // SAFETY: the function and its arguments are on the stack; the caller's frames, like this
+        // one, let Lua errors pass.
+        unsafe { ffi::lua_call(self.0, arguments, results) }
+    }
+
     /// Starts or continues a coroutine with the top `arguments` values.
     pub fn resume(self, arguments: i32) -> Outcome {
         // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.

@@ -3,6 +3,8 @@
 use std::cell::UnsafeCell;
 use std::ptr::addr_of_mut;
 
+use crate::ngx_debug;
+
 use super::guard::{fault_point, guard, panics};
 use super::log::{Log, cycle_log};
 use super::sys::{
@@ -21,6 +23,8 @@ pub struct Timer<T> {
     event: UnsafeCell<ngx_event_t>,
     data: T,
     on_fire: fn(&T),
+    /// A debug line for when it is dropped before it fires.
+    on_cancel: &'static str,
 }
 
 /// Who a timer is for.
@@ -32,14 +36,15 @@ pub trait Waiter: Clone + 'static {
 impl<T: Waiter> Timer<T> {
     /// A timer that is not armed yet; `on_fire` will get `data`.
     pub fn new(data: T, on_fire: fn(&T)) -> Box<Timer<T>> {
-        Self::with_log(data, on_fire, cycle_log())
+        Self::with_log(data, on_fire, cycle_log(), "")
     }
 
-    /// As [`Timer::new`], with the log that nginx's debug lines about the timer go to.
-    pub fn with_log(data: T, on_fire: fn(&T), log: Log) -> Box<Timer<T>> {
+    /// As [`Timer::new`], with the log that debug lines about the timer go to; `on_cancel` is one
+    /// for when it is dropped before it fires, if not empty.
+    pub fn with_log(data: T, on_fire: fn(&T), log: Log, on_cancel: &'static str) -> Box<Timer<T>> {
         // SAFETY: all zero is a valid, unarmed ngx_event_t.
         let event: ngx_event_t = unsafe { std::mem::zeroed() };
-        let timer = Box::new(Timer { event: UnsafeCell::new(event), data, on_fire });
+        let timer = Box::new(Timer { event: UnsafeCell::new(event), data, on_fire, on_cancel });
         let event = timer.event.get();
         // SAFETY: the event is ours, and stays where it is in its box.
         unsafe {
@@ -48,12 +53,6 @@ impl<T: Waiter> Timer<T> {
             (*event).log = log.as_ptr();
         }
         timer
-    }
-
-    /// The log of nginx's lines about the timer.
-    pub fn log(&self) -> Log {
-        // SAFETY: the log was live when the timer was made, and outlives its owner.
-        unsafe { Log::from_ptr((*self.event.get()).log) }
     }
 
     /// Fires after `milliseconds`; replaces what was set before.
@@ -82,7 +81,7 @@ impl<T: Waiter> Timer<T> {
 
     /// Whether the timer is armed.
     pub fn is_armed(&self) -> bool {
-        // SAFETY: as in `set_cancelable`.
+        // SAFETY: a plain flag of our event.
         unsafe { (*self.event.get()).timer_set() != 0 }
     }
 
@@ -107,6 +106,9 @@ impl<T> Drop for Timer<T> {
         // SAFETY: as in `disarm`.
         unsafe {
             if event.timer_set() != 0 {
+                if !self.on_cancel.is_empty() {
+                    ngx_debug!(Log::from_ptr(event.log), "{}", self.on_cancel);
+                }
                 ngx_del_timer(event);
             }
             if event.posted() != 0 {

@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
+use super::strings::PoolStr;
 use super::sys::{
     NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_t,
     ngx_str_t,
@@ -54,6 +55,13 @@ impl Pool {
             data.as_ptr().add(bytes.len()).write(0);
         }
         Ok(ngx_str_t { len: bytes.len(), data: data.as_ptr() })
+    }
+
+    /// The two pieces as one string.
+    pub fn concat(self, first: &[u8], second: &[u8]) -> Result<PoolStr, OutOfMemory> {
+        let whole = self.copy_str(&[first, second].concat())?;
+        // SAFETY: the pool's own copy; callers do not keep it beyond the pool.
+        Ok(unsafe { PoolStr::new(whole) })
     }
 
     /// A copy of `bytes`, which lives as long as the pool.

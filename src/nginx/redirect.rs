@@ -3,6 +3,7 @@
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::status::Rc;
+use super::strings::PoolStr;
 use super::sys::{
     NGX_HTTP_LOG_UNSAFE, ngx_http_block_reading, ngx_http_internal_redirect, ngx_http_max_module,
     ngx_http_named_location, ngx_http_parse_unsafe_uri, ngx_http_request_empty_handler, ngx_str_t,
@@ -53,16 +54,16 @@ pub fn named_location(request: Request, name: &[u8]) -> Rc {
 pub struct UnsafeUri;
 
 /// Checks a URI as nginx does, and splits its arguments off; an unsafe one is logged.
-pub fn parse_unsafe_uri(request: Request, uri: &[u8]) -> Result<(Vec<u8>, Vec<u8>), UnsafeUri> {
+pub fn parse_unsafe_uri(request: Request, uri: &[u8]) -> Result<(PoolStr, PoolStr), UnsafeUri> {
     parse(request, uri, NGX_HTTP_LOG_UNSAFE as ngx_uint_t)
 }
 
 /// As [`parse_unsafe_uri`], without a line in the log.
-pub fn parse_quietly(request: Request, uri: &[u8]) -> Result<(Vec<u8>, Vec<u8>), UnsafeUri> {
+pub fn parse_quietly(request: Request, uri: &[u8]) -> Result<(PoolStr, PoolStr), UnsafeUri> {
     parse(request, uri, 0)
 }
 
-fn parse(request: Request, uri: &[u8], flags: ngx_uint_t) -> Result<(Vec<u8>, Vec<u8>), UnsafeUri> {
+fn parse(request: Request, uri: &[u8], flags: ngx_uint_t) -> Result<(PoolStr, PoolStr), UnsafeUri> {
     let mut uri = request.pool().copy_str(uri).map_err(|_| UnsafeUri)?;
     let mut args = ngx_str_t::empty();
     let mut flags = flags;
@@ -71,6 +72,6 @@ fn parse(request: Request, uri: &[u8], flags: ngx_uint_t) -> Result<(Vec<u8>, Ve
         if ngx_http_parse_unsafe_uri(request.as_ptr(), &mut uri, &mut args, &mut flags) != 0 {
             return Err(UnsafeUri);
         }
-        Ok((super::strings::bytes(uri).to_vec(), super::strings::bytes(args).to_vec()))
+        Ok((PoolStr::new(uri), PoolStr::new(args)))
     }
 }

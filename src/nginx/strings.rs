@@ -14,6 +14,28 @@ pub unsafe fn bytes<'a>(s: ngx_str_t) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(s.data, s.len) }
 }
 
+/// Bytes in a request's pool; copies are the same bytes.
+#[derive(Clone, Copy)]
+pub struct PoolStr(ngx_str_t);
+
+impl PoolStr {
+    /// # Safety
+    /// `s` must hold a valid pointer and length (or be empty) for as long as the value is used.
+    pub unsafe fn new(s: ngx_str_t) -> PoolStr {
+        PoolStr(s)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `new`'s contract.
+        unsafe { bytes(self.0) }
+    }
+
+    /// The string in nginx's form.
+    pub fn raw(self) -> ngx_str_t {
+        self.0
+    }
+}
+
 /// The `len` bytes at `data`, or nothing where the pointer is null.
 ///
 /// # Safety

@@ -10,7 +10,7 @@ use super::bits;
 use super::log::{Level, Shown};
 use super::pool::OutOfMemory;
 use super::request::Request;
-use super::strings;
+use super::strings::{self, PoolStr};
 use super::sys::{
     NGX_HTTP_GET, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, ngx_http_core_get_method,
     ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_handler,
@@ -52,23 +52,26 @@ pub type PostHandler =
     unsafe extern "C" fn(r: *mut ngx_http_request_t, data: *mut c_void, rc: ngx_int_t) -> ngx_int_t;
 
 /// Makes a subrequest of `parent` and posts it; it does not run before [`Request`]s posted on the
-/// connection do. `data` must live as long as the request's pool.
+/// connection do. `uri` and `args` are in the pool of `parent`; `data` must live as long as the request's pool.
 pub fn create(
     parent: Request,
-    uri: &[u8],
-    args: &[u8],
+    uri: PoolStr,
+    args: PoolStr,
     handler: PostHandler,
     data: *mut c_void,
 ) -> Result<Request, Failure> {
     if parent.get().subrequests() == 0 {
-        let text = [b"lua subrequests cycle while processing \"".as_slice(), uri, b"\""];
+        let text = [b"lua subrequests cycle while processing \"".as_slice(), uri.bytes(), b"\""];
         parent.log().write(Level::Err, &text.concat());
         return Err(Failure::Cycle);
     }
-    ngx_debug!(parent.log(), "lua http subrequest \"{}?{}\"", Shown(uri), Shown(args));
+    ngx_debug!(
+        parent.log(),
+        "lua http subrequest \"{}?{}\"",
+        Shown(uri.bytes()),
+        Shown(args.bytes())
+    );
     let pool = parent.pool();
-    let uri = pool.copy_str(uri)?;
-    let args = pool.copy_str(args)?;
     // SAFETY: all structures are zeroed nginx structures in the parent's pool, filled from a live
     // parent as nginx fills them; zero is valid for each.
     unsafe {
@@ -107,8 +110,8 @@ pub fn create(
         (*sr).request_line = (*r).request_line;
         (*sr).unparsed_uri = (*r).unparsed_uri;
         (*sr).header_in = (*r).header_in;
-        (*sr).uri = uri;
-        (*sr).args = args;
+        (*sr).uri = uri.raw();
+        (*sr).args = args.raw();
         ngx_http_set_exten(sr);
 
         (*sr).read_event_handler = Some(ngx_http_request_empty_handler);

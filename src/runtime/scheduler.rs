@@ -410,10 +410,16 @@ pub fn finalize(context: &Shared<Context>, rc: Rc) {
 
 /// Continues the tasks that events woke. Phase handlers call this when nginx enters them again.
 pub fn resume_woken(context: &Shared<Context>) -> Rc {
-    let Some(mut next) = context.take_woken() else {
+    match context.take_woken() {
+        Some((task, values)) => go_on(context, task, values),
         // nginx entered for something else: output can go on, perhaps.
-        return output::write_event(context);
-    };
+        None => output::write_event(context),
+    }
+}
+
+/// Continues `task`, and then the others that events woke.
+fn go_on(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
+    let mut next = (task, values);
     loop {
         let (task, values) = next;
         let rc = if task.is_alive() {
@@ -454,6 +460,7 @@ pub fn wake(task: &Shared<Task>, values: i32) {
     if panics(|| wake_now(&context, task, values)) {
         fail(&context);
     }
+    Context::retire(context);
 }
 
 /// The name of the place for [`fault_point`].
@@ -467,10 +474,10 @@ fn wake_now(context: &Shared<Context>, task: &Shared<Task>, values: i32) {
     }
     let request = context.request();
     let connection = request.connection();
-    context.set_woken(task.clone(), values);
     if context.entered.get().content || context.fake {
-        resume_woken(context);
+        go_on(context, task.clone(), values);
     } else {
+        context.set_woken(task.clone(), values);
         // nginx may have emptied its slot: the phase handler must find this context again.
         context.reattach();
         request.run_phases();
@@ -523,6 +530,7 @@ pub fn on_event(request: Request, work: impl FnOnce(&Shared<Context>)) {
     if panics(|| run_event(&context, work)) {
         fail(&context);
     }
+    Context::retire(context);
 }
 
 /// nginx tells this context when the connection can be written to.

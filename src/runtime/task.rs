@@ -14,6 +14,8 @@ use super::context::Context;
 use crate::lua::state::NOREF;
 use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
+use crate::nginx::Request;
+use crate::nginx::event::Timer;
 use crate::nginx::own_thread::OwnThread;
 
 /// Where a coroutine stands; the names are those of `coroutine.status`.
@@ -62,6 +64,15 @@ pub trait Operation {
     }
 }
 
+/// What a task waits for.
+enum Pending {
+    Own(Box<dyn Operation>),
+    Shared(Rc<dyn Operation>),
+}
+
+/// The time that a task sleeps.
+impl Operation for Timer<Weak<Task>> {}
+
 /// What is known of a Lua coroutine.
 pub enum Record {
     /// It was not made by this module.
@@ -95,7 +106,7 @@ pub struct Task {
     pub parent: RefCell<Option<Weak<Task>>>,
     /// The coroutine that it resumed, until that yields or ends.
     resumed: RefCell<Option<Weak<Task>>>,
-    pending: RefCell<Option<Box<dyn Operation>>>,
+    pending: RefCell<Option<Pending>>,
     /// An error of a wrapped child, to be raised in this task when it runs next.
     pub propagates_error: Cell<bool>,
     /// Ended light threads of this task that nobody has waited for.
@@ -158,6 +169,16 @@ impl Task {
     /// The request's context, unless the task is over.
     pub fn context(&self) -> Option<Rc<Context>> {
         self.context.borrow().clone()
+    }
+
+    /// The request, unless the task is over.
+    pub fn request(&self) -> Option<Request> {
+        self.context.borrow().as_ref().map(|context| context.request())
+    }
+
+    /// The main coroutine of its VM, unless the task is over.
+    pub fn main_state(&self) -> Option<State> {
+        self.context.borrow().as_ref().map(|context| context.main_state())
     }
 
     /// Whether it is one of `context`'s.
@@ -239,7 +260,12 @@ impl Task {
 
     /// Takes over the operation that this task now waits for.
     pub fn wait_for(&self, operation: Box<dyn Operation>) {
-        *self.pending.borrow_mut() = Some(operation);
+        *self.pending.borrow_mut() = Some(Pending::Own(operation));
+    }
+
+    /// As [`Task::wait_for`], for one that nginx has a share of.
+    pub fn wait_for_shared(&self, operation: Rc<dyn Operation>) {
+        *self.pending.borrow_mut() = Some(Pending::Shared(operation));
     }
 
     /// Lets go of the pending operation, finished or not.
@@ -251,7 +277,10 @@ impl Task {
 
     /// Whether what the task waits for (if anything) can be cancelled.
     pub fn can_cancel(&self) -> bool {
-        self.pending.borrow().as_ref().is_none_or(|operation| operation.can_cancel())
+        self.pending.borrow().as_ref().is_none_or(|pending| match pending {
+            Pending::Own(operation) => operation.can_cancel(),
+            Pending::Shared(operation) => operation.can_cancel(),
+        })
     }
 
     /// Ends the task: what it waits for is cancelled, and its coroutine forgets it.

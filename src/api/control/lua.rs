@@ -49,8 +49,9 @@ fn exec(call: &Call) -> LuaResult {
         return Err(LuaError::text("The uri argument is empty"));
     }
     check_abortable(call)?;
-    let (uri, mut args) =
+    let (uri, args) =
         redirect::parse_unsafe_uri(call.request, uri).map_err(|_| LuaError::text("unsafe uri"))?;
+    let (uri, mut args) = (uri.bytes().to_vec(), args.bytes().to_vec());
     let user_args = match state.kind(2) {
         Kind::Number | Kind::String => state.check_bytes(2)?.to_vec(),
         Kind::Table => arguments::encode(state, 2)?,

@@ -161,10 +161,12 @@ impl Socket {
     /// Gives the task that waits its result.
     fn settle_write(self: &Rc<Self>, failure: Option<Failure>) {
         let Some(task) = Socket::take_waiter(&self.writing) else { return };
-        let Some(context) = task.context() else { return };
-        let log = context.request().log();
+        let Some(request) = task.request() else { return };
+        let log = request.log();
         ngx_debug!(log, "lua tcp socket send return value handler");
-        if self.kind == Kind::Raw {
+        if self.kind == Kind::Raw
+            && let Some(context) = task.context()
+        {
             crate::runtime::scheduler::listen_for_write(&context);
         }
         let total = self.output.borrow().total;

@@ -338,8 +338,7 @@ impl Socket {
 
 /// Wakes a task with the `count` results that `push` makes.
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
-    let Some(context) = task.context() else { return };
-    let main = context.main_state();
+    let Some(main) = task.main_state() else { return };
     let made = main.produce(count, push);
     let count = match made {
         Ok(()) if task.state.reserve(count + 1).is_ok() => {

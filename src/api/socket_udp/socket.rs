@@ -162,8 +162,7 @@ impl Receiver for Socket {
 
 /// Wakes a task with the `count` results that `push` makes.
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
-    let Some(context) = task.context() else { return };
-    let main = context.main_state();
+    let (Some(main), Some(request)) = (task.main_state(), task.request()) else { return };
     let mut made = if main.produce(count, push).is_ok() { count } else { 0 };
     // Without room for the results the call gives none.
     if task.state.reserve(made).is_err() {
@@ -171,7 +170,7 @@ pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
         made = 0;
     }
     main.move_to(task.state, made);
-    ngx_debug!(context.request().log(), "lua udp socket waking up the current request");
+    ngx_debug!(request.log(), "lua udp socket waking up the current request");
     scheduler::wake(task, made);
 }
 

@@ -3,9 +3,11 @@
 use std::cell::Cell;
 use std::rc::Rc as Shared;
 
+use smallvec::SmallVec;
+
 use super::ffi::post_subrequest;
 use super::options::{self, Query};
-use super::{Batch, Capture, Captured, Place};
+use super::{Batch, Captured, Place, response};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::log::Shown;
@@ -25,6 +27,7 @@ const FUNCTIONS: &[Row] = &[
 /// Puts `ngx.location` into the `ngx` table on top.
 pub fn inject(state: State) {
     set_functions_in(state, c"location", FUNCTIONS);
+    response::inject(state);
 }
 
 /// `capture(uri, options)` is `capture_multi({ { uri, options } })`.
@@ -33,14 +36,9 @@ fn capture(call: &Call) -> LuaResult {
     if n != 1 && n != 2 {
         return Err(LuaError::text("expecting one or two arguments"));
     }
-    let state = call.state;
-    state.new_table(n, 0);
-    state.insert(1);
-    for position in (1..=n).rev() {
-        state.raw_set_index(1, position);
-    }
-    let query = options::read(state, call.request, 0)?;
-    start(call, vec![query])
+    let options = (n == 2 && !call.state.is_nil_or_none(2)).then_some(2);
+    let query = options::read(call.state, call.request, 0, 1, options)?;
+    start(call, &[query])
 }
 
 fn capture_multi(call: &Call) -> LuaResult {
@@ -56,19 +54,55 @@ fn capture_multi(call: &Call) -> LuaResult {
     }
     let mut queries = Vec::with_capacity(count);
     for index in 0..count {
-        state.reserve(4)?;
-        state.raw_get_index(1, index as i32 + 1);
-        let query = options::read(state, call.request, index)?;
-        if query.ctx.is_none() {
-            state.pop(1);
-        }
-        queries.push(query);
+        queries.push(read_query(call, index)?);
     }
-    start(call, queries)
+    start(call, &queries)
 }
 
+/// Reads item `index` (from 0) of the list in argument 1; its `ctx` table stays on the stack.
+fn read_query(call: &Call, index: usize) -> Result<Query, LuaError> {
+    let state = call.state;
+    state.reserve(4)?;
+    state.raw_get_index(1, index as i32 + 1);
+    let item = state.top();
+    match state.kind(item) {
+        Kind::Table => {}
+        Kind::Nil => return Err(LuaError::text("only array-like tables are allowed")),
+        kind => {
+            return Err(LuaError::text(format!(
+                "the query argument {index} is not a table, but a {}",
+                kind.name()
+            )));
+        }
+    }
+    let length = state.raw_len(item);
+    if length != 1 && length != 2 {
+        return Err(LuaError::text(format!(
+            "query argument {index} expecting one or two arguments"
+        )));
+    }
+    state.raw_get_index(item, 1);
+    let options = (length == 2).then(|| {
+        state.raw_get_index(item, 2);
+        item + 2
+    });
+    let mut query = options::read(state, call.request, index, item + 1, options)?;
+    match &mut query.options.ctx {
+        Some(ctx) => {
+            state.replace(item);
+            *ctx = item;
+            state.set_top(item);
+        }
+        None => state.set_top(item - 1),
+    }
+    Ok(query)
+}
+
+/// The subrequests of a batch that nginx knows of.
+type Made = SmallVec<[Request; 4]>;
+
 /// Makes the subrequests, all or none, and waits for them.
-fn start(call: &Call, queries: Vec<Query>) -> LuaResult {
+fn start(call: &Call, queries: &[Query]) -> LuaResult {
     let task = call.task()?;
     let context = &call.context;
     ngx_debug!(
@@ -82,7 +116,7 @@ fn start(call: &Call, queries: Vec<Query>) -> LuaResult {
         pending: Cell::new(queries.len()),
         captured: queries.iter().map(|_| Captured::default()).collect(),
     });
-    let mut made = Vec::with_capacity(queries.len());
+    let mut made = SmallVec::new();
     for (index, query) in queries.iter().enumerate() {
         let result = make(call, &batch, index, query, &mut made);
         if let Err(error) = result {
@@ -96,7 +130,7 @@ fn start(call: &Call, queries: Vec<Query>) -> LuaResult {
     super::ffi::pass_client_events_on(call.request);
     context.pending_captures.set(context.pending_captures.get() + 1);
     context.no_abort.set(true);
-    task.wait_for(Box::new(Capture { _batch: batch }));
+    task.wait_for_shared(batch);
     Ok(Returns::Yield(0))
 }
 
@@ -106,28 +140,29 @@ fn make(
     batch: &Shared<Batch>,
     index: usize,
     query: &Query,
-    made: &mut Vec<Request>,
+    made: &mut Made,
 ) -> Result<(), LuaError> {
     let parent = call.request;
     let place = parent.pool().own(Place { batch: batch.clone(), index })?;
     let data = place.as_ptr().cast();
-    let request = subrequest::create(parent, &query.uri, &query.args, post_subrequest, data)
+    let request = subrequest::create(parent, query.uri, query.args, post_subrequest, data)
         .map_err(|_| LuaError::text("failed to issue subrequest: -1"))?;
     made.push(request);
-    let body = match &query.body {
+    let options = &query.options;
+    let body = match &options.body {
         Some(body) => Body::Given(body),
-        None if query.forwards_body(parent) => Body::Forwarded,
+        None if options.forwards_body(parent) => Body::Forwarded,
         None => Body::None,
     };
     subrequest::set_body_and_headers(request, body)?;
-    if !subrequest::set_method(request, query.method) {
+    if !subrequest::set_method(request, options.method) {
         return Err(adjust_failed());
     }
-    subrequest::set_variables(request, query.variables)?;
-    for (name, value) in &query.vars {
+    subrequest::set_variables(request, options.variables)?;
+    for (name, value) in &options.vars {
         set_variable(request, name, value)?;
     }
-    give_context(call, request, query)
+    give_context(call, request, options.ctx)
 }
 
 /// Sets a variable of the subrequest; the reason of a failure is logged.
@@ -157,14 +192,14 @@ fn adjust_failed() -> LuaError {
 }
 
 /// The subrequest gets a context at once where it has an `ngx.ctx`, or its parent a VM of its own.
-fn give_context(call: &Call, request: Request, query: &Query) -> Result<(), LuaError> {
+fn give_context(call: &Call, request: Request, ctx: Option<i32>) -> Result<(), LuaError> {
     let vm = call.context.vm();
-    if query.ctx.is_none() && vm.caches_code() {
+    if ctx.is_none() && vm.caches_code() {
         return Ok(());
     }
     let context = Context::new(request, vm.clone(), Phase::Content, false);
     context.attach()?;
-    if let Some(table) = query.ctx {
+    if let Some(table) = ctx {
         context.ctx_ref.set(crate::api::ctx::keep(call.state, table));
     }
     Ok(())

@@ -13,6 +13,8 @@ mod response;
 use std::cell::Cell;
 use std::rc::{Rc as Shared, Weak};
 
+use smallvec::SmallVec;
+
 pub use ffi::install_filters;
 pub use lua::inject;
 
@@ -25,7 +27,7 @@ use crate::runtime::{Context, Operation, Task, output, scheduler};
 pub struct Batch {
     task: Weak<Task>,
     pending: Cell<usize>,
-    captured: Vec<Captured>,
+    captured: SmallVec<[Captured; 1]>,
 }
 
 impl Batch {
@@ -60,12 +62,8 @@ impl Place {
     }
 }
 
-/// The batch as what its task waits for: nginx's subrequests cannot be taken back.
-struct Capture {
-    _batch: Shared<Batch>,
-}
-
-impl Operation for Capture {
+/// What its task waits for: nginx's subrequests cannot be taken back.
+impl Operation for Batch {
     fn can_cancel(&self) -> bool {
         false
     }

@@ -2,6 +2,7 @@
 
 use crate::api::arguments;
 use crate::lua::{Kind, LuaError, State};
+use crate::nginx::strings::PoolStr;
 use crate::nginx::subrequest::Variables;
 use crate::nginx::{Request, redirect};
 
@@ -14,8 +15,15 @@ pub type Variable = (Vec<u8>, Vec<u8>);
 
 /// One subrequest, as the script asks for it.
 pub struct Query {
-    pub uri: Vec<u8>,
-    pub args: Vec<u8>,
+    pub uri: PoolStr,
+    /// Those of the URI, then those of the options.
+    pub args: PoolStr,
+    pub options: Options,
+}
+
+/// What a script says of a subrequest beside its URI.
+pub struct Options {
+    args: Vec<u8>,
     pub method: usize,
     pub body: Option<Vec<u8>>,
     pub always_forward_body: bool,
@@ -26,7 +34,21 @@ pub struct Query {
     pub ctx: Option<i32>,
 }
 
-impl Query {
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            args: Vec::new(),
+            method: METHOD_GET,
+            body: None,
+            always_forward_body: false,
+            variables: Variables::Fresh,
+            vars: Vec::new(),
+            ctx: None,
+        }
+    }
+}
+
+impl Options {
     /// Whether the parent's body goes with the subrequest.
     pub fn forwards_body(&self, parent: Request) -> bool {
         self.always_forward_body
@@ -35,73 +57,38 @@ impl Query {
     }
 }
 
-/// Reads query `index` (from 0), which is on top of the stack; a `ctx` table is left above it.
-pub fn read(state: State, request: Request, index: usize) -> Result<Query, LuaError> {
-    let query = state.top();
-    match state.kind(query) {
-        Kind::Table => {}
-        Kind::Nil => return Err(LuaError::text("only array-like tables are allowed")),
-        kind => {
-            return Err(LuaError::text(format!(
-                "the query argument {index} is not a table, but a {}",
-                kind.name()
-            )));
-        }
-    }
-    let length = state.raw_len(query);
-    if length != 1 && length != 2 {
-        return Err(LuaError::text(format!(
-            "query argument {index} expecting one or two arguments"
-        )));
-    }
-    state.reserve(8)?;
-    let mut parsed = Query {
-        uri: Vec::new(),
-        args: Vec::new(),
-        method: METHOD_GET,
-        body: None,
-        always_forward_body: false,
-        variables: Variables::Fresh,
-        vars: Vec::new(),
-        ctx: None,
-    };
-    if length == 2 {
-        read_options(state, query, index, &mut parsed)?;
-    }
-    read_uri(state, request, query, &mut parsed)?;
-    Ok(parsed)
-}
-
-fn read_uri(
+/// Reads query `index` (from 0): its URI and its options are at these places of the stack. A `ctx`
+/// table is left on top.
+pub fn read(
     state: State,
     request: Request,
-    query: i32,
-    parsed: &mut Query,
-) -> Result<(), LuaError> {
-    state.raw_get_index(query, 1);
-    let given = state.check_bytes(-1).map_err(|_| LuaError::Type(3, c"string"))?;
+    index: usize,
+    uri: i32,
+    options: Option<i32>,
+) -> Result<Query, LuaError> {
+    state.reserve(8)?;
+    let mut asked = Options::default();
+    if let Some(options) = options {
+        read_options(state, options, index, &mut asked)?;
+    }
+    let given = state.check_bytes(uri).map_err(|_| LuaError::Type(3, c"string"))?;
     let Ok((uri, mut args)) = redirect::parse_quietly(request, given) else {
         let shown = String::from_utf8_lossy(given).into_owned();
         return Err(LuaError::text(format!("unsafe uri in argument #1: {shown}")));
     };
-    state.pop(1);
-    if !args.is_empty() && !parsed.args.is_empty() {
-        args.push(b'&');
+    if !asked.args.is_empty() {
+        let and: &[u8] = if args.bytes().is_empty() { b"" } else { b"&" };
+        args = request.pool().concat(args.bytes(), &[and, &asked.args].concat())?;
     }
-    args.append(&mut parsed.args);
-    parsed.uri = uri;
-    parsed.args = args;
-    Ok(())
+    Ok(Query { uri, args, options: asked })
 }
 
 fn read_options(
     state: State,
-    query: i32,
+    options: i32,
     index: usize,
-    parsed: &mut Query,
+    parsed: &mut Options,
 ) -> Result<(), LuaError> {
-    state.raw_get_index(query, 2);
-    let options = state.top();
     let kind = state.kind(options);
     if kind != Kind::Table {
         return Err(LuaError::text(format!(
@@ -133,15 +120,12 @@ fn read_options(
     read_ctx(state, options, parsed)
 }
 
-/// The `ctx` table takes the options' place on the stack.
-fn read_ctx(state: State, options: i32, parsed: &mut Query) -> Result<(), LuaError> {
+/// The `ctx` table stays on top of the stack.
+fn read_ctx(state: State, options: i32, parsed: &mut Options) -> Result<(), LuaError> {
     state.get_field(options, c"ctx");
     match state.kind(-1) {
-        Kind::Nil => state.pop(2),
-        Kind::Table => {
-            state.replace(options);
-            parsed.ctx = Some(options);
-        }
+        Kind::Nil => state.pop(1),
+        Kind::Table => parsed.ctx = Some(state.top()),
         kind => {
             return Err(LuaError::text(format!(
                 "Bad ctx option value type {}, expected a Lua table",

@@ -1,8 +1,10 @@
 //! A captured response as a Lua table: `status`, `header`, `body`, `truncated`.
 
+use std::ffi::CStr;
 use std::rc::Rc as Shared;
 
 use super::Captured;
+use crate::lua::state::{Outcome, REGISTRY};
 use crate::lua::{Kind, State};
 use crate::nginx::response_headers::{self, Value};
 use crate::nginx::{Chain, Request, output};
@@ -33,19 +35,25 @@ pub fn push_all(
     Ok(count)
 }
 
-fn push(state: State, response: &Captured) {
-    state.new_table(0, 4);
-    state.push_integer(response.status.get() as i64);
-    state.set_field(-2, c"status");
-    state.push_bool(!response.complete.get());
-    state.set_field(-2, c"truncated");
-    push_body(state, response.body.get());
-    state.set_field(-2, c"body");
-    state.new_table(0, 8);
-    if let Some(request) = response.request.get() {
-        push_headers(state, request);
+/// Where the registry keeps the function that makes a response's table.
+const SHAPE: &CStr = c"ngx_http_lua_captured_response";
+
+/// Puts that function there.
+pub fn inject(state: State) {
+    let code = include_bytes!("../../../lua/captured_response.lua");
+    match state.load(code, c"=captured_response") {
+        Outcome::Done => state.set_field(REGISTRY, SHAPE),
+        Outcome::Yielded | Outcome::Failed(_) => state.pop(1),
     }
-    state.set_field(-2, c"header");
+}
+
+fn push(state: State, response: &Captured) {
+    state.get_field(REGISTRY, SHAPE);
+    state.push_integer(response.status.get() as i64);
+    state.push_bool(!response.complete.get());
+    push_body(state, response.body.get());
+    push_headers(state, response.request.get());
+    state.call_raising(4, 1);
 }
 
 fn push_body(state: State, body: Chain) {
@@ -71,20 +79,19 @@ fn recycle(context: &Context, captured: &[Captured]) {
     }
 }
 
-/// Fills the table on top; a header that comes twice becomes a list.
-fn push_headers(state: State, request: Request) {
-    let headers = response_headers::of(request);
-    for (name, value) in &headers.listed {
-        push_listed(state, name, value);
-    }
-    for (name, value) in &headers.fields {
+/// Pushes the table of headers; one that comes twice becomes a list.
+fn push_headers(state: State, request: Option<Request>) {
+    let Some(request) = request else { return state.new_table(0, 0) };
+    state.new_table(0, response_headers::count(request) as i32);
+    response_headers::listed(request, |name, value| push_listed(state, name, value));
+    response_headers::fields(request, |name, value| {
         state.push_bytes(name);
         match value {
             Value::Text(text) => state.push_bytes(text),
-            Value::Number(number) => state.push_integer(*number),
+            Value::Number(number) => state.push_integer(number),
         }
         state.raw_set(-3);
-    }
+    });
 }
 
 fn push_listed(state: State, name: &[u8], value: &[u8]) {

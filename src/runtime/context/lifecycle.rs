@@ -204,6 +204,20 @@ impl Context {
         self.request.set_module_context(crate::module(), context);
     }
 
+    /// Gives up a share. Where it was the last one of a context that is over, that waits for the next
+    /// request.
+    pub fn retire(mut context: Rc<Context>) {
+        if !context.is_released() {
+            return;
+        }
+        let Some(unshared) = Rc::get_mut(&mut context) else { return };
+        unshared.empty();
+        let mut idle = IDLE.borrow_mut();
+        if idle.len() < MAX_IDLE {
+            idle.push(context);
+        }
+    }
+
     /// The pool goes: nothing of nginx's may be touched any more.
     fn release(&self) {
         self.remove_all_tasks();
@@ -219,13 +233,8 @@ impl Shared for Context {
         ends::cleanup(self);
     }
 
-    fn let_go(mut self: Rc<Self>) {
+    fn let_go(self: Rc<Self>) {
         self.release();
-        let Some(context) = Rc::get_mut(&mut self) else { return };
-        context.empty();
-        let mut idle = IDLE.borrow_mut();
-        if idle.len() < MAX_IDLE {
-            idle.push(self);
-        }
+        Context::retire(self);
     }
 }
