@@ -472,66 +472,53 @@ impl State {
         }
     }
 
+    /// Makes a new VM ready for [`State::protect`] and [`State::produce`]; fails where memory is out.
+    pub fn prepare(self) -> Result<(), Vec<u8>> {
+        unsafe extern "C-unwind" fn entry(state: *mut ffi::lua_State) -> c_int {
+            // SAFETY: runs in protected mode on a live VM.
+            unsafe {
+                ffi::lua_pushcfunction(state, run_protected);
+                ffi::lua_rawseti(state, ffi::LUA_REGISTRYINDEX, PROTECTED.into());
+            }
+            0
+        }
+        // SAFETY: a live VM; the function takes no data.
+        match unsafe { ffi::lua_cpcall(self.0, entry, null_mut()) } {
+            0 => Ok(()),
+            _ => Err(self.take_reason()),
+        }
+    }
+
     /// Runs `work`, which may raise, from code that Lua did not call; errors come back as bytes.
     ///
     /// For the places where nginx's callbacks must touch a stack (anchoring, pushing results).
     pub fn protect<F: FnOnce(State)>(self, work: F) -> Result<(), Vec<u8>> {
-        unsafe extern "C-unwind" fn entry<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
-            // SAFETY: as for `run`.
-            unsafe { stop_panics(state, run::<F>) }
-        }
-        unsafe extern "C-unwind" fn run<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
-            // SAFETY: `protect` passes a pointer to its own Option as the only argument.
-            unsafe {
-                let slot = ffi::lua_touserdata(state, 1).cast::<Option<F>>();
-                ffi::lua_settop(state, 0);
-                if let Some(work) = (*slot).take() {
-                    work(State(state));
-                }
-            }
-            0
-        }
-        let mut slot = Some(work);
-        let data: *mut c_void = (&raw mut slot).cast();
-        // SAFETY: the slot outlives the call.
-        let status = unsafe { ffi::lua_cpcall(self.0, entry::<F>, data) };
-        if status == 0 {
-            return Ok(());
-        }
-        let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
-        self.pop(1);
-        Err(text)
+        self.produce(0, work)
     }
 
     /// As [`State::protect`], for work that leaves `results` values on the stack.
     pub fn produce<F: FnOnce(State)>(self, results: i32, work: F) -> Result<(), Vec<u8>> {
-        unsafe extern "C-unwind" fn entry<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
-            // SAFETY: as for `run`.
-            unsafe { stop_panics(state, run::<F>) }
-        }
-        unsafe extern "C-unwind" fn run<F: FnOnce(State)>(state: *mut ffi::lua_State) -> c_int {
-            // SAFETY: `produce` passes a pointer to its own Option as the only argument.
-            unsafe {
-                let slot = ffi::lua_touserdata(state, 1).cast::<Option<F>>();
-                ffi::lua_settop(state, 0);
-                if let Some(work) = (*slot).take() {
-                    work(State(state));
-                }
-                ffi::lua_gettop(state)
+        unsafe fn run<F: FnOnce(State)>(slot: *mut c_void, state: State) {
+            // SAFETY: `produce` passes a pointer to its own Option.
+            if let Some(work) = unsafe { &mut *slot.cast::<Option<F>>() }.take() {
+                work(state);
             }
         }
         let mut slot = Some(work);
-        let data: *mut c_void = (&raw mut slot).cast();
-        self.push_function(entry::<F>);
-        self.push_light_userdata(data);
+        let work = Work { run: run::<F>, slot: (&raw mut slot).cast() };
+        self.raw_get_index(REGISTRY, PROTECTED);
+        self.push_light_userdata(std::ptr::from_ref(&work).cast_mut().cast());
         match self.call(1, results, 0) {
             Outcome::Done => Ok(()),
-            Outcome::Yielded | Outcome::Failed(_) => {
-                let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
-                self.pop(1);
-                Err(text)
-            }
+            Outcome::Yielded | Outcome::Failed(_) => Err(self.take_reason()),
         }
+    }
+
+    /// Pops an error as bytes.
+    fn take_reason(self) -> Vec<u8> {
+        let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
+        self.pop(1);
+        text
     }
 
     /// Raises `error`. The caller holds nothing that needs dropping.
@@ -588,4 +575,31 @@ impl State {
         // SAFETY: a valid index; may raise.
         unsafe { ffi::luaL_callmeta(self.0, index, name.as_ptr()) != 0 }
     }
+}
+
+/// The registry's key for [`run_protected`]. The module's own keys are negative, for those that
+/// `luaL_ref` gives are not.
+const PROTECTED: i32 = -100;
+/// The registry's key for the function that makes the table of a captured response.
+pub const CAPTURED_RESPONSE: i32 = -101;
+
+/// What [`State::produce`] runs.
+struct Work {
+    run: unsafe fn(*mut c_void, State),
+    slot: *mut c_void,
+}
+
+/// The one function for all [`Work`], so that none needs a closure of its own.
+unsafe extern "C-unwind" fn run_protected(state: *mut ffi::lua_State) -> c_int {
+    unsafe extern "C-unwind" fn run(state: *mut ffi::lua_State) -> c_int {
+        // SAFETY: `produce` passes its Work, which outlives the call, as the only argument.
+        unsafe {
+            let work = ffi::lua_touserdata(state, 1).cast::<Work>();
+            ffi::lua_settop(state, 0);
+            ((*work).run)((*work).slot, State(state));
+            ffi::lua_gettop(state)
+        }
+    }
+    // SAFETY: Lua passes the running coroutine.
+    unsafe { stop_panics(state, run) }
 }

@@ -106,6 +106,7 @@ impl Vm {
         };
         // SAFETY: a live VM; the handler never returns to Lua.
         unsafe { ffi::lua_atpanic(state, at_panic) };
+        main.prepare().map_err(VmError::Setup)?;
         vm.protect(|state| {
             // SAFETY: runs in protected mode on a live VM.
             unsafe { ffi::luaL_openlibs(state.as_ptr()) };

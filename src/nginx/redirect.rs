@@ -72,6 +72,10 @@ fn parse(request: Request, uri: &[u8], flags: ngx_uint_t) -> Result<(PoolStr, Po
         if ngx_http_parse_unsafe_uri(request.as_ptr(), &mut uri, &mut args, &mut flags) != 0 {
             return Err(UnsafeUri);
         }
+        if args.data.is_null() {
+            // Empty arguments, not none: `$args` is "".
+            args.data = uri.data;
+        }
         Ok((PoolStr::new(uri), PoolStr::new(args)))
     }
 }

@@ -1,10 +1,9 @@
 //! A captured response as a Lua table: `status`, `header`, `body`, `truncated`.
 
-use std::ffi::CStr;
 use std::rc::Rc as Shared;
 
 use super::Captured;
-use crate::lua::state::{Outcome, REGISTRY};
+use crate::lua::state::{CAPTURED_RESPONSE, Outcome, REGISTRY};
 use crate::lua::{Kind, State};
 use crate::nginx::response_headers::{self, Value};
 use crate::nginx::{Chain, Request, output};
@@ -35,20 +34,17 @@ pub fn push_all(
     Ok(count)
 }
 
-/// Where the registry keeps the function that makes a response's table.
-const SHAPE: &CStr = c"ngx_http_lua_captured_response";
-
-/// Puts that function there.
+/// Puts the function that makes a response's table into the registry.
 pub fn inject(state: State) {
     let code = include_bytes!("../../../lua/captured_response.lua");
     match state.load(code, c"=captured_response") {
-        Outcome::Done => state.set_field(REGISTRY, SHAPE),
+        Outcome::Done => state.raw_set_index(REGISTRY, CAPTURED_RESPONSE),
         Outcome::Yielded | Outcome::Failed(_) => state.pop(1),
     }
 }
 
 fn push(state: State, response: &Captured) {
-    state.get_field(REGISTRY, SHAPE);
+    state.raw_get_index(REGISTRY, CAPTURED_RESPONSE);
     state.push_integer(response.status.get() as i64);
     state.push_bool(!response.complete.get());
     push_body(state, response.body.get());

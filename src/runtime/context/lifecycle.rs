@@ -161,10 +161,9 @@ impl Context {
         }
         entered.set(Entered::default());
         *entry.get_mut() = None;
-        tasks.get_mut().clear();
+        debug_assert!(tasks.get_mut().is_empty(), "released");
         *current.get_mut() = None;
-        posted.get_mut().clear();
-        woken.get_mut().clear();
+        debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "released");
         *switch.get_mut() = Switch::Wait;
         *on_abort.get_mut() = None;
         share.set(None);
