@@ -7,8 +7,7 @@ use crate::ngx_debug;
 use super::log::Log;
 use super::pool::{OutOfMemory, Pool};
 use super::sys::{
-    ngx_buf_t, ngx_buf_tag_t, ngx_chain_add_copy, ngx_chain_t, ngx_chain_update_chains,
-    ngx_create_temp_buf, ngx_pfree,
+    ngx_buf_t, ngx_buf_tag_t, ngx_chain_add_copy, ngx_chain_t, ngx_chain_update_chains, ngx_pfree,
 };
 
 impl Default for Chain {
@@ -219,14 +218,7 @@ impl Recycled {
                 grow(pool, link, len)?;
                 return Ok(reset(link, len, tag));
             }
-            let buf = match len {
-                0 => pool.zeroed::<ngx_buf_t>()?,
-                _ => NonNull::new(ngx_create_temp_buf(pool.as_ptr(), len)).ok_or(OutOfMemory)?,
-            };
-            let link = super::sys::ngx_alloc_chain_link(pool.as_ptr());
-            let link = NonNull::new(link).ok_or(OutOfMemory)?;
-            (*link.as_ptr()).buf = buf.as_ptr();
-            Ok(reset(link, len, tag))
+            Ok(reset(new(pool, len)?, len, tag))
         }
     }
 
@@ -243,6 +235,37 @@ impl Recycled {
     pub fn is_busy(&self) -> bool {
         !self.busy.is_null()
     }
+}
+
+/// A link, its buffer and a little memory, in one piece of the pool.
+#[repr(C)]
+struct Small {
+    link: ngx_chain_t,
+    buf: ngx_buf_t,
+}
+
+/// Memory of more bytes is a piece of its own, which a pool may free.
+const SMALL: usize = 512;
+
+/// A new link with a buffer that has room for `len` bytes.
+fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
+    let inside = if len <= SMALL { len } else { 0 };
+    let small: NonNull<Small> = pool.bytes_aligned(size_of::<Small>() + inside)?.cast();
+    let start = match inside {
+        0 if len == 0 => null_mut(),
+        0 => pool.bytes(len)?.as_ptr(),
+        // SAFETY: behind the structures there are that many bytes.
+        _ => unsafe { small.as_ptr().add(1).cast() },
+    };
+    // SAFETY: fresh memory of that size, aligned for nginx's types; zero is valid for both.
+    unsafe {
+        let small = small.as_ptr();
+        small.write(std::mem::zeroed());
+        (*small).buf.start = start;
+        (*small).buf.end = start.wrapping_add(len);
+        (*small).link.buf = &raw mut (*small).buf;
+    }
+    Ok(small.cast())
 }
 
 /// Gives a free buffer the room for `len` bytes.
