@@ -62,6 +62,11 @@ const KINDS: &[Kind] = &[
     Kind { name: "threads", weight: 4, play: Play::Get("/threads", 200, "12false\n") },
     Kind { name: "exit in a thread", weight: 2, play: Play::Get("/thread-exit", 200, "exit\n") },
     Kind { name: "coroutines", weight: 3, play: Play::Get("/coroutines", 200, "2false3\n") },
+    Kind {
+        name: "TLS",
+        weight: 2,
+        play: Play::Get("/tls", 200, "HTTP/1.1 200 OK certificate host mismatch\n"),
+    },
     Kind { name: "semaphores", weight: 2, play: Play::Get("/semaphore", 200, "true timeout\n") },
     Kind {
         name: "args, regex, dictionary",
