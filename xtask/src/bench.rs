@@ -1,7 +1,10 @@
 //! `cargo xtask bench`: the same work on this module and on upstream's C module, side by side.
 
+mod call_cost;
+mod calls;
 mod measure;
 mod report;
+mod results;
 mod rows;
 
 use std::fs;
@@ -9,45 +12,52 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use self::report::Line;
-use self::rows::{BASELINE, Row};
+use self::results::Outcome;
 use crate::build::subject;
 use crate::options::Options;
 use crate::server::Subject;
 use crate::setup::{self, Group};
 use crate::{paths, shell};
 
-/// Runs `cargo xtask bench`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &[])?;
-    let rows = rows::named(&options.files)?;
-    setup::ensure(&[Group::Build, Group::Run, Group::Reference, Group::Valgrind])?;
-    let ours = subject(&Options { release: true, ..options.clone() })?;
-    let reference = Options { flags: vec!["--reference".into()], ..Options::default() };
-    let theirs = subject(&reference)?;
-
-    let mut lines = Vec::new();
-    for row in std::iter::once(BASELINE).chain(rows) {
-        eprintln!("{}: {}", row.name, row.summary);
-        lines.push(measured(&ours, &theirs, row));
-    }
-    print!("{}{}", report::table(&lines), report::gaps(&lines));
-    if options.files.is_empty() {
-        let file = paths::root().join("benches/RESULTS.md");
-        fs::write(&file, report::document(&lines, &versions()?))?;
-        println!("written: benches/RESULTS.md");
-    }
-    Ok(())
+/// The modules that are compared.
+pub struct Subjects {
+    pub ours: Subject,
+    pub theirs: Subject,
 }
 
-fn measured(ours: &Subject, theirs: &Subject, row: Row) -> Line {
-    let count = |subject, label| {
-        measure::instructions(subject, label, &row).map_err(|error| {
-            eprintln!("  {label}: {error:#}");
-            error.root_cause().to_string()
-        })
+/// A part of the bench, chosen by its flag.
+struct Part {
+    name: &'static str,
+    flag: &'static str,
+    /// Measures the rows with these names, all where none is named.
+    run: fn(&Subjects, &[String]) -> Result<Vec<Outcome>>,
+}
+
+const PARTS: &[Part] = &[
+    Part { name: "requests", flag: "--requests", run: measure::run },
+    Part { name: "calls", flag: "--calls", run: call_cost::run },
+];
+
+/// Runs `cargo xtask bench`.
+pub fn command(arguments: &[String]) -> Result<()> {
+    let flags: Vec<&str> = PARTS.iter().map(|part| part.flag).collect();
+    let options = Options::parse(arguments, &flags)?;
+    setup::ensure(&[Group::Build, Group::Run, Group::Reference, Group::Valgrind])?;
+    let subjects = Subjects {
+        ours: subject(&Options { release: true, ..options.clone() })?,
+        theirs: subject(&Options { flags: vec!["--reference".into()], ..Options::default() })?,
     };
-    Line { row, ours: count(ours, "this"), theirs: count(theirs, "c") }
+    let mut all = results::read()?;
+    for part in PARTS.iter().filter(|part| options.has(part.flag)) {
+        let outcomes = (part.run)(&subjects, &options.files)?;
+        for o in &outcomes {
+            println!("{:20} {:14} {:>12.1} {:>12.1} {:.3}", o.row, o.measure, o.this.unwrap_or(-1.0), o.c.unwrap_or(-1.0), o.ratio.unwrap_or(-1.0));
+        }
+        all.retain(|outcome| outcome.part != part.name);
+        all.extend(outcomes);
+    }
+    let _ = versions;
+    Ok(())
 }
 
 /// What was compared, with which tools.

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::rows::Row;
+use super::Subjects;
+use super::results::Outcome;
+use super::rows::{self, BASELINE, Row};
 use crate::paths;
 use crate::server::{Server, Subject};
 use crate::soak::client::Connection;
@@ -27,19 +29,33 @@ const REQUEST: &[u8] = b"GET /row?a=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent:
 /// How long work that outlives its answer has to end.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// Measures the rows with these names, all where none is named, and the baseline.
+pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
+    let rows = rows::named(names)?;
+    let mut outcomes = Vec::new();
+    for row in std::iter::once(BASELINE).chain(rows) {
+        let count = |subject, label| {
+            let count = instructions(subject, label, &row);
+            count.inspect_err(|error| eprintln!("{}, {label}: {error:#}", row.name)).ok()
+        };
+        let (ours, theirs) = (count(&subjects.ours, "this"), count(&subjects.theirs, "c"));
+        outcomes.push(Outcome::new("requests", row.name, "instructions", ours, theirs));
+    }
+    Ok(outcomes)
+}
+
 /// Instructions per request for `row` on `subject`; `label` names the module in `target/bench`.
 ///
 /// Errors: nginx does not start, or answers differently from what the row says.
-pub fn instructions(subject: &Subject, label: &str, row: &Row) -> Result<u64> {
-    let few = run(subject, label, row, REQUESTS[0])?;
-    let many = run(subject, label, row, REQUESTS[1])?;
+fn instructions(subject: &Subject, label: &str, row: &Row) -> Result<f64> {
+    let few = total(subject, label, row, REQUESTS[0])?;
+    let many = total(subject, label, row, REQUESTS[1])?;
     let more = many.checked_sub(few).context("more requests took fewer instructions")?;
-    let requests = REQUESTS[1] - REQUESTS[0];
-    Ok((more + requests / 2) / requests)
+    Ok(more as f64 / (REQUESTS[1] - REQUESTS[0]) as f64)
 }
 
 /// All instructions of an nginx that answers `requests` requests.
-fn run(subject: &Subject, label: &str, row: &Row, requests: u64) -> Result<u64> {
+fn total(subject: &Subject, label: &str, row: &Row, requests: u64) -> Result<u64> {
     let dir = paths::target("bench").join(label).join(row.name);
     let prefix = fresh(&dir.join("prefix"))?;
     let benches = paths::root().join("benches");
@@ -83,7 +99,8 @@ fn ask(row: &Row, requests: u64) -> Result<()> {
     Ok(())
 }
 
-fn fresh(dir: &Path) -> Result<PathBuf> {
+/// `dir`, empty.
+pub fn fresh(dir: &Path) -> Result<PathBuf> {
     if dir.exists() {
         fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
@@ -91,7 +108,7 @@ fn fresh(dir: &Path) -> Result<PathBuf> {
     Ok(dir.to_path_buf())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {}", from.display()))
 }
 
