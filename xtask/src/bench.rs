@@ -51,7 +51,14 @@ pub fn command(arguments: &[String]) -> Result<()> {
     for part in PARTS.iter().filter(|part| options.has(part.flag)) {
         let outcomes = (part.run)(&subjects, &options.files)?;
         for o in &outcomes {
-            println!("{:20} {:14} {:>12.1} {:>12.1} {:.3}", o.row, o.measure, o.this.unwrap_or(-1.0), o.c.unwrap_or(-1.0), o.ratio.unwrap_or(-1.0));
+            println!(
+                "{:20} {:14} {:>12.1} {:>12.1} {:.3}",
+                o.row,
+                o.measure,
+                o.this.unwrap_or(-1.0),
+                o.c.unwrap_or(-1.0),
+                o.ratio.unwrap_or(-1.0)
+            );
         }
         all.retain(|outcome| outcome.part != part.name);
         all.extend(outcomes);

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ptr::{copy_nonoverlapping, null_mut};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use super::dict::{Dict, Root, format};
 use super::entry::{Entry, Value};
@@ -33,15 +33,19 @@ impl Locked<'_> {
         // SAFETY: the caller's.
         unsafe {
             let mut locked = Locked { pool, root: (*pool).data.cast(), of: PhantomData };
-            if locked.root.is_null() || (*locked.root).changing.load(Ordering::Acquire) != 0 {
+            if locked.root.is_null() || (*locked.root).changing.load(Ordering::Relaxed) != 0 {
                 locked.rebuild(name)?;
             }
-            (*locked.root).changing.store(1, Ordering::SeqCst);
+            // All that a process has stored up to the instruction at which it dies is seen by the
+            // next one, in whatever order: only the compiler must keep to it.
+            (*locked.root).changing.store(1, Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
             Some(locked)
         }
     }
 
     /// Somebody died in the middle of a change: begins anew with an empty dictionary.
+    #[cold]
     fn rebuild(&mut self, name: &[u8]) -> Option<()> {
         let name_shown = String::from_utf8_lossy(name);
         let text = format!(
@@ -71,18 +75,19 @@ impl Locked<'_> {
 
     /// The entry with that key.
     pub fn find(&mut self, key: &[u8]) -> Option<Entry<'_>> {
-        let wanted = (hash(key), key);
+        let wanted = hash(key);
         // SAFETY: the lock is held, and the tree's nodes are entries.
         unsafe {
             let sentinel = (*self.root).tree.sentinel;
             let mut node = (*self.root).tree.root;
             while node != sentinel {
-                let order = wanted.cmp(&((*node).key, Header::key(node.cast())));
-                node = match order {
-                    std::cmp::Ordering::Less => (*node).left,
-                    std::cmp::Ordering::Greater => (*node).right,
-                    std::cmp::Ordering::Equal => return Some(self.entry(node.cast())),
+                let found = Header::key(node.cast());
+                let goes_left = match wanted == (*node).key {
+                    false => wanted < (*node).key,
+                    true if key == found => return Some(self.entry(node.cast())),
+                    true => key < found,
                 };
+                node = if goes_left { (*node).left } else { (*node).right };
             }
         }
         None
@@ -189,7 +194,8 @@ impl Drop for Locked<'_> {
         unsafe {
             // A panic in the middle of a change leaves the flag: the next one begins anew.
             if !self.root.is_null() && !std::thread::panicking() {
-                (*self.root).changing.store(0, Ordering::SeqCst);
+                compiler_fence(Ordering::SeqCst);
+                (*self.root).changing.store(0, Ordering::Relaxed);
             }
             ngx_shmtx_unlock(&mut (*self.pool).mutex);
         }

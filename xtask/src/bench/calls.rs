@@ -105,11 +105,7 @@ pub const CALLS: &[Call] = &[
         "local co = coroutine.create(function() while true do coroutine.yield() end end)",
         "coroutine.resume(co)",
     ),
-    call(
-        "coroutine.create",
-        "local function f() end",
-        "coroutine.resume(coroutine.create(f))",
-    ),
+    call("coroutine.create", "local function f() end", "coroutine.resume(coroutine.create(f))"),
 ];
 
 /// The calls with these names; all where none is named.
