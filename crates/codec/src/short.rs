@@ -2,23 +2,25 @@
 
 use memchr::{memchr, memchr2};
 
-/// Bytes that are looked at one by one before anything else is tried.
-const SHORT: usize = 16;
+/// The longest that is looked at byte by byte.
+const SHORT: usize = 24;
 
 /// Where the first `byte` is.
 #[inline]
 pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    let (start, rest) = bytes.split_at(bytes.len().min(SHORT));
-    let found = start.iter().position(|&b| b == byte);
-    found.or_else(|| if rest.is_empty() { None } else { Some(memchr(byte, rest)? + SHORT) })
+    if bytes.len() > SHORT {
+        return memchr(byte, bytes);
+    }
+    bytes.iter().position(|&b| b == byte)
 }
 
 /// Where the first of two bytes is.
 #[inline]
 pub(crate) fn find_either(one: u8, other: u8, bytes: &[u8]) -> Option<usize> {
-    let (start, rest) = bytes.split_at(bytes.len().min(SHORT));
-    let found = start.iter().position(|&b| b == one || b == other);
-    found.or_else(|| if rest.is_empty() { None } else { Some(memchr2(one, other, rest)? + SHORT) })
+    if bytes.len() > SHORT {
+        return memchr2(one, other, bytes);
+    }
+    bytes.iter().position(|&b| b == one || b == other)
 }
 
 #[cfg(test)]

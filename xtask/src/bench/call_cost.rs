@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -14,22 +14,22 @@ use anyhow::{Context, Result, bail};
 
 use super::Subjects;
 use super::calls::{self, Call};
-use super::measure::{copy, fresh};
+use super::place::{self, local};
 use super::results::Outcome;
-use crate::paths;
 use crate::server::{Server, Subject};
 use crate::soak::client::Connection;
 
 /// The address in benches/calls/nginx.conf.
-const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18392);
+const ADDRESS: SocketAddr = local(18392);
 /// The address in the calls that receive: see [`serve_lines`].
-const LINES: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18393);
+const LINES: SocketAddr = local(18393);
 /// What the script calls to mark a loop's start and end.
 const MARK: &str = "gnu_get_libc_version";
 const MARKS: usize = 3;
 /// A loop is timed so often in a row, and all calls so often in turns.
 const ROUNDS_IN_A_ROW: usize = 5;
-pub const TURNS: usize = 3;
+const TURNS: usize = 3;
+pub const LOOPS: usize = ROUNDS_IN_A_ROW * TURNS;
 /// A timed loop has so many turns more than the longer one that is counted.
 const TIMED: u64 = 4;
 
@@ -119,10 +119,8 @@ fn nanoseconds(subject: &Subject, label: &str, calls: &[Call]) -> Result<Vec<f64
 
 /// A fresh prefix, with a file for each call.
 fn prepared(label: &str, calls: &[Call]) -> Result<PathBuf> {
-    let prefix = fresh(&paths::target("bench").join(label).join("calls"))?;
-    let benches = paths::root().join("benches/calls");
-    copy(&benches.join("nginx.conf"), &prefix.join("nginx.conf"))?;
-    copy(&benches.join("driver.lua"), &prefix.join("driver.lua"))?;
+    let files = ["calls/nginx.conf", "calls/driver.lua"];
+    let prefix = place::prefix(label, "calls", &files)?;
     fs::create_dir(prefix.join("calls"))?;
     for call in calls {
         let Call { setup, body, .. } = call;
@@ -133,7 +131,7 @@ fn prepared(label: &str, calls: &[Call]) -> Result<PathBuf> {
 }
 
 fn start(subject: &Subject, prefix: &Path) -> Result<Server> {
-    Server::start(subject, &prefix.join("nginx.conf"), prefix, ADDRESS)
+    place::start(subject, prefix, ADDRESS)
 }
 
 /// What the script writes behind `mark`.

@@ -12,12 +12,10 @@ pub struct Call {
     pub body: &'static str,
     /// Turns of the shorter and of the longer loop.
     pub turns: [u64; 2],
-    /// Why it costs more than upstream's, where it does.
-    pub note: &'static str,
 }
 
 const fn call(name: &'static str, setup: &'static str, body: &'static str) -> Call {
-    Call { name, setup, body, turns: [1000, 5000], note: "" }
+    Call { name, setup, body, turns: [1000, 5000] }
 }
 
 const TEXT: &str = "local text = ('GET /some/path?and=arguments HTTP/1.1 Agent'):rep(1)";
