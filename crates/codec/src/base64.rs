@@ -105,9 +105,8 @@ pub fn encoded_len(len: usize, flavour: Flavour) -> Option<usize> {
 /// is shorter than [`encoded_len`].
 #[inline]
 pub fn encode_into(src: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize> {
-    let len = encoded_len(src.len(), flavour)?;
     let (triples, odd) = src.as_chunks::<3>();
-    let (text, last) = dst.get_mut(..len)?.split_at_mut_checked(triples.len() * 4)?;
+    let (text, last) = dst.split_at_mut_checked(triples.len().checked_mul(4)?)?;
     let alphabet = flavour.alphabet();
     if src.len() < LONG {
         for (digits, bytes) in text.as_chunks_mut().0.iter_mut().zip(triples) {
@@ -116,19 +115,33 @@ pub fn encode_into(src: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize
     } else {
         let _ = flavour.vectors().encode(triples.as_flattened(), text.as_out());
     }
-    let digits = match *odd {
+    let more = match *odd {
+        [] => 0,
         [a] => {
             let [first, second, ..] = alphabet.encode([a, 0, 0]);
-            [first, second, b'=', b'=']
+            end_with([first, second], [first, second, b'=', b'='], flavour, last)?
         }
-        [a, b] => {
+        [a, b, ..] => {
             let [first, second, third, _] = alphabet.encode([a, b, 0]);
-            [first, second, third, b'=']
+            end_with([first, second, third], [first, second, third, b'='], flavour, last)?
         }
-        _ => return Some(len),
     };
-    last.copy_from_slice(digits.get(..last.len())?);
-    Some(len)
+    Some(text.len() + more)
+}
+
+/// Writes the last digits, with or without padding.
+fn end_with<const N: usize>(
+    digits: [u8; N],
+    padded: [u8; 4],
+    flavour: Flavour,
+    dst: &mut [u8],
+) -> Option<usize> {
+    if flavour == Flavour::Standard {
+        *dst.first_chunk_mut()? = padded;
+        return Some(padded.len());
+    }
+    *dst.first_chunk_mut()? = digits;
+    Some(N)
 }
 
 /// The length that is enough for `len` bytes once decoded.

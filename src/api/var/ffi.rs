@@ -91,28 +91,27 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_set(
     errbuf: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own.
-        unsafe {
-            let request = match request(r) {
-                Ok(request) => request,
-                Err(text) => {
-                    write_error(errbuf, errlen, text.to_bytes());
-                    return ffi::ERROR;
-                }
-            };
-            let Some(mut name) = lower_name(name_data, name_len, lowcase_buf) else {
-                write_error(errbuf, errlen, "bad variable name");
+    // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own. Nothing
+    // here panics, but for what makes a message.
+    unsafe {
+        let request = match request(r) {
+            Ok(request) => request,
+            Err(text) => {
+                write_error(errbuf, errlen, text.to_bytes());
                 return ffi::ERROR;
-            };
-            let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value, value_len));
-            match variable::set(request, &mut name, value) {
-                Ok(()) => ffi::OK,
-                Err(error) => {
-                    write_error(errbuf, errlen, error.message(name.bytes()));
-                    ffi::ERROR
-                }
             }
+        };
+        let Some(mut name) = lower_name(name_data, name_len, lowcase_buf) else {
+            write_error(errbuf, errlen, "bad variable name");
+            return ffi::ERROR;
+        };
+        let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value, value_len));
+        match variable::set(request, &mut name, value) {
+            Ok(()) => ffi::OK,
+            Err(error) => guard(ffi::ERROR, || {
+                write_error(errbuf, errlen, error.message(name.bytes()));
+                ffi::ERROR
+            }),
         }
-    })
+    }
 }

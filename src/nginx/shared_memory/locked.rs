@@ -16,6 +16,20 @@ use crate::nginx::sys::{
     ngx_slab_init, ngx_slab_pool_t,
 };
 
+/// A key and its hash, which is made before the lock is taken.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    bytes: &'a [u8],
+    hash: usize,
+}
+
+impl<'a> Key<'a> {
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: codec::crc32::checksum(bytes) as usize }
+    }
+}
+
 /// A dictionary whose lock is held; dropped, it is released.
 pub struct Locked<'d> {
     pool: *mut ngx_slab_pool_t,
@@ -74,8 +88,8 @@ impl Locked<'_> {
     }
 
     /// The entry with that key.
-    pub fn find(&mut self, key: &[u8]) -> Option<Entry<'_>> {
-        let wanted = hash(key);
+    pub fn find(&mut self, key: Key) -> Option<Entry<'_>> {
+        let Key { bytes, hash: wanted } = key;
         // SAFETY: the lock is held, and the tree's nodes are entries.
         unsafe {
             let sentinel = (*self.root).tree.sentinel;
@@ -84,8 +98,8 @@ impl Locked<'_> {
                 let found = Header::key(node.cast());
                 let goes_left = match wanted == (*node).key {
                     false => wanted < (*node).key,
-                    true if key == found => return Some(self.entry(node.cast())),
-                    true => key < found,
+                    true if bytes == found => return Some(self.entry(node.cast())),
+                    true => bytes < found,
                 };
                 node = if goes_left { (*node).left } else { (*node).right };
             }
@@ -122,13 +136,13 @@ impl Locked<'_> {
     /// Adds an entry, at the front of the queue. The key must not be there.
     pub fn insert(
         &mut self,
-        key: &[u8],
+        key: Key,
         value: Value,
         expires: u64,
         flags: u32,
     ) -> Result<(), OutOfMemory> {
         let value_len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
-        let size = DATA + key.len() + value.bytes.len();
+        let size = DATA + key.bytes.len() + value.bytes.len();
         let header = self.allocate(size, key, value.kind, value_len)?;
         // SAFETY: a fresh entry with room for the value.
         unsafe {
@@ -142,10 +156,10 @@ impl Locked<'_> {
     }
 
     /// Adds an empty list. The key must not be there.
-    pub fn insert_list(&mut self, key: &[u8]) -> Result<Entry<'_>, OutOfMemory> {
-        let header = self.allocate(list_size(key.len()), key, LIST, 0)?;
+    pub fn insert_list(&mut self, key: Key) -> Result<Entry<'_>, OutOfMemory> {
+        let header = self.allocate(list_size(key.bytes.len()), key, LIST, 0)?;
         // SAFETY: a fresh entry with room for a list's head.
-        unsafe { Queue::init(header.byte_add(list_head(key.len())).cast()) };
+        unsafe { Queue::init(header.byte_add(list_head(key.bytes.len())).cast()) };
         self.link(header);
         Ok(self.entry(header))
     }
@@ -153,11 +167,12 @@ impl Locked<'_> {
     fn allocate(
         &mut self,
         size: usize,
-        key: &[u8],
+        key: Key,
         kind: u8,
         value_len: u32,
     ) -> Result<*mut Header, OutOfMemory> {
-        let key_len = u16::try_from(key.len()).map_err(|_| OutOfMemory)?;
+        let Key { bytes, hash } = key;
+        let key_len = u16::try_from(bytes.len()).map_err(|_| OutOfMemory)?;
         // SAFETY: the lock is held; `size` has room for header and key. The header is written field
         // by field, for it may be longer than its last field's end.
         unsafe {
@@ -165,14 +180,14 @@ impl Locked<'_> {
             if header.is_null() {
                 return Err(OutOfMemory);
             }
-            (*header).hash = hash(key);
+            (*header).hash = hash;
             (*header).kind = kind;
             (*header).key_len = key_len;
             (*header).value_len = value_len;
             (*header).expires = 0;
             (*header).flags = 0;
             (&raw mut (*header).lru).write(Queue::UNLINKED);
-            copy_nonoverlapping(key.as_ptr(), header.cast::<u8>().add(DATA), key.len());
+            copy_nonoverlapping(bytes.as_ptr(), header.cast::<u8>().add(DATA), bytes.len());
             Ok(header)
         }
     }
@@ -226,8 +241,4 @@ unsafe extern "C" fn insert_value(
         // Red.
         (*node).color = 1;
     }
-}
-
-fn hash(key: &[u8]) -> usize {
-    codec::crc32::checksum(key) as usize
 }
