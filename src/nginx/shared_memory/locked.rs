@@ -43,37 +43,20 @@ impl Locked<'_> {
     ///
     /// # Safety
     /// The caller holds the lock of `pool`, whose data, if any, is a root.
+    #[inline]
     pub unsafe fn begin<'d>(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<Locked<'d>> {
         // SAFETY: the caller's.
         unsafe {
-            let mut locked = Locked { pool, root: (*pool).data.cast(), of: PhantomData };
-            if locked.root.is_null() || (*locked.root).changing.load(Ordering::Relaxed) != 0 {
-                locked.rebuild(name)?;
+            let mut root: *mut Root = (*pool).data.cast();
+            if root.is_null() || (*root).changing.load(Ordering::Relaxed) != 0 {
+                root = rebuild(pool, name)?;
             }
             // All that a process has stored up to the instruction at which it dies is seen by the
             // next one, in whatever order: only the compiler must keep to it.
-            (*locked.root).changing.store(1, Ordering::Relaxed);
+            (*root).changing.store(1, Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
-            Some(locked)
+            Some(Locked { pool, root, of: PhantomData })
         }
-    }
-
-    /// Somebody died in the middle of a change: begins anew with an empty dictionary.
-    #[cold]
-    fn rebuild(&mut self, name: &[u8]) -> Option<()> {
-        let name_shown = String::from_utf8_lossy(name);
-        let text = format!(
-            "lua_shared_dict \"{name_shown}\" was being changed by a process that died: \
-             its entries are dropped"
-        );
-        log_cycle(Level::Alert, text.as_bytes());
-        self.root = null_mut();
-        // SAFETY: the lock is held; nginx initialises a slab pool so when it makes a zone.
-        unsafe {
-            ngx_slab_init(self.pool);
-            self.root = format(self.pool, name).ok()?;
-        }
-        Some(())
     }
 
     fn lru(&self) -> *mut Queue {
@@ -215,6 +198,31 @@ impl Drop for Locked<'_> {
             ngx_shmtx_unlock(&mut (*self.pool).mutex);
         }
     }
+}
+
+/// Somebody died in the middle of a change: begins anew with an empty dictionary. Nothing where
+/// there is no memory even for that; then the lock is released.
+///
+/// # Safety
+/// The caller holds the lock of `pool`.
+#[cold]
+unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> {
+    let name_shown = String::from_utf8_lossy(name);
+    let text = format!(
+        "lua_shared_dict \"{name_shown}\" was being changed by a process that died: \
+         its entries are dropped"
+    );
+    log_cycle(Level::Alert, text.as_bytes());
+    // Drops the lock, where this ends early.
+    let mut locked = Locked { pool, root: null_mut(), of: PhantomData };
+    // SAFETY: the lock is held; nginx initialises a slab pool so when it makes a zone.
+    unsafe {
+        ngx_slab_init(pool);
+        locked.root = format(pool, name).ok()?;
+    }
+    let root = locked.root;
+    std::mem::forget(locked);
+    Some(root)
 }
 
 /// nginx's tree asks where a new entry belongs: by hash, then by key.
