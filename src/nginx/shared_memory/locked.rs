@@ -78,13 +78,14 @@ impl Locked<'_> {
             let sentinel = (*self.root).tree.sentinel;
             let mut node = (*self.root).tree.root;
             while node != sentinel {
-                let found = Header::key(node.cast());
                 let goes_left = match wanted == (*node).key {
                     false => wanted < (*node).key,
-                    true if bytes == found => return Some(self.entry(node.cast())),
-                    true => bytes < found,
+                    true => match bytes.cmp(Header::key(node.cast())) {
+                        std::cmp::Ordering::Equal => return Some(self.entry(node.cast())),
+                        order => order.is_lt(),
+                    },
                 };
-                node = if goes_left { (*node).left } else { (*node).right };
+                node = child(node, goes_left);
             }
         }
         None
@@ -225,6 +226,24 @@ unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> 
     Some(root)
 }
 
+/// A child of `node`. A branch leads to it, not a selection: so the processor goes on to the child
+/// that it guesses while the node is still on its way from memory.
+///
+/// # Safety
+/// `node` must be a live node of a tree.
+#[inline(always)]
+unsafe fn child(node: *mut ngx_rbtree_node_t, left: bool) -> *mut ngx_rbtree_node_t {
+    // SAFETY: the caller's; the assembly is empty, and keeps the compiler from selecting.
+    unsafe {
+        if left {
+            std::arch::asm!("", options(nomem, nostack, preserves_flags));
+            (*node).left
+        } else {
+            (*node).right
+        }
+    }
+}
+
 /// nginx's tree asks where a new entry belongs: by hash, then by key.
 unsafe extern "C" fn insert_value(
     mut at: *mut ngx_rbtree_node_t,
@@ -235,12 +254,12 @@ unsafe extern "C" fn insert_value(
     unsafe {
         let order = |node: *mut ngx_rbtree_node_t| ((*node).key, Header::key(node.cast()));
         let slot = loop {
-            let next =
-                if order(node) < order(at) { &raw mut (*at).left } else { &raw mut (*at).right };
-            if *next == sentinel {
-                break next;
+            let goes_left = order(node) < order(at);
+            let next = child(at, goes_left);
+            if next == sentinel {
+                break if goes_left { &raw mut (*at).left } else { &raw mut (*at).right };
             }
-            at = *next;
+            at = next;
         };
         *slot = node;
         (*node).parent = at;
