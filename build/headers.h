@@ -3,4 +3,3 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_md5.h>
-#include <ngx_sha1.h>

@@ -84,24 +84,22 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     in_ssl_phase: *mut c_int,
     ssl_ctx_ref: *mut c_int,
 ) -> c_int {
+    // SAFETY: lua-resty-core passes the running request. Nothing here panics.
+    let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
+    let own = context.ctx_ref.get();
+    if own >= 0 {
+        return own;
+    }
     guard(ffi::NO_REQ_CTX, || {
-        // SAFETY: lua-resty-core passes the running request, and cells of its own.
-        unsafe {
-            let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
-            let own = context.ctx_ref.get();
-            if own >= 0 {
-                return own;
-            }
-            let connection = OfConnection::of(&context);
-            let (Some(in_ssl_phase), Some(ssl_ctx_ref)) =
-                (in_ssl_phase.as_mut(), ssl_ctx_ref.as_mut())
-            else {
-                return if connection.runs { connection.reference() } else { own };
-            };
-            *in_ssl_phase = c_int::from(connection.runs);
-            *ssl_ctx_ref = connection.reference();
-            own
-        }
+        let connection = OfConnection::of(context);
+        // SAFETY: lua-resty-core passes cells of its own.
+        let cells = unsafe { (in_ssl_phase.as_mut(), ssl_ctx_ref.as_mut()) };
+        let (Some(in_ssl_phase), Some(ssl_ctx_ref)) = cells else {
+            return if connection.runs { connection.reference() } else { own };
+        };
+        *in_ssl_phase = c_int::from(connection.runs);
+        *ssl_ctx_ref = connection.reference();
+        own
     })
 }
 
@@ -114,8 +112,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
 ) -> c_int {
     guard(ffi::ERROR, || {
         // SAFETY: lua-resty-core passes the running request.
-        let Some(context) = (unsafe { ffi::context(r) }) else { return ffi::NO_REQ_CTX };
-        let connection = OfConnection::of(&context);
+        let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
+        let connection = OfConnection::of(context);
         if connection.runs {
             return connection.set(reference);
         }

@@ -93,6 +93,16 @@ pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
     Context::of(request).or_else(|| Context::running(request))
 }
 
+/// The context of the running code, for the call's own time.
+///
+/// # Safety
+/// As for [`request`]; the call does not end the request.
+#[inline]
+pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
+    // SAFETY: the caller's.
+    unsafe { request(r).and_then(|request| Context::borrowed(request)) }
+}
+
 /// Writes an error into the caller's buffer: `err` has room for `*errlen` bytes, and `*errlen`
 /// becomes the length written. No NUL is added.
 ///

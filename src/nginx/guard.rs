@@ -13,6 +13,7 @@ use std::sync::Once;
 use super::log::{Level, log_cycle};
 
 /// Runs `work`; where it panics, returns `fallback` instead.
+#[inline]
 pub fn guard<T>(fallback: T, work: impl FnOnce() -> T) -> T {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(value) => value,

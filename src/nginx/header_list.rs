@@ -114,6 +114,18 @@ impl HeaderList {
         Nodes { part, next: 0 }
     }
 
+    /// How many nodes there are, hidden ones too.
+    pub fn len(self) -> usize {
+        let mut part = self.nodes().part.cast_const();
+        let mut len = 0;
+        // SAFETY: the parts of a live list.
+        while let Some(list) = unsafe { part.as_ref() } {
+            len += list.nelts;
+            part = list.next;
+        }
+        len
+    }
+
     /// Adds a header. All fields of the node are set, the links of nginx 1.23 and later included.
     pub(super) fn push(
         self,

@@ -19,12 +19,24 @@ pub struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// `lower` is made lower case where it stands.
-    pub fn new(lower: &'a mut [u8]) -> Name<'a> {
-        let data = lower.as_mut_ptr();
-        // SAFETY: nginx reads and writes `len` bytes, source and target in step.
-        let hash = unsafe { ngx_hash_strlow(data, data, lower.len()) };
-        Name { lower, hash }
+    /// The name `name`, in lower case in `buf`.
+    ///
+    /// # Safety
+    /// `name` must be valid for `len` bytes, `buf` likewise for writing and for `'a`.
+    #[inline]
+    pub unsafe fn new(name: *const u8, len: usize, buf: *mut u8) -> Name<'a> {
+        // SAFETY: the caller's; nginx only reads the name, and fills the buffer.
+        unsafe {
+            let hash = ngx_hash_strlow(buf, name.cast_mut(), len);
+            Name { lower: std::slice::from_raw_parts_mut(buf, len), hash }
+        }
+    }
+
+    /// `name` is made lower case where it stands.
+    pub fn in_place(name: &'a mut [u8]) -> Name<'a> {
+        let data = name.as_mut_ptr();
+        // SAFETY: nginx reads and writes the same bytes in step.
+        unsafe { Name::new(data, name.len(), data) }
     }
 
     pub fn bytes(&self) -> &[u8] {

@@ -17,6 +17,12 @@ const DEBIAN_MODULES: &str = "/usr/lib/nginx/modules";
 /// Upstream's C module of Debian, and the one that it needs before it.
 const REFERENCE: &[&str] = &["ndk_http_module.so", "ngx_http_lua_module.so"];
 
+/// njs, as Debian packages it.
+pub fn njs() -> Subject {
+    let module = Path::new(DEBIAN_MODULES).join("ngx_http_js_module.so");
+    Subject { nginx: DEBIAN_BINARY.into(), modules: vec![module], wrapper: Vec::new() }
+}
+
 /// Runs `cargo xtask build`.
 pub fn command(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments, &[])?.no_files()?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::options::Options;
 use crate::setup::{self, Group};
 use crate::tally::Tally;
-use crate::{conformance, nginx, paths, run, shell, soak, test};
+use crate::{bench, conformance, nginx, paths, run, shell, soak, test};
 
 /// Runs `cargo xtask ci`.
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -28,6 +28,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
         Err(error) => failed("tests", &error),
     };
     total += step("soak", || soak::run(&options, soak::FEW));
+    total += step("bench", bench::check::run);
     total += step("conformance", || conformance::command(&["--ratchet".into()]));
 
     // The counts are the last line, whatever they are.

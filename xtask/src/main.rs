@@ -78,8 +78,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        arguments: "[ROWS…]",
-        summary: "count instructions per request of this module and of upstream's, side by side",
+        arguments: "[--requests | --calls | --cpu | --growth] [ROWS…]",
+        summary: "measure this module and upstream's, side by side, and write benches/RESULTS.md",
         run: bench::command,
     },
     Command {
@@ -91,7 +91,8 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "ci",
         arguments: "[--release] [--nginx debian|vendored]",
-        summary: "check the format, lint, run the main job, the tests, a soak and the conformance ratchet",
+        summary: "check the format, lint, run the main job, the tests, a soak, the bench's check and the \
+                  conformance ratchet",
         run: ci::command,
     },
 ];

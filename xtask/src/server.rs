@@ -78,6 +78,11 @@ impl Server {
         Ok(server)
     }
 
+    /// The process: nginx itself, with `master_process off` the worker.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until nginx ends, by a signal from elsewhere.
     pub fn wait(mut self) -> Result<()> {
         self.child.wait()?;

@@ -27,8 +27,10 @@ pub enum Group {
     Reference,
     /// What upstream's suite needs on top: its side modules, back ends and isolation.
     Conformance,
-    /// The memory checker.
+    /// The memory checker, which counts instructions too.
     Valgrind,
+    /// What the bench compares with beside that, and what it sends requests with.
+    Bench,
 }
 
 impl Group {
@@ -81,6 +83,7 @@ impl Group {
                 "util-linux",
             ],
             Self::Valgrind => &["valgrind"],
+            Self::Bench => &["libnginx-mod-http-js", "util-linux", "wrk"],
         }
     }
 }

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
+use crate::short::find;
 use crate::uri::{self, EscapeType};
 
 /// The cap where Lua gives none (`NGX_HTTP_LUA_MAX_ARGS`).
@@ -98,7 +99,7 @@ fn for_each_piece(buf: &mut [u8], mut visit: impl FnMut(&mut [u8], Range<usize>,
     let mut start = 0;
 
     loop {
-        let len = buf.get(start..).and_then(|rest| memchr(b'&', rest));
+        let len = buf.get(start..).and_then(|rest| find(b'&', rest));
         let end = len.map_or(buf.len(), |len| start + len);
         if !visit(buf, start..end, len.is_none()) || len.is_none() {
             return;
@@ -108,7 +109,7 @@ fn for_each_piece(buf: &mut [u8], mut visit: impl FnMut(&mut [u8], Range<usize>,
 }
 
 fn unescape_piece(buf: &mut [u8], piece: Range<usize>) -> Option<Arg> {
-    let equals = memchr(b'=', buf.get(piece.clone())?).map(|at| piece.start + at);
+    let equals = find(b'=', buf.get(piece.clone())?).map(|at| piece.start + at);
     let name = unescape_range(buf, piece.start..equals.unwrap_or(piece.end));
     if name.is_empty() {
         return None;

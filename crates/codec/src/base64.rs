@@ -3,9 +3,7 @@
 //! Decoding is as lenient as nginx's: it stops at the first `=`, whatever follows, needs no
 //! padding, and ignores the unused bits of the last digit.
 
-use base64::Engine;
-use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64_simd::{AsOut, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memchr;
 
 /// The digits in use, and whether an encoded string is padded with `=`.
@@ -19,49 +17,187 @@ pub enum Flavour {
     Url,
 }
 
-const fn engine(alphabet: &Alphabet, padded: bool) -> GeneralPurpose {
-    let config = GeneralPurposeConfig::new()
-        .with_encode_padding(padded)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
-        .with_decode_allow_trailing_bits(true);
-    GeneralPurpose::new(alphabet, config)
+const STANDARD_DIGITS: [u8; 64] = digits(*b"+/");
+const URL_DIGITS: [u8; 64] = digits(*b"-_");
+static STANDARD: Alphabet = Alphabet::new(STANDARD_DIGITS);
+static URL: Alphabet = Alphabet::new(URL_DIGITS);
+
+/// From so many bytes on, vectors are worth finding out whether the processor has them.
+const LONG: usize = 48;
+/// The value of a byte that is no digit: four digits fill 24 bits.
+const NO_DIGIT: u32 = 1 << 24;
+
+struct Alphabet {
+    digits: [u8; 64],
+    /// For each place among four digits, what a byte there stands for.
+    values: [[u32; 256]; 4],
 }
 
-static PADDED_ENGINE: GeneralPurpose = engine(&STANDARD, true);
-static NO_PADDING_ENGINE: GeneralPurpose = engine(&STANDARD, false);
-static URL_ENGINE: GeneralPurpose = engine(&URL_SAFE, false);
+const fn digits(last_two: [u8; 2]) -> [u8; 64] {
+    let mut digits = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789  ";
+    digits[62] = last_two[0];
+    digits[63] = last_two[1];
+    digits
+}
+
+impl Alphabet {
+    const fn new(digits: [u8; 64]) -> Alphabet {
+        let mut values = [[NO_DIGIT; 256]; 4];
+        let mut value = 0;
+        while value < 64 {
+            let mut place = 0;
+            while place < 4 {
+                values[place][digits[value] as usize] = (value as u32) << (18 - 6 * place);
+                place += 1;
+            }
+            value += 1;
+        }
+        Alphabet { digits, values }
+    }
+
+    /// The digit of the lowest six bits.
+    #[inline]
+    fn digit(&self, bits: u32) -> u8 {
+        self.digits[(bits & 63) as usize]
+    }
+
+    fn encode(&self, [a, b, c]: [u8; 3]) -> [u8; 4] {
+        let bits = u32::from_be_bytes([0, a, b, c]);
+        [bits >> 18, bits >> 12, bits >> 6, bits].map(|bits| self.digit(bits))
+    }
+
+    /// What four digits stand for; `NO_DIGIT` or more where one of them is none.
+    fn decode(&self, digits: [u8; 4]) -> u32 {
+        let [a, b, c, d] = digits.map(usize::from);
+        let [first, second, third, fourth] = &self.values;
+        first[a] | second[b] | third[c] | fourth[d]
+    }
+}
 
 impl Flavour {
-    fn engine(self) -> &'static GeneralPurpose {
+    fn alphabet(self) -> &'static Alphabet {
         match self {
-            Flavour::Standard => &PADDED_ENGINE,
-            Flavour::NoPadding => &NO_PADDING_ENGINE,
-            Flavour::Url => &URL_ENGINE,
+            Flavour::Standard | Flavour::NoPadding => &STANDARD,
+            Flavour::Url => &URL,
+        }
+    }
+
+    fn vectors(self) -> &'static base64_simd::Base64 {
+        match self {
+            Flavour::Standard | Flavour::NoPadding => &STANDARD_NO_PAD,
+            Flavour::Url => &URL_SAFE_NO_PAD,
         }
     }
 }
 
 /// The exact length of `len` bytes once encoded, or `None` where it does not fit a `usize`.
+#[inline]
 pub fn encoded_len(len: usize, flavour: Flavour) -> Option<usize> {
-    base64::encoded_len(len, flavour == Flavour::Standard)
+    let digits = (len / 3).checked_mul(4)?;
+    digits.checked_add(match (len % 3, flavour) {
+        (0, _) => 0,
+        (_, Flavour::Standard) => 4,
+        (odd, _) => odd + 1,
+    })
 }
 
 /// Writes `src`, encoded, to the start of `dst`. Returns the length written, or `None` when `dst`
 /// is shorter than [`encoded_len`].
+#[inline]
 pub fn encode_into(src: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize> {
-    flavour.engine().encode_slice(src, dst).ok()
+    let (triples, odd) = src.as_chunks::<3>();
+    let (text, last) = dst.split_at_mut_checked(triples.len().checked_mul(4)?)?;
+    let alphabet = flavour.alphabet();
+    if src.len() < LONG {
+        for (digits, bytes) in text.as_chunks_mut().0.iter_mut().zip(triples) {
+            *digits = alphabet.encode(*bytes);
+        }
+    } else {
+        let _ = flavour.vectors().encode(triples.as_flattened(), text.as_out());
+    }
+    let more = match *odd {
+        [] => 0,
+        [a] => {
+            let [first, second, ..] = alphabet.encode([a, 0, 0]);
+            end_with([first, second], [first, second, b'=', b'='], flavour, last)?
+        }
+        [a, b, ..] => {
+            let [first, second, third, _] = alphabet.encode([a, b, 0]);
+            end_with([first, second, third], [first, second, third, b'='], flavour, last)?
+        }
+    };
+    Some(text.len() + more)
+}
+
+/// Writes the last digits, with or without padding.
+fn end_with<const N: usize>(
+    digits: [u8; N],
+    padded: [u8; 4],
+    flavour: Flavour,
+    dst: &mut [u8],
+) -> Option<usize> {
+    if flavour == Flavour::Standard {
+        *dst.first_chunk_mut()? = padded;
+        return Some(padded.len());
+    }
+    *dst.first_chunk_mut()? = digits;
+    Some(N)
 }
 
 /// The length that is enough for `len` bytes once decoded.
+#[inline]
 pub fn max_decoded_len(len: usize) -> usize {
     len.div_ceil(4).saturating_mul(3)
 }
 
 /// Writes `src`, decoded, to the start of `dst`. Returns the length written, or `None` when `src`
 /// is malformed or `dst` too short; [`max_decoded_len`] is always enough.
+#[inline]
 pub fn decode_into(src: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize> {
-    let digits = memchr(b'=', src).and_then(|at| src.get(..at)).unwrap_or(src);
-    flavour.engine().decode_slice(digits, dst).ok()
+    let digits = match src {
+        [digits @ .., b'=', b'='] | [digits @ .., b'='] => digits,
+        digits => digits,
+    };
+    if let Some(len) = decode_digits(digits, flavour, dst) {
+        return Some(len);
+    }
+    // There may be a `=` elsewhere, which ends the digits.
+    decode_digits(src.get(..memchr(b'=', src)?)?, flavour, dst)
+}
+
+fn decode_digits(digits: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize> {
+    let (quads, odd) = digits.as_chunks::<4>();
+    let (bytes, last) = dst.split_at_mut_checked(quads.len() * 3)?;
+    let alphabet = flavour.alphabet();
+    if digits.len() < LONG {
+        let mut values = 0;
+        for (bytes, digits) in bytes.as_chunks_mut().0.iter_mut().zip(quads) {
+            let value = alphabet.decode(*digits);
+            let [_, a, b, c] = value.to_be_bytes();
+            *bytes = [a, b, c];
+            values |= value;
+        }
+        if values >= NO_DIGIT {
+            return None;
+        }
+    } else {
+        flavour.vectors().decode(quads.as_flattened(), bytes.as_out()).ok()?;
+    }
+    // Digits of no value stand for those that are not there.
+    let zero = alphabet.digit(0);
+    let (padded, len) = match *odd {
+        [] => return Some(bytes.len()),
+        [a, b] => ([a, b, zero, zero], 1),
+        [a, b, c] => ([a, b, c, zero], 2),
+        _ => return None,
+    };
+    let value = alphabet.decode(padded);
+    if value >= NO_DIGIT {
+        return None;
+    }
+    let [_, decoded @ ..] = value.to_be_bytes();
+    last.get_mut(..len)?.copy_from_slice(decoded.get(..len)?);
+    Some(bytes.len() + len)
 }
 
 /// Like [`decode_into`] for the standard alphabet, but skips every byte before the first `=` that
@@ -137,6 +273,21 @@ mod tests {
         assert_eq!(decode_into(b"YWJj", Flavour::Standard, &mut [0; 2]), None);
     }
 
+    /// The slow obvious encoder, one bit after the other.
+    fn encode_slowly(src: &[u8], flavour: Flavour, last_two: &[u8; 2]) -> String {
+        let bits: Vec<u8> =
+            src.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
+        let mut text: String = bits
+            .chunks(6)
+            .map(|bits| (0..6).fold(0, |n, i| n << 1 | bits.get(i).copied().unwrap_or(0)))
+            .map(|value| char::from(digits(*last_two)[usize::from(value)]))
+            .collect();
+        while flavour == Flavour::Standard && !text.len().is_multiple_of(4) {
+            text.push('=');
+        }
+        text
+    }
+
     /// The slow obvious decoder, one bit after the other.
     fn decode_slowly(src: &[u8], last_two: &[u8; 2]) -> Option<Vec<u8>> {
         let mut digits: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').collect();
@@ -170,7 +321,16 @@ mod tests {
         }
 
         #[test]
-        fn decoding_agrees_with_bits(src in "[A-Za-z0-9+/_-]{0,20}(=|!)?[a-z]{0,3}") {
+        fn encoding_agrees_with_bits(src in prop::collection::vec(any::<u8>(), 0..200)) {
+            for (flavour, last_two) in FLAVOURS.into_iter().zip([b"+/", b"+/", b"-_"]) {
+                prop_assert_eq!(encode(&src, flavour), encode_slowly(&src, flavour, last_two));
+            }
+        }
+
+        #[test]
+        fn decoding_agrees_with_bits(
+            src in "[A-Za-z0-9+/_-]{0,20}(=|!)?[a-z]{0,3}|[A-Za-z0-9+/]{40,150}[!_\\PC]?[a-z]{0,90}=?[!]?"
+        ) {
             let src = src.as_bytes();
             prop_assert_eq!(decode(src, Flavour::Standard), decode_slowly(src, b"+/"));
             prop_assert_eq!(decode(src, Flavour::Url), decode_slowly(src, b"-_"));

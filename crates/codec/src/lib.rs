@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod byte_set;
+mod short;
 
 pub mod args;
 pub mod base64;

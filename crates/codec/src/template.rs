@@ -95,7 +95,8 @@ impl Template {
         &self.parts
     }
 
-    /// The length of what [`Template::render_into`] writes. `capture` gives the length of a group.
+    /// The length of what [`Template::render_with`] gives. `capture` gives the length of a group.
+    #[inline]
     pub fn rendered_len(&self, capture: impl Fn(usize) -> usize) -> usize {
         self.parts.iter().fold(0, |len, part| match part {
             Part::Text(text) => len + text.len(),
@@ -103,26 +104,16 @@ impl Template {
         })
     }
 
-    /// Writes the replacement to the start of `dst`. `capture` gives the text of a group, empty
-    /// where there is none. Returns the length written, or `None` when `dst` is too short.
-    pub fn render_into<'s>(
-        &self,
-        dst: &mut [u8],
-        capture: impl Fn(usize) -> &'s [u8],
-    ) -> Option<usize> {
-        let mut at = 0usize;
-
+    /// Hands the replacement to `put`, piece after piece: [`Template::rendered_len`] bytes in all.
+    /// `capture` gives the text of a group, empty where there is none.
+    #[inline]
+    pub fn render_with<'s>(&self, capture: impl Fn(usize) -> &'s [u8], mut put: impl FnMut(&[u8])) {
         for part in &self.parts {
-            let text = match part {
+            put(match part {
                 Part::Text(text) => text,
                 Part::Capture(number) => capture(*number),
-            };
-            let end = at.checked_add(text.len())?;
-            dst.get_mut(at..end)?.copy_from_slice(text);
-            at = end;
+            });
         }
-
-        Some(at)
     }
 }
 
@@ -182,12 +173,9 @@ mod tests {
 
     fn render(source: &str) -> Result<String, String> {
         let template = Template::parse(source.as_bytes()).map_err(|error| error.to_string())?;
-        let mut dst = vec![0; template.rendered_len(|number| group(number).len())];
-        assert_eq!(template.render_into(&mut dst, group), Some(dst.len()));
-        if !dst.is_empty() {
-            let short = dst.len() - 1;
-            assert_eq!(template.render_into(&mut dst.clone()[..short], group), None);
-        }
+        let mut dst = Vec::new();
+        template.render_with(group, |piece| dst.extend_from_slice(piece));
+        assert_eq!(template.rendered_len(|number| group(number).len()), dst.len());
         Ok(String::from_utf8(dst).unwrap())
     }
 

@@ -9,6 +9,7 @@ use std::fmt;
 
 use crate::byte_set::ByteSet;
 use crate::hex;
+use crate::short::find_either;
 
 /// What a string is escaped for: each type has its own set of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,24 +93,18 @@ pub fn escaped_len(src: &[u8], kind: EscapeType) -> usize {
     src.len() + 2 * kind.escaped().count_in(src)
 }
 
-/// Writes `src`, escaped, to the start of `dst`. Returns the length written, or `None` when `dst`
-/// is shorter than [`escaped_len`].
-pub fn escape_into(src: &[u8], kind: EscapeType, dst: &mut [u8]) -> Option<usize> {
+/// Hands `src`, escaped, to `put`, piece after piece: [`escaped_len`] bytes in all.
+#[inline]
+pub fn escape_with(src: &[u8], kind: EscapeType, mut put: impl FnMut(&[u8])) {
     let set = kind.escaped();
-    let mut at = 0;
-
-    for &byte in src {
-        if set.contains(byte) {
-            let [high, low] = hex::upper(byte);
-            dst.get_mut(at..at + 3)?.copy_from_slice(&[b'%', high, low]);
-            at += 3;
+    for byte in src {
+        if set.contains(*byte) {
+            let [high, low] = hex::upper(*byte);
+            put(&[b'%', high, low]);
         } else {
-            *dst.get_mut(at)? = byte;
-            at += 1;
+            put(std::slice::from_ref(byte));
         }
     }
-
-    Some(at)
 }
 
 /// Appends `src`, escaped, to `out`.
@@ -131,12 +126,12 @@ pub fn escape_to(src: &[u8], kind: EscapeType, out: &mut Vec<u8>) {
 
 /// `src` escaped; borrowed when nothing in it needs escaping.
 pub fn escape(src: &[u8], kind: EscapeType) -> Cow<'_, [u8]> {
-    let len = escaped_len(src, kind);
-    if len == src.len() {
+    let set = kind.escaped();
+    if !src.iter().any(|&byte| set.contains(byte)) {
         return Cow::Borrowed(src);
     }
 
-    let mut out = Vec::with_capacity(len);
+    let mut out = Vec::with_capacity(escaped_len(src, kind));
     escape_to(src, kind, &mut out);
     Cow::Owned(out)
 }
@@ -151,31 +146,16 @@ fn escape_sequence(src: &[u8]) -> Option<u8> {
 }
 
 /// Writes `src`, unescaped, to the start of `dst`. Returns the length written, never more than
-/// `src.len()`, or `None` when `dst` is too short.
+/// `src.len()`, or `None` when `dst` is shorter than that.
 pub fn unescape_into(src: &[u8], dst: &mut [u8]) -> Option<usize> {
-    let mut rest = src;
-    let mut at = 0;
-
-    while let Some((&byte, tail)) = rest.split_first() {
-        let (value, next) = match byte {
-            b'+' => (b' ', tail),
-            b'%' => match escape_sequence(rest) {
-                Some(value) => (value, rest.get(3..).unwrap_or_default()),
-                None => (b'%', tail),
-            },
-            _ => (byte, tail),
-        };
-        *dst.get_mut(at)? = value;
-        at += 1;
-        rest = next;
-    }
-
-    Some(at)
+    let dst = dst.get_mut(..src.len())?;
+    dst.copy_from_slice(src);
+    Some(unescape_in_place(dst))
 }
 
 /// Unescapes `buf` where it stands and returns the new length; the bytes after it are leftovers.
 pub fn unescape_in_place(buf: &mut [u8]) -> usize {
-    let Some(mut from) = memchr::memchr2(b'%', b'+', buf) else { return buf.len() };
+    let Some(mut from) = find_either(b'%', b'+', buf) else { return buf.len() };
     let mut to = from;
 
     while let Some(&byte) = buf.get(from) {

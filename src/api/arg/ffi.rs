@@ -21,7 +21,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_setby_param(
         unsafe {
             let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return };
             *len = 0;
-            let Some(context) = ffi::context(r) else { return };
+            let Some(context) = ffi::borrowed_context(r) else { return };
             let arguments = context.set_arguments.borrow();
             let index = usize::try_from(idx).ok().and_then(|idx| idx.checked_sub(1));
             if let Some(argument) = index.and_then(|index| arguments.get(index)) {
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_eof(
 ) -> c_int {
     guard(0, || {
         // SAFETY: lua-resty-core passes the running request.
-        let context = unsafe { ffi::context(r) };
+        let context = unsafe { ffi::borrowed_context(r) };
         c_int::from(context.is_some_and(|context| context.body_filter.is_eof()))
     })
 }
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_body(
         unsafe {
             let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return ffi::ERROR };
             (*data, *len) = (null_mut(), 0);
-            let Some(context) = ffi::context(r) else { return ffi::ERROR };
+            let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
             let mut bufs = context.body_filter.chain.get().bufs();
             if let (Some(only), None) = (bufs.next(), bufs.next()) {
                 let bytes = only.memory();
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_copy_body_filter_param_body(
         // SAFETY: lua-resty-core passes the running request, and a buffer that has the room: the
         // chain has not changed since it asked for the length.
         unsafe {
-            let Some(context) = ffi::context(r) else { return ffi::ERROR };
+            let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
             if data.is_null() {
                 return ffi::ERROR;
             }

@@ -89,18 +89,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request and a cell of its own.
-        unsafe {
-            match ffi::context(r) {
-                Some(context) => context.phase.get().bit() as c_int,
-                None => {
-                    set_message(err, c"no request context");
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes the running request and a cell of its own. Nothing here panics.
+    unsafe {
+        match ffi::borrowed_context(r) {
+            Some(context) => context.phase.get().bit() as c_int,
+            None => {
+                set_message(err, c"no request context");
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// 1 in a subrequest, 0 in a main request, -101 without a client.
@@ -122,7 +120,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_headers_sent(r: *mut ngx_http_request_
     guard(ffi::ERROR, || {
         // SAFETY: lua-resty-core passes the running request.
         unsafe {
-            match (ffi::context(r), ffi::real_request(r)) {
+            match (ffi::borrowed_context(r), ffi::real_request(r)) {
                 (None, _) => ffi::NO_REQ_CTX,
                 (_, Err(code)) => code,
                 (Some(context), Ok(_)) => c_int::from(context.is_header_sent()),

@@ -2,6 +2,7 @@
 //! source and the destination do not overlap.
 
 use std::ffi::c_int;
+use std::ptr::copy_nonoverlapping;
 use std::slice::from_raw_parts_mut;
 
 use codec::base64::{self, Flavour};
@@ -39,14 +40,18 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
         if src.is_empty() || dst.is_null() {
             return;
         }
-        // SAFETY: the room that this function's contract asks for.
+        // SAFETY: the room that this function's contract asks for: `escape_with` gives as many
+        // bytes as `escaped_len` counts.
         unsafe {
             let Some(kind) = EscapeType::from_code(kind) else {
-                from_raw_parts_mut(dst, len).copy_from_slice(src);
+                copy_nonoverlapping(src.as_ptr(), dst, src.len());
                 return;
             };
-            let room = uri::escaped_len(src, kind);
-            uri::escape_into(src, kind, from_raw_parts_mut(dst, room));
+            let mut to = dst;
+            uri::escape_with(src, kind, |piece| {
+                copy_nonoverlapping(piece.as_ptr(), to, piece.len());
+                to = to.add(piece.len());
+            });
         }
     })
 }

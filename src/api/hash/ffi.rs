@@ -3,6 +3,8 @@
 
 use std::ffi::{c_int, c_uint};
 
+use sha1::{Digest, Sha1};
+
 use crate::nginx::strings::raw;
 use crate::nginx::{digest, guard};
 
@@ -37,7 +39,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sha1_bin(
 ) -> c_int {
     guard(0, || {
         // SAFETY: the caller's string, and room for 20 bytes.
-        unsafe { put(dst, digest::sha1(raw(src, len))) }.is_some().into()
+        unsafe { put(dst, Sha1::digest(raw(src, len)).into()) }.is_some().into()
     })
 }
 

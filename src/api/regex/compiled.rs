@@ -71,8 +71,8 @@ impl Regex {
         bits: u32,
         match_limit: u32,
     ) -> Result<Box<Regex>, Vec<u8>> {
-        let code = compile(pattern, flags, bits).map_err(|error| describe(&error, pattern))?;
-        let jitted = flags & JIT != 0 && code.jit_compile();
+        let mut code = compile(pattern, flags, bits).map_err(|error| describe(&error, pattern))?;
+        let jitted = flags & JIT != 0 && code.jit_compile(match_limit);
         if flags & JIT != 0 {
             ngx_debug!(cycle_log(), "pcre JIT compiling result: {}", c_int::from(jitted));
         }
@@ -124,10 +124,11 @@ impl Regex {
     }
 
     fn keep_captures(&mut self, pairs: usize) {
-        for (capture, &offset) in self.captures.iter_mut().zip(self.code.offsets()).take(pairs * 2)
-        {
-            // An unset offset is the greatest number there is: -1.
-            *capture = c_int::try_from(offset).unwrap_or(NONE);
+        let set = self.code.offsets().get(..pairs * 2).unwrap_or(self.code.offsets());
+        for (capture, &offset) in self.captures.iter_mut().zip(set) {
+            // An unset offset is the greatest number there is: -1. The others are within the
+            // subject, whose length is an int.
+            *capture = offset as c_int;
         }
     }
 

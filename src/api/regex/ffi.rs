@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int};
 use std::ops::Range;
-use std::ptr::{null, null_mut};
+use std::ptr::{copy_nonoverlapping, null, null_mut};
 
 use super::compiled::Regex;
 use super::template::{ReplaceValue, Replacement, ScriptEngine};
@@ -184,16 +184,19 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
         unsafe {
             let Some((engine, value)) = e.as_ref().zip(cv.as_ref()) else { return 0 };
             let Some(template) = value.template().as_ref() else { return 0 };
-            let len = ngx_http_lua_ffi_script_eval_len(e, cv);
-            if dst.is_null() || len == 0 {
+            if dst.is_null() {
                 return 0;
             }
-            let dst = std::slice::from_raw_parts_mut(dst, len);
             let text = |n| match group(engine, n) {
                 Some(range) => strings::raw(engine.subject.add(range.start), range.len()),
                 None => &[],
             };
-            template.render_into(dst, text).unwrap_or(0)
+            let mut len = 0;
+            template.render_with(text, |piece| {
+                copy_nonoverlapping(piece.as_ptr(), dst.add(len), piece.len());
+                len += piece.len();
+            });
+            len
         }
     })
 }

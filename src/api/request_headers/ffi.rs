@@ -30,7 +30,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers_count(
             }
         };
         let max = usize::try_from(max).unwrap_or(DEFAULT_MAX_HEADERS);
-        let count = headers_in::nodes(request).count();
+        let count = headers_in::count(request);
         let cut = max > 0 && count > max;
         *truncated = cut.into();
         if cut {

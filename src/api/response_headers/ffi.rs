@@ -30,7 +30,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
         // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
         // and a cell of its own.
         unsafe {
-            let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
+            let Some(context) = ffi::borrowed_context(r) else { return ffi::NO_REQ_CTX };
             let request = match ffi::real_request(r) {
                 Ok(request) => request,
                 Err(code) => return code,
@@ -43,11 +43,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
             let key = strings::raw(key_data, key_len);
             let replace = r#override != 0;
             let result = if is_nil != 0 {
-                set(&context, request, key, &[], replace)
+                set(context, request, key, &[], replace)
             } else {
                 let value = strings::raw(sval, sval_len);
                 with_values(Some(value), mvals, mvals_len, |values| {
-                    set(&context, request, key, values, replace)
+                    set(context, request, key, values, replace)
                 })
                 .unwrap_or(Err(HeaderError::BadValue))
             };
@@ -70,13 +70,30 @@ fn set(
     values: &[&[u8]],
     replace: bool,
 ) -> Result<(), HeaderError> {
-    let mut dashed;
-    let mut key = key;
-    if context.location().transform_underscores() && key.contains(&b'_') {
-        dashed = key.to_vec();
-        codec::headers::underscores_to_dashes(&mut dashed);
-        key = &dashed;
+    if !context.location().transform_underscores() || !key.contains(&b'_') {
+        return set_named(context, request, key, values, replace);
     }
+    let mut room = [0; 64];
+    let mut long;
+    let dashed = match room.get_mut(..key.len()) {
+        Some(dashed) => dashed,
+        None => {
+            long = vec![0; key.len()];
+            &mut long[..]
+        }
+    };
+    dashed.copy_from_slice(key);
+    codec::headers::underscores_to_dashes(dashed);
+    set_named(context, request, dashed, values, replace)
+}
+
+fn set_named(
+    context: &Context,
+    request: Request,
+    key: &[u8],
+    values: &[&[u8]],
+    replace: bool,
+) -> Result<(), HeaderError> {
     context.headers_set.set(true);
     headers_out::set(request, key, values, replace)?;
     if headers_out::is_content_type(key) {
@@ -147,7 +164,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
                 Ok(request) => request,
                 Err(code) => return code,
             };
-            let Some(context) = ffi::context(r) else {
+            let Some(context) = ffi::borrowed_context(r) else {
                 set_message(errmsg, c"no ctx found");
                 return ffi::ERROR;
             };

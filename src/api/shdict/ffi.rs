@@ -9,7 +9,7 @@ use std::ptr::{copy_nonoverlapping, null, null_mut};
 use super::MAX_KEY;
 use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, Outcome, STRING, Stored};
 use crate::api::ffi::{self, DECLINED, ERROR, OK};
-use crate::lua::{Kind, State};
+use crate::lua::State;
 use crate::nginx::shared_memory::{Dict, Value};
 use crate::nginx::sys::ngx_shm_zone_t;
 use crate::nginx::{Level, guard, log, strings};
@@ -23,10 +23,11 @@ pub fn push_zone(state: State, dict: Dict) {
 
 /// The dictionary of a userdata that [`push_zone`] made.
 pub fn zone_at(state: State, index: i32) -> Option<Dict> {
-    if state.kind(index) != Kind::Userdata || state.raw_len(index) != size_of::<*mut c_void>() {
+    let slot: *mut *mut ngx_shm_zone_t = state.userdata(index).cast();
+    // A light userdata has no length.
+    if slot.is_null() || state.raw_len(index) != size_of::<*mut c_void>() {
         return None;
     }
-    let slot: *mut *mut ngx_shm_zone_t = state.userdata(index).cast();
     // SAFETY: a userdata of this size in a dictionary's table is push_zone's.
     unsafe { Dict::from_ptr(slot.read()) }
 }

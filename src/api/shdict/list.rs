@@ -2,7 +2,7 @@
 
 use super::now;
 use super::store::drop_expired;
-use crate::nginx::shared_memory::{Dict, Value};
+use crate::nginx::shared_memory::{Dict, Item, Key, Value};
 
 /// Why a list was not changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +26,7 @@ impl ListError {
 /// Adds a value at the left or right of the list under `key`, which is made where there is none.
 /// Returns the list's new length.
 pub fn push(dict: Dict, key: &[u8], value: Value, left: bool) -> Result<u32, ListError> {
+    let key = Key::new(key);
     let mut dict = dict.lock().ok_or(ListError::NoMemoryForList)?;
     drop_expired(&mut dict);
     let existing = dict.find(key);
@@ -50,8 +51,9 @@ pub fn push(dict: Dict, key: &[u8], value: Value, left: bool) -> Result<u32, Lis
     }
 }
 
-/// Takes a value off the left or right of the list under `key`: its type and its bytes.
-pub fn pop(dict: Dict, key: &[u8], left: bool) -> Result<Option<(u8, Vec<u8>)>, ListError> {
+/// Takes a value off the left or right of the list under `key`.
+pub fn pop(dict: Dict, key: &[u8], left: bool) -> Result<Option<Item>, ListError> {
+    let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(None) };
     drop_expired(&mut dict);
     let Some(mut list) = dict.find(key) else { return Ok(None) };
@@ -72,6 +74,7 @@ pub fn pop(dict: Dict, key: &[u8], left: bool) -> Result<Option<(u8, Vec<u8>)>, 
 
 /// The length of the list under `key`: 0 where there is none.
 pub fn len(dict: Dict, key: &[u8]) -> Result<u32, ListError> {
+    let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(0) };
     drop_expired(&mut dict);
     let Some(mut list) = dict.find(key) else { return Ok(0) };

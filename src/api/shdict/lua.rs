@@ -120,10 +120,10 @@ fn pop(state: State, left: bool) -> LuaResult {
     };
     match list::pop(dict, key, left) {
         Ok(None) => state.push_nil(),
-        Ok(Some((STRING, bytes))) => state.push_bytes(&bytes),
-        Ok(Some((kind, bytes))) => match (kind, <[u8; 8]>::try_from(bytes.as_slice())) {
+        Ok(Some(item)) if item.kind == STRING => state.push_bytes(item.bytes()),
+        Ok(Some(item)) => match (item.kind, <[u8; 8]>::try_from(item.bytes())) {
             (NUMBER, Ok(number)) => state.push_number(f64::from_ne_bytes(number)),
-            _ => return Err(bad_item(dict, key, kind)),
+            (kind, _) => return Err(bad_item(dict, key, kind)),
         },
         Err(error) => return fail(state, error.text()),
     }

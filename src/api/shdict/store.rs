@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::{expiry, now};
-use crate::nginx::shared_memory::{Dict, Entry, Locked, Value};
+use crate::nginx::shared_memory::{Dict, Entry, Key, Locked, Value};
 
 /// Lua's numbers for the types of values.
 pub const NIL: u8 = 0;
@@ -61,6 +61,7 @@ pub struct Stored<'a> {
 
 /// Stores a value under `key`; `None` removes what is there. `op` has the bits above.
 pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> Outcome<()> {
+    let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
     drop_expired(&mut dict);
     if let Some(entry) = dict.find(key) {
@@ -96,7 +97,7 @@ fn overwrite(mut entry: Entry, stored: Option<&Stored>) -> bool {
 }
 
 /// Adds an entry, if need be in the place of the oldest ones.
-fn insert(dict: &mut Locked, key: &[u8], stored: &Stored, may_evict: bool) -> Outcome<()> {
+fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> Outcome<()> {
     let expires = expiry(stored.ttl);
     let mut forcible = false;
     for _ in 0..=MAX_EVICTIONS {
@@ -141,6 +142,7 @@ pub struct Found<'a> {
 /// Gives what is under `key` to `read`; nothing where there is nothing, or where it is over and
 /// `stale` is not asked for.
 pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> T) -> Option<T> {
+    let key = Key::new(key);
     let mut dict = dict.lock()?;
     if !stale {
         drop_expired(&mut dict);
@@ -170,6 +172,7 @@ pub struct Initial {
 
 /// Adds `by` to the number under `key`, or to `initial` where there is none. Returns the sum.
 pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> Outcome<f64> {
+    let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
     drop_expired(&mut dict);
     let found = dict.find(key);
@@ -208,11 +211,13 @@ fn number(entry: &Entry) -> Option<f64> {
 
 /// When the entry under `key` is over, 0 for never; nothing where there is none.
 pub fn expires(dict: Dict, key: &[u8]) -> Option<u64> {
+    let key = Key::new(key);
     dict.lock()?.find(key).map(|entry| entry.expires())
 }
 
 /// Lets the entry under `key` live `ttl` milliseconds from now; false where there is none.
 pub fn set_ttl(dict: Dict, key: &[u8], ttl: i64) -> bool {
+    let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return false };
     match dict.find(key) {
         Some(mut entry) => {

@@ -168,7 +168,7 @@ fn make(
 /// Sets a variable of the subrequest; the reason of a failure is logged.
 fn set_variable(request: Request, name: &[u8], value: &[u8]) -> Result<(), LuaError> {
     let mut lower = name.to_vec();
-    let result = variable::set(request, &mut Name::new(&mut lower), Some(value));
+    let result = variable::set(request, &mut Name::in_place(&mut lower), Some(value));
     let Err(error) = result else { return Ok(()) };
     let text = match error {
         SetError::NotChangeable => {

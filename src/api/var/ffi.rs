@@ -29,10 +29,7 @@ unsafe fn lower_name<'a>(name: *const u8, len: usize, buf: *mut u8) -> Option<Na
         return None;
     }
     // SAFETY: the caller's.
-    unsafe {
-        std::ptr::copy_nonoverlapping(name, buf, len);
-        Some(Name::new(std::slice::from_raw_parts_mut(buf, len)))
-    }
+    Some(unsafe { Name::new(name, len, buf) })
 }
 
 /// Reads a variable, or, with a null `name_data`, the regex capture `capture_id`.
@@ -51,31 +48,31 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     value_len: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, a Lua string and cells of its own.
-        unsafe {
-            let request = match request(r) {
-                Ok(request) => request,
-                Err(text) => {
-                    set_message(err, text);
-                    return ffi::ERROR;
-                }
-            };
-            let found = if name_data.is_null() {
-                usize::try_from(capture_id).ok().and_then(|n| variable::capture(&request, n))
-            } else {
-                lower_name(name_data, name_len, lowcase_buf)
-                    .and_then(|mut name| variable::value(&request, &mut name))
-            };
-            let (Some(value), Some(value_len)) = (value.as_mut(), value_len.as_mut()) else {
-                return ffi::DECLINED;
-            };
-            let Some(found) = found else { return ffi::DECLINED };
-            *value = found.as_ptr();
-            *value_len = found.len();
-            ffi::OK
-        }
-    })
+    // SAFETY: lua-resty-core passes the running request, a Lua string and cells of its own. Nothing
+    // here panics.
+    unsafe {
+        let request = match request(r) {
+            Ok(request) => request,
+            Err(text) => {
+                set_message(err, text);
+                return ffi::ERROR;
+            }
+        };
+        let found = if name_data.is_null() {
+            usize::try_from(capture_id).ok().and_then(|n| variable::capture(&request, n))
+        } else {
+            lower_name(name_data, name_len, lowcase_buf)
+                .and_then(|mut name| variable::value(&request, &mut name))
+        };
+        let (Some(value), Some(value_len), Some(found)) =
+            (value.as_mut(), value_len.as_mut(), found)
+        else {
+            return ffi::DECLINED;
+        };
+        *value = found.as_ptr();
+        *value_len = found.len();
+        ffi::OK
+    }
 }
 
 /// Sets a variable to a copy of the `value_len` bytes at `value`; a null `value` takes its value
@@ -94,28 +91,27 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_set(
     errbuf: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own.
-        unsafe {
-            let request = match request(r) {
-                Ok(request) => request,
-                Err(text) => {
-                    write_error(errbuf, errlen, text.to_bytes());
-                    return ffi::ERROR;
-                }
-            };
-            let Some(mut name) = lower_name(name_data, name_len, lowcase_buf) else {
-                write_error(errbuf, errlen, "bad variable name");
+    // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own. Nothing
+    // here panics, but for what makes a message.
+    unsafe {
+        let request = match request(r) {
+            Ok(request) => request,
+            Err(text) => {
+                write_error(errbuf, errlen, text.to_bytes());
                 return ffi::ERROR;
-            };
-            let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value, value_len));
-            match variable::set(request, &mut name, value) {
-                Ok(()) => ffi::OK,
-                Err(error) => {
-                    write_error(errbuf, errlen, error.message(name.bytes()));
-                    ffi::ERROR
-                }
             }
+        };
+        let Some(mut name) = lower_name(name_data, name_len, lowcase_buf) else {
+            write_error(errbuf, errlen, "bad variable name");
+            return ffi::ERROR;
+        };
+        let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value, value_len));
+        match variable::set(request, &mut name, value) {
+            Ok(()) => ffi::OK,
+            Err(error) => guard(ffi::ERROR, || {
+                write_error(errbuf, errlen, error.message(name.bytes()));
+                ffi::ERROR
+            }),
         }
-    })
+    }
 }

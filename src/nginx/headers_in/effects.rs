@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use codec::uri::{self, EscapeType};
+
 use super::known::Kind;
 use crate::nginx::header_error::HeaderError;
 use crate::nginx::request::Request;
@@ -100,8 +102,12 @@ fn forget_variable(request: Request, name: &[u8]) {
     }
 }
 
-/// `name` and `value` with the bytes escaped that must not reach a wire.
-pub(super) fn escaped<'a>(name: &'a [u8], value: &'a [u8]) -> (Cow<'a, [u8]>, Cow<'a, [u8]>) {
-    use codec::uri::{EscapeType, escape};
-    (escape(name, EscapeType::HeaderName), escape(value, EscapeType::HeaderValue))
+/// `name` with the bytes escaped that must not reach a wire.
+pub(super) fn escaped_name(name: &[u8]) -> Cow<'_, [u8]> {
+    uri::escape(name, EscapeType::HeaderName)
+}
+
+/// `value` likewise.
+pub(super) fn escaped_value(value: &[u8]) -> Cow<'_, [u8]> {
+    uri::escape(value, EscapeType::HeaderValue)
 }

@@ -27,3 +27,8 @@ fn list(request: Request) -> HeaderList {
 pub fn nodes(request: Request) -> Nodes {
     list(request).nodes()
 }
+
+/// How many headers the request has.
+pub fn count(request: Request) -> usize {
+    list(request).len()
+}

@@ -1,6 +1,8 @@
 //! Setting and clearing request headers, with nginx's fields for them kept in step.
 
-use super::effects::{self, Effect, escaped};
+use std::borrow::Cow;
+
+use super::effects::{self, Effect, escaped_name, escaped_value};
 use super::known::{self, Kind, Known};
 use super::list;
 use crate::nginx::header_error::HeaderError;
@@ -12,11 +14,11 @@ use crate::nginx::sys::ngx_str_t;
 
 const BAD_REQUEST: usize = 400;
 
-/// One value of a header, checked and in the request's pool.
-struct Change {
+/// One value of a header, checked; the value is in the request's pool.
+struct Change<'a> {
     request: Request,
     known: Option<&'static Known>,
-    name: ngx_str_t,
+    name: Cow<'a, [u8]>,
     value: ngx_str_t,
     hash: usize,
     effect: Effect,
@@ -36,12 +38,18 @@ pub fn set(
 ) -> Result<(), HeaderError> {
     let none: &[&[u8]] = &[b""];
     let values = if values.is_empty() { none } else { values };
+    // nginx may have refused the request before it had read the header.
+    let is_refused = request.status() == BAD_REQUEST || !list(request).is_made();
+    if let [value] = values {
+        // The common case, without a list of its own.
+        let change = Change::new(request, name, value)?;
+        return if is_refused { Ok(()) } else { Ok(change.apply(replace)?) };
+    }
     let changes = values
         .iter()
         .map(|value| Change::new(request, name, value))
         .collect::<Result<Vec<_>, _>>()?;
-    if request.status() == BAD_REQUEST || !list(request).is_made() {
-        // nginx refused the request before it had read the header.
+    if is_refused {
         return Ok(());
     }
     for (number, change) in changes.into_iter().enumerate() {
@@ -50,23 +58,19 @@ pub fn set(
     Ok(())
 }
 
-impl Change {
-    fn new(request: Request, name: &[u8], value: &[u8]) -> Result<Change, HeaderError> {
-        let (name, value) = escaped(name, value);
+impl<'a> Change<'a> {
+    fn new(request: Request, name: &'a [u8], value: &[u8]) -> Result<Change<'a>, HeaderError> {
+        let (name, value) = (escaped_name(name), escaped_value(value));
         let known = known::find(&name);
         let kind = known.map_or(Kind::Plain, |known| known.kind);
         let effect = effects::of(request, kind, &value)?;
-        let pool = request.pool();
-        Ok(Change {
-            request,
-            known,
-            name: pool.copy_str(&name)?,
-            value: pool.copy_str(&value)?,
-            hash: codec::headers::lowcase_hash(&name),
-            effect,
-        })
+        let hash = codec::headers::lowcase_hash(&name);
+        let value = request.pool().copy_str(&value)?;
+        Ok(Change { request, known, name, value, hash, effect })
     }
+}
 
+impl Change<'_> {
     fn apply(self, replace: bool) -> Result<(), OutOfMemory> {
         match self.known {
             None => self.set_in_list(replace).map(drop),
@@ -81,26 +85,23 @@ impl Change {
         self.value.len == 0
     }
 
-    fn is_same_name(&self) -> impl Fn(Node) -> bool + use<> {
-        let name = self.name;
-        // SAFETY: the name is in the request's pool.
-        move |node| node.is_named(unsafe { crate::nginx::strings::bytes(name) })
-    }
-
     /// Sets the header in the list, and returns its node where it is there.
     fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
         let (list, pool) = (list(self.request), self.request.pool());
-        let same_name = self.is_same_name();
+        let same_name = |node: Node| node.is_named(&self.name);
         if replace && self.clears() {
             list.remove(pool, same_name)?;
             return Ok(None);
         }
-        if replace && let Some(first) = list.nodes().find(|&node| same_name(node)) {
-            list.remove(pool, |node| node != first && same_name(node))?;
+        let mut same = list.nodes().filter(|&node| same_name(node));
+        if replace && let Some(first) = same.next() {
+            if same.next().is_some() {
+                list.remove(pool, |node| node != first && same_name(node))?;
+            }
             first.set_value(self.hash, self.value);
             return Ok(Some(first));
         }
-        list.push(pool, self.hash, self.name, self.value).map(Some)
+        list.push(pool, self.hash, pool.copy_str(&self.name)?, self.value).map(Some)
     }
 
     /// Sets a header that nginx points at one node of.

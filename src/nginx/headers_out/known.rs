@@ -58,7 +58,16 @@ const KNOWN: &[Known] = known! {
 
 /// The row of the header `name`, whatever the case of its letters.
 pub(super) fn find(name: &[u8]) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
+    // Most names are told apart by their lengths.
+    KNOWN
+        .iter()
+        .filter(|known| known.name.len() == name.len())
+        .find(|known| is_same(known.name, name))
+}
+
+#[inline(never)]
+fn is_same(known: &str, name: &[u8]) -> bool {
+    known.as_bytes().eq_ignore_ascii_case(name)
 }
 
 impl Known {

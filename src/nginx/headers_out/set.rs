@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use codec::uri::{self, EscapeType};
+
 use super::known::{self, Kind, Known};
 use super::{list, location};
 use crate::nginx::header_error::HeaderError;
@@ -12,11 +14,11 @@ use crate::nginx::request::Request;
 use crate::nginx::strings;
 use crate::nginx::sys::ngx_str_t;
 
-/// One value of a header, checked and in the request's pool.
-struct Change {
+/// One value of a header, checked; the value is in the request's pool.
+struct Change<'a> {
     request: Request,
     known: Option<&'static Known>,
-    name: ngx_str_t,
+    name: Cow<'a, [u8]>,
     value: ngx_str_t,
     hash: usize,
     /// Of `Content-Length`; -1 where it goes.
@@ -54,15 +56,19 @@ pub fn set(
     Ok(())
 }
 
-/// `name` and `value` with the bytes escaped that must not reach the wire.
-fn escaped<'a>(name: &'a [u8], value: &'a [u8]) -> (Cow<'a, [u8]>, Cow<'a, [u8]>) {
-    use codec::uri::{EscapeType, escape};
-    (escape(name, EscapeType::HeaderName), escape(value, EscapeType::HeaderValue))
+/// `name` with the bytes escaped that must not reach the wire.
+fn escaped_name(name: &[u8]) -> Cow<'_, [u8]> {
+    uri::escape(name, EscapeType::HeaderName)
 }
 
-impl Change {
-    fn new(request: Request, name: &[u8], value: &[u8]) -> Result<Change, HeaderError> {
-        let (name, value) = escaped(name, value);
+/// `value` likewise.
+fn escaped_value(value: &[u8]) -> Cow<'_, [u8]> {
+    uri::escape(value, EscapeType::HeaderValue)
+}
+
+impl<'a> Change<'a> {
+    fn new(request: Request, name: &'a [u8], value: &[u8]) -> Result<Change<'a>, HeaderError> {
+        let (name, value) = (escaped_name(name), escaped_value(value));
         let known = known::find(&name);
         let is_length = known.is_some_and(|known| known.kind == Kind::ContentLength);
         let length = if is_length && !value.is_empty() {
@@ -70,17 +76,13 @@ impl Change {
         } else {
             -1
         };
-        let pool = request.pool();
-        Ok(Change {
-            request,
-            known,
-            name: pool.copy_str(&name)?,
-            value: pool.copy_str(&value)?,
-            hash: codec::headers::lowcase_hash(&name),
-            length,
-        })
+        let hash = codec::headers::lowcase_hash(&name);
+        let value = request.pool().copy_str(&value)?;
+        Ok(Change { request, known, name, value, hash, length })
     }
+}
 
+impl Change<'_> {
     fn apply(&self, replace: bool) -> Result<(), OutOfMemory> {
         let Some(known) = self.known else {
             return self.set_in_list(replace).map(drop);
@@ -116,8 +118,7 @@ impl Change {
 
     /// Whether `node` is this header and counts.
     fn is_same(&self, node: Node) -> bool {
-        // SAFETY: the name is in the request's pool.
-        !node.is_hidden() && node.is_named(unsafe { strings::bytes(self.name) })
+        !node.is_hidden() && node.is_named(&self.name)
     }
 
     /// Gives `node` the value, or makes it count as absent.
@@ -139,8 +140,9 @@ impl Change {
         let list = list(self.request);
         if replace {
             location::complete(self.request);
-            if let Some(first) = list.nodes().find(|&node| self.is_same(node)) {
-                self.hide_others(Some(first));
+            let mut same = list.nodes().filter(|&node| self.is_same(node));
+            if let Some(first) = same.next() {
+                same.for_each(Node::hide);
                 self.give_value(first);
                 return Ok(Some(first));
             }
@@ -154,7 +156,8 @@ impl Change {
     /// Adds the header; an empty one is added hidden.
     fn push(&self) -> Result<Node, OutOfMemory> {
         let hash = if self.clears() { 0 } else { self.hash };
-        list(self.request).push(self.request.pool(), hash, self.name, self.value)
+        let pool = self.request.pool();
+        list(self.request).push(pool, hash, pool.copy_str(&self.name)?, self.value)
     }
 
     /// Sets a header that nginx points at one node of. A hidden node there keeps nginx from
@@ -164,7 +167,9 @@ impl Change {
             if replace {
                 self.hide_others(Some(node));
             }
-            node.set_name(self.name);
+            if node.name() != &*self.name {
+                node.set_name(self.request.pool().copy_str(&self.name)?);
+            }
             self.give_value(node);
             return Ok(());
         }

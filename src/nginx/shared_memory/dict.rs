@@ -75,6 +75,7 @@ impl Dict {
     /// Takes the lock, waiting for it. Nothing while nginx has no memory for the zone yet.
     ///
     /// Whoever holds the lock calls nothing that may take it again, and no Lua code.
+    #[inline]
     pub fn lock(&self) -> Option<Locked<'_>> {
         let pool: *mut ngx_slab_pool_t = self.zone().shm.addr.cast();
         if pool.is_null() {

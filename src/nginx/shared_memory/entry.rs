@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ptr::copy_nonoverlapping;
 
 use super::dict::Root;
-use super::layout::{Header, ITEM_DATA, Item, LIST, list_head};
+use super::layout::{self, Header, ITEM_DATA, LIST, list_head};
 use super::queue::Queue;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::strings;
@@ -17,6 +17,41 @@ use crate::nginx::sys::{
 pub struct Value<'a> {
     pub kind: u8,
     pub bytes: &'a [u8],
+}
+
+/// A value that was taken off a list.
+pub struct Item {
+    pub kind: u8,
+    bytes: Bytes,
+}
+
+/// Short values need no memory of their own.
+enum Bytes {
+    Short([u8; SHORT], usize),
+    Long(Vec<u8>),
+}
+
+const SHORT: usize = 32;
+
+impl Item {
+    fn new(kind: u8, bytes: &[u8]) -> Item {
+        let mut short = [0; SHORT];
+        let bytes = match short.get_mut(..bytes.len()) {
+            Some(start) => {
+                start.copy_from_slice(bytes);
+                Bytes::Short(short, bytes.len())
+            }
+            None => Bytes::Long(bytes.to_vec()),
+        };
+        Item { kind, bytes }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Short(bytes, len) => bytes.get(..*len).unwrap_or_default(),
+            Bytes::Long(bytes) => bytes,
+        }
+    }
 }
 
 /// An entry of a locked dictionary.
@@ -149,7 +184,7 @@ impl Entry<'_> {
         // SAFETY: the lock is held; the item has room for header and value.
         unsafe {
             let size = ITEM_DATA + value.bytes.len();
-            let item: *mut Item = ngx_slab_alloc_locked(self.pool, size).cast();
+            let item: *mut layout::Item = ngx_slab_alloc_locked(self.pool, size).cast();
             if item.is_null() {
                 return Err(OutOfMemory);
             }
@@ -168,19 +203,19 @@ impl Entry<'_> {
         Ok(self.size())
     }
 
-    /// Takes an item off the left or right of a list: its kind and its bytes.
-    pub fn pop(&mut self, left: bool) -> Option<(u8, Vec<u8>)> {
+    /// Takes an item off the left or right of a list.
+    pub fn pop(&mut self, left: bool) -> Option<Item> {
         let item = self.unlink_item(left)?;
         // SAFETY: the lock is held; the item is in no queue any more, and freed once.
         unsafe {
             let data = item.cast::<u8>().add(ITEM_DATA);
-            let taken = ((*item).kind, strings::raw(data, (*item).len as usize).to_vec());
+            let taken = Item::new((*item).kind, strings::raw(data, (*item).len as usize));
             ngx_slab_free_locked(self.pool, item.cast());
             Some(taken)
         }
     }
 
-    fn unlink_item(&mut self, left: bool) -> Option<*mut Item> {
+    fn unlink_item(&mut self, left: bool) -> Option<*mut layout::Item> {
         let items = self.items()?;
         // SAFETY: the lock is held; the links are those of items, which begin with them.
         unsafe {

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ptr::{copy_nonoverlapping, null_mut};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use super::dict::{Dict, Root, format};
 use super::entry::{Entry, Value};
@@ -15,6 +15,20 @@ use crate::nginx::sys::{
     ngx_pagesize, ngx_rbtree_insert, ngx_rbtree_node_t, ngx_shmtx_unlock, ngx_slab_alloc_locked,
     ngx_slab_init, ngx_slab_pool_t,
 };
+
+/// A key and its hash, which is made before the lock is taken.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    bytes: &'a [u8],
+    hash: usize,
+}
+
+impl<'a> Key<'a> {
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: codec::crc32::checksum(bytes) as usize }
+    }
+}
 
 /// A dictionary whose lock is held; dropped, it is released.
 pub struct Locked<'d> {
@@ -29,33 +43,20 @@ impl Locked<'_> {
     ///
     /// # Safety
     /// The caller holds the lock of `pool`, whose data, if any, is a root.
+    #[inline]
     pub unsafe fn begin<'d>(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<Locked<'d>> {
         // SAFETY: the caller's.
         unsafe {
-            let mut locked = Locked { pool, root: (*pool).data.cast(), of: PhantomData };
-            if locked.root.is_null() || (*locked.root).changing.load(Ordering::Acquire) != 0 {
-                locked.rebuild(name)?;
+            let mut root: *mut Root = (*pool).data.cast();
+            if root.is_null() || (*root).changing.load(Ordering::Relaxed) != 0 {
+                root = rebuild(pool, name)?;
             }
-            (*locked.root).changing.store(1, Ordering::SeqCst);
-            Some(locked)
+            // All that a process has stored up to the instruction at which it dies is seen by the
+            // next one, in whatever order: only the compiler must keep to it.
+            (*root).changing.store(1, Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
+            Some(Locked { pool, root, of: PhantomData })
         }
-    }
-
-    /// Somebody died in the middle of a change: begins anew with an empty dictionary.
-    fn rebuild(&mut self, name: &[u8]) -> Option<()> {
-        let name_shown = String::from_utf8_lossy(name);
-        let text = format!(
-            "lua_shared_dict \"{name_shown}\" was being changed by a process that died: \
-             its entries are dropped"
-        );
-        log_cycle(Level::Alert, text.as_bytes());
-        self.root = null_mut();
-        // SAFETY: the lock is held; nginx initialises a slab pool so when it makes a zone.
-        unsafe {
-            ngx_slab_init(self.pool);
-            self.root = format(self.pool, name).ok()?;
-        }
-        Some(())
     }
 
     fn lru(&self) -> *mut Queue {
@@ -70,19 +71,21 @@ impl Locked<'_> {
     }
 
     /// The entry with that key.
-    pub fn find(&mut self, key: &[u8]) -> Option<Entry<'_>> {
-        let wanted = (hash(key), key);
+    pub fn find(&mut self, key: Key) -> Option<Entry<'_>> {
+        let Key { bytes, hash: wanted } = key;
         // SAFETY: the lock is held, and the tree's nodes are entries.
         unsafe {
             let sentinel = (*self.root).tree.sentinel;
             let mut node = (*self.root).tree.root;
             while node != sentinel {
-                let order = wanted.cmp(&((*node).key, Header::key(node.cast())));
-                node = match order {
-                    std::cmp::Ordering::Less => (*node).left,
-                    std::cmp::Ordering::Greater => (*node).right,
-                    std::cmp::Ordering::Equal => return Some(self.entry(node.cast())),
+                let goes_left = match wanted == (*node).key {
+                    false => wanted < (*node).key,
+                    true => match bytes.cmp(Header::key(node.cast())) {
+                        std::cmp::Ordering::Equal => return Some(self.entry(node.cast())),
+                        order => order.is_lt(),
+                    },
                 };
+                node = child(node, goes_left);
             }
         }
         None
@@ -117,13 +120,13 @@ impl Locked<'_> {
     /// Adds an entry, at the front of the queue. The key must not be there.
     pub fn insert(
         &mut self,
-        key: &[u8],
+        key: Key,
         value: Value,
         expires: u64,
         flags: u32,
     ) -> Result<(), OutOfMemory> {
         let value_len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
-        let size = DATA + key.len() + value.bytes.len();
+        let size = DATA + key.bytes.len() + value.bytes.len();
         let header = self.allocate(size, key, value.kind, value_len)?;
         // SAFETY: a fresh entry with room for the value.
         unsafe {
@@ -137,10 +140,10 @@ impl Locked<'_> {
     }
 
     /// Adds an empty list. The key must not be there.
-    pub fn insert_list(&mut self, key: &[u8]) -> Result<Entry<'_>, OutOfMemory> {
-        let header = self.allocate(list_size(key.len()), key, LIST, 0)?;
+    pub fn insert_list(&mut self, key: Key) -> Result<Entry<'_>, OutOfMemory> {
+        let header = self.allocate(list_size(key.bytes.len()), key, LIST, 0)?;
         // SAFETY: a fresh entry with room for a list's head.
-        unsafe { Queue::init(header.byte_add(list_head(key.len())).cast()) };
+        unsafe { Queue::init(header.byte_add(list_head(key.bytes.len())).cast()) };
         self.link(header);
         Ok(self.entry(header))
     }
@@ -148,11 +151,12 @@ impl Locked<'_> {
     fn allocate(
         &mut self,
         size: usize,
-        key: &[u8],
+        key: Key,
         kind: u8,
         value_len: u32,
     ) -> Result<*mut Header, OutOfMemory> {
-        let key_len = u16::try_from(key.len()).map_err(|_| OutOfMemory)?;
+        let Key { bytes, hash } = key;
+        let key_len = u16::try_from(bytes.len()).map_err(|_| OutOfMemory)?;
         // SAFETY: the lock is held; `size` has room for header and key. The header is written field
         // by field, for it may be longer than its last field's end.
         unsafe {
@@ -160,14 +164,14 @@ impl Locked<'_> {
             if header.is_null() {
                 return Err(OutOfMemory);
             }
-            (*header).hash = hash(key);
+            (*header).hash = hash;
             (*header).kind = kind;
             (*header).key_len = key_len;
             (*header).value_len = value_len;
             (*header).expires = 0;
             (*header).flags = 0;
             (&raw mut (*header).lru).write(Queue::UNLINKED);
-            copy_nonoverlapping(key.as_ptr(), header.cast::<u8>().add(DATA), key.len());
+            copy_nonoverlapping(bytes.as_ptr(), header.cast::<u8>().add(DATA), bytes.len());
             Ok(header)
         }
     }
@@ -189,9 +193,53 @@ impl Drop for Locked<'_> {
         unsafe {
             // A panic in the middle of a change leaves the flag: the next one begins anew.
             if !self.root.is_null() && !std::thread::panicking() {
-                (*self.root).changing.store(0, Ordering::SeqCst);
+                compiler_fence(Ordering::SeqCst);
+                (*self.root).changing.store(0, Ordering::Relaxed);
             }
             ngx_shmtx_unlock(&mut (*self.pool).mutex);
+        }
+    }
+}
+
+/// Somebody died in the middle of a change: begins anew with an empty dictionary. Nothing where
+/// there is no memory even for that; then the lock is released.
+///
+/// # Safety
+/// The caller holds the lock of `pool`.
+#[cold]
+unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> {
+    let name_shown = String::from_utf8_lossy(name);
+    let text = format!(
+        "lua_shared_dict \"{name_shown}\" was being changed by a process that died: \
+         its entries are dropped"
+    );
+    log_cycle(Level::Alert, text.as_bytes());
+    // Drops the lock, where this ends early.
+    let mut locked = Locked { pool, root: null_mut(), of: PhantomData };
+    // SAFETY: the lock is held; nginx initialises a slab pool so when it makes a zone.
+    unsafe {
+        ngx_slab_init(pool);
+        locked.root = format(pool, name).ok()?;
+    }
+    let root = locked.root;
+    std::mem::forget(locked);
+    Some(root)
+}
+
+/// A child of `node`. A branch leads to it, not a selection: so the processor goes on to the child
+/// that it guesses while the node is still on its way from memory.
+///
+/// # Safety
+/// `node` must be a live node of a tree.
+#[inline(always)]
+unsafe fn child(node: *mut ngx_rbtree_node_t, left: bool) -> *mut ngx_rbtree_node_t {
+    // SAFETY: the caller's; the assembly is empty, and keeps the compiler from selecting.
+    unsafe {
+        if left {
+            std::arch::asm!("", options(nomem, nostack, preserves_flags));
+            (*node).left
+        } else {
+            (*node).right
         }
     }
 }
@@ -206,12 +254,12 @@ unsafe extern "C" fn insert_value(
     unsafe {
         let order = |node: *mut ngx_rbtree_node_t| ((*node).key, Header::key(node.cast()));
         let slot = loop {
-            let next =
-                if order(node) < order(at) { &raw mut (*at).left } else { &raw mut (*at).right };
-            if *next == sentinel {
-                break next;
+            let goes_left = order(node) < order(at);
+            let next = child(at, goes_left);
+            if next == sentinel {
+                break if goes_left { &raw mut (*at).left } else { &raw mut (*at).right };
             }
-            at = *next;
+            at = next;
         };
         *slot = node;
         (*node).parent = at;
@@ -220,8 +268,4 @@ unsafe extern "C" fn insert_value(
         // Red.
         (*node).color = 1;
     }
-}
-
-fn hash(key: &[u8]) -> usize {
-    codec::crc32::checksum(key) as usize
 }

@@ -17,6 +17,6 @@ mod queue;
 pub mod zones;
 
 pub use dict::Dict;
-pub use entry::{Entry, Value};
-pub use locked::Locked;
+pub use entry::{Entry, Item, Value};
+pub use locked::{Key, Locked};
 pub use zones::SharedZones;

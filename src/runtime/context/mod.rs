@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ptr::null;
 use std::rc::{Rc, Weak};
 
 mod lifecycle;
@@ -181,6 +182,24 @@ impl Context {
             Rc::increment_strong_count(context);
             Some(Rc::from_raw(context))
         }
+    }
+
+    /// The context of `request`, for a moment: without a share in it. It does not panic.
+    ///
+    /// # Safety
+    /// The request must outlive `'a`.
+    #[inline]
+    pub unsafe fn borrowed<'a>(request: Request) -> Option<&'a Context> {
+        let context: *const Context = request.module_context(crate::module()).cast();
+        // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the slot; so
+        // it does the context that runs where the slot is empty.
+        unsafe { context.as_ref().or_else(|| Context::running_ptr(request).as_ref()) }
+    }
+
+    #[cold]
+    fn running_ptr(request: Request) -> *const Context {
+        let running = || Context::running(request).map_or(null(), |context| Rc::as_ptr(&context));
+        crate::nginx::guard(null(), running)
     }
 
     pub fn request(&self) -> Request {

@@ -4,20 +4,18 @@
 //! compiling and stopping are in both.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::rows::Row;
-use crate::paths;
-use crate::server::{Server, Subject};
+use super::Subjects;
+use super::place::{self, ADDRESS, NJS};
+use super::results::Outcome;
+use super::rows::{self, BASELINE, Row};
+use crate::server::Subject;
 use crate::soak::client::Connection;
 
-/// The address in benches/nginx.conf.
-const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18391);
 /// How many requests the two runs make. The first covers what happens once: LuaJIT's compiling.
 pub const REQUESTS: [u64; 2] = [1000, 3000];
 /// The requests go over so many connections in turns: with one, it would be chance whether nginx
@@ -27,35 +25,52 @@ const REQUEST: &[u8] = b"GET /row?a=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent:
 /// How long work that outlives its answer has to end.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// Measures the rows with these names, all where none is named, and the baseline.
+pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
+    let rows = rows::named(names)?;
+    let all = std::iter::once(BASELINE).chain(rows);
+    Ok(all.map(|row| measured(subjects, &row, &subjects.njs)).collect())
+}
+
+/// One row. What a module cannot do is told, and left out.
+fn measured(subjects: &Subjects, row: &Row, njs: &Subject) -> Outcome {
+    let count = |subject, label| {
+        let count = instructions(subject, label, row);
+        count.inspect_err(|error| eprintln!("{}, {label}: {error:#}", row.name)).ok()
+    };
+    let (ours, theirs) = (count(&subjects.ours, "this"), count(&subjects.theirs, "c"));
+    let mut outcome = Outcome::new("requests", row.name, "instructions", ours, theirs);
+    outcome.njs = place::njs_runs(row).then(|| count(njs, NJS)).flatten();
+    outcome
+}
+
+/// This module's instructions for `row` over the C module's, now.
+pub fn ratio(subjects: &Subjects, row: &Row) -> Result<f64> {
+    let ours = instructions(&subjects.ours, "this", row)?;
+    Ok(ours / instructions(&subjects.theirs, "c", row)?)
+}
+
 /// Instructions per request for `row` on `subject`; `label` names the module in `target/bench`.
 ///
 /// Errors: nginx does not start, or answers differently from what the row says.
-pub fn instructions(subject: &Subject, label: &str, row: &Row) -> Result<u64> {
-    let few = run(subject, label, row, REQUESTS[0])?;
-    let many = run(subject, label, row, REQUESTS[1])?;
+fn instructions(subject: &Subject, label: &str, row: &Row) -> Result<f64> {
+    let few = total(subject, label, row, REQUESTS[0])?;
+    let many = total(subject, label, row, REQUESTS[1])?;
     let more = many.checked_sub(few).context("more requests took fewer instructions")?;
-    let requests = REQUESTS[1] - REQUESTS[0];
-    Ok((more + requests / 2) / requests)
+    Ok(more as f64 / (REQUESTS[1] - REQUESTS[0]) as f64)
 }
 
 /// All instructions of an nginx that answers `requests` requests.
-fn run(subject: &Subject, label: &str, row: &Row, requests: u64) -> Result<u64> {
-    let dir = paths::target("bench").join(label).join(row.name);
-    let prefix = fresh(&dir.join("prefix"))?;
-    let benches = paths::root().join("benches");
-    let conf = prefix.join("nginx.conf");
-    copy(&benches.join("nginx.conf"), &conf)?;
-    copy(&benches.join("rows").join(format!("{}.conf", row.name)), &prefix.join("row.conf"))?;
-
-    let log = dir.join(format!("callgrind-{requests}.log"));
+fn total(subject: &Subject, label: &str, row: &Row, requests: u64) -> Result<u64> {
+    let prefix = place::row_prefix(label, row)?;
+    let log = prefix.join("callgrind.log");
     let wrapper = vec![
         "valgrind".to_string(),
         "--tool=callgrind".into(),
-        format!("--callgrind-out-file={}/callgrind-{requests}.out", dir.display()),
+        format!("--callgrind-out-file={}/callgrind.out", prefix.display()),
         format!("--log-file={}", log.display()),
     ];
-    let subject = Subject { wrapper, ..subject.clone() };
-    let server = Server::start(&subject, &conf, &prefix, ADDRESS)?;
+    let server = place::start(&Subject { wrapper, ..subject.clone() }, &prefix, ADDRESS)?;
     let asked = ask(row, requests);
     drop(server);
     asked.with_context(|| format!("see {}", prefix.join("logs/error.log").display()))?;
@@ -81,18 +96,6 @@ fn ask(row: &Row, requests: u64) -> Result<()> {
     }
     sleep(SETTLE);
     Ok(())
-}
-
-fn fresh(dir: &Path) -> Result<PathBuf> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-    }
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    Ok(dir.to_path_buf())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {}", from.display()))
 }
 
 /// The count in callgrind's log: `==7== Collected : 123456`.

@@ -1,60 +1,197 @@
-//! The outcome as a table, on the screen and in benches/RESULTS.md.
+//! benches/RESULTS.md: the tables, and how they were made.
 
-use super::measure::{CONNECTIONS, REQUESTS};
-use super::rows::Row;
+use super::results::{Outcome, PARTS};
+use super::{call_cost, cpu, growth, measure, notes, rows};
 
-/// One row, measured with both modules; an error says why there is no number.
-pub struct Line {
-    pub row: Row,
-    pub ours: Result<u64, String>,
-    pub theirs: Result<u64, String>,
+/// The whole document; `versions` says what was compared.
+pub fn document(outcomes: &[Outcome], versions: &[String]) -> String {
+    let mut text = format!("{HEAD}\n");
+    for version in versions {
+        text.push_str(&format!("- {version}\n"));
+    }
+    for part in PARTS {
+        let of_part: Vec<&Outcome> = outcomes.iter().filter(|o| o.part == part).collect();
+        if !of_part.is_empty() {
+            text.push_str(&format!(
+                "\n{}\n\n{}{}",
+                method(part),
+                table(part, &of_part),
+                notes_of(&of_part)
+            ));
+        }
+    }
+    text
 }
 
-/// The table, for lines whose first one is the baseline.
-pub fn table(lines: &[Line]) -> String {
+const HEAD: &str = "\
+# What it costs, beside the C module
+
+Written by `cargo xtask bench`, of which each part below is repeated by a flag of its own; the
+numbers are in [results.tsv](results.tsv), and drawn in [results.svg](results.svg). Both modules run
+on the same nginx binary, with the same configuration (this directory) and script:
+`master_process off`, `access_log off`, release build of this module. A ratio under 1: this module
+costs less. A dash: that module cannot do the row's work.
+";
+
+fn method(part: &str) -> String {
+    match part {
+        "requests" => format!(
+            "## Instructions per request (`--requests`)\n\n\
+             User-space instructions of nginx for one request, counted by `valgrind --tool=callgrind`;\n\
+             they do not depend on the machine's speed or load. Each number is the difference of two\n\
+             runs, of {few} and of {many} requests, divided by {more}: what happens once (start,\n\
+             LuaJIT's compiling, stop) is in both. The requests go over {connections} keep-alive\n\
+             connections in turns, one at a time; every answer is compared with the row's. Overhead is\n\
+             the row less the first one, which runs no code of either module. Where a script is long, as\n\
+             in `headers`, what LuaJIT chooses to compile differs from run to run, and the counts of\n\
+             either module by a fifth; the other rows vary by less than a hundredth.",
+            few = measure::REQUESTS[0],
+            many = measure::REQUESTS[1],
+            more = measure::REQUESTS[1] - measure::REQUESTS[0],
+            connections = measure::CONNECTIONS,
+        ),
+        "calls" => format!(
+            "## One call of the API (`--calls`)\n\n\
+             A Lua loop around the call, the loop included: calls.rs of xtask has the code of each row,\n\
+             benches/calls/driver.lua runs it. Instructions: the difference of two loops' under\n\
+             callgrind, divided by the difference of their turns. Nanoseconds: CPU time of the process,\n\
+             the best of {} loops, the modules in turns. All loops run once before, so that what\n\
+             LuaJIT compiles is compiled.",
+            call_cost::LOOPS
+        ),
+        "cpu" => format!(
+            "## CPU time per request (`--cpu`)\n\n\
+             User and system time of the worker, from /proc/PID/stat, in microseconds, over the number\n\
+             of requests that wrk sent in {} seconds. {} rounds, the modules in turns, each with a fresh\n\
+             nginx and a second to warm up; the medians, and the median of the rounds' own ratios.",
+            cpu::SECONDS,
+            cpu::ROUNDS
+        ),
+        _ => format!(
+            "## How costs grow (`--growth`)\n\n\
+             Resident memory of an nginx, before and after, for each of {} requests that sleep, {}\n\
+             pending timers, {} cosocket connections in a pool; bytes of a shared dictionary's zone for\n\
+             each of {} keys; latencies of {} requests, one after the other, that make garbage beside a\n\
+             heap of 500,000 tables, the least of {} such runs (benches/growth/nginx.conf).",
+            growth::SLEEPERS,
+            growth::TIMERS,
+            growth::POOLED,
+            growth::KEYS,
+            growth::GARBAGE,
+            growth::TURNS
+        ),
+    }
+}
+
+fn table(part: &str, outcomes: &[&Outcome]) -> String {
+    match part {
+        "requests" => requests(outcomes),
+        "calls" => calls(outcomes),
+        _ => plain(outcomes),
+    }
+}
+
+fn requests(outcomes: &[&Outcome]) -> String {
     let mut text = String::from(
-        "| row | what it does | this | C | ratio | overhead, this | overhead, C | ratio |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|\n",
+        "| row | what it does | this | C | ratio | njs | overhead, this | overhead, C | ratio | overhead, njs |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    let Some((baseline, rest)) = lines.split_first() else { return text };
-    text.push_str(&format!("{}| | | |\n", cells(baseline)));
-    for line in rest {
-        let ours = over(&line.ours, &baseline.ours);
-        let theirs = over(&line.theirs, &baseline.theirs);
+    let Some((baseline, _)) = outcomes.split_first() else { return text };
+    for (index, outcome) in outcomes.iter().enumerate() {
+        let over = |numbers: fn(&Outcome) -> Option<f64>| {
+            Some(numbers(outcome)? - numbers(baseline)?).filter(|_| index > 0)
+        };
+        let (ours, theirs, njs) = (over(|o| o.this), over(|o| o.c), over(|o| o.njs));
+        let ratio = Outcome::new("requests", "", "", ours, theirs).ratio;
         text.push_str(&format!(
-            "{}| {} | {} | {} |\n",
-            cells(line),
-            shown(ours),
-            shown(theirs),
-            ratio(ours, theirs)
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            outcome.row,
+            rows::summary(&outcome.row),
+            whole(outcome.this),
+            whole(outcome.c),
+            shown_ratio(outcome.ratio),
+            whole(outcome.njs),
+            whole(ours),
+            whole(theirs),
+            shown_ratio(ratio),
+            whole(njs),
         ));
     }
     text
 }
 
-fn cells(line: &Line) -> String {
-    let (ours, theirs) = (line.ours.as_ref().ok(), line.theirs.as_ref().ok());
-    format!(
-        "| {} | {} | {} | {} | {} ",
-        line.row.name,
-        line.row.summary,
-        shown(ours.map(|n| *n as i64)),
-        shown(theirs.map(|n| *n as i64)),
-        ratio(ours.map(|n| *n as i64), theirs.map(|n| *n as i64))
-    )
+/// Both measures of a call in one line.
+fn calls(outcomes: &[&Outcome]) -> String {
+    let mut text = String::from(
+        "| call | instructions, this | C | ratio | ns, this | C | ratio |\n\
+         |---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for counted in outcomes.iter().filter(|outcome| outcome.measure == "instructions") {
+        let timed = outcomes.iter().find(|o| o.row == counted.row && o.measure == "ns");
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
+            counted.row,
+            whole(counted.this),
+            whole(counted.c),
+            shown_ratio(counted.ratio),
+            tenths(timed.and_then(|o| o.this)),
+            tenths(timed.and_then(|o| o.c)),
+            shown_ratio(timed.and_then(|o| o.ratio)),
+        ));
+    }
+    text
 }
 
-fn over(row: &Result<u64, String>, baseline: &Result<u64, String>) -> Option<i64> {
-    Some(*row.as_ref().ok()? as i64 - *baseline.as_ref().ok()? as i64)
+fn plain(outcomes: &[&Outcome]) -> String {
+    let mut text = String::from("| row | measure | this | C | ratio |\n|---|---|---:|---:|---:|\n");
+    for Outcome { row, measure, this, c, ratio, .. } in outcomes {
+        let (this, c) = (tenths(*this), tenths(*c));
+        text.push_str(&format!("| {row} | {measure} | {this} | {c} | {} |\n", shown_ratio(*ratio)));
+    }
+    text
 }
 
-/// A count with thousands separated; a dash where there is none.
-fn shown(number: Option<i64>) -> String {
-    let Some(number) = number else { return "–".into() };
+/// What costs more, and why: one line for all measures of a row that have the same note.
+fn notes_of(outcomes: &[&Outcome]) -> String {
+    let mut lines: Vec<(&str, Vec<&str>, String)> = Vec::new();
+    for outcome in outcomes {
+        let Some(note) = notes::note(outcome) else { continue };
+        match lines.iter_mut().find(|(row, _, known)| *row == outcome.row && *known == note) {
+            Some((_, measures, _)) => measures.push(&outcome.measure),
+            None => lines.push((&outcome.row, vec![&outcome.measure], note)),
+        }
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let shown = |(row, measures, note): &(&str, Vec<&str>, String)| {
+        format!("- {row} ({}): {note}\n", measures.join("; "))
+    };
+    format!("\nWhere it costs more:\n\n{}", lines.iter().map(shown).collect::<String>())
+}
+
+fn whole(number: Option<f64>) -> String {
+    number.map_or("–".into(), |number| separated(number.round() as i64))
+}
+
+fn tenths(number: Option<f64>) -> String {
+    match number {
+        Some(number) if number.abs() >= 1000.0 => whole(Some(number)),
+        Some(number) => format!("{number:.1}"),
+        None => "–".into(),
+    }
+}
+
+fn shown_ratio(ratio: Option<f64>) -> String {
+    ratio.map_or("–".into(), |ratio| format!("{ratio:.2}"))
+}
+
+/// A number with its thousands separated.
+fn separated(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -62,72 +199,43 @@ fn shown(number: Option<i64>) -> String {
     text
 }
 
-fn ratio(ours: Option<i64>, theirs: Option<i64>) -> String {
-    match (ours, theirs) {
-        (Some(ours), Some(theirs)) if theirs > 0 => format!("{:.2}", ours as f64 / theirs as f64),
-        _ => "–".into(),
-    }
-}
-
-/// The rows that could not be measured, and why.
-pub fn gaps(lines: &[Line]) -> String {
-    let mut text = String::new();
-    for line in lines {
-        for (who, result) in [("this module", &line.ours), ("the C module", &line.theirs)] {
-            if let Err(reason) = result {
-                text.push_str(&format!("- `{}` does not run on {who}: {reason}\n", line.row.name));
-            }
-        }
-    }
-    text
-}
-
-/// benches/RESULTS.md; `versions` says what was compared.
-pub fn document(lines: &[Line], versions: &[String]) -> String {
-    let mut text = format!(
-        "# Instructions per request\n\n\
-         Written by `cargo xtask bench`, which repeats it. User-space instructions of nginx for one\n\
-         request, counted by `valgrind --tool=callgrind`; instruction counts do not depend on the\n\
-         machine's speed or load. Both modules run on the same nginx binary, with the same\n\
-         configuration (`benches/nginx.conf` and one file of `benches/rows/`) and script:\n\
-         `master_process off`, `access_log off`, `error_log crit`, release build of this module.\n\n\
-         Each number is the difference of two runs, of {few} and of {many} requests, divided by\n\
-         {more}: what happens once (start, LuaJIT's compiling, stop) is in both. The requests go\n\
-         over {CONNECTIONS} keep-alive connections in turns, one at a time; every answer is compared\n\
-         with the row's. Overhead is the row less the first one, which runs no Lua. A ratio under 1:\n\
-         this module needs fewer.\n\n",
-        few = REQUESTS[0],
-        many = REQUESTS[1],
-        more = REQUESTS[1] - REQUESTS[0],
-    );
-    for version in versions {
-        text.push_str(&format!("- {version}\n"));
-    }
-    text.push('\n');
-    text.push_str(&table(lines));
-    let gaps = gaps(lines);
-    if !gaps.is_empty() {
-        text.push_str(&format!("\nNot measured:\n\n{gaps}"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::rows::{BASELINE, ROWS};
     use super::*;
+
+    fn counted(row: &str, this: Option<f64>, c: f64) -> Outcome {
+        Outcome::new("requests", row, "instructions", this, Some(c))
+    }
 
     #[test]
     fn overheads_are_compared_above_the_baseline() {
-        let lines = [
-            Line { row: BASELINE, ours: Ok(7000), theirs: Ok(7500) },
-            Line { row: ROWS[0], ours: Ok(10_000), theirs: Ok(11_500) },
-            Line { row: ROWS[1], ours: Err("no such thing".into()), theirs: Ok(12_000) },
+        let outcomes = [
+            counted("static", Some(7000.0), 7500.0),
+            counted("hello", Some(10_000.0), 11_500.0),
+            counted("access", None, 12_000.0),
         ];
-        let table = table(&lines);
-        assert!(table.contains("| 10,000 | 11,500 | 0.87 | 3,000 | 4,000 | 0.75 |"), "{table}");
-        assert!(table.contains("| – | 12,000 | – | – | 4,500 | – |"), "{table}");
-        assert_eq!(gaps(&lines), "- `access` does not run on this module: no such thing\n");
-        assert_eq!(shown(Some(-1_234_567)), "-1,234,567");
+        let text = document(&outcomes, &["nginx 1".into()]);
+        assert!(
+            text.contains("| 10,000 | 11,500 | 0.87 | – | 3,000 | 4,000 | 0.75 | – |"),
+            "{text}"
+        );
+        assert!(text.contains("| – | 12,000 | – | – | – | 4,500 | – | – |"), "{text}");
+        assert!(text.contains("- nginx 1\n") && !text.contains("costs more:"), "{text}");
+    }
+
+    #[test]
+    fn a_call_has_one_line_and_its_notes() {
+        let outcomes = [
+            Outcome::new("calls", "a", "instructions", Some(90.0), Some(100.0)),
+            Outcome::new("calls", "a", "ns", Some(12.0), Some(10.0)),
+        ];
+        let text = document(&outcomes, &[]);
+        assert!(text.contains("| a | 90 | 100 | 0.90 | 12.0 | 10.0 | 1.20 |\n"), "{text}");
+        assert!(text.contains("- a (ns): 20% more"), "{text}");
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(separated(-1_234_567), "-1,234,567");
     }
 }

@@ -22,6 +22,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "hello", summary: "content: `ngx.say`", body: "hello world\n" },
     Row { name: "access", summary: "access and content", body: "hello world\n" },
     Row { name: "headers", summary: "headers and arguments, read and written", body: "1\n" },
+    Row { name: "headers-read", summary: "headers and arguments, read", body: "1\n" },
     Row { name: "var", summary: "`ngx.var`, read and written", body: "/row2\n" },
     Row { name: "ctx", summary: "`ngx.ctx` over two phases", body: "hello world\n" },
     Row { name: "shdict", summary: "shared dictionary: `incr`", body: "true\n" },
@@ -53,6 +54,12 @@ pub fn named(names: &[String]) -> Result<Vec<Row>> {
     Ok(if names.is_empty() { ROWS.to_vec() } else { rows })
 }
 
+/// What the row with this name does.
+pub fn summary(name: &str) -> &'static str {
+    let mut rows = std::iter::once(&BASELINE).chain(ROWS);
+    rows.find(|row| row.name == name).map_or("", |row| row.summary)
+}
+
 fn all_names() -> String {
     ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
 }
@@ -74,6 +81,17 @@ mod tests {
         let mut wanted: Vec<String> = all.map(|row| format!("{}.conf", row.name)).collect();
         wanted.sort();
         assert_eq!(files, wanted);
+    }
+
+    #[test]
+    fn every_file_for_njs_has_a_row() {
+        let dir = paths::root().join("benches/njs");
+        let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap());
+        let rows = names.filter_map(|name| name.strip_suffix(".conf").map(String::from));
+        let rows: Vec<String> =
+            rows.filter(|name| name != "nginx" && name != BASELINE.name).collect();
+        assert!(rows.len() > 3 && named(&rows).is_ok(), "{rows:?}");
     }
 
     #[test]

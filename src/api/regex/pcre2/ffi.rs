@@ -1,21 +1,24 @@
 //! PCRE2's C functions, wrapped so that their preconditions hold by construction.
 //!
 //! Match limits and the JIT's stack sit in one match context per thread, which all expressions
-//! share; it is made at the first match.
+//! share; it is made at the first match. Expressions that were translated for the processor have a
+//! context of their own, for as long as nobody sets the stack.
 
 use std::cell::RefCell;
 use std::ffi::c_int;
 use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pcre2_sys::{
-    PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_CAPTURECOUNT,
-    PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE, PCRE2_JIT_COMPLETE,
-    pcre2_code_8, pcre2_code_free_8, pcre2_compile_8, pcre2_config_8, pcre2_dfa_match_8,
-    pcre2_get_error_message_8, pcre2_get_ovector_count_8, pcre2_get_ovector_pointer_8,
-    pcre2_jit_compile_8, pcre2_jit_stack_8, pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8,
-    pcre2_jit_stack_free_8, pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8,
-    pcre2_match_context_free_8, pcre2_match_data_8, pcre2_match_data_create_from_pattern_8,
-    pcre2_match_data_free_8, pcre2_pattern_info_8, pcre2_set_match_limit_8,
+    PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_ALLOPTIONS,
+    PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE,
+    PCRE2_JIT_COMPLETE, PCRE2_MATCH_INVALID_UTF, PCRE2_UTF, pcre2_code_8, pcre2_code_free_8,
+    pcre2_compile_8, pcre2_config_8, pcre2_dfa_match_8, pcre2_get_error_message_8,
+    pcre2_get_ovector_count_8, pcre2_get_ovector_pointer_8, pcre2_jit_compile_8, pcre2_jit_match_8,
+    pcre2_jit_stack_8, pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8, pcre2_jit_stack_free_8,
+    pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8, pcre2_match_context_free_8,
+    pcre2_match_data_8, pcre2_match_data_create_from_pattern_8, pcre2_match_data_free_8,
+    pcre2_pattern_info_8, pcre2_set_match_limit_8,
 };
 
 /// The least stack that the JIT is given, in bytes.
@@ -34,7 +37,14 @@ pub struct CompileError {
 pub struct Code {
     code: NonNull<pcre2_code_8>,
     matched: NonNull<pcre2_match_data_8>,
+    /// The offsets in `matched`, and how many.
+    offsets: (*const usize, usize),
+    /// What its translation is run with; none where it has none that may be run unchecked.
+    own_context: Option<MatchContext>,
 }
+
+/// Somebody has set the JIT's stack, which a thread's context alone knows.
+static STACK_IS_SET: AtomicBool = AtomicBool::new(false);
 
 /// The names of an expression's groups, as PCRE lays them out: entries of `entry_size` bytes, each
 /// a group's number in two bytes, then the name and a NUL. It lives as long as the code.
@@ -64,15 +74,29 @@ impl Code {
                 pcre2_code_free_8(compiled.as_ptr());
                 return Err(CompileError { code: PCRE2_ERROR_NOMEMORY, offset: pattern.len() });
             };
-            Ok(Code { code: compiled, matched })
+            let pairs = pcre2_get_ovector_count_8(matched.as_ptr()) as usize;
+            let offsets = (pcre2_get_ovector_pointer_8(matched.as_ptr()).cast_const(), pairs * 2);
+            Ok(Code { code: compiled, matched, offsets, own_context: None })
         }
     }
 
-    /// Translates the code for the processor. False where that is not possible: then matching
-    /// interprets it.
-    pub fn jit_compile(&self) -> bool {
+    /// Translates the code for the processor, to be run with the work bounded by `limit` (zero is
+    /// PCRE2's default). False where that is not possible: then matching interprets it.
+    pub fn jit_compile(&mut self, limit: u32) -> bool {
         // SAFETY: live code.
-        unsafe { pcre2_jit_compile_8(self.code.as_ptr(), PCRE2_JIT_COMPLETE) == 0 }
+        if unsafe { pcre2_jit_compile_8(self.code.as_ptr(), PCRE2_JIT_COMPLETE) } != 0 {
+            return false;
+        }
+        let options = self.number(PCRE2_INFO_ALLOPTIONS);
+        // PCRE2 checks that a subject is UTF-8 before it runs the translation, or tells that to
+        // match around what is not.
+        if options & PCRE2_UTF == 0 || options & PCRE2_MATCH_INVALID_UTF != 0 {
+            self.own_context = MatchContext::new();
+        }
+        if let Some(context) = &mut self.own_context {
+            context.set_limit(limit);
+        }
+        true
     }
 
     /// How many groups the expression has.
@@ -104,6 +128,25 @@ impl Code {
     /// Matches `subject` from byte `start` on. `limit` bounds the work; zero is PCRE2's default.
     /// Returns PCRE2's result: the number of pairs that are set, or a negative code.
     pub fn find(&self, subject: &[u8], start: usize, options: u32, limit: u32) -> c_int {
+        if let Some(context) = &self.own_context
+            && options == 0
+            && start <= subject.len()
+            && !STACK_IS_SET.load(Ordering::Relaxed)
+        {
+            // SAFETY: as below. What PCRE2 does not check here is that the code is translated, that
+            // `start` is within the subject, and that this is UTF-8 where it must be.
+            return unsafe {
+                pcre2_jit_match_8(
+                    self.code.as_ptr(),
+                    subject.as_ptr(),
+                    subject.len(),
+                    start,
+                    0,
+                    self.matched.as_ptr(),
+                    context.context.as_ptr(),
+                )
+            };
+        }
         let Some(context) = context(limit) else { return PCRE2_ERROR_NOMEMORY };
         // SAFETY: live code and match data, made for each other; a subject with its length. PCRE2
         // checks `start`.
@@ -143,13 +186,10 @@ impl Code {
     /// Start and end of each group at the last match: `usize::MAX` where one took no part. Only the
     /// pairs that the match's result counts have a meaning.
     pub fn offsets(&self) -> &[usize] {
+        let (offsets, count) = self.offsets;
         // SAFETY: match data holds two offsets for each of its pairs; they are written by a match,
         // which needs `&self` again only after this borrow has ended in the same thread.
-        unsafe {
-            let pairs = pcre2_get_ovector_count_8(self.matched.as_ptr()) as usize;
-            let offsets = pcre2_get_ovector_pointer_8(self.matched.as_ptr());
-            std::slice::from_raw_parts(offsets, pairs * 2)
-        }
+        unsafe { std::slice::from_raw_parts(offsets, count) }
     }
 }
 
@@ -234,6 +274,7 @@ pub fn set_jit_stack_size(size: usize) -> bool {
     let stack =
         unsafe { pcre2_jit_stack_create_8(MIN_JIT_STACK, size.max(MIN_JIT_STACK), null_mut()) };
     let Some(stack) = NonNull::new(stack) else { return false };
+    STACK_IS_SET.store(true, Ordering::Relaxed);
     CONTEXT.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = MatchContext::new();

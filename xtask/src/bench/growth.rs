@@ -1,0 +1,178 @@
+//! How costs grow: resident memory of an nginx for what waits in it, bytes of a shared dictionary
+//! for each key, and latencies while the garbage collector works.
+
+use std::fs;
+use std::net::TcpListener;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::Subjects;
+use super::place::{self, local};
+use super::results::Outcome;
+use crate::server::{Server, Subject};
+use crate::soak::client::Connection;
+
+/// The address in benches/growth/nginx.conf.
+const ADDRESS: std::net::SocketAddr = local(18394);
+/// The address of what its pool of connections connects to.
+const SILENT: std::net::SocketAddr = local(18393);
+/// How many requests sleep, timers are pending, connections rest, keys are stored.
+pub const SLEEPERS: usize = 10_000;
+pub const TIMERS: usize = 100_000;
+pub const POOLED: usize = 5_000;
+pub const KEYS: usize = 1_000_000;
+/// How many requests make garbage.
+pub const GARBAGE: usize = 20_000;
+/// How often that is repeated, the modules in turns; the least of each latency counts.
+pub const TURNS: usize = 3;
+/// Memory comes and goes with requests: the worker has some time for that.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// What is measured of one module: the row's name, what its number counts, and the number.
+type Measures = Vec<(&'static str, &'static str, f64)>;
+
+/// Measures everything; there are no single rows.
+pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
+    if !names.is_empty() {
+        bail!("--growth has no rows that could be named");
+    }
+    let limit = Rlimit { current: Some(place::DESCRIPTORS), ..getrlimit(Resource::Nofile) };
+    setrlimit(Resource::Nofile, limit).context("too few descriptors may be open")?;
+    accept_in_silence()?;
+    let mut ours = measured(&subjects.ours, "this")?;
+    let mut theirs = measured(&subjects.theirs, "c")?;
+    let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        keep_least(&mut our_times, garbage(&subjects.ours, "this")?);
+        keep_least(&mut their_times, garbage(&subjects.theirs, "c")?);
+    }
+    ours.extend(our_times);
+    theirs.extend(their_times);
+    let pairs = ours.into_iter().zip(theirs);
+    let outcome = |((row, measure, ours), (_, _, theirs))| {
+        Outcome::new("growth", row, measure, Some(ours), Some(theirs))
+    };
+    Ok(pairs.map(outcome).collect())
+}
+
+/// Takes every connection, and neither says nor reads anything.
+fn accept_in_silence() -> Result<()> {
+    let listener = TcpListener::bind(SILENT).with_context(|| format!("{SILENT}"))?;
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        kept.extend(listener.incoming());
+    });
+    Ok(())
+}
+
+fn measured(subject: &Subject, label: &str) -> Result<Measures> {
+    let memory = |request: &str, n| bytes_each(subject, label, request, n);
+    Ok(vec![
+        ("sleeping request", "bytes", sleeping(subject, label)?),
+        ("pending timer", "bytes", memory("/timers", TIMERS)?),
+        ("pooled connection", "bytes", memory("/pool", POOLED)?),
+        ("key of a dictionary", "bytes", key(subject, label)?),
+    ])
+}
+
+/// Keeps the smaller number of each measure.
+fn keep_least(kept: &mut Measures, measures: Measures) {
+    if kept.is_empty() {
+        *kept = measures;
+        return;
+    }
+    for (kept, measure) in kept.iter_mut().zip(measures) {
+        kept.2 = kept.2.min(measure.2);
+    }
+}
+
+fn start(subject: &Subject, label: &str) -> Result<Server> {
+    let prefix = place::prefix(label, "growth", &["growth/nginx.conf"])?;
+    let server = place::start(&place::roomy(subject), &prefix, ADDRESS)?;
+    // What the first request makes stays.
+    get("/nothing")?;
+    get("/timers?n=1")?;
+    Ok(server)
+}
+
+/// The body of `GET path`.
+fn get(path: &str) -> Result<String> {
+    let mut connection = Connection::open(ADDRESS)?;
+    connection.send(request(path).as_bytes())?;
+    let answer = connection.answer()?;
+    if answer.status != 200 {
+        bail!("{path} answers {}", answer.status);
+    }
+    Ok(String::from_utf8_lossy(&answer.body).trim().to_string())
+}
+
+fn request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+/// Bytes of resident memory for each of `n` that `path` makes.
+fn bytes_each(subject: &Subject, label: &str, path: &str, n: usize) -> Result<f64> {
+    let server = start(subject, label)?;
+    let before = resident(server.pid())?;
+    get(&format!("{path}?n={n}"))?;
+    sleep(SETTLE);
+    Ok((resident(server.pid())? - before) / n as f64)
+}
+
+/// Bytes of resident memory for each request whose coroutine sleeps.
+fn sleeping(subject: &Subject, label: &str) -> Result<f64> {
+    let server = start(subject, label)?;
+    let before = resident(server.pid())?;
+    let mut connections = Vec::new();
+    for _ in 0..SLEEPERS {
+        let mut connection = Connection::open(ADDRESS)?;
+        connection.send(request("/sleep").as_bytes())?;
+        connection.more()?;
+        connections.push(connection);
+    }
+    sleep(SETTLE);
+    Ok((resident(server.pid())? - before) / SLEEPERS as f64)
+}
+
+/// Bytes of a shared dictionary for each key.
+fn key(subject: &Subject, label: &str) -> Result<f64> {
+    let _server = start(subject, label)?;
+    let each = get(&format!("/keys?n={KEYS}"))?;
+    each.parse().with_context(|| format!("no number: {each:?}"))
+}
+
+/// Latencies in microseconds of requests that make garbage beside a large heap.
+fn garbage(subject: &Subject, label: &str) -> Result<Measures> {
+    let _server = start(subject, label)?;
+    get("/heap")?;
+    let request = request("/garbage");
+    let mut connection = Connection::open(ADDRESS)?;
+    let mut latencies = Vec::new();
+    for _ in 0..GARBAGE {
+        let sent = Instant::now();
+        connection.send(request.as_bytes())?;
+        connection.answer()?;
+        latencies.push(sent.elapsed().as_secs_f64() * 1e6);
+    }
+    latencies.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let place = (latencies.len() as f64 * share) as usize;
+        latencies.get(place).copied().unwrap_or(f64::NAN)
+    };
+    let row = "request while collecting";
+    Ok(vec![
+        (row, "µs, median", at(0.5)),
+        (row, "µs, 99%", at(0.99)),
+        (row, "µs, 99.9%", at(0.999)),
+    ])
+}
+
+/// Resident memory in bytes.
+fn resident(pid: u32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
+}

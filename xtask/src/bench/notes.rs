@@ -1,0 +1,125 @@
+//! Why some rows cost more than with the C module.
+
+use super::results::Outcome;
+
+/// Part, row and reason; a reason counts for all measures of its row.
+const NOTES: &[(&str, &str, &str)] = &[
+    ("requests", "headers", SETTING),
+    ("requests", "capture", SUBREQUEST),
+    ("requests", "capture-proxy", SUBREQUEST),
+    ("requests", "header-filter", SETTING),
+    ("requests", "sleep", WAITING),
+    ("requests", "thread", WAITING),
+    ("requests", "eof", WAITING),
+    ("requests", "cosocket", COSOCKET),
+    (
+        "calls",
+        "encode_base64",
+        "the symbol's panic guard and checked slices; from 48 bytes on, vectors win",
+    ),
+    ("calls", "md5", "nginx's own function in both: a stream of MD5 is one chain of additions"),
+    ("calls", "md5-4k", "nginx's own function in both: a stream of MD5 is one chain of additions"),
+    ("calls", "re.match-o", INTERPRETED),
+    ("calls", "re.find-o", INTERPRETED),
+    ("calls", "re.gsub-o", INTERPRETED),
+    ("calls", "req.get_headers", "each of two symbols has a panic guard"),
+    ("calls", "var-get", CHECKS),
+    ("calls", "var-get-builtin", CHECKS),
+    ("calls", "var-set", CHECKS),
+    (
+        "calls",
+        "header-get",
+        "the symbol's panic guard, and names compared in the script's spelling",
+    ),
+    ("calls", "header-set", SETTING),
+    ("calls", "header-set-type", SETTING),
+    ("calls", "ctx", CHECKS),
+    ("calls", "get_phase", CHECKS),
+    ("calls", "shdict-get", ZONE),
+    ("calls", "shdict-get-1m", ZONE),
+    ("calls", "shdict-set", ZONE),
+    (
+        "calls",
+        "shdict-lpush",
+        "two Lua functions, each behind a panic barrier, and what a dictionary checks",
+    ),
+    (
+        "calls",
+        "shdict-lpush-1m",
+        "as shdict-lpush; the list's entry comes and goes in the large tree each time",
+    ),
+    ("calls", "now", "one instruction"),
+    (
+        "calls",
+        "parse_http_time",
+        "the symbol's panic guard, and a year that is checked in four places",
+    ),
+    ("calls", "receive-size", COSOCKET),
+    (
+        "calls",
+        "coroutine.resume",
+        "the scheduler's record of the coroutine, a shared value found by its key",
+    ),
+    ("calls", "coroutine.create", "the scheduler's record of the coroutine is made, and freed"),
+    ("cpu", "cosocket", COSOCKET),
+    ("cpu", "capture", SUBREQUEST),
+    ("growth", "sleeping request", "a context, a task and its operation are memory of their own"),
+];
+
+const SETTING: &str = "every value is checked and escaped, and the whole list is looked through, before \
+                       anything is changed";
+const SUBREQUEST: &str = "the batch, the subrequest's context and its captured body are owned values, which \
+                          a killed thread may drop at any time";
+const WAITING: &str = "what a task waits for is an owned value with an event of its own, cancelled when it \
+                       is dropped";
+const COSOCKET: &str = "each call finds its task, counts itself in for as long as it uses the socket, and \
+                        checks who else waits on it";
+const INTERPRETED: &str = "without `j`, PCRE2 interprets the expression; it does more for a match than \
+                           PCRE 8, which Debian's C module links";
+const CHECKS: &str = "nginx's own look-up is most of it; pointers and lengths are checked on top";
+const ZONE: &str = "the zone is checked to be a dictionary, and a flag in it tells, should the worker die, \
+                    that a change was under way";
+
+/// From what ratio on a row is explained: instructions of a run vary by less.
+const EXPLAINED: f64 = 1.005;
+
+/// The note of a row that costs more; nothing for the others.
+pub fn note(outcome: &Outcome) -> Option<String> {
+    let ratio = outcome.ratio.filter(|ratio| *ratio > EXPLAINED)?;
+    let reason = NOTES.iter().find(|(part, row, _)| *part == outcome.part && *row == outcome.row);
+    Some(match reason {
+        Some((_, _, reason)) => reason.to_string(),
+        None => {
+            let more = outcome.this.unwrap_or_default() - outcome.c.unwrap_or_default();
+            format!("{:.0}% more: {more:.1} {}", (ratio - 1.0) * 100.0, outcome.measure)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_for_rows_that_are_there() {
+        let known = |part: &str, row: &str| match part {
+            "calls" => super::super::calls::CALLS.iter().any(|call| call.name == row),
+            "growth" => true,
+            _ => super::super::rows::ROWS.iter().any(|known| known.name == row),
+        };
+        for (index, (part, row, _)) in NOTES.iter().enumerate() {
+            assert!(known(part, row), "{part} {row}");
+            assert!(
+                NOTES[..index].iter().all(|other| (other.0, other.1) != (*part, *row)),
+                "{row}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_costs_more_is_explained() {
+        let outcome = |ours| Outcome::new("calls", "no such", "ns", Some(ours), Some(10.0));
+        assert_eq!(note(&outcome(10.0)), None);
+        assert_eq!(note(&outcome(12.0)).unwrap(), "20% more: 2.0 ns");
+    }
+}

@@ -1,0 +1,88 @@
+//! Where a measured nginx runs: a fresh prefix below `target/bench`, with copies of its files.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::rows::Row;
+use crate::paths;
+use crate::server::{Server, Subject};
+
+/// The address in benches/nginx.conf and benches/njs/nginx.conf.
+pub const ADDRESS: SocketAddr = local(18396);
+/// How long another run of the bench may keep an address.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub const fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// A fresh directory `name` for the module `label`, with copies of `files` of benches/.
+pub fn prefix(label: &str, name: &str, files: &[&str]) -> Result<PathBuf> {
+    let dir = paths::target("bench").join(label).join(name);
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    for file in files {
+        let name = Path::new(file).file_name().context("a file")?;
+        copy(file, &dir.join(name))?;
+    }
+    Ok(dir)
+}
+
+/// As [`prefix`], for a row that `label` can run.
+pub fn row_prefix(label: &str, row: &Row) -> Result<PathBuf> {
+    if label == NJS {
+        let prefix = prefix(label, row.name, &["njs/nginx.conf", "njs/bench.js"])?;
+        copy(&format!("njs/{}.conf", row.name), &prefix.join("row.conf"))?;
+        return Ok(prefix);
+    }
+    let prefix = prefix(label, row.name, &["nginx.conf"])?;
+    copy(&format!("rows/{}.conf", row.name), &prefix.join("row.conf"))?;
+    Ok(prefix)
+}
+
+/// The label of njs.
+pub const NJS: &str = "njs";
+
+/// Whether njs can do the work of `row`.
+pub fn njs_runs(row: &Row) -> bool {
+    paths::root().join(format!("benches/njs/{}.conf", row.name)).exists()
+}
+
+fn copy(file: &str, to: &Path) -> Result<()> {
+    let from = paths::root().join("benches").join(file);
+    fs::copy(&from, to).map(drop).with_context(|| format!("cannot copy {}", from.display()))
+}
+
+/// Starts `subject` in `prefix`, once nobody else has the address.
+pub fn start(subject: &Subject, prefix: &Path, address: SocketAddr) -> Result<Server> {
+    let asked = Instant::now();
+    while TcpListener::bind(address).is_err() && asked.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(200));
+    }
+    Server::start(subject, &prefix.join("nginx.conf"), prefix, address)
+}
+
+/// Gives the nginx of `prefix` room for as many connections as its process may have descriptors.
+pub fn make_roomy(prefix: &Path) -> Result<()> {
+    let conf = prefix.join("nginx.conf");
+    let text = fs::read_to_string(&conf)?;
+    let roomy = format!("worker_connections  {DESCRIPTORS};");
+    fs::write(&conf, text.replace("worker_connections  64;", &roomy))?;
+    Ok(())
+}
+
+/// `subject` with so many descriptors.
+pub fn roomy(subject: &Subject) -> Subject {
+    let wrapper = vec!["prlimit".into(), format!("--nofile={DESCRIPTORS}")];
+    Subject { wrapper, ..subject.clone() }
+}
+
+/// The most descriptors that a process of the bench has.
+pub const DESCRIPTORS: u64 = 16_384;
