@@ -111,6 +111,7 @@ fn capture_body(place: &Place, request: Request, chain: Chain) -> Rc {
             let mut recycled = context.recycled.borrow_mut();
             let Ok((link, mut copy)) = recycled.take(request.pool(), bytes.len(), wire::tag())
             else {
+                request.log().write(Level::Err, b"no memory for the body of a captured response");
                 return Rc::ERROR;
             };
             copy.write(bytes);
