@@ -25,7 +25,6 @@ fn sleep(call: &Call) -> LuaResult {
     call.check_phase(PhaseSet::YIELDABLE)?;
     let task = call.running_task()?;
     ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");
-    call.state.check_yieldable()?;
     let cancelled = "lua clean up the timer for pending ngx.sleep";
     let timer = Timer::with_log(Rc::downgrade(task), over, call.request.log(), cancelled);
     if milliseconds == 0 {
@@ -33,6 +32,8 @@ fn sleep(call: &Call) -> LuaResult {
     } else {
         timer.arm(milliseconds);
     }
+    // Only now: the timer is told to be cleaned up where the code cannot wait for it.
+    call.state.check_yieldable()?;
     task.wait_for(timer);
     Ok(Returns::Yield(0))
 }

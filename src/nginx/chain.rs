@@ -222,6 +222,13 @@ impl Recycled {
         }
     }
 
+    /// Whether the next buffer that `take` gives has room for `len` bytes already.
+    pub fn offers(&self, len: usize) -> bool {
+        // SAFETY: a free link of ours is live, and so is its buffer.
+        let next = unsafe { self.free.as_ref().and_then(|link| link.buf.as_ref()) };
+        next.is_some_and(|buf| memory_room(buf) >= len)
+    }
+
     /// Files what was just sent (`out`): finished buffers become free, the others stay busy.
     pub fn sent(&mut self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
         let mut out = out.0;
@@ -268,13 +275,19 @@ fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
     Ok(small.cast())
 }
 
+/// How many bytes the memory of a buffer of ours has in all.
+fn memory_room(buf: &ngx_buf_t) -> usize {
+    // SAFETY: both ends lie within one allocation, or are null together.
+    unsafe { buf.end.offset_from(buf.start).max(0) as usize }
+}
+
 /// Gives a free buffer the room for `len` bytes.
 unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(), OutOfMemory> {
     // SAFETY: the caller's: a free link of ours in `pool`, whose memory nobody uses.
     unsafe {
         let log = Log::from_ptr((*pool.as_ptr()).log);
         let buf = &mut *link.as_ref().buf;
-        let room = buf.end.offset_from(buf.start).max(0) as usize;
+        let room = memory_room(buf);
         if room >= len {
             ngx_debug!(log, "lua reuse free buf memory {room} >= {len}");
             return Ok(());

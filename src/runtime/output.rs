@@ -102,9 +102,10 @@ fn hold(context: &Context, room: usize, fill: impl FnOnce(&mut Buf)) -> Result<(
     let mut held = context.held.get();
     let mut buf = match held.last {
         Some(last) if last.room() >= room => last,
-        // A response of one piece takes no more memory than that.
+        // A response of one piece takes no more memory than that, and a free buffer is not to grow.
         last => {
-            let size = if last.is_some() { room.max(HELD_BUF) } else { room };
+            let suffices = last.is_none() || context.recycled.borrow().offers(room);
+            let size = if suffices { room } else { room.max(HELD_BUF) };
             let (chain, buf) = new_buf(context, size)?;
             held.chain.append(chain);
             buf
