@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 6);
+plan tests => repeat_each() * (blocks() * 3 + 9);
 no_long_string();
 run_tests();
 
@@ -359,3 +359,92 @@ true
 2back
 --- no_error_log
 [error]
+
+
+
+=== TEST 12: a coroutine that nobody else refers to stays while it waits
+--- config
+    location = /t {
+        content_by_lua_block {
+            local collecting = true
+            ngx.thread.spawn(function()
+                while collecting do
+                    ngx.sleep(0.001)
+                    collectgarbage()
+                    -- Something else in its memory.
+                    for _ = 1, 100 do coroutine.create(function() end) end
+                end
+            end)
+            local function waits(...)
+                ngx.sleep(0.01)
+                ngx.location.capture("/empty")
+                return ...
+            end
+            local function resumed(...)
+                return coroutine.resume(coroutine.create(waits), ...)
+            end
+            local function wrapped(...)
+                return coroutine.wrap(waits)(...)
+            end
+            for i = 1, 10 do
+                local ok, a, b = resumed(i, "b")
+                assert(ok and a == i and b == "b")
+                assert(select("#", resumed()) == 1)
+                assert(wrapped(i) == i)
+            end
+            collecting = false
+            ngx.say("done")
+        }
+    }
+    location = /empty {
+        return 204;
+    }
+--- request
+GET /t
+--- response_body
+done
+--- no_error_log
+[error]
+
+
+
+=== TEST 13: a light thread's traceback names a coroutine that nobody resumes any more
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function fails()
+                ngx.sleep(0.01)
+                error("late")
+            end
+            local function spawns()
+                ngx.thread.spawn(fails)
+                coroutine.yield()
+            end
+            local function resumes()
+                local inner = coroutine.create(spawns)
+                coroutine.resume(inner)
+                coroutine.yield()
+            end
+            for _ = 1, 10 do
+                coroutine.resume(coroutine.create(spawns))
+                coroutine.resume(coroutine.create(resumes))
+            end
+            collectgarbage()
+            for _ = 1, 100 do coroutine.create(function() end) end
+            collectgarbage()
+            ngx.sleep(0.03)
+            ngx.say("done")
+        }
+    }
+--- request
+GET /t
+--- response_body
+done
+--- error_log eval
+[
+qr/lua user thread aborted: runtime error: .*: late/,
+"coroutine 1:",
+qr/\t.*: in function 'yield'/,
+]
+--- no_error_log
+[alert]

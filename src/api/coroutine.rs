@@ -55,7 +55,8 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
 
 /// A coroutine of the running request for the function that is argument 1, left on the stack.
 ///
-/// The registry keeps light threads until their task is removed; the others are Lua code's.
+/// The registry keeps light threads until their task is removed. The others are Lua code's, and
+/// their resumer's while they run or wait for it.
 pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     check_function(call)?;
     let state = call.state;
@@ -103,7 +104,9 @@ fn resume(call: &Call) -> LuaResult {
         Record::Task(task) if task.belongs_to(&call.context) => {
             if task.status.get() == Status::Suspended {
                 call.context.set_switch(Switch::Resume(task));
-                return Ok(Returns::Yield(state.top() - 1));
+                // With the coroutine itself, below its arguments: while it runs or waits, perhaps
+                // nothing but this stack refers to it.
+                return Ok(Returns::Yield(state.top()));
             }
             task.status.get()
         }

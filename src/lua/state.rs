@@ -344,6 +344,12 @@ impl State {
         unsafe { ffi::lua_pushcclosure(self.0, function, upvalues) }
     }
 
+    /// Pushes the coroutine that this is.
+    pub fn push_thread(self) {
+        // SAFETY: a live state; the caller reserved the room.
+        unsafe { ffi::lua_pushthread(self.0) };
+    }
+
     /// Pushes a new coroutine.
     pub fn new_thread(self) -> State {
         // SAFETY: as above.

@@ -117,9 +117,9 @@ fn yield_thread(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 }
 
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
-/// its `coroutine.yield`.
+/// its `coroutine.yield`. Below them stands the coroutine, which stays.
 fn resume_child(task: &Shared<Task>, child: &Shared<Task>) -> Step {
-    let values = task.state.top();
+    let values = task.state.top() - 1;
     if child.state.reserve(values).is_err() {
         child.status.set(Status::Suspended);
         task.state.set_top(0);

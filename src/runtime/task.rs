@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use super::context::Context;
-use crate::lua::state::NOREF;
+use crate::lua::state::{NOREF, REGISTRY};
 use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
 use crate::nginx::Request;
@@ -92,7 +92,8 @@ const ENDED_THREAD: u64 = 1;
 /// One Lua coroutine.
 pub struct Task {
     pub state: State,
-    /// Its anchor in the registry; `NOREF` for coroutines that Lua code anchors itself.
+    /// Its anchor in the registry; `NOREF` for coroutines that Lua code anchors itself, or, while
+    /// they run or wait, the stack of their resumer.
     reference: Cell<i32>,
     /// Its place among the context's tasks.
     pub(super) place: Cell<usize>,
@@ -103,6 +104,7 @@ pub struct Task {
     pub status: Cell<Status>,
     /// Its code is on the C stack.
     pub(super) runs: Cell<bool>,
+    /// Who spawned it, or, from its resume to its yield, resumed it.
     pub parent: RefCell<Option<Weak<Task>>>,
     /// The coroutine that it resumed, until that yields or ends.
     resumed: RefCell<Option<Weak<Task>>>,
@@ -216,7 +218,15 @@ impl Task {
         self.parent.borrow().as_ref()?.upgrade()
     }
 
+    /// Notes that the running task `parent` made this light thread.
+    ///
+    /// The registry keeps `parent` from now on: its light threads look at it when they end, even
+    /// where it is a coroutine that Lua code has forgotten. Raises where memory is out.
     pub fn set_parent(&self, parent: &Rc<Task>) {
+        if parent.reference.get() < 0 {
+            parent.state.push_thread();
+            parent.reference.set(parent.state.new_ref(REGISTRY));
+        }
         *self.parent.borrow_mut() = Some(Rc::downgrade(parent));
     }
 
@@ -237,15 +247,17 @@ impl Task {
     /// Notes that `child` runs on this task's behalf from now on.
     pub fn resume(self: &Rc<Self>, child: &Rc<Task>) {
         self.status.set(Status::Normal);
-        child.set_parent(self);
+        *child.parent.borrow_mut() = Some(Rc::downgrade(self));
         child.status.set(Status::Running);
         *self.resumed.borrow_mut() = Some(Rc::downgrade(child));
     }
 
-    /// Notes that the coroutine it resumed yielded or ended.
+    /// Notes that the coroutine it resumed yielded or ended, and is nobody's until it is resumed.
     pub fn come_back(&self) {
         self.status.set(Status::Running);
-        *self.resumed.borrow_mut() = None;
+        if let Some(child) = self.resumed.take().and_then(|child| child.upgrade()) {
+            child.parent.take();
+        }
     }
 
     /// Whether it can still run.
