@@ -21,7 +21,7 @@ pub enum Group {
     Run,
     /// What the project's own tests need on top.
     Test,
-    /// The servers that nginx-tests/ starts, and the Lua drivers that speak to them.
+    /// The servers that nginx-tests/ starts, the Lua drivers that speak to them, and a source of load.
     Services,
     /// Upstream's C module, to compare with.
     Reference,
@@ -62,6 +62,7 @@ impl Group {
                 "memcached",
                 "postgresql",
                 "redis-server",
+                "wrk",
             ],
             Self::Reference => &["libnginx-mod-http-lua", "libnginx-mod-http-ndk"],
             Self::Conformance => &[
