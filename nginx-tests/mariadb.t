@@ -1,153 +1,25 @@
-# A real MariaDB behind a small client over raw cosockets, that of examples/async: passwords, rows,
-# errors, pooled connections; its name comes from a name server. Then the location of examples/async.
+# A real MariaDB behind a small client over raw cosockets, that of examples/async.
 
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Test::More;
-use AsyncExample;
-use NameServer;
-use ProcessTest;
-use Service;
+use SqlTest;
 
-if ( my $reason = Service::missing('mariadb') ) {
-    plan skip_all => $reason;
-}
-
-my $port     = ProcessTest::port();
-my $database = Service->start( 'mariadb', $port + 1 );
-my $names    = NameServer->start( $port + 2, { 'db.test' => '127.0.0.1' } );
-my $server   = ProcessTest->new;
-my $conf     = $server->write_file( 'nginx.conf', <<"_EOC_");
-pid        logs/nginx.pid;
-error_log  logs/error.log notice;
-worker_processes 1;
-events {
-}
-http {
-    access_log off;
-    resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
-    lua_package_path "@{[ AsyncExample::directory() ]}/lua/?.lua;;";
-    init_by_lua_block {
-        function connect(changes)
-            local options = {
-                host = "db.test", port = @{[ $port + 1 ]}, timeout = 10000,
-                user = "async", password = "async", database = "async",
-            }
-            for name, value in pairs(changes or {}) do
-                options[name] = value
-            end
-            return require("mariadb").connect(options)
-        end
-    }
-    server {
-        listen 127.0.0.1:$port;
-        location = /rows {
-            content_by_lua_block {
-                local db = assert(connect())
-                local function query(sql) return assert(db:query(sql)) end
-                query("CREATE TABLE word (id INT AUTO_INCREMENT PRIMARY KEY, word VARCHAR(100))")
-                local done = query("INSERT INTO word (word) VALUES ('one'), (NULL)")
-                ngx.say("inserted: ", done.affected_rows, " ", done.insert_id)
-                for _, row in ipairs(query("SELECT id, word FROM word ORDER BY id")) do
-                    ngx.say("row: ", row.id, " ", row.word)
-                end
-                ngx.say("none: ", #query("SELECT id FROM word WHERE id > 100"))
-                ngx.say("big: ", query("SELECT REPEAT('x', 3000000) AS big")[1].big == string.rep("x", 3000000))
-                local sql = "SELECT '" .. string.rep("y", 300000) .. "' AS long"
-                ngx.say("long: ", #query((sql:gsub("long\$", "a")))[1].a)
-                query("BEGIN")
-                query("DELETE FROM word")
-                query("ROLLBACK")
-                ngx.say("left: ", query("SELECT COUNT(*) AS n FROM word")[1].n)
-                ngx.say("kept: ", db:set_keepalive(10000, 10))
-            }
-        }
-        location = /errors {
-            content_by_lua_block {
-                ngx.say("password: ", connect({ password = "wrong" }))
-                ngx.say("database: ", connect({ database = "nowhere" }))
-                ngx.say("port: ", connect({ port = 1 }))
-                ngx.say("name: ", connect({ host = "nowhere.test" }))
-                local db = assert(connect())
-                ngx.say("syntax: ", db:query("SELEC 1"))
-                ngx.say("twice: ", db:query("INSERT INTO word (id, word) VALUES (1, 'again')"))
-                ngx.say("and on: ", db:query("SELECT 1 AS one")[1].one)
-                ngx.say("kept: ", db:set_keepalive(10000, 10))
-            }
-        }
-        location = /slow {
-            content_by_lua_block {
-                local db = assert(connect({ timeout = 100 }))
-                ngx.say("slow: ", db:query("SELECT SLEEP(5)"))
-                ngx.say("then: ", db:query("SELECT 1 AS one"))
-            }
-        }
-        # A thread for each of five connections, side by side.
-        location = /threads {
-            content_by_lua_block {
-                local threads, seen, count = {}, {}, 0
-                for i = 1, 5 do
-                    threads[i] = ngx.thread.spawn(function()
-                        local db = assert(connect())
-                        local id = assert(db:query("SELECT CONNECTION_ID() AS id"))[1].id
-                        ngx.sleep(0.05)
-                        assert(db:set_keepalive(10000, 10))
-                        return id
-                    end)
-                end
-                for _, thread in ipairs(threads) do
-                    local _, id = ngx.thread.wait(thread)
-                    if not seen[id] then count = count + 1 end
-                    seen[id] = true
-                end
-                ngx.say(count)
-            }
-        }
-        location = /connection {
-            content_by_lua_block {
-                local db = assert(connect())
-                ngx.say(assert(db:query("SELECT CONNECTION_ID() AS id"))[1].id)
-                db:set_keepalive(10000, 10)
-            }
-        }
-    }
-}
-_EOC_
-$server->start($conf);
-
-my $body = sub { ( ProcessTest::get( $port, $_[0] ) )[2] };
-
-is $body->('/rows'), <<'_EOC_', 'statements and rows';
-inserted: 2 1
-row: 1 one
-row: 2 nil
-none: 0
-big: true
-long: 300000
-left: 2
-kept: 1
-_EOC_
-is $body->('/errors'), <<'_EOC_', 'errors of the server and of the connection';
-password: nilAccess denied for user 'async'@'localhost' (using password: YES) (28000)1045
-database: nilAccess denied for user 'async'@'localhost' to database 'nowhere' (42000)1044
-port: nilconnection refused
-name: nilnowhere.test could not be resolved (3: Host not found)
-syntax: nilYou have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version for the right syntax to use near 'SELEC 1' at line 1 (42000)1064
-twice: nilDuplicate entry '1' for key 'PRIMARY' (23000)1062
-and on: 1
-kept: 1
-_EOC_
-is $body->('/slow'), "slow: niltimeout\nthen: nilclosed\n", 'a query that takes too long, and the connection after it';
-is $body->('/threads'), "5\n", 'five connections side by side';
-
-my %connections = map { $body->('/connection') => 1 } 1 .. 5;
-is scalar( keys %connections ), 1, 'one of them serves the requests after that';
-$server->stop;
-unlike $server->log_text('error.log'), qr/\[(?:alert|emerg|crit)\]/, 'no alarm';
-
-AsyncExample::database_job( $port, '/mariadb', 'MariaDB holds 42', 3306, $database );
-
-done_testing;
+SqlTest::run(
+    'mariadb',
+    product    => 'MariaDB',
+    port       => 3306,
+    key        => 'INT AUTO_INCREMENT',
+    inserted   => 'done.affected_rows, " ", done.insert_id',
+    insert     => '2 1',
+    sleep      => 'SLEEP(5)',
+    connection => 'CONNECTION_ID()',
+    password   => "Access denied for user 'async'\@'localhost' (using password: YES) (28000)1045",
+    database   => "Access denied for user 'async'\@'localhost' to database 'nowhere' (42000)1044",
+    syntax     => "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version "
+        . "for the right syntax to use near 'SELEC 1' at line 1 (42000)1064",
+    twice      => "Duplicate entry '1' for key 'PRIMARY' (23000)1062",
+    timeout    => 'timeout',
+);
