@@ -9,6 +9,8 @@
 #   client        a client's, issued by middle, which stands behind it
 #   stranger      a server's for stranger.org that nobody but itself vouches for
 set -e
+# Valid from a day on that is over by any clock that is right.
+[ -n "$FAKETIME" ] || exec faketime '2025-02-01 00:00:00' "$0"
 cd "$(dirname "$0")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -10,6 +10,8 @@
 #   stapled_old.der
 #   stapled_refused.der
 set -e
+# Valid from a day on that is over by any clock that is right.
+[ -n "$FAKETIME" ] || exec faketime '2025-02-01 00:00:00' "$0"
 cd "$(dirname "$0")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
