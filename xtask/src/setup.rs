@@ -21,7 +21,7 @@ pub enum Group {
     Run,
     /// What the project's own tests need on top.
     Test,
-    /// The servers that nginx-tests/ starts, the Lua drivers that speak to them, and a source of load.
+    /// The servers that nginx-tests/ starts, Lua libraries that are to work, and a source of load.
     Services,
     /// Upstream's C module, to compare with.
     Reference,
@@ -55,8 +55,11 @@ impl Group {
             Self::Test => &["perl", "libtest-base-perl", "libtest-longstring-perl"],
             // mariadb-client-core: a program that mariadb-install-db runs.
             Self::Services => &[
+                "lua-nginx-cookie",
+                "lua-nginx-dns",
                 "lua-nginx-memcached",
                 "lua-nginx-redis",
+                "lua-nginx-websocket",
                 "mariadb-client-core",
                 "mariadb-server-core",
                 "memcached",
