@@ -4,7 +4,7 @@ use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
 
-plan tests => repeat_each() * (blocks() * 3 + 2);
+plan tests => repeat_each() * (blocks() * 3 + 4);
 
 no_long_string();
 run_tests();
@@ -136,3 +136,46 @@ HTTP/1.1 200 OK
 --- error_log
 first: timeout
 second: closed
+
+
+
+=== TEST 6: the socket of the body before it takes nothing along
+--- config
+    location /t {
+        content_by_lua_block {
+            local body = assert(ngx.req.socket())
+            body:receive(4)
+            local raw = assert(ngx.req.socket(true))
+            raw:settimeout(100)
+            local reader = ngx.thread.spawn(function() return raw:receive(5) end)
+            ngx.log(ngx.WARN, "behind the body: ", select(2, body:receive(1)))
+            body = nil
+            collectgarbage()
+            collectgarbage()
+            local _, data, err = ngx.thread.wait(reader)
+            ngx.log(ngx.WARN, "at first: ", data or err)
+            reader = ngx.thread.spawn(function() return raw:receive(5) end)
+            raw:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            _, data, err = ngx.thread.wait(reader)
+            ngx.log(ngx.WARN, "then: ", data or err)
+        }
+    }
+    location /ask {
+        content_by_lua_block {
+            local sock = assert(ngx.socket.connect("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+            sock:settimeout(2000)
+            sock:send("POST /t HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+            ngx.say(sock:receive())
+            sock:send("again")
+            sock:receive("*a")
+        }
+    }
+--- request
+GET /ask
+--- response_body
+HTTP/1.1 200 OK
+--- error_log
+behind the body: closed
+at first: timeout
+then: again
+--- timeout: 5

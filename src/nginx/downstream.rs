@@ -25,6 +25,12 @@ pub fn set_read_handler(request: Request, handler: Handler) {
     unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
 }
 
+/// Whether that is `handler`.
+pub fn has_read_handler(request: Request, handler: Handler) -> bool {
+    let now = request.get().read_event_handler;
+    now.is_some_and(|now| std::ptr::fn_addr_eq(now, handler))
+}
+
 /// Whether output of nginx's own waits for the client.
 pub fn has_output(request: Request) -> bool {
     connection::buffered_bits(request) & NGX_HTTP_LOWLEVEL_BUFFERED != 0

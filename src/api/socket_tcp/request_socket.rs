@@ -111,16 +111,33 @@ fn make(call: &Call, kind: Kind) -> LuaResult {
 }
 
 /// The client's read events go to the socket from now on, if it is the client's.
+///
+/// A socket for the body has nothing more to wait for once another one took the connection.
 pub fn listen(socket: &Rc<Socket>, call: &Call) {
-    if socket.is_downstream() {
+    let is_over = socket.kind == Kind::Body && call.context.raw_socket_acquired.get();
+    if socket.is_downstream() && !is_over {
         let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
         *call.context.downstream.borrow_mut() = Some(events);
         downstream::set_read_handler(call.request, on_read);
     }
 }
 
-/// The client's read events go back to whom the location says.
+/// Whether the client's read events, and their timer, are the socket's: nginx's own code may use them,
+/// or the socket that took the connection over.
+pub fn is_listening(socket: &Socket) -> bool {
+    let is_user = |context: Rc<Context>| {
+        let user = context.downstream.borrow();
+        user.as_ref().is_some_and(|user| std::ptr::addr_eq(user.as_ptr(), socket))
+    };
+    downstream::has_read_handler(socket.request.get(), on_read)
+        && socket.context().is_some_and(is_user)
+}
+
+/// The client's read events, if they are the socket's, go back to whom the location says.
 pub fn stop_listening(socket: &Socket) {
+    if !is_listening(socket) {
+        return;
+    }
     let request = socket.request.get();
     if socket.conf.get().check_client_abort() {
         connection::watch_client(request, abort::client_event);

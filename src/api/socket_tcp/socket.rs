@@ -8,6 +8,7 @@ use super::connect::Stage;
 use super::failure::Failure;
 use super::input::Input;
 use super::pool::{Pool, Seat};
+use super::request_socket;
 use super::send::Output;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
@@ -215,7 +216,10 @@ impl Socket {
         let Some(stream) = self.stream.get() else { return };
         match self.kind {
             Kind::Upstream => stream.shut(Direction::Read),
-            Kind::Body | Kind::Raw => stream.clear_timer(Direction::Read),
+            Kind::Body | Kind::Raw if request_socket::is_listening(self) => {
+                stream.clear_timer(Direction::Read);
+            }
+            Kind::Body | Kind::Raw => {}
         }
     }
 
