@@ -175,7 +175,7 @@ my $fresh = descriptors($worker);
 # The first third may still find more requests under way at once than any before.
 my ( $answers, @resident ) = (0);
 for my $third (qw(first second last)) {
-    $answers += serve( "$third third", $requests / 3 );
+    $answers += serve( "$third third", int( $requests / 3 ) );
     body('/worker');
     push @resident, resident($worker);
 }
