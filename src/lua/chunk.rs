@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use super::state::{Outcome, REGISTRY, State};
 use super::vm::Vm;
 use crate::nginx::log::Log;
-use crate::nginx::{digest, strings};
+use crate::nginx::strings;
 use crate::ngx_debug;
 
 /// A piece of Lua code with its place in the configuration.
@@ -38,7 +38,7 @@ impl CacheKey {
     }
 
     fn new(mut text: String, hashed: &[u8]) -> CacheKey {
-        for byte in digest::md5(hashed) {
+        for byte in codec::md5::digest(hashed) {
             text.push_str(&format!("{byte:02x}"));
         }
         CacheKey { text, reference: Cell::new(REFNIL), anchor: Cell::new(REFNIL) }

@@ -16,7 +16,6 @@ pub mod complex_value;
 pub mod conf;
 pub mod connection;
 pub mod descriptor;
-pub mod digest;
 pub mod downstream;
 pub mod event;
 pub mod exec;

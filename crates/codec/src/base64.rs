@@ -29,6 +29,8 @@ const NO_DIGIT: u32 = 1 << 24;
 
 struct Alphabet {
     digits: [u8; 64],
+    /// The two digits of twelve bits, the first one lower.
+    pairs: [u16; 4096],
     /// For each place among four digits, what a byte there stands for.
     values: [[u32; 256]; 4],
 }
@@ -52,18 +54,57 @@ impl Alphabet {
             }
             value += 1;
         }
-        Alphabet { digits, values }
+        let mut pairs = [0; 4096];
+        let mut bits = 0;
+        while bits < pairs.len() {
+            pairs[bits] = u16::from_le_bytes([digits[bits >> 6], digits[bits & 63]]);
+            bits += 1;
+        }
+        Alphabet { digits, pairs, values }
     }
 
-    /// The digit of the lowest six bits.
+    /// The four digits of the highest 24 bits.
     #[inline]
-    fn digit(&self, bits: u32) -> u8 {
-        self.digits[(bits & 63) as usize]
+    fn encode(&self, bits: u64) -> [u8; 4] {
+        let pair = |bits: u64| u32::from(self.pairs[(bits >> 52) as usize]);
+        (pair(bits) | pair(bits << 12) << 16).to_le_bytes()
     }
 
-    fn encode(&self, [a, b, c]: [u8; 3]) -> [u8; 4] {
-        let bits = u32::from_be_bytes([0, a, b, c]);
-        [bits >> 18, bits >> 12, bits >> 6, bits].map(|bits| self.digit(bits))
+    /// Encodes `src` into `dst`, which has its length once encoded, with padding or without.
+    #[inline(always)]
+    fn encode_into(&self, mut src: &[u8], dst: &mut [u8]) {
+        let (quads, last) = dst.as_chunks_mut();
+        let mut quads = quads.iter_mut();
+        // Eight bytes are read at once, of which six are encoded.
+        while let Some(bytes) = src.first_chunk()
+            && let (Some(first), Some(second)) = (quads.next(), quads.next())
+        {
+            let bits = u64::from_be_bytes(*bytes);
+            (*first, *second) = (self.encode(bits), self.encode(bits << 24));
+            src = &src[6..];
+        }
+        while let Some((&[a, b, c], rest)) = src.split_first_chunk()
+            && let Some(quad) = quads.next()
+        {
+            *quad = self.encode(u64::from_be_bytes([a, b, c, 0, 0, 0, 0, 0]));
+            src = rest;
+        }
+        let digits = match *src {
+            [a, b] => {
+                let bits = u64::from_be_bytes([a, b, 0, 0, 0, 0, 0, 0]);
+                let [first, second, third, _] = self.encode(bits);
+                [first, second, third, b'=']
+            }
+            [a] => {
+                let [first, second, ..] = self.encode(u64::from_be_bytes([a, 0, 0, 0, 0, 0, 0, 0]));
+                [first, second, b'=', b'=']
+            }
+            _ => return,
+        };
+        match quads.next() {
+            Some(quad) => *quad = digits,
+            None => last.iter_mut().zip(digits).for_each(|(to, digit)| *to = digit),
+        }
     }
 
     /// What four digits stand for; `NO_DIGIT` or more where one of them is none.
@@ -105,43 +146,17 @@ pub fn encoded_len(len: usize, flavour: Flavour) -> Option<usize> {
 /// is shorter than [`encoded_len`].
 #[inline]
 pub fn encode_into(src: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize> {
-    let (triples, odd) = src.as_chunks::<3>();
-    let (text, last) = dst.split_at_mut_checked(triples.len().checked_mul(4)?)?;
-    let alphabet = flavour.alphabet();
-    if src.len() < LONG {
-        for (digits, bytes) in text.as_chunks_mut().0.iter_mut().zip(triples) {
-            *digits = alphabet.encode(*bytes);
-        }
-    } else {
-        let _ = flavour.vectors().encode(triples.as_flattened(), text.as_out());
+    let len = encoded_len(src.len(), flavour)?;
+    let dst = dst.get_mut(..len)?;
+    let (mut src, mut text) = (src, dst);
+    if src.len() >= LONG {
+        let (triples, odd) = src.as_chunks::<3>();
+        let (long, last) = text.split_at_mut_checked(triples.len() * 4)?;
+        let _ = flavour.vectors().encode(triples.as_flattened(), long.as_out());
+        (src, text) = (odd, last);
     }
-    let more = match *odd {
-        [] => 0,
-        [a] => {
-            let [first, second, ..] = alphabet.encode([a, 0, 0]);
-            end_with([first, second], [first, second, b'=', b'='], flavour, last)?
-        }
-        [a, b, ..] => {
-            let [first, second, third, _] = alphabet.encode([a, b, 0]);
-            end_with([first, second, third], [first, second, third, b'='], flavour, last)?
-        }
-    };
-    Some(text.len() + more)
-}
-
-/// Writes the last digits, with or without padding.
-fn end_with<const N: usize>(
-    digits: [u8; N],
-    padded: [u8; 4],
-    flavour: Flavour,
-    dst: &mut [u8],
-) -> Option<usize> {
-    if flavour == Flavour::Standard {
-        *dst.first_chunk_mut()? = padded;
-        return Some(padded.len());
-    }
-    *dst.first_chunk_mut()? = digits;
-    Some(N)
+    flavour.alphabet().encode_into(src, text);
+    Some(len)
 }
 
 /// The length that is enough for `len` bytes once decoded.
@@ -184,7 +199,7 @@ fn decode_digits(digits: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usiz
         flavour.vectors().decode(quads.as_flattened(), bytes.as_out()).ok()?;
     }
     // Digits of no value stand for those that are not there.
-    let zero = alphabet.digit(0);
+    let zero = alphabet.digits[0];
     let (padded, len) = match *odd {
         [] => return Some(bytes.len()),
         [a, b] => ([a, b, zero, zero], 1),

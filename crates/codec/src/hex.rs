@@ -1,6 +1,5 @@
 //! Hexadecimal digits, in the two cases that nginx prints.
 
-const LOWER: &[u8; 16] = b"0123456789abcdef";
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
 /// The two upper-case digits of a byte, as in `%2F` and `\x1B`.
@@ -25,9 +24,15 @@ pub(crate) fn digit(byte: u8) -> Option<u8> {
 pub fn encode_into(src: &[u8], dst: &mut [u8]) -> Option<usize> {
     let len = src.len().checked_mul(2)?;
     for (pair, &byte) in dst.get_mut(..len)?.as_chunks_mut().0.iter_mut().zip(src) {
-        *pair = [LOWER[usize::from(byte >> 4)], LOWER[usize::from(byte & 15)]];
+        *pair = [lower(byte >> 4), lower(byte & 15)];
     }
     Some(len)
+}
+
+/// The lower-case digit of a value under 16: without a table, many are made at once.
+#[inline]
+fn lower(value: u8) -> u8 {
+    value + if value > 9 { b'a' - 10 } else { b'0' }
 }
 
 #[cfg(test)]

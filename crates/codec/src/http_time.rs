@@ -139,38 +139,98 @@ fn put(parts: &[&[u8]], dst: &mut [u8]) -> Option<usize> {
 /// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. The name of the day and what
 /// follows the time are not looked at.
 pub fn parse_http_time(value: &[u8]) -> Option<i64> {
-    if let Some(date) = usual_date(value) {
-        return date.seconds();
-    }
+    usual_date(value).or_else(|| any_date(value))?.seconds()
+}
+
+/// The date in any of the formats, read byte by byte.
+fn any_date(value: &[u8]) -> Option<Date> {
     let mut input = Input(value);
-    let date = match input.skip_weekday()? {
-        b' ' => input.asctime()?,
-        _ => input.rfc()?,
-    };
-    date.seconds()
+    match input.skip_weekday()? {
+        b' ' => input.asctime(),
+        _ => input.rfc(),
+    }
 }
 
 /// The date in the first format, where all of it stands at its place: nearly always.
+#[inline]
 fn usual_date(value: &[u8]) -> Option<Date> {
-    #[rustfmt::skip]
-    let [
-        w1, w2, w3, b',', b' ', d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ',
-        h1, h2, b':', i1, i2, b':', s1, s2, ..
-    ] = *value else { return None };
-    let ends_a_name = |byte| matches!(byte, b',' | b' ');
-    if ends_a_name(w1) || ends_a_name(w2) || ends_a_name(w3) {
+    const HEAD: Shape = Shape::new(b"AAA, 00 ");
+    const MONTH_AND_YEAR: Shape = Shape::new(b"??? 0000");
+    const CLOCK: Shape = Shape::new(b"00:00:00");
+
+    let text: &[u8; 25] = value.first_chunk()?;
+    let word = |at: usize| text.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
+    let name = [text[8], text[9], text[10]];
+    let (head, head_wrong) = HEAD.read(word(0)?);
+    let (year, year_wrong) = MONTH_AND_YEAR.read(word(8)?);
+    let (clock, clock_wrong) = CLOCK.read(word(17)?);
+    if head_wrong | year_wrong | clock_wrong != 0 || text[16] != b' ' {
         return None;
     }
-    let year = number(y1, y2)? * 100 + number(y3, y4)?;
-    let clock = seconds_of_day(number(h1, h2)?, number(i1, i2)?, number(s1, s2)?)?;
-    Some(Date { year, month: month([m1, m2, m3])?, day: number(d1, d2)?, clock })
+    let (index, of_name) = MONTH_OF_SUM[usize::from(name[1].wrapping_add(name[2]) % 32)];
+    if of_name != name {
+        return None;
+    }
+    let number = |pairs: u64, at: usize| i64::from((pairs >> (8 * at)) as u8);
+    Some(Date {
+        year: number(year, 4) * 100 + number(year, 6),
+        month: index,
+        day: number(head, 5),
+        clock: seconds_of_day(number(clock, 0), number(clock, 3), number(clock, 6))?,
+    })
 }
 
-/// The number with these two digits.
-fn number(tens: u8, ones: u8) -> Option<i64> {
-    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
+/// How eight bytes must look, to be compared all at once.
+struct Shape {
+    /// The bits that count.
+    mask: u64,
+    /// What they are, of digits a zero.
+    bits: u64,
+    /// What carries a byte into its highest bit that is more than it may be: 9 for digits, else 0.
+    excess: u64,
 }
+
+impl Shape {
+    /// `0` stands for a digit, `A` for a byte from 0x40 on, `?` for any, others for themselves.
+    const fn new(shape: &[u8; 8]) -> Shape {
+        let (mut mask, mut bits, mut excess) = ([0xff; 8], *shape, [0x7f; 8]);
+        let mut at = 0;
+        while at < shape.len() {
+            match shape[at] {
+                b'0' => excess[at] = 0x80 - 10,
+                b'A' => (mask[at], bits[at]) = (0x40, 0x40),
+                b'?' => (mask[at], bits[at]) = (0, 0),
+                _ => {}
+            }
+            at += 1;
+        }
+        Shape {
+            mask: u64::from_le_bytes(mask),
+            bits: u64::from_le_bytes(bits),
+            excess: u64::from_le_bytes(excess),
+        }
+    }
+
+    /// Where two digits begin, the number that they make; and not 0 where the bytes look different.
+    #[inline]
+    fn read(&self, bytes: u64) -> (u64, u64) {
+        let digits = (bytes & self.mask) ^ self.bits;
+        let wrong = (digits | digits.wrapping_add(self.excess)) & 0x8080_8080_8080_8080;
+        (digits.wrapping_mul(10).wrapping_add(digits >> 8), wrong)
+    }
+}
+
+/// The months and their names, by the sum of the second and the third letter.
+const MONTH_OF_SUM: [(u8, [u8; 3]); 32] = {
+    let mut table = [(0, [0; 3]); 32];
+    let mut month = 0;
+    while month < MONTHS.len() {
+        let [_, second, third] = MONTHS[month];
+        table[second.wrapping_add(third) as usize % 32] = (month as u8, MONTHS[month]);
+        month += 1;
+    }
+    table
+};
 
 fn seconds_of_day(hour: i64, minute: i64, second: i64) -> Option<i64> {
     (hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
@@ -195,6 +255,7 @@ fn month(name: [u8; 3]) -> Option<u8> {
     })
 }
 
+#[derive(Debug, PartialEq, Eq)]
 struct Date {
     year: i64,
     /// 0 to 11.
@@ -205,15 +266,12 @@ struct Date {
 
 impl Date {
     fn seconds(&self) -> Option<i64> {
-        let month = self.month + 1;
-        let last = match month {
-            2 if is_leap(self.year) => 29,
-            2 => 28,
-            4 | 6 | 9 | 11 => 30,
-            _ => 31,
-        };
+        let last = *LAST_DAYS.get(usize::from(self.month))?;
         // A day of 00 passes in nginx, as the day before the first.
-        (self.day <= last).then(|| days_of(self.year, month, self.day) * DAY + self.clock)
+        if self.day > last && (self.month, self.day, is_leap(self.year)) != (1, 29, true) {
+            return None;
+        }
+        Some(days_of(self.year, self.month + 1, self.day) * DAY + self.clock)
     }
 }
 
@@ -305,15 +363,23 @@ fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
-/// Days since 1970 of a date in the Gregorian calendar, of the year 0 or later. The year is taken
-/// to begin in March, so that the odd day of a leap year comes last.
+/// Days since 1970 of a date in the Gregorian calendar, of the year 0 or later.
 fn days_of(year: i64, month: u8, day: i64) -> i64 {
-    let months = (u32::from(month) + 9) % 12;
-    // The calendar begins anew every 400 years: so many more keep the year above zero.
-    let year = year as u32 + 400 - u32::from(month <= 2);
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (months * 153 + 2) / 5;
-    i64::from(days) + day - 1 - ERA - EPOCH
+    let before = DAYS_BEFORE.get(usize::from(month)).copied().unwrap_or_default();
+    // A leap year's odd day is one of the months behind it. The calendar begins anew every 400
+    // years: so many more keep the year above zero.
+    let with_odd_day = year as u32 + 400 - u32::from(month <= 2);
+    let century = with_odd_day / 100;
+    let odd_days = with_odd_day / 4 - century + century / 4;
+    year * 365 + i64::from(odd_days + before) + day - FIRST_DAY
 }
+
+/// The last day of each month.
+const LAST_DAYS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+/// Days of a year before a month, counted from 1; without a leap year's odd day.
+const DAYS_BEFORE: [u32; 13] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+/// What [`days_of`] counts up to the first day of 1970: 97 odd days are those of 400 years.
+const FIRST_DAY: i64 = 1970 * 365 + 1969 / 4 - 1969 / 100 + 1969 / 400 + 97 + 1;
 
 /// Days of 400 years.
 const ERA: i64 = 146_097;

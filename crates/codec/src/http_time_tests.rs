@@ -136,6 +136,23 @@ proptest! {
     }
 
     #[test]
+    fn the_usual_format_is_read_as_byte_by_byte(
+        time in 0..=LAST,
+        changes in prop::collection::vec((0..HTTP_TIME_LEN, prop_oneof![any::<u8>(), b' '..=b'~']), 0..3),
+        len in 0..=HTTP_TIME_LEN,
+    ) {
+        let mut text = written(http_time_into, time).into_bytes();
+        prop_assert_eq!(usual_date(&text), any_date(&text));
+        for (at, byte) in changes {
+            text[at] = byte;
+        }
+        text.truncate(len.max(24));
+        if let Some(date) = usual_date(&text) {
+            prop_assert_eq!(any_date(&text), Some(date));
+        }
+    }
+
+    #[test]
     fn any_text_is_read_without_a_panic(value in "[A-Za-z]{0,4}[, ]{0,2}[0-9A-Za-z :-]{0,24}") {
         if let Some(time) = parse_http_time(value.as_bytes()) {
             prop_assert!((days_of(0, 1, 0) * DAY..=LAST).contains(&time));

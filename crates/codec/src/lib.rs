@@ -15,6 +15,7 @@ pub mod crc32;
 pub mod headers;
 pub mod hex;
 pub mod http_time;
+pub mod md5;
 pub mod raw_header;
 pub mod receive_until;
 pub mod resty_core;

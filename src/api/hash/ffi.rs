@@ -3,17 +3,18 @@
 
 use std::ffi::{c_int, c_uint};
 
+use codec::{hex, md5};
 use sha1::{Digest, Sha1};
 
+use crate::nginx::guard;
 use crate::nginx::strings::raw;
-use crate::nginx::{digest, guard};
 
 /// Writes the MD5 of `src[..len]`, 16 bytes, to `dst`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5_bin(src: *const u8, len: usize, dst: *mut u8) {
     guard((), || {
         // SAFETY: the caller's string, and room for 16 bytes.
-        unsafe { put(dst, digest::md5(raw(src, len))) };
+        unsafe { put(dst, md5::digest(raw(src, len))) };
     })
 }
 
@@ -22,11 +23,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_md5_bin(src: *const u8, len: usize, ds
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5(src: *const u8, len: usize, dst: *mut u8) {
     guard((), || {
         // SAFETY: the caller's string of `len` bytes.
-        let digest = digest::md5(unsafe { raw(src, len) });
-        let mut hex = [0; 32];
-        codec::hex::encode_into(&digest, &mut hex);
+        let digest = md5::digest(unsafe { raw(src, len) });
+        let mut digits = [0; 32];
+        hex::encode_into(&digest, &mut digits);
         // SAFETY: room for 32 bytes.
-        unsafe { put(dst, hex) };
+        unsafe { put(dst, digits) };
     })
 }
 
