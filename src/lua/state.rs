@@ -588,6 +588,14 @@ impl State {
 const PROTECTED: i32 = -100;
 /// The registry's key for the function that makes the table of a captured response.
 pub const CAPTURED_RESPONSE: i32 = -101;
+/// The registry's keys for metatables: of TCP cosockets, and of the userdata in them.
+pub const TCP_METATABLE: i32 = -102;
+pub const TCP_OWNER_METATABLE: i32 = -103;
+pub const TCP_PATTERN_METATABLE: i32 = -104;
+pub const TCP_POOLS_METATABLE: i32 = -105;
+/// Of UDP cosockets, and of the userdata in them.
+pub const UDP_METATABLE: i32 = -106;
+pub const UDP_OWNER_METATABLE: i32 = -107;
 
 /// What [`State::produce`] runs.
 struct Work {

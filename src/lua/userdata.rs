@@ -4,7 +4,7 @@
 //! these.
 
 use std::any::TypeId;
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::mem::{align_of, size_of};
 
 use super::function::{CFunction, Returns, wrap};
@@ -19,14 +19,21 @@ struct Slot<T> {
     value: Option<T>,
 }
 
-/// Pushes a userdata that owns `value`, with the metatable of that name in the registry, which has
-/// [`collector`] as its `__gc`.
-pub fn push<T: 'static>(state: State, value: T, metatable: &CStr) {
+/// Makes the registry's metatable `metatable` for userdata that own a `T`.
+pub fn inject<T: 'static>(state: State, metatable: i32) {
+    state.new_table(0, 1);
+    state.push_function(collector::<T>());
+    state.set_field(-2, c"__gc");
+    state.raw_set_index(REGISTRY, metatable);
+}
+
+/// Pushes a userdata that owns `value`, with a metatable that [`inject`] made.
+pub fn push<T: 'static>(state: State, value: T, metatable: i32) {
     const { assert!(align_of::<Slot<T>>() <= ALIGNMENT) };
     let slot: *mut Slot<T> = state.new_userdata(size_of::<Slot<T>>()).cast();
     // SAFETY: fresh memory of that size; it is filled before anything can look at it.
     unsafe { slot.write(Slot { kind: TypeId::of::<T>(), value: Some(value) }) };
-    state.get_field(REGISTRY, metatable);
+    state.raw_get_index(REGISTRY, metatable);
     state.set_metatable(-2);
 }
 
@@ -58,7 +65,7 @@ pub unsafe fn of_payload<T: Clone + 'static>(payload: *const c_void) -> Option<T
 }
 
 /// The `__gc` of userdata that own a `T`.
-pub fn collector<T: 'static>() -> CFunction {
+fn collector<T: 'static>() -> CFunction {
     wrap(|state: State| {
         let slot: *mut Slot<T> = state.userdata_block(1).cast();
         if !slot.is_null() && state.raw_len(1) >= size_of::<Slot<T>>() {

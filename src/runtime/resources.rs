@@ -17,6 +17,9 @@ pub trait Resource {
     fn close(&self);
 }
 
+/// A request with room for more than this leaves the memory to none.
+const KEEP: usize = 16;
+
 type Held = SlotMap<DefaultKey, Weak<dyn Resource>>;
 
 /// What one request holds.
@@ -29,9 +32,13 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// The next request holds nothing yet.
+    /// The next request holds nothing yet; the memory is its.
     pub(super) fn empty(&mut self) {
-        *self = Resources::default();
+        let held = self.held.get_mut();
+        if held.as_ref().is_some_and(|held| !held.is_empty() || held.capacity() > KEEP) {
+            *held = None;
+        }
+        self.registered.set(false);
     }
 }
 

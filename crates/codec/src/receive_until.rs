@@ -41,12 +41,16 @@ pub enum Status {
     Found,
 }
 
-/// The answer to [`ReceiveUntil::feed`].
+/// The answer to [`ReceiveUntil::scan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fed {
     /// Bytes of the piece that were taken.
     pub consumed: usize,
     pub status: Status,
+    /// Handed out first: so many bytes from the start of the pattern, which had been held back.
+    pub held: usize,
+    /// Handed out then: so many bytes from the start of the piece.
+    pub passed: usize,
 }
 
 /// The state of one `receiveuntil` iterator.
@@ -97,6 +101,33 @@ impl ReceiveUntil {
 
     /// Reads `piece` and appends to `out` what lies before the pattern.
     pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Fed {
+        let fed = self.scan(piece);
+        self.append(fed, piece, out);
+        fed
+    }
+
+    /// Appends what `fed`, the answer to [`ReceiveUntil::scan`] for `piece`, hands out.
+    pub fn append(&self, fed: Fed, piece: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(self.pattern.get(..fed.held).unwrap_or_default());
+        out.extend_from_slice(piece.get(..fed.passed).unwrap_or_default());
+    }
+
+    /// Reads `piece`; the answer tells what lies before the pattern.
+    pub fn scan(&mut self, piece: &[u8]) -> Fed {
+        let held = self.matched;
+        let (consumed, status) = self.advance(piece);
+        let kept = match status {
+            Status::Found if self.inclusive => 0,
+            Status::Found => self.pattern.len(),
+            Status::Chunk | Status::NeedMore => self.matched,
+        };
+        let out = (held + consumed).saturating_sub(kept);
+        let held = held.min(out);
+        Fed { consumed, status, held, passed: out - held }
+    }
+
+    /// How many bytes of `piece` are taken, and why no more.
+    fn advance(&mut self, piece: &[u8]) -> (usize, Status) {
         let mut at = 0;
 
         while let Some(&byte) = piece.get(at) {
@@ -104,21 +135,20 @@ impl ReceiveUntil {
                 at += 1;
                 self.matched += 1;
                 if self.matched == self.pattern.len() {
-                    self.found(out);
-                    return Fed { consumed: at, status: Status::Found };
+                    self.matched = 0;
+                    self.ended = self.rest.is_some();
+                    return (at, Status::Found);
                 }
                 continue;
             }
 
             let full = if self.matched == 0 {
                 let plain = self.plain(piece.get(at..).unwrap_or_default());
-                out.extend_from_slice(plain);
-                at += plain.len();
-                self.spend(plain.len())
+                at += plain;
+                self.spend(plain)
             } else {
                 let keep = self.longest_match_with(byte);
                 let release = self.matched - keep;
-                out.extend_from_slice(self.pattern.get(..release).unwrap_or_default());
                 self.matched = keep;
                 if keep > 0 {
                     at += 1;
@@ -128,21 +158,21 @@ impl ReceiveUntil {
             };
 
             if full {
-                return Fed { consumed: at, status: Status::Chunk };
+                return (at, Status::Chunk);
             }
         }
 
-        Fed { consumed: at, status: Status::NeedMore }
+        (at, Status::NeedMore)
     }
 
-    /// The bytes up to where the pattern may begin or the size is reached.
-    fn plain<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+    /// How many bytes there are up to where the pattern may begin or the size is reached.
+    fn plain(&self, input: &[u8]) -> usize {
         let input = match self.rest {
             Some(rest) => input.get(..rest).unwrap_or(input),
             None => input,
         };
-        let len = self.pattern.first().and_then(|&first| memchr(first, input));
-        len.and_then(|len| input.get(..len)).unwrap_or(input)
+        let begins = self.pattern.first().and_then(|&first| memchr(first, input));
+        begins.unwrap_or(input.len())
     }
 
     /// How much of the match stays when `byte` follows it, not counting `byte`; zero when none.
@@ -166,19 +196,12 @@ impl ReceiveUntil {
             None => false,
         }
     }
-
-    fn found(&mut self, out: &mut Vec<u8>) {
-        self.matched = 0;
-        self.ended = self.rest.is_some();
-        if self.inclusive {
-            out.extend_from_slice(&self.pattern);
-        }
-    }
 }
 
 /// For every prefix of `pattern`: the length of its longest proper prefix that is its suffix too.
 fn fallbacks(pattern: &[u8]) -> Vec<usize> {
-    let mut table = vec![0, 0];
+    let mut table = Vec::with_capacity(pattern.len() + 1);
+    table.extend([0, 0]);
     let mut len = 0;
 
     for byte in pattern.iter().skip(1) {

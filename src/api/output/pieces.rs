@@ -1,5 +1,7 @@
 //! Lua values as bytes: what `ngx.say`, `ngx.log` and captured bodies accept and how it is spelt.
 
+use smallvec::{Array, SmallVec};
+
 use crate::lua::{Kind, LuaError, State};
 use crate::nginx::chain::Buf;
 
@@ -9,6 +11,12 @@ pub trait Output {
 }
 
 impl Output for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<A: Array<Item = u8>> Output for SmallVec<A> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }

@@ -1,5 +1,6 @@
 //! Connecting: from the pool, or through the pool's queue, the resolver and the kernel.
 
+use std::borrow::Cow;
 use std::rc::{Rc, Weak};
 
 use super::cancel::Waiting;
@@ -43,17 +44,24 @@ impl Stage {
 }
 
 /// Where a connect is to go.
-pub struct Target {
-    pub host: Vec<u8>,
+pub struct Target<'a> {
+    pub host: Cow<'a, [u8]>,
     pub port: u16,
     /// The address to connect from.
     pub local: Option<Address>,
 }
 
+impl Target<'_> {
+    /// One that the caller's arguments may not outlive.
+    fn into_owned(self) -> Target<'static> {
+        Target { host: self.host.into_owned().into(), port: self.port, local: self.local }
+    }
+}
+
 /// A name that is looked up for a socket.
 pub struct Wanted {
     socket: Weak<Socket>,
-    target: Target,
+    target: Target<'static>,
 }
 
 /// How far a connect has come.
@@ -71,7 +79,6 @@ impl Socket {
         target: Target,
         pool: Option<Rc<Pool>>,
     ) -> LuaResult {
-        self.pool.replace(pool.clone());
         match self.enter(target, pool) {
             Progress::Connected => {
                 call.state.push_integer(1);
@@ -108,7 +115,7 @@ impl Socket {
             }
             Admission::Queue(seat) => {
                 let timeout = self.timeouts.get().connect;
-                let queued = pool.queue(seat, self, target, timeout);
+                let queued = pool.queue(seat, self, target.into_owned(), timeout);
                 self.stage.replace(Stage::Queued(queued));
                 Progress::Waiting
             }
@@ -176,6 +183,7 @@ impl Socket {
     }
 
     fn resolve(self: &Rc<Self>, request: Request, target: Target) -> Progress {
+        let target = target.into_owned();
         let name = target.host.clone();
         let (port, local) = (target.port, target.local);
         let wanted = Wanted { socket: Rc::downgrade(self), target };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::socket::Socket;
 use crate::api::call::Call;
-use crate::lua::state::REGISTRY;
+use crate::lua::state::TCP_OWNER_METATABLE;
 use crate::lua::{Kind, LuaError, State, userdata};
 
 /// The table's items.
@@ -19,21 +19,15 @@ pub const BIND: i32 = 8;
 /// Whether `ip-transparent` was asked for, by lua-resty-core from 0.1.32 on.
 pub const TRANSPARENT: i32 = 9;
 
-/// The registry's name of the userdata's metatable.
-const METATABLE: &std::ffi::CStr = c"__tcp_cosocket_owner_mt";
-
 /// Makes the userdata's metatable.
 pub fn inject(state: State) {
-    state.new_table(0, 1);
-    state.push_function(userdata::collector::<Rc<Socket>>());
-    state.set_field(-2, c"__gc");
-    state.set_field(REGISTRY, METATABLE);
+    userdata::inject::<Rc<Socket>>(state, TCP_OWNER_METATABLE);
 }
 
 /// Makes `socket` that of the table at `index`.
 pub fn attach(state: State, index: i32, socket: Rc<Socket>) {
     let index = if index < 0 { state.top() + index + 1 } else { index };
-    userdata::push(state, socket, METATABLE);
+    userdata::push(state, socket, TCP_OWNER_METATABLE);
     state.raw_set_index(index, SOCKET);
 }
 

@@ -1,7 +1,7 @@
 //! What a cosocket has received and not yet handed out, and how much of it a call wants.
 //!
-//! Bytes are copied once, from here into the Lua string, but for those that `receiveuntil` looks
-//! through.
+//! Bytes are copied once, from here into the Lua string, but for those that `receiveuntil` has
+//! looked through when it has to wait for more.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -11,6 +11,7 @@ use codec::receive_until::{ReceiveUntil, Status};
 use memchr::{memchr, memchr_iter};
 
 use crate::lua::State;
+use crate::nginx::own_thread::OwnThread;
 
 /// What a call reads.
 #[derive(Clone)]
@@ -57,6 +58,26 @@ pub struct Input {
 const MAX_READ: usize = 256 * 1024;
 /// Memory beyond this is given back when it is not needed.
 const KEEP: usize = 64 * 1024;
+
+/// Memory that closed sockets leave to the next ones: a socket may last for a single request.
+// SAFETY: cosockets read in nginx's own thread.
+static SPARE: OwnThread<RefCell<Vec<Vec<u8>>>> =
+    unsafe { OwnThread::new(RefCell::new(Vec::new())) };
+/// So many pieces, each no larger than this.
+const MAX_SPARE: usize = 16;
+const MAX_SPARE_SIZE: usize = 16 * 1024;
+
+/// Leaves the memory of `buffer` to another socket.
+fn spare(mut buffer: Vec<u8>) {
+    if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_SIZE {
+        return;
+    }
+    let mut all = SPARE.borrow_mut();
+    if all.len() < MAX_SPARE {
+        buffer.clear();
+        all.push(buffer);
+    }
+}
 
 impl Input {
     pub fn new() -> Input {
@@ -128,13 +149,21 @@ impl Input {
 
     fn advance_until(&mut self, ended: bool) -> Step {
         let Want::Until(matcher) = &self.want else { return Step::Closed };
+        let mut matcher = matcher.borrow_mut();
         let unread = self.bytes.get(self.start..).unwrap_or_default();
-        let fed = matcher.borrow_mut().feed(unread, &mut self.passed);
+        let fed = matcher.scan(unread);
+        let complete = fed.status != Status::NeedMore;
+        if complete && fed.held == 0 && self.passed.is_empty() {
+            // All that the call gets stands here.
+            (self.length, self.taken) = (fed.passed, fed.consumed);
+            return Step::Complete;
+        }
+        matcher.append(fed, unread, &mut self.passed);
         self.start += fed.consumed;
-        match fed.status {
-            Status::Found | Status::Chunk => Step::Complete,
-            Status::NeedMore if ended => Step::Closed,
-            Status::NeedMore => Step::More,
+        match complete {
+            true => Step::Complete,
+            false if ended => Step::Closed,
+            false => Step::More,
         }
     }
 
@@ -144,6 +173,9 @@ impl Input {
         if self.start > 0 {
             self.bytes.drain(..self.start);
             self.start = 0;
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.borrow_mut().pop().unwrap_or_default();
         }
         let len = self.bytes.len();
         let wanted = match &self.want {
@@ -170,9 +202,9 @@ impl Input {
     /// Pushes what the call gets, all or in part, and takes it out.
     pub fn push_result(&mut self, state: State) {
         match &self.want {
-            Want::Until(_) => state.push_bytes(&self.passed),
+            Want::Until(_) if !self.passed.is_empty() => state.push_bytes(&self.passed),
             Want::Line => push_line(state, self.bytes.get(self.result()).unwrap_or_default()),
-            Want::All | Want::Bytes(_) | Want::Any(_) => {
+            Want::All | Want::Bytes(_) | Want::Any(_) | Want::Until(_) => {
                 state.push_bytes(self.bytes.get(self.result()).unwrap_or_default());
             }
         }
@@ -194,7 +226,8 @@ impl Input {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        *self = Input::new();
+        let old = std::mem::replace(self, Input::new());
+        spare(old.bytes);
     }
 
     /// Whether nothing is left once the call has taken its bytes.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
+use super::handle;
 use super::pool::{Pool, Pools, Seat};
 use super::socket::{Kind, Socket};
 use super::user_data::UserData;
@@ -77,8 +78,8 @@ impl Events for Resting {
     }
 }
 
-/// `sock:setkeepalive(timeout?, size?)`, with the pool's key at `key` on the stack.
-pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, key: Option<Vec<u8>>) -> LuaResult {
+/// `sock:setkeepalive(timeout?, size?)` with `arguments` arguments, the object included.
+pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaResult {
     let log = call.request.log();
     if let Some(reason) = unfit(socket) {
         return call.fail(reason);
@@ -110,9 +111,10 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, key: Option<Vec<u8>>) -> 
         return call.succeed();
     }
     ngx_debug!(log, "lua tcp socket set keepalive: saving connection {:p}", stream.as_ptr());
-    let Some(key) = key else { return call.fail("key not found") };
-    let timeout = idle_timeout(call)?;
-    let pool = pool_for(call, &key)?;
+    call.state.raw_get_index(1, handle::KEY);
+    let Some(key) = call.state.bytes(-1) else { return call.fail("key not found") };
+    let timeout = idle_timeout(call, arguments)?;
+    let pool = pool_for(call, socket, key, arguments)?;
     if rest(socket, pool, timeout, log) {
         call.succeed()
     } else {
@@ -128,8 +130,8 @@ fn unfit(socket: &Socket) -> Option<&'static str> {
 }
 
 /// How long it may rest, in milliseconds; 0 for as long as it likes.
-fn idle_timeout(call: &Call) -> Result<usize, LuaError> {
-    if call.arguments() < 2 || call.state.is_nil_or_none(2) {
+fn idle_timeout(call: &Call, arguments: i32) -> Result<usize, LuaError> {
+    if arguments < 2 || call.state.is_nil_or_none(2) {
         return Ok(call.context.location().socket_keepalive_timeout());
     }
     let milliseconds = call.state.check_integer(2)?;
@@ -137,19 +139,30 @@ fn idle_timeout(call: &Call) -> Result<usize, LuaError> {
     Ok(usize::try_from(milliseconds).unwrap_or(1))
 }
 
-fn pool_for(call: &Call, key: &[u8]) -> Result<Rc<Pool>, LuaError> {
+fn pool_for(
+    call: &Call,
+    socket: &Socket,
+    key: &[u8],
+    arguments: i32,
+) -> Result<Rc<Pool>, LuaError> {
+    // A pool where somebody has a seat is the one of its key.
+    let seat = socket.seat.borrow();
+    let own = seat.as_ref().map(Seat::pool).filter(|pool| pool.key() == key);
+    if let Some(pool) = own {
+        return Ok(pool.clone());
+    }
     let pools = Pools::of(call.context.main_state());
     if let Some(pool) = pools.find(key) {
         return Ok(pool);
     }
-    let size = if call.arguments() >= 3 && !call.state.is_nil_or_none(3) {
+    let size = if arguments >= 3 && !call.state.is_nil_or_none(3) {
         call.state.check_integer(3)?
     } else {
         call.context.location().socket_pool_size()
     };
     if size <= 0 {
         let text = format!("bad \"pool_size\" option value: {size}");
-        return Err(LuaError::argument(call.arguments(), text));
+        return Err(LuaError::argument(arguments, text));
     }
     Ok(pools.create(key, size, -1, call.request.log()))
 }

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::connect::Target;
 use super::handle::{self, BIND, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT, TRANSPARENT};
 use super::keepalive::set_keepalive;
@@ -12,7 +14,7 @@ use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
 use super::socket::{Busy, Kind as Use, Socket, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::output::pieces;
-use crate::lua::state::{Outcome, REGISTRY};
+use crate::lua::state::{Outcome, REGISTRY, TCP_METATABLE};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
 use crate::nginx::address::Address;
@@ -22,6 +24,9 @@ use crate::{ngx_debug, ngx_log};
 
 /// lua-resty-core adds its methods to the metatable of this name.
 const METATABLE: &CStr = c"__tcp_cosocket_mt";
+
+/// The key of a pool: mostly a host and a port.
+type Key = SmallVec<[u8; 64]>;
 
 const BIND_PHASES: u32 = PhaseSet::of(&[
     Phase::Rewrite,
@@ -63,6 +68,8 @@ pub fn inject(state: State) {
     set_functions_in(state, c"req", REQUEST);
     inject_connect(state);
     metatable(state, METATABLE, &[METHODS, RECEIVING]);
+    state.get_field(REGISTRY, METATABLE);
+    state.raw_set_index(REGISTRY, TCP_METATABLE);
     metatable(state, BODY_METATABLE, &[RECEIVING]);
     metatable(state, RAW_METATABLE, &[RECEIVING, SENDING]);
     handle::inject(state);
@@ -97,7 +104,7 @@ fn tcp(call: &Call) -> LuaResult {
         return Err(LuaError::text(format!("expecting zero arguments, but got {n}")));
     }
     call.state.new_table(7, 1);
-    call.state.get_field(REGISTRY, METATABLE);
+    call.state.raw_get_index(REGISTRY, TCP_METATABLE);
     call.state.set_metatable(-2);
     Ok(Returns::Values(1))
 }
@@ -135,11 +142,11 @@ fn connect(call: &Call) -> LuaResult {
         )));
     }
     state.check_kind(1, Kind::Table, c"table")?;
-    let host = state.check_bytes(2)?.to_vec();
+    let host = state.check_bytes(2)?;
     let has_options = state.kind(n) == Kind::Table;
     let options = if has_options { options(call, n)? } else { Options::default() };
     let has_port = n - i32::from(has_options) >= 3 && state.is_number(3);
-    let mut key = host.clone();
+    let mut key = Key::from_slice(host);
     let mut port = 0;
     if has_port {
         let number = state.integer(3);
@@ -148,21 +155,21 @@ fn connect(call: &Call) -> LuaResult {
         };
         port = valid;
         key.push(b':');
-        pieces::append_argument(state, 3, &mut key)?;
+        pieces::append_scalar(state, 3, &mut key);
     } else if !host.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:")) {
         return call.fail("missing the port number");
     }
     if wants_transparency(state) {
         return call.fail("the option ip-transparent is not supported by this module yet");
     }
-    let key = options.pool.clone().unwrap_or(key);
-    state.push_bytes(&key);
+    let key = options.pool.as_deref().unwrap_or(&key);
+    state.push_bytes(key);
     state.raw_set_index(1, KEY);
     let socket = match reuse(call)? {
         Reuse::Socket(socket) => socket,
         Reuse::Busy(busy) => return busy.fail(call),
     };
-    let target = Target { host, port, local: bound(state) };
+    let target = Target { host: host.into(), port, local: bound(state) };
     let timeout = |item| handle::integer(state, 1, item);
     socket.timeouts.set(Timeouts::new(
         socket.conf.get(),
@@ -170,7 +177,7 @@ fn connect(call: &Call) -> LuaResult {
         timeout(SEND_TIMEOUT),
         timeout(READ_TIMEOUT),
     ));
-    socket.connect(call, target, find_pool(call, &key, &options))
+    socket.connect(call, target, find_pool(call, key, &options))
 }
 
 /// Whether `sock:setoption("ip-transparent", …)` asked for a foreign source address.
@@ -382,10 +389,7 @@ fn setkeepalive(call: &Call) -> LuaResult {
         )));
     }
     let Some(socket) = handle::of_call(call)? else { return call.fail("closed") };
-    call.state.raw_get_index(1, KEY);
-    let key = call.state.bytes(-1).map(<[u8]>::to_vec);
-    call.state.pop(1);
-    set_keepalive(call, &socket, key)
+    set_keepalive(call, &socket, n)
 }
 
 /// Argument `index` in milliseconds, as nginx has them.

@@ -1,7 +1,6 @@
 //! The Lua functions that receive: `receive`, `receiveany`, `receiveuntil` and its iterators.
 
 use std::cell::RefCell;
-use std::ffi::CStr;
 use std::rc::Rc;
 
 use codec::receive_until::{Call as Turn, ReceiveUntil};
@@ -11,22 +10,16 @@ use super::input::Want;
 use super::lua::log_closed;
 use super::socket::Socket;
 use crate::api::call::{Call, Row};
-use crate::lua::state::{REGISTRY, upvalue};
+use crate::lua::state::{TCP_PATTERN_METATABLE, upvalue};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, userdata};
 use crate::ngx_debug;
 
 /// What an iterator keeps between its calls.
 type Matcher = Rc<RefCell<ReceiveUntil>>;
 
-/// The registry's name of the metatable of matchers.
-const METATABLE: &CStr = c"__tcp_cosocket_pattern_mt";
-
 /// Makes the metatable of matchers.
 pub fn inject(state: State) {
-    state.new_table(0, 1);
-    state.push_function(userdata::collector::<Matcher>());
-    state.set_field(-2, c"__gc");
-    state.set_field(REGISTRY, METATABLE);
+    userdata::inject::<Matcher>(state, TCP_PATTERN_METATABLE);
 }
 
 /// A socket that can be read, or what to return instead.
@@ -126,7 +119,7 @@ pub fn receiveuntil(call: &Call) -> LuaResult {
         Err(empty) => return call.fail(&empty.to_string()),
     };
     state.push_value(1);
-    userdata::push::<Matcher>(state, matcher, METATABLE);
+    userdata::push::<Matcher>(state, matcher, TCP_PATTERN_METATABLE);
     const ITERATOR: Row = Row::in_phases::<{ u32::MAX }, _>(c"iterator", iterate);
     state.push_closure(ITERATOR.function, 2);
     Ok(Returns::Values(1))

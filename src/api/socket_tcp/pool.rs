@@ -6,13 +6,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::ffi::CStr;
 use std::rc::{Rc, Weak};
 
 use super::connect::Target;
 use super::keepalive::{Resting, Taken};
 use super::socket::Socket;
-use crate::lua::state::REGISTRY;
+use crate::lua::state::{REGISTRY, TCP_POOLS_METATABLE};
 use crate::lua::{State, userdata};
 use crate::nginx::event::{Timer, Waiter};
 use crate::nginx::log::{Log, Shown, cycle_log};
@@ -109,6 +108,10 @@ pub enum Admission {
 }
 
 impl Pool {
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
     /// Another seat, whatever the size.
     pub fn seat(self: &Rc<Self>) -> Seat {
         self.seats.set(self.seats.get() + 1);
@@ -166,7 +169,7 @@ impl Pool {
         self: &Rc<Self>,
         seat: Seat,
         socket: &Rc<Socket>,
-        target: Target,
+        target: Target<'static>,
         milliseconds: usize,
     ) -> Rc<Queued> {
         ngx_debug!(
@@ -261,7 +264,7 @@ impl Drop for Seat {
 pub struct Queued {
     seat: RefCell<Option<Seat>>,
     socket: Weak<Socket>,
-    target: RefCell<Option<Target>>,
+    target: RefCell<Option<Target<'static>>>,
     timer: Box<Timer<Weak<Queued>>>,
     /// Its turn has come.
     has_turn: Cell<bool>,
@@ -272,7 +275,7 @@ impl Queued {
         self.seat.take()
     }
 
-    pub fn take_target(&self) -> Option<Target> {
+    pub fn take_target(&self) -> Option<Target<'static>> {
         self.target.take()
     }
 
@@ -295,7 +298,7 @@ impl Waiter for Weak<Queued> {
     /// The connect that waits here ends with its request.
     fn abandon(&self) {
         let socket = self.upgrade().and_then(|queued| queued.socket.upgrade());
-        let context = socket.and_then(|socket| socket.context.borrow().upgrade());
+        let context = socket.and_then(|socket| socket.context());
         if let Some(context) = context {
             scheduler::fail(&context);
         }
@@ -311,15 +314,9 @@ impl Drop for Closer {
     }
 }
 
-/// The registry's name of the metatable of closers.
-const METATABLE: &CStr = c"__tcp_cosocket_pools_mt";
-
 /// Has Lua close the pools of the VM whose main coroutine `state` is.
 pub fn inject(state: State) {
-    state.new_table(0, 1);
-    state.push_function(userdata::collector::<Closer>());
-    state.set_field(-2, c"__gc");
-    state.set_field(REGISTRY, METATABLE);
-    userdata::push(state, Closer(state), METATABLE);
+    userdata::inject::<Closer>(state, TCP_POOLS_METATABLE);
+    userdata::push(state, Closer(state), TCP_POOLS_METATABLE);
     state.set_field(REGISTRY, c"__tcp_cosocket_pools");
 }

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use super::connect::Stage;
 use super::failure::Failure;
 use super::input::Input;
-use super::pool::{Pool, Seat};
+use super::pool::Seat;
 use super::request_socket;
 use super::send::Output;
 #[cfg(ngx_feature = "http_ssl")]
@@ -84,7 +84,8 @@ pub struct Socket {
     pub kind: Kind,
     /// Whose it is; only compared once that request is over.
     pub request: Cell<Request>,
-    pub context: RefCell<Weak<Context>>,
+    /// None once it is closed.
+    pub context: RefCell<Option<Weak<Context>>>,
     /// The configuration of the location where it was connected.
     pub conf: Cell<&'static LocationConf>,
     pub timeouts: Cell<Timeouts>,
@@ -107,8 +108,6 @@ pub struct Socket {
     pub tls: RefCell<Tls>,
     /// How often the connection came from a pool.
     pub reused: Cell<u32>,
-    /// The pool that was named, or found, when it connected.
-    pub pool: RefCell<Option<Rc<Pool>>>,
     pub seat: RefCell<Option<Seat>>,
     pub hold: RefCell<Option<Hold>>,
     pub user_data: RefCell<Option<UserData>>,
@@ -121,7 +120,7 @@ impl Socket {
         Rc::new(Socket {
             kind,
             request: Cell::new(call.request),
-            context: RefCell::new(Rc::downgrade(&call.context)),
+            context: RefCell::new(Some(Rc::downgrade(&call.context))),
             conf: Cell::new(conf),
             timeouts: Cell::new(Timeouts::new(conf, 0, 0, 0)),
             peer: RefCell::default(),
@@ -138,7 +137,6 @@ impl Socket {
             #[cfg(ngx_feature = "http_ssl")]
             tls: RefCell::default(),
             reused: Cell::new(0),
-            pool: RefCell::default(),
             seat: RefCell::default(),
             hold: RefCell::default(),
             user_data: RefCell::default(),
@@ -148,7 +146,7 @@ impl Socket {
     /// Starts over, for another connect by the calling request.
     pub fn reset(&self, call: &Call) {
         self.request.set(call.request);
-        *self.context.borrow_mut() = Rc::downgrade(&call.context);
+        *self.context.borrow_mut() = Some(Rc::downgrade(&call.context));
         self.conf.set(call.context.location());
         self.read_closed.set(false);
         self.write_closed.set(false);
@@ -157,13 +155,12 @@ impl Socket {
         self.reused.set(0);
         #[cfg(ngx_feature = "http_ssl")]
         self.tls.take();
-        *self.pool.borrow_mut() = None;
         *self.seat.borrow_mut() = None;
         *self.user_data.borrow_mut() = None;
     }
 
     pub fn context(&self) -> Option<Rc<Context>> {
-        self.context.borrow().upgrade()
+        self.context.borrow().as_ref().and_then(Weak::upgrade)
     }
 
     pub fn is_downstream(&self) -> bool {
@@ -249,6 +246,7 @@ impl Socket {
             ngx_debug!(stream.log(), "lua finalize socket");
         }
         drop(self.hold.take());
+        drop(self.context.take());
         self.close_read();
         self.close_write();
         let stream = self.stream.take();

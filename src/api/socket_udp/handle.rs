@@ -1,26 +1,19 @@
 //! What Lua holds of a socket: a table whose first item is a userdata that owns it, and whose second
 //! is the timeout.
 
-use std::ffi::CStr;
 use std::rc::Rc;
 
 use super::socket::Socket;
-use crate::lua::state::REGISTRY;
+use crate::lua::state::UDP_OWNER_METATABLE;
 use crate::lua::{State, userdata};
 
 /// The table's items.
 const SOCKET: i32 = 1;
 const TIMEOUT: i32 = 2;
 
-/// The registry's name of the userdata's metatable.
-const OWNER_METATABLE: &CStr = c"__udp_cosocket_owner_mt";
-
 /// Makes the userdata's metatable.
 pub fn inject(state: State) {
-    state.new_table(0, 1);
-    state.push_function(userdata::collector::<Rc<Socket>>());
-    state.set_field(-2, c"__gc");
-    state.set_field(REGISTRY, OWNER_METATABLE);
+    userdata::inject::<Rc<Socket>>(state, UDP_OWNER_METATABLE);
 }
 
 /// The socket of the table at `index`, once it has one.
@@ -33,7 +26,7 @@ pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
 
 /// Makes `socket` that of the table at `index`, which counts from the bottom.
 pub fn attach(state: State, index: i32, socket: Rc<Socket>) {
-    userdata::push(state, socket, OWNER_METATABLE);
+    userdata::push(state, socket, UDP_OWNER_METATABLE);
     state.raw_set_index(index, SOCKET);
 }
 

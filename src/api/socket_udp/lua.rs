@@ -9,7 +9,7 @@ use super::receive::MAX_DATAGRAM;
 use super::socket::Socket;
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::output::pieces;
-use crate::lua::state::REGISTRY;
+use crate::lua::state::{REGISTRY, UDP_METATABLE};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
 use crate::runtime::PhaseSet;
@@ -23,7 +23,7 @@ const METHODS: &[Row] = &[
     Row::in_phases::<{ u32::MAX }, _>(c"close", close),
 ];
 
-/// The registry's name of the sockets' metatable.
+/// The registry's name of the sockets' metatable, for other libraries.
 const METATABLE: &CStr = c"__udp_cosocket_mt";
 
 /// Puts the function into the `socket` table of the `ngx` table on top.
@@ -34,7 +34,9 @@ pub fn inject(state: State) {
     set_functions(state, METHODS);
     state.push_value(-1);
     state.set_field(-2, c"__index");
+    state.push_value(-1);
     state.set_field(REGISTRY, METATABLE);
+    state.raw_set_index(REGISTRY, UDP_METATABLE);
     handle::inject(state);
 }
 
@@ -45,7 +47,7 @@ fn udp(call: &Call) -> LuaResult {
     }
     call.check_phase(PhaseSet::YIELDABLE)?;
     call.state.new_table(3, 1);
-    call.state.get_field(REGISTRY, METATABLE);
+    call.state.raw_get_index(REGISTRY, UDP_METATABLE);
     call.state.set_metatable(-2);
     Ok(Returns::Values(1))
 }
