@@ -46,6 +46,26 @@ pub fn get<T: Clone + 'static>(state: State, index: i32) -> Option<T> {
     unsafe { of_payload(state.userdata_block(index)) }
 }
 
+/// Takes the value out of the userdata at `index`, which leaves nothing for the collector to do.
+pub fn release<T: 'static>(state: State, index: i32) -> Option<T> {
+    let value = take::<T>(state, index)?;
+    state.push_value(index);
+    state.push_nil();
+    state.set_metatable(-2);
+    state.pop(1);
+    Some(value)
+}
+
+/// Takes the value out of the userdata at `index`.
+fn take<T: 'static>(state: State, index: i32) -> Option<T> {
+    let slot: *mut Slot<T> = state.userdata_block(index).cast();
+    if slot.is_null() || state.raw_len(index) < size_of::<Slot<T>>() {
+        return None;
+    }
+    // SAFETY: as in `of_payload`.
+    unsafe { if (*slot).kind == TypeId::of::<T>() { (*slot).value.take() } else { None } }
+}
+
 /// The value of the userdata whose memory this is, as LuaJIT's FFI passes it.
 ///
 /// # Safety
@@ -67,14 +87,7 @@ pub unsafe fn of_payload<T: Clone + 'static>(payload: *const c_void) -> Option<T
 /// The `__gc` of userdata that own a `T`.
 fn collector<T: 'static>() -> CFunction {
     wrap(|state: State| {
-        let slot: *mut Slot<T> = state.userdata_block(1).cast();
-        if !slot.is_null() && state.raw_len(1) >= size_of::<Slot<T>>() {
-            // SAFETY: as in `of_payload`. What is taken out is dropped once.
-            let value = unsafe {
-                if (*slot).kind == TypeId::of::<T>() { (*slot).value.take() } else { None }
-            };
-            drop(value);
-        }
+        drop(take::<T>(state, 1));
         Ok(Returns::Values(0))
     })
 }

@@ -80,8 +80,8 @@ impl Context {
     pub(super) fn close_resources(&self) {
         // A copy: each one forgets its place as it closes.
         let held: Vec<_> = match self.resources.held.borrow().as_ref() {
-            Some(held) => held.values().cloned().collect(),
-            None => return,
+            Some(held) if !held.is_empty() => held.values().cloned().collect(),
+            Some(_) | None => return,
         };
         for resource in held {
             if let Some(resource) = resource.upgrade() {

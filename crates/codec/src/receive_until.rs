@@ -6,8 +6,10 @@
 //! bytes that were held back: they are handed out together.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use memchr::memchr;
+use smallvec::SmallVec;
 
 /// The pattern has no bytes; the message is what `receiveuntil` returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,17 +55,19 @@ pub struct Fed {
     pub passed: usize,
 }
 
-/// The state of one `receiveuntil` iterator.
+/// By number of bytes matched: the length of the longest shorter match that ends there too.
+type Fallbacks = SmallVec<[u32; 6]>;
+
+/// The state of one `receiveuntil` iterator; short patterns need no memory beside it.
 #[derive(Debug, Clone)]
 pub struct ReceiveUntil {
-    pattern: Vec<u8>,
-    /// By number of bytes matched: the length of the longest shorter match that ends there too.
-    fallback: Vec<usize>,
+    pattern: SmallVec<[u8; 16]>,
+    fallback: Fallbacks,
     inclusive: bool,
     /// How many bytes of the pattern are held back.
     matched: usize,
     /// Bytes still to come in this call, if it has a size.
-    rest: Option<usize>,
+    rest: Option<NonZeroUsize>,
     ended: bool,
 }
 
@@ -75,7 +79,7 @@ impl ReceiveUntil {
         }
 
         Ok(ReceiveUntil {
-            pattern: pattern.to_vec(),
+            pattern: SmallVec::from_slice(pattern),
             fallback: fallbacks(pattern),
             inclusive,
             matched: 0,
@@ -89,7 +93,7 @@ impl ReceiveUntil {
         if std::mem::take(&mut self.ended) {
             return Call::End;
         }
-        self.rest = (size > 0).then_some(size);
+        self.rest = NonZeroUsize::new(size);
         Call::Read
     }
 
@@ -168,7 +172,7 @@ impl ReceiveUntil {
     /// How many bytes there are up to where the pattern may begin or the size is reached.
     fn plain(&self, input: &[u8]) -> usize {
         let input = match self.rest {
-            Some(rest) => input.get(..rest).unwrap_or(input),
+            Some(rest) => input.get(..rest.get()).unwrap_or(input),
             None => input,
         };
         let begins = self.pattern.first().and_then(|&first| memchr(first, input));
@@ -179,7 +183,7 @@ impl ReceiveUntil {
     fn longest_match_with(&self, byte: u8) -> usize {
         let mut len = self.matched;
         loop {
-            len = self.fallback.get(len).copied().unwrap_or(0);
+            len = self.fallback.get(len).map_or(0, |&len| len as usize);
             if len == 0 || self.pattern.get(len) == Some(&byte) {
                 return len;
             }
@@ -188,30 +192,28 @@ impl ReceiveUntil {
 
     /// Counts bytes handed out; true when the size is reached.
     fn spend(&mut self, bytes: usize) -> bool {
-        match &mut self.rest {
-            Some(rest) => {
-                *rest = rest.saturating_sub(bytes);
-                *rest == 0
-            }
-            None => false,
-        }
+        let Some(rest) = self.rest else { return false };
+        let less = NonZeroUsize::new(rest.get().saturating_sub(bytes));
+        self.rest = less.or(self.rest);
+        less.is_none()
     }
 }
 
 /// For every prefix of `pattern`: the length of its longest proper prefix that is its suffix too.
-fn fallbacks(pattern: &[u8]) -> Vec<usize> {
-    let mut table = Vec::with_capacity(pattern.len() + 1);
+fn fallbacks(pattern: &[u8]) -> Fallbacks {
+    let mut table = Fallbacks::with_capacity(pattern.len() + 1);
     table.extend([0, 0]);
     let mut len = 0;
 
     for byte in pattern.iter().skip(1) {
         while len > 0 && pattern.get(len) != Some(byte) {
-            len = table.get(len).copied().unwrap_or(0);
+            len = table.get(len).map_or(0, |&len| len as usize);
         }
         if pattern.get(len) == Some(byte) {
             len += 1;
         }
-        table.push(len);
+        // A string of Lua's is shorter than 4 GB.
+        table.push(len as u32);
     }
 
     table

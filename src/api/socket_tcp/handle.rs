@@ -39,6 +39,13 @@ pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
     socket
 }
 
+/// The table at `index` lets go of its socket, which is closed: another connect makes a new one.
+pub fn release(state: State, index: i32) {
+    state.raw_get_index(index, SOCKET);
+    drop(userdata::release::<Rc<Socket>>(state, -1));
+    state.pop(1);
+}
+
 /// Requires the first argument to be a table, and gives its socket.
 pub fn of_call(call: &Call) -> Result<Option<Rc<Socket>>, LuaError> {
     call.state.check_kind(1, Kind::Table, c"table")?;

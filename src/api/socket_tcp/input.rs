@@ -5,11 +5,11 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
-use std::rc::Rc;
 
-use codec::receive_until::{ReceiveUntil, Status};
+use codec::receive_until::Status;
 use memchr::{memchr, memchr_iter};
 
+use super::matcher::Matcher;
 use crate::lua::State;
 use crate::nginx::own_thread::OwnThread;
 
@@ -25,7 +25,7 @@ pub enum Want {
     /// Whatever comes, at most that many bytes.
     Any(usize),
     /// What a `receiveuntil` iterator says.
-    Until(Rc<RefCell<ReceiveUntil>>),
+    Until(Matcher),
 }
 
 /// How far a call has come.

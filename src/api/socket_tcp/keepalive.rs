@@ -108,6 +108,7 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaRes
             stream.as_ptr()
         );
         socket.finalize();
+        handle::release(call.state, 1);
         return call.succeed();
     }
     ngx_debug!(log, "lua tcp socket set keepalive: saving connection {:p}", stream.as_ptr());
@@ -115,11 +116,9 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaRes
     let Some(key) = call.state.bytes(-1) else { return call.fail("key not found") };
     let timeout = idle_timeout(call, arguments)?;
     let pool = pool_for(call, socket, key, arguments)?;
-    if rest(socket, pool, timeout, log) {
-        call.succeed()
-    } else {
-        call.fail("connection in dubious state")
-    }
+    let rests = rest(socket, pool, timeout, log);
+    handle::release(call.state, 1);
+    if rests { call.succeed() } else { call.fail("connection in dubious state") }
 }
 
 /// Why the connection cannot rest.

@@ -349,6 +349,7 @@ fn close(call: &Call) -> LuaResult {
         return call.fail("attempt to close a request socket");
     }
     socket.finalize();
+    handle::release(call.state, 1);
     call.succeed()
 }
 

@@ -1,6 +1,5 @@
 //! The Lua functions that receive: `receive`, `receiveany`, `receiveuntil` and its iterators.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use codec::receive_until::{Call as Turn, ReceiveUntil};
@@ -8,14 +7,12 @@ use codec::receive_until::{Call as Turn, ReceiveUntil};
 use super::handle;
 use super::input::Want;
 use super::lua::log_closed;
+use super::matcher::Matcher;
 use super::socket::Socket;
 use crate::api::call::{Call, Row};
 use crate::lua::state::{TCP_PATTERN_METATABLE, upvalue};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, userdata};
 use crate::ngx_debug;
-
-/// What an iterator keeps between its calls.
-type Matcher = Rc<RefCell<ReceiveUntil>>;
 
 /// Makes the metatable of matchers.
 pub fn inject(state: State) {
@@ -115,7 +112,7 @@ pub fn receiveuntil(call: &Call) -> LuaResult {
     ngx_debug!(call.request.log(), "lua tcp socket calling receiveuntil() method");
     state.check_kind(1, Kind::Table, c"table")?;
     let matcher = match ReceiveUntil::new(state.check_bytes(2)?, inclusive) {
-        Ok(matcher) => Rc::new(RefCell::new(matcher)),
+        Ok(matcher) => Matcher::new(matcher),
         Err(empty) => return call.fail(&empty.to_string()),
     };
     state.push_value(1);

@@ -14,6 +14,7 @@ mod input;
 mod keepalive;
 mod lua;
 mod lua_receive;
+mod matcher;
 mod pool;
 mod receive;
 mod request_socket;

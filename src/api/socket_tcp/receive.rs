@@ -32,21 +32,14 @@ const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
 impl Socket {
     /// Reads what `want` says, for the calling task.
     pub fn receive(self: &Rc<Self>, call: &Call, want: Want) -> LuaResult {
-        // Where the code cannot wait, only what is there at once can be read.
-        let task = call.task().cloned();
         ngx_debug!(call.request.log(), "lua tcp socket read timeout: {}", self.timeouts.get().read);
         self.input.borrow_mut().begin(want);
         request_socket::listen(self, call);
         match self.read() {
             Progress::Waiting => {
-                let task = match task {
-                    Ok(task) => task,
-                    Err(error) => {
-                        self.stop_waiting();
-                        return Err(error);
-                    }
-                };
-                *self.reading.borrow_mut() = Some(Rc::downgrade(&task));
+                // Where the code cannot wait, only what is there at once can be read.
+                let task = call.task().inspect_err(|_| self.stop_waiting())?;
+                *self.reading.borrow_mut() = Some(Rc::downgrade(task));
                 task.wait_for(Box::new(Waiting::to_read(self)));
                 Ok(Returns::Yield(0))
             }

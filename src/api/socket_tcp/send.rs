@@ -62,7 +62,6 @@ impl Socket {
         if !self.send_at_once(call, stream) {
             return call.fail("setsocketopt tcp_nodelay failed");
         }
-        let task = call.task().cloned();
         match self.write(stream, bytes) {
             Progress::Complete => {
                 call.state.push_integer(bytes.len() as i64);
@@ -76,21 +75,15 @@ impl Socket {
             Progress::Waiting(sent) => {
                 let rest = bytes.get(sent..).unwrap_or_default();
                 let kept = self.output.borrow_mut().keep(rest, bytes.len());
-                let task = match task {
-                    Ok(task) if kept => task,
-                    Ok(_) => {
-                        self.close_write();
-                        return call.fail("no memory");
-                    }
-                    Err(error) => {
-                        self.close_write();
-                        return Err(error);
-                    }
-                };
+                let task = call.task().inspect_err(|_| self.close_write())?;
+                if !kept {
+                    self.close_write();
+                    return call.fail("no memory");
+                }
                 if self.kind == Kind::Raw {
                     request_socket::listen_for_write(self, &call.context);
                 }
-                *self.writing.borrow_mut() = Some(Rc::downgrade(&task));
+                *self.writing.borrow_mut() = Some(Rc::downgrade(task));
                 task.wait_for(Box::new(Waiting::to_write(self)));
                 Ok(Returns::Yield(0))
             }

@@ -246,7 +246,6 @@ impl Socket {
             ngx_debug!(stream.log(), "lua finalize socket");
         }
         drop(self.hold.take());
-        drop(self.context.take());
         self.close_read();
         self.close_write();
         let stream = self.stream.take();
@@ -257,6 +256,7 @@ impl Socket {
             ngx_debug!(stream.log(), "lua close socket connection");
         }
         drop(peer);
+        drop(self.context.take());
         // The pool may let another one connect now.
         drop(self.seat.take());
         drop(self.user_data.take());

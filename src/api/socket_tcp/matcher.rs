@@ -1,0 +1,49 @@
+//! What a `receiveuntil` iterator keeps between its calls: Lua owns it, and a read that waits does.
+//!
+//! Lua's collector drops many at once. Their memory serves the next ones, as the allocator's quick
+//! lists are too short for them.
+
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
+
+use codec::receive_until::ReceiveUntil;
+
+use crate::nginx::own_thread::OwnThread;
+
+type Shared = Rc<RefCell<ReceiveUntil>>;
+
+/// How many wait at most for the next iterators.
+const MAX_IDLE: usize = 512;
+
+// SAFETY: cosockets are used in nginx's own thread.
+static IDLE: OwnThread<RefCell<Vec<Shared>>> = unsafe { OwnThread::new(RefCell::new(Vec::new())) };
+
+/// A share of an iterator's state.
+#[derive(Clone)]
+pub struct Matcher(Shared);
+
+impl Matcher {
+    pub fn new(state: ReceiveUntil) -> Matcher {
+        let Some(idle) = IDLE.borrow_mut().pop() else {
+            return Matcher(Rc::new(RefCell::new(state)));
+        };
+        idle.replace(state);
+        Matcher(idle)
+    }
+
+    pub fn borrow_mut(&self) -> RefMut<'_, ReceiveUntil> {
+        self.0.borrow_mut()
+    }
+}
+
+impl Drop for Matcher {
+    fn drop(&mut self) {
+        if Rc::strong_count(&self.0) > 1 {
+            return;
+        }
+        let mut idle = IDLE.borrow_mut();
+        if idle.len() < MAX_IDLE {
+            idle.push(self.0.clone());
+        }
+    }
+}
