@@ -83,15 +83,15 @@ my @cases = (
         "log_by_lua_block { } content_by_lua_block { $arm 'log::enter') ngx.say(1) }",
         200, $PANIC
     ],
-    [   'panic in a timer event', "content_by_lua_block { $arm 'Weak<') ngx.sleep(0.001) }",
+    [   'panic in a timer event', "content_by_lua_block { $arm 'task::Task') ngx.sleep(0.001) }",
         500, $PANIC
     ],
     [   'panic in a timer event of the access phase',
-        "access_by_lua_block { $arm 'Weak<') ngx.sleep(0.001) }",
+        "access_by_lua_block { $arm 'task::Task') ngx.sleep(0.001) }",
         500, $PANIC
     ],
     [   'panic in a timer event after the header',
-        "content_by_lua_block { ngx.say(1) ngx.flush(true) $arm 'Weak<') ngx.sleep(0.001) }",
+        "content_by_lua_block { ngx.say(1) ngx.flush(true) $arm 'task::Task') ngx.sleep(0.001) }",
         'closed', $PANIC
     ],
     [   'panic while a task is woken',
@@ -230,7 +230,7 @@ http {
                 ngx.__fault("panic")
             elseif fault then
                 fault = false
-                $arm 'Weak<')
+                $arm 'task::Task')
                 ngx.sleep(0.001)
             end
         }

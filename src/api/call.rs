@@ -1,7 +1,8 @@
 //! A call from Lua into the API: who calls, for which request, and whether it may.
 
 use std::ffi::{CStr, c_int};
-use std::mem::size_of;
+use std::mem::{ManuallyDrop, size_of};
+use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -69,9 +70,46 @@ pub fn set_functions_in(state: State, name: &CStr, rows: &[Row]) {
 pub struct Call {
     pub state: State,
     pub request: Request,
-    pub context: Rc<Context>,
+    pub context: Held<Context>,
     /// The running task; none in phases that cannot yield.
-    task: Option<Rc<Task>>,
+    task: Option<Held<Task>>,
+}
+
+/// An `Rc` of the call's own, or one that the scheduler, further down the C stack, has a share of
+/// for as long as the call takes: that costs no counting.
+pub struct Held<T> {
+    share: ManuallyDrop<Rc<T>>,
+    own: bool,
+}
+
+impl<T> Held<T> {
+    fn own(share: Rc<T>) -> Held<T> {
+        Held { share: ManuallyDrop::new(share), own: true }
+    }
+
+    /// # Safety
+    /// `value` must be an `Rc`'s, and somebody must have a share of it until this is dropped.
+    unsafe fn lent(value: *const T) -> Held<T> {
+        // SAFETY: the caller's; this share is not counted, and never given up.
+        Held { share: ManuallyDrop::new(unsafe { Rc::from_raw(value) }), own: false }
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = Rc<T>;
+
+    fn deref(&self) -> &Rc<T> {
+        &self.share
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        if self.own {
+            // SAFETY: dropped once, here.
+            unsafe { ManuallyDrop::drop(&mut self.share) }
+        }
+    }
 }
 
 impl Call {
@@ -81,10 +119,15 @@ impl Call {
         // and they empty it, or end the coroutine, before the request goes.
         let request = unsafe { Request::from_ptr(openresty::request(state).cast()) };
         let request = request.ok_or(LuaError::text("no request found"))?;
-        if let Some(context) = Context::of(request)
-            && let Some(task) = context.current_on(state)
-        {
-            return Ok(Call { state, request, context, task: Some(task) });
+        // SAFETY: a live request. While a task's code runs, the scheduler has a share of it and of
+        // its context, whatever the code does.
+        unsafe {
+            if let Some(context) = Context::in_slot(request).as_ref()
+                && let Some(task) = context.current_on(state)
+            {
+                let (context, task) = (Held::lent(context), Held::lent(task));
+                return Ok(Call { state, request, context, task: Some(task) });
+            }
         }
         Call::of_record(state, request)
     }
@@ -97,8 +140,8 @@ impl Call {
             Some(task) => task.context(),
             None => Context::of(request),
         };
-        let context = context.ok_or(LuaError::text("no request ctx found"))?;
-        Ok(Call { state, request, context, task })
+        let context = Held::own(context.ok_or(LuaError::text("no request ctx found"))?);
+        Ok(Call { state, request, context, task: task.map(Held::own) })
     }
 
     /// The running task, for functions that wait: raises where the running code cannot yield.
@@ -110,7 +153,7 @@ impl Call {
 
     /// The running task, whether it can yield now or not.
     pub fn running_task(&self) -> Result<&Rc<Task>, LuaError> {
-        self.task.as_ref().ok_or(LuaError::text("no co ctx found"))
+        self.task.as_deref().ok_or(LuaError::text("no co ctx found"))
     }
 
     /// Raises unless the running phase is one of `phases`.

@@ -1,13 +1,9 @@
 //! `ngx.sleep`.
 
-use std::rc::{Rc, Weak};
-
 use crate::api::call::{Call, Row, set_functions};
 use crate::lua::{LuaError, LuaResult, Returns, State};
-use crate::nginx::event::Timer;
-use crate::nginx::log::Shown;
 use crate::ngx_debug;
-use crate::runtime::{PhaseSet, Task, scheduler};
+use crate::runtime::PhaseSet;
 
 /// Puts the function into the `ngx` table on top.
 pub fn inject(state: State) {
@@ -25,27 +21,8 @@ fn sleep(call: &Call) -> LuaResult {
     call.check_phase(PhaseSet::YIELDABLE)?;
     let task = call.running_task()?;
     ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");
-    let cancelled = "lua clean up the timer for pending ngx.sleep";
-    let timer = Timer::with_log(Rc::downgrade(task), over, call.request.log(), cancelled);
-    if milliseconds == 0 {
-        timer.post_next();
-    } else {
-        timer.arm(milliseconds);
-    }
+    task.sleep(milliseconds, call.request.log());
     // Only now: the timer is told to be cleaned up where the code cannot wait for it.
-    call.state.check_yieldable()?;
-    task.wait_for(timer);
+    call.state.check_yieldable().inspect_err(|_| task.drop_pending())?;
     Ok(Returns::Yield(0))
-}
-
-fn over(task: &Weak<Task>) {
-    let Some(task) = task.upgrade() else { return };
-    let Some(request) = task.request() else { return };
-    ngx_debug!(
-        request.log(),
-        "lua sleep timer expired: \"{}?{}\"",
-        Shown(request.uri()),
-        Shown(request.args())
-    );
-    scheduler::wake(&task, 0);
 }

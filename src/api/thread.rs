@@ -1,13 +1,13 @@
 //! `ngx.thread.*`: light threads, which the scheduler runs side by side within a request.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::api::coroutine;
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
-use crate::runtime::task::Record;
-use crate::runtime::{Operation, PhaseSet, Role, Status, Task, scheduler};
+use crate::runtime::task::{Join, Record};
+use crate::runtime::{PhaseSet, Role, Status, Task, scheduler};
 
 const FUNCTIONS: &[Row] = &[
     Row::in_phases::<{ u32::MAX }, _>(c"spawn", spawn),
@@ -44,30 +44,6 @@ fn spawn(call: &Call) -> LuaResult {
     Ok(Returns::Yield(1))
 }
 
-/// A task waits for any of its light threads.
-struct Join {
-    threads: Vec<Weak<Task>>,
-}
-
-impl Join {
-    fn new(threads: &[Rc<Task>]) -> Box<Join> {
-        for thread in threads {
-            thread.waited_by_parent.set(true);
-        }
-        Box::new(Join { threads: threads.iter().map(Rc::downgrade).collect() })
-    }
-}
-
-impl Operation for Join {}
-
-impl Drop for Join {
-    fn drop(&mut self) {
-        for thread in self.threads.iter().filter_map(Weak::upgrade) {
-            thread.waited_by_parent.set(false);
-        }
-    }
-}
-
 /// Argument `n` as a light thread of the running request; `None` where it is over.
 fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
     let thread = call.state.thread(n).ok_or(LuaError::argument(n, "lua thread expected"))?;
@@ -91,7 +67,8 @@ fn wait(call: &Call) -> LuaResult {
     if n == 0 {
         return Err(LuaError::text("at least one coroutine should be specified"));
     }
-    let mut threads = Vec::new();
+    // Dropped where the wait does not come about.
+    let mut threads = Join::default();
     for i in 1..=n {
         let thread = match light_thread(call, i)? {
             Record::Task(task) if task.role == Role::LightThread => task,
@@ -109,9 +86,9 @@ fn wait(call: &Call) -> LuaResult {
         if thread.status.get() == Status::Zombie {
             return take_results(call, parent, &thread);
         }
-        threads.push(thread);
+        threads.add(&thread);
     }
-    parent.wait_for(Join::new(&threads));
+    parent.wait_for_threads(threads);
     Ok(Returns::Yield(0))
 }
 

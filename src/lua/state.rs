@@ -159,6 +159,13 @@ impl State {
         }
     }
 
+    /// As [`State::reserve`], for a coroutine that is new, or waits in a function of this module's.
+    pub fn reserve_waiting(self, n: i32) -> Result<(), LuaError> {
+        // Such functions leave more free than that of the LUA_MINSTACK slots that Lua gives them
+        // beyond their arguments; a new coroutine has twice as many.
+        if n <= ffi::LUA_MINSTACK / 2 { Ok(()) } else { self.reserve(n) }
+    }
+
     pub fn push_value(self, index: i32) {
         // SAFETY: a valid index.
         unsafe { ffi::lua_pushvalue(self.0, index) }

@@ -51,10 +51,9 @@ impl Abort {
 /// the handler is over, with that result.
 pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
     let _running = context.run_guard();
-    let mut next = (task, values);
+    let (mut task, mut values) = (task, values);
     let mut abort = None;
     loop {
-        let (task, values) = next;
         context.set_current(Some(task.clone()));
         let step = if task.propagates_error.replace(false) {
             abort.get_or_insert_with(|| Abort::of(&task, Failure::Runtime));
@@ -70,7 +69,7 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
             }
         };
         match step {
-            Step::Run(task, values) => next = (task, values),
+            Step::Run(next, given) => (task, values) = (next, given),
             Step::Leave(rc) => {
                 output::release_held(context);
                 context.set_current(None);
@@ -87,11 +86,8 @@ fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
     if context.request().get().uri_changed() != 0 {
         return Step::Leave(ends::jump(context));
     }
-    let end = context.end.borrow_mut().take();
-    match end {
-        Some(End::Exit(code)) => return Step::Leave(ends::exit(context, Rc(code))),
-        Some(End::Exec { uri, args }) => return Step::Leave(ends::exec(context, &uri, &args)),
-        None => {}
+    if context.end.borrow().is_some() {
+        return Step::Leave(end(context));
     }
     match context.take_switch() {
         Switch::Wait => Step::Leave(Rc::AGAIN),
@@ -102,6 +98,16 @@ fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
         Switch::Resume(child) => resume_child(task, &child),
         Switch::Yield if task.is_thread() => yield_thread(context, task),
         Switch::Yield => return_to_resumer(context, task),
+    }
+}
+
+/// Ends the handler as the code said.
+fn end(context: &Shared<Context>) -> Rc {
+    let end = context.end.borrow_mut().take();
+    match end {
+        Some(End::Exit(code)) => ends::exit(context, Rc(code)),
+        Some(End::Exec { uri, args }) => ends::exec(context, &uri, &args),
+        None => Rc::AGAIN,
     }
 }
 
@@ -120,23 +126,25 @@ fn yield_thread(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 /// its `coroutine.yield`. Below them stands the coroutine, which stays.
 fn resume_child(task: &Shared<Task>, child: &Shared<Task>) -> Step {
     let values = task.state.top() - 1;
-    if child.state.reserve(values).is_err() {
+    if child.state.reserve_waiting(values).is_err() {
         child.status.set(Status::Suspended);
         task.state.set_top(0);
         return raise_in(task, "stack overflow");
     }
     task.resume(child);
-    task.state.move_to(child.state, values);
+    if values > 0 {
+        task.state.move_to(child.state, values);
+    }
     Step::Run(child.clone(), values)
 }
 
 /// `coroutine.yield` in a coroutine: its values become the results of the resume.
 fn return_to_resumer(context: &Shared<Context>, task: &Shared<Task>) -> Step {
-    let Some(parent) = task.parent().filter(|parent| parent.is_alive()) else {
+    let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
     task.status.set(Status::Suspended);
-    hand_over(task, &parent, task.state.top(), resume_status(task))
+    hand_over(task, parent, task.state.top(), resume_status(task))
 }
 
 /// `coroutine.resume` gives its status first, `coroutine.wrap` does not.
@@ -145,23 +153,17 @@ fn resume_status(child: &Task) -> Option<bool> {
 }
 
 /// `parent` runs on with the top `values` of `task` as results, below them perhaps a status.
-fn hand_over(
-    task: &Shared<Task>,
-    parent: &Shared<Task>,
-    values: i32,
-    status: Option<bool>,
-) -> Step {
-    parent.come_back();
-    if parent.state.reserve(values + 1).is_err() {
-        return raise_in(parent, "stack overflow");
+fn hand_over(task: &Task, parent: Shared<Task>, values: i32, status: Option<bool>) -> Step {
+    if parent.state.reserve_waiting(values + 1).is_err() {
+        return raise_in(&parent, "stack overflow");
     }
-    let below = parent.state.top() + 1;
-    task.state.move_to(parent.state, values);
     if let Some(status) = status {
         parent.state.push_bool(status);
-        parent.state.insert(below);
     }
-    Step::Run(parent.clone(), values + i32::from(status.is_some()))
+    if values > 0 {
+        task.state.move_to(parent.state, values);
+    }
+    Step::Run(parent, values + i32::from(status.is_some()))
 }
 
 /// `task` runs on with an error.
@@ -240,7 +242,7 @@ fn end_light_thread(context: &Shared<Context>, task: &Shared<Task>, success: boo
     }
     if let Some(parent) = task.parent().filter(|parent| parent.is_alive()) {
         if task.waited_by_parent.get() {
-            return hand_results_over(context, task, &parent, success);
+            return hand_results_over(context, task, parent, success);
         }
         task.state.push_bool(success);
         task.state.insert(1);
@@ -284,7 +286,7 @@ fn keep_error_only(task: &Task) {
 fn hand_results_over(
     context: &Shared<Context>,
     task: &Shared<Task>,
-    parent: &Shared<Task>,
+    parent: Shared<Task>,
     success: bool,
 ) -> Step {
     // Lets go of the other threads that the parent waits for.
@@ -296,10 +298,10 @@ fn hand_results_over(
 }
 
 fn end_coroutine(context: &Shared<Context>, task: &Shared<Task>) -> Step {
-    let Some(parent) = task.parent().filter(|parent| parent.is_alive()) else {
+    let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
-    let step = hand_over(task, &parent, task.state.top(), resume_status(task));
+    let step = hand_over(task, parent, task.state.top(), resume_status(task));
     context.remove_task(task);
     step
 }
@@ -332,14 +334,14 @@ fn aborted(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Ab
             Step::Leave(ends::abort(context))
         }
         Role::Coroutine | Role::Wrapped => {
-            let Some(parent) = task.parent().filter(|parent| parent.is_alive()) else {
+            let Some(parent) = task.leave_parent() else {
                 return no_parent(context);
             };
             let raises = task.role == Role::Wrapped;
             if !raises {
                 *abort = None;
             }
-            let step = hand_over(task, &parent, 1, (!raises).then_some(false));
+            let step = hand_over(task, parent.clone(), 1, (!raises).then_some(false));
             parent.propagates_error.set(raises || parent.propagates_error.get());
             context.remove_task(task);
             step

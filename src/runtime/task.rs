@@ -9,14 +9,18 @@ use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+use smallvec::SmallVec;
 
 use super::context::Context;
+use super::scheduler;
 use crate::lua::state::{NOREF, REGISTRY};
 use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
 use crate::nginx::Request;
-use crate::nginx::event::Timer;
+use crate::nginx::event::{Alarm, Sleeper};
+use crate::nginx::log::{Log, Shown};
 use crate::nginx::own_thread::OwnThread;
+use crate::ngx_debug;
 
 /// Where a coroutine stands; the names are those of `coroutine.status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,10 +72,32 @@ pub trait Operation {
 enum Pending {
     Own(Box<dyn Operation>),
     Shared(Rc<dyn Operation>),
+    /// Its own alarm.
+    Sleep,
+    /// Any of its light threads.
+    Threads {
+        _joined: Join,
+    },
 }
 
-/// The time that a task sleeps.
-impl Operation for Timer<Weak<Task>> {}
+/// The light threads that their parent waits for; they know it as long as this lives.
+#[derive(Default)]
+pub struct Join(SmallVec<[Weak<Task>; 2]>);
+
+impl Join {
+    pub fn add(&mut self, thread: &Rc<Task>) {
+        thread.waited_by_parent.set(true);
+        self.0.push(Rc::downgrade(thread));
+    }
+}
+
+impl Drop for Join {
+    fn drop(&mut self) {
+        for thread in self.0.iter().filter_map(Weak::upgrade) {
+            thread.waited_by_parent.set(false);
+        }
+    }
+}
 
 /// What is known of a Lua coroutine.
 pub enum Record {
@@ -105,10 +131,12 @@ pub struct Task {
     /// Its code is on the C stack.
     pub(super) runs: Cell<bool>,
     /// Who spawned it, or, from its resume to its yield, resumed it.
-    pub parent: RefCell<Option<Weak<Task>>>,
+    parent: Link,
     /// The coroutine that it resumed, until that yields or ends.
-    resumed: RefCell<Option<Weak<Task>>>,
+    resumed: Link,
     pending: RefCell<Option<Pending>>,
+    /// Ends its sleep.
+    alarm: Alarm,
     /// An error of a wrapped child, to be raised in this task when it runs next.
     pub propagates_error: Cell<bool>,
     /// Ended light threads of this task that nobody has waited for.
@@ -117,6 +145,31 @@ pub struct Task {
     pub waited_by_parent: Cell<bool>,
     /// It waits in `ngx.flush(true)`.
     pub flushing: Cell<bool>,
+}
+
+/// Another task, as long as that is there.
+#[derive(Default)]
+struct Link(Cell<Option<Weak<Task>>>);
+
+impl Link {
+    fn set(&self, task: &Rc<Task>) {
+        self.0.set(Some(Rc::downgrade(task)));
+    }
+
+    fn get(&self) -> Option<Rc<Task>> {
+        let link = self.0.take();
+        let task = link.as_ref().and_then(Weak::upgrade);
+        self.0.set(link);
+        task
+    }
+
+    fn take(&self) -> Option<Rc<Task>> {
+        self.0.take()?.upgrade()
+    }
+
+    fn cut(&self) {
+        self.0.set(None);
+    }
 }
 
 impl Task {
@@ -130,9 +183,10 @@ impl Task {
             context: RefCell::new(Some(context.clone())),
             status: Cell::new(Status::Running),
             runs: Cell::new(false),
-            parent: RefCell::new(None),
-            resumed: RefCell::new(None),
+            parent: Link::default(),
+            resumed: Link::default(),
             pending: RefCell::new(None),
+            alarm: Alarm::default(),
             propagates_error: Cell::new(false),
             zombies: RefCell::default(),
             waited_by_parent: Cell::new(false),
@@ -215,7 +269,7 @@ impl Task {
     }
 
     pub fn parent(&self) -> Option<Rc<Task>> {
-        self.parent.borrow().as_ref()?.upgrade()
+        self.parent.get()
     }
 
     /// Notes that the running task `parent` made this light thread.
@@ -227,12 +281,12 @@ impl Task {
             parent.state.push_thread();
             parent.reference.set(parent.state.new_ref(REGISTRY));
         }
-        *self.parent.borrow_mut() = Some(Rc::downgrade(parent));
+        self.parent.set(parent);
     }
 
     /// The coroutine that it resumed and that has neither yielded nor ended.
     pub fn resumed(&self) -> Option<Rc<Task>> {
-        self.resumed.borrow().as_ref()?.upgrade()
+        self.resumed.get()
     }
 
     /// This task and the coroutines that run on its behalf, innermost last.
@@ -247,17 +301,18 @@ impl Task {
     /// Notes that `child` runs on this task's behalf from now on.
     pub fn resume(self: &Rc<Self>, child: &Rc<Task>) {
         self.status.set(Status::Normal);
-        *child.parent.borrow_mut() = Some(Rc::downgrade(self));
+        child.parent.set(self);
         child.status.set(Status::Running);
-        *self.resumed.borrow_mut() = Some(Rc::downgrade(child));
+        self.resumed.set(child);
     }
 
-    /// Notes that the coroutine it resumed yielded or ended, and is nobody's until it is resumed.
-    pub fn come_back(&self) {
-        self.status.set(Status::Running);
-        if let Some(child) = self.resumed.take().and_then(|child| child.upgrade()) {
-            child.parent.take();
-        }
+    /// Takes this task, which yielded or ended, from whoever resumed or spawned it: that runs on, and
+    /// this one is nobody's until it is resumed. `None` where that is over.
+    pub fn leave_parent(&self) -> Option<Rc<Task>> {
+        let parent = self.parent.take().filter(|parent| parent.is_alive())?;
+        parent.status.set(Status::Running);
+        parent.resumed.cut();
+        Some(parent)
     }
 
     /// Whether it can still run.
@@ -280,10 +335,24 @@ impl Task {
         *self.pending.borrow_mut() = Some(Pending::Shared(operation));
     }
 
+    /// Takes over the light threads that this task now waits for.
+    pub fn wait_for_threads(&self, threads: Join) {
+        *self.pending.borrow_mut() = Some(Pending::Threads { _joined: threads });
+    }
+
+    /// The running task sleeps for `milliseconds` from now on.
+    pub fn sleep(self: &Rc<Self>, milliseconds: usize, log: Log) {
+        Alarm::set(self, milliseconds, log);
+        *self.pending.borrow_mut() = Some(Pending::Sleep);
+    }
+
     /// Lets go of the pending operation, finished or not.
     pub fn drop_pending(&self) {
         // Taken out first: dropping an operation may look at the task.
         let operation = self.pending.borrow_mut().take();
+        if matches!(operation, Some(Pending::Sleep)) {
+            self.alarm.cancel("lua clean up the timer for pending ngx.sleep");
+        }
         drop(operation);
     }
 
@@ -292,6 +361,7 @@ impl Task {
         self.pending.borrow().as_ref().is_none_or(|pending| match pending {
             Pending::Own(operation) => operation.can_cancel(),
             Pending::Shared(operation) => operation.can_cancel(),
+            Pending::Sleep | Pending::Threads { .. } => true,
         })
     }
 
@@ -303,8 +373,8 @@ impl Task {
         self.status.set(Status::Dead);
         self.drop_pending();
         drop(self.context.take());
-        self.parent.take();
-        self.resumed.take();
+        self.parent.cut();
+        self.resumed.cut();
         let reference = self.reference.replace(NOREF);
         if reference < 0 {
             return None;
@@ -313,6 +383,28 @@ impl Task {
             openresty::set_record(self.state, ENDED_THREAD as usize as *mut c_void);
         }
         Some(reference)
+    }
+}
+
+// SAFETY: one field of the task.
+unsafe impl Sleeper for Task {
+    fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
+    fn wake(self: Rc<Self>) {
+        let Some(request) = self.request() else { return };
+        ngx_debug!(
+            request.log(),
+            "lua sleep timer expired: \"{}?{}\"",
+            Shown(request.uri()),
+            Shown(request.args())
+        );
+        scheduler::wake(&self, 0);
+    }
+
+    fn abandon(&self) {
+        scheduler::fail_task(self);
     }
 }
 

@@ -104,7 +104,7 @@ impl Semaphore {
     fn wait(self: &Rc<Self>, task: &Rc<Task>, request: Request, milliseconds: usize) {
         let arrival = self.arrivals.get();
         self.arrivals.set(arrival + 1);
-        let timer = Timer::with_log(Rc::downgrade(task), time_out, request.log(), "");
+        let timer = Timer::with_log(Rc::downgrade(task), time_out, request.log());
         timer.arm(milliseconds);
         self.waiting.borrow_mut().insert(arrival, Rc::downgrade(task));
         task.wait_for(Box::new(Wait { semaphore: Rc::downgrade(self), arrival, _timer: timer }));

@@ -55,7 +55,7 @@ impl Context {
             current: RefCell::default(),
             posted: RefCell::default(),
             woken: RefCell::default(),
-            switch: RefCell::new(Switch::Wait),
+            switch: Cell::new(Switch::Wait),
             on_abort: RefCell::default(),
             light_threads: Cell::new(0),
             released: Cell::new(false),
@@ -164,7 +164,7 @@ impl Context {
         debug_assert!(tasks.get_mut().is_empty(), "released");
         *current.get_mut() = None;
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "released");
-        *switch.get_mut() = Switch::Wait;
+        switch.set(Switch::Wait);
         *on_abort.get_mut() = None;
         share.set(None);
         *end.get_mut() = None;

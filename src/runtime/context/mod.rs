@@ -106,7 +106,7 @@ pub struct Context {
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
     /// The tasks that events woke, until their phase handler has been entered again.
     woken: RefCell<VecDeque<(Rc<Task>, i32)>>,
-    switch: RefCell<Switch>,
+    switch: Cell<Switch>,
     pub on_abort: RefCell<Option<Rc<Task>>>,
     /// Light threads that have not ended.
     pub light_threads: Cell<usize>,
@@ -171,9 +171,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// What is in nginx's slot of `request`: null, or the value of an `Rc` that outlives the slot.
+    #[inline]
+    pub fn in_slot(request: Request) -> *const Context {
+        request.module_context(crate::module()).cast()
+    }
+
     /// The context in nginx's slot of `request`.
     pub fn of(request: Request) -> Option<Rc<Context>> {
-        let context: *const Context = request.module_context(crate::module()).cast();
+        let context = Context::in_slot(request);
         if context.is_null() {
             return None;
         }
@@ -190,7 +196,7 @@ impl Context {
     /// The request must outlive `'a`.
     #[inline]
     pub unsafe fn borrowed<'a>(request: Request) -> Option<&'a Context> {
-        let context: *const Context = request.module_context(crate::module()).cast();
+        let context = Context::in_slot(request);
         // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the slot; so
         // it does the context that runs where the slot is empty.
         unsafe { context.as_ref().or_else(|| Context::running_ptr(request).as_ref()) }
@@ -270,9 +276,10 @@ impl Context {
         self.current.borrow().clone()
     }
 
-    /// The running task, if it is the one that runs on `state`.
-    pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
-        self.current.borrow().as_ref().filter(|task| task.state == state).cloned()
+    /// The running task, if it is the one that runs on `state`: the value of an `Rc`, which the
+    /// scheduler has a share of while that runs.
+    pub fn current_on(&self, state: State) -> Option<*const Task> {
+        self.current.borrow().as_ref().filter(|task| task.state == state).map(Rc::as_ptr)
     }
 
     pub fn set_current(&self, task: Option<Rc<Task>>) {
@@ -281,11 +288,11 @@ impl Context {
     }
 
     pub fn set_switch(&self, switch: Switch) {
-        *self.switch.borrow_mut() = switch;
+        self.switch.set(switch);
     }
 
     pub fn take_switch(&self) -> Switch {
-        std::mem::replace(&mut *self.switch.borrow_mut(), Switch::Wait)
+        self.switch.replace(Switch::Wait)
     }
 
     pub fn post(&self, task: Rc<Task>, values: i32) {
@@ -350,10 +357,14 @@ impl Context {
         self.posted.borrow_mut().clear();
         self.woken.borrow_mut().clear();
         *self.on_abort.borrow_mut() = None;
-        for task in self.tasks.take() {
+        let mut tasks = self.tasks.take();
+        for task in tasks.drain(..) {
             task.place.set(usize::MAX);
             task.zombies.borrow_mut().clear();
             self.remove_task(&task);
+        }
+        if tasks.capacity() <= KEPT_TASKS {
+            *self.tasks.borrow_mut() = tasks;
         }
         self.light_threads.set(0);
         self.flushing.set(0);
@@ -380,6 +391,9 @@ impl Context {
         self.released.get()
     }
 }
+
+/// Room for so many tasks is kept for the next request.
+const KEPT_TASKS: usize = 64;
 
 /// No `ngx.ctx` table yet.
 pub const NO_CTX: i32 = -2;
