@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::rc::Rc;
 
 use crate::nginx::Request;
-use crate::nginx::sys::ngx_http_request_t;
+use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
 use crate::runtime::{Context, PhaseSet};
 
 pub const OK: c_int = 0;
@@ -26,6 +26,13 @@ pub const BAD_CONTEXT: c_int = -101;
 pub struct FfiStr {
     pub len: c_int,
     pub data: *mut u8,
+}
+
+impl From<ngx_str_t> for FfiStr {
+    #[inline]
+    fn from(text: ngx_str_t) -> FfiStr {
+        FfiStr { len: c_int::try_from(text.len).unwrap_or(c_int::MAX), data: text.data }
+    }
 }
 
 /// `ngx_http_lua_ffi_table_elt_t`: a name and a value; a value of length -1 is boolean true.

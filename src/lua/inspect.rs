@@ -4,8 +4,19 @@ use std::ffi::CStr;
 
 use mlua::ffi;
 
-use super::function::{Returns, wrap};
-use super::state::{Kind, State};
+use super::function::{LuaResult, Returns};
+use super::state::{Kind, REGISTRY, State, TRACEBACK};
+
+/// The message handler: a traceback behind an error's text.
+pub(super) fn add_traceback(state: State) -> LuaResult {
+    if !matches!(state.kind(1), Kind::String | Kind::Number) {
+        return Ok(Returns::Values(1));
+    }
+    state.push_str("\n");
+    state.push_traceback(state, None, 1);
+    state.concat(3);
+    Ok(Returns::Values(1))
+}
 
 impl State {
     /// Where the function at `index` is defined: its chunk's name, and the line.
@@ -35,15 +46,7 @@ impl State {
 
     /// Pushes a message handler that adds a traceback to an error's text.
     pub fn push_traceback_handler(self) {
-        self.push_function(wrap(|state: State| {
-            if !matches!(state.kind(1), Kind::String | Kind::Number) {
-                return Ok(Returns::Values(1));
-            }
-            state.push_str("\n");
-            state.push_traceback(state, None, 1);
-            state.concat(3);
-            Ok(Returns::Values(1))
-        }));
+        self.raw_get_index(REGISTRY, TRACEBACK);
     }
 
     /// Joins the top `n` strings into one.

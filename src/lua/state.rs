@@ -22,7 +22,8 @@ mod native {
 }
 
 use super::error::LuaError;
-use super::function::{CFunction, stop_panics};
+use super::function::{CFunction, stop_panics, wrap};
+use super::inspect::add_traceback;
 
 /// The type of a Lua value, with Lua's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -485,13 +486,16 @@ impl State {
         }
     }
 
-    /// Makes a new VM ready for [`State::protect`] and [`State::produce`]; fails where memory is out.
+    /// Makes a new VM ready for [`State::protect`], [`State::produce`] and
+    /// [`State::push_traceback_handler`]; fails where memory is out.
     pub fn prepare(self) -> Result<(), Vec<u8>> {
         unsafe extern "C-unwind" fn entry(state: *mut ffi::lua_State) -> c_int {
             // SAFETY: runs in protected mode on a live VM.
             unsafe {
                 ffi::lua_pushcfunction(state, run_protected);
                 ffi::lua_rawseti(state, ffi::LUA_REGISTRYINDEX, PROTECTED.into());
+                ffi::lua_pushcfunction(state, wrap(add_traceback));
+                ffi::lua_rawseti(state, ffi::LUA_REGISTRYINDEX, TRACEBACK.into());
             }
             0
         }
@@ -593,6 +597,8 @@ impl State {
 /// The registry's key for [`run_protected`]. The module's own keys are negative, for those that
 /// `luaL_ref` gives are not.
 const PROTECTED: i32 = -100;
+/// The registry's key for [`add_traceback`].
+pub(super) const TRACEBACK: i32 = -99;
 /// The registry's key for the function that makes the table of a captured response.
 pub const CAPTURED_RESPONSE: i32 = -101;
 /// The registry's keys for metatables: of TCP cosockets, and of the userdata in them.

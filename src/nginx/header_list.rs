@@ -47,12 +47,15 @@ impl Node {
         unsafe { strings::bytes(self.get().value) }
     }
 
-    /// The name in lower case, where nginx made that.
-    pub fn lowcase_name(&self) -> Option<&[u8]> {
+    /// Name and value in nginx's form; the name in lower case where that is asked for and made.
+    #[inline]
+    pub fn raw(&self, lowcase: bool) -> (ngx_str_t, ngx_str_t) {
         let node = self.get();
-        let lowcase = ngx_str_t { len: node.key.len, data: node.lowcase_key };
-        // SAFETY: nginx keeps the lower-case name in the request's pool, as long as the name.
-        (!node.lowcase_key.is_null()).then(|| unsafe { strings::bytes(lowcase) })
+        let mut name = node.key;
+        if lowcase && !node.lowcase_key.is_null() {
+            name.data = node.lowcase_key;
+        }
+        (name, node.value)
     }
 
     /// Whether the header counts as absent.
@@ -131,18 +134,17 @@ impl HeaderList {
         self,
         pool: Pool,
         hash: usize,
-        name: ngx_str_t,
+        name: &[u8],
         value: ngx_str_t,
     ) -> Result<Node, OutOfMemory> {
-        // SAFETY: `name` is in the pool.
-        let lowcase = pool.copy_str(&unsafe { strings::bytes(name) }.to_ascii_lowercase())?;
+        let (name, lowcase) = pool.copy_name(name)?;
         let node = self.push_blank()?;
         // SAFETY: a fresh node of the list, zeroed.
         unsafe {
             (*node.as_ptr()).hash = hash;
             (*node.as_ptr()).key = name;
             (*node.as_ptr()).value = value;
-            (*node.as_ptr()).lowcase_key = lowcase.data;
+            (*node.as_ptr()).lowcase_key = lowcase;
         }
         Ok(node)
     }

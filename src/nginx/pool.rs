@@ -57,6 +57,24 @@ impl Pool {
         Ok(ngx_str_t { len: bytes.len(), data: data.as_ptr() })
     }
 
+    /// A copy of a header's name, and one of it in lower case; a NUL follows each.
+    pub fn copy_name(self, name: &[u8]) -> Result<(ngx_str_t, *mut u8), OutOfMemory> {
+        let len = name.len();
+        let room = len.checked_add(1).and_then(|size| size.checked_mul(2)).ok_or(OutOfMemory)?;
+        let data = self.bytes(room)?.as_ptr();
+        // SAFETY: `data` has room for both with their NULs, and is fresh: nothing overlaps.
+        unsafe {
+            let lower = data.add(len + 1);
+            for (at, byte) in name.iter().enumerate() {
+                data.add(at).write(*byte);
+                lower.add(at).write(byte.to_ascii_lowercase());
+            }
+            data.add(len).write(0);
+            lower.add(len).write(0);
+            Ok((ngx_str_t { len, data }, lower))
+        }
+    }
+
     /// The two pieces as one string.
     pub fn concat(self, first: &[u8], second: &[u8]) -> Result<PoolStr, OutOfMemory> {
         let whole = self.copy_str(&[first, second].concat())?;

@@ -1,7 +1,132 @@
 //! Names and values of headers as Lua writes them, put into the forms that nginx works with.
 
-/// Turns the underscores of a header's name into dashes, where it stands
-/// (`lua_transform_underscores_in_response_headers`).
+use std::borrow::Cow;
+
+use crate::uri::{self, EscapeType, HEADER_NAME, HEADER_VALUE};
+
+/// A header's name as it goes onto the wire, with nginx's hash of its lower-case form
+/// (`ngx_hash_key_lc`).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Name<'a> {
+    text: Cow<'a, [u8]>,
+    hash: usize,
+}
+
+/// Where a name is put together that differs from how it was written; no limit to its length.
+pub const ROOM: Room = [0; 64];
+type Room = [u8; 64];
+
+/// A one in each byte of a word.
+const ONES: u64 = u64::MAX / 255;
+
+static LOWER: [u8; 256] = lower_names();
+
+/// Each byte that stands for itself in a header's name, in lower case; 0 for the others, and for
+/// the underscore.
+const fn lower_names() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if !HEADER_NAME.contains(byte as u8) && byte != b'_' as usize {
+            table[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+}
+
+impl<'a> Name<'a> {
+    /// The name that a script wrote as `written`. Bytes that must not reach the wire are escaped;
+    /// with `dashes`, underscores become dashes (`lua_transform_underscores_in_response_headers`).
+    #[inline]
+    pub fn new(written: &'a [u8], dashes: bool, room: &'a mut Room) -> Name<'a> {
+        match plain_hash(written) {
+            Some(hash) => Name { text: Cow::Borrowed(written), hash },
+            None => Name::changed(written, dashes, room),
+        }
+    }
+
+    fn changed(written: &'a [u8], dashes: bool, room: &'a mut Room) -> Name<'a> {
+        if dashes && let Some(dashed) = room.get_mut(..written.len()) {
+            dashed.copy_from_slice(written);
+            underscores_to_dashes(dashed);
+            if let Some(hash) = plain_hash(dashed) {
+                return Name { text: Cow::Borrowed(dashed), hash };
+            }
+        }
+        let mut text = uri::escape(written, EscapeType::HeaderName);
+        if dashes {
+            underscores_to_dashes(text.to_mut());
+        }
+        let hash = lowcase_hash(&text);
+        Name { text, hash }
+    }
+
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub fn hash(&self) -> usize {
+        self.hash
+    }
+
+    /// Whether this is the header `name`, in any case of letters.
+    #[inline]
+    pub fn is(&self, name: &[u8]) -> bool {
+        // Most spell a header as it is.
+        self.text.len() == name.len()
+            && (*self.text == *name || self.text.eq_ignore_ascii_case(name))
+    }
+
+    /// As [`Name::is`], for a name of small letters and dashes only.
+    pub fn is_lowcase(&self, name: &[u8]) -> bool {
+        // Nothing in an escaped name becomes a small letter or a dash but these and capitals.
+        let (words, rest) = self.text.as_chunks();
+        let (lower_words, lower_rest) = name.as_chunks();
+        let lower = |word| u64::from_ne_bytes(word) | (ONES * 0x20);
+        self.text.len() == name.len()
+            && words.iter().zip(lower_words).all(|(a, b)| lower(*a) == u64::from_ne_bytes(*b))
+            && rest.iter().zip(lower_rest).all(|(a, b)| a | 0x20 == *b)
+    }
+}
+
+/// The hash of a name in which nothing is to be changed.
+#[inline]
+fn plain_hash(name: &[u8]) -> Option<usize> {
+    let mut hash = 0usize;
+    for &byte in name {
+        let lower = LOWER[usize::from(byte)];
+        if lower == 0 {
+            return None;
+        }
+        hash = hash.wrapping_mul(31).wrapping_add(usize::from(lower));
+    }
+    Some(hash)
+}
+
+/// `value` with the bytes escaped that must not reach the wire.
+#[inline]
+pub fn escaped_value(value: &[u8]) -> Cow<'_, [u8]> {
+    if is_plain_value(value) {
+        return Cow::Borrowed(value);
+    }
+    uri::escape(value, EscapeType::HeaderValue)
+}
+
+/// Whether nothing in a value needs a look: eight bytes at a time. It may say no where nothing needs
+/// escaping, a tab for one.
+fn is_plain_value(value: &[u8]) -> bool {
+    let (words, rest) = value.as_chunks();
+    let suspicious = words.iter().fold(0, |found, word| {
+        let word = u64::from_ne_bytes(*word);
+        let delete = word ^ (ONES * 0x7f);
+        // The high bit of a byte that is less than 32, or 127; maybe of one above such a byte.
+        found | (word.wrapping_sub(ONES * 0x20) & !word) | (delete.wrapping_sub(ONES) & !delete)
+    });
+    suspicious & (ONES * 0x80) == 0 && !rest.iter().any(|&byte| HEADER_VALUE.contains(byte))
+}
+
+/// Turns the underscores of a header's name into dashes, where it stands.
 pub fn underscores_to_dashes(name: &mut [u8]) {
     for byte in name.iter_mut().filter(|byte| **byte == b'_') {
         *byte = b'-';
@@ -9,10 +134,14 @@ pub fn underscores_to_dashes(name: &mut [u8]) {
 }
 
 /// nginx's hash of the lower-case form of `name` (`ngx_hash_key_lc`).
-pub fn lowcase_hash(name: &[u8]) -> usize {
-    name.iter().fold(0usize, |hash, byte| {
-        hash.wrapping_mul(31).wrapping_add(usize::from(byte.to_ascii_lowercase()))
-    })
+pub const fn lowcase_hash(name: &[u8]) -> usize {
+    let mut hash = 0usize;
+    let mut at = 0;
+    while at < name.len() {
+        hash = hash.wrapping_mul(31).wrapping_add(name[at].to_ascii_lowercase() as usize);
+        at += 1;
+    }
+    hash
 }
 
 /// Length of the media type in the value of `Content-Type`: all that stands before a semicolon.
@@ -71,6 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_as_it_goes_onto_the_wire() {
+        let long = "x_".repeat(80);
+        for (written, dashes, expected) in [
+            ("X-Word", true, "X-Word"),
+            ("content_type", true, "content-type"),
+            ("content_type", false, "content_type"),
+            ("a_b:c", true, "a-b%3Ac"),
+            ("a:b", false, "a%3Ab"),
+            ("", true, ""),
+            (&long, true, &long.replace('_', "-")),
+        ] {
+            let mut room = ROOM;
+            let name = Name::new(written.as_bytes(), dashes, &mut room);
+            assert_eq!(name.text(), expected.as_bytes(), "{written}");
+            assert_eq!(name.hash(), lowcase_hash(expected.as_bytes()), "{written}");
+        }
+    }
+
+    #[test]
     fn parameters_are_no_part_of_the_type() {
         assert_eq!(media_type_len(b"text/html; charset=utf-8"), 9);
         assert_eq!(media_type_len(b"text/html"), 9);
@@ -120,6 +268,41 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn names_are_escaped_after_they_took_dashes(written: Vec<u8>, dashes: bool) {
+            let mut dashed = written.clone();
+            if dashes {
+                underscores_to_dashes(&mut dashed);
+            }
+            let mut room = ROOM;
+            let name = Name::new(&written, dashes, &mut room);
+            prop_assert_eq!(name.text(), &*uri::escape(&dashed, EscapeType::HeaderName));
+            prop_assert_eq!(name.hash(), lowcase_hash(name.text()));
+        }
+
+        #[test]
+        fn a_name_is_known_in_any_case(written in "[ -~\r]{0,3}[A-Za-z-]{0,20}[ -~]{0,1}") {
+            let mut room = ROOM;
+            let name = Name::new(written.as_bytes(), false, &mut room);
+            let lower = written.to_ascii_lowercase();
+            let is_plain = lower.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+            prop_assert!(!is_plain || name.is_lowcase(lower.as_bytes()));
+            prop_assert!(name.is(name.text()) && name.is(&name.text().to_ascii_uppercase()));
+            let wanted = lower.replace(|c: char| !c.is_ascii_lowercase(), "-");
+            prop_assert_eq!(name.is_lowcase(wanted.as_bytes()), name.is(wanted.as_bytes()));
+        }
+
+        #[test]
+        fn values_are_escaped(value in "[ -~]{0,20}[\\x00-\\xff]{0,2}[ -~\u{80}-\u{ff}]{0,20}") {
+            let value = value.as_bytes();
+            prop_assert_eq!(escaped_value(value), uri::escape(value, EscapeType::HeaderValue));
+        }
+
+        #[test]
+        fn values_of_any_bytes_are_escaped(value: Vec<u8>) {
+            prop_assert_eq!(escaped_value(&value), uri::escape(&value, EscapeType::HeaderValue));
+        }
+
         #[test]
         fn the_hash_ignores_case_and_never_overflows(name in "[A-Za-z-]{0,80}") {
             let hash = lowcase_hash(name.as_bytes());

@@ -51,8 +51,9 @@ static URI_COMPONENT: ByteSet = ByteSet::new()
 static HTML: ByteSet = NOT_GRAPHIC.with(b"\"#%'");
 static REFRESH: ByteSet = NOT_GRAPHIC.with(b"\"'");
 static MEMCACHED: ByteSet = CONTROLS.with(b" %");
-static HEADER_NAME: ByteSet = NOT_GRAPHIC.with(b"\"(),/:;<=>?@[\\]{}");
-static HEADER_VALUE: ByteSet = ByteSet::new().range(0x00, 0x08).range(0x0a, 0x1f).with(b"\x7f");
+pub(crate) static HEADER_NAME: ByteSet = NOT_GRAPHIC.with(b"\"(),/:;<=>?@[\\]{}");
+pub(crate) static HEADER_VALUE: ByteSet =
+    ByteSet::new().range(0x00, 0x08).range(0x0a, 0x1f).with(b"\x7f");
 static RAW_ARGS: ByteSet = CONTROLS.with(b" \x7f");
 static LOG: ByteSet = ByteSet::new().range(0x00, 0x1f).range(0x7f, 0xff).with(b"\"\\");
 

@@ -4,8 +4,8 @@
 use std::ffi::{c_char, c_int};
 
 use crate::api::ffi::{self, FfiStr, FfiTableElt, set_message, with_values};
-use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{HeaderError, guard, headers_in, strings};
+use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
+use crate::nginx::{HeaderError, Request, guard, headers_in, strings};
 
 const DEFAULT_MAX_HEADERS: usize = 100;
 /// nginx's number of HTTP/1.0; what is older has no headers.
@@ -20,25 +20,32 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers_count(
     max: c_int,
     truncated: *mut c_int,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request and a cell of its own.
-        let (request, truncated) = unsafe {
-            match (ffi::real_request(r), truncated.as_mut()) {
-                (Err(code), _) => return code,
-                (_, None) => return ffi::ERROR,
-                (Ok(request), Some(truncated)) => (request, truncated),
-            }
-        };
-        let max = usize::try_from(max).unwrap_or(DEFAULT_MAX_HEADERS);
-        let count = headers_in::count(request);
-        let cut = max > 0 && count > max;
-        *truncated = cut.into();
-        if cut {
-            let line = format!("lua exceeding request header limit {count} > {max}");
-            request.log().debug(line.as_bytes());
+    // SAFETY: lua-resty-core passes the running request and a cell of its own. Nothing here panics,
+    // but for what makes a line.
+    let (request, truncated) = unsafe {
+        match (ffi::real_request(r), truncated.as_mut()) {
+            (Err(code), _) => return code,
+            (_, None) => return ffi::ERROR,
+            (Ok(request), Some(truncated)) => (request, truncated),
         }
-        c_int::try_from(if cut { max } else { count }).unwrap_or(ffi::ERROR)
-    })
+    };
+    let max = usize::try_from(max).unwrap_or(DEFAULT_MAX_HEADERS);
+    let count = headers_in::count(request);
+    let cut = max > 0 && count > max;
+    *truncated = cut.into();
+    if cut {
+        log_cut(request, count, max);
+        return c_int::try_from(max).unwrap_or(ffi::ERROR);
+    }
+    c_int::try_from(count).unwrap_or(ffi::ERROR)
+}
+
+#[cold]
+fn log_cut(request: Request, count: usize, max: usize) {
+    guard((), || {
+        let line = format!("lua exceeding request header limit {count} > {max}");
+        request.log().debug(line.as_bytes());
+    });
 }
 
 /// Fills `out`, an array of `count` elements, with names (as written where `raw` is not 0, else in
@@ -50,40 +57,27 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
     count: c_int,
     raw: c_int,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        let count = match usize::try_from(count) {
-            Ok(count) if count > 0 => count,
-            _ => return ffi::OK,
+    let Ok(count @ 1..) = usize::try_from(count) else { return ffi::OK };
+    // SAFETY: lua-resty-core passes the running request and an array of `count` elements, which need
+    // not be initialised: only written to. Nothing here panics.
+    unsafe {
+        let request = match ffi::real_request(r) {
+            Ok(request) if !out.is_null() => request,
+            Ok(_) => return ffi::ERROR,
+            Err(code) => return code,
         };
-        // SAFETY: lua-resty-core passes the running request and an array of `count` elements,
-        // which need not be initialised: only written to.
-        unsafe {
-            let request = match ffi::real_request(r) {
-                Ok(request) if !out.is_null() => request,
-                Ok(_) => return ffi::ERROR,
-                Err(code) => return code,
-            };
-            let mut headers = headers_in::nodes(request);
-            for index in 0..count {
-                let header = headers.next();
-                let name = header.as_ref().map_or(&b""[..], |header| match header.lowcase_name() {
-                    Some(lowcase) if raw == 0 => lowcase,
-                    _ => header.name(),
-                });
-                let value = header.as_ref().map_or(&b""[..], |header| header.value());
-                out.add(index).write(FfiTableElt { key: text(name), value: text(value) });
-            }
+        let (mut slot, end) = (out, out.add(count));
+        let mut headers = headers_in::nodes(request);
+        while slot != end {
+            let (name, value) = headers.next().map_or(NOTHING, |header| header.raw(raw == 0));
+            slot.write(FfiTableElt { key: name.into(), value: value.into() });
+            slot = slot.add(1);
         }
-        ffi::OK
-    })
+    }
+    ffi::OK
 }
 
-fn text(bytes: &[u8]) -> FfiStr {
-    FfiStr {
-        len: c_int::try_from(bytes.len()).unwrap_or(c_int::MAX),
-        data: bytes.as_ptr().cast_mut(),
-    }
-}
+const NOTHING: (ngx_str_t, ngx_str_t) = (ngx_str_t::empty(), ngx_str_t::empty());
 
 /// Sets a request header: to `mvals` (`mvals_len` of them) where that is not null, else to
 /// `value`, else to nothing. With `override` 0 the old values stay.

@@ -2,6 +2,8 @@
 
 use std::ffi::{c_char, c_int};
 
+use codec::headers::{Name, ROOM};
+
 use crate::api::ffi::{self, FfiStr, set_message, with_values};
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::sys::ngx_http_request_t;
@@ -70,33 +72,10 @@ fn set(
     values: &[&[u8]],
     replace: bool,
 ) -> Result<(), HeaderError> {
-    if !context.location().transform_underscores() || !key.contains(&b'_') {
-        return set_named(context, request, key, values, replace);
-    }
-    let mut room = [0; 64];
-    let mut long;
-    let dashed = match room.get_mut(..key.len()) {
-        Some(dashed) => dashed,
-        None => {
-            long = vec![0; key.len()];
-            &mut long[..]
-        }
-    };
-    dashed.copy_from_slice(key);
-    codec::headers::underscores_to_dashes(dashed);
-    set_named(context, request, dashed, values, replace)
-}
-
-fn set_named(
-    context: &Context,
-    request: Request,
-    key: &[u8],
-    values: &[&[u8]],
-    replace: bool,
-) -> Result<(), HeaderError> {
+    let mut room = ROOM;
+    let name = Name::new(key, context.location().transform_underscores(), &mut room);
     context.headers_set.set(true);
-    headers_out::set(request, key, values, replace)?;
-    if headers_out::is_content_type(key) {
+    if headers_out::set(request, &name, values, replace)? {
         context.mime_set.set(true);
     }
     Ok(())
@@ -192,10 +171,16 @@ struct Key<'a> {
 }
 
 impl Key<'_> {
+    #[inline]
     fn is(&self, name: &[u8]) -> bool {
+        self.name.len() == name.len() && self.is_spelled(name)
+    }
+
+    #[inline(never)]
+    fn is_spelled(&self, name: &[u8]) -> bool {
         let dashed = |byte: u8| if self.dashes && byte == b'_' { b'-' } else { byte };
-        self.name.len() == name.len()
-            && self.name.iter().zip(name).all(|(&a, b)| dashed(a).eq_ignore_ascii_case(b))
+        let same = |(a, b): (&u8, &u8)| a == b || dashed(*a).eq_ignore_ascii_case(b);
+        self.name.iter().zip(name).all(same)
     }
 }
 
@@ -237,13 +222,9 @@ fn get(
 
 /// A copy in the request's pool.
 fn kept(request: Request, bytes: &[u8]) -> Result<FfiStr, OutOfMemory> {
-    let copy = request.pool().copy_str(bytes)?;
-    Ok(FfiStr { len: c_int::try_from(copy.len).unwrap_or(c_int::MAX), data: copy.data })
+    Ok(request.pool().copy_str(bytes)?.into())
 }
 
 fn text(bytes: &[u8]) -> FfiStr {
-    FfiStr {
-        len: c_int::try_from(bytes.len()).unwrap_or(c_int::MAX),
-        data: bytes.as_ptr().cast_mut(),
-    }
+    strings::borrowed(bytes).into()
 }

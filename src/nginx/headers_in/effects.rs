@@ -1,9 +1,5 @@
 //! What nginx derives from a request header, derived anew.
 
-use std::borrow::Cow;
-
-use codec::uri::{self, EscapeType};
-
 use super::known::Kind;
 use crate::nginx::header_error::HeaderError;
 use crate::nginx::request::Request;
@@ -100,14 +96,4 @@ fn forget_variable(request: Request, name: &[u8]) {
             }
         }
     }
-}
-
-/// `name` with the bytes escaped that must not reach a wire.
-pub(super) fn escaped_name(name: &[u8]) -> Cow<'_, [u8]> {
-    uri::escape(name, EscapeType::HeaderName)
-}
-
-/// `value` likewise.
-pub(super) fn escaped_value(value: &[u8]) -> Cow<'_, [u8]> {
-    uri::escape(value, EscapeType::HeaderValue)
 }

@@ -2,6 +2,8 @@
 
 use std::mem::offset_of;
 
+use codec::headers::{Name, lowcase_hash};
+
 use crate::nginx::header_list::Node;
 use crate::nginx::request::Request;
 use crate::nginx::sys::{ngx_http_headers_in_t, ngx_table_elt_t};
@@ -21,7 +23,10 @@ pub(super) enum Kind {
 /// A header with a field of `ngx_http_headers_in_t`.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
-    name: &'static str,
+    /// In lower case.
+    name: &'static [u8],
+    /// nginx's hash of the name.
+    hash: usize,
     offset: usize,
     pub kind: Kind,
 }
@@ -30,6 +35,7 @@ macro_rules! known {
     ($($(#[$cfg:meta])? $name:literal $field:ident $kind:ident;)*) => {
         &[$($(#[$cfg])? Known {
             name: $name,
+            hash: lowcase_hash($name),
             offset: offset_of!(ngx_http_headers_in_t, $field),
             kind: Kind::$kind,
         },)*]
@@ -37,52 +43,43 @@ macro_rules! known {
 }
 
 const KNOWN: &[Known] = known! {
-    "Host" host Host;
-    "Connection" connection Connection;
-    "If-Modified-Since" if_modified_since Plain;
-    "If-Unmodified-Since" if_unmodified_since Plain;
-    "If-Match" if_match Plain;
-    "If-None-Match" if_none_match Plain;
-    "User-Agent" user_agent UserAgent;
-    "Referer" referer Plain;
-    "Content-Length" content_length ContentLength;
-    "Content-Type" content_type Plain;
-    "Range" range Plain;
-    "If-Range" if_range Plain;
-    "Transfer-Encoding" transfer_encoding Plain;
-    "Expect" expect Plain;
-    "Upgrade" upgrade Plain;
-    #[cfg(ngx_feature = "http_gzip")] "Accept-Encoding" accept_encoding Plain;
-    #[cfg(ngx_feature = "http_gzip")] "Via" via Plain;
-    "Authorization" authorization Plain;
-    "Keep-Alive" keep_alive Plain;
-    #[cfg(ngx_feature = "http_x_forwarded_for")] "X-Forwarded-For" x_forwarded_for Values;
-    #[cfg(ngx_feature = "http_realip")] "X-Real-IP" x_real_ip Plain;
-    #[cfg(ngx_feature = "http_dav")] "Depth" depth Plain;
-    #[cfg(ngx_feature = "http_dav")] "Destination" destination Plain;
-    #[cfg(ngx_feature = "http_dav")] "Overwrite" overwrite Plain;
-    #[cfg(ngx_feature = "http_dav")] "Date" date Plain;
-    #[cfg(nginx_header_links)] "Cookie" cookie Values;
-    #[cfg(not(nginx_header_links))] "Cookie" cookies Values;
+    b"host" host Host;
+    b"connection" connection Connection;
+    b"if-modified-since" if_modified_since Plain;
+    b"if-unmodified-since" if_unmodified_since Plain;
+    b"if-match" if_match Plain;
+    b"if-none-match" if_none_match Plain;
+    b"user-agent" user_agent UserAgent;
+    b"referer" referer Plain;
+    b"content-length" content_length ContentLength;
+    b"content-type" content_type Plain;
+    b"range" range Plain;
+    b"if-range" if_range Plain;
+    b"transfer-encoding" transfer_encoding Plain;
+    b"expect" expect Plain;
+    b"upgrade" upgrade Plain;
+    #[cfg(ngx_feature = "http_gzip")] b"accept-encoding" accept_encoding Plain;
+    #[cfg(ngx_feature = "http_gzip")] b"via" via Plain;
+    b"authorization" authorization Plain;
+    b"keep-alive" keep_alive Plain;
+    #[cfg(ngx_feature = "http_x_forwarded_for")] b"x-forwarded-for" x_forwarded_for Values;
+    #[cfg(ngx_feature = "http_realip")] b"x-real-ip" x_real_ip Plain;
+    #[cfg(ngx_feature = "http_dav")] b"depth" depth Plain;
+    #[cfg(ngx_feature = "http_dav")] b"destination" destination Plain;
+    #[cfg(ngx_feature = "http_dav")] b"overwrite" overwrite Plain;
+    #[cfg(ngx_feature = "http_dav")] b"date" date Plain;
+    #[cfg(nginx_header_links)] b"cookie" cookie Values;
+    #[cfg(not(nginx_header_links))] b"cookie" cookies Values;
 };
 
 /// The row of the header `name`, whatever the case of its letters.
-pub(super) fn find(name: &[u8]) -> Option<&'static Known> {
-    // Most names are told apart by their lengths.
-    KNOWN
-        .iter()
-        .filter(|known| known.name.len() == name.len())
-        .find(|known| is_same(known.name, name))
+pub(super) fn find(name: &Name) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.hash == name.hash() && name.is_lowcase(known.name))
 }
 
 /// The rows of headers with more than one value.
 pub(super) fn with_values() -> impl Iterator<Item = &'static Known> {
     KNOWN.iter().filter(|known| known.kind == Kind::Values)
-}
-
-#[inline(never)]
-fn is_same(known: &str, name: &[u8]) -> bool {
-    known.as_bytes().eq_ignore_ascii_case(name)
 }
 
 impl Known {

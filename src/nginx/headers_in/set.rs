@@ -1,8 +1,8 @@
 //! Setting and clearing request headers, with nginx's fields for them kept in step.
 
-use std::borrow::Cow;
+use codec::headers::{Name, ROOM, escaped_value};
 
-use super::effects::{self, Effect, escaped_name, escaped_value};
+use super::effects::{self, Effect};
 use super::known::{self, Kind, Known};
 use super::list;
 use crate::nginx::header_error::HeaderError;
@@ -18,9 +18,8 @@ const BAD_REQUEST: usize = 400;
 struct Change<'a> {
     request: Request,
     known: Option<&'static Known>,
-    name: Cow<'a, [u8]>,
+    name: &'a Name<'a>,
     value: ngx_str_t,
-    hash: usize,
     effect: Effect,
 }
 
@@ -38,17 +37,18 @@ pub fn set(
 ) -> Result<(), HeaderError> {
     let none: &[&[u8]] = &[b""];
     let values = if values.is_empty() { none } else { values };
+    let mut room = ROOM;
+    let name = Name::new(name, false, &mut room);
+    let known = known::find(&name);
+    let change = |value: &&[u8]| Change::new(request, known, &name, value);
     // nginx may have refused the request before it had read the header.
     let is_refused = request.status() == BAD_REQUEST || !list(request).is_made();
     if let [value] = values {
         // The common case, without a list of its own.
-        let change = Change::new(request, name, value)?;
+        let change = change(value)?;
         return if is_refused { Ok(()) } else { Ok(change.apply(replace)?) };
     }
-    let changes = values
-        .iter()
-        .map(|value| Change::new(request, name, value))
-        .collect::<Result<Vec<_>, _>>()?;
+    let changes = values.iter().map(change).collect::<Result<Vec<_>, _>>()?;
     if is_refused {
         return Ok(());
     }
@@ -59,14 +59,17 @@ pub fn set(
 }
 
 impl<'a> Change<'a> {
-    fn new(request: Request, name: &'a [u8], value: &[u8]) -> Result<Change<'a>, HeaderError> {
-        let (name, value) = (escaped_name(name), escaped_value(value));
-        let known = known::find(&name);
+    fn new(
+        request: Request,
+        known: Option<&'static Known>,
+        name: &'a Name<'a>,
+        value: &[u8],
+    ) -> Result<Change<'a>, HeaderError> {
+        let value = escaped_value(value);
         let kind = known.map_or(Kind::Plain, |known| known.kind);
         let effect = effects::of(request, kind, &value)?;
-        let hash = codec::headers::lowcase_hash(&name);
         let value = request.pool().copy_str(&value)?;
-        Ok(Change { request, known, name, value, hash, effect })
+        Ok(Change { request, known, name, value, effect })
     }
 }
 
@@ -88,7 +91,7 @@ impl Change<'_> {
     /// Sets the header in the list, and returns its node where it is there.
     fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
         let (list, pool) = (list(self.request), self.request.pool());
-        let same_name = |node: Node| node.is_named(&self.name);
+        let same_name = |node: Node| self.name.is(node.name());
         if replace && self.clears() {
             list.remove(pool, same_name)?;
             return Ok(None);
@@ -98,10 +101,10 @@ impl Change<'_> {
             if same.next().is_some() {
                 list.remove(pool, |node| node != first && same_name(node))?;
             }
-            first.set_value(self.hash, self.value);
+            first.set_value(self.name.hash(), self.value);
             return Ok(Some(first));
         }
-        list.push(pool, self.hash, pool.copy_str(&self.name)?, self.value).map(Some)
+        list.push(pool, self.name.hash(), self.name.text(), self.value).map(Some)
     }
 
     /// Sets a header that nginx points at one node of.
@@ -110,7 +113,7 @@ impl Change<'_> {
         if let Some(node) = old
             && !self.clears()
         {
-            node.set_value(self.hash, self.value);
+            node.set_value(self.name.hash(), self.value);
             return Ok(());
         }
         let node = self.set_in_list(replace || old.is_some())?;

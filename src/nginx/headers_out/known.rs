@@ -2,6 +2,8 @@
 
 use std::mem::offset_of;
 
+use codec::headers::{Name, lowcase_hash};
+
 use crate::nginx::header_list::Node;
 use crate::nginx::request::Request;
 use crate::nginx::sys::{ngx_http_headers_out_t, ngx_table_elt_t};
@@ -22,7 +24,10 @@ pub(super) enum Kind {
 /// A header with a field of `ngx_http_headers_out_t`.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
-    name: &'static str,
+    /// In lower case.
+    name: &'static [u8],
+    /// nginx's hash of the name.
+    hash: usize,
     offset: usize,
     pub kind: Kind,
 }
@@ -31,6 +36,7 @@ macro_rules! known {
     ($($name:literal $field:ident $kind:ident;)*) => {
         &[$(Known {
             name: $name,
+            hash: lowcase_hash($name),
             offset: offset_of!(ngx_http_headers_out_t, $field),
             kind: Kind::$kind,
         },)*]
@@ -38,36 +44,27 @@ macro_rules! known {
 }
 
 const KNOWN: &[Known] = known! {
-    "Server" server Plain;
-    "Date" date Plain;
-    "Content-Encoding" content_encoding Plain;
-    "Location" location Location;
-    "Refresh" refresh Plain;
-    "Last-Modified" last_modified LastModified;
-    "Content-Range" content_range Plain;
-    "Accept-Ranges" accept_ranges Plain;
-    "WWW-Authenticate" www_authenticate Plain;
-    "Expires" expires Plain;
-    "E-Tag" etag Plain;
-    "ETag" etag Plain;
-    "Content-Length" content_length ContentLength;
-    "Content-Type" content_type ContentType;
-    "Cache-Control" cache_control Values;
-    "Link" link Values;
+    b"server" server Plain;
+    b"date" date Plain;
+    b"content-encoding" content_encoding Plain;
+    b"location" location Location;
+    b"refresh" refresh Plain;
+    b"last-modified" last_modified LastModified;
+    b"content-range" content_range Plain;
+    b"accept-ranges" accept_ranges Plain;
+    b"www-authenticate" www_authenticate Plain;
+    b"expires" expires Plain;
+    b"e-tag" etag Plain;
+    b"etag" etag Plain;
+    b"content-length" content_length ContentLength;
+    b"content-type" content_type ContentType;
+    b"cache-control" cache_control Values;
+    b"link" link Values;
 };
 
 /// The row of the header `name`, whatever the case of its letters.
-pub(super) fn find(name: &[u8]) -> Option<&'static Known> {
-    // Most names are told apart by their lengths.
-    KNOWN
-        .iter()
-        .filter(|known| known.name.len() == name.len())
-        .find(|known| is_same(known.name, name))
-}
-
-#[inline(never)]
-fn is_same(known: &str, name: &[u8]) -> bool {
-    known.as_bytes().eq_ignore_ascii_case(name)
+pub(super) fn find(name: &Name) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.hash == name.hash() && name.is_lowcase(known.name))
 }
 
 impl Known {

@@ -14,7 +14,7 @@ const NAME: &[u8] = b"Location";
 pub fn add_location(request: Request, uri: &[u8]) -> Result<(), OutOfMemory> {
     let pool = request.pool();
     let hash = codec::headers::lowcase_hash(NAME);
-    let node = list(request).push(pool, hash, pool.copy_str(NAME)?, pool.copy_str(uri)?)?;
+    let node = list(request).push(pool, hash, NAME, pool.copy_str(uri)?)?;
     if uri.first().is_some_and(|&byte| byte != b'/') {
         // SAFETY: a plain field of a live request.
         unsafe { (*request.as_ptr()).headers_out.location = node.as_ptr() }

@@ -7,7 +7,7 @@ mod set;
 
 pub use location::add_location;
 pub use read::{connection, content_length, content_type, is_chunked, last_modified, nodes};
-pub use set::{is_content_type, set};
+pub use set::set;
 
 use super::header_list::HeaderList;
 use super::request::Request;

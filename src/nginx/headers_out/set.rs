@@ -1,8 +1,6 @@
 //! Setting and clearing response headers, with nginx's fields for them kept in step.
 
-use std::borrow::Cow;
-
-use codec::uri::{self, EscapeType};
+use codec::headers::{Name, content_length, escaped_value};
 
 use super::known::{self, Kind, Known};
 use super::{list, location};
@@ -18,67 +16,55 @@ use crate::nginx::sys::ngx_str_t;
 struct Change<'a> {
     request: Request,
     known: Option<&'static Known>,
-    name: Cow<'a, [u8]>,
+    name: &'a Name<'a>,
     value: ngx_str_t,
-    hash: usize,
     /// Of `Content-Length`; -1 where it goes.
     length: i64,
 }
 
-/// Whether a header is the content's type: nginx is not to choose one then.
-pub fn is_content_type(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"Content-Type")
-}
-
-/// Sets the header `name` to `values`; to none where there are none, or it is an empty one.
+/// Sets the header `name` to `values`; to none where there are none, or it is an empty one. Tells
+/// whether that is the content's type: nginx is not to choose one then.
 ///
 /// With `replace`, the old values go. A header that nginx knows but for one value only takes the
 /// last. Unsafe bytes are escaped. Nothing is changed where a value is none for this header.
 pub fn set(
     request: Request,
-    name: &[u8],
+    name: &Name,
     values: &[&[u8]],
     replace: bool,
-) -> Result<(), HeaderError> {
+) -> Result<bool, HeaderError> {
     let none: &[&[u8]] = &[b""];
     let values = if values.is_empty() { none } else { values };
+    let known = known::find(name);
+    let change = |value: &&[u8]| Change::new(request, known, name, value);
     if let [value] = values {
         // The common case, without a list of its own.
-        return Ok(Change::new(request, name, value)?.apply(replace)?);
+        change(value)?.apply(replace)?;
+    } else {
+        let changes = values.iter().map(change).collect::<Result<Vec<_>, _>>()?;
+        for (number, change) in changes.into_iter().enumerate() {
+            change.apply(replace && number == 0)?;
+        }
     }
-    let changes = values
-        .iter()
-        .map(|value| Change::new(request, name, value))
-        .collect::<Result<Vec<_>, _>>()?;
-    for (number, change) in changes.into_iter().enumerate() {
-        change.apply(replace && number == 0)?;
-    }
-    Ok(())
-}
-
-/// `name` with the bytes escaped that must not reach the wire.
-fn escaped_name(name: &[u8]) -> Cow<'_, [u8]> {
-    uri::escape(name, EscapeType::HeaderName)
-}
-
-/// `value` likewise.
-fn escaped_value(value: &[u8]) -> Cow<'_, [u8]> {
-    uri::escape(value, EscapeType::HeaderValue)
+    Ok(known.is_some_and(|known| known.kind == Kind::ContentType))
 }
 
 impl<'a> Change<'a> {
-    fn new(request: Request, name: &'a [u8], value: &[u8]) -> Result<Change<'a>, HeaderError> {
-        let (name, value) = (escaped_name(name), escaped_value(value));
-        let known = known::find(&name);
+    fn new(
+        request: Request,
+        known: Option<&'static Known>,
+        name: &'a Name<'a>,
+        value: &[u8],
+    ) -> Result<Change<'a>, HeaderError> {
+        let value = escaped_value(value);
         let is_length = known.is_some_and(|known| known.kind == Kind::ContentLength);
         let length = if is_length && !value.is_empty() {
-            codec::headers::content_length(&value).ok_or(HeaderError::BadValue)?
+            content_length(&value).ok_or(HeaderError::BadValue)?
         } else {
             -1
         };
-        let hash = codec::headers::lowcase_hash(&name);
         let value = request.pool().copy_str(&value)?;
-        Ok(Change { request, known, name, value, hash, length })
+        Ok(Change { request, known, name, value, length })
     }
 }
 
@@ -118,12 +104,12 @@ impl Change<'_> {
 
     /// Whether `node` is this header and counts.
     fn is_same(&self, node: Node) -> bool {
-        !node.is_hidden() && node.is_named(&self.name)
+        !node.is_hidden() && self.name.is(node.name())
     }
 
     /// Gives `node` the value, or makes it count as absent.
     fn give_value(&self, node: Node) {
-        if self.clears() { node.hide() } else { node.set_value(self.hash, self.value) }
+        if self.clears() { node.hide() } else { node.set_value(self.name.hash(), self.value) }
     }
 
     /// Hides this header wherever it is in the list, but for `kept`.
@@ -155,9 +141,8 @@ impl Change<'_> {
 
     /// Adds the header; an empty one is added hidden.
     fn push(&self) -> Result<Node, OutOfMemory> {
-        let hash = if self.clears() { 0 } else { self.hash };
-        let pool = self.request.pool();
-        list(self.request).push(pool, hash, pool.copy_str(&self.name)?, self.value)
+        let hash = if self.clears() { 0 } else { self.name.hash() };
+        list(self.request).push(self.request.pool(), hash, self.name.text(), self.value)
     }
 
     /// Sets a header that nginx points at one node of. A hidden node there keeps nginx from
@@ -167,8 +152,8 @@ impl Change<'_> {
             if replace {
                 self.hide_others(Some(node));
             }
-            if node.name() != &*self.name {
-                node.set_name(self.request.pool().copy_str(&self.name)?);
+            if node.name() != self.name.text() {
+                node.set_name(self.request.pool().copy_str(self.name.text())?);
             }
             self.give_value(node);
             return Ok(());
