@@ -323,3 +323,84 @@ pcre_exec() failed: -27
 pcre_exec() failed: -27
 --- no_error_log
 [error]
+
+
+
+=== TEST 14: an expression that is kept matches the same however often it is used
+--- config
+    location = /t {
+        content_by_lua_block {
+            local long = string.rep("ab", 2000)
+            local pattern = "^(?:(a)|(b))*(c)?$"
+            local results = {}
+            for _ = 1, 100 do
+                local m = assert(ngx.re.match("abab", pattern, "o"))
+                local short = #m .. m[1] .. m[2] .. tostring(m[3])
+                m = assert(ngx.re.match(long, pattern, "o"))
+                results[short .. " " .. #m[0] .. " " .. tostring(ngx.re.match("abx", pattern, "o"))] = true
+            end
+            for result in pairs(results) do
+                ngx.say(result)
+            end
+            -- The JIT by itself runs out of its stack.
+            ngx.say(ngx.re.match(long, pattern, "jo"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+3abfalse 4000 nil
+nilpcre_exec() failed: -27
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: the match limit holds for an expression that is kept, however often it is used
+--- http_config
+    lua_regex_match_limit 100;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local results = {}
+            for _ = 1, 100 do
+                assert(ngx.re.match("ab", "(?:a+)+$|b", "o"))
+                local _, err = ngx.re.match(string.rep("a", 30) .. "c", "(?:a+)+$|b", "o")
+                results[tostring(err)] = true
+            end
+            for result in pairs(results) do
+                ngx.say(result)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+pcre_exec() failed: -8
+--- no_error_log
+[error]
+
+
+
+=== TEST 16: and so does the limit in a pattern
+--- config
+    location = /t {
+        content_by_lua_block {
+            local pattern = "(*LIMIT_MATCH=100)(?:a+)+$|b"
+            local results = {}
+            for _ = 1, 100 do
+                assert(ngx.re.match("ab", pattern, "o"))
+                local _, err = ngx.re.match(string.rep("a", 30) .. "c", pattern, "o")
+                results[tostring(err)] = true
+            end
+            for result in pairs(results) do
+                ngx.say(result)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+pcre_exec() failed: -8
+--- no_error_log
+[error]

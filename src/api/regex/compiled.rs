@@ -7,7 +7,10 @@ use std::ffi::{c_char, c_int, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr::{null, null_mut};
 
-use pcre2_sys::{PCRE2_MATCH_INVALID_UTF, PCRE2_UTF};
+use pcre2_sys::{
+    PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_MATCH_INVALID_UTF, PCRE2_NO_JIT,
+    PCRE2_UTF,
+};
 
 use super::pcre1;
 use super::pcre2::{Code, CompileError};
@@ -16,6 +19,7 @@ use crate::nginx::log::cycle_log;
 use crate::ngx_debug;
 
 /// lua-resty-core's flags for this module.
+const KEPT: c_int = 0x01;
 pub const DFA: c_int = 0x02;
 pub const JIT: c_int = 0x04;
 pub const NO_UTF8_CHECK: c_int = 0x10;
@@ -58,7 +62,21 @@ pub struct Regex {
     subject: (*const u8, usize),
     replacement: Option<Box<Replacement>>,
     match_limit: u32,
+    translation: Translation,
 }
+
+/// Whether PCRE2's JIT translates an expression for which nobody asked for it.
+#[derive(Clone, Copy)]
+enum Translation {
+    /// After so many more matches.
+    After(u32),
+    Done,
+    Never,
+}
+
+/// An expression is translated once it has matched so often. One that is kept for good soon has;
+/// one that is used for a call, for lack of room to keep it, is not worth it before.
+const WORTH_TRANSLATING: u32 = 32;
 
 /// The offset of a group that took no part.
 const NONE: c_int = -1;
@@ -92,8 +110,23 @@ impl Regex {
             pattern: null(),
         };
         let subject = (null(), 0);
+        // What a limit counts is another thing in a translation.
+        let may_translate =
+            flags & (KEPT | DFA | JIT) == KEPT && match_limit == 0 && !code.has_limits();
+        let translation = match may_translate {
+            true => Translation::After(WORTH_TRANSLATING),
+            false => Translation::Never,
+        };
         let match_limit = if jitted { match_limit } else { pcre1::match_limit(match_limit) };
-        Ok(Box::new(Regex { head, code, captures, subject, replacement: None, match_limit }))
+        Ok(Box::new(Regex {
+            head,
+            code,
+            captures,
+            subject,
+            replacement: None,
+            match_limit,
+            translation,
+        }))
     }
 
     /// Matches `subject` from byte `start` on, and leaves the captures where Lua finds them.
@@ -114,13 +147,30 @@ impl Regex {
                 rc => rc,
             }
         } else {
-            self.code.find(subject, start, 0, self.match_limit)
+            self.find(subject, start)
         };
         if rc < 0 {
             return pcre1::result(rc);
         }
         self.keep_captures((rc as usize).max(1));
         rc
+    }
+
+    fn find(&mut self, subject: &[u8], start: usize) -> c_int {
+        self.translation = match self.translation {
+            Translation::After(0) if self.code.jit_compile(0) => Translation::Done,
+            Translation::After(0) => Translation::Never,
+            Translation::After(matches) => Translation::After(matches - 1),
+            decided => decided,
+        };
+        let rc = self.code.find(subject, start, 0, self.match_limit);
+        match (self.translation, rc) {
+            // The interpreter has no such stack, and other limits.
+            (Translation::Done, PCRE2_ERROR_JIT_STACKLIMIT | PCRE2_ERROR_MATCHLIMIT) => {
+                self.code.find(subject, start, PCRE2_NO_JIT, self.match_limit)
+            }
+            _ => rc,
+        }
     }
 
     fn keep_captures(&mut self, pairs: usize) {

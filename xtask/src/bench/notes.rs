@@ -18,9 +18,6 @@ const NOTES: &[(&str, &str, &str)] = &[
         "instructions more, so that fewer of them wait for one another: MD5 is one chain of 64 steps \
          for each block, of four or five dependent instructions each, which no processor shortens",
     ),
-    ("calls", "re.match-o", INTERPRETED),
-    ("calls", "re.find-o", INTERPRETED),
-    ("calls", "re.gsub-o", INTERPRETED),
     ("calls", "req.get_headers", "each of two symbols has a panic guard"),
     ("calls", "var-get", CHECKS),
     ("calls", "var-get-builtin", CHECKS),
@@ -68,8 +65,6 @@ const WAITING: &str = "what a task waits for is an owned value with an event of 
                        is dropped";
 const COSOCKET: &str = "each call finds its task, counts itself in for as long as it uses the socket, and \
                         checks who else waits on it";
-const INTERPRETED: &str = "without `j`, PCRE2 interprets the expression; it does more for a match than \
-                           PCRE 8, which Debian's C module links";
 const CHECKS: &str = "nginx's own look-up is most of it; pointers and lengths are checked on top";
 const ZONE: &str = "the zone is checked to be a dictionary, and a flag in it tells, should the worker die, \
                     that a change was under way";

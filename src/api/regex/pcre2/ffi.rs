@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pcre2_sys::{
     PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_ALLOPTIONS,
-    PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE,
-    PCRE2_JIT_COMPLETE, PCRE2_MATCH_INVALID_UTF, PCRE2_UTF, pcre2_code_8, pcre2_code_free_8,
-    pcre2_compile_8, pcre2_config_8, pcre2_dfa_match_8, pcre2_get_error_message_8,
-    pcre2_get_ovector_count_8, pcre2_get_ovector_pointer_8, pcre2_jit_compile_8, pcre2_jit_match_8,
-    pcre2_jit_stack_8, pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8, pcre2_jit_stack_free_8,
-    pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8, pcre2_match_context_free_8,
+    PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT, PCRE2_INFO_MATCHLIMIT,
+    PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE, PCRE2_JIT_COMPLETE,
+    PCRE2_MATCH_INVALID_UTF, PCRE2_UTF, pcre2_code_8, pcre2_code_free_8, pcre2_compile_8,
+    pcre2_config_8, pcre2_dfa_match_8, pcre2_get_error_message_8, pcre2_get_ovector_count_8,
+    pcre2_get_ovector_pointer_8, pcre2_jit_compile_8, pcre2_jit_match_8, pcre2_jit_stack_8,
+    pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8, pcre2_jit_stack_free_8, pcre2_match_8,
+    pcre2_match_context_8, pcre2_match_context_create_8, pcre2_match_context_free_8,
     pcre2_match_data_8, pcre2_match_data_create_from_pattern_8, pcre2_match_data_free_8,
     pcre2_pattern_info_8, pcre2_set_match_limit_8,
 };
@@ -97,6 +98,19 @@ impl Code {
             context.set_limit(limit);
         }
         true
+    }
+
+    /// Whether the pattern bounds the work itself, as in `(*LIMIT_MATCH=100)`.
+    pub fn has_limits(&self) -> bool {
+        [PCRE2_INFO_MATCHLIMIT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT].into_iter().any(
+            |what| {
+                let mut limit: u32 = 0;
+                // SAFETY: live code; these queries write a 32-bit number, or fail where none is set.
+                unsafe {
+                    pcre2_pattern_info_8(self.code.as_ptr(), what, (&raw mut limit).cast()) == 0
+                }
+            },
+        )
     }
 
     /// How many groups the expression has.
