@@ -24,7 +24,7 @@ static URL: Alphabet = Alphabet::new(URL_DIGITS);
 
 /// From so many bytes on, vectors are worth finding out whether the processor has them.
 const LONG: usize = 48;
-/// The value of a byte that is no digit: four digits fill 24 bits.
+/// The value of a byte that is no digit: four digits fill 24 bits, three bytes from the lowest on.
 const NO_DIGIT: u32 = 1 << 24;
 
 struct Alphabet {
@@ -49,7 +49,9 @@ impl Alphabet {
         while value < 64 {
             let mut place = 0;
             while place < 4 {
-                values[place][digits[value] as usize] = (value as u32) << (18 - 6 * place);
+                let [_, bytes @ ..] = ((value as u32) << (18 - 6 * place)).to_be_bytes();
+                values[place][digits[value] as usize] =
+                    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]);
                 place += 1;
             }
             value += 1;
@@ -148,15 +150,22 @@ pub fn encoded_len(len: usize, flavour: Flavour) -> Option<usize> {
 pub fn encode_into(src: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize> {
     let len = encoded_len(src.len(), flavour)?;
     let dst = dst.get_mut(..len)?;
-    let (mut src, mut text) = (src, dst);
-    if src.len() >= LONG {
-        let (triples, odd) = src.as_chunks::<3>();
-        let (long, last) = text.split_at_mut_checked(triples.len() * 4)?;
-        let _ = flavour.vectors().encode(triples.as_flattened(), long.as_out());
-        (src, text) = (odd, last);
+    if src.len() < LONG {
+        flavour.alphabet().encode_into(src, dst);
+    } else {
+        encode_long(src, flavour, dst);
     }
-    flavour.alphabet().encode_into(src, text);
     Some(len)
+}
+
+/// As [`Alphabet::encode_into`], with vectors.
+#[inline(never)]
+fn encode_long(src: &[u8], flavour: Flavour, dst: &mut [u8]) {
+    let (triples, odd) = src.as_chunks::<3>();
+    if let Some((text, last)) = dst.split_at_mut_checked(triples.len() * 4) {
+        let _ = flavour.vectors().encode(triples.as_flattened(), text.as_out());
+        flavour.alphabet().encode_into(odd, last);
+    }
 }
 
 /// The length that is enough for `len` bytes once decoded.
@@ -188,7 +197,7 @@ fn decode_digits(digits: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usiz
         let mut values = 0;
         for (bytes, digits) in bytes.as_chunks_mut().0.iter_mut().zip(quads) {
             let value = alphabet.decode(*digits);
-            let [_, a, b, c] = value.to_be_bytes();
+            let [a, b, c, _] = value.to_le_bytes();
             *bytes = [a, b, c];
             values |= value;
         }
@@ -200,19 +209,24 @@ fn decode_digits(digits: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usiz
     }
     // Digits of no value stand for those that are not there.
     let zero = alphabet.digits[0];
-    let (padded, len) = match *odd {
-        [] => return Some(bytes.len()),
-        [a, b] => ([a, b, zero, zero], 1),
-        [a, b, c] => ([a, b, c, zero], 2),
-        _ => return None,
+    let end = |digits| {
+        let value = alphabet.decode(digits);
+        (value < NO_DIGIT).then_some(value.to_le_bytes())
     };
-    let value = alphabet.decode(padded);
-    if value >= NO_DIGIT {
-        return None;
+    match *odd {
+        [] => Some(bytes.len()),
+        [a, b] => {
+            let [byte, ..] = end([a, b, zero, zero])?;
+            *last.first_mut()? = byte;
+            Some(bytes.len() + 1)
+        }
+        [a, b, c] => {
+            let [first, second, ..] = end([a, b, c, zero])?;
+            *last.first_chunk_mut()? = [first, second];
+            Some(bytes.len() + 2)
+        }
+        _ => None,
     }
-    let [_, decoded @ ..] = value.to_be_bytes();
-    last.get_mut(..len)?.copy_from_slice(decoded.get(..len)?);
-    Some(bytes.len() + len)
 }
 
 /// Like [`decode_into`] for the standard alphabet, but skips every byte before the first `=` that
