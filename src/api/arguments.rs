@@ -32,7 +32,8 @@ pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
 /// The value on top: true is a bare name, false nothing.
 fn encode_value(state: State, name: &[u8], encoder: &mut Encoder) -> Result<(), LuaError> {
     match state.kind(-1) {
-        Kind::Number | Kind::String => {
+        Kind::String => encoder.pair(name, Some(state.bytes(-1).unwrap_or_default())),
+        Kind::Number => {
             // A copy, so that a number in a table stays one.
             state.push_value(-1);
             encoder.pair(name, Some(state.bytes(-1).unwrap_or_default()));

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use memchr::memchr_iter;
 
-use crate::short::find;
+use crate::short::{SHORT, find_either};
 use crate::uri::{self, EscapeType};
 
 /// The cap where Lua gives none (`NGX_HTTP_LUA_MAX_ARGS`).
@@ -47,19 +47,16 @@ pub fn count(args: &[u8], max: i32) -> Count {
 /// Unescapes `buf` where it stands and hands at most `slots` arguments to `sink`, as ranges of
 /// `buf`. Returns how many there were.
 pub fn parse_in_place(buf: &mut [u8], slots: usize, mut sink: impl FnMut(Arg)) -> usize {
+    let mut pieces = Pieces::new();
     let mut found = 0;
-
-    for_each_piece(buf, |buf, piece, _| {
-        if found == slots {
-            return false;
-        }
-        if let Some(arg) = unescape_piece(buf, piece) {
+    while found < slots
+        && let Some(piece) = pieces.next(buf)
+    {
+        if let Some(arg) = piece {
             sink(arg);
             found += 1;
         }
-        true
-    });
-
+    }
     found
 }
 
@@ -75,61 +72,108 @@ pub enum Decoded {
 /// `ngx.req.get_post_args` do. Zero or a negative `max` means no cap.
 pub fn decode(buf: &mut [u8], max: i32, mut sink: impl FnMut(&[u8], Option<&[u8]>)) -> Decoded {
     let max = usize::try_from(max).unwrap_or(0);
-    let mut pieces = 0;
-    let mut decoded = Decoded::All;
-
-    for_each_piece(buf, |buf, piece, last| {
-        if let Some(arg) = unescape_piece(buf, piece) {
+    let mut pieces = Pieces::new();
+    let mut seen = 0;
+    while let Some(piece) = pieces.next(buf) {
+        if let Some(arg) = piece {
             let name = buf.get(arg.name).unwrap_or_default();
             sink(name, arg.value.map(|value| buf.get(value).unwrap_or_default()));
         }
-        pieces += 1;
-        if !last && pieces == max {
-            decoded = Decoded::Truncated;
-            return false;
+        seen += 1;
+        if seen == max && !pieces.is_over() {
+            return Decoded::Truncated;
         }
-        true
-    });
-
-    decoded
+    }
+    Decoded::All
 }
 
-/// Calls `visit` with every piece between `&`s and whether it is the last, until it says stop.
-fn for_each_piece(buf: &mut [u8], mut visit: impl FnMut(&mut [u8], Range<usize>, bool) -> bool) {
-    let mut start = 0;
+/// The pieces between `&`s, one after the other.
+struct Pieces {
+    /// Where the next one starts, if there is one.
+    start: Option<usize>,
+}
 
-    loop {
-        let len = buf.get(start..).and_then(|rest| find(b'&', rest));
-        let end = len.map_or(buf.len(), |len| start + len);
-        if !visit(buf, start..end, len.is_none()) || len.is_none() {
-            return;
+impl Pieces {
+    fn new() -> Pieces {
+        Pieces { start: Some(0) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.start.is_none()
+    }
+
+    /// Unescapes the next piece where it stands: an argument, or nothing where its name is empty.
+    #[inline(always)]
+    fn next(&mut self, buf: &mut [u8]) -> Option<Option<Arg>> {
+        let start = self.start.take()?;
+        let part = Part::before::<b'='>(buf.get(start..)?);
+        let name = part.unescaped(buf, start);
+        let (mut end, mut value) = (start + part.len, None);
+        if buf.get(end) == Some(&b'=') {
+            let from = end + 1;
+            let part = Part::before::<b'&'>(buf.get(from..).unwrap_or_default());
+            value = Some(part.unescaped(buf, from));
+            end = from + part.len;
         }
-        start = end + 1;
+        self.start = (end < buf.len()).then_some(end + 1);
+        Some((!name.is_empty()).then_some(Arg { name, value }))
     }
 }
 
-fn unescape_piece(buf: &mut [u8], piece: Range<usize>) -> Option<Arg> {
-    let equals = find(b'=', buf.get(piece.clone())?).map(|at| piece.start + at);
-    let name = unescape_range(buf, piece.start..equals.unwrap_or(piece.end));
-    if name.is_empty() {
-        return None;
-    }
-
-    let value = equals.map(|at| unescape_range(buf, at + 1..piece.end));
-    Some(Arg { name, value })
+fn is_escape(byte: u8) -> bool {
+    byte == b'%' || byte == b'+'
 }
 
-fn unescape_range(buf: &mut [u8], range: Range<usize>) -> Range<usize> {
-    let start = range.start;
-    let len = buf.get_mut(range).map_or(0, uri::unescape_in_place);
-    start..start + len
+/// A name or a value, before it is unescaped.
+struct Part {
+    len: usize,
+    /// Whether there is something to unescape.
+    escaped: bool,
+}
+
+impl Part {
+    /// What stands before the first `&` or `STOP`; of long ones, only the beginning byte by byte.
+    #[inline(always)]
+    fn before<const STOP: u8>(rest: &[u8]) -> Part {
+        let is_stop = |byte| byte == b'&' || byte == STOP;
+        let near = rest.iter().take(SHORT);
+        let mut near = near.enumerate().filter(|(_, byte)| is_stop(**byte) || is_escape(**byte));
+        let escaped = match near.next() {
+            Some((len, byte)) if is_stop(*byte) => return Part { len, escaped: false },
+            Some(_) => true,
+            None if rest.len() <= SHORT => return Part { len: rest.len(), escaped: false },
+            None => false,
+        };
+        let len = find_either(b'&', STOP, rest).unwrap_or(rest.len());
+        let part = rest.get(..len).unwrap_or_default();
+        Part { len, escaped: escaped || find_either(b'%', b'+', part).is_some() }
+    }
+
+    /// The part, which starts at `start`, as it is once unescaped there.
+    #[inline]
+    fn unescaped(&self, buf: &mut [u8], start: usize) -> Range<usize> {
+        let mut len = self.len;
+        if self.escaped {
+            len = buf.get_mut(start..start + len).map_or(0, uri::unescape_in_place);
+        }
+        start..start + len
+    }
 }
 
 /// Builds a query string: `name=value` and `name` pairs joined by `&`, each part escaped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Encoder {
     out: Vec<u8>,
     started: bool,
+}
+
+/// Room enough for most query strings.
+const ROOM: usize = 240;
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Encoder { out: Vec::with_capacity(ROOM), started: false }
+    }
 }
 
 impl Encoder {
@@ -267,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_splitting(args in "[ab=&%+26]{0,40}", max in -2i32..6) {
+        fn agrees_with_splitting(args in "[ab=&%+26]{0,40}([ab]{20,30}[ab=&%+26]{0,9}){0,2}", max in -2i32..6) {
             let pieces = reference(args.as_bytes());
             let kept = |limit: usize| -> Pairs {
                 pieces.iter().take(limit).filter(|(name, _)| !name.is_empty())

@@ -1,18 +1,9 @@
 //! Searches in what is short most times, where vectors would not pay.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 /// The longest that is looked at byte by byte.
-const SHORT: usize = 24;
-
-/// Where the first `byte` is.
-#[inline]
-pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    if bytes.len() > SHORT {
-        return memchr(byte, bytes);
-    }
-    bytes.iter().position(|&b| b == byte)
-}
+pub(crate) const SHORT: usize = 24;
 
 /// Where the first of two bytes is.
 #[inline]
@@ -33,7 +24,6 @@ mod tests {
         #[test]
         fn agrees_with_position(bytes in "[a-d]{0,12}[a-c]{0,30}[a-d]{0,12}") {
             let bytes = bytes.as_bytes();
-            prop_assert_eq!(find(b'd', bytes), bytes.iter().position(|&b| b == b'd'));
             let either = bytes.iter().position(|&b| b == b'd' || b == b'c');
             prop_assert_eq!(find_either(b'd', b'c', bytes), either);
         }

@@ -2,6 +2,7 @@
 
 use codec::args::{self, Decoded, MAX_ARGS};
 use codec::uri::{self, EscapeType};
+use smallvec::SmallVec;
 
 use crate::api::arguments;
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
@@ -129,7 +130,7 @@ fn decode_args(state: State) -> LuaResult {
     }
     let text = state.check_bytes(1)?;
     let max = if n == 2 { cap(state, 2)? } else { MAX_ARGS as i32 };
-    decode_to_table(state, &mut text.to_vec(), max)
+    decode_to_table(state, &mut SmallVec::<[u8; 512]>::from_slice(text), max)
 }
 
 /// The argument `max_args`: 0 or less means no cap.
