@@ -45,7 +45,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_udata_to_zone(
 ///
 /// # Safety
 /// `zone` comes from udata_to_zone, `key` is valid for `key_len` bytes.
-unsafe fn arguments<'a>(
+pub unsafe fn arguments<'a>(
     zone: *mut ngx_shm_zone_t,
     key: *const u8,
     key_len: usize,

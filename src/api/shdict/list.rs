@@ -2,7 +2,7 @@
 
 use super::now;
 use super::store::drop_expired;
-use crate::nginx::shared_memory::{Dict, Item, Key, Value};
+use crate::nginx::shared_memory::{Dict, Key, Value};
 
 /// Why a list was not changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,8 +51,14 @@ pub fn push(dict: Dict, key: &[u8], value: Value, left: bool) -> Result<u32, Lis
     }
 }
 
-/// Takes a value off the left or right of the list under `key`.
-pub fn pop(dict: Dict, key: &[u8], left: bool) -> Result<Option<Item>, ListError> {
+/// Takes a value off the left or right of the list under `key`, and gives what `take` makes of it;
+/// where that is nothing, the value stays.
+pub fn pop<T>(
+    dict: Dict,
+    key: &[u8],
+    left: bool,
+    take: impl FnOnce(Value) -> Option<T>,
+) -> Result<Option<T>, ListError> {
     let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(None) };
     drop_expired(&mut dict);
@@ -63,7 +69,7 @@ pub fn pop(dict: Dict, key: &[u8], left: bool) -> Result<Option<Item>, ListError
     if !list.is_list() {
         return Err(ListError::NotAList);
     }
-    let taken = list.pop(left);
+    let taken = list.pop(left, take);
     if list.size() == 0 {
         list.remove();
     } else {

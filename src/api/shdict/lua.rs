@@ -1,12 +1,12 @@
 //! `ngx.shared`: a table of dictionaries, and the methods that are Lua functions. lua-resty-core
-//! adds the others to the same metatable.
+//! adds the others to the same metatable. Those of lists get FFI faces from `list_ffi`.
 
 use super::list::{self, ListError};
 use super::store::{self, NUMBER, STRING};
-use super::{MAX_KEY, ffi};
+use super::{MAX_KEY, ffi, list_ffi};
 use crate::api::call::{Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::shared_memory::{Dict, Value};
+use crate::nginx::shared_memory::{Dict, Item, Value};
 
 const METHODS: &[Row] = &[
     Row::anywhere(c"lpush", |state| push(state, true)),
@@ -28,22 +28,33 @@ const DEFAULT_KEYS: i64 = 1024;
 pub fn inject(state: State, dicts: &[Dict]) {
     state.new_table(0, dicts.len() as i32);
     if !dicts.is_empty() {
+        // The zones by their userdata.
+        state.new_table(0, dicts.len() as i32);
         state.new_table(0, METHOD_COUNT);
         set_functions(state, METHODS);
         state.push_value(-1);
         state.set_field(-2, c"__index");
         for dict in dicts {
-            state.push_bytes(dict.name());
-            state.new_table(1, 0);
-            ffi::push_zone(state, *dict);
-            state.raw_set_index(-2, 1);
-            state.push_value(-3);
-            state.set_metatable(-2);
-            state.raw_set(-4);
+            push_dict(state, *dict);
         }
-        state.pop(1);
+        list_ffi::inject(state);
+        state.pop(2);
     }
     state.set_field(-2, c"shared");
+}
+
+/// Adds a dictionary to `ngx.shared`, which lies below the table of zones and the metatable.
+fn push_dict(state: State, dict: Dict) {
+    state.push_bytes(dict.name());
+    state.new_table(1, 0);
+    ffi::push_zone(state, dict);
+    state.push_value(-1);
+    state.push_light_userdata(dict.as_ptr().cast());
+    state.raw_set(-7);
+    state.raw_set_index(-2, 1);
+    state.push_value(-3);
+    state.set_metatable(-2);
+    state.raw_set(-5);
 }
 
 /// The dictionary of the table at argument 1.
@@ -118,7 +129,8 @@ fn pop(state: State, left: bool) -> LuaResult {
         Ok(key) => key,
         Err(text) => return fail(state, text),
     };
-    match list::pop(dict, key, left) {
+    let item = |item: Value| Some(Item::of(item));
+    match list::pop(dict, key, left, item) {
         Ok(None) => state.push_nil(),
         Ok(Some(item)) if item.kind == STRING => state.push_bytes(item.bytes()),
         Ok(Some(item)) => match (item.kind, <[u8; 8]>::try_from(item.bytes())) {

@@ -34,7 +34,7 @@ enum Bytes {
 const SHORT: usize = 32;
 
 impl Item {
-    fn new(kind: u8, bytes: &[u8]) -> Item {
+    pub fn of(Value { kind, bytes }: Value) -> Item {
         let mut short = [0; SHORT];
         let bytes = match short.get_mut(..bytes.len()) {
             Some(start) => {
@@ -171,9 +171,8 @@ impl Entry<'_> {
 
     /// Frees a list's items.
     pub fn clear(&mut self) {
-        while let Some(item) = self.unlink_item(true) {
-            // SAFETY: the lock is held, and the item is in no queue any more.
-            unsafe { ngx_slab_free_locked(self.pool, item.cast()) };
+        while let Some(item) = self.item_at(true) {
+            self.free(item);
         }
     }
 
@@ -203,26 +202,34 @@ impl Entry<'_> {
         Ok(self.size())
     }
 
-    /// Takes an item off the left or right of a list.
-    pub fn pop(&mut self, left: bool) -> Option<Item> {
-        let item = self.unlink_item(left)?;
-        // SAFETY: the lock is held; the item is in no queue any more, and freed once.
-        unsafe {
-            let data = item.cast::<u8>().add(ITEM_DATA);
-            let taken = Item::new((*item).kind, strings::raw(data, (*item).len as usize));
-            ngx_slab_free_locked(self.pool, item.cast());
-            Some(taken)
-        }
+    /// Takes an item off the left or right of a list, and gives what `take` makes of it; where that
+    /// is nothing, the item stays.
+    pub fn pop<T>(&mut self, left: bool, take: impl FnOnce(Value) -> Option<T>) -> Option<T> {
+        let item = self.item_at(left)?;
+        // SAFETY: the lock is held; the value follows the item's header.
+        let value = unsafe {
+            let bytes = strings::raw(item.cast::<u8>().add(ITEM_DATA), (*item).len as usize);
+            Value { kind: (*item).kind, bytes }
+        };
+        let taken = take(value)?;
+        self.free(item);
+        Some(taken)
     }
 
-    fn unlink_item(&mut self, left: bool) -> Option<*mut layout::Item> {
+    fn item_at(&self, left: bool) -> Option<*mut layout::Item> {
         let items = self.items()?;
         // SAFETY: the lock is held; the links are those of items, which begin with them.
+        let link = unsafe { if left { Queue::first(items) } else { Queue::last(items) } }?;
+        Some(link.cast())
+    }
+
+    /// Frees an item of this list, which nobody uses after this.
+    fn free(&mut self, item: *mut layout::Item) {
+        // SAFETY: the lock is held, and the item is in this list's queue.
         unsafe {
-            let link = if left { Queue::first(items) } else { Queue::last(items) }?;
-            Queue::remove(link);
+            Queue::remove(item.cast());
             (*self.header).value_len = (*self.header).value_len.saturating_sub(1);
-            Some(link.cast())
+            ngx_slab_free_locked(self.pool, item.cast());
         }
     }
 }

@@ -34,16 +34,6 @@ const NOTES: &[(&str, &str, &str)] = &[
     ("calls", "shdict-get", ZONE),
     ("calls", "shdict-get-1m", ZONE),
     ("calls", "shdict-set", ZONE),
-    (
-        "calls",
-        "shdict-lpush",
-        "two Lua functions, each behind a panic barrier, and what a dictionary checks",
-    ),
-    (
-        "calls",
-        "shdict-lpush-1m",
-        "as shdict-lpush; the list's entry comes and goes in the large tree each time",
-    ),
     ("calls", "now", "one instruction"),
     ("calls", "receive-size", COSOCKET),
     (
