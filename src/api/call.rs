@@ -114,6 +114,7 @@ impl<T> Drop for Held<T> {
 
 impl Call {
     /// What runs on `state`.
+    #[inline(always)]
     pub fn of(state: State) -> Result<Call, LuaError> {
         // SAFETY: the word is the request that a phase handler or a task set for this coroutine,
         // and they empty it, or end the coroutine, before the request goes.

@@ -255,11 +255,6 @@ impl State {
         unsafe { ffi::lua_touserdata(self.0, index) }
     }
 
-    /// The memory of a full userdata; null for any other value.
-    pub fn userdata_block(self, index: i32) -> *mut c_void {
-        if self.kind(index) == Kind::Userdata { self.userdata(index) } else { null_mut() }
-    }
-
     /// The coroutine at `index`.
     pub fn thread(self, index: i32) -> Option<State> {
         // SAFETY: any index is fine.

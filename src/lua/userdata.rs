@@ -39,11 +39,8 @@ pub fn push<T: 'static>(state: State, value: T, metatable: i32) {
 
 /// The value of the userdata at `index`; none for anything else.
 pub fn get<T: Clone + 'static>(state: State, index: i32) -> Option<T> {
-    if state.raw_len(index) < size_of::<Slot<T>>() {
-        return None;
-    }
-    // SAFETY: a userdata of at least that size, or null for a value of another kind.
-    unsafe { of_payload(state.userdata_block(index)) }
+    // SAFETY: a userdata of at least the slot's size, or null.
+    unsafe { of_payload(memory::<T>(state, index)) }
 }
 
 /// Takes the value out of the userdata at `index`, which leaves nothing for the collector to do.
@@ -58,12 +55,21 @@ pub fn release<T: 'static>(state: State, index: i32) -> Option<T> {
 
 /// Takes the value out of the userdata at `index`.
 fn take<T: 'static>(state: State, index: i32) -> Option<T> {
-    let slot: *mut Slot<T> = state.userdata_block(index).cast();
-    if slot.is_null() || state.raw_len(index) < size_of::<Slot<T>>() {
+    let slot: *mut Slot<T> = memory::<T>(state, index).cast();
+    if slot.is_null() {
         return None;
     }
     // SAFETY: as in `of_payload`.
     unsafe { if (*slot).kind == TypeId::of::<T>() { (*slot).value.take() } else { None } }
+}
+
+/// The memory of the userdata at `index`, if it has room for a slot; null for anything else: what
+/// else has a length is no userdata, and a light userdata has none.
+fn memory<T>(state: State, index: i32) -> *mut c_void {
+    if state.raw_len(index) < size_of::<Slot<T>>() {
+        return std::ptr::null_mut();
+    }
+    state.userdata(index)
 }
 
 /// The value of the userdata whose memory this is, as LuaJIT's FFI passes it.

@@ -46,10 +46,13 @@ pub fn release(state: State, index: i32) {
     state.pop(1);
 }
 
-/// Requires the first argument to be a table, and gives its socket.
+/// Requires the first argument to be a table, and gives its socket, whose userdata stays on the
+/// stack, above the arguments.
+#[inline]
 pub fn of_call(call: &Call) -> Result<Option<Rc<Socket>>, LuaError> {
     call.state.check_kind(1, Kind::Table, c"table")?;
-    Ok(socket(call.state, 1))
+    call.state.raw_get_index(1, SOCKET);
+    Ok(userdata::get::<Rc<Socket>>(call.state, -1))
 }
 
 /// An integer item of the table at `index`; 0 where there is none.

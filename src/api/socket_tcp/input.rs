@@ -106,7 +106,7 @@ impl Input {
 
     /// How many bytes are there that nobody has taken.
     pub fn len(&self) -> usize {
-        self.unread().len()
+        self.bytes.len().saturating_sub(self.start)
     }
 
     /// The call's want, and how much there is for it, for nginx's debug log.
@@ -121,6 +121,7 @@ impl Input {
     }
 
     /// Looks at what is there; `ended`: no more will come.
+    #[inline(always)]
     pub fn advance(&mut self, ended: bool) -> Step {
         let unread = self.unread();
         let len = unread.len();
@@ -147,6 +148,7 @@ impl Input {
         }
     }
 
+    #[inline(never)]
     fn advance_until(&mut self, ended: bool) -> Step {
         let Want::Until(matcher) = &self.want else { return Step::Closed };
         let mut matcher = matcher.borrow_mut();
@@ -200,6 +202,7 @@ impl Input {
     }
 
     /// Pushes what the call gets, all or in part, and takes it out.
+    #[inline]
     pub fn push_result(&mut self, state: State) {
         match &self.want {
             Want::Until(_) if !self.passed.is_empty() => state.push_bytes(&self.passed),
@@ -217,11 +220,17 @@ impl Input {
         (self.length, self.taken) = (0, 0);
         self.passed.clear();
         if self.is_empty() {
-            self.bytes.clear();
-            self.start = 0;
-            self.bytes.shrink_to(KEEP);
-            self.passed.shrink_to(KEEP);
+            self.empty();
         }
+    }
+
+    /// All is taken: the memory waits for more, if it is not too much.
+    #[inline(never)]
+    fn empty(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+        self.bytes.shrink_to(KEEP);
+        self.passed.shrink_to(KEEP);
     }
 
     /// Forgets everything.
@@ -237,7 +246,7 @@ impl Input {
 
     /// Whether all that came has been taken.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.start >= self.bytes.len()
     }
 }
 

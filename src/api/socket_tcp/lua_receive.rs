@@ -25,19 +25,23 @@ enum Ready {
     Return(LuaResult),
 }
 
+#[inline(always)]
 fn ready(call: &Call, socket: Option<Rc<Socket>>, logs: bool) -> Result<Ready, LuaError> {
     let readable = |socket: &Rc<Socket>| socket.is_connected() && !socket.read_closed.get();
-    let Some(socket) = socket.filter(readable) else {
-        if logs {
-            log_closed(call, "receive");
-        }
-        return Ok(Ready::Return(call.fail("closed")));
-    };
+    let Some(socket) = socket.filter(readable) else { return Ok(not_open(call, logs)) };
     socket.check_owner(call)?;
     Ok(match socket.busy(true, false) {
         Some(busy) => Ready::Return(busy.fail(call)),
         None => Ready::Socket(socket),
     })
+}
+
+#[cold]
+fn not_open(call: &Call, logs: bool) -> Ready {
+    if logs {
+        log_closed(call, "receive");
+    }
+    Ready::Return(call.fail("closed"))
 }
 
 pub fn receive(call: &Call) -> LuaResult {
@@ -60,19 +64,28 @@ pub fn receive(call: &Call) -> LuaResult {
     socket.receive(call, want)
 }
 
+/// The largest number of bytes that a number says exactly.
+const MAX_SIZE: f64 = (1_u64 << 53) as f64;
+
 /// The second argument of `receive`.
 fn pattern(state: State) -> Result<Want, LuaError> {
-    let bad = || LuaError::argument(2, "bad pattern argument");
-    if state.is_number(2) {
-        return usize::try_from(state.integer(2)).map(Want::Bytes).map_err(|_| bad());
+    // A size, mostly.
+    let size = state.number(2);
+    if (1.0..=MAX_SIZE).contains(&size) {
+        return Ok(Want::Bytes(size as usize));
     }
-    if state.kind(2) != Kind::String {
-        return Err(bad());
+    let bad = || LuaError::argument(2, "bad pattern argument");
+    let size = || usize::try_from(state.integer(2)).map(Want::Bytes).map_err(|_| bad());
+    match state.kind(2) {
+        Kind::Number => return size(),
+        Kind::String => {}
+        _ => return Err(bad()),
     }
     match state.bytes(2).unwrap_or_default() {
         b"*l" => Ok(Want::Line),
         b"*a" => Ok(Want::All),
         [b'*', _] => Err(bad()),
+        _ if state.is_number(2) => size(),
         other => {
             let text = String::from_utf8_lossy(other);
             Err(LuaError::argument(2, format!("bad pattern argument: {text}")))

@@ -21,10 +21,12 @@ enum Progress {
     Failed(Failure),
 }
 
-/// What to do next.
-enum Next {
-    Go,
-    Stop(Progress),
+/// What came of asking the connection for more.
+enum Fetched {
+    /// There is more to look at, or the other side has closed.
+    Some,
+    Nothing,
+    Failed(Failure),
 }
 
 const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
@@ -72,14 +74,17 @@ impl Socket {
     /// Pushes the result of a read, or `nil`, the failure's text and what there was before it.
     fn push_received(&self, state: State, failure: Option<&Failure>) -> i32 {
         ngx_debug!(self.request.get().log(), "lua tcp socket receive return value handler");
-        let mut input = self.input.borrow_mut();
-        let Some(failure) = failure else {
-            input.push_result(state);
-            return 1;
-        };
+        if let Some(failure) = failure {
+            return self.push_failed(state, failure);
+        }
+        self.input.borrow_mut().push_result(state);
+        1
+    }
+
+    #[cold]
+    fn push_failed(&self, state: State, failure: &Failure) -> i32 {
         push_failure(state, failure);
-        input.push_result(state);
-        drop(input);
+        self.input.borrow_mut().push_result(state);
         if !failure.is_timeout() {
             self.close_read();
         }
@@ -116,30 +121,43 @@ impl Socket {
         });
     }
 
+    #[inline(always)]
     fn read(&self) -> Progress {
         let Some(stream) = self.stream.get() else { return Progress::Failed(Failure::Closed) };
         if stream.is_shut_down() {
             self.ended.set(true);
         }
+        match self.look(stream) {
+            Step::Complete => self.complete(stream),
+            Step::Closed => Progress::Failed(Failure::Closed),
+            Step::More => self.read_more(stream),
+        }
+    }
+
+    /// Reads on. A function of its own: mostly, `read` finds enough.
+    #[inline(never)]
+    fn read_more(&self, stream: Stream) -> Progress {
         let mut received = false;
         loop {
-            let next = match self.look(stream) {
-                Next::Go if received && !stream.is_readable() && !self.ended.get() => {
-                    Next::Stop(Progress::Waiting)
-                }
-                Next::Go => self.fetch(stream, &mut received),
-                stop @ Next::Stop(_) => stop,
-            };
-            match next {
-                Next::Go => {}
-                Next::Stop(Progress::Waiting) => return self.wait(stream),
-                Next::Stop(progress) => return progress,
+            match self.fetch(stream, &mut received) {
+                Fetched::Some => {}
+                Fetched::Nothing => return self.wait(stream),
+                Fetched::Failed(failure) => return Progress::Failed(failure),
+            }
+            match self.look(stream) {
+                Step::Complete => return self.complete(stream),
+                Step::Closed => return Progress::Failed(Failure::Closed),
+                Step::More => {}
+            }
+            if received && !stream.is_readable() && !self.ended.get() {
+                return self.wait(stream);
             }
         }
     }
 
     /// Whether what is there is enough.
-    fn look(&self, stream: Stream) -> Next {
+    #[inline(always)]
+    fn look(&self, stream: Stream) -> Step {
         let body_is_read =
             self.kind == Kind::Body && downstream::body_rest(self.request.get()) == 0;
         if body_is_read && !self.ended.replace(true) {
@@ -148,19 +166,14 @@ impl Socket {
         let ended = self.ended.get();
         let mut input = self.input.borrow_mut();
         if input.is_empty() && !ended {
-            return Next::Go;
+            return Step::More;
         }
         ngx_debug!(self.request.get().log(), "lua tcp socket read {}", input.describe());
-        let step = input.advance(ended);
-        drop(input);
-        match step {
-            Step::More => Next::Go,
-            Step::Closed => Next::Stop(Progress::Failed(Failure::Closed)),
-            Step::Complete => Next::Stop(self.complete(stream)),
-        }
+        input.advance(ended)
     }
 
     /// All that the call wants is there.
+    #[inline(always)]
     fn complete(&self, stream: Stream) -> Progress {
         let request = self.request.get();
         ngx_debug!(
@@ -185,26 +198,26 @@ impl Socket {
     }
 
     /// Gets more: what nginx has read already, or from the connection.
-    fn fetch(&self, stream: Stream, received: &mut bool) -> Next {
+    fn fetch(&self, stream: Stream, received: &mut bool) -> Fetched {
         let size = self.conf.get().socket_buffer_size();
         let limit = match self.kind {
             Kind::Upstream => usize::MAX,
             Kind::Raw => match self.take_preread(size) {
                 Ok(0) => usize::MAX,
-                Ok(_) => return Next::Go,
-                Err(failure) => return Next::Stop(Progress::Failed(failure)),
+                Ok(_) => return Fetched::Some,
+                Err(failure) => return Fetched::Failed(failure),
             },
             Kind::Body => {
                 let rest = downstream::body_rest(self.request.get());
                 match self.take_preread(size.min(rest)) {
                     Ok(0) => rest,
-                    Ok(_) => return Next::Go,
-                    Err(failure) => return Next::Stop(Progress::Failed(failure)),
+                    Ok(_) => return Fetched::Some,
+                    Err(failure) => return Fetched::Failed(failure),
                 }
             }
         };
         if stream.is_watched() && !stream.is_readable() {
-            return Next::Stop(Progress::Waiting);
+            return Fetched::Nothing;
         }
         *received = true;
         self.receive_from(stream, size, limit)
@@ -227,7 +240,7 @@ impl Socket {
         Ok(bytes.len())
     }
 
-    fn receive_from(&self, stream: Stream, size: usize, limit: usize) -> Next {
+    fn receive_from(&self, stream: Stream, size: usize, limit: usize) -> Fetched {
         let request = self.request.get();
         let mut input = self.input.borrow_mut();
         let (buffer, wanted) = input.room(size, limit);
@@ -236,17 +249,17 @@ impl Socket {
             ngx_debug!(request.log(), "lua reuse free buf memory {free} >= {wanted}");
         }
         let Ok(io) = stream.recv(buffer, wanted) else {
-            return Next::Stop(Progress::Failed(Failure::NoMemory));
+            return Fetched::Failed(Failure::NoMemory);
         };
         ngx_debug!(request.log(), "lua tcp socket recv returned {io:?}");
         match io {
-            Io::Again => Next::Stop(Progress::Waiting),
-            Io::Failed(error) => Next::Stop(Progress::Failed(Failure::System(error))),
+            Io::Again => Fetched::Nothing,
+            Io::Failed(error) => Fetched::Failed(Failure::System(error)),
             Io::Done(n) => {
                 if self.kind == Kind::Body {
                     downstream::count(request, n);
                 }
-                Next::Go
+                Fetched::Some
             }
             Io::Closed => {
                 drop(input);
@@ -255,7 +268,7 @@ impl Socket {
         }
     }
 
-    fn closed_by_peer(&self) -> Next {
+    fn closed_by_peer(&self) -> Fetched {
         let request = self.request.get();
         let aborted = match self.kind {
             Kind::Upstream => false,
@@ -265,11 +278,11 @@ impl Socket {
             }
         };
         if aborted {
-            return Next::Stop(Progress::Failed(Failure::ClientAborted));
+            return Fetched::Failed(Failure::ClientAborted);
         }
         self.ended.set(true);
         ngx_debug!(request.log(), "lua tcp socket closed");
-        Next::Go
+        Fetched::Some
     }
 
     /// Nothing more for now: nginx is to tell, or the time to run out.
