@@ -548,3 +548,73 @@ true0123456789
 true20000000
 --- no_error_log
 [error]
+
+
+
+=== TEST 17: what a size may be
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            sock:send("send 0123456789abcdef\\n\n")
+            for _, size in ipairs({ 1, "2", 3.9, "0x3", 0, "0", 0.5 }) do
+                ngx.say(size, ": ", sock:receive(size))
+            end
+            for _, size in ipairs({ -1, "-1", 0 / 0, 1e30, "x", "*x", {}, true }) do
+                local ok, err = pcall(sock.receive, sock, size)
+                ngx.say(ok, " ", err and err:match("%((.*)%)$"))
+            end
+            ngx.say(sock:receive())
+        }
+    }
+--- request
+GET /t
+--- response_body
+1: 0
+2: 12
+3.9: 345
+0x3: 678
+0: 
+0: 
+0.5: 
+false bad pattern argument
+false bad pattern argument
+false bad pattern argument
+false bad pattern argument
+false bad pattern argument: x
+false bad pattern argument
+false bad pattern argument
+false bad pattern argument
+9abcdef
+--- no_error_log
+[error]
+
+
+
+=== TEST 18: what a closed socket had not handed out is nobody's
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            for i = 1, 3 do
+                local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+                sock:send("send " .. i .. "-line and more\\n--rest--\\n\n")
+                local reader = sock:receiveuntil(i == 2 and "--rest" or "and ")
+                ngx.say(sock:receive(2), " ", reader(i ~= 3 and 3 or 0), " ", sock:receive(3))
+                sock:close()
+                ngx.say(sock:receive(), " ", sock:getreusedtimes(), " ", reader())
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+1- lin e a
+nil nil nilclosed
+2- lin e a
+nil nil nilclosed
+3- line  mor
+nil nil nilclosed
+--- error_log
+attempt to receive data on a closed socket

@@ -355,3 +355,40 @@ qr/\A.*bad "pool_size" option value: 0\)
 \z/
 --- no_error_log
 [error]
+
+
+
+=== TEST 11: an object whose connection rests connects again
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local port, opts = $TEST_NGINX_RAND_PORT_1, { pool = "again" .. ngx.var.connection }
+            local sock = open(opts)
+            local reader = sock:receiveuntil("\n")
+            ngx.say(ask(sock), " ", sock:setkeepalive())
+            collectgarbage()
+            ngx.say(sock:setkeepalive())
+            ngx.say(sock:close())
+            ngx.say(sock:getreusedtimes())
+            ngx.say(reader())
+            sock:settimeout(1000)
+            ngx.say(sock:connect("127.0.0.1", port, opts), " ", sock:getreusedtimes(), " ", ask(sock))
+            sock:send("x\n")
+            ngx.say(reader():match("%d+$"), " ", sock:close())
+            ngx.say(sock:connect("127.0.0.1", port, opts), " ", sock:getreusedtimes())
+        }
+    }
+--- request
+GET /t
+--- response_body
+1 1
+nilclosed
+nilclosed
+nilclosed
+nilclosed
+1 1 2
+3 1
+1 0
+--- no_error_log
+[error]

@@ -11,7 +11,6 @@ const NOTES: &[(&str, &str, &str)] = &[
     ("requests", "sleep", WAITING),
     ("requests", "thread", WAITING),
     ("requests", "eof", WAITING),
-    ("requests", "cosocket", COSOCKET),
     (
         "calls",
         "md5-4k",
