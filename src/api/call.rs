@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::lua::function::wrap;
 use crate::lua::{CFunction, LuaError, LuaResult, State, openresty};
 use crate::nginx::Request;
-use crate::runtime::{Context, PhaseSet, Task};
+use crate::runtime::{Context, Phase, PhaseSet, Task};
 
 /// A function of the API under its Lua name.
 pub struct Row {
@@ -70,81 +70,96 @@ pub fn set_functions_in(state: State, name: &CStr, rows: &[Row]) {
 pub struct Call {
     pub state: State,
     pub request: Request,
-    pub context: Held<Context>,
+    pub context: Lent<Context>,
     /// The running task; none in phases that cannot yield.
-    task: Option<Held<Task>>,
+    task: Option<Lent<Task>>,
 }
 
-/// An `Rc` of the call's own, or one that the scheduler, further down the C stack, has a share of
-/// for as long as the call takes: that costs no counting.
-pub struct Held<T> {
-    share: ManuallyDrop<Rc<T>>,
-    own: bool,
-}
+/// An `Rc` that somebody further down the C stack has a share of for as long as the call takes: it
+/// costs no counting.
+pub struct Lent<T>(ManuallyDrop<Rc<T>>);
 
-impl<T> Held<T> {
-    fn own(share: Rc<T>) -> Held<T> {
-        Held { share: ManuallyDrop::new(share), own: true }
-    }
-
+impl<T> Lent<T> {
     /// # Safety
     /// `value` must be an `Rc`'s, and somebody must have a share of it until this is dropped.
-    unsafe fn lent(value: *const T) -> Held<T> {
+    unsafe fn of(value: *const T) -> Lent<T> {
         // SAFETY: the caller's; this share is not counted, and never given up.
-        Held { share: ManuallyDrop::new(unsafe { Rc::from_raw(value) }), own: false }
+        Lent(ManuallyDrop::new(unsafe { Rc::from_raw(value) }))
     }
 }
 
-impl<T> Deref for Held<T> {
+impl<T> Deref for Lent<T> {
     type Target = Rc<T>;
 
     fn deref(&self) -> &Rc<T> {
-        &self.share
-    }
-}
-
-impl<T> Drop for Held<T> {
-    fn drop(&mut self) {
-        if self.own {
-            // SAFETY: dropped once, here.
-            unsafe { ManuallyDrop::drop(&mut self.share) }
-        }
+        &self.0
     }
 }
 
 impl Call {
-    /// What runs on `state`.
+    /// Does `work` for what runs on `state`.
     #[inline(always)]
-    pub fn of(state: State) -> Result<Call, LuaError> {
+    pub fn with<T>(
+        state: State,
+        work: impl FnOnce(&Call) -> Result<T, LuaError>,
+    ) -> Result<T, LuaError> {
         // SAFETY: the word is the request that a phase handler or a task set for this coroutine,
         // and they empty it, or end the coroutine, before the request goes.
         let request = unsafe { Request::from_ptr(openresty::request(state).cast()) };
         let request = request.ok_or(LuaError::text("no request found"))?;
+        let shares;
+        let call = match Call::of_running(state, request) {
+            Some(call) => call,
+            None => {
+                shares = Shares::of(state, request)?;
+                shares.lend(state, request)
+            }
+        };
+        work(&call)
+    }
+
+    /// What runs on `state`, where that is the running task of the context in nginx's slot.
+    #[inline(always)]
+    fn of_running(state: State, request: Request) -> Option<Call> {
         // SAFETY: a live request. While a task's code runs, the scheduler has a share of it and of
         // its context, whatever the code does.
         unsafe {
-            if let Some(context) = Context::in_slot(request).as_ref()
-                && let Some(task) = context.current_on(state)
-            {
-                let (context, task) = (Held::lent(context), Held::lent(task));
-                return Ok(Call { state, request, context, task: Some(task) });
-            }
+            let context = Context::in_slot(request).as_ref()?;
+            let task = Some(Lent::of(context.current_on(state)?));
+            Some(Call { state, request, context: Lent::of(context), task })
         }
-        Call::of_record(state, request)
     }
+}
 
-    /// What runs on `state`, where nginx has emptied its slot, or no task runs.
+/// The call's own shares, where nginx has emptied its slot, or no task runs.
+struct Shares {
+    context: Rc<Context>,
+    task: Option<Rc<Task>>,
+}
+
+impl Shares {
     #[cold]
-    fn of_record(state: State, request: Request) -> Result<Call, LuaError> {
+    fn of(state: State, request: Request) -> Result<Shares, LuaError> {
         let task = Task::of(state);
         let context = match &task {
             Some(task) => task.context(),
             None => Context::of(request),
         };
-        let context = Held::own(context.ok_or(LuaError::text("no request ctx found"))?);
-        Ok(Call { state, request, context, task: task.map(Held::own) })
+        let context = context.ok_or(LuaError::text("no request ctx found"))?;
+        Ok(Shares { context, task })
     }
 
+    /// A call that is over before these shares are given up.
+    fn lend(&self, state: State, request: Request) -> Call {
+        // SAFETY: `Call::with` keeps the shares for as long as the call.
+        unsafe {
+            let task = self.task.as_ref().map(|task| Lent::of(Rc::as_ptr(task)));
+            Call { state, request, context: Lent::of(Rc::as_ptr(&self.context)), task }
+        }
+    }
+}
+
+impl Call {
     /// The running task, for functions that wait: raises where the running code cannot yield.
     pub fn task(&self) -> Result<&Rc<Task>, LuaError> {
         let task = self.running_task()?;
@@ -163,7 +178,7 @@ impl Call {
         if phases.has(phase) {
             return Ok(());
         }
-        Err(LuaError::text(format!("API disabled in the context of {}", phase.context_name())))
+        Err(disabled_in(phase))
     }
 
     /// `nil, text`.
@@ -178,6 +193,11 @@ impl Call {
         self.state.push_integer(1);
         Ok(crate::lua::Returns::Values(1))
     }
+}
+
+#[cold]
+fn disabled_in(phase: Phase) -> LuaError {
+    LuaError::text(format!("API disabled in the context of {}", phase.context_name()))
 }
 
 /// The C function that makes a [`Call`], checks it and runs `F`.
@@ -195,14 +215,15 @@ where
 {
     // SAFETY: `wrap_call` checks that F has no size: any aligned pointer points to one.
     let function: F = unsafe { *NonNull::<F>::dangling().as_ref() };
-    let call = Call::of(state)?;
-    if REAL && call.context.fake {
-        return Err(LuaError::text("API disabled in the current context"));
-    }
-    if PHASES != u32::MAX {
-        call.check_phase(PhaseSet(PHASES))?;
-    }
-    function(&call)
+    Call::with(state, |call| {
+        if REAL && call.context.fake {
+            return Err(LuaError::text("API disabled in the current context"));
+        }
+        if PHASES != u32::MAX {
+            call.check_phase(PhaseSet(PHASES))?;
+        }
+        function(call)
+    })
 }
 
 /// The arguments that a function got.

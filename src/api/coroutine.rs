@@ -59,8 +59,8 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
 /// their resumer's while they run or wait for it.
 pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     check_function(call)?;
+    // The three values at most here are few beside the LUA_MINSTACK that Lua has room for.
     let state = call.state;
-    state.reserve(3)?;
     let thread = state.new_thread();
     let reference = if role == Role::LightThread {
         state.push_value(-1);
@@ -89,31 +89,36 @@ fn wrap(call: &Call) -> LuaResult {
 
 /// What `coroutine.wrap` returned was called.
 fn resume_wrapped(state: State) -> LuaResult {
-    state.reserve(1)?;
     state.push_value(upvalue(1));
     state.insert(1);
-    resume(&Call::of(state)?)
+    Call::with(state, resume)
 }
 
+#[inline(always)]
 fn resume(call: &Call) -> LuaResult {
     let state = call.state;
     let target = state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
     call.check_phase(PhaseSet::YIELDABLE)?;
     call.task()?;
-    let status = match Task::record(target) {
+    match Task::record(target) {
         Record::Task(task) if task.belongs_to(&call.context) => {
-            if task.status.get() == Status::Suspended {
-                call.context.set_switch(Switch::Resume(task));
-                // With the coroutine itself, below its arguments: while it runs or waits, perhaps
-                // nothing but this stack refers to it.
-                return Ok(Returns::Yield(state.top()));
+            if task.status.get() != Status::Suspended {
+                return refuse(state, task.status.get());
             }
-            task.status.get()
+            let values = state.top();
+            call.context.set_switch(Switch::Resume(task, values - 1));
+            // With the coroutine itself, below its arguments: while it runs or waits, perhaps
+            // nothing but this stack refers to it.
+            Ok(Returns::Yield(values))
         }
-        Record::Ended | Record::EndedThread => Status::Dead,
+        Record::Ended | Record::EndedThread => refuse(state, Status::Dead),
         // Another request's, or not made here.
-        Record::Task(_) | Record::None => return Err(LuaError::text("no co ctx found")),
-    };
+        Record::Task(_) | Record::None => Err(LuaError::text("no co ctx found")),
+    }
+}
+
+#[cold]
+fn refuse(state: State, status: Status) -> LuaResult {
     state.push_bool(false);
     state.push_str(&format!("cannot resume {} coroutine", status.name()));
     Ok(Returns::Values(2))
@@ -121,8 +126,9 @@ fn resume(call: &Call) -> LuaResult {
 
 fn yield_values(call: &Call) -> LuaResult {
     call.task()?;
-    call.context.set_switch(Switch::Yield);
-    Ok(Returns::Yield(call.arguments()))
+    let values = call.arguments();
+    call.context.set_switch(Switch::Yield(values));
+    Ok(Returns::Yield(values))
 }
 
 fn status(call: &Call) -> LuaResult {

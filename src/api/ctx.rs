@@ -85,6 +85,21 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     ssl_ctx_ref: *mut c_int,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request. Nothing here panics.
+    match unsafe { ffi::context_in_slot(r) }.map(|context| context.ctx_ref.get()) {
+        Some(own) if own >= 0 => own,
+        // SAFETY: the caller's.
+        _ => unsafe { other_ctx_ref(r, in_ssl_phase, ssl_ctx_ref) },
+    }
+}
+
+/// As [`ngx_http_lua_ffi_get_ctx_ref`], where nginx's slot has no table's reference.
+#[cold]
+unsafe extern "C" fn other_ctx_ref(
+    r: *mut ngx_http_request_t,
+    in_ssl_phase: *mut c_int,
+    ssl_ctx_ref: *mut c_int,
+) -> c_int {
+    // SAFETY: the caller's.
     let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
     let own = context.ctx_ref.get();
     if own >= 0 {

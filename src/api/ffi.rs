@@ -110,6 +110,16 @@ pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Con
     unsafe { request(r).and_then(|request| Context::borrowed(request)) }
 }
 
+/// As [`borrowed_context`], only where nginx's slot has it.
+///
+/// # Safety
+/// As for [`borrowed_context`].
+#[inline]
+pub unsafe fn context_in_slot<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
+    // SAFETY: the caller's; the value outlives the slot.
+    unsafe { request(r).and_then(|request| Context::in_slot(request).as_ref()) }
+}
+
 /// Writes an error into the caller's buffer: `err` has room for `*errlen` bytes, and `*errlen`
 /// becomes the length written. No NUL is added.
 ///

@@ -40,7 +40,7 @@ fn spawn(call: &Call) -> LuaResult {
     call.context.light_threads.set(call.context.light_threads.get() + 1);
     // The new thread runs first; its parent goes on with the thread on top as the result.
     call.context.post(parent.clone(), 1);
-    call.context.set_switch(Switch::Spawn(thread));
+    call.context.set_switch(Switch::Spawn(thread, arguments));
     Ok(Returns::Yield(1))
 }
 

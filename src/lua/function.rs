@@ -53,14 +53,7 @@ where
 /// As for `function(state)`, called from a function that Lua called, as its last act.
 pub(super) unsafe fn stop_panics(state: *mut ffi::lua_State, function: CFunction) -> c_int {
     // SAFETY: the caller's.
-    unsafe {
-        match panic_barrier::call(state, function) {
-            Some(results) => results,
-            None => {
-                State::from_ptr(state).raise(LuaError::text("internal error in the lua module"))
-            }
-        }
-    }
+    unsafe { panic_barrier::call(state, function) }
 }
 
 unsafe extern "C-unwind" fn run<F>(state: *mut ffi::lua_State) -> c_int

@@ -6,25 +6,25 @@
 //! stops panics and lets all else pass: Lua errors cross it as if it were not there.
 //!
 //! A panic that it stops is thrown once more, below a `catch_unwind` with no Lua in it, which gives
-//! it back to Rust's run-time. The cost is one call more for each Lua function that is called.
+//! it back to Rust's run-time; then it raises a Lua error. The cost is one call more for each Lua
+//! function that is called.
 
 use std::ffi::{c_int, c_void};
 
 use mlua::ffi::lua_State;
 
+use super::error::LuaError;
 use super::function::CFunction;
+use super::state::State;
 
-/// What [`call`] returns for a function that panicked; no number of results.
-const PANICKED: c_int = c_int::MIN;
-
-/// Runs `function` on `state`; `None` where it panicked.
+/// Runs `function` on `state`; raises where it panicked.
 ///
 /// # Safety
 /// As for `function(state)`; Lua errors leave this function as they leave that.
-pub unsafe fn call(state: *mut lua_State, function: CFunction) -> Option<c_int> {
+#[inline(always)]
+pub unsafe fn call(state: *mut lua_State, function: CFunction) -> c_int {
     // SAFETY: the caller's.
-    let results = unsafe { imp::call(state, function) };
-    (results != PANICKED).then_some(results)
+    unsafe { imp::call(state, function) }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -60,7 +60,7 @@ mod imp {
     }
 
     // `call`: an ordinary frame around `function(state)`, with the personality below. Its landing
-    // pad gives the exception to `absorb` and returns what that returns.
+    // pad gives the exception to `absorb`, and the state that the frame has kept to `raise`.
     std::arch::global_asm!(
         ".pushsection .text.ngx_http_lua_panic_barrier, \"ax\", @progbits",
         ".hidden ngx_http_lua_panic_barrier",
@@ -77,21 +77,35 @@ mod imp {
         ".cfi_offset rbp, -16",
         "mov rbp, rsp",
         ".cfi_def_cfa_register rbp",
+        // Twice: calls find the stack aligned.
+        "push rdi",
+        "push rdi",
         "call rsi",
-        "jmp 2f",
+        "leave",
+        ".cfi_remember_state",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_restore_state",
         "ngx_http_lua_panic_landing:",
         "mov rdi, rax",
         "call {absorb}",
-        "2:",
-        "pop rbp",
-        ".cfi_def_cfa rsp, 8",
-        "ret",
+        "mov rdi, [rbp - 8]",
+        "call {raise}",
+        "ud2",
         ".cfi_endproc",
         ".size ngx_http_lua_panic_barrier, . - ngx_http_lua_panic_barrier",
         ".popsection",
         personality = sym personality,
         absorb = sym absorb,
+        raise = sym raise,
     );
+
+    /// After a panic, which has been logged.
+    unsafe extern "C-unwind" fn raise(state: *mut lua_State) -> ! {
+        // SAFETY: the state of the function that panicked, whose caller, the frame of `call`, lets
+        // Lua errors pass.
+        unsafe { State::from_ptr(state) }.raise(LuaError::text("internal error in the lua module"))
+    }
 
     /// The unwinder asks what the frame does with an exception: it stops Rust's, no others.
     unsafe extern "C" fn personality(
@@ -118,14 +132,14 @@ mod imp {
 
     /// Gives a stopped panic back to Rust's run-time, which counts and frees panics: only
     /// `catch_unwind` may end one.
-    unsafe extern "C" fn absorb(exception: *mut c_void) -> c_int {
+    unsafe extern "C" fn absorb(exception: *mut c_void) {
         let absorbed = catch_unwind(|| {
             // SAFETY: an exception of Rust's own that no frame owns any more; it is raised below
             // the frame that catches it.
             unsafe { _Unwind_RaiseException(exception) }
         });
         match absorbed {
-            Err(_logged_by_the_hook) => PANICKED,
+            Err(_logged_by_the_hook) => {}
             // The unwinder found its way to no frame: nothing can be relied on.
             Ok(_) => std::process::abort(),
         }

@@ -95,6 +95,7 @@ pub enum Failure {
 }
 
 impl Failure {
+    #[cold]
     fn from_status(status: c_int) -> Failure {
         match status {
             ffi::LUA_ERRSYNTAX => Failure::Syntax,
@@ -462,11 +463,11 @@ impl State {
     /// Starts or continues a coroutine with the top `arguments` values.
     pub fn resume(self, arguments: i32) -> Outcome {
         // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.
-        match unsafe { ffi::lua_resume_(self.0, arguments) } {
-            0 => Outcome::Done,
-            ffi::LUA_YIELD => Outcome::Yielded,
-            status => Outcome::Failed(Failure::from_status(status)),
+        let status = unsafe { ffi::lua_resume_(self.0, arguments) };
+        if status == ffi::LUA_YIELD {
+            return Outcome::Yielded;
         }
+        if status == 0 { Outcome::Done } else { Outcome::Failed(Failure::from_status(status)) }
     }
 
     /// Compiles a chunk (text or bytecode) and pushes the function, or the error.
@@ -491,6 +492,7 @@ impl State {
                 ffi::lua_rawseti(state, ffi::LUA_REGISTRYINDEX, PROTECTED.into());
                 ffi::lua_pushcfunction(state, wrap(add_traceback));
                 ffi::lua_rawseti(state, ffi::LUA_REGISTRYINDEX, TRACEBACK.into());
+                spread_references(State(state));
             }
             0
         }
@@ -604,6 +606,18 @@ pub const TCP_POOLS_METATABLE: i32 = -105;
 /// Of UDP cosockets, and of the userdata in them.
 pub const UDP_METATABLE: i32 = -106;
 pub const UDP_OWNER_METATABLE: i32 = -107;
+
+/// Makes the registry's array part so large that the references in use lie there: that is quicker
+/// than its hash part.
+fn spread_references(state: State) {
+    let references: [i32; 64] = std::array::from_fn(|_| {
+        state.push_bool(true);
+        state.new_ref(REGISTRY)
+    });
+    for reference in references.into_iter().rev() {
+        state.unref(REGISTRY, reference);
+    }
+}
 
 /// What [`State::produce`] runs.
 struct Work {

@@ -84,6 +84,7 @@ pub fn exec(context: &Shared<Context>, uri: &[u8], args: &[u8]) -> Rc {
 }
 
 /// `ngx.req.set_uri(uri, true)`: nginx looks for a location anew.
+#[cold]
 pub fn jump(context: &Shared<Context>) -> Rc {
     let request = context.request();
     ngx_debug!(
@@ -99,6 +100,7 @@ pub fn jump(context: &Shared<Context>) -> Rc {
 }
 
 /// An error that nobody caught.
+#[cold]
 pub fn abort(context: &Shared<Context>) -> Rc {
     cleanup(context);
     if context.no_abort.replace(false) || context.is_header_sent() {

@@ -53,11 +53,10 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
     let _running = context.run_guard();
     let (mut task, mut values) = (task, values);
     let mut abort = None;
+    context.set_current(Some(task.clone()));
     loop {
-        context.set_current(Some(task.clone()));
         let step = if task.propagates_error.replace(false) {
-            abort.get_or_insert_with(|| Abort::of(&task, Failure::Runtime));
-            aborted(context, &task, &mut abort)
+            fails(context, &task, &mut abort)
         } else {
             task.runs.set(true);
             let outcome = task.state.resume(values);
@@ -69,7 +68,11 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
             }
         };
         match step {
-            Step::Run(next, given) => (task, values) = (next, given),
+            Step::Run(next, given) => {
+                context.set_current(Some(next.clone()));
+                Task::retire(std::mem::replace(&mut task, next));
+                values = given;
+            }
             Step::Leave(rc) => {
                 output::release_held(context);
                 context.set_current(None);
@@ -79,6 +82,13 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
     }
 }
 
+/// `task` has got an error from a wrapped child.
+#[cold]
+fn fails(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Abort>) -> Step {
+    abort.get_or_insert_with(|| Abort::of(task, Failure::Runtime));
+    aborted(context, task, abort)
+}
+
 fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
     if context.is_released() {
         return Step::Leave(Rc::ERROR);
@@ -86,25 +96,22 @@ fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
     if context.request().get().uri_changed() != 0 {
         return Step::Leave(ends::jump(context));
     }
-    if context.end.borrow().is_some() {
+    if context.is_to_end() {
         return Step::Leave(end(context));
     }
     match context.take_switch() {
         Switch::Wait => Step::Leave(Rc::AGAIN),
-        Switch::Spawn(thread) => {
-            let values = thread.state.top() - 1;
-            Step::Run(thread, values)
-        }
-        Switch::Resume(child) => resume_child(task, &child),
-        Switch::Yield if task.is_thread() => yield_thread(context, task),
-        Switch::Yield => return_to_resumer(context, task),
+        Switch::Spawn(thread, values) => Step::Run(thread, values),
+        Switch::Resume(child, values) => resume_child(task, child, values),
+        Switch::Yield(_) if task.is_thread() => yield_thread(context, task),
+        Switch::Yield(values) => return_to_resumer(context, task, values),
     }
 }
 
 /// Ends the handler as the code said.
+#[cold]
 fn end(context: &Shared<Context>) -> Rc {
-    let end = context.end.borrow_mut().take();
-    match end {
+    match context.end.take() {
         Some(End::Exit(code)) => ends::exit(context, Rc(code)),
         Some(End::Exec { uri, args }) => ends::exec(context, &uri, &args),
         None => Rc::AGAIN,
@@ -124,27 +131,26 @@ fn yield_thread(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
 /// its `coroutine.yield`. Below them stands the coroutine, which stays.
-fn resume_child(task: &Shared<Task>, child: &Shared<Task>) -> Step {
-    let values = task.state.top() - 1;
+fn resume_child(task: &Shared<Task>, child: Shared<Task>, values: i32) -> Step {
     if child.state.reserve_waiting(values).is_err() {
         child.status.set(Status::Suspended);
         task.state.set_top(0);
         return raise_in(task, "stack overflow");
     }
-    task.resume(child);
+    task.resume(&child);
     if values > 0 {
         task.state.move_to(child.state, values);
     }
-    Step::Run(child.clone(), values)
+    Step::Run(child, values)
 }
 
 /// `coroutine.yield` in a coroutine: its values become the results of the resume.
-fn return_to_resumer(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+fn return_to_resumer(context: &Shared<Context>, task: &Shared<Task>, values: i32) -> Step {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
     task.status.set(Status::Suspended);
-    hand_over(task, parent, task.state.top(), resume_status(task))
+    hand_over(task, parent, values, resume_status(task))
 }
 
 /// `coroutine.resume` gives its status first, `coroutine.wrap` does not.
@@ -153,6 +159,7 @@ fn resume_status(child: &Task) -> Option<bool> {
 }
 
 /// `parent` runs on with the top `values` of `task` as results, below them perhaps a status.
+#[inline(always)]
 fn hand_over(task: &Task, parent: Shared<Task>, values: i32, status: Option<bool>) -> Step {
     if parent.state.reserve_waiting(values + 1).is_err() {
         return raise_in(&parent, "stack overflow");
@@ -167,6 +174,7 @@ fn hand_over(task: &Task, parent: Shared<Task>, values: i32, status: Option<bool
 }
 
 /// `task` runs on with an error.
+#[cold]
 fn raise_in(task: &Shared<Task>, text: &str) -> Step {
     task.state.push_str(text);
     task.propagates_error.set(true);
@@ -188,10 +196,14 @@ fn finished(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 }
 
 /// Ended light threads that the finished task never waited for go with it.
+#[inline]
 fn drop_zombies(context: &Shared<Context>, task: &Task) {
-    if task.zombies.borrow().is_empty() {
-        return;
+    if !task.zombies.borrow().is_empty() {
+        end_zombies(context, task);
     }
+}
+
+fn end_zombies(context: &Shared<Context>, task: &Task) {
     for zombie in task.zombies.take() {
         context.remove_task(&zombie);
     }
@@ -301,11 +313,14 @@ fn end_coroutine(context: &Shared<Context>, task: &Shared<Task>) -> Step {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
+    // It is there: its resumer's stack keeps it until that runs on.
+    task.be_forgotten();
     let step = hand_over(task, parent, task.state.top(), resume_status(task));
     context.remove_task(task);
     step
 }
 
+#[cold]
 fn failed(
     context: &Shared<Context>,
     task: &Shared<Task>,
@@ -358,6 +373,7 @@ fn log_abort(context: &Context, what: &str, abort: &mut Option<Abort>) {
     context.request().log().write(Level::Err, &line);
 }
 
+#[cold]
 fn no_parent(context: &Shared<Context>) -> Step {
     let rc = ends::abort(context);
     ngx_log!(

@@ -4,7 +4,7 @@
 //! operation is owned by its task: killing the task, ending the request or closing its pool drops
 //! the operation, and dropping it cancels it.
 
-use std::cell::{Cell, LazyCell, RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut, UnsafeCell};
 use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
@@ -111,9 +111,14 @@ pub enum Record {
     EndedThread,
 }
 
-/// The word of a coroutine that was a light thread. No key looks like it: those have a version in
-/// their upper half.
+/// The word of a coroutine that was a light thread. No key looks like it, nor like the next one: those
+/// have a version in their upper half.
 const ENDED_THREAD: u64 = 1;
+/// The word of another coroutine whose task is over.
+const ENDED: u64 = 2;
+
+/// How many tasks that are over wait to be used again.
+const MAX_SPARE: usize = 256;
 
 /// One Lua coroutine.
 pub struct Task {
@@ -125,6 +130,8 @@ pub struct Task {
     pub(super) place: Cell<usize>,
     pub role: Role,
     key: Cell<DefaultKey>,
+    /// Its coroutine does not carry its key any more.
+    forgotten: Cell<bool>,
     /// None once the task is over.
     context: RefCell<Option<Rc<Context>>>,
     pub status: Cell<Status>,
@@ -174,12 +181,20 @@ impl Link {
 
 impl Task {
     pub fn new(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
+        let spare = spare().pop();
+        if let Some(mut spare) = spare
+            && let Some(task) = Rc::get_mut(&mut spare)
+        {
+            task.begin(context, state, reference, role);
+            return spare;
+        }
         let task = Rc::new(Task {
             state,
             reference: Cell::new(reference),
             place: Cell::new(usize::MAX),
             role,
             key: Cell::new(DefaultKey::null()),
+            forgotten: Cell::new(false),
             context: RefCell::new(Some(context.clone())),
             status: Cell::new(Status::Running),
             runs: Cell::new(false),
@@ -192,10 +207,64 @@ impl Task {
             waited_by_parent: Cell::new(false),
             flushing: Cell::new(false),
         });
-        let key = records().insert(Rc::downgrade(&task));
-        task.key.set(key);
+        task.key.set(with_records(|records| records.insert(Rc::as_ptr(&task))));
         task.mark(context);
         task
+    }
+
+    /// Makes a spare task what [`Task::new`] makes. Every field is named here: one that is forgotten
+    /// does not compile.
+    fn begin(&mut self, of: &Rc<Context>, on: State, anchor: i32, kind: Role) {
+        let Task {
+            state,
+            reference,
+            place,
+            role,
+            key: _,
+            forgotten,
+            context,
+            status,
+            runs,
+            parent: _,
+            resumed: _,
+            pending: _,
+            alarm: _,
+            propagates_error,
+            zombies: _,
+            waited_by_parent,
+            flushing,
+        } = self;
+        (*state, *role) = (on, kind);
+        reference.set(anchor);
+        place.set(usize::MAX);
+        *context.get_mut() = Some(of.clone());
+        status.set(Status::Running);
+        for flag in [forgotten, runs, propagates_error, waited_by_parent, flushing] {
+            flag.set(false);
+        }
+        self.mark(of);
+    }
+
+    /// Gives up a share. Where it was the last one of a task that is over, and neither its coroutine
+    /// nor anybody who might wake it knows it any more, that waits to be used again.
+    #[inline]
+    pub(super) fn retire(mut task: Rc<Task>) {
+        if task.forgotten.get()
+            && let Some(unshared) = Rc::get_mut(&mut task)
+            && unshared.zombies.get_mut().is_empty()
+        {
+            let mut spare = spare();
+            if spare.len() < MAX_SPARE {
+                spare.push(task);
+            }
+        }
+    }
+
+    /// The coroutine, which is there, forgets the task, for that is over.
+    pub(super) fn be_forgotten(&self) {
+        let word = if self.role == Role::LightThread { ENDED_THREAD } else { ENDED };
+        openresty::set_record(self.state, word as usize as *mut c_void);
+        self.forgotten.set(true);
     }
 
     /// Tells the coroutine whose it is.
@@ -211,7 +280,7 @@ impl Task {
         let Thread { state, reference, kept } = thread;
         let known = kept.and_then(|kept| kept.downcast::<Task>().ok());
         match known {
-            Some(task) if Rc::strong_count(&task) == 1 && Rc::weak_count(&task) == 1 => {
+            Some(task) if Rc::strong_count(&task) == 1 && Rc::weak_count(&task) == 0 => {
                 task.reference.set(reference);
                 *task.context.borrow_mut() = Some(context.clone());
                 task.status.set(Status::Running);
@@ -251,20 +320,29 @@ impl Task {
     }
 
     /// What is known of the coroutine `state`.
+    #[inline]
     pub fn record(state: State) -> Record {
         let word = openresty::record(state) as usize as u64;
         match word {
             0 => return Record::None,
             ENDED_THREAD => return Record::EndedThread,
+            ENDED => return Record::Ended,
             _ => {}
         }
         let key = DefaultKey::from(KeyData::from_ffi(word));
-        let task = records().get(key).and_then(Weak::upgrade);
-        match task {
+        let found = with_records(|records| records.get(key).copied());
+        let Some(task) = found else { return Record::Ended };
+        // SAFETY: the value of an Rc, which takes its record away when it is dropped.
+        unsafe {
             // A coroutine of LuaJIT's own that took the word over from the one that made it.
-            Some(task) if task.state != state => Record::None,
-            Some(task) if task.context.borrow().is_some() => Record::Task(task),
-            Some(_) | None => Record::Ended,
+            if (*task).state != state {
+                return Record::None;
+            }
+            if (*task).context.borrow().is_none() {
+                return Record::Ended;
+            }
+            Rc::increment_strong_count(task);
+            Record::Task(Rc::from_raw(task))
         }
     }
 
@@ -308,6 +386,7 @@ impl Task {
 
     /// Takes this task, which yielded or ended, from whoever resumed or spawned it: that runs on, and
     /// this one is nobody's until it is resumed. `None` where that is over.
+    #[inline]
     pub fn leave_parent(&self) -> Option<Rc<Task>> {
         let parent = self.parent.take().filter(|parent| parent.is_alive())?;
         parent.status.set(Status::Running);
@@ -347,7 +426,14 @@ impl Task {
     }
 
     /// Lets go of the pending operation, finished or not.
+    #[inline]
     pub fn drop_pending(&self) {
+        if self.pending.borrow().is_some() {
+            self.end_pending();
+        }
+    }
+
+    fn end_pending(&self) {
         // Taken out first: dropping an operation may look at the task.
         let operation = self.pending.borrow_mut().take();
         if matches!(operation, Some(Pending::Sleep)) {
@@ -380,7 +466,7 @@ impl Task {
             return None;
         }
         if self.role == Role::LightThread {
-            openresty::set_record(self.state, ENDED_THREAD as usize as *mut c_void);
+            self.be_forgotten();
         }
         Some(reference)
     }
@@ -410,17 +496,30 @@ unsafe impl Sleeper for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        records().remove(self.key.get());
+        with_records(|records| records.remove(self.key.get()));
     }
 }
 
-type Records = SlotMap<DefaultKey, Weak<Task>>;
+type Records = SlotMap<DefaultKey, *const Task>;
 
-/// The tasks by the key that their coroutines carry. A coroutine may outlive its request in a
-/// Lua variable: its key then finds nothing, however often the slot has been used since.
-fn records() -> RefMut<'static, Records> {
+/// Does `work`, which does not come back here, with the tasks by the key that their coroutines carry.
+///
+/// A coroutine may outlive its request in a Lua variable: its key then finds nothing, however often
+/// the slot has been used since.
+#[inline(always)]
+fn with_records<T>(work: impl FnOnce(&mut Records) -> T) -> T {
     // SAFETY: tasks run in nginx's own thread.
-    static RECORDS: OwnThread<LazyCell<RefCell<Records>>> =
-        unsafe { OwnThread::new(LazyCell::new(RefCell::default)) };
-    RECORDS.borrow_mut()
+    static RECORDS: OwnThread<UnsafeCell<Option<Records>>> =
+        unsafe { OwnThread::new(UnsafeCell::new(None)) };
+    // SAFETY: nobody else has a reference, for none leaves this function, and `work` calls nobody
+    // who comes here.
+    work(unsafe { &mut *RECORDS.get() }.get_or_insert_with(Records::new))
+}
+
+/// Tasks that are over, as [`Task::retire`] leaves them. Their coroutines have forgotten their keys.
+fn spare() -> RefMut<'static, Vec<Rc<Task>>> {
+    // SAFETY: tasks run in nginx's own thread.
+    static SPARE: OwnThread<RefCell<Vec<Rc<Task>>>> =
+        unsafe { OwnThread::new(RefCell::new(Vec::new())) };
+    SPARE.borrow_mut()
 }

@@ -25,14 +25,15 @@ fn set(state: State) -> LuaResult {
     if openresty::request(state).is_null() {
         return Ok(Returns::Values(0));
     }
-    let call = Call::of(state)?;
-    call.check_phase(PhaseSet::of(&[Phase::BodyFilter]))?;
-    match state.check_integer(2)? {
-        1 => set_body(&call)?,
-        2 => filter::set_eof(&call.context, state.boolean(3))?,
-        index => return Err(LuaError::text(format!("bad index: {index}"))),
-    }
-    Ok(Returns::Values(0))
+    Call::with(state, |call| {
+        call.check_phase(PhaseSet::of(&[Phase::BodyFilter]))?;
+        match state.check_integer(2)? {
+            1 => set_body(call)?,
+            2 => filter::set_eof(&call.context, state.boolean(3))?,
+            index => return Err(LuaError::text(format!("bad index: {index}"))),
+        }
+        Ok(Returns::Values(0))
+    })
 }
 
 fn set_body(call: &Call) -> Result<(), LuaError> {

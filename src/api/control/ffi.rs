@@ -75,7 +75,7 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
         status = 200;
     }
     ngx_debug!(context.request().log(), "lua exit with code {status}");
-    *context.end.borrow_mut() = Some(End::Exit(status as isize));
+    context.end.set(Some(End::Exit(status as isize)));
     context.exit_code.set(status as isize);
     match context.phase.get() {
         Phase::HeaderFilter | Phase::Balancer | Phase::SslSessionStore => Ok(ffi::DONE),
@@ -90,6 +90,21 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     err: *mut *const c_char,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request and a cell of its own. Nothing here panics.
+    unsafe {
+        match ffi::context_in_slot(r) {
+            Some(context) => context.phase.get().bit() as c_int,
+            None => phase_of_running(r, err),
+        }
+    }
+}
+
+/// As [`ngx_http_lua_ffi_get_phase`], where nginx has emptied its slot.
+#[cold]
+unsafe extern "C" fn phase_of_running(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: the caller's.
     unsafe {
         match ffi::borrowed_context(r) {
             Some(context) => context.phase.get().bit() as c_int,

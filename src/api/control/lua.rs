@@ -31,8 +31,8 @@ fn check_abortable(call: &Call) -> Result<(), LuaError> {
 
 /// The running phase as a bit, for lua-resty-core; nothing outside of requests.
 fn phase_bits(state: State) -> LuaResult {
-    match Call::of(state) {
-        Ok(call) => state.push_integer(call.context.phase.get().bit().into()),
+    match Call::with(state, |call| Ok(call.context.phase.get())) {
+        Ok(phase) => state.push_integer(phase.bit().into()),
         Err(_) => state.push_nil(),
     }
     Ok(Returns::Values(1))
@@ -70,7 +70,7 @@ fn exec(call: &Call) -> LuaResult {
     if call.context.is_header_sent() {
         return Err(LuaError::text("attempt to call ngx.exec after sending out response headers"));
     }
-    *call.context.end.borrow_mut() = Some(End::Exec { uri, args });
+    call.context.end.set(Some(End::Exec { uri, args }));
     Ok(Returns::Yield(0))
 }
 
@@ -98,7 +98,7 @@ fn redirect(call: &Call) -> LuaResult {
     }
     headers_out::add_location(call.request, uri)?;
     call.request.set_status(status as usize);
-    *call.context.end.borrow_mut() = Some(End::Exit(status as isize));
+    call.context.end.set(Some(End::Exit(status as isize)));
     Ok(Returns::Yield(0))
 }
 

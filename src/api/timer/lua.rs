@@ -43,7 +43,10 @@ fn make(state: State, repeats: bool) -> LuaResult {
     if !state.is_lua_function(2) {
         return Err(LuaError::argument(2, "Lua function expected"));
     }
-    let call = call_of(state)?;
+    in_request(state, |call| start(call, arguments, delay, repeats))
+}
+
+fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult {
     call.check_phase(PHASES)?;
     if event::is_exiting() && delay > 0 {
         return call.fail("process exiting");
@@ -52,7 +55,7 @@ fn make(state: State, repeats: bool) -> LuaResult {
     if super::pending_count() >= main.max_pending_timers() {
         return call.fail("too many pending timers");
     }
-    let handler = take_handler(&call, arguments)?;
+    let handler = take_handler(call, arguments)?;
     let pending = Pending {
         handler,
         origin: fake::Origin::of(call.request),
@@ -75,21 +78,23 @@ fn take_handler(call: &Call, arguments: i32) -> Result<Handler, LuaError> {
     Ok(handler)
 }
 
-fn call_of(state: State) -> Result<Call, LuaError> {
+fn in_request(state: State, work: impl FnOnce(&Call) -> LuaResult) -> LuaResult {
     if openresty::request(state).is_null() {
         return Err(LuaError::text("no request"));
     }
-    Call::of(state)
+    Call::with(state, work)
 }
 
 fn running_count(state: State) -> LuaResult {
-    call_of(state)?;
-    state.push_integer(stand_in::running_timers() as i64);
-    Ok(Returns::Values(1))
+    in_request(state, |_| {
+        state.push_integer(stand_in::running_timers() as i64);
+        Ok(Returns::Values(1))
+    })
 }
 
 fn pending_count(state: State) -> LuaResult {
-    call_of(state)?;
-    state.push_integer(super::pending_count() as i64);
-    Ok(Returns::Values(1))
+    in_request(state, |_| {
+        state.push_integer(super::pending_count() as i64);
+        Ok(Returns::Values(1))
+    })
 }

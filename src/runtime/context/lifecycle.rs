@@ -52,7 +52,7 @@ impl Context {
             entry: RefCell::default(),
             tasks: RefCell::default(),
             had_tasks: Cell::new(false),
-            current: RefCell::default(),
+            current: Cell::default(),
             posted: RefCell::default(),
             woken: RefCell::default(),
             switch: Cell::new(Switch::Wait),
@@ -60,7 +60,7 @@ impl Context {
             light_threads: Cell::new(0),
             released: Cell::new(false),
             share: Cell::new(None),
-            end: RefCell::default(),
+            end: Cell::default(),
             no_abort: Cell::new(false),
             subrequests: RefCell::default(),
             pending_captures: Cell::new(0),
@@ -162,12 +162,12 @@ impl Context {
         entered.set(Entered::default());
         *entry.get_mut() = None;
         debug_assert!(tasks.get_mut().is_empty(), "released");
-        *current.get_mut() = None;
+        current.set(None);
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "released");
         switch.set(Switch::Wait);
         *on_abort.get_mut() = None;
         share.set(None);
-        *end.get_mut() = None;
+        end.set(None);
         subrequests.get_mut().clear();
         body_readers.get_mut().clear();
         held.set(output::Held::default());

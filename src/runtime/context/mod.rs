@@ -31,12 +31,12 @@ use crate::nginx::{Request, chain::Recycled};
 pub enum Switch {
     /// Wait for its pending operation.
     Wait,
-    /// `coroutine.resume`: run that one, with the yielded values.
-    Resume(Rc<Task>),
-    /// `coroutine.yield`: back to the resumer, with the yielded values.
-    Yield,
-    /// `ngx.thread.spawn`: run that one first.
-    Spawn(Rc<Task>),
+    /// `coroutine.resume`: run that one, with so many of the yielded values.
+    Resume(Rc<Task>, i32),
+    /// `coroutine.yield`: back to the resumer, with so many values, all that are yielded.
+    Yield(i32),
+    /// `ngx.thread.spawn`: run that one first, with so many values on its stack.
+    Spawn(Rc<Task>, i32),
 }
 
 /// How a request's Lua code was told to end.
@@ -101,7 +101,7 @@ pub struct Context {
     tasks: RefCell<Vec<Rc<Task>>>,
     /// Whether there may be other tasks than the entry thread, or tasks in a queue.
     had_tasks: Cell<bool>,
-    current: RefCell<Option<Rc<Task>>>,
+    current: Cell<Option<Rc<Task>>>,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
     /// The tasks that events woke, until their phase handler has been entered again.
@@ -116,7 +116,7 @@ pub struct Context {
     share: Cell<Option<Share<Context>>>,
 
     // --- the end
-    pub end: RefCell<Option<End>>,
+    pub end: Cell<Option<End>>,
     /// What `ngx.exit` was last called with; 0 before.
     pub exit_code: Cell<isize>,
     /// Pending operations that forbid `ngx.exit` and its like: subrequests, body reads.
@@ -273,22 +273,39 @@ impl Context {
     }
 
     pub fn current(&self) -> Option<Rc<Task>> {
-        self.current.borrow().clone()
+        self.running_task().cloned()
     }
 
     /// The running task, if it is the one that runs on `state`: the value of an `Rc`, which the
     /// scheduler has a share of while that runs.
     pub fn current_on(&self, state: State) -> Option<*const Task> {
-        self.current.borrow().as_ref().filter(|task| task.state == state).map(Rc::as_ptr)
+        self.running_task().filter(|task| task.state == state).map(Rc::as_ptr)
     }
 
     pub fn set_current(&self, task: Option<Rc<Task>>) {
-        let old = std::mem::replace(&mut *self.current.borrow_mut(), task);
-        drop(old);
+        self.current.set(task);
     }
 
+    #[inline(always)]
+    fn running_task(&self) -> Option<&Rc<Task>> {
+        // SAFETY: this room's functions let go of the reference before anything else happens.
+        unsafe { &*self.current.as_ptr() }.as_ref()
+    }
+
+    /// Whether the code was told to end.
+    #[inline(always)]
+    pub fn is_to_end(&self) -> bool {
+        // SAFETY: the reference is gone at once.
+        unsafe { &*self.end.as_ptr() }.is_some()
+    }
+
+    #[inline]
     pub fn set_switch(&self, switch: Switch) {
-        self.switch.set(switch);
+        let old = self.switch.replace(switch);
+        // As it nearly always is; that needs no dropping.
+        if !matches!(old, Switch::Wait) {
+            drop(old);
+        }
     }
 
     pub fn take_switch(&self) -> Switch {
@@ -325,9 +342,11 @@ impl Context {
             let thread = Thread { state: task.state, reference, kept };
             self.vm().give_back_thread(thread, recycle, self.request.log());
         }
-        let mut entry = self.entry.borrow_mut();
-        if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
-            *entry = None;
+        if task.role == super::Role::Entry {
+            let mut entry = self.entry.borrow_mut();
+            if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
+                *entry = None;
+            }
             return;
         }
         let mut tasks = self.tasks.borrow_mut();
@@ -373,7 +392,7 @@ impl Context {
     /// nginx starts over with the request (a jump to another URI): so does the context.
     pub fn restart(&self) {
         self.entered.set(Entered::default());
-        *self.end.borrow_mut() = None;
+        self.end.set(None);
         self.exit_code.set(0);
         self.waiting_more_body.set(false);
         self.body_read.set(false);
