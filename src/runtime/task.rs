@@ -320,7 +320,7 @@ impl Task {
     }
 
     /// What is known of the coroutine `state`.
-    #[inline]
+    #[inline(always)]
     pub fn record(state: State) -> Record {
         let word = openresty::record(state) as usize as u64;
         match word {

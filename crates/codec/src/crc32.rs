@@ -5,9 +5,9 @@
 /// From so many bytes on, what is faster is worth its preparations.
 const LONG: usize = 12;
 
-/// The checksums of single bytes.
-static BYTES: [u32; 256] = {
-    let mut table = [0; 256];
+/// The checksums of single bytes that are followed by none to three zero bytes.
+static BYTES: [[u32; 256]; 4] = {
+    let mut tables = [[0; 256]; 4];
     let mut byte = 0;
     while byte < 256 {
         let mut crc = byte as u32;
@@ -16,10 +16,16 @@ static BYTES: [u32; 256] = {
             crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
             bit += 1;
         }
-        table[byte] = crc;
+        tables[0][byte] = crc;
         byte += 1;
     }
-    table
+    let mut at = 256;
+    while at < 1024 {
+        let before = tables[at / 256 - 1][at % 256];
+        tables[at / 256][at % 256] = before >> 8 ^ tables[0][(before & 0xff) as usize];
+        at += 1;
+    }
+    tables
 };
 
 /// The checksum of `src`.
@@ -28,8 +34,12 @@ pub fn checksum(src: &[u8]) -> u32 {
     if src.len() >= LONG {
         return crc32fast::hash(src);
     }
-    let step = |crc: u32, byte: &u8| BYTES[usize::from(crc as u8 ^ byte)] ^ crc >> 8;
-    !src.iter().fold(u32::MAX, step)
+    let (words, rest) = src.as_chunks();
+    let crc = words.iter().fold(u32::MAX, |crc, word| {
+        let [a, b, c, d] = (crc ^ u32::from_le_bytes(*word)).to_le_bytes().map(usize::from);
+        BYTES[3][a] ^ BYTES[2][b] ^ BYTES[1][c] ^ BYTES[0][d]
+    });
+    !rest.iter().fold(crc, |crc, byte| BYTES[0][usize::from(crc as u8 ^ byte)] ^ crc >> 8)
 }
 
 #[cfg(test)]
