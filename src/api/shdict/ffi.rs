@@ -178,12 +178,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
     errmsg: *mut *const c_char,
 ) -> c_int {
     guard(ERROR, || {
-        let cells = [
-            value_type.cast::<c_void>(),
-            str_value_buf.cast(),
-            str_value_len.cast(),
-            num_value.cast(),
-        ];
+        let has_cells = !value_type.is_null()
+            && !str_value_buf.is_null()
+            && !str_value_len.is_null()
+            && !num_value.is_null();
         // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
         unsafe {
             set(errmsg, null());
@@ -191,7 +189,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
                 Ok(arguments) => arguments,
                 Err(text) => return fail(errmsg, text),
             };
-            if cells.iter().any(|cell| cell.is_null()) {
+            if !has_cells {
                 return ERROR;
             }
             let target = Target {

@@ -28,10 +28,11 @@ impl ListError {
 pub fn push(dict: Dict, key: &[u8], value: Value, left: bool) -> Result<u32, ListError> {
     let key = Key::new(key);
     let mut dict = dict.lock().ok_or(ListError::NoMemoryForList)?;
-    drop_expired(&mut dict);
+    let now = now();
+    drop_expired(&mut dict, now);
     let existing = dict.find(key);
     if let Some(mut list) = existing {
-        if list.is_alive(now()) {
+        if list.is_alive(now) {
             if !list.is_list() {
                 return Err(ListError::NotAList);
             }
@@ -61,9 +62,10 @@ pub fn pop<T>(
 ) -> Result<Option<T>, ListError> {
     let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(None) };
-    drop_expired(&mut dict);
+    let now = now();
+    drop_expired(&mut dict, now);
     let Some(mut list) = dict.find(key) else { return Ok(None) };
-    if !list.is_alive(now()) {
+    if !list.is_alive(now) {
         return Ok(None);
     }
     if !list.is_list() {
@@ -82,9 +84,10 @@ pub fn pop<T>(
 pub fn len(dict: Dict, key: &[u8]) -> Result<u32, ListError> {
     let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(0) };
-    drop_expired(&mut dict);
+    let now = now();
+    drop_expired(&mut dict, now);
     let Some(mut list) = dict.find(key) else { return Ok(0) };
-    if !list.is_alive(now()) {
+    if !list.is_alive(now) {
         return Ok(0);
     }
     if !list.is_list() {

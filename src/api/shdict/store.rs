@@ -63,9 +63,10 @@ pub struct Stored<'a> {
 pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> Outcome<()> {
     let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
-    drop_expired(&mut dict);
+    let now = now();
+    drop_expired(&mut dict, now);
     if let Some(entry) = dict.find(key) {
-        match entry.is_alive(now()) {
+        match entry.is_alive(now) {
             true if op & ADD != 0 => return Outcome::of(Err(StoreError::Exists)),
             false if op & REPLACE != 0 => return Outcome::of(Err(StoreError::NotFound)),
             _ => {}
@@ -113,8 +114,8 @@ fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> Outc
 }
 
 /// Frees up to two of the oldest entries, where they are over.
-pub fn drop_expired(dict: &mut Locked) {
-    let now = now();
+#[inline]
+pub fn drop_expired(dict: &mut Locked, now: u64) {
     for _ in 0..2 {
         match dict.oldest() {
             Some(entry) if !entry.is_alive(now) => entry.remove(),
@@ -127,7 +128,7 @@ pub fn drop_expired(dict: &mut Locked) {
 fn evict(dict: &mut Locked) -> bool {
     let Some(entry) = dict.oldest() else { return false };
     entry.remove();
-    drop_expired(dict);
+    drop_expired(dict, now());
     true
 }
 
@@ -144,11 +145,12 @@ pub struct Found<'a> {
 pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> T) -> Option<T> {
     let key = Key::new(key);
     let mut dict = dict.lock()?;
+    let now = now();
     if !stale {
-        drop_expired(&mut dict);
+        drop_expired(&mut dict, now);
     }
     let mut entry = dict.find(key)?;
-    let is_stale = !entry.is_alive(now());
+    let is_stale = !entry.is_alive(now);
     if is_stale && !stale {
         return None;
     }
@@ -174,10 +176,11 @@ pub struct Initial {
 pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> Outcome<f64> {
     let key = Key::new(key);
     let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
-    drop_expired(&mut dict);
+    let now = now();
+    drop_expired(&mut dict, now);
     let found = dict.find(key);
     if let Some(entry) = found {
-        if entry.is_alive(now()) {
+        if entry.is_alive(now) {
             return Outcome::of(add_to(entry, by));
         }
         if initial.is_some() {

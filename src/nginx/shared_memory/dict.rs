@@ -84,7 +84,7 @@ impl Dict {
         // SAFETY: a zone's memory begins with its slab pool; the lock is held from here on.
         unsafe {
             ngx_shmtx_lock(&mut (*pool).mutex);
-            Locked::begin(pool, self.name())
+            Locked::begin(pool, self)
         }
     }
 }

@@ -44,12 +44,12 @@ impl Locked<'_> {
     /// # Safety
     /// The caller holds the lock of `pool`, whose data, if any, is a root.
     #[inline]
-    pub unsafe fn begin<'d>(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<Locked<'d>> {
+    pub unsafe fn begin(pool: *mut ngx_slab_pool_t, dict: &Dict) -> Option<Locked<'_>> {
         // SAFETY: the caller's.
         unsafe {
             let mut root: *mut Root = (*pool).data.cast();
             if root.is_null() || (*root).changing.load(Ordering::Relaxed) != 0 {
-                root = rebuild(pool, name)?;
+                root = rebuild(pool, dict.name())?;
             }
             // All that a process has stored up to the instruction at which it dies is seen by the
             // next one, in whatever order: only the compiler must keep to it.

@@ -30,10 +30,7 @@ const NOTES: &[(&str, &str, &str)] = &[
     ("calls", "header-set-type", SETTING),
     ("calls", "ctx", CHECKS),
     ("calls", "get_phase", CHECKS),
-    ("calls", "shdict-get", ZONE),
     ("calls", "shdict-get-1m", ZONE),
-    ("calls", "shdict-set", ZONE),
-    ("calls", "now", "one instruction"),
     ("calls", "receive-size", COSOCKET),
     (
         "calls",
