@@ -30,7 +30,11 @@ const NOTES: &[(&str, &str, &str)] = &[
     ("calls", "header-set-type", SETTING),
     ("calls", "ctx", CHECKS),
     ("calls", "get_phase", CHECKS),
-    ("calls", "shdict-get-1m", ZONE),
+    (
+        "calls",
+        "shdict-get-1m",
+        "both wait for twenty nodes of a tree to come from memory: a run varies by a tenth",
+    ),
     ("calls", "receive-size", COSOCKET),
     (
         "calls",
@@ -52,9 +56,6 @@ const WAITING: &str = "what a task waits for is an owned value with an event of 
 const COSOCKET: &str = "each call finds its task, counts itself in for as long as it uses the socket, and \
                         checks who else waits on it";
 const CHECKS: &str = "nginx's own look-up is most of it; pointers and lengths are checked on top";
-const ZONE: &str = "the zone is checked to be a dictionary, and a flag in it tells, should the worker die, \
-                    that a change was under way";
-
 /// From what ratio on a row is explained: instructions of a run vary by less.
 const EXPLAINED: f64 = 1.005;
 
