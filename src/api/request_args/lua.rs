@@ -144,7 +144,15 @@ fn decode_to_table(state: State, text: &mut [u8], max: i32) -> LuaResult {
     state.reserve(6)?;
     state.new_table(0, if text.is_empty() { 0 } else { 4 });
     let table = state.top();
-    let decoded = args::decode(text, max, |name, value| add(state, table, name, value));
+    let mut seen = Seen(0);
+    let decoded = args::decode(text, max, |name, value| match seen.is_new(name) {
+        true => {
+            state.push_bytes(name);
+            push_value(state, value);
+            state.raw_set(table);
+        }
+        false => add(state, table, name, value),
+    });
     match decoded {
         Decoded::All => Ok(Returns::Values(1)),
         Decoded::Truncated => {
@@ -155,7 +163,21 @@ fn decode_to_table(state: State, text: &mut [u8], max: i32) -> LuaResult {
     }
 }
 
-/// Adds an argument to `table`; the values of one that comes several times form a list.
+/// A bit for each name, which others may share.
+struct Seen(u64);
+
+impl Seen {
+    /// Whether the name has certainly not come before.
+    fn is_new(&mut self, name: &[u8]) -> bool {
+        let (Some(first), Some(last)) = (name.first(), name.last()) else { return false };
+        let bit = 1 << ((usize::from(first ^ (last << 1)) + name.len()) % 64);
+        let is_new = self.0 & bit == 0;
+        self.0 |= bit;
+        is_new
+    }
+}
+
+/// Adds an argument to `table`, where its name may be; the values of one that comes several times form a list.
 fn add(state: State, table: i32, name: &[u8], value: Option<&[u8]>) {
     state.push_bytes(name);
     state.push_value(-1);
