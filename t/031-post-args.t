@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 17;
+plan tests => repeat_each() * 19;
 
 no_long_string();
 run_tests();
@@ -149,3 +149,30 @@ expecting 1 argument but seen 0
 2 nil
 bad argument #1 to '?' (string expected, got table)
 expecting 1 or 2 arguments but seen 3
+
+
+
+=== TEST 7: many names, each of them twice and once empty
+--- config
+    location = /t {
+        content_by_lua_block {
+            local args = {}
+            for _, value in ipairs{"first", "", "third+one"} do
+                for i = 1, 300 do args[#args + 1] = "n" .. i .. "=" .. value end
+            end
+            local decoded = ngx.decode_args(table.concat(args, "&"), 0)
+            local names = 0
+            for name, values in pairs(decoded) do
+                assert(table.concat(values, "|") == "first||third one", name)
+                names = names + 1
+            end
+            ngx.say(names)
+            local same = ngx.decode_args("ab=1&ba=2&ab=3&=4&a%62=5&" .. ("x"):rep(300) .. "=6")
+            ngx.say(table.concat(same.ab, ","), " ", same.ba, " ", same[("x"):rep(300)], " ", same[""])
+        }
+    }
+--- request
+GET /t
+--- response_body
+300
+1,3,5 2 6 nil
