@@ -300,4 +300,21 @@ impl Iterator for Nodes {
         }
         None
     }
+
+    /// Part by part, which takes fewer instructions.
+    #[inline]
+    fn fold<B, F: FnMut(B, Node) -> B>(self, start: B, mut f: F) -> B {
+        let (mut part, mut from) = (self.part.cast_const(), self.next);
+        let mut folded = start;
+        // SAFETY: as in `next`.
+        while let Some(list) = unsafe { part.as_ref() } {
+            let nodes: *mut ngx_table_elt_t = list.elts.cast();
+            for at in from..list.nelts {
+                // SAFETY: a node of the part: its elements are there where it has any.
+                folded = f(folded, Node(unsafe { NonNull::new_unchecked(nodes.add(at)) }));
+            }
+            (part, from) = (list.next, 0);
+        }
+        folded
+    }
 }

@@ -66,13 +66,19 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
             Ok(_) => return ffi::ERROR,
             Err(code) => return code,
         };
-        let (mut slot, end) = (out, out.add(count));
-        let mut headers = headers_in::nodes(request);
-        while slot != end {
-            let (name, value) = headers.next().map_or(NOTHING, |header| header.raw(raw == 0));
+        let mut slot = out;
+        let mut write = |(name, value): (ngx_str_t, ngx_str_t)| {
             slot.write(FfiTableElt { key: name.into(), value: value.into() });
             slot = slot.add(1);
-        }
+        };
+        let mut left = count;
+        headers_in::nodes(request).for_each(|header| {
+            if left > 0 {
+                left -= 1;
+                write(header.raw(raw == 0));
+            }
+        });
+        (0..left).for_each(|_| write(NOTHING));
     }
     ffi::OK
 }
