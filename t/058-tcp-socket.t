@@ -559,7 +559,7 @@ true20000000
             local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
             sock:send("send 0123456789abcdef\\n\n")
             for _, size in ipairs({ 1, "2", 3.9, "0x3", 0, "0", 0.5 }) do
-                ngx.say(size, ": ", sock:receive(size))
+                ngx.say(size, ": ", sock:receive(size), ".")
             end
             for _, size in ipairs({ -1, "-1", 0 / 0, 1e30, "x", "*x", {}, true }) do
                 local ok, err = pcall(sock.receive, sock, size)
@@ -571,13 +571,13 @@ true20000000
 --- request
 GET /t
 --- response_body
-1: 0
-2: 12
-3.9: 345
-0x3: 678
-0: 
-0: 
-0.5: 
+1: 0.
+2: 12.
+3.9: 345.
+0x3: 678.
+0: .
+0: .
+0.5: .
 false bad pattern argument
 false bad pattern argument
 false bad pattern argument

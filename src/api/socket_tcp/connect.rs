@@ -28,7 +28,7 @@ pub enum Stage {
     /// The resolver looks the name up.
     Resolving(#[allow(dead_code, reason = "held, so that it goes on")] Box<Lookup>),
     /// The kernel connects.
-    Connecting(Address),
+    Connecting(Box<Address>),
     /// The TLS handshake goes on, or its outcome is to be told.
     #[cfg(ngx_feature = "http_ssl")]
     Handshaking,
@@ -228,7 +228,7 @@ impl Socket {
         }
         if waits {
             stream.set_timer(Direction::Write, self.timeouts.get().connect);
-            self.stage.replace(Stage::Connecting(address));
+            self.stage.replace(Stage::Connecting(Box::new(address)));
             return Progress::Waiting;
         }
         ngx_debug!(request.log(), "lua tcp socket connected: fd:{}", stream.fd());
@@ -256,7 +256,7 @@ impl Socket {
     }
 
     /// nginx tells that the connect is over, or has taken too long.
-    pub fn connect_event(self: &Rc<Self>, address: Address) {
+    pub fn connect_event(self: &Rc<Self>, address: &Address) {
         let Some(stream) = self.stream.get() else { return };
         let log = self.request.get().log();
         if stream.take_timeout(Direction::Write) {

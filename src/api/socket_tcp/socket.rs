@@ -278,7 +278,10 @@ impl Resource for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.finalize();
+        // One that is closed has neither.
+        if self.context.get_mut().is_some() || self.peer.get_mut().is_some() {
+            self.finalize();
+        }
     }
 }
 
@@ -315,7 +318,7 @@ impl Socket {
             return false;
         }
         match self.stage.take() {
-            Stage::Connecting(address) => self.connect_event(address),
+            Stage::Connecting(address) => self.connect_event(&address),
             #[cfg(ngx_feature = "http_ssl")]
             Stage::Handshaking => self.handshake_event(),
             Stage::None | Stage::Queued(_) | Stage::Resolving(_) => {}
