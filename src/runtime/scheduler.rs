@@ -196,7 +196,7 @@ fn finished(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 }
 
 /// Ended light threads that the finished task never waited for go with it.
-#[inline]
+#[inline(always)]
 fn drop_zombies(context: &Shared<Context>, task: &Task) {
     if !task.zombies.borrow().is_empty() {
         end_zombies(context, task);

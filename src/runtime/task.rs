@@ -180,6 +180,7 @@ impl Link {
 }
 
 impl Task {
+    #[inline]
     pub fn new(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
         let spare = spare().pop();
         if let Some(mut spare) = spare
@@ -188,6 +189,10 @@ impl Task {
             task.begin(context, state, reference, role);
             return spare;
         }
+        Task::fresh(context, state, reference, role)
+    }
+
+    fn fresh(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
         let task = Rc::new(Task {
             state,
             reference: Cell::new(reference),
@@ -212,7 +217,7 @@ impl Task {
         task
     }
 
-    /// Makes a spare task what [`Task::new`] makes. Every field is named here: one that is forgotten
+    /// Makes a spare task what [`Task::fresh`] makes. Every field is named here: one that is forgotten
     /// does not compile.
     fn begin(&mut self, of: &Rc<Context>, on: State, anchor: i32, kind: Role) {
         let Task {
@@ -426,7 +431,7 @@ impl Task {
     }
 
     /// Lets go of the pending operation, finished or not.
-    #[inline]
+    #[inline(always)]
     pub fn drop_pending(&self) {
         if self.pending.borrow().is_some() {
             self.end_pending();

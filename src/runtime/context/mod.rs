@@ -260,6 +260,7 @@ impl Context {
         self.entry.borrow().as_ref().is_some_and(|task| task.is_alive())
     }
 
+    #[inline(always)]
     pub fn add_task(&self, task: Rc<Task>) {
         self.had_tasks.set(true);
         let mut tasks = self.tasks.borrow_mut();
@@ -302,9 +303,9 @@ impl Context {
     #[inline]
     pub fn set_switch(&self, switch: Switch) {
         let old = self.switch.replace(switch);
-        // As it nearly always is; that needs no dropping.
-        if !matches!(old, Switch::Wait) {
-            drop(old);
+        // As it nearly always is: that needs no dropping.
+        if matches!(old, Switch::Wait) {
+            std::mem::forget(old);
         }
     }
 
