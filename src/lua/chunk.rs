@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 
-use super::state::{Outcome, REGISTRY, State};
+use super::run::Outcome;
+use super::state::{REGISTRY, State};
 use super::vm::Vm;
 use crate::nginx::log::Log;
 use crate::nginx::strings;

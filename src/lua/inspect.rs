@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use mlua::ffi;
 
 use super::function::{LuaResult, Returns};
-use super::state::{Kind, REGISTRY, State, TRACEBACK};
+use super::registry::TRACEBACK;
+use super::state::{Kind, REGISTRY, State};
 
 /// The message handler: a traceback behind an error's text.
 pub(super) fn add_traceback(state: State) -> LuaResult {

@@ -15,7 +15,9 @@ pub mod function;
 pub mod inspect;
 pub mod openresty;
 mod panic_barrier;
+pub mod registry;
 pub mod resty_core;
+mod run;
 pub mod state;
 pub mod thread_vm;
 pub mod userdata;
@@ -23,6 +25,7 @@ pub mod vm;
 
 pub use error::LuaError;
 pub use function::{CFunction, LuaResult, Returns};
+pub use run::{Failure, Outcome};
 pub use state::{Kind, State};
 pub use thread_vm::ThreadVm;
 pub use vm::Vm;

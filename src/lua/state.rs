@@ -1,29 +1,11 @@
 //! A Lua stack with typed helpers; each says what it does to the stack.
 
 use std::ffi::{CStr, c_int, c_void};
-use std::ptr::null_mut;
 
 use mlua::ffi;
 
-/// LuaJIT's own functions, where mlua has a Lua 5.1 substitute of the same name.
-mod native {
-    use std::ffi::{c_char, c_int};
-
-    use mlua::ffi::lua_State;
-
-    unsafe extern "C-unwind" {
-        pub fn luaL_traceback(
-            on: *mut lua_State,
-            of: *mut lua_State,
-            message: *const c_char,
-            level: c_int,
-        );
-    }
-}
-
 use super::error::LuaError;
-use super::function::{CFunction, stop_panics, wrap};
-use super::inspect::add_traceback;
+use super::function::CFunction;
 
 /// The type of a Lua value, with Lua's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,36 +54,6 @@ impl Kind {
             Kind::Function => "function",
             Kind::Thread => "thread",
             Kind::Cdata => "cdata",
-        }
-    }
-}
-
-/// How a protected call or a resume ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    Done,
-    Yielded,
-    /// The error value is on top of the stack.
-    Failed(Failure),
-}
-
-/// Lua's kinds of failure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
-    Runtime,
-    Syntax,
-    Memory,
-    Handler,
-}
-
-impl Failure {
-    #[cold]
-    fn from_status(status: c_int) -> Failure {
-        match status {
-            ffi::LUA_ERRSYNTAX => Failure::Syntax,
-            ffi::LUA_ERRMEM => Failure::Memory,
-            ffi::LUA_ERRERR => Failure::Handler,
-            _ => Failure::Runtime,
         }
     }
 }
@@ -440,202 +392,10 @@ impl State {
         unsafe { ffi::luaL_unref(self.0, table, reference) }
     }
 
-    // --- running
-
-    /// Calls the function below its `arguments`, in protected mode.
-    ///
-    /// `handler` is the stack index of a message handler, 0 for none.
-    pub fn call(self, arguments: i32, results: i32, handler: i32) -> Outcome {
-        // SAFETY: the function and its arguments are on the stack.
-        match unsafe { ffi::lua_pcall(self.0, arguments, results, handler) } {
-            0 => Outcome::Done,
-            status => Outcome::Failed(Failure::from_status(status)),
-        }
-    }
-
-    /// The same below somebody else's protected call: errors are raised.
-    pub fn call_raising(self, arguments: i32, results: i32) {
-        // SAFETY: the function and its arguments are on the stack; the caller's frames, like this
-        // one, let Lua errors pass.
-        unsafe { ffi::lua_call(self.0, arguments, results) }
-    }
-
-    /// Starts or continues a coroutine with the top `arguments` values.
-    pub fn resume(self, arguments: i32) -> Outcome {
-        // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.
-        let status = unsafe { ffi::lua_resume_(self.0, arguments) };
-        if status == ffi::LUA_YIELD {
-            return Outcome::Yielded;
-        }
-        if status == 0 { Outcome::Done } else { Outcome::Failed(Failure::from_status(status)) }
-    }
-
-    /// Compiles a chunk (text or bytecode) and pushes the function, or the error.
-    pub fn load(self, code: &[u8], name: &CStr) -> Outcome {
-        // SAFETY: Lua reads `code` and the name during the call only.
-        let status = unsafe {
-            ffi::luaL_loadbuffer(self.0, code.as_ptr().cast(), code.len(), name.as_ptr())
-        };
-        match status {
-            0 => Outcome::Done,
-            status => Outcome::Failed(Failure::from_status(status)),
-        }
-    }
-
-    /// Makes a new VM ready for [`State::protect`], [`State::produce`] and
-    /// [`State::push_traceback_handler`]; fails where memory is out.
-    pub fn prepare(self) -> Result<(), Vec<u8>> {
-        unsafe extern "C-unwind" fn entry(state: *mut ffi::lua_State) -> c_int {
-            // SAFETY: runs in protected mode on a live VM.
-            unsafe {
-                ffi::lua_pushcfunction(state, run_protected);
-                ffi::lua_rawseti(state, ffi::LUA_REGISTRYINDEX, PROTECTED.into());
-                ffi::lua_pushcfunction(state, wrap(add_traceback));
-                ffi::lua_rawseti(state, ffi::LUA_REGISTRYINDEX, TRACEBACK.into());
-                spread_references(State(state));
-            }
-            0
-        }
-        // SAFETY: a live VM; the function takes no data.
-        match unsafe { ffi::lua_cpcall(self.0, entry, null_mut()) } {
-            0 => Ok(()),
-            _ => Err(self.take_reason()),
-        }
-    }
-
-    /// Runs `work`, which may raise, from code that Lua did not call; errors come back as bytes.
-    ///
-    /// For the places where nginx's callbacks must touch a stack (anchoring, pushing results).
-    pub fn protect<F: FnOnce(State)>(self, work: F) -> Result<(), Vec<u8>> {
-        self.produce(0, work)
-    }
-
-    /// As [`State::protect`], for work that leaves `results` values on the stack.
-    pub fn produce<F: FnOnce(State)>(self, results: i32, work: F) -> Result<(), Vec<u8>> {
-        unsafe fn run<F: FnOnce(State)>(slot: *mut c_void, state: State) {
-            // SAFETY: `produce` passes a pointer to its own Option.
-            if let Some(work) = unsafe { &mut *slot.cast::<Option<F>>() }.take() {
-                work(state);
-            }
-        }
-        let mut slot = Some(work);
-        let work = Work { run: run::<F>, slot: (&raw mut slot).cast() };
-        self.raw_get_index(REGISTRY, PROTECTED);
-        self.push_light_userdata(std::ptr::from_ref(&work).cast_mut().cast());
-        match self.call(1, results, 0) {
-            Outcome::Done => Ok(()),
-            Outcome::Yielded | Outcome::Failed(_) => Err(self.take_reason()),
-        }
-    }
-
-    /// Pops an error as bytes.
-    fn take_reason(self) -> Vec<u8> {
-        let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
-        self.pop(1);
-        text
-    }
-
-    /// Raises `error`. The caller holds nothing that needs dropping.
-    pub fn raise(self, error: LuaError) -> ! {
-        // SAFETY: called from a C function that Lua called, as its last act. The texts are pushed
-        // before they are dropped, and dropped before lua_error leaves.
-        unsafe {
-            match error {
-                LuaError::OnStack => {}
-                LuaError::Text(text) => self.push_located(text.as_bytes()),
-                LuaError::Bytes(text) => self.push_located(&text),
-                LuaError::Argument(position, text) => self.raise_argument(position, &text),
-                LuaError::Type(position, expected) => {
-                    ffi::luaL_typerror(self.0, position, expected.as_ptr());
-                }
-            }
-            ffi::lua_error(self.0)
-        }
-    }
-
-    /// Pushes `WHERE: text`, with the position of the Lua code that called the running function.
-    fn push_located(self, text: &[u8]) {
-        // SAFETY: a live state.
-        unsafe {
-            ffi::luaL_where(self.0, 1);
-            self.push_bytes(text);
-            ffi::lua_concat(self.0, 2);
-        }
-    }
-
-    unsafe fn raise_argument(self, position: i32, text: &str) {
-        // The text goes to Lua's stack, so that nothing of ours is left when luaL_argerror raises.
-        self.push_str(text);
-        // SAFETY: the string on the stack is NUL-terminated by Lua.
-        unsafe {
-            ffi::luaL_argerror(self.0, position, ffi::lua_tostring(self.0, -1));
-        }
-    }
-
-    /// Pushes a traceback of `of`, in Lua's words.
-    pub fn push_traceback(self, of: State, message: Option<&CStr>, level: i32) {
-        // SAFETY: two coroutines of one VM.
-        unsafe {
-            let message = message.map_or(std::ptr::null(), CStr::as_ptr);
-            native::luaL_traceback(self.0, of.0, message, level);
-        }
-    }
-}
-
-impl State {
     /// Calls the metamethod `name` of the value at `index` and pushes its result; false where
     /// there is none. Only from a function that Lua called.
     pub fn call_metamethod(self, index: i32, name: &CStr) -> bool {
         // SAFETY: a valid index; may raise.
         unsafe { ffi::luaL_callmeta(self.0, index, name.as_ptr()) != 0 }
     }
-}
-
-/// The registry's key for [`run_protected`]. The module's own keys are negative, for those that
-/// `luaL_ref` gives are not.
-const PROTECTED: i32 = -100;
-/// The registry's key for [`add_traceback`].
-pub(super) const TRACEBACK: i32 = -99;
-/// The registry's key for the function that makes the table of a captured response.
-pub const CAPTURED_RESPONSE: i32 = -101;
-/// The registry's keys for metatables: of TCP cosockets, and of the userdata in them.
-pub const TCP_METATABLE: i32 = -102;
-pub const TCP_OWNER_METATABLE: i32 = -103;
-pub const TCP_PATTERN_METATABLE: i32 = -104;
-pub const TCP_POOLS_METATABLE: i32 = -105;
-/// Of UDP cosockets, and of the userdata in them.
-pub const UDP_METATABLE: i32 = -106;
-pub const UDP_OWNER_METATABLE: i32 = -107;
-
-/// Makes the registry's array part so large that the references in use lie there: that is quicker
-/// than its hash part.
-fn spread_references(state: State) {
-    let references: [i32; 64] = std::array::from_fn(|_| {
-        state.push_bool(true);
-        state.new_ref(REGISTRY)
-    });
-    for reference in references.into_iter().rev() {
-        state.unref(REGISTRY, reference);
-    }
-}
-
-/// What [`State::produce`] runs.
-struct Work {
-    run: unsafe fn(*mut c_void, State),
-    slot: *mut c_void,
-}
-
-/// The one function for all [`Work`], so that none needs a closure of its own.
-unsafe extern "C-unwind" fn run_protected(state: *mut ffi::lua_State) -> c_int {
-    unsafe extern "C-unwind" fn run(state: *mut ffi::lua_State) -> c_int {
-        // SAFETY: `produce` passes its Work, which outlives the call, as the only argument.
-        unsafe {
-            let work = ffi::lua_touserdata(state, 1).cast::<Work>();
-            ffi::lua_settop(state, 0);
-            ((*work).run)((*work).slot, State(state));
-            ffi::lua_gettop(state)
-        }
-    }
-    // SAFETY: Lua passes the running coroutine.
-    unsafe { stop_panics(state, run) }
 }

@@ -3,8 +3,8 @@
 use super::synchronous::{Failed, MainCoroutine};
 use crate::config::MainConf;
 use crate::config::code::HookScript;
+use crate::lua::Outcome;
 use crate::lua::Vm;
-use crate::lua::state::Outcome;
 use crate::nginx::log::{Log, cycle_log};
 use crate::nginx::sys::{ngx_cycle_t, ngx_log_handler_pt};
 use crate::nginx::{Level, fake, process};

@@ -8,7 +8,7 @@
 use std::rc::Rc as Shared;
 
 use crate::config::Script;
-use crate::lua::state::Outcome;
+use crate::lua::Outcome;
 use crate::lua::{State, openresty};
 use crate::nginx::{Level, Rc, Request};
 use crate::runtime::{Context, Phase};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::socket::Socket;
 use crate::api::call::Call;
-use crate::lua::state::TCP_OWNER_METATABLE;
+use crate::lua::registry::TCP_OWNER_METATABLE;
 use crate::lua::{Kind, LuaError, State, userdata};
 
 /// The table's items.

@@ -10,7 +10,8 @@ use super::lua::log_closed;
 use super::matcher::Matcher;
 use super::socket::Socket;
 use crate::api::call::{Call, Row};
-use crate::lua::state::{TCP_PATTERN_METATABLE, upvalue};
+use crate::lua::registry::TCP_PATTERN_METATABLE;
+use crate::lua::state::upvalue;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, userdata};
 use crate::ngx_debug;
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::socket::Socket;
-use crate::lua::state::UDP_OWNER_METATABLE;
+use crate::lua::registry::UDP_OWNER_METATABLE;
 use crate::lua::{State, userdata};
 
 /// The table's items.

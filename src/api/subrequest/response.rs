@@ -3,7 +3,9 @@
 use std::rc::Rc as Shared;
 
 use super::Captured;
-use crate::lua::state::{CAPTURED_RESPONSE, Outcome, REGISTRY};
+use crate::lua::Outcome;
+use crate::lua::registry::CAPTURED_RESPONSE;
+use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, State};
 use crate::nginx::response_headers::{self, Value};
 use crate::nginx::{Chain, Request, output};

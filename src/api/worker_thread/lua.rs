@@ -4,7 +4,8 @@ use std::ffi::CString;
 
 use super::{copy, give_back, start, take_vm};
 use crate::api::call::{Call, Row, set_functions};
-use crate::lua::state::{GLOBALS, Outcome};
+use crate::lua::Outcome;
+use crate::lua::state::GLOBALS;
 use crate::lua::{Kind, LuaResult, Returns, State};
 use crate::nginx::thread_pool::ThreadPool;
 use crate::runtime::PhaseSet;

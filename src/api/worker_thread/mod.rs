@@ -13,7 +13,8 @@ use std::rc::{Rc, Weak};
 pub use lua::inject;
 
 use crate::config::MainConf;
-use crate::lua::state::{GLOBALS, MULTRET, Outcome};
+use crate::lua::Outcome;
+use crate::lua::state::{GLOBALS, MULTRET};
 use crate::lua::vm::Recipe;
 use crate::lua::{State, ThreadVm};
 use crate::nginx::process;

@@ -1,0 +1,42 @@
+//! What the module keeps in a VM's registry. Its own keys are negative, for those that `luaL_ref` gives
+//! are not.
+
+use super::function::{CFunction, wrap};
+use super::inspect::add_traceback;
+use super::state::{REGISTRY, State};
+
+/// The function behind [`State::produce`].
+pub(super) const PROTECTED: i32 = -100;
+/// [`add_traceback`].
+pub(super) const TRACEBACK: i32 = -99;
+/// The function that makes the table of a captured response.
+pub const CAPTURED_RESPONSE: i32 = -101;
+/// Metatables: of TCP cosockets, and of the userdata in them.
+pub const TCP_METATABLE: i32 = -102;
+pub const TCP_OWNER_METATABLE: i32 = -103;
+pub const TCP_PATTERN_METATABLE: i32 = -104;
+pub const TCP_POOLS_METATABLE: i32 = -105;
+/// Of UDP cosockets, and of the userdata in them.
+pub const UDP_METATABLE: i32 = -106;
+pub const UDP_OWNER_METATABLE: i32 = -107;
+
+/// Puts in what every VM needs; raises where memory is out.
+pub(super) fn fill(state: State, run_protected: CFunction) {
+    for (key, function) in [(PROTECTED, run_protected), (TRACEBACK, wrap(add_traceback))] {
+        state.push_function(function);
+        state.raw_set_index(REGISTRY, key);
+    }
+    spread_references(state);
+}
+
+/// Makes the registry's array part so large that the references in use lie there: that is quicker
+/// than its hash part.
+fn spread_references(state: State) {
+    let references: [i32; 64] = std::array::from_fn(|_| {
+        state.push_bool(true);
+        state.new_ref(REGISTRY)
+    });
+    for reference in references.into_iter().rev() {
+        state.unref(REGISTRY, reference);
+    }
+}

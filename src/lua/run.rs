@@ -1,0 +1,215 @@
+//! Running code: protected calls, resumes, and errors that leave a function.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::null_mut;
+
+use mlua::ffi;
+
+use super::error::LuaError;
+use super::function::stop_panics;
+use super::registry;
+use super::state::{REGISTRY, State};
+
+/// LuaJIT's own functions, where mlua has a Lua 5.1 substitute of the same name.
+mod native {
+    use std::ffi::{c_char, c_int};
+
+    use mlua::ffi::lua_State;
+
+    unsafe extern "C-unwind" {
+        pub fn luaL_traceback(
+            on: *mut lua_State,
+            of: *mut lua_State,
+            message: *const c_char,
+            level: c_int,
+        );
+    }
+}
+
+/// How a protected call or a resume ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Done,
+    Yielded,
+    /// The error value is on top of the stack.
+    Failed(Failure),
+}
+
+/// Lua's kinds of failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    Runtime,
+    Syntax,
+    Memory,
+    Handler,
+}
+
+impl Failure {
+    #[cold]
+    fn from_status(status: c_int) -> Failure {
+        match status {
+            ffi::LUA_ERRSYNTAX => Failure::Syntax,
+            ffi::LUA_ERRMEM => Failure::Memory,
+            ffi::LUA_ERRERR => Failure::Handler,
+            _ => Failure::Runtime,
+        }
+    }
+}
+
+impl State {
+    /// Calls the function below its `arguments`, in protected mode.
+    ///
+    /// `handler` is the stack index of a message handler, 0 for none.
+    pub fn call(self, arguments: i32, results: i32, handler: i32) -> Outcome {
+        // SAFETY: the function and its arguments are on the stack.
+        match unsafe { ffi::lua_pcall(self.as_ptr(), arguments, results, handler) } {
+            0 => Outcome::Done,
+            status => Outcome::Failed(Failure::from_status(status)),
+        }
+    }
+
+    /// The same below somebody else's protected call: errors are raised.
+    pub fn call_raising(self, arguments: i32, results: i32) {
+        // SAFETY: the function and its arguments are on the stack; the caller's frames, like this
+        // one, let Lua errors pass.
+        unsafe { ffi::lua_call(self.as_ptr(), arguments, results) }
+    }
+
+    /// Starts or continues a coroutine with the top `arguments` values.
+    pub fn resume(self, arguments: i32) -> Outcome {
+        // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.
+        let status = unsafe { ffi::lua_resume_(self.as_ptr(), arguments) };
+        if status == ffi::LUA_YIELD {
+            return Outcome::Yielded;
+        }
+        if status == 0 { Outcome::Done } else { Outcome::Failed(Failure::from_status(status)) }
+    }
+
+    /// Compiles a chunk (text or bytecode) and pushes the function, or the error.
+    pub fn load(self, code: &[u8], name: &CStr) -> Outcome {
+        // SAFETY: Lua reads `code` and the name during the call only.
+        let status = unsafe {
+            ffi::luaL_loadbuffer(self.as_ptr(), code.as_ptr().cast(), code.len(), name.as_ptr())
+        };
+        match status {
+            0 => Outcome::Done,
+            status => Outcome::Failed(Failure::from_status(status)),
+        }
+    }
+
+    /// Makes a new VM ready for [`State::protect`], [`State::produce`] and
+    /// [`State::push_traceback_handler`]; fails where memory is out.
+    pub fn prepare(self) -> Result<(), Vec<u8>> {
+        unsafe extern "C-unwind" fn entry(state: *mut ffi::lua_State) -> c_int {
+            // SAFETY: runs in protected mode on a live VM.
+            unsafe {
+                registry::fill(State::from_ptr(state), run_protected);
+            }
+            0
+        }
+        // SAFETY: a live VM; the function takes no data.
+        match unsafe { ffi::lua_cpcall(self.as_ptr(), entry, null_mut()) } {
+            0 => Ok(()),
+            _ => Err(self.take_reason()),
+        }
+    }
+
+    /// Runs `work`, which may raise, from code that Lua did not call; errors come back as bytes.
+    ///
+    /// For the places where nginx's callbacks must touch a stack (anchoring, pushing results).
+    pub fn protect<F: FnOnce(State)>(self, work: F) -> Result<(), Vec<u8>> {
+        self.produce(0, work)
+    }
+
+    /// As [`State::protect`], for work that leaves `results` values on the stack.
+    pub fn produce<F: FnOnce(State)>(self, results: i32, work: F) -> Result<(), Vec<u8>> {
+        unsafe fn run<F: FnOnce(State)>(slot: *mut c_void, state: State) {
+            // SAFETY: `produce` passes a pointer to its own Option.
+            if let Some(work) = unsafe { &mut *slot.cast::<Option<F>>() }.take() {
+                work(state);
+            }
+        }
+        let mut slot = Some(work);
+        let work = Work { run: run::<F>, slot: (&raw mut slot).cast() };
+        self.raw_get_index(REGISTRY, registry::PROTECTED);
+        self.push_light_userdata(std::ptr::from_ref(&work).cast_mut().cast());
+        match self.call(1, results, 0) {
+            Outcome::Done => Ok(()),
+            Outcome::Yielded | Outcome::Failed(_) => Err(self.take_reason()),
+        }
+    }
+
+    /// Pops an error as bytes.
+    fn take_reason(self) -> Vec<u8> {
+        let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
+        self.pop(1);
+        text
+    }
+
+    /// Raises `error`. The caller holds nothing that needs dropping.
+    pub fn raise(self, error: LuaError) -> ! {
+        // SAFETY: called from a C function that Lua called, as its last act. The texts are pushed
+        // before they are dropped, and dropped before lua_error leaves.
+        unsafe {
+            match error {
+                LuaError::OnStack => {}
+                LuaError::Text(text) => self.push_located(text.as_bytes()),
+                LuaError::Bytes(text) => self.push_located(&text),
+                LuaError::Argument(position, text) => self.raise_argument(position, &text),
+                LuaError::Type(position, expected) => {
+                    ffi::luaL_typerror(self.as_ptr(), position, expected.as_ptr());
+                }
+            }
+            ffi::lua_error(self.as_ptr())
+        }
+    }
+
+    /// Pushes `WHERE: text`, with the position of the Lua code that called the running function.
+    fn push_located(self, text: &[u8]) {
+        // SAFETY: a live state.
+        unsafe {
+            ffi::luaL_where(self.as_ptr(), 1);
+            self.push_bytes(text);
+            ffi::lua_concat(self.as_ptr(), 2);
+        }
+    }
+
+    unsafe fn raise_argument(self, position: i32, text: &str) {
+        // The text goes to Lua's stack, so that nothing of ours is left when luaL_argerror raises.
+        self.push_str(text);
+        // SAFETY: the string on the stack is NUL-terminated by Lua.
+        unsafe {
+            ffi::luaL_argerror(self.as_ptr(), position, ffi::lua_tostring(self.as_ptr(), -1));
+        }
+    }
+
+    /// Pushes a traceback of `of`, in Lua's words.
+    pub fn push_traceback(self, of: State, message: Option<&CStr>, level: i32) {
+        // SAFETY: two coroutines of one VM.
+        unsafe {
+            let message = message.map_or(std::ptr::null(), CStr::as_ptr);
+            native::luaL_traceback(self.as_ptr(), of.as_ptr(), message, level);
+        }
+    }
+}
+
+/// What [`State::produce`] runs.
+struct Work {
+    run: unsafe fn(*mut c_void, State),
+    slot: *mut c_void,
+}
+
+/// The one function for all [`Work`], so that none needs a closure of its own.
+unsafe extern "C-unwind" fn run_protected(state: *mut ffi::lua_State) -> c_int {
+    unsafe extern "C-unwind" fn run(state: *mut ffi::lua_State) -> c_int {
+        // SAFETY: `produce` passes its Work, which outlives the call, as the only argument.
+        unsafe {
+            let work = ffi::lua_touserdata(state, 1).cast::<Work>();
+            ffi::lua_settop(state, 0);
+            ((*work).run)((*work).slot, State::from_ptr(state));
+            ffi::lua_gettop(state)
+        }
+    }
+    // SAFETY: Lua passes the running coroutine.
+    unsafe { stop_panics(state, run) }
+}
