@@ -18,7 +18,7 @@ use crate::soak::client::Connection;
 /// The address in benches/growth/nginx.conf.
 const ADDRESS: std::net::SocketAddr = local(18394);
 /// The address of what its pool of connections connects to.
-const SILENT: std::net::SocketAddr = local(18393);
+const SILENT: std::net::SocketAddr = local(18397);
 /// How many requests sleep, timers are pending, connections rest, keys are stored.
 pub const SLEEPERS: usize = 10_000;
 pub const TIMERS: usize = 100_000;
