@@ -20,102 +20,94 @@ my $port   = ProcessTest::port();
 my $redis  = Service->start( 'redis', $port + 1 );
 my $names  = NameServer->start( $port + 2, { 'redis.test' => '127.0.0.1' } );
 my $server = ProcessTest->new;
-my $conf   = $server->write_file( 'nginx.conf', <<"_EOC_");
-pid        logs/nginx.pid;
-error_log  logs/error.log notice;
-worker_processes 1;
-events {
-}
-http {
-    access_log off;
-    resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
-    server {
-        listen 127.0.0.1:$port;
-        set \$redis_port @{[ $port + 1 ]};
-        location = /replies {
-            content_by_lua_block {
-                local red = require("nginx.redis"):new()
-                red:set_timeout(5000)
-                assert(red:connect("redis.test", ngx.var.redis_port))
-                ngx.say("status: ", red:set("word", "a\\r\\nb\\0c"))
-                ngx.say("bulk: ", red:get("word") == "a\\r\\nb\\0c")
-                ngx.say("null: ", red:get("nothing") == ngx.null)
-                ngx.say("integer: ", red:incrby("count", 40) + red:incr("count"))
-                red:rpush("list", "one", "two", "")
-                ngx.say("list: ", table.concat(red:lrange("list", 0, -1), ","))
-                local ok, err = red:incr("word")
-                ngx.say("error: ", ok, " ", err)
-                ngx.say("empty: ", #red:lrange("nothing", 0, -1))
-                ngx.say("script: ", red:eval("return {1, {KEYS[1], false}}", 1, "k")[2][1])
-                local big = string.rep("0123456789", 100000)
-                ngx.say("big: ", red:set("big", big), " ", red:get("big") == big)
-                ngx.say("gone: ", red:flushall())
-                ngx.say("kept: ", red:set_keepalive(10000, 10))
-            }
+my $conf   = $server->write_http(<<"_EOC_");
+resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
+server {
+    listen 127.0.0.1:$port;
+    set \$redis_port @{[ $port + 1 ]};
+    location = /replies {
+        content_by_lua_block {
+            local red = require("nginx.redis"):new()
+            red:set_timeout(5000)
+            assert(red:connect("redis.test", ngx.var.redis_port))
+            ngx.say("status: ", red:set("word", "a\\r\\nb\\0c"))
+            ngx.say("bulk: ", red:get("word") == "a\\r\\nb\\0c")
+            ngx.say("null: ", red:get("nothing") == ngx.null)
+            ngx.say("integer: ", red:incrby("count", 40) + red:incr("count"))
+            red:rpush("list", "one", "two", "")
+            ngx.say("list: ", table.concat(red:lrange("list", 0, -1), ","))
+            local ok, err = red:incr("word")
+            ngx.say("error: ", ok, " ", err)
+            ngx.say("empty: ", #red:lrange("nothing", 0, -1))
+            ngx.say("script: ", red:eval("return {1, {KEYS[1], false}}", 1, "k")[2][1])
+            local big = string.rep("0123456789", 100000)
+            ngx.say("big: ", red:set("big", big), " ", red:get("big") == big)
+            ngx.say("gone: ", red:flushall())
+            ngx.say("kept: ", red:set_keepalive(10000, 10))
         }
-        location = /pipeline {
-            content_by_lua_block {
-                local red = require("nginx.redis"):new()
-                assert(red:connect("redis.test", ngx.var.redis_port))
-                red:init_pipeline()
-                for i = 1, 1000 do
-                    red:set("key" .. i, i)
-                    red:get("key" .. i)
+    }
+    location = /pipeline {
+        content_by_lua_block {
+            local red = require("nginx.redis"):new()
+            assert(red:connect("redis.test", ngx.var.redis_port))
+            red:init_pipeline()
+            for i = 1, 1000 do
+                red:set("key" .. i, i)
+                red:get("key" .. i)
+            end
+            local sum = 0
+            for i, reply in ipairs(assert(red:commit_pipeline())) do
+                sum = sum + (tonumber(reply) or 0)
+            end
+            assert(red:multi())
+            assert(red:incr("key1"))
+            ngx.say(sum, " ", red:exec()[1])
+            red:set_keepalive(10000, 10)
+        }
+    }
+    # One thread waits for what another one publishes, each on a connection of its own.
+    location = /channel {
+        content_by_lua_block {
+            local redis = require "nginx.redis"
+            local subscriber, publisher = redis:new(), redis:new()
+            assert(subscriber:connect("redis.test", ngx.var.redis_port))
+            assert(publisher:connect("127.0.0.1", ngx.var.redis_port))
+            assert(subscriber:subscribe("news"))
+            local reader = ngx.thread.spawn(function()
+                local words = {}
+                for i = 1, 3 do
+                    words[i] = assert(subscriber:read_reply())[3]
                 end
-                local sum = 0
-                for i, reply in ipairs(assert(red:commit_pipeline())) do
-                    sum = sum + (tonumber(reply) or 0)
-                end
-                assert(red:multi())
-                assert(red:incr("key1"))
-                ngx.say(sum, " ", red:exec()[1])
-                red:set_keepalive(10000, 10)
-            }
+                return table.concat(words, " ")
+            end)
+            for _, word in ipairs({ "first", "second", "third" }) do
+                publisher:publish("news", word)
+            end
+            ngx.say(select(2, ngx.thread.wait(reader)))
+            subscriber:set_timeout(10)
+            ngx.say(subscriber:read_reply())
+            ngx.say(subscriber:set_keepalive())
+            subscriber:close()
+            publisher:close()
         }
-        # One thread waits for what another one publishes, each on a connection of its own.
-        location = /channel {
-            content_by_lua_block {
-                local redis = require "nginx.redis"
-                local subscriber, publisher = redis:new(), redis:new()
-                assert(subscriber:connect("redis.test", ngx.var.redis_port))
-                assert(publisher:connect("127.0.0.1", ngx.var.redis_port))
-                assert(subscriber:subscribe("news"))
-                local reader = ngx.thread.spawn(function()
-                    local words = {}
-                    for i = 1, 3 do
-                        words[i] = assert(subscriber:read_reply())[3]
-                    end
-                    return table.concat(words, " ")
-                end)
-                for _, word in ipairs({ "first", "second", "third" }) do
-                    publisher:publish("news", word)
-                end
-                ngx.say(select(2, ngx.thread.wait(reader)))
-                subscriber:set_timeout(10)
-                ngx.say(subscriber:read_reply())
-                ngx.say(subscriber:set_keepalive())
-                subscriber:close()
-                publisher:close()
-            }
+    }
+    location = /reused {
+        content_by_lua_block {
+            local red = require("nginx.redis"):new()
+            assert(red:connect("redis.test", ngx.var.redis_port))
+            ngx.say(red:get_reused_times(), " ", red:ping())
+            red:set_keepalive(10000, 10)
         }
-        location = /reused {
-            content_by_lua_block {
-                local red = require("nginx.redis"):new()
-                assert(red:connect("redis.test", ngx.var.redis_port))
-                ngx.say(red:get_reused_times(), " ", red:ping())
-                red:set_keepalive(10000, 10)
-            }
-        }
-        location = /failures {
-            content_by_lua_block {
-                local red = require("nginx.redis"):new()
-                ngx.say(red:connect("nowhere.test", ngx.var.redis_port))
-                ngx.say(red:connect("127.0.0.1", 1))
-                assert(red:connect("redis.test", ngx.var.redis_port))
-                red:set_timeout(10)
-                ngx.say(red:blpop("nothing", 5))
-                ngx.say(red:ping())
-            }
+    }
+    location = /failures {
+        content_by_lua_block {
+            local red = require("nginx.redis"):new()
+            ngx.say(red:connect("nowhere.test", ngx.var.redis_port))
+            ngx.say(red:connect("127.0.0.1", 1))
+            assert(red:connect("redis.test", ngx.var.redis_port))
+            red:set_timeout(10)
+            ngx.say(red:blpop("nothing", 5))
+            ngx.say(red:ping())
         }
     }
 }

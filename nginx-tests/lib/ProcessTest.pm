@@ -38,6 +38,21 @@ sub write_file {
     return $path;
 }
 
+# Writes a configuration of one worker whose http block has the lines $http; returns its path.
+sub write_http {
+    my ( $self, $http ) = @_;
+    return $self->write_file( 'nginx.conf', <<"_EOC_");
+pid        logs/nginx.pid;
+error_log  logs/error.log notice;
+worker_processes 1;
+events {
+}
+http {
+access_log off;
+$http}
+_EOC_
+}
+
 # nginx's command line for a configuration file and further arguments.
 sub command {
     my ( $self, $conf, @further ) = @_;

@@ -28,98 +28,90 @@ sub run {
     my $database = Service->start( $name, $port + 1 );
     my $names    = NameServer->start( $port + 2, { 'db.test' => '127.0.0.1' } );
     my $server   = ProcessTest->new;
-    my $conf     = $server->write_file( 'nginx.conf', <<"_EOC_");
-pid        logs/nginx.pid;
-error_log  logs/error.log notice;
-worker_processes 1;
-events {
-}
-http {
-    access_log off;
-    resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
-    lua_package_path "@{[ AsyncExample::directory() ]}/lua/?.lua;;";
-    init_by_lua_block {
-        function connect(changes)
-            local options = {
-                host = "db.test", port = @{[ $port + 1 ]}, timeout = 10000,
-                user = "async", password = "async", database = "async",
-            }
-            for name, value in pairs(changes or {}) do
-                options[name] = value
-            end
-            return require("$name").connect(options)
+    my $conf     = $server->write_http(<<"_EOC_");
+resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
+lua_package_path "@{[ AsyncExample::directory() ]}/lua/?.lua;;";
+init_by_lua_block {
+    function connect(changes)
+        local options = {
+            host = "db.test", port = @{[ $port + 1 ]}, timeout = 10000,
+            user = "async", password = "async", database = "async",
+        }
+        for name, value in pairs(changes or {}) do
+            options[name] = value
         end
+        return require("$name").connect(options)
+    end
+}
+server {
+    listen 127.0.0.1:$port;
+    location = /rows {
+        content_by_lua_block {
+            local db = assert(connect())
+            local function query(sql) return assert(db:query(sql)) end
+            query("CREATE TABLE word (id $words{key} PRIMARY KEY, word VARCHAR(100))")
+            local done = query("INSERT INTO word (word) VALUES ('one'), (NULL)")
+            ngx.say("inserted: ", $words{inserted})
+            for _, row in ipairs(query("SELECT id, word FROM word ORDER BY id")) do
+                ngx.say("row: ", row.id, " ", row.word)
+            end
+            ngx.say("none: ", #query("SELECT id FROM word WHERE id > 100"))
+            ngx.say("big: ", query("SELECT REPEAT('x', 3000000) AS big")[1].big == string.rep("x", 3000000))
+            local sql = "SELECT '" .. string.rep("y", 300000) .. "' AS long"
+            ngx.say("long: ", #query((sql:gsub("long\$", "a")))[1].a)
+            query("BEGIN")
+            query("DELETE FROM word")
+            query("ROLLBACK")
+            ngx.say("left: ", query("SELECT COUNT(*) AS n FROM word")[1].n)
+            ngx.say("kept: ", db:set_keepalive(10000, 10))
+        }
     }
-    server {
-        listen 127.0.0.1:$port;
-        location = /rows {
-            content_by_lua_block {
-                local db = assert(connect())
-                local function query(sql) return assert(db:query(sql)) end
-                query("CREATE TABLE word (id $words{key} PRIMARY KEY, word VARCHAR(100))")
-                local done = query("INSERT INTO word (word) VALUES ('one'), (NULL)")
-                ngx.say("inserted: ", $words{inserted})
-                for _, row in ipairs(query("SELECT id, word FROM word ORDER BY id")) do
-                    ngx.say("row: ", row.id, " ", row.word)
-                end
-                ngx.say("none: ", #query("SELECT id FROM word WHERE id > 100"))
-                ngx.say("big: ", query("SELECT REPEAT('x', 3000000) AS big")[1].big == string.rep("x", 3000000))
-                local sql = "SELECT '" .. string.rep("y", 300000) .. "' AS long"
-                ngx.say("long: ", #query((sql:gsub("long\$", "a")))[1].a)
-                query("BEGIN")
-                query("DELETE FROM word")
-                query("ROLLBACK")
-                ngx.say("left: ", query("SELECT COUNT(*) AS n FROM word")[1].n)
-                ngx.say("kept: ", db:set_keepalive(10000, 10))
-            }
+    location = /errors {
+        content_by_lua_block {
+            ngx.say("password: ", connect({ password = "wrong" }))
+            ngx.say("database: ", connect({ database = "nowhere" }))
+            ngx.say("port: ", connect({ port = 1 }))
+            ngx.say("name: ", connect({ host = "nowhere.test" }))
+            local db = assert(connect())
+            ngx.say("syntax: ", db:query("SELEC 1"))
+            ngx.say("twice: ", db:query("INSERT INTO word (id, word) VALUES (1, 'again')"))
+            ngx.say("and on: ", db:query("SELECT 1 AS one")[1].one)
+            ngx.say("kept: ", db:set_keepalive(10000, 10))
         }
-        location = /errors {
-            content_by_lua_block {
-                ngx.say("password: ", connect({ password = "wrong" }))
-                ngx.say("database: ", connect({ database = "nowhere" }))
-                ngx.say("port: ", connect({ port = 1 }))
-                ngx.say("name: ", connect({ host = "nowhere.test" }))
-                local db = assert(connect())
-                ngx.say("syntax: ", db:query("SELEC 1"))
-                ngx.say("twice: ", db:query("INSERT INTO word (id, word) VALUES (1, 'again')"))
-                ngx.say("and on: ", db:query("SELECT 1 AS one")[1].one)
-                ngx.say("kept: ", db:set_keepalive(10000, 10))
-            }
+    }
+    location = /slow {
+        content_by_lua_block {
+            local db = assert(connect({ timeout = 100 }))
+            ngx.say("slow: ", db:query("SELECT $words{sleep}"))
+            ngx.say("then: ", db:query("SELECT 1 AS one"))
         }
-        location = /slow {
-            content_by_lua_block {
-                local db = assert(connect({ timeout = 100 }))
-                ngx.say("slow: ", db:query("SELECT $words{sleep}"))
-                ngx.say("then: ", db:query("SELECT 1 AS one"))
-            }
+    }
+    # A thread for each of five connections, side by side.
+    location = /threads {
+        content_by_lua_block {
+            local threads, seen, count = {}, {}, 0
+            for i = 1, 5 do
+                threads[i] = ngx.thread.spawn(function()
+                    local db = assert(connect())
+                    local id = assert(db:query("SELECT $words{connection} AS id"))[1].id
+                    ngx.sleep(0.05)
+                    assert(db:set_keepalive(10000, 10))
+                    return id
+                end)
+            end
+            for _, thread in ipairs(threads) do
+                local _, id = ngx.thread.wait(thread)
+                if not seen[id] then count = count + 1 end
+                seen[id] = true
+            end
+            ngx.say(count)
         }
-        # A thread for each of five connections, side by side.
-        location = /threads {
-            content_by_lua_block {
-                local threads, seen, count = {}, {}, 0
-                for i = 1, 5 do
-                    threads[i] = ngx.thread.spawn(function()
-                        local db = assert(connect())
-                        local id = assert(db:query("SELECT $words{connection} AS id"))[1].id
-                        ngx.sleep(0.05)
-                        assert(db:set_keepalive(10000, 10))
-                        return id
-                    end)
-                end
-                for _, thread in ipairs(threads) do
-                    local _, id = ngx.thread.wait(thread)
-                    if not seen[id] then count = count + 1 end
-                    seen[id] = true
-                end
-                ngx.say(count)
-            }
-        }
-        location = /connection {
-            content_by_lua_block {
-                local db = assert(connect())
-                ngx.say(assert(db:query("SELECT $words{connection} AS id"))[1].id)
-                db:set_keepalive(10000, 10)
-            }
+    }
+    location = /connection {
+        content_by_lua_block {
+            local db = assert(connect())
+            ngx.say(assert(db:query("SELECT $words{connection} AS id"))[1].id)
+            db:set_keepalive(10000, 10)
         }
     }
 }
