@@ -9,9 +9,6 @@ const NOTES: &[(&str, &str, &str)] = &[
         "headers",
         "its code has no loop: which parts of it LuaJIT compiles differs from run to run, by a fifth",
     ),
-    ("requests", "sleep", WAITING),
-    ("requests", "thread", WAITING),
-    ("requests", "eof", WAITING),
     (
         "calls",
         "md5-4k",
@@ -24,14 +21,12 @@ const NOTES: &[(&str, &str, &str)] = &[
         "about 200 of its 3,400 instructions are this module's, for checking lengths; with the others \
          lua-resty-core's Lua code makes strings and a table",
     ),
-    ("calls", "ctx", CHECKS),
     ("calls", "get_phase", CHECKS),
     (
         "calls",
         "shdict-get-1m",
         "both wait for twenty nodes of a tree to come from memory: a run varies by a tenth",
     ),
-    ("calls", "receive-size", COSOCKET),
     (
         "calls",
         "coroutine.resume",
@@ -39,14 +34,9 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     ("calls", "coroutine.create", "the scheduler's record of the coroutine is made, and freed"),
     ("cpu", "cosocket", COSOCKET),
-    ("cpu", "capture", SUBREQUEST),
     ("growth", "sleeping request", "a context, a task and its operation are memory of their own"),
 ];
 
-const SUBREQUEST: &str = "the batch, the subrequest's context and its captured body are owned values, which \
-                          a killed thread may drop at any time";
-const WAITING: &str = "what a task waits for is an owned value with an event of its own, cancelled when it \
-                       is dropped";
 const COSOCKET: &str = "each call finds its task, counts itself in for as long as it uses the socket, and \
                         checks who else waits on it";
 const CHECKS: &str = "nginx's own look-up is most of it; pointers and lengths are checked on top";
@@ -61,7 +51,9 @@ pub fn note(outcome: &Outcome) -> Option<String> {
         Some((_, _, reason)) => reason.to_string(),
         None => {
             let more = outcome.this.unwrap_or_default() - outcome.c.unwrap_or_default();
-            format!("{:.0}% more: {more:.1} {}", (ratio - 1.0) * 100.0, outcome.measure)
+            // Under load, the measure is how many connections there were.
+            let unit = if outcome.part == "cpu" { "µs" } else { outcome.measure.as_str() };
+            format!("{:.0}% more: {more:.1} {unit}", (ratio - 1.0) * 100.0)
         }
     })
 }
