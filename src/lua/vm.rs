@@ -1,6 +1,5 @@
 //! One Lua VM: made with the libraries, the `ngx` API and lua-resty-core in it, closed on drop.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
@@ -38,8 +37,6 @@ pub struct Thread {
     pub state: State,
     /// Its anchor in the registry.
     pub reference: i32,
-    /// What whoever ran code in it before has left with it.
-    pub kept: Option<Rc<dyn Any>>,
 }
 
 /// Why there is no VM.
@@ -218,7 +215,7 @@ impl Vm {
         let mut made = None;
         self.protect(|state| {
             let thread = state.new_thread();
-            made = Some(Thread { state: thread, reference: state.new_ref(REGISTRY), kept: None });
+            made = Some(Thread { state: thread, reference: state.new_ref(REGISTRY) });
         })?;
         made.ok_or_else(|| b"no coroutine".to_vec())
     }

@@ -3,6 +3,7 @@
 //! The threads of nginx's pools run Lua code too (`ngx.run_worker_thread`), in VMs of their own that
 //! reach none of these. They are no thread-locals, which a loaded module finds by a call each time.
 
+use std::cell::RefCell;
 use std::ops::Deref;
 
 /// A value that one thread uses, whoever else there is.
@@ -27,6 +28,34 @@ impl<T> Deref for OwnThread<T> {
         #[cfg(debug_assertions)]
         check();
         &self.0
+    }
+}
+
+/// Values that wait to be used again, for they are dear to make.
+pub struct Spares<T> {
+    values: RefCell<Vec<T>>,
+    max: usize,
+}
+
+impl<T> Spares<T> {
+    /// Room for `max` of them.
+    pub const fn new(max: usize) -> Spares<T> {
+        Spares { values: RefCell::new(Vec::new()), max }
+    }
+
+    /// The one that came last.
+    #[inline]
+    pub fn take(&self) -> Option<T> {
+        self.values.borrow_mut().pop()
+    }
+
+    /// Keeps `value`, or drops it where there is no room.
+    #[inline]
+    pub fn keep(&self, value: T) {
+        let mut values = self.values.borrow_mut();
+        if values.len() < self.max {
+            values.push(value);
+        }
     }
 }
 

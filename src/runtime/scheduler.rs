@@ -71,8 +71,7 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
         match step {
             Step::Run(next, given) => {
                 context.set_current(Some(next.clone()));
-                Task::retire(std::mem::replace(&mut task, next));
-                values = given;
+                (task, values) = (next, given);
             }
             Step::Leave(rc) => {
                 output::release_held(context);

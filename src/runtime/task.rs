@@ -4,7 +4,7 @@
 //! operation is owned by its task: killing the task, ending the request or closing its pool drops
 //! the operation, and dropping it cancels it.
 
-use std::cell::{Cell, RefCell, RefMut, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
@@ -19,7 +19,7 @@ use crate::lua::{State, openresty};
 use crate::nginx::Request;
 use crate::nginx::event::{Alarm, Sleeper};
 use crate::nginx::log::{Log, Shown};
-use crate::nginx::own_thread::OwnThread;
+use crate::nginx::own_thread::{OwnThread, Spares};
 use crate::ngx_debug;
 
 /// Where a coroutine stands; the names are those of `coroutine.status`.
@@ -182,9 +182,9 @@ impl Link {
 impl Task {
     #[inline]
     pub fn new(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
-        let spare = spare().pop();
-        if let Some(mut spare) = spare
+        if let Some(mut spare) = SPARE.take()
             && let Some(task) = Rc::get_mut(&mut spare)
+            && task.zombies.get_mut().is_empty()
         {
             task.begin(context, state, reference, role);
             return spare;
@@ -250,18 +250,12 @@ impl Task {
         self.mark(of);
     }
 
-    /// Gives up a share. Where it was the last one of a task that is over, and neither its coroutine
-    /// nor anybody who might wake it knows it any more, that waits to be used again.
+    /// Lets a task that is over wait to be used again, if its coroutine does not know it any more. Who
+    /// makes the next one looks whether others still do.
     #[inline]
-    pub(super) fn retire(mut task: Rc<Task>) {
-        if task.forgotten.get()
-            && let Some(unshared) = Rc::get_mut(&mut task)
-            && unshared.zombies.get_mut().is_empty()
-        {
-            let mut spare = spare();
-            if spare.len() < MAX_SPARE {
-                spare.push(task);
-            }
+    pub(super) fn retire(self: &Rc<Self>) {
+        if self.forgotten.get() {
+            SPARE.keep(self.clone());
         }
     }
 
@@ -279,21 +273,9 @@ impl Task {
         openresty::set_request(self.state, context.request().as_ptr().cast());
     }
 
-    /// A task for the code of a phase or a timer, in a coroutine of the VM's: what ran there before
-    /// is used again, unless somebody still looks at it.
+    /// A task for the code of a phase or a timer, in a coroutine of the VM's.
     pub fn entry(context: &Rc<Context>, thread: Thread) -> Rc<Task> {
-        let Thread { state, reference, kept } = thread;
-        let known = kept.and_then(|kept| kept.downcast::<Task>().ok());
-        match known {
-            Some(task) if Rc::strong_count(&task) == 1 && Rc::weak_count(&task) == 0 => {
-                task.reference.set(reference);
-                *task.context.borrow_mut() = Some(context.clone());
-                task.status.set(Status::Running);
-                task.mark(context);
-                task
-            }
-            _ => Task::new(context, state, reference, Role::Entry),
-        }
+        Task::new(context, thread.state, thread.reference, Role::Entry)
     }
 
     /// The request's context, unless the task is over.
@@ -470,9 +452,7 @@ impl Task {
         if reference < 0 {
             return None;
         }
-        if self.role == Role::LightThread {
-            self.be_forgotten();
-        }
+        self.be_forgotten();
         Some(reference)
     }
 }
@@ -522,9 +502,5 @@ fn with_records<T>(work: impl FnOnce(&mut Records) -> T) -> T {
 }
 
 /// Tasks that are over, as [`Task::retire`] leaves them. Their coroutines have forgotten their keys.
-fn spare() -> RefMut<'static, Vec<Rc<Task>>> {
-    // SAFETY: tasks run in nginx's own thread.
-    static SPARE: OwnThread<RefCell<Vec<Rc<Task>>>> =
-        unsafe { OwnThread::new(RefCell::new(Vec::new())) };
-    SPARE.borrow_mut()
-}
+// SAFETY: tasks run in nginx's own thread.
+static SPARE: OwnThread<Spares<Rc<Task>>> = unsafe { OwnThread::new(Spares::new(MAX_SPARE)) };

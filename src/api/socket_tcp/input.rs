@@ -3,7 +3,6 @@
 //! Bytes are copied once, from here into the Lua string, but for those that `receiveuntil` has
 //! looked through when it has to wait for more.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use codec::receive_until::Status;
@@ -11,7 +10,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::matcher::Matcher;
 use crate::lua::State;
-use crate::nginx::own_thread::OwnThread;
+use crate::nginx::own_thread::{OwnThread, Spares};
 
 /// What a call reads.
 #[derive(Clone)]
@@ -61,8 +60,7 @@ const KEEP: usize = 64 * 1024;
 
 /// Memory that closed sockets leave to the next ones: a socket may last for a single request.
 // SAFETY: cosockets read in nginx's own thread.
-static SPARE: OwnThread<RefCell<Vec<Vec<u8>>>> =
-    unsafe { OwnThread::new(RefCell::new(Vec::new())) };
+static SPARE: OwnThread<Spares<Vec<u8>>> = unsafe { OwnThread::new(Spares::new(MAX_SPARE)) };
 /// So many pieces, each no larger than this.
 const MAX_SPARE: usize = 16;
 const MAX_SPARE_SIZE: usize = 16 * 1024;
@@ -72,11 +70,8 @@ fn spare(mut buffer: Vec<u8>) {
     if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_SIZE {
         return;
     }
-    let mut all = SPARE.borrow_mut();
-    if all.len() < MAX_SPARE {
-        buffer.clear();
-        all.push(buffer);
-    }
+    buffer.clear();
+    SPARE.keep(buffer);
 }
 
 impl Input {
@@ -177,7 +172,7 @@ impl Input {
             self.start = 0;
         }
         if self.bytes.capacity() == 0 {
-            self.bytes = SPARE.borrow_mut().pop().unwrap_or_default();
+            self.bytes = SPARE.take().unwrap_or_default();
         }
         let len = self.bytes.len();
         let wanted = match &self.want {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use codec::receive_until::ReceiveUntil;
 
-use crate::nginx::own_thread::OwnThread;
+use crate::nginx::own_thread::{OwnThread, Spares};
 
 type Shared = Rc<RefCell<ReceiveUntil>>;
 
@@ -16,7 +16,7 @@ type Shared = Rc<RefCell<ReceiveUntil>>;
 const MAX_IDLE: usize = 512;
 
 // SAFETY: cosockets are used in nginx's own thread.
-static IDLE: OwnThread<RefCell<Vec<Shared>>> = unsafe { OwnThread::new(RefCell::new(Vec::new())) };
+static IDLE: OwnThread<Spares<Shared>> = unsafe { OwnThread::new(Spares::new(MAX_IDLE)) };
 
 /// A share of an iterator's state.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub struct Matcher(Shared);
 
 impl Matcher {
     pub fn new(state: ReceiveUntil) -> Matcher {
-        let Some(idle) = IDLE.borrow_mut().pop() else {
+        let Some(idle) = IDLE.take() else {
             return Matcher(Rc::new(RefCell::new(state)));
         };
         idle.replace(state);
@@ -38,12 +38,8 @@ impl Matcher {
 
 impl Drop for Matcher {
     fn drop(&mut self) {
-        if Rc::strong_count(&self.0) > 1 {
-            return;
-        }
-        let mut idle = IDLE.borrow_mut();
-        if idle.len() < MAX_IDLE {
-            idle.push(self.0.clone());
+        if Rc::strong_count(&self.0) == 1 {
+            IDLE.keep(self.0.clone());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::chain::Recycled;
 use crate::nginx::cleanup::Shared;
-use crate::nginx::own_thread::OwnThread;
+use crate::nginx::own_thread::{OwnThread, Spares};
 use crate::nginx::pool::OutOfMemory;
 use crate::runtime::filter::BodyFilter;
 use crate::runtime::phase::Phase;
@@ -22,13 +22,12 @@ use crate::runtime::{ends, output};
 const MAX_IDLE: usize = 256;
 
 // SAFETY: requests begin and end in nginx's own thread.
-static IDLE: OwnThread<RefCell<Vec<Rc<Context>>>> =
-    unsafe { OwnThread::new(RefCell::new(Vec::new())) };
+static IDLE: OwnThread<Spares<Rc<Context>>> = unsafe { OwnThread::new(Spares::new(MAX_IDLE)) };
 
 impl Context {
     /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
     pub fn new(request: Request, vm: Rc<Vm>, phase: Phase, fake: bool) -> Rc<Context> {
-        if let Some(mut idle) = IDLE.borrow_mut().pop()
+        if let Some(mut idle) = IDLE.take()
             && let Some(context) = Rc::get_mut(&mut idle)
         {
             context.request = request;
@@ -211,10 +210,7 @@ impl Context {
         }
         let Some(unshared) = Rc::get_mut(&mut context) else { return };
         unshared.empty();
-        let mut idle = IDLE.borrow_mut();
-        if idle.len() < MAX_IDLE {
-            idle.push(context);
-        }
+        IDLE.keep(context);
     }
 
     /// The pool goes: nothing of nginx's may be touched any more.

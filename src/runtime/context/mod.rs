@@ -5,7 +5,6 @@
 //! page in the middle of an output call, so running code finds the context through its task, and
 //! only code that starts anew looks at nginx's slot.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ptr::null;
@@ -337,10 +336,15 @@ impl Context {
 
     /// Ends one task: its operation is cancelled, its coroutine given back.
     pub fn remove_task(&self, task: &Rc<Task>) {
+        self.end_task(task);
+        task.retire();
+    }
+
+    #[inline]
+    fn end_task(&self, task: &Rc<Task>) {
         if let Some(reference) = task.detach() {
             let recycle = task.role == super::Role::Entry && !task.runs.get();
-            let kept: Option<Rc<dyn Any>> = if recycle { Some(task.clone()) } else { None };
-            let thread = Thread { state: task.state, reference, kept };
+            let thread = Thread { state: task.state, reference };
             self.vm().give_back_thread(thread, recycle, self.request.log());
         }
         if task.role == super::Role::Entry {
