@@ -25,6 +25,7 @@ pub mod fake;
 pub mod fault;
 pub mod filters;
 pub mod guard;
+mod header_change;
 mod header_error;
 mod header_list;
 mod header_values;

@@ -177,7 +177,8 @@ impl Seen {
     }
 }
 
-/// Adds an argument to `table`, where its name may be; the values of one that comes several times form a list.
+/// Adds an argument to `table`, where its name may be; the values of one that comes several times form
+/// a list.
 fn add(state: State, table: i32, name: &[u8], value: Option<&[u8]>) {
     state.push_bytes(name);
     state.push_value(-1);

@@ -5,6 +5,7 @@ use codec::headers::{Name, ROOM, escaped_value};
 use super::effects::{self, Effect};
 use super::known::{self, Kind, Known};
 use super::list;
+use crate::nginx::header_change::set_all;
 use crate::nginx::header_error::HeaderError;
 use crate::nginx::header_list::Node;
 use crate::nginx::header_values::HeaderValues;
@@ -35,27 +36,17 @@ pub fn set(
     values: &[&[u8]],
     replace: bool,
 ) -> Result<(), HeaderError> {
-    let none: &[&[u8]] = &[b""];
-    let values = if values.is_empty() { none } else { values };
     let mut room = ROOM;
     let name = Name::new(name, false, &mut room);
     let known = known::find(&name);
-    let change = |value: &&[u8]| Change::new(request, known, &name, value);
     // nginx may have refused the request before it had read the header.
     let is_refused = request.status() == BAD_REQUEST || !list(request).is_made();
-    if let [value] = values {
-        // The common case, without a list of its own.
-        let change = change(value)?;
-        return if is_refused { Ok(()) } else { Ok(change.apply(replace)?) };
-    }
-    let changes = values.iter().map(change).collect::<Result<Vec<_>, _>>()?;
-    if is_refused {
-        return Ok(());
-    }
-    for (number, change) in changes.into_iter().enumerate() {
-        change.apply(replace && number == 0)?;
-    }
-    Ok(())
+    set_all(
+        values,
+        replace,
+        |value| Change::new(request, known, &name, value),
+        |change, replace| if is_refused { Ok(()) } else { change.apply(replace) },
+    )
 }
 
 impl<'a> Change<'a> {

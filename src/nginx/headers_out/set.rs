@@ -4,6 +4,7 @@ use codec::headers::{Name, content_length, escaped_value};
 
 use super::known::{self, Kind, Known};
 use super::{list, location};
+use crate::nginx::header_change::set_all;
 use crate::nginx::header_error::HeaderError;
 use crate::nginx::header_list::Node;
 use crate::nginx::header_values::HeaderValues;
@@ -33,19 +34,13 @@ pub fn set(
     values: &[&[u8]],
     replace: bool,
 ) -> Result<bool, HeaderError> {
-    let none: &[&[u8]] = &[b""];
-    let values = if values.is_empty() { none } else { values };
     let known = known::find(name);
-    let change = |value: &&[u8]| Change::new(request, known, name, value);
-    if let [value] = values {
-        // The common case, without a list of its own.
-        change(value)?.apply(replace)?;
-    } else {
-        let changes = values.iter().map(change).collect::<Result<Vec<_>, _>>()?;
-        for (number, change) in changes.into_iter().enumerate() {
-            change.apply(replace && number == 0)?;
-        }
-    }
+    set_all(
+        values,
+        replace,
+        |value| Change::new(request, known, name, value),
+        |change, replace| change.apply(replace),
+    )?;
     Ok(known.is_some_and(|known| known.kind == Kind::ContentType))
 }
 
