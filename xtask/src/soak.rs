@@ -6,7 +6,7 @@
 
 pub mod client;
 mod mix;
-mod worker;
+pub mod worker;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,7 +1,6 @@
 //! How costs grow: resident memory of an nginx for what waits in it, bytes of a shared dictionary
 //! for each key, and latencies while the garbage collector works.
 
-use std::fs;
 use std::net::TcpListener;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use super::place::{self, local};
 use super::results::Outcome;
 use crate::server::{Server, Subject};
 use crate::soak::client::Connection;
+use crate::soak::worker;
 
 /// The address in benches/growth/nginx.conf.
 const ADDRESS: std::net::SocketAddr = local(18394);
@@ -172,7 +172,5 @@ fn garbage(subject: &Subject, label: &str) -> Result<Measures> {
 
 /// Resident memory in bytes.
 fn resident(pid: u32) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
+    Ok(worker::resident(pid)? as f64 * 1024.0)
 }

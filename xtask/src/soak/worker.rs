@@ -83,7 +83,8 @@ fn numbers(line: &str) -> Result<[u64; 3]> {
     numbers.try_into().map_err(|_| anyhow::anyhow!("not three numbers: {line:?}"))
 }
 
-fn resident(pid: u32) -> Result<u64> {
+/// Kilobytes of resident memory of a process.
+pub fn resident(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
