@@ -82,7 +82,7 @@ GET /t
 --- response_body
 body
 --- error_log
-failed to run log_by_lua*: unknown reason
+failed to run log_by_lua*: table: 0x
 --- no_error_log
 [alert]
 

@@ -200,7 +200,7 @@ error: handshake failed
 thread: handshake failed
 --- error_log
 came to the end of nothing
-lua entry thread aborted: runtime error: unknown reason
+lua entry thread aborted: runtime error: table: 0x
 something bad
 cert cb error
 context: ssl_certificate_by_lua*, client: unix:, server: unix:

@@ -180,7 +180,9 @@ return {
     bad = function() return 1, print end,
     round = function() return depth end,
     fail = function() error("went wrong", 0) end,
-    object = function() error({}) end,
+    object = function()
+        error(setmetatable({}, { __tostring = function() return "an object's text" end }))
+    end,
 }
 >>> number.lua
 return 1
@@ -232,7 +234,7 @@ falsesuspicious circular references, table depth exceed max depth: 100 in the ar
 falseunsupported Lua type: LUA_TFUNCTION in the return value
 falsesuspicious circular references, table depth exceed max depth: 100 in the return value
 falsewent wrong
-falseunknown reason
+falsean object's text
 truestill there
 --- no_error_log
 [error]

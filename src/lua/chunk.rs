@@ -197,15 +197,9 @@ impl Vm {
         let state = self.main();
         match state.load(code, name) {
             Outcome::Done => Ok(()),
-            Outcome::Yielded | Outcome::Failed(_) => Err(take_reason(state)),
+            Outcome::Yielded | Outcome::Failed(_) => Err(state.take_error()),
         }
     }
-}
-
-fn take_reason(state: State) -> Vec<u8> {
-    let reason = state.bytes(-1).unwrap_or(b"unknown reason").to_vec();
-    state.pop(1);
-    reason
 }
 
 /// The file's bytes, without a first line that starts with `#`.

@@ -6,13 +6,12 @@ use mlua::ffi;
 
 use super::function::{LuaResult, Returns};
 use super::registry::TRACEBACK;
-use super::state::{Kind, REGISTRY, State};
+use super::state::{REGISTRY, State};
 
-/// The message handler: a traceback behind an error's text.
+/// The message handler: an error's text, and a traceback behind it.
 pub(super) fn add_traceback(state: State) -> LuaResult {
-    if !matches!(state.kind(1), Kind::String | Kind::Number) {
-        return Ok(Returns::Values(1));
-    }
+    state.set_top(1);
+    state.error_text();
     state.push_str("\n");
     state.push_traceback(state, None, 1);
     state.concat(3);

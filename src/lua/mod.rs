@@ -10,6 +10,7 @@
 pub mod chunk;
 pub mod coroutine;
 pub mod error;
+mod error_value;
 pub mod frames;
 pub mod function;
 pub mod inspect;

@@ -9,6 +9,8 @@ use super::state::{REGISTRY, State};
 pub(super) const PROTECTED: i32 = -100;
 /// [`add_traceback`].
 pub(super) const TRACEBACK: i32 = -99;
+/// The function behind [`State::error_text`].
+pub(super) const ERROR_TEXT: i32 = -98;
 /// The function that makes the table of a captured response.
 pub const CAPTURED_RESPONSE: i32 = -101;
 /// Metatables: of TCP cosockets, and of the userdata in them.

@@ -110,7 +110,7 @@ impl State {
         // SAFETY: a live VM; the function takes no data.
         match unsafe { ffi::lua_cpcall(self.as_ptr(), entry, null_mut()) } {
             0 => Ok(()),
-            _ => Err(self.take_reason()),
+            _ => Err(self.take_error()),
         }
     }
 
@@ -135,15 +135,8 @@ impl State {
         self.push_light_userdata(std::ptr::from_ref(&work).cast_mut().cast());
         match self.call(1, results, 0) {
             Outcome::Done => Ok(()),
-            Outcome::Yielded | Outcome::Failed(_) => Err(self.take_reason()),
+            Outcome::Yielded | Outcome::Failed(_) => Err(self.take_error()),
         }
-    }
-
-    /// Pops an error as bytes.
-    fn take_reason(self) -> Vec<u8> {
-        let text = self.bytes(-1).unwrap_or(b"unknown reason").to_vec();
-        self.pop(1);
-        text
     }
 
     /// Raises `error`. The caller holds nothing that needs dropping.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use mlua::ffi;
 
 use super::CFunction;
+use super::error_value;
 use super::openresty;
 use super::resty_core::Release;
 use super::run::Outcome;
@@ -108,6 +109,7 @@ impl Vm {
         vm.protect(|state| {
             // SAFETY: runs in protected mode on a live VM.
             unsafe { ffi::luaL_openlibs(state.as_ptr()) };
+            error_value::install(state);
             set_package_paths(state, recipe);
         })
         .map_err(VmError::Setup)?;
@@ -157,11 +159,7 @@ impl Vm {
         state.get_field(GLOBALS, c"require");
         state.push_str(module);
         match state.call(1, 0, 0) {
-            Outcome::Failed(_) => {
-                let reason = state.bytes(-1).unwrap_or(b"unknown reason").to_vec();
-                state.pop(1);
-                Err(VmError::RestyCore(self.with_release(reason)))
-            }
+            Outcome::Failed(_) => Err(VmError::RestyCore(self.with_release(state.take_error()))),
             Outcome::Done | Outcome::Yielded => Ok(()),
         }
     }
@@ -198,8 +196,8 @@ impl Vm {
             outcome = state.call(0, 0, 0);
         }
         if outcome != Outcome::Done {
-            let reason = String::from_utf8_lossy(state.bytes(-1).unwrap_or_default()).into_owned();
-            state.pop(1);
+            let reason = state.take_error();
+            let reason = String::from_utf8_lossy(&reason);
             crate::ngx_log!(log::cycle_log(), Level::Err, "failed to run Lua code: {reason}");
         }
     }

@@ -18,13 +18,9 @@ pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
     state.push_traceback_handler();
     let result = script.load(vm).and_then(|()| match state.call(0, 0, base + 1) {
         Outcome::Done => Ok(()),
-        // `error(nil)` fails without a word.
-        _ if state.is_nil_or_none(-1) => Err(Vec::new()),
-        _ => Err(state.bytes(-1).unwrap_or(b"unknown error").to_vec()),
+        Outcome::Yielded | Outcome::Failed(_) => Err(state.take_error()),
     });
-    if let Err(reason) = &result
-        && !reason.is_empty()
-    {
+    if let Err(reason) = &result {
         let text = format!("{} error: ", script.name).into_bytes();
         log.write(Level::Err, &[&text, reason.as_slice()].concat());
     }

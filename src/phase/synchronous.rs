@@ -53,7 +53,7 @@ pub fn run_plainly(context: &Shared<Context>, script: &Script, phase: Phase) -> 
 }
 
 fn log_error(request: Request, state: State, phase: Phase) {
-    let reason = state.bytes(-1).unwrap_or(b"unknown reason");
+    let reason = state.error_text();
     let text = format!("failed to run {}: ", phase.failed_name()).into_bytes();
     request.log().write(Level::Err, &[&text, reason].concat());
 }

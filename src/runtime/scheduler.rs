@@ -8,7 +8,7 @@ use super::context::{Context, End, Switch};
 use super::task::{Role, Status, Task};
 use super::{ends, output, traceback};
 use crate::lua::state::Kind;
-use crate::lua::{Failure, Outcome};
+use crate::lua::{Failure, Outcome, State, openresty};
 use crate::nginx::event::Waiter;
 use crate::nginx::guard::{fault_point, guard, panics};
 use crate::nginx::request::run_posted_requests;
@@ -23,10 +23,9 @@ enum Step {
     Leave(Rc),
 }
 
-/// An error on its way: what it was, its text, and where.
+/// An error on its way, beside its value: what kind it is, and where it was raised.
 struct Abort {
     kind: &'static str,
-    message: Vec<u8>,
     trace: Vec<u8>,
 }
 
@@ -40,7 +39,6 @@ impl Abort {
                 Failure::Memory => "[lua] memory allocation error",
                 Failure::Handler => "error handler error",
             },
-            message: task.state.bytes(-1).unwrap_or(b"unknown reason").to_vec(),
             trace: traceback::of(task),
         }
     }
@@ -341,11 +339,11 @@ fn aborted(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Ab
     drop_zombies(context, task);
     match task.role {
         Role::LightThread => {
-            log_abort(context, "user thread", abort);
+            log_abort(context, task, "user thread", abort);
             end_light_thread(context, task, false)
         }
         Role::Entry => {
-            log_abort(context, "entry thread", abort);
+            log_abort(context, task, "entry thread", abort);
             Step::Leave(ends::abort(context))
         }
         Role::Coroutine | Role::Wrapped => {
@@ -364,13 +362,39 @@ fn aborted(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Ab
     }
 }
 
-fn log_abort(context: &Context, what: &str, abort: &mut Option<Abort>) {
-    let Some(Abort { kind, message, trace }) = abort.take() else { return };
+/// Logs the error on top of the stack of `task`, which ends with it.
+fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut Option<Abort>) {
+    let Some(Abort { kind, trace }) = abort.take() else { return };
     let mut line = format!("lua {what} aborted: {kind}: ").into_bytes();
-    line.extend_from_slice(&message);
+    append_error_text(context, task.state, &mut line);
     line.push(b'\n');
     line.extend_from_slice(&trace);
     context.request().log().write(Level::Err, &line);
+}
+
+/// Appends the text of the error on top of `failed`, a coroutine that runs no code any more: that
+/// of a `__tostring` runs on the main one.
+fn append_error_text(context: &Context, failed: State, line: &mut Vec<u8>) {
+    if matches!(failed.kind(-1), Kind::String | Kind::Number) {
+        line.extend_from_slice(failed.error_text());
+        return;
+    }
+    let main = context.main_state();
+    if main.reserve(3).is_err() {
+        line.extend_from_slice(b"stack overflow");
+        return;
+    }
+    // To end the request is not for a `__tostring` to say.
+    let (before, end) = (openresty::request(main), context.end.take());
+    openresty::set_request(main, context.request().as_ptr().cast());
+    failed.move_to(main, 1);
+    main.push_value(-1);
+    line.extend_from_slice(main.error_text());
+    main.pop(1);
+    // The thread that waits for this one gets the value itself.
+    main.move_to(failed, 1);
+    openresty::set_request(main, before);
+    context.end.set(end);
 }
 
 #[cold]

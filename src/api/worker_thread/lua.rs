@@ -75,7 +75,7 @@ fn push_function(vm: State, module: &[u8], function: &[u8]) -> Result<(), Vec<u8
     vm.get_field(GLOBALS, c"require");
     vm.push_bytes(module);
     if vm.call(1, 1, 0) != Outcome::Done {
-        return Err(vm.bytes(-1).unwrap_or(b"unknown reason").to_vec());
+        return Err(vm.take_error());
     }
     if vm.kind(-1) != Kind::Table {
         return Err(b"invalid lua module".to_vec());

@@ -139,7 +139,7 @@ fn push_results(job: &Job, to: State) -> i32 {
             }
         }
     } else {
-        from.bytes(-1).unwrap_or(b"unknown reason").to_vec()
+        from.error_text().to_vec()
     };
     to.push_bool(false);
     to.push_bytes(&refused);

@@ -1,0 +1,73 @@
+//! The one way from an error value, which may be anything, to text for a log or a message.
+
+use super::function::{LuaResult, Returns, wrap};
+use super::registry::ERROR_TEXT;
+use super::run::Outcome;
+use super::state::{GLOBALS, Kind, REGISTRY, State, upvalue};
+
+/// For `error(nil)`, in front what upstream says of all that is no text.
+const NO_VALUE: &str = "unknown reason (nil)";
+
+/// Puts the function behind [`State::error_text`] into a VM that has its libraries.
+pub(super) fn install(state: State) {
+    // Lua code may replace the global later.
+    state.get_field(GLOBALS, c"tostring");
+    state.push_closure(wrap(text_of), 1);
+    state.raw_set_index(REGISTRY, ERROR_TEXT);
+}
+
+/// The text of its argument: what `tostring` gives, also where a `__tostring` of Lua code does not.
+fn text_of(state: State) -> LuaResult {
+    state.set_top(1);
+    match state.kind(1) {
+        Kind::String | Kind::Number => return Ok(Returns::Values(1)),
+        Kind::Nil | Kind::None => {
+            state.push_str(NO_VALUE);
+            return Ok(Returns::Values(1));
+        }
+        _ => {}
+    }
+    state.push_value(upvalue(1));
+    state.push_value(1);
+    let outcome = state.call(1, 1, 0);
+    let result = state.kind(-1);
+    if outcome == Outcome::Done && matches!(result, Kind::String | Kind::Number) {
+        return Ok(Returns::Values(1));
+    }
+    let kind = state.kind(1).name();
+    if outcome != Outcome::Done && result == Kind::String {
+        state.push_str(&format!("(error object is a {kind} value; its __tostring failed: "));
+        state.insert(-2);
+        state.push_str(")");
+        state.concat(3);
+    } else {
+        let verb = if outcome == Outcome::Done { "gave" } else { "failed with" };
+        let result = result.name();
+        state.push_str(&format!(
+            "(error object is a {kind} value; its __tostring {verb} a {result} value)"
+        ));
+    }
+    Ok(Returns::Values(1))
+}
+
+impl State {
+    /// The error on top of the stack as text, which takes its place.
+    ///
+    /// A `__tostring` of Lua code may run, on this coroutine, in protected mode.
+    pub fn error_text(&self) -> &[u8] {
+        if !matches!(self.kind(-1), Kind::String | Kind::Number) {
+            self.raw_get_index(REGISTRY, ERROR_TEXT);
+            self.insert(-2);
+            // Where memory is out, this leaves Lua's message about that.
+            self.call(1, 1, 0);
+        }
+        self.bytes(-1).unwrap_or(NO_VALUE.as_bytes())
+    }
+
+    /// As [`State::error_text`], and pops it.
+    pub fn take_error(self) -> Vec<u8> {
+        let text = self.error_text().to_vec();
+        self.pop(1);
+        text
+    }
+}
