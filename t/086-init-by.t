@@ -100,13 +100,14 @@ qr/\[error\] .*init_by_lua error: init_by_lua\(nginx\.conf:\d+\):3: no start tod
 
 
 
-=== TEST 5: so does an error without a word
+=== TEST 5: so does an error without a value
 --- http_config
     init_by_lua "error(nil)";
 --- config
 --- must_die
+--- error_log
+init_by_lua error: unknown reason (nil)
 --- no_error_log
-init_by_lua error
 [alert]
 
 
