@@ -6,10 +6,11 @@ use crate::lua::vm::{Recipe, VmError};
 use crate::nginx::Level;
 use crate::nginx::conf::Conf;
 use crate::nginx::sys::ngx_cycle_t;
-use crate::nginx::{log, process};
+use crate::nginx::{executable_memory, log, process};
 
 /// Makes the VM of a new configuration; errors have been logged.
 pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
+    executable_memory::probe();
     match make(cf.server_prefix(), main, None, true) {
         Ok(vm) => {
             vm.set_max_idle_threads(main.thread_cache_max_entries());
@@ -24,18 +25,32 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
     }
 }
 
-/// The configuration of `cycle` is in force: its log is told of another release's lua-resty-core.
+/// The configuration of `cycle` is in force: its log is told of another release's lua-resty-core,
+/// and of compilers that are off.
 pub fn announce(cycle: *mut ngx_cycle_t) {
     let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
+    if executable_memory::is_forbidden() {
+        process::within_cycle(cycle, warn_of_memory);
+    }
     if let Some(notice) = vm.release().notice() {
         process::within_cycle(cycle, || log::log_cycle(Level::Notice, notice.as_bytes()));
     }
 }
 
-/// A worker begins: its symbols act by the release that its own VM presents.
+fn warn_of_memory() {
+    log::log_cycle(Level::Warn, executable_memory::NOTICE.as_bytes());
+}
+
+/// A worker begins: its symbols act by the release that its own VM presents. What the system
+/// forbids here need not be what it forbids the master.
 pub fn present(cycle: *const ngx_cycle_t) {
-    if let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) {
-        vm.release().present();
+    let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
+    vm.release().present();
+    if executable_memory::probe() {
+        warn_of_memory();
+        if let Err(reason) = vm.stop_compiling() {
+            log::log_cycle(Level::Alert, &reason);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod error_value;
 pub mod frames;
 pub mod function;
 pub mod inspect;
+mod jit;
 pub mod openresty;
 mod panic_barrier;
 pub mod registry;

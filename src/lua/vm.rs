@@ -9,6 +9,7 @@ use mlua::ffi;
 
 use super::CFunction;
 use super::error_value;
+use super::jit;
 use super::openresty;
 use super::resty_core::Release;
 use super::run::Outcome;
@@ -110,6 +111,7 @@ impl Vm {
             // SAFETY: runs in protected mode on a live VM.
             unsafe { ffi::luaL_openlibs(state.as_ptr()) };
             error_value::install(state);
+            jit::turn_off_where_forbidden(state);
             set_package_paths(state, recipe);
         })
         .map_err(VmError::Setup)?;
@@ -144,6 +146,11 @@ impl Vm {
     pub fn add_preload(&self, package: &CStr, loader: CFunction) -> Result<(), Vec<u8>> {
         let entry = [(package.to_owned(), loader)];
         self.protect(move |state| set_preload(state, &entry))
+    }
+
+    /// The system has come to forbid what LuaJIT's compiler needs: this VM does without from now on.
+    pub fn stop_compiling(&self) -> Result<(), Vec<u8>> {
+        self.protect(jit::turn_off_where_forbidden)
     }
 
     pub fn set_max_idle_threads(&self, max: usize) {

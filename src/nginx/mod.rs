@@ -19,6 +19,7 @@ pub mod descriptor;
 pub mod downstream;
 pub mod event;
 pub mod exec;
+pub mod executable_memory;
 pub mod exit_watcher;
 pub mod fake;
 #[cfg(feature = "fault-injection")]

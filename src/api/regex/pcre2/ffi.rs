@@ -22,6 +22,8 @@ use pcre2_sys::{
     pcre2_pattern_info_8, pcre2_set_match_limit_8,
 };
 
+use crate::nginx::executable_memory;
+
 /// The least stack that the JIT is given, in bytes.
 const MIN_JIT_STACK: usize = 32 * 1024;
 
@@ -84,6 +86,9 @@ impl Code {
     /// Translates the code for the processor, to be run with the work bounded by `limit` (zero is
     /// PCRE2's default). False where that is not possible: then matching interprets it.
     pub fn jit_compile(&mut self, limit: u32) -> bool {
+        if executable_memory::is_forbidden() {
+            return false;
+        }
         // SAFETY: live code.
         if unsafe { pcre2_jit_compile_8(self.code.as_ptr(), PCRE2_JIT_COMPLETE) } != 0 {
             return false;

@@ -1,0 +1,34 @@
+//! LuaJIT's compiler, and how it is kept off where the system forbids what it needs.
+
+use std::ffi::c_int;
+
+use mlua::ffi::lua_State;
+
+use super::run::Outcome;
+use super::state::State;
+use crate::nginx::executable_memory;
+
+unsafe extern "C-unwind" {
+    fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;
+}
+
+/// `LUAJIT_MODE_ENGINE`, with `LUAJIT_MODE_OFF` and `LUAJIT_MODE_FLUSH`.
+const OFF: c_int = 0;
+const FLUSH: c_int = 0x0200;
+
+/// Turns the compiler of a VM off for good where the memory for what it makes may not be executed:
+/// its first attempt would end the process. Runs below a protected call, and may raise.
+pub(super) fn turn_off_where_forbidden(state: State) {
+    if !executable_memory::is_forbidden() {
+        return;
+    }
+    // SAFETY: a live VM; nothing that has been compiled runs now.
+    unsafe {
+        luaJIT_setmode(state.as_ptr(), 0, OFF);
+        luaJIT_setmode(state.as_ptr(), 0, FLUSH);
+    }
+    let code = include_bytes!("../../lua/keep_compiler_off.lua");
+    if state.load(code, c"=jit") == Outcome::Done {
+        state.call_raising(0, 0);
+    }
+}
