@@ -37,10 +37,11 @@ fn postpone(request: Request) -> bool {
     moved
 }
 
-/// What the phase's result means to nginx: granted, unless the script made the response.
+/// What the phase's result means to nginx: granted or no opinion, unless the script made the response.
 fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
-    if rc == Rc::OK {
-        return runner::end_if_responded(context).unwrap_or(Rc::OK);
+    if rc == Rc::ERROR || rc == Rc::DONE || rc.0 > 0 {
+        return rc;
     }
-    if rc == Rc::ERROR || rc == Rc::DONE || rc.0 > 0 { rc } else { Rc::DECLINED }
+    let goes_on = if rc == Rc::OK { Rc::OK } else { Rc::DECLINED };
+    runner::end_if_responded(context).unwrap_or(goes_on)
 }

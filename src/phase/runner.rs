@@ -202,11 +202,11 @@ fn settle_start(context: &Shared<Context>, rc: Rc) -> Rc {
     rc
 }
 
-/// A script of an earlier phase that made the response ends the request here.
+/// A script of an earlier phase that made the response, or began to, ends the request here.
 ///
 /// `Some(rc)`: the phase handler returns that; no later phase may make a response again.
 pub fn end_if_responded(context: &Shared<Context>) -> Option<Rc> {
-    if !context.is_header_sent() {
+    if !context.is_header_sent() && !context.buffering.get() {
         return None;
     }
     if !context.eof.get() {
