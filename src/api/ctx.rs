@@ -6,26 +6,12 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use crate::api::ffi;
-use crate::lua::State;
-use crate::lua::state::REGISTRY;
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::Context;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::runtime::PhaseSet;
-use crate::runtime::context::NO_CTX;
-
-/// Gives up a reference in lua-resty-core's table of `ngx.ctx` tables.
-pub fn release(state: State, reference: c_int) {
-    crate::ngx_debug!(crate::nginx::log::cycle_log(), "lua release ngx.ctx at ref {reference}");
-    let result = state.protect(move |state| {
-        state.get_field(REGISTRY, c"ngx_lua_ctx_tables");
-        state.unref(-1, reference);
-    });
-    if let Err(reason) = result {
-        crate::nginx::log::log_cycle(crate::nginx::Level::Err, &reason);
-    }
-}
+use crate::runtime::ctx::NO_CTX;
 
 /// The table of a TLS connection, made by the code of its handshake's phases.
 struct OfConnection {
@@ -135,14 +121,4 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
         context.ctx_ref.set(reference);
         ffi::OK
     })
-}
-
-/// Keeps the table at `index` as a request's `ngx.ctx`; gives its reference. May raise.
-pub fn keep(state: State, index: c_int) -> c_int {
-    state.push_value(index);
-    state.get_field(REGISTRY, c"ngx_lua_ctx_tables");
-    state.insert(-2);
-    let reference = state.new_ref(-2);
-    state.pop(1);
-    reference
 }

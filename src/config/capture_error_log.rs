@@ -2,8 +2,8 @@
 
 use super::main::MainConf;
 use crate::nginx::conf::{Conf, ConfError, ConfResult, parse_size};
+use crate::nginx::log::MAX_LINE;
 use crate::nginx::log_capture::Capture;
-use crate::nginx::sys::NGX_MAX_ERROR_STR;
 
 /// Makes the buffer; its logs are added where the error logs are known.
 pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
@@ -15,11 +15,11 @@ pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
     if size.is_empty() {
         return Err(cf.refuse(&invalid));
     }
-    let min = NGX_MAX_ERROR_STR as usize;
+    let min = MAX_LINE;
     let Some(bytes) = parse_size(size).filter(|bytes| *bytes >= min) else {
         let least = format!(", minimum size is {min}");
         return Err(cf.refuse(&[&invalid, least.as_bytes()].concat()));
     };
-    main.set_capture(cf.pool()?.own(Capture::new(bytes))?);
+    main.set_capture(Capture::define(cf, bytes)?);
     Ok(())
 }

@@ -59,6 +59,12 @@ impl Script {
     }
 }
 
+/// The code of `set_by_lua*`, with the arguments that stand behind it.
+pub struct SetScript {
+    pub script: Script,
+    pub arguments: Vec<ComplexValue>,
+}
+
 /// The code of a directive of the `http` block that runs once per process.
 pub struct HookScript {
     /// The directive, as errors name it.

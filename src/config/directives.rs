@@ -1,26 +1,24 @@
 //! THE table of directives: one row each, with where it may stand, what it takes, and what it
 //! sets.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::CStr;
 use std::rc::Rc;
 
-use super::code::{HookCode, HookScript, Script, SharedScript};
+use super::code::{HookCode, HookScript, Script, SetScript, SharedScript};
 use super::location::{Location, LocationConf};
 use super::main::{Main, MainConf};
 use super::server::{ServerConf, TlsPhase};
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls;
-use super::{block, capture_error_log, shared_dict, values};
+use super::{block, capture_error_log, installers, shared_dict, values};
 use crate::lua::chunk::Chunk;
+use crate::nginx::Level;
 use crate::nginx::complex_value::ComplexValue;
-use crate::nginx::conf::{Conf, ConfError, ConfResult, to_nginx};
-use crate::nginx::sys::{
-    NGX_CONF_1MORE, NGX_CONF_2MORE, NGX_CONF_BLOCK, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1,
-    NGX_CONF_TAKE2, NGX_HTTP_LIF_CONF, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
-    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET,
-    ngx_command_t, ngx_conf_t, ngx_str_t,
-};
-use crate::nginx::{Level, guard};
+use crate::nginx::conf::{Conf, ConfError, ConfResult};
+use crate::nginx::configuration::{Configuration, Scope};
+use crate::nginx::directive::bits::*;
+use crate::nginx::directive::{self, Commands};
+use crate::nginx::script_code;
 
 /// One directive.
 pub struct Directive {
@@ -36,7 +34,7 @@ pub struct Directive {
 enum Sets {
     MainFlag(fn(&mut Main) -> &mut Option<bool>),
     MainNumber(fn(&mut Main) -> &mut Option<usize>),
-    Main(fn(Conf, &MainConf) -> ConfResult),
+    Main(fn(Conf, &'static MainConf) -> ConfResult),
     Flag(fn(&mut Location) -> &mut Option<bool>),
     Msec(fn(&mut Location) -> &mut Option<usize>),
     Size(fn(&mut Location) -> &mut Option<usize>),
@@ -135,11 +133,8 @@ const fn takes_code(form: Form) -> u32 {
 }
 
 const BLOCK: u32 = NGX_CONF_BLOCK | NGX_CONF_NOARGS;
-const UPSTREAM: u32 = crate::nginx::sys::NGX_HTTP_UPS_CONF;
-const SET: u32 = NGX_HTTP_SRV_CONF
-    | crate::nginx::sys::NGX_HTTP_SIF_CONF
-    | NGX_HTTP_LOC_CONF
-    | NGX_HTTP_LIF_CONF;
+const UPSTREAM: u32 = NGX_HTTP_UPS_CONF;
+const SET: u32 = NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF;
 
 /// The directives.
 pub static DIRECTIVES: &[Directive] = &[
@@ -272,73 +267,26 @@ pub static DIRECTIVES: &[Directive] = &[
     handshake(c"ssl_session_fetch_by_lua_file", MAIN, Form::File, TlsPhase::SessionFetch),
 ];
 
-/// nginx's form of the table: as many commands, and the empty one that ends them.
-pub struct Commands([ngx_command_t; DIRECTIVES.len() + 1]);
-
-// SAFETY: nginx reads the commands, and writes nothing to them; all pointers are to statics.
-unsafe impl Sync for Commands {}
-
-impl Commands {
-    pub const fn as_ptr(&'static self) -> *mut ngx_command_t {
-        self.0.as_ptr().cast_mut()
-    }
-}
-
 /// [`DIRECTIVES`] in nginx's form.
-pub static COMMANDS: Commands = Commands(commands());
+pub static COMMANDS: Commands<{ DIRECTIVES.len() + 1 }> = commands();
 
-const fn commands() -> [ngx_command_t; DIRECTIVES.len() + 1] {
-    let mut commands = [const { ngx_command_t::empty() }; DIRECTIVES.len() + 1];
+const fn commands() -> Commands<{ DIRECTIVES.len() + 1 }> {
+    let mut commands = Commands::empty();
     let mut i = 0;
     while i < DIRECTIVES.len() {
-        let directive = &DIRECTIVES[i];
-        let name = directive.name.to_bytes();
-        commands[i] = ngx_command_t {
-            name: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
-            type_: (directive.place | directive.takes) as usize,
-            set: Some(set_directive),
-            conf: match directive.sets {
-                Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::Hook(..) => {
-                    NGX_HTTP_MAIN_CONF_OFFSET
-                }
-                Sets::Balancer(_) | Sets::Tls(..) => NGX_HTTP_SRV_CONF_OFFSET,
-                _ => NGX_HTTP_LOC_CONF_OFFSET,
-            },
-            offset: 0,
-            post: std::ptr::from_ref(directive).cast_mut().cast(),
-        };
+        let row = &DIRECTIVES[i];
+        let command = directive::command(row.name, row.place | row.takes, row.scope(), row);
+        commands = commands.with(i, command);
         i += 1;
     }
     commands
 }
 
-/// What nginx calls for each of this module's directives.
-unsafe extern "C" fn set_directive(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    guard(crate::nginx::conf::CONF_ERROR, || {
-        // SAFETY: nginx passes its parser, one of COMMANDS (whose `post` is its row), and the
-        // configuration structure that the row's `conf` asks for.
-        unsafe {
-            let Some(cf) = Conf::from_ptr(cf) else { return crate::nginx::conf::CONF_ERROR };
-            let directive = &*(*command).post.cast::<Directive>();
-            to_nginx(directive.set(cf, conf))
-        }
-    })
-}
-
-impl Directive {
-    /// # Safety
-    /// `conf` must be the structure that the row's command asks nginx for.
-    unsafe fn set(&self, cf: Conf, conf: *mut c_void) -> ConfResult {
-        // SAFETY: the caller's; each arm asks for the structure that its row's command names.
-        let main = || unsafe { &*conf.cast::<MainConf>() };
-        // SAFETY: as above.
-        let location = || unsafe { &*conf.cast::<LocationConf>() };
-        // SAFETY: as above.
-        let server = || unsafe { &*conf.cast::<ServerConf>() };
+impl directive::Directive for Directive {
+    fn set(&self, cf: Conf) -> ConfResult {
+        let main = || Configuration::under(cf).get::<MainConf>();
+        let location = || Configuration::under(cf).get::<LocationConf>();
+        let server = || Configuration::under(cf).get::<ServerConf>();
         match self.sets {
             Sets::MainFlag(field) => values::set_flag(cf, field(&mut main().written.borrow_mut())),
             Sets::MainNumber(field) => {
@@ -366,6 +314,17 @@ impl Directive {
             Sets::Tls(form, phase) => self.set_tls(cf, server(), form, phase),
         }
     }
+}
+
+impl Directive {
+    /// The scope of the structure that it sets.
+    const fn scope(&self) -> Scope {
+        match self.sets {
+            Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::Hook(..) => Scope::Main,
+            Sets::Balancer(_) | Sets::Tls(..) => Scope::Server,
+            _ => Scope::Location,
+        }
+    }
 
     fn warn_of_code_cache_off(&self, cf: Conf, location: &LocationConf) {
         let off = location.written.borrow().code_cache == Some(false);
@@ -380,7 +339,7 @@ impl Directive {
         }
         let script = self.read_script(cf, form)?;
         *slot.field(&mut location.written.borrow_mut()) = Some(SharedScript::new(script));
-        let main = main_conf(cf);
+        let main = MainConf::under(cf);
         match slot {
             Slot::ServerRewrite => main.needs.server_rewrite.set(true),
             Slot::Rewrite => main.needs.rewrite.set(true),
@@ -391,7 +350,7 @@ impl Directive {
                 main.needs.header_filter.set(true);
                 main.needs.body_filter.set(true);
             }
-            Slot::Content => crate::phase::content::install(cf),
+            Slot::Content => installers::run(cf, |installers| installers.content),
         }
         if matches!(slot, Slot::Rewrite | Slot::Access | Slot::Content | Slot::ServerRewrite) {
             main.needs.capture.set(true);
@@ -436,8 +395,7 @@ impl Directive {
         let arguments: Result<Vec<_>, _> = (first..cf.words().len())
             .map(|index| ComplexValue::compile(cf, cf.word(index)))
             .collect();
-        let value = crate::phase::set::SetScript { script, arguments: arguments? };
-        crate::nginx::script_code::set_variable(cf, &target, value)
+        script_code::set_variable(cf, &target, SetScript { script, arguments: arguments? })
     }
 
     /// The code of an `upstream` block; a file's path is taken as it is written.
@@ -448,7 +406,7 @@ impl Directive {
         let script = self.read_fixed_script(cf, form, |line| self.chunk_name(cf, line))?;
         let script = script.ok_or_else(|| no_code(cf))?;
         let _ = server.balancer.set(script);
-        crate::phase::balancer::install(cf);
+        installers::run(cf, |installers| installers.balancer);
         Ok(())
     }
 
@@ -531,11 +489,6 @@ impl Slot {
             Slot::Log => &mut location.log,
         }
     }
-}
-
-fn main_conf(cf: Conf) -> &'static MainConf {
-    // SAFETY: create_main_conf made it in the cycle's pool before any directive is read.
-    unsafe { &*cf.main_conf(crate::module()).cast() }
 }
 
 fn set_package_path(cf: Conf, main: &MainConf) -> ConfResult {

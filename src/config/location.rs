@@ -9,6 +9,7 @@ use super::code::SharedScript;
 use super::tls::Tls;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::conf::{Conf, ConfResult};
+use crate::nginx::configuration::Configuration;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::tls::Context;
 use crate::nginx::{Request, worker};
@@ -77,10 +78,9 @@ impl Location {
 
 impl LocationConf {
     /// The merged configuration of a request's location.
+    #[inline(always)]
     pub fn of(request: Request) -> &'static LocationConf {
-        // SAFETY: create_location_conf made it in the cycle's pool, which outlives every request
-        // of the cycle; it is only read after configuration.
-        unsafe { &*request.location_conf(crate::module()).cast() }
+        Configuration::of(request).get()
     }
 
     /// Takes over what `outer` says and this does not.

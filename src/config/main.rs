@@ -2,17 +2,16 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
-use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::code::HookScript;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
-use crate::nginx::conf;
-use crate::nginx::fake::Configuration;
+use crate::nginx::conf::Conf;
+use crate::nginx::configuration::Configuration;
+use crate::nginx::cycle::Cycle;
 use crate::nginx::log_capture::Capture;
 use crate::nginx::shared_memory::SharedZones;
-use crate::nginx::sys::ngx_cycle_t;
 
 /// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
 #[derive(Default)]
@@ -31,7 +30,7 @@ pub struct MainConf {
     /// What a location without directives of its own has: where worker hooks run.
     pub hook_configuration: OnceCell<Configuration>,
     /// The buffer of `lua_capture_error_log`, in the cycle's pool too.
-    capture: Cell<Option<NonNull<Capture>>>,
+    capture: Cell<Option<&'static Capture>>,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }
@@ -70,30 +69,30 @@ pub struct Needs {
 
 impl MainConf {
     /// The configuration of a request's `http` block.
+    #[inline(always)]
     pub fn of(request: Request) -> &'static MainConf {
-        // SAFETY: create_main_conf made it in the cycle's pool, which outlives every request.
-        unsafe { &*request.main_conf(crate::module()).cast() }
+        Configuration::of(request).get()
+    }
+
+    /// The configuration of the `http` block that is being read.
+    pub fn under(cf: Conf) -> &'static MainConf {
+        Configuration::under(cf).get()
     }
 
     /// The configuration of the `http` block that a client in a handshake is in.
     #[cfg(ngx_feature = "http_ssl")]
     pub fn of_handshake(at: crate::nginx::tls::Handshaking) -> &'static MainConf {
-        // SAFETY: as in `of`.
-        unsafe { &*at.configuration().main_conf(crate::module()).cast() }
+        at.configuration().get()
     }
 
     /// The configuration of the `http` block of a cycle that nginx passes; none without one.
-    pub fn of_cycle<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
-        let conf: *const MainConf = conf::main_conf_of_cycle(cycle, crate::module()).cast();
-        // SAFETY: null, or made by create_main_conf in the cycle's pool.
-        unsafe { conf.as_ref() }
+    pub fn of_cycle(cycle: Cycle) -> Option<&'static MainConf> {
+        Configuration::of_cycle(cycle).map(Configuration::get)
     }
 
     /// The configuration of the current cycle's `http` block, for code without a request at hand.
     pub fn current() -> Option<&'static MainConf> {
-        let conf: *const MainConf = conf::current_main_conf(crate::module()).cast();
-        // SAFETY: null, or create_main_conf made it in the pool of the cycle that is in force.
-        unsafe { conf.as_ref() }
+        Configuration::current().map(Configuration::get)
     }
 
     /// The worker's VM, once it is made.
@@ -112,13 +111,12 @@ impl MainConf {
     }
 
     /// The captured lines of the error log, where the configuration asks for them.
-    pub fn capture(&self) -> Option<&Capture> {
-        // SAFETY: `set_capture` got it from the pool that this configuration is in.
-        self.capture.get().map(|capture| unsafe { capture.as_ref() })
+    pub fn capture(&self) -> Option<&'static Capture> {
+        self.capture.get()
     }
 
-    /// Takes a buffer that the cycle's pool owns.
-    pub fn set_capture(&self, capture: NonNull<Capture>) {
+    /// Takes the buffer.
+    pub fn set_capture(&self, capture: &'static Capture) {
         self.capture.set(Some(capture));
     }
 

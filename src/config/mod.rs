@@ -5,6 +5,7 @@ pub mod block;
 mod capture_error_log;
 pub mod code;
 pub mod directives;
+pub mod installers;
 pub mod location;
 pub mod main;
 pub mod server;

@@ -48,14 +48,11 @@ impl ServerConf {
     /// The configuration of the server that a client in a handshake asks for.
     #[cfg(ngx_feature = "http_ssl")]
     pub fn of_handshake(at: Handshaking) -> &'static ServerConf {
-        // SAFETY: as in `of_upstream`.
-        unsafe { &*at.configuration().server_conf(crate::module()).cast() }
+        at.configuration().get()
     }
 
     /// The configuration of the `upstream` block whose server is asked for.
     pub fn of_upstream(peer: Peer) -> &'static ServerConf {
-        // SAFETY: create_server_conf made it in the cycle's pool, which outlives every request of
-        // the cycle; it is only read after configuration.
-        unsafe { &*peer.server_conf(crate::module()).cast() }
+        peer.server_conf()
     }
 }

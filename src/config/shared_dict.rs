@@ -7,7 +7,7 @@ use crate::nginx::conf::{Conf, ConfError, ConfResult, parse_size};
 const MIN_SIZE: usize = 8192;
 
 /// Registers a dictionary's zone.
-pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
+pub fn define(cf: Conf, main: &'static MainConf) -> ConfResult {
     let (name, size) = (cf.word(1), cf.word(2));
     if name.is_empty() {
         return Err(cf.refuse(b"invalid lua shared dict name \"\""));
@@ -16,8 +16,7 @@ pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
         let text = [b"invalid lua shared dict size \"".as_slice(), size, b"\""];
         return Err(cf.refuse(&text.concat()));
     };
-    // SAFETY: nginx keeps the main configuration in the cycle's pool.
-    match unsafe { main.zones.add_dict(cf, name, bytes, crate::module()) } {
+    match main.zones.add_dict(cf, name, bytes) {
         Some(true) => Ok(()),
         Some(false) => {
             let quoted = [b"\"".as_slice(), name, b"\""].concat();

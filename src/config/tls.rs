@@ -1,16 +1,11 @@
 //! What the `lua_ssl_*` directives say of TLS on cosockets.
 
-use std::ffi::CStr;
 use std::rc::Rc;
 
 use super::location::LocationConf;
-use super::values;
 use crate::nginx::conf::{Conf, ConfError, ConfResult};
-use crate::nginx::sys::{
-    NGX_CONF_BITMASK_SET, NGX_SSL_SSLv2, NGX_SSL_SSLv3, NGX_SSL_TLSv1, NGX_SSL_TLSv1_1,
-    NGX_SSL_TLSv1_2, NGX_SSL_TLSv1_3,
-};
-use crate::nginx::tls::{Context, Settings};
+use crate::nginx::conf_value;
+use crate::nginx::tls::{self, Context, Settings};
 
 /// The values; `None` where nothing is said.
 #[derive(Clone, Default, PartialEq)]
@@ -22,20 +17,6 @@ pub struct Tls {
     pub crl: Option<Vec<u8>>,
     commands: Option<Vec<(Vec<u8>, Vec<u8>)>>,
 }
-
-/// The protocols by the words of `lua_ssl_protocols`.
-const PROTOCOLS: &[(&CStr, u32)] = &[
-    (c"SSLv2", NGX_SSL_SSLv2),
-    (c"SSLv3", NGX_SSL_SSLv3),
-    (c"TLSv1", NGX_SSL_TLSv1),
-    (c"TLSv1.1", NGX_SSL_TLSv1_1),
-    (c"TLSv1.2", NGX_SSL_TLSv1_2),
-    (c"TLSv1.3", NGX_SSL_TLSv1_3),
-];
-
-/// Those of a location where nothing is said.
-const DEFAULT_PROTOCOLS: u32 =
-    NGX_CONF_BITMASK_SET | NGX_SSL_SSLv3 | NGX_SSL_TLSv1 | NGX_SSL_TLSv1_1 | NGX_SSL_TLSv1_2;
 
 impl Tls {
     /// These values where said, `outer`'s otherwise.
@@ -56,7 +37,7 @@ impl Tls {
     /// The context for connections from where these values are in force.
     pub fn make_context(&self, cf: Conf) -> Result<Rc<Context>, ConfError> {
         let settings = Settings {
-            protocols: self.protocols.unwrap_or(DEFAULT_PROTOCOLS as usize),
+            protocols: self.protocols.unwrap_or(tls::DEFAULT_PROTOCOLS as usize),
             ciphers: self.ciphers.as_deref().unwrap_or(b"DEFAULT"),
             verify_depth: self.verify_depth.unwrap_or(1),
             trusted_certificate: self.trusted_certificate.as_deref().unwrap_or_default(),
@@ -71,7 +52,7 @@ impl Tls {
 pub fn set_protocols(cf: Conf, location: &LocationConf) -> ConfResult {
     let mut written = location.written.borrow_mut();
     let before = written.tls.protocols.unwrap_or(0);
-    written.tls.protocols = Some(values::read_bits(cf, before, PROTOCOLS)?);
+    written.tls.protocols = Some(conf_value::bits(cf, before, tls::PROTOCOLS)?);
     Ok(())
 }
 

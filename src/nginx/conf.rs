@@ -3,7 +3,8 @@
 use std::ffi::c_char;
 use std::ptr::{NonNull, null_mut};
 
-use super::fake::Configuration;
+use super::configuration::Configuration;
+use super::cycle::Cycle;
 use super::log::Level;
 use super::pool::{OutOfMemory, Pool};
 use super::strings;
@@ -74,8 +75,12 @@ impl Conf {
         unsafe { super::log::Log::from_ptr(self.get().log) }
     }
 
-    pub fn cycle(self) -> *mut ngx_cycle_t {
-        self.get().cycle
+    pub fn cycle(self) -> Cycle {
+        // SAFETY: nginx's parser always has the cycle that it reads.
+        match unsafe { Cycle::from_ptr(self.get().cycle) } {
+            Some(cycle) => cycle,
+            None => unreachable!("nginx's parser has a cycle"),
+        }
     }
 
     /// The directive's words, its name first.
@@ -114,18 +119,6 @@ impl Conf {
         unsafe { strings::bytes((*self.get().cycle).prefix) }
     }
 
-    /// `module`'s configuration of the http block that is being read.
-    pub fn main_conf(self, module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
-        // SAFETY: within `http`, the parser's ctx is nginx's ngx_http_conf_ctx_t.
-        unsafe { *(*self.http()).main_conf.add(module.ctx_index) }
-    }
-
-    /// `module`'s configuration of the server that is being read or merged.
-    pub fn server_conf(self, module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
-        // SAFETY: as in `main_conf`.
-        unsafe { *(*self.http()).srv_conf.add(module.ctx_index) }
-    }
-
     /// What a location without directives of its own has, merged from the `http` block: for code
     /// that runs without a request. Only at the end of that block.
     pub fn hook_configuration(self) -> Result<Configuration, ConfError> {
@@ -142,7 +135,7 @@ impl Conf {
             else {
                 return Err(ConfError::Logged);
             };
-            let http = &*self.http();
+            let http = &*self.get().ctx.cast::<super::sys::ngx_http_conf_ctx_t>();
             let outer = *http.loc_conf.add(core.ctx_index);
             let merged = create(self.as_ptr());
             if merged.is_null() || !merge(self.as_ptr(), outer, merged).is_null() {
@@ -151,26 +144,7 @@ impl Conf {
             let location: *mut *mut std::ffi::c_void = pool.bytes_aligned(size)?.as_ptr().cast();
             std::ptr::copy_nonoverlapping(http.loc_conf, location, slots);
             *location.add(core.ctx_index) = merged;
-            Ok(Configuration::from_ptrs(http.main_conf, http.srv_conf, location))
-        }
-    }
-
-    fn http(self) -> *mut super::sys::ngx_http_conf_ctx_t {
-        self.get().ctx.cast()
-    }
-
-    /// `module`'s configuration of the location that is being read.
-    pub fn location_conf(self, module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
-        // SAFETY: as in `main_conf`.
-        unsafe { *(*self.http()).loc_conf.add(module.ctx_index) }
-    }
-
-    /// The core module's configuration of the location that is being read.
-    fn core_location(self) -> *mut super::sys::ngx_http_core_loc_conf_t {
-        // SAFETY: as in `main_conf`; nginx's core module has a configuration everywhere.
-        unsafe {
-            let index = (*std::ptr::addr_of!(super::sys::ngx_http_core_module)).ctx_index;
-            (*(*self.http()).loc_conf.add(index)).cast()
+            Ok(Configuration::under(self).with_location(location))
         }
     }
 
@@ -179,8 +153,8 @@ impl Conf {
     pub fn location_error_log(self) -> *mut super::sys::ngx_log_t {
         // SAFETY: nginx merges its core module's configuration of a location before ours.
         unsafe {
-            let log = (*self.core_location()).error_log;
-            let of_cycle = std::ptr::addr_of_mut!((*self.cycle()).new_log);
+            let log = (*Configuration::under(self).core_location()).error_log;
+            let of_cycle = self.cycle().new_log();
             if log == of_cycle { null_mut() } else { log }
         }
     }
@@ -188,16 +162,7 @@ impl Conf {
     /// Makes `handler` the content handler of the location that is being read.
     pub fn set_content_handler(self, handler: super::callback::Handler) {
         // SAFETY: the core module's configuration of the location under the parser.
-        unsafe { (*self.core_location()).handler = Some(handler) }
-    }
-
-    /// The core module's configuration of the http block.
-    pub fn core_main(self) -> *mut super::sys::ngx_http_core_main_conf_t {
-        // SAFETY: as in `core_location`.
-        unsafe {
-            let index = (*std::ptr::addr_of!(super::sys::ngx_http_core_module)).ctx_index;
-            (*(*self.http()).main_conf.add(index)).cast()
-        }
+        unsafe { (*Configuration::under(self).core_location()).handler = Some(handler) }
     }
 
     /// Logs in nginx's manner, ` in FILE:LINE` at the end.
@@ -258,46 +223,12 @@ pub fn full_name(
     if rc == 0 { Ok(name) } else { Err(OutOfMemory) }
 }
 
-/// `module`'s configuration of the current cycle's http block; null where there is none.
-pub fn current_main_conf(module: &super::sys::ngx_module_t) -> *mut std::ffi::c_void {
-    // SAFETY: nginx sets its cycle before it loads a module; conf_ctx is null until the first
-    // configuration is in force, and the http module's entry null without an `http` block.
-    unsafe {
-        let Some(cycle) = (*std::ptr::addr_of!(super::sys::ngx_cycle)).as_ref() else {
-            return null_mut();
-        };
-        if cycle.conf_ctx.is_null() {
-            return null_mut();
-        }
-        let index = (*std::ptr::addr_of!(super::sys::ngx_http_module)).index;
-        let http: *mut super::sys::ngx_http_conf_ctx_t = (*cycle.conf_ctx.add(index)).cast();
-        http.as_ref().map_or(null_mut(), |http| *http.main_conf.add(module.ctx_index))
-    }
-}
-
 /// `path` made absolute below nginx's prefix, at run time; the result lives in `pool`.
 pub fn below_prefix<'a>(pool: Pool, path: &[u8]) -> Option<&'a [u8]> {
     // SAFETY: nginx's current cycle is live while requests run.
     unsafe {
         let cycle = super::sys::ngx_cycle;
         full_name(cycle, pool, path, false).ok().map(|name| strings::bytes(name))
-    }
-}
-
-/// `module`'s configuration of the `http` block in a cycle that is in force; null without one.
-pub fn main_conf_of_cycle(
-    cycle: *const ngx_cycle_t,
-    module: &super::sys::ngx_module_t,
-) -> *mut std::ffi::c_void {
-    // SAFETY: nginx passes its cycle; the slot of its http module is null or filled.
-    unsafe {
-        let index = (*std::ptr::addr_of!(super::sys::ngx_http_module)).index;
-        let http: *const super::sys::ngx_http_conf_ctx_t =
-            (*(*cycle).conf_ctx.add(index)).cast::<super::sys::ngx_http_conf_ctx_t>();
-        match http.as_ref() {
-            Some(http) => *http.main_conf.add(module.ctx_index),
-            None => null_mut(),
-        }
     }
 }
 

@@ -7,8 +7,9 @@ use super::sys::{
     NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED,
     NGX_USE_LEVEL_EVENT, ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_actions,
     ngx_event_flags, ngx_event_t, ngx_handle_write_event, ngx_http_block_reading,
-    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t,
+    ngx_http_core_run_phases, ngx_http_request_t,
 };
+use crate::nginx::configuration::Configuration;
 use crate::ngx_debug;
 
 /// EPOLLIN and EPOLLOUT, as nginx names them on Linux (macros that bindgen cannot evaluate).
@@ -16,11 +17,6 @@ const NGX_READ_EVENT: isize = (libc::EPOLLIN | libc::EPOLLRDHUP) as isize;
 const NGX_WRITE_EVENT: isize = libc::EPOLLOUT as isize;
 
 type Event = *mut ngx_event_t;
-
-fn core_conf(request: Request) -> *const ngx_http_core_loc_conf_t {
-    // SAFETY: nginx's own module static; its configuration exists for every location.
-    request.location_conf(unsafe { &*std::ptr::addr_of!(ngx_http_core_module) }).cast()
-}
 
 fn connection(request: &Request) -> &ngx_connection_t {
     // SAFETY: a live request has a live connection; no `&mut` of it is made.
@@ -36,7 +32,7 @@ pub fn has_buffered_output(request: Request) -> bool {
 /// How many bytes nginx's last filter holds back before it sends them.
 pub fn postpone_output(request: Request) -> usize {
     // SAFETY: live configuration.
-    unsafe { (*core_conf(request)).postpone_output }
+    unsafe { (*Configuration::of(request).core_location()).postpone_output }
 }
 
 /// Whether nginx knows that the client is gone.
@@ -60,7 +56,7 @@ pub fn wait_for_writable(request: Request) -> bool {
     let event: Event = connection(&request).write;
     // SAFETY: live event and configuration.
     unsafe {
-        let conf = core_conf(request);
+        let conf = Configuration::of(request).core_location();
         if (*event).delayed() == 0 {
             ngx_add_timer(event, (*conf).send_timeout);
         }
@@ -138,7 +134,12 @@ pub fn set_write_handler(request: Request, handler: unsafe extern "C" fn(*mut ng
     unsafe { (*request.as_ptr()).write_event_handler = Some(handler) }
 }
 
-/// What calls back when the client leaves; set once at start-up by the room that handles it.
+/// nginx's phases go on when the connection can be written to.
+pub fn run_phases_when_writable(request: Request) {
+    set_write_handler(request, ngx_http_core_run_phases);
+}
+
+/// What nginx calls when the client may have left.
 pub type ClientGone = unsafe extern "C" fn(*mut ngx_http_request_t);
 
 /// Watches for the client leaving (`lua_check_client_abort on`); false where nginx refuses.
@@ -181,13 +182,6 @@ pub fn run_read_handler(request: Request) {
         // SAFETY: nginx's own call, for a live request.
         unsafe { handler(request.as_ptr()) }
     }
-}
-
-/// Whether [`watch_client`]'s handler is in place.
-pub fn is_watching_client(request: Request) -> bool {
-    let handler = request.get().read_event_handler;
-    let ours: ClientGone = crate::phase::abort::client_event;
-    handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, ours))
 }
 
 fn is_http2(request: Request) -> bool {

@@ -6,9 +6,10 @@ use super::request::Request;
 use super::stream::{Io, Stream};
 use super::strings;
 use super::sys::{
-    NGX_HTTP_LOWLEVEL_BUFFERED, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_log_ctx_t,
+    NGX_HTTP_LOWLEVEL_BUFFERED, ngx_http_core_loc_conf_t, ngx_http_log_ctx_t,
     ngx_http_request_body_t, ngx_http_request_t,
 };
+use crate::nginx::configuration::Configuration;
 
 /// What the client's connection may be used for.
 pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t);
@@ -133,8 +134,7 @@ pub fn answer_expectation(request: Request) -> bool {
 pub fn wants_nodelay(request: Request) -> bool {
     // SAFETY: the core module's own configuration exists for every location.
     unsafe {
-        let core = &*std::ptr::addr_of!(ngx_http_core_module);
-        let conf: *const ngx_http_core_loc_conf_t = request.location_conf(core).cast();
+        let conf: *const ngx_http_core_loc_conf_t = Configuration::of(request).core_location();
         (*conf).tcp_nodelay != 0
     }
 }

@@ -7,69 +7,17 @@ use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::configuration::Configuration;
 use super::log::{Log, cycle_log};
+use super::log_context::LogHandler;
 use super::pool::{OutOfMemory, Pool};
 use super::request::Request;
 use super::sys::{
     NGX_HTTP_MAX_SUBREQUESTS, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, NGX_HTTP_UNKNOWN,
     NGX_LOG_DEBUG_CONNECTION, ngx_connection_counter, ngx_connection_t, ngx_create_pool,
-    ngx_del_timer, ngx_destroy_pool, ngx_event_t, ngx_http_block_reading, ngx_http_core_loc_conf_t,
-    ngx_http_core_module, ngx_http_max_module, ngx_http_request_t, ngx_listening_t,
-    ngx_log_handler_pt, ngx_log_t,
+    ngx_del_timer, ngx_destroy_pool, ngx_event_t, ngx_http_block_reading, ngx_http_max_module,
+    ngx_http_request_t, ngx_listening_t, ngx_log_t,
 };
-
-/// Where a stand-in takes its configuration from.
-#[derive(Clone, Copy)]
-pub struct Configuration {
-    main: *mut *mut c_void,
-    server: *mut *mut c_void,
-    location: *mut *mut c_void,
-}
-
-impl Configuration {
-    /// That of a live request; it stays valid as long as nginx's cycle.
-    pub fn of(request: Request) -> Configuration {
-        let r = request.get();
-        Configuration { main: r.main_conf, server: r.srv_conf, location: r.loc_conf }
-    }
-
-    /// That of the `http` block.
-    ///
-    /// # Safety
-    /// The arrays must be those of a live cycle's `http` block.
-    pub unsafe fn from_ptrs(
-        main: *mut *mut c_void,
-        server: *mut *mut c_void,
-        location: *mut *mut c_void,
-    ) -> Configuration {
-        Configuration { main, server, location }
-    }
-
-    /// `module`'s configuration of the `http` block.
-    pub fn main_conf(self, module: &super::sys::ngx_module_t) -> *mut c_void {
-        // SAFETY: as in `server_conf`.
-        unsafe { *self.main.add(module.ctx_index) }
-    }
-
-    /// `module`'s configuration of the server.
-    pub fn server_conf(self, module: &super::sys::ngx_module_t) -> *mut c_void {
-        // SAFETY: the arrays are live, with a slot for every module.
-        unsafe { *self.server.add(module.ctx_index) }
-    }
-
-    /// The location's error log, or the cycle's where it has none.
-    fn error_log(self) -> Log {
-        // SAFETY: the arrays are live, and nginx's core module has a configuration in each.
-        unsafe {
-            let index = (*std::ptr::addr_of!(ngx_http_core_module)).ctx_index;
-            let core: *const ngx_http_core_loc_conf_t = (*self.location.add(index)).cast();
-            match core.as_ref().map(|core| core.error_log) {
-                Some(log) if !log.is_null() => Log::from_ptr(log),
-                _ => cycle_log(),
-            }
-        }
-    }
-}
 
 /// What a stand-in knows of the request that it was made in.
 #[derive(Clone)]
@@ -89,7 +37,7 @@ impl Origin {
             (c.listening, super::strings::bytes(c.addr_text).to_vec())
         };
         let configuration = Configuration::of(request);
-        Origin { configuration, log: configuration.error_log(), listening, client }
+        Origin { configuration, log: error_log(configuration), listening, client }
     }
 
     /// A client's connection in a handshake, before any request.
@@ -100,13 +48,23 @@ impl Origin {
         // SAFETY: the caller's; its address text is in its pool.
         let (listening, client) =
             unsafe { ((*c).listening, super::strings::bytes((*c).addr_text).to_vec()) };
-        Origin { configuration, log: configuration.error_log(), listening, client }
+        Origin { configuration, log: error_log(configuration), listening, client }
     }
 
     /// No request: a worker hook. It logs as the configuration says, or to the cycle's log.
     pub fn of_worker(configuration: Configuration, logs_to_cycle: bool) -> Origin {
-        let log = if logs_to_cycle { cycle_log() } else { configuration.error_log() };
+        let log = if logs_to_cycle { cycle_log() } else { error_log(configuration) };
         Origin { configuration, log, listening: null_mut(), client: Vec::new() }
+    }
+}
+
+/// The location's error log, or the cycle's where it has none.
+fn error_log(configuration: Configuration) -> Log {
+    // SAFETY: nginx's core module has a configuration everywhere.
+    match unsafe { configuration.core_location().as_ref() }.map(|core| core.error_log) {
+        // SAFETY: it lives as long as the configuration.
+        Some(log) if !log.is_null() => unsafe { Log::from_ptr(log) },
+        _ => cycle_log(),
     }
 }
 
@@ -114,7 +72,7 @@ impl Origin {
 /// stand-in's connection in the log's data.
 ///
 /// The caller ends it with [`destroy`], which frees all of it.
-pub fn create(origin: &Origin, log_handler: ngx_log_handler_pt) -> Result<Request, OutOfMemory> {
+pub fn create(origin: &Origin, log_handler: Option<LogHandler>) -> Result<Request, OutOfMemory> {
     // SAFETY: all structures are zeroed nginx structures in one fresh pool, and filled as nginx
     // fills them; zero is valid for each.
     unsafe {
@@ -132,7 +90,7 @@ pub fn create(origin: &Origin, log_handler: ngx_log_handler_pt) -> Result<Reques
 unsafe fn connection(
     pool: Pool,
     origin: &Origin,
-    log_handler: ngx_log_handler_pt,
+    log_handler: Option<LogHandler>,
 ) -> Result<*mut ngx_connection_t, OutOfMemory> {
     // SAFETY: the caller's; see `create`.
     unsafe {
@@ -193,9 +151,7 @@ unsafe fn request(c: *mut ngx_connection_t, origin: &Origin) -> Result<Request, 
         (*r).connection = c;
         (*r).pool = pool.as_ptr();
         (*r).ctx = contexts.cast();
-        (*r).main_conf = origin.configuration.main;
-        (*r).srv_conf = origin.configuration.server;
-        (*r).loc_conf = origin.configuration.location;
+        origin.configuration.set_on(r);
         (*r).read_event_handler = Some(ngx_http_block_reading);
         (*r).main = r;
         (*r).set_count(1);

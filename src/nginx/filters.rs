@@ -56,7 +56,7 @@ pub fn next_body_filter(request: Request, chain: Chain) -> Rc {
 /// Ends the response that a header filter looks at with another one, of status `rc`; this
 /// module's context of the request stays.
 pub fn finalize(request: Request, rc: Rc) -> Rc {
-    let module = std::ptr::from_ref(crate::module()).cast_mut();
+    let module = std::ptr::from_ref(crate::nginx::module()).cast_mut();
     // SAFETY: a live request whose header is being filtered; nginx only reads the module's index.
     Rc(unsafe { ngx_http_filter_finalize_request(request.as_ptr(), module, rc.0) })
 }

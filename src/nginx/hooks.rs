@@ -5,11 +5,12 @@ use super::conf::Conf;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::sys::{
-    ngx_array_push, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
-    ngx_http_phase_handler_t, ngx_http_phases_NGX_HTTP_ACCESS_PHASE as ACCESS,
-    ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG, ngx_http_phases_NGX_HTTP_REWRITE_PHASE as REWRITE,
+    ngx_array_push, ngx_http_core_main_conf_t, ngx_http_handler_pt, ngx_http_phase_handler_t,
+    ngx_http_phases_NGX_HTTP_ACCESS_PHASE as ACCESS, ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG,
+    ngx_http_phases_NGX_HTTP_REWRITE_PHASE as REWRITE,
     ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE as SERVER_REWRITE,
 };
+use crate::nginx::configuration::Configuration;
 
 /// A phase of nginx that takes handlers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +25,7 @@ pub enum HttpPhase {
 pub fn add_handler(cf: Conf, phase: HttpPhase, handler: Handler) -> Result<(), OutOfMemory> {
     // SAFETY: nginx's core configuration exists; the array holds ngx_http_handler_pt.
     unsafe {
-        let core = cf.core_main();
+        let core = Configuration::under(cf).core_main();
         let handlers = &mut (*core).phases[phase as usize].handlers;
         let slot: *mut ngx_http_handler_pt = ngx_array_push(handlers).cast();
         match slot.as_mut() {
@@ -47,8 +48,7 @@ pub fn add_handler(cf: Conf, phase: HttpPhase, handler: Handler) -> Result<(), O
 pub fn move_to_end(request: Request, after: usize) -> bool {
     // SAFETY: nginx's phase engine is an array of handlers; phase_handler and next index it.
     unsafe {
-        let core = &*std::ptr::addr_of!(ngx_http_core_module);
-        let conf: *mut ngx_http_core_main_conf_t = request.main_conf(core).cast();
+        let conf: *mut ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         let handlers: *mut ngx_http_phase_handler_t = (*conf).phase_engine.handlers;
         let current = request.get().phase_handler as usize;
         let last = (*handlers.add(current)).next.saturating_sub(after);

@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use super::sys::{NGX_LOG_DEBUG_HTTP, ngx_cycle, ngx_log_error_core, ngx_log_t};
+use super::sys::{NGX_LOG_DEBUG_HTTP, NGX_MAX_ERROR_STR, ngx_cycle, ngx_log_error_core, ngx_log_t};
 
 /// The log levels of error_log, with nginx's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,6 +36,9 @@ impl Level {
         usize::try_from(n).ok().and_then(|n| ALL.get(n).copied())
     }
 }
+
+/// Bytes of a line at which nginx cuts it, with what it adds of its own.
+pub const MAX_LINE: usize = NGX_MAX_ERROR_STR as usize;
 
 /// An nginx log; copies are the same log.
 #[derive(Clone, Copy)]
@@ -91,7 +94,7 @@ impl Log {
         self.write(level, text.to_string().as_bytes());
     }
 
-    /// Writes one line; nginx cuts it at NGX_MAX_ERROR_STR (2,048 bytes).
+    /// Writes one line; nginx cuts it at [`MAX_LINE`].
     pub fn write(self, level: Level, text: &[u8]) {
         self.write_errno(level, 0, text);
     }

@@ -9,6 +9,8 @@ use std::cell::{RefCell, UnsafeCell};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::conf::Conf;
+use super::cycle::Cycle;
 use super::guard;
 use super::log::Level;
 use super::pool::{OutOfMemory, Pool};
@@ -36,22 +38,38 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// A buffer of `size` bytes, with nothing in it.
-    pub fn new(size: usize) -> Capture {
-        Capture {
+    /// A buffer of `size` bytes, with nothing in it, in the pool of the configuration that is read.
+    pub fn define(cf: Conf, size: usize) -> Result<&'static Capture, OutOfMemory> {
+        let capture = Capture {
             in_use: AtomicBool::new(false),
             ring: UnsafeCell::new(Ring::new(size)),
             filter_level: AtomicUsize::new(Level::Debug as usize),
             logs: RefCell::default(),
-        }
+        };
+        let capture = cf.pool()?.own(capture)?;
+        // SAFETY: the pool lives as long as the configuration, and with it everybody who asks.
+        Ok(unsafe { capture.as_ref() })
+    }
+
+    /// Captures the error log of the location that is being merged.
+    pub fn attach_to_location(&self, cf: Conf) -> Result<(), OutOfMemory> {
+        // SAFETY: the log is of the configuration that is being read, as this buffer is, and was
+        // merged before.
+        unsafe { self.attach(cf.pool()?, cf.location_error_log()) }
+    }
+
+    /// Captures the own error log of a cycle whose configuration has been read.
+    pub fn attach_to_cycle(&self, cycle: Cycle) -> Result<(), OutOfMemory> {
+        // SAFETY: the log is the cycle's, and complete.
+        unsafe { self.attach(cycle.pool()?, cycle.new_log()) }
     }
 
     /// Captures what is logged to the chain that begins with `head`; once for each chain.
     ///
     /// # Safety
     /// `head` is null or the first log of a chain of the configuration that `pool` and this
-    /// buffer, which does not move any more, belong to; its level is final.
-    pub unsafe fn attach(&self, pool: Pool, head: *mut ngx_log_t) -> Result<(), OutOfMemory> {
+    /// buffer belong to; its level is final.
+    unsafe fn attach(&self, pool: Pool, head: *mut ngx_log_t) -> Result<(), OutOfMemory> {
         let mut logs = self.logs.borrow_mut();
         if head.is_null() || logs.iter().any(|(known, _)| *known == head) {
             return Ok(());

@@ -3,6 +3,10 @@
 use super::strings;
 use super::sys::{ngx_connection_t, ngx_log_t};
 
+/// Writes the end of a log line into `len` bytes at `buf`; gives where it ended.
+pub type LogHandler =
+    unsafe extern "C" fn(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8;
+
 /// In a timer's handler: the context, and the client and server that the timer was made for.
 pub unsafe extern "C" fn timer(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
     // SAFETY: nginx passes the log of a stand-in, and `len` bytes.

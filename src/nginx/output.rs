@@ -10,7 +10,7 @@ use super::sys::{
 
 /// The tag of this module's buffers.
 pub fn tag() -> ngx_buf_tag_t {
-    std::ptr::from_ref(crate::module()).cast_mut().cast()
+    std::ptr::from_ref(crate::nginx::module()).cast_mut().cast()
 }
 
 /// The tag of the buffers that `body_filter_by_lua*` makes: an address of its own.

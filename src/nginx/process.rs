@@ -1,10 +1,10 @@
 //! This process: what kind it is, and whether it only tests a configuration.
 
-use std::ptr::{addr_of_mut, null_mut};
+use std::ptr::null_mut;
 
 use super::log::{Level, cycle_log};
 use super::sys::{
-    NGX_PROCESS_HELPER, NGX_PROCESS_SIGNALLER, nginx_version, ngx_cycle, ngx_cycle_t, ngx_process,
+    NGX_PROCESS_HELPER, NGX_PROCESS_SIGNALLER, nginx_version, ngx_cycle, ngx_process,
     ngx_test_config,
 };
 
@@ -18,26 +18,6 @@ pub fn is_configuration_test() -> bool {
 pub fn is_helper() -> bool {
     // SAFETY: as in `is_configuration_test`.
     unsafe { ngx_process == NGX_PROCESS_HELPER as usize }
-}
-
-/// Runs `work` with `cycle`, whose configuration has just been read, as nginx's current one.
-pub fn within_cycle<T>(cycle: *mut ngx_cycle_t, work: impl FnOnce() -> T) -> T {
-    /// Puts the cycle from before back, however the work ends.
-    struct Before(*mut ngx_cycle_t);
-    impl Drop for Before {
-        fn drop(&mut self) {
-            // SAFETY: the cycle that nginx itself had set.
-            unsafe { *addr_of_mut!(ngx_cycle) = self.0 }
-        }
-    }
-    // SAFETY: nginx runs one thread, and reads the variable anew each time it needs it.
-    let _before = unsafe {
-        let current = addr_of_mut!(ngx_cycle);
-        let before = Before(*current);
-        *current = cycle;
-        before
-    };
-    work()
 }
 
 /// Signals that nginx or Lua code may get: system calls go on after them.

@@ -10,12 +10,13 @@ use super::sys::{
     ngx_uint_t,
 };
 
-/// Takes the request's events away from the handler that ends.
-pub fn stop_reading_and_writing(request: Request) {
+/// Takes the request's events away from the handler that ends: those that tell of output, and where
+/// it reads itself, those of input.
+pub fn take_events_away(request: Request, reads: bool) {
     // SAFETY: plain fields of a live request, set to nginx's own handlers.
     unsafe {
         (*request.as_ptr()).write_event_handler = Some(ngx_http_request_empty_handler);
-        if super::connection::is_watching_client(request) {
+        if reads {
             (*request.as_ptr()).read_event_handler = Some(ngx_http_block_reading);
         }
     }

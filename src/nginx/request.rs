@@ -11,7 +11,7 @@ use super::pool::Pool;
 use super::status::Rc;
 use super::strings;
 use super::sys::{
-    ngx_connection_t, ngx_http_core_run_phases, ngx_http_discard_request_body,
+    NGX_HTTP_HEAD, ngx_connection_t, ngx_http_core_run_phases, ngx_http_discard_request_body,
     ngx_http_finalize_request, ngx_http_output_filter, ngx_http_request_t,
     ngx_http_run_posted_requests, ngx_http_send_header, ngx_module_t,
 };
@@ -101,6 +101,10 @@ impl Request {
         self.get().method
     }
 
+    pub fn is_head(self) -> bool {
+        self.method() & NGX_HTTP_HEAD as usize != 0
+    }
+
     pub fn uri(&self) -> &[u8] {
         // SAFETY: nginx keeps the URI in the request's pool.
         unsafe { strings::bytes(self.get().uri) }
@@ -120,24 +124,6 @@ impl Request {
     pub fn set_module_context(self, module: &ngx_module_t, context: *mut c_void) {
         // SAFETY: as in `module_context`.
         unsafe { *self.get().ctx.add(module.ctx_index) = context }
-    }
-
-    /// `module`'s configuration for the request's location.
-    pub fn location_conf(self, module: &ngx_module_t) -> *mut c_void {
-        // SAFETY: nginx sizes `loc_conf` for every module's index.
-        unsafe { *self.get().loc_conf.add(module.ctx_index) }
-    }
-
-    /// `module`'s configuration for the request's server.
-    pub fn server_conf(self, module: &ngx_module_t) -> *mut c_void {
-        // SAFETY: as in `location_conf`.
-        unsafe { *self.get().srv_conf.add(module.ctx_index) }
-    }
-
-    /// `module`'s configuration of the http block.
-    pub fn main_conf(self, module: &ngx_module_t) -> *mut c_void {
-        // SAFETY: as in `location_conf`.
-        unsafe { *self.get().main_conf.add(module.ctx_index) }
     }
 
     /// Sends the header through the header filters.

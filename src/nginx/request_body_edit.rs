@@ -16,11 +16,12 @@ use super::pool::{OutOfMemory, Pool};
 use super::request::Request;
 use super::request_body::structure;
 use super::sys::{
-    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_create_temp_buf, ngx_http_core_loc_conf_t,
-    ngx_http_core_module, ngx_http_request_body_t, ngx_list_push, ngx_pfree, ngx_pool_cleanup_add,
-    ngx_pool_cleanup_file, ngx_pool_cleanup_file_t, ngx_pool_cleanup_t, ngx_pool_delete_file,
-    ngx_str_t, ngx_table_elt_t, ngx_temp_file_t, ngx_write_chain_to_temp_file,
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_create_temp_buf, ngx_http_request_body_t,
+    ngx_list_push, ngx_pfree, ngx_pool_cleanup_add, ngx_pool_cleanup_file, ngx_pool_cleanup_file_t,
+    ngx_pool_cleanup_t, ngx_pool_delete_file, ngx_str_t, ngx_table_elt_t, ngx_temp_file_t,
+    ngx_write_chain_to_temp_file,
 };
+use crate::nginx::configuration::Configuration;
 
 const INVALID_FILE: i32 = -1;
 
@@ -224,7 +225,8 @@ pub fn start(request: Request, size: Option<usize>) -> Result<(), BodyError> {
     let pool = request.pool();
     // SAFETY: the structures live in the request's pool, the configuration as long as the cycle.
     unsafe {
-        let size = size.unwrap_or((*core_conf(request)).client_body_buffer_size);
+        let size =
+            size.unwrap_or((*Configuration::of(request).core_location()).client_body_buffer_size);
         let buf = ngx_create_temp_buf(pool.as_ptr(), size);
         if buf.is_null() {
             return Err(BodyError::NoMemory);
@@ -322,11 +324,6 @@ pub fn finish(request: Request) -> Result<(), BodyError> {
     Ok(())
 }
 
-fn core_conf(request: Request) -> *const ngx_http_core_loc_conf_t {
-    // SAFETY: nginx's own module static; its configuration exists for every location.
-    request.location_conf(unsafe { &*std::ptr::addr_of!(ngx_http_core_module) }).cast()
-}
-
 /// Writes a list of memory buffers to the body's temporary file, made at the first call.
 ///
 /// # Safety
@@ -359,7 +356,7 @@ fn new_temp_file(request: Request) -> Result<*mut ngx_temp_file_t, OutOfMemory> 
         let temp = request.pool().zeroed::<ngx_temp_file_t>()?.as_ptr();
         (*temp).file.fd = INVALID_FILE;
         (*temp).file.log = request.log().as_ptr();
-        (*temp).path = (*core_conf(request)).client_body_temp_path;
+        (*temp).path = (*Configuration::of(request).core_location()).client_body_temp_path;
         (*temp).pool = r.pool;
         let warning = c"a client request body is buffered to a temporary file";
         (*temp).warn = warning.as_ptr().cast_mut();

@@ -12,9 +12,10 @@ use super::guard;
 use super::request::Request;
 use super::strings;
 use super::sys::{
-    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_resolve_name, ngx_resolve_name_done,
-    ngx_resolve_start, ngx_resolver_ctx_t, ngx_resolver_strerror, random,
+    ngx_http_core_loc_conf_t, ngx_resolve_name, ngx_resolve_name_done, ngx_resolve_start,
+    ngx_resolver_ctx_t, ngx_resolver_strerror, random,
 };
+use crate::nginx::configuration::Configuration;
 
 /// nginx's `NGX_NO_RESOLVER`.
 const NO_RESOLVER: usize = usize::MAX;
@@ -71,8 +72,7 @@ pub fn start<T: 'static>(
     // SAFETY: the core module's own configuration; nginx copies what it needs of `wanted`, and the
     // name and the box stay in place until the resolution is over.
     unsafe {
-        let core = &*std::ptr::addr_of!(ngx_http_core_module);
-        let conf: *const ngx_http_core_loc_conf_t = request.location_conf(core).cast();
+        let conf: *const ngx_http_core_loc_conf_t = Configuration::of(request).core_location();
         let mut wanted: ngx_resolver_ctx_t = std::mem::zeroed();
         wanted.name = strings::borrowed(&resolution.name);
         let ctx = ngx_resolve_start((*conf).resolver, &mut wanted);

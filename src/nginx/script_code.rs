@@ -9,13 +9,14 @@ use super::status::Rc;
 use super::strings;
 use super::sys::{
     NGX_HTTP_VAR_CHANGEABLE, ngx_array_t, ngx_flag_t, ngx_http_add_variable,
-    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_get_variable_index,
-    ngx_http_request_t, ngx_http_script_code_pt, ngx_http_script_engine_t,
-    ngx_http_script_set_var_code, ngx_http_script_start_code, ngx_http_script_var_code_t,
-    ngx_http_script_var_handler_code_t, ngx_http_script_var_set_handler_code, ngx_http_variable_t,
-    ngx_http_variable_value_t, ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t,
+    ngx_http_core_main_conf_t, ngx_http_get_variable_index, ngx_http_request_t,
+    ngx_http_script_code_pt, ngx_http_script_engine_t, ngx_http_script_set_var_code,
+    ngx_http_script_start_code, ngx_http_script_var_code_t, ngx_http_script_var_handler_code_t,
+    ngx_http_script_var_set_handler_code, ngx_http_variable_t, ngx_http_variable_value_t,
+    ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t,
 };
 use crate::nginx::Level;
+use crate::nginx::configuration::{Configuration, Scope};
 
 unsafe extern "C" {
     static mut ngx_http_rewrite_module: ngx_module_t;
@@ -91,7 +92,8 @@ unsafe fn add_step<T>(cf: Conf) -> Result<*mut T, ConfError> {
     // SAFETY: the rewrite module has a configuration everywhere in `http`.
     unsafe {
         let module = &*std::ptr::addr_of!(ngx_http_rewrite_module);
-        let rewrite: *mut RewriteConf = cf.location_conf(module).cast();
+        let rewrite: *mut RewriteConf =
+            Configuration::under(cf).slot(Scope::Location, module).cast();
         let pool = cf.pool()?;
         let step = ngx_http_script_start_code(pool.as_ptr(), &mut (*rewrite).codes, size_of::<T>());
         if step.is_null() { Err(ConfError::Logged) } else { Ok(step.cast()) }
@@ -138,11 +140,11 @@ unsafe extern "C" fn uninitialized(
         // SAFETY: nginx passes a live request, a value to fill, and the variable's index.
         unsafe {
             let Some(request) = Request::from_ptr(r) else { return Rc::ERROR.0 };
-            let rewrite: *const RewriteConf =
-                request.location_conf(&*std::ptr::addr_of!(ngx_http_rewrite_module)).cast();
+            let rewrite: *const RewriteConf = Configuration::of(request)
+                .slot(Scope::Location, &*std::ptr::addr_of!(ngx_http_rewrite_module))
+                .cast();
             if (*rewrite).uninitialized_variable_warn != 0 {
-                let core = &*std::ptr::addr_of!(ngx_http_core_module);
-                let main: *const ngx_http_core_main_conf_t = request.main_conf(core).cast();
+                let main: *const ngx_http_core_main_conf_t = Configuration::of(request).core_main();
                 let all: &[ngx_http_variable_t] = (*main).variables.as_slice();
                 let name = all.get(data).map_or(ngx_str_t::empty(), |variable| variable.name);
                 let name = strings::bytes(name);

@@ -13,13 +13,14 @@ use super::request::Request;
 use super::strings::{self, PoolStr};
 use super::sys::{
     NGX_HTTP_GET, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, ngx_http_core_get_method,
-    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_handler,
-    ngx_http_max_module, ngx_http_post_request, ngx_http_post_subrequest_t,
-    ngx_http_posted_request_t, ngx_http_request_body_t, ngx_http_request_empty_handler,
-    ngx_http_request_t, ngx_http_set_exten, ngx_http_variable_value_t, ngx_int_t, ngx_list_init,
-    ngx_palloc, ngx_pcalloc, ngx_table_elt_t, ngx_timeofday,
+    ngx_http_core_main_conf_t, ngx_http_core_srv_conf_t, ngx_http_handler, ngx_http_max_module,
+    ngx_http_post_request, ngx_http_post_subrequest_t, ngx_http_posted_request_t,
+    ngx_http_request_body_t, ngx_http_request_empty_handler, ngx_http_request_t,
+    ngx_http_set_exten, ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc,
+    ngx_pcalloc, ngx_table_elt_t, ngx_timeofday,
 };
 use super::{body, subrequest_headers};
+use crate::nginx::configuration::Configuration;
 use crate::ngx_debug;
 
 /// Which variables a subrequest starts with.
@@ -150,8 +151,7 @@ unsafe fn init_header_list(
 unsafe fn set_location_of_server(sr: *mut ngx_http_request_t, parent: Request) {
     // SAFETY: the core module has a configuration for every server; the caller's for `sr`.
     unsafe {
-        let core = &*std::ptr::addr_of!(ngx_http_core_module);
-        let server: *mut ngx_http_core_srv_conf_t = parent.server_conf(core).cast();
+        let server: *mut ngx_http_core_srv_conf_t = Configuration::of(parent).core_server();
         let conf = (*server).ctx;
         (*sr).main_conf = (*conf).main_conf;
         (*sr).srv_conf = (*conf).srv_conf;
@@ -246,8 +246,7 @@ pub fn set_variables(request: Request, variables: Variables) -> Result<(), OutOf
     }
     // SAFETY: nginx's core configuration tells how many variables each request has.
     unsafe {
-        let core = &*std::ptr::addr_of!(ngx_http_core_module);
-        let conf: *const ngx_http_core_main_conf_t = request.main_conf(core).cast();
+        let conf: *const ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         let count = (*conf).variables.nelts;
         let size = count * size_of::<ngx_http_variable_value_t>();
         let values: *mut ngx_http_variable_value_t =

@@ -4,10 +4,8 @@ use super::header_list::HeaderList;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::strings;
-use super::sys::{
-    ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_header_t,
-    ngx_table_elt_t,
-};
+use super::sys::{ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_header_t, ngx_table_elt_t};
+use crate::nginx::configuration::Configuration;
 
 /// Copies `from`'s headers to `to`, each into its slot, but for those that frame the body.
 ///
@@ -60,8 +58,7 @@ unsafe fn add(request: Request, header: ngx_table_elt_t) -> Result<(), OutOfMemo
         (*node).key = header.key;
         (*node).value = header.value;
         (*node).lowcase_key = header.lowcase_key;
-        let core = &*std::ptr::addr_of!(ngx_http_core_module);
-        let conf: *mut ngx_http_core_main_conf_t = request.main_conf(core).cast();
+        let conf: *mut ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         if (*node).lowcase_key.is_null() {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr::{NonNull, addr_of, addr_of_mut, null_mut};
 
 use super::conf::Conf;
+use super::configuration::{Scope, Structure};
 use super::log::Log;
 use super::sys::{
     NGX_HTTP_UPSTREAM_CREATE, NGX_HTTP_UPSTREAM_DOWN, NGX_HTTP_UPSTREAM_FAIL_TIMEOUT,
@@ -16,10 +17,10 @@ use super::sys::{
     ngx_http_upstream_get_round_robin_peer, ngx_http_upstream_init_round_robin,
     ngx_http_upstream_init_round_robin_peer, ngx_http_upstream_module,
     ngx_http_upstream_rr_peer_data_t, ngx_http_upstream_s, ngx_http_upstream_srv_conf_t,
-    ngx_http_upstream_state_t, ngx_int_t, ngx_module_t, ngx_parse_url, ngx_peer_connection_t,
-    ngx_str_t, ngx_uint_t, ngx_url_t, sockaddr, socklen_t,
+    ngx_http_upstream_state_t, ngx_int_t, ngx_parse_url, ngx_peer_connection_t, ngx_str_t,
+    ngx_uint_t, ngx_url_t, sockaddr, socklen_t,
 };
-use super::{Level, Rc, Request, guard};
+use super::{Level, Rc, Request, guard, module};
 use crate::ngx_debug;
 
 /// What an `upstream` block asks before each try.
@@ -216,10 +217,12 @@ impl Peer {
         unsafe { Request::from_ptr((*self.as_ptr()).request) }
     }
 
-    /// `module`'s configuration of the `upstream` block.
-    pub fn server_conf(self, module: &ngx_module_t) -> *mut c_void {
-        // SAFETY: an explicit block (others have no balancer) has a slot for every module.
-        unsafe { *(*(*self.as_ptr()).upstream).srv_conf.add(module.ctx_index) }
+    /// This module's structure of the `upstream` block.
+    pub fn server_conf<T: Structure>(self) -> &'static T {
+        const { assert!(matches!(T::SCOPE, Scope::Server), "a block has the server's level") };
+        // SAFETY: an explicit block (others have no balancer) has a slot for every module, with what
+        // the trait promises in the cycle's pool.
+        unsafe { &*(*(*(*self.as_ptr()).upstream).srv_conf.add(module().ctx_index)).cast() }
     }
 
     fn begin_try(self) {

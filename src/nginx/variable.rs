@@ -1,16 +1,14 @@
 //! nginx's variables, and the captures of the last regex that nginx matched.
 
-use std::ptr::addr_of;
-
 use super::bits;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::strings;
 use super::sys::{
-    NGX_HTTP_VAR_CHANGEABLE, NGX_HTTP_VAR_INDEXED, ngx_hash_find, ngx_http_core_main_conf_t,
-    ngx_http_core_module, ngx_http_get_variable, ngx_http_request_t, ngx_http_variable_t,
-    ngx_http_variable_value_t, ngx_str_t, ngx_uint_t,
+    NGX_HTTP_VAR_CHANGEABLE, NGX_HTTP_VAR_INDEXED, ngx_hash_find, ngx_http_get_variable,
+    ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t, ngx_str_t, ngx_uint_t,
 };
+use crate::nginx::configuration::Configuration;
 
 /// The lower case of each byte.
 static LOWER: [u8; 256] = {
@@ -196,8 +194,8 @@ fn find(request: Request, name: &mut Name<'_>) -> Option<&'static ngx_http_varia
     // SAFETY: the core module's main configuration is live as long as the cycle, and the hash
     // holds variables of the configuration.
     unsafe {
-        let core = request.main_conf(&*addr_of!(ngx_http_core_module));
-        let hash = &raw mut (*core.cast::<ngx_http_core_main_conf_t>()).variables_hash;
+        let core = Configuration::of(request).core_main();
+        let hash = &raw mut (*core).variables_hash;
         ngx_hash_find(hash, name.hash, name.lower.as_mut_ptr(), name.lower.len())
             .cast::<ngx_http_variable_t>()
             .as_ref()

@@ -1,11 +1,11 @@
 //! `exit_worker_by_lua*`: runs when a worker ends, after its last request and timer.
 
 use super::hook;
-use crate::nginx::sys::ngx_cycle_t;
+use crate::nginx::cycle::Cycle;
 use crate::runtime::Phase;
 
 /// Runs the code, where there is any. Its failure has been logged and changes nothing.
-pub fn run(cycle: *const ngx_cycle_t) {
+pub fn run(cycle: Cycle) {
     let Some(main) = hook::worker_conf(cycle) else { return };
     let script = main.written.borrow().exit_worker.clone();
     if let Some(script) = script {

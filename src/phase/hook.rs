@@ -5,8 +5,9 @@ use crate::config::MainConf;
 use crate::config::code::HookScript;
 use crate::lua::Outcome;
 use crate::lua::Vm;
+use crate::nginx::cycle::Cycle;
 use crate::nginx::log::{Log, cycle_log};
-use crate::nginx::sys::{ngx_cycle_t, ngx_log_handler_pt};
+use crate::nginx::log_context::LogHandler;
 use crate::nginx::{Level, fake, process};
 use crate::ngx_debug;
 use crate::runtime::{Context, Phase};
@@ -31,7 +32,7 @@ pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
 
 /// This module's configuration in a worker's cycle; nothing in nginx's helper processes, whose VM
 /// is closed.
-pub fn worker_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
+pub fn worker_conf(cycle: Cycle) -> Option<&'static MainConf> {
     let main = MainConf::of_cycle(cycle)?;
     if process::is_helper() {
         close_vm(main);
@@ -58,7 +59,7 @@ pub fn run_in_worker(
     script: &HookScript,
     phase: Phase,
     logs_to_cycle: bool,
-    log_handler: ngx_log_handler_pt,
+    log_handler: Option<LogHandler>,
 ) -> Result<(), Failed> {
     let (Some(vm), Some(configuration)) = (main.vm(), main.hook_configuration.get()) else {
         return Ok(());

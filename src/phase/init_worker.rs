@@ -1,12 +1,12 @@
 //! `init_worker_by_lua*`: runs when a worker starts.
 
 use super::hook;
-use crate::nginx::sys::ngx_cycle_t;
+use crate::nginx::cycle::Cycle;
 use crate::nginx::{log_context, process};
 use crate::runtime::Phase;
 
 /// Runs the code, where there is any. Its failure has been logged and changes nothing.
-pub fn run(cycle: *const ngx_cycle_t) {
+pub fn run(cycle: Cycle) {
     let Some(main) = hook::worker_conf(cycle) else { return };
     if main.vm().is_none() {
         return;

@@ -1,6 +1,5 @@
 //! nginx's phases, each a short file; those that can wait share one driver, `runner`.
 
-pub mod abort;
 pub mod access;
 pub mod balancer;
 pub mod body_filter;

@@ -4,7 +4,6 @@ use std::rc::Rc as Shared;
 
 use super::runner::{self, Waiting};
 use crate::config::MainConf;
-use crate::nginx::sys::ngx_http_core_run_phases;
 use crate::nginx::{Rc, Request, connection, hooks};
 use crate::runtime::{Context, Phase};
 
@@ -62,7 +61,7 @@ fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
     if let Some(rc) = runner::end_if_responded(context) {
         return rc;
     }
-    connection::set_write_handler(context.request(), ngx_http_core_run_phases);
+    connection::run_phases_when_writable(context.request());
     // nginx may come here again, for the location of a URI that was rewritten.
     context.enter(|entered| {
         entered.server_rewrite = false;

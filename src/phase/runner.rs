@@ -11,8 +11,8 @@ use crate::config::location::Location;
 use crate::lua::vm::{Owner, Thread};
 use crate::nginx::log::Shown;
 use crate::nginx::request_body::{self, BodyRead};
-use crate::nginx::{Level, Rc, Request, callback, connection};
-use crate::runtime::{Context, Phase, Task, output, scheduler};
+use crate::nginx::{Level, Rc, Request, callback};
+use crate::runtime::{Context, Phase, Task, client, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: Rc = Rc(200);
@@ -61,7 +61,7 @@ fn attached(context: Shared<Context>) -> Result<Shared<Context>, Rc> {
 fn own_vm(request: Request) -> Result<Shared<crate::lua::Vm>, Rc> {
     let main = crate::config::MainConf::of(request);
     let parent = main.vm();
-    match crate::vm::make(crate::nginx::process::prefix(), main, parent.as_deref(), false) {
+    match vm::make(crate::nginx::process::prefix(), main, parent.as_deref(), false) {
         Ok(vm) => {
             let init = main.written.borrow().init.clone();
             if let Some(init) = init
@@ -72,7 +72,7 @@ fn own_vm(request: Request) -> Result<Shared<crate::lua::Vm>, Rc> {
             Ok(Shared::new(vm))
         }
         Err(error) => {
-            request.log().write(Level::Err, &crate::vm::message(error));
+            request.log().write(Level::Err, &vm::message(error));
             Err(Rc::HTTP_INTERNAL_SERVER_ERROR)
         }
     }
@@ -140,7 +140,9 @@ pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> 
     let task = Task::entry(context, thread);
     context.set_entry(task.clone());
     context.phase.set(phase);
-    watch_client(context)?;
+    if !client::listen(context.request(), context.location().check_client_abort()) {
+        return Err(Rc::ERROR);
+    }
     let rc = scheduler::run(context, task, 0);
     if rc == Rc::AGAIN || context.request().filter_finalized() {
         context.watch_request_end().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
@@ -175,18 +177,6 @@ pub fn load_failed(request: Request, error: ScriptError) -> Rc {
             Rc(error.status())
         }
         ScriptError::Path => Rc::HTTP_INTERNAL_SERVER_ERROR,
-    }
-}
-
-fn watch_client(context: &Shared<Context>) -> Result<(), Rc> {
-    let request = context.request();
-    if !context.location().check_client_abort() {
-        connection::ignore_client(request);
-        return Ok(());
-    }
-    match connection::watch_client(request, super::abort::client_event) {
-        true => Ok(()),
-        false => Err(Rc::ERROR),
     }
 }
 

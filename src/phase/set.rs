@@ -1,18 +1,11 @@
 //! `set_by_lua*`: the code's result becomes a variable's value, in order with nginx's `set`.
 
 use super::{runner, synchronous};
-use crate::config::Script;
+use crate::config::code::SetScript;
 use crate::lua::{Kind, State};
-use crate::nginx::complex_value::ComplexValue;
 use crate::nginx::script_code::Value;
 use crate::nginx::{Rc, Request};
 use crate::runtime::Phase;
-
-/// The code of one directive, with the arguments that stand behind it.
-pub struct SetScript {
-    pub script: Script,
-    pub arguments: Vec<ComplexValue>,
-}
 
 impl Value for SetScript {
     fn evaluate(&self, request: Request) -> Result<&'static [u8], Rc> {

@@ -7,7 +7,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc as Shared, Weak};
 
-use super::context::{Context, NO_CTX};
+use super::context::Context;
+use super::ctx::NO_CTX;
 use super::fake as stand_in;
 use super::phase::Phase;
 use crate::lua::Vm;
@@ -144,7 +145,7 @@ impl Handshake {
     pub fn set_ctx_ref(&self, reference: i32) {
         let old = self.ctx_ref.replace(reference);
         if old >= 0 && old != reference {
-            crate::api::ctx::release(self.vm.main(), old);
+            super::ctx::release(self.vm.main(), old);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What runs Lua code for a request: its context, its tasks, the scheduler, its output.
 
+pub mod client;
 pub mod context;
+pub mod ctx;
 pub mod ends;
 pub mod fake;
 pub mod filter;
@@ -12,6 +14,7 @@ pub mod resources;
 pub mod scheduler;
 pub mod task;
 pub mod traceback;
+pub mod vm;
 
 pub use context::Context;
 pub use phase::{Phase, PhaseSet};

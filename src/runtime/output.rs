@@ -19,7 +19,6 @@ use crate::ngx_debug;
 
 const HTTP_OK: usize = 200;
 const HTTP_NOT_MODIFIED: usize = 304;
-const METHOD_HEAD: usize = crate::nginx::sys::NGX_HTTP_HEAD as usize;
 const HTTP_VERSION_11: usize = 1001;
 
 /// Sends the header unless it is out, or held back for HTTP/1.0.
@@ -178,7 +177,7 @@ fn prepare(context: &Shared<Context>) -> Prepared {
         return Prepared::Finished(Rc::OK);
     }
     let request = context.request();
-    let is_head = request.method() & METHOD_HEAD != 0;
+    let is_head = request.is_head();
     if context.is_header_sent() && !is_head && !request.header_only() {
         return Prepared::Body;
     }

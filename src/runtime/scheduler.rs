@@ -581,7 +581,7 @@ pub fn listen_for_write(context: &Shared<Context>) {
     if context.entered.get().content {
         connection::set_write_handler(request, callback::event(content_write_event));
     } else {
-        connection::set_write_handler(request, crate::nginx::sys::ngx_http_core_run_phases);
+        connection::run_phases_when_writable(request);
     }
 }
 

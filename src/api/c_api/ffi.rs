@@ -68,7 +68,7 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
 /// # Safety
 /// `cf` must be null or nginx's parser, within the http block; the result lives as long as the
 /// cycle that it reads.
-unsafe fn main_conf<'a>(cf: *mut ngx_conf_t) -> Option<&'a MainConf> {
+unsafe fn main_conf(cf: *mut ngx_conf_t) -> Option<&'static MainConf> {
     // SAFETY: the caller's; create_main_conf made the structure before any other module's code.
-    unsafe { Conf::from_ptr(cf)?.main_conf(crate::module()).cast::<MainConf>().as_ref() }
+    unsafe { Conf::from_ptr(cf) }.map(MainConf::under)
 }

@@ -9,10 +9,9 @@ use crate::api::call::Call;
 use crate::lua::{LuaError, LuaResult, Returns};
 use crate::nginx::request_body::{self, BodyRead};
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Request, connection, guard};
-use crate::phase::abort;
+use crate::nginx::{Request, guard};
 use crate::runtime::context::End;
-use crate::runtime::{Context, Operation, Task, scheduler};
+use crate::runtime::{Context, Operation, Task, client, scheduler};
 
 /// A thread that waits for the body; dropped before it is there, the thread no longer does.
 struct Waiting {
@@ -76,11 +75,7 @@ unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
             return;
         }
         // While it read the body, nginx had the connection's read events.
-        if context.location().check_client_abort() {
-            connection::watch_client(request, abort::client_event);
-        } else {
-            connection::ignore_client(request);
-        }
+        client::listen(request, context.location().check_client_abort());
         for reader in readers {
             if let Some(task) = reader.upgrade() {
                 scheduler::wake(&task, 0);

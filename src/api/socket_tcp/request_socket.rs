@@ -12,8 +12,7 @@ use crate::nginx::stream::Direction;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Request, connection, downstream, guard};
 use crate::ngx_debug;
-use crate::phase::abort;
-use crate::runtime::{Context, output, scheduler};
+use crate::runtime::{Context, client, output, scheduler};
 
 /// The registry's names of the metatables.
 pub const BODY_METATABLE: &std::ffi::CStr = c"__tcp_req_cosocket_mt";
@@ -139,11 +138,7 @@ pub fn stop_listening(socket: &Socket) {
         return;
     }
     let request = socket.request.get();
-    if socket.conf.get().check_client_abort() {
-        connection::watch_client(request, abort::client_event);
-    } else {
-        connection::ignore_client(request);
-    }
+    client::listen(request, socket.conf.get().check_client_abort());
 }
 
 /// The client's write events go to the socket until [`scheduler::listen_for_write`].

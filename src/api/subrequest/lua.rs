@@ -200,7 +200,7 @@ fn give_context(call: &Call, request: Request, ctx: Option<i32>) -> Result<(), L
     let context = Context::new(request, vm.clone(), Phase::Content, false);
     context.attach()?;
     if let Some(table) = ctx {
-        context.ctx_ref.set(crate::api::ctx::keep(call.state, table));
+        context.ctx_ref.set(crate::runtime::ctx::keep(call.state, table));
     }
     Ok(())
 }

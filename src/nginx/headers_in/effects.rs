@@ -1,12 +1,13 @@
 //! What nginx derives from a request header, derived anew.
 
 use super::known::Kind;
+use crate::nginx::configuration::Configuration;
 use crate::nginx::header_error::HeaderError;
 use crate::nginx::request::Request;
 use crate::nginx::strings;
 use crate::nginx::sys::{
     NGX_HTTP_CONNECTION_CLOSE, NGX_HTTP_CONNECTION_KEEP_ALIVE, ngx_http_core_main_conf_t,
-    ngx_http_core_module, ngx_http_variable_t, ngx_str_t,
+    ngx_http_variable_t, ngx_str_t,
 };
 
 /// What follows from a header's new value; made before anything is changed.
@@ -84,8 +85,7 @@ fn forget_variable(request: Request, name: &[u8]) {
     // SAFETY: the core module has a main configuration; `variables` are the indexed ones, and a
     // request has a value for each.
     unsafe {
-        let conf: *const ngx_http_core_main_conf_t =
-            request.main_conf(&*std::ptr::addr_of!(ngx_http_core_module)).cast();
+        let conf: *const ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         let variables = (*conf).variables.as_slice::<ngx_http_variable_t>();
         let values = request.get().variables;
         for (index, variable) in variables.iter().enumerate() {

@@ -11,15 +11,15 @@ use std::ptr::NonNull;
 
 use super::dict::Dict;
 use crate::nginx::conf::Conf;
+use crate::nginx::cycle::Cycle;
 use crate::nginx::log::Log;
 use crate::nginx::sys::{
-    ngx_cycle, ngx_cycle_t, ngx_int_t, ngx_log_t, ngx_module_t, ngx_shared_memory_add,
-    ngx_shm_zone_t, ngx_str_t,
+    ngx_cycle, ngx_cycle_t, ngx_int_t, ngx_log_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_str_t,
 };
-use crate::nginx::{guard, strings};
+use crate::nginx::{guard, module, strings};
 
 /// What runs when all zones are there; an error stops nginx, or the reload.
-type Ready = Box<dyn FnOnce(*mut ngx_cycle_t, Log) -> Result<(), ()>>;
+type Ready = Box<dyn FnOnce(Cycle, Log) -> Result<(), ()>>;
 
 /// The zones of one configuration. It lives as long as the configuration's cycle.
 #[derive(Default)]
@@ -42,11 +42,8 @@ struct ZoneContext {
 impl SharedZones {
     /// Registers a zone with nginx. Where the same one is registered already (same name, size and
     /// tag), that is given. Nothing on an error, which has been logged.
-    ///
-    /// # Safety
-    /// `self` must stay where it is until the cycle of `cf` is gone.
-    pub unsafe fn add(
-        &self,
+    pub fn add(
+        &'static self,
         cf: Conf,
         name: &[u8],
         size: usize,
@@ -61,7 +58,7 @@ impl SharedZones {
             if let Some(context) = zone.data.cast::<ZoneContext>().as_mut() {
                 return Some(NonNull::from(&mut context.zone));
             }
-            let cycle = cf.cycle();
+            let cycle = cf.cycle().as_ptr();
             let log = &raw mut (*cycle).new_log;
             let context = ZoneContext { zone: std::ptr::read(zone), zones: self, cycle, log };
             let context = pool.own(context).ok()?;
@@ -74,20 +71,11 @@ impl SharedZones {
 
     /// Adds a dictionary's zone; false where there is one of that name. Nothing on another error,
     /// which has been logged.
-    ///
-    /// # Safety
-    /// As for [`SharedZones::add`].
-    pub unsafe fn add_dict(
-        &self,
-        cf: Conf,
-        name: &[u8],
-        size: usize,
-        tag: &ngx_module_t,
-    ) -> Option<bool> {
-        let tag = std::ptr::from_ref(tag);
-        // SAFETY: the caller's; a zone whose data is set is in use.
+    pub fn add_dict(&'static self, cf: Conf, name: &[u8], size: usize) -> Option<bool> {
+        let tag = std::ptr::from_ref(module()).cast_mut().cast();
+        let zone = self.add(cf, name, size, tag)?;
+        // SAFETY: a live zone of nginx's; one whose data is set is in use.
         unsafe {
-            let zone = self.add(cf, name, size, tag.cast_mut().cast())?;
             if !zone.as_ref().data.is_null() {
                 return Some(false);
             }
@@ -116,8 +104,10 @@ impl SharedZones {
             return Ok(());
         }
         let Some(work) = self.ready.borrow_mut().take() else { return Ok(()) };
-        // SAFETY: the log is the new cycle's.
-        work(context.cycle, unsafe { Log::from_ptr(context.log) })
+        // SAFETY: the new cycle, and its log.
+        let (cycle, log) =
+            unsafe { (Cycle::from_ptr(context.cycle).ok_or(())?, Log::from_ptr(context.log)) };
+        work(cycle, log)
     }
 }
 

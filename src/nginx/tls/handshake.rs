@@ -6,12 +6,13 @@ use std::ptr::{NonNull, addr_of, null_mut};
 
 use super::super::callback::instance;
 use super::super::conf::Conf;
-use super::super::fake::{Configuration, Origin};
+use super::super::configuration::{Configuration, Scope};
+use super::super::fake::Origin;
 use super::super::guard::fault_point;
 use super::super::sys::{
     SSL, SSL_CTX, SSL_CTX_sess_set_get_cb, SSL_CTX_sess_set_new_cb, SSL_CTX_set_cert_cb,
-    SSL_CTX_set_client_hello_cb, SSL_SESSION, ngx_http_connection_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_ssl_module, ngx_http_ssl_srv_conf_t,
+    SSL_CTX_set_client_hello_cb, SSL_SESSION, ngx_http_connection_t, ngx_http_core_srv_conf_t,
+    ngx_http_ssl_module, ngx_http_ssl_srv_conf_t,
 };
 use super::super::{guard, strings};
 use super::Session;
@@ -59,8 +60,7 @@ impl Handshaking {
         // it, with the configuration of its server.
         unsafe {
             let hc: *const ngx_http_connection_t = (*self.client.as_ptr()).data.cast();
-            let conf = &*(*hc).conf_ctx;
-            Configuration::from_ptrs(conf.main_conf, conf.srv_conf, conf.loc_conf)
+            Configuration::from_ctx((*hc).conf_ctx)
         }
     }
 }
@@ -76,8 +76,7 @@ impl Handshaking {
     pub fn configured_name(&self) -> &[u8] {
         // SAFETY: nginx's core module has a configuration in every server.
         unsafe {
-            let core: *const ngx_http_core_srv_conf_t =
-                self.configuration().server_conf(&*addr_of!(ngx_http_core_module)).cast();
+            let core: *const ngx_http_core_srv_conf_t = self.configuration().core_server();
             strings::bytes((*core).server_name)
         }
     }
@@ -92,8 +91,9 @@ impl ServerContext {
     pub fn of(cf: Conf) -> Option<ServerContext> {
         // SAFETY: nginx's own module, whose configuration of the block is merged before ours.
         unsafe {
-            let conf: *const ngx_http_ssl_srv_conf_t =
-                cf.server_conf(&*addr_of!(ngx_http_ssl_module)).cast();
+            let conf: *const ngx_http_ssl_srv_conf_t = Configuration::under(cf)
+                .slot(Scope::Server, &*addr_of!(ngx_http_ssl_module))
+                .cast();
             conf.as_ref().and_then(|conf| NonNull::new(conf.ssl.ctx)).map(ServerContext)
         }
     }

@@ -12,6 +12,7 @@ mod handshake;
 mod objects;
 pub mod ocsp;
 pub mod pem;
+mod protocols;
 mod session;
 mod ssl;
 pub mod verify;
@@ -21,6 +22,7 @@ pub use connection::{Connection, Handshake};
 pub use context::{Context, Settings};
 pub use handshake::{Handshaking, ServerContext, Verdict};
 pub use objects::{Owned, PrivateKey, Result};
+pub use protocols::{DEFAULT_PROTOCOLS, PROTOCOLS};
 pub use session::Session;
 pub use ssl::{Client, RawAddress, Ssl, register_slot, take_back};
 

@@ -11,9 +11,9 @@ use super::super::strings;
 use super::super::sys::{
     CRYPTO_EX_INDEX_SSL, CRYPTO_get_ex_new_index, SSL, SSL_CTRL_CHAIN_CERT, SSL_certs_clear,
     SSL_ctrl, SSL_get_ex_data, SSL_get_servername, SSL_set_ex_data, SSL_use_PrivateKey,
-    SSL_use_certificate, SSL_version, TLSEXT_NAMETYPE_host_name, X509, d2i_PrivateKey_bio,
-    ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event, ngx_posted_events,
-    ngx_ssl_connection_index, sockaddr, socklen_t,
+    SSL_use_certificate, SSL_version, TLS1_3_VERSION, TLSEXT_NAMETYPE_host_name, X509,
+    d2i_PrivateKey_bio, ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event,
+    ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
 };
 use super::chain::Chain;
 use super::objects::{Owned, PrivateKey, Result, Source, clearing_errors};
@@ -91,6 +91,11 @@ impl Ssl {
     pub fn version(self) -> c_int {
         // SAFETY: a live connection.
         unsafe { SSL_version(self.as_ptr()) }
+    }
+
+    /// Whether that is TLS 1.3, or what follows it.
+    pub fn is_tls13_or_newer(self) -> bool {
+        self.version() >= TLS1_3_VERSION as c_int
     }
 
     /// The name of the server that the client asked for.

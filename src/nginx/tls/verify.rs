@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::ptr::addr_of;
 
+use super::super::configuration::{Configuration, Scope};
 use super::super::request::Request;
 use super::super::sys::{
     SSL_CTRL_SET_VERIFY_CERT_STORE, SSL_VERIFY_PEER, SSL_ctrl, SSL_set_client_CA_list,
@@ -82,7 +83,7 @@ pub fn configured_depth(request: Request) -> c_int {
     // SAFETY: nginx's own module, which has a configuration in every server.
     unsafe {
         let conf: *const ngx_http_ssl_srv_conf_t =
-            request.server_conf(&*addr_of!(ngx_http_ssl_module)).cast();
+            Configuration::of(request).slot(Scope::Server, &*addr_of!(ngx_http_ssl_module)).cast();
         conf.as_ref().and_then(|conf| c_int::try_from(conf.verify_depth).ok()).unwrap_or(1)
     }
 }

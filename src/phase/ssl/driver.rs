@@ -11,15 +11,13 @@ use crate::config::code::SharedScript;
 use crate::config::{MainConf, ServerConf, TlsPhase};
 use crate::nginx::guard::panics;
 use crate::nginx::log::Shown;
-use crate::nginx::sys::{TLS1_3_VERSION, ngx_log_t};
+use crate::nginx::log_context::LogHandler;
 use crate::nginx::tls::{Handshaking, Verdict};
 use crate::nginx::{Level, fake};
 use crate::phase::runner;
 use crate::runtime::handshake::{Handshake, Words, abandon};
 use crate::runtime::{Context, Phase, Task, scheduler};
 use crate::{ngx_debug, ngx_log};
-
-type LogHandler = unsafe extern "C" fn(*mut ngx_log_t, *mut u8, usize) -> *mut u8;
 
 /// A phase whose code can wait.
 pub struct Waiting {
@@ -120,5 +118,5 @@ pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Optio
 
 /// Whether the client's protocol has sessions of its own kind, which this module does not see.
 pub fn is_without_sessions(at: Handshaking) -> bool {
-    at.ssl.version() >= TLS1_3_VERSION as std::ffi::c_int
+    at.ssl.is_tls13_or_newer()
 }

@@ -6,13 +6,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Context, Entered, NO_CTX, Switch};
+use super::{Context, Entered, Switch};
 use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::chain::Recycled;
 use crate::nginx::cleanup::Shared;
 use crate::nginx::own_thread::{OwnThread, Spares};
 use crate::nginx::pool::OutOfMemory;
+use crate::runtime::ctx::NO_CTX;
 use crate::runtime::filter::BodyFilter;
 use crate::runtime::phase::Phase;
 use crate::runtime::resources::Resources;
@@ -199,7 +200,7 @@ impl Context {
     /// Puts it into nginx's slot again, where nginx has emptied that.
     pub fn reattach(&self) {
         let context = std::ptr::from_ref(self).cast_mut().cast();
-        self.request.set_module_context(crate::module(), context);
+        self.request.set_module_context(crate::nginx::module(), context);
     }
 
     /// Gives up a share. Where it was the last one of a context that is over, that waits for the next

@@ -12,6 +12,7 @@ use std::rc::{Rc, Weak};
 
 mod lifecycle;
 
+use super::ctx::{self, NO_CTX};
 use super::filter::BodyFilter;
 use super::output::Held;
 use super::phase::Phase;
@@ -173,7 +174,7 @@ impl Context {
     /// What is in nginx's slot of `request`: null, or the value of an `Rc` that outlives the slot.
     #[inline]
     pub fn in_slot(request: Request) -> *const Context {
-        request.module_context(crate::module()).cast()
+        request.module_context(crate::nginx::module()).cast()
     }
 
     /// The context in nginx's slot of `request`.
@@ -406,7 +407,7 @@ impl Context {
     /// Gives up the `ngx.ctx` table: whoever asks for it next gets a new one.
     pub fn release_ctx(&self) {
         if self.ctx_ref.get() >= 0 {
-            crate::api::ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
+            ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
         }
     }
 
@@ -418,9 +419,6 @@ impl Context {
 
 /// Room for so many tasks is kept for the next request.
 const KEPT_TASKS: usize = 64;
-
-/// No `ngx.ctx` table yet.
-pub const NO_CTX: i32 = -2;
 
 /// The contexts whose code is on the C stack, innermost last.
 // SAFETY: the code of requests runs in nginx's own thread.

@@ -1,12 +1,24 @@
 //! The worker's Lua VM: made in the master at configuration time, inherited by fork.
 
+use std::sync::OnceLock;
+
 use crate::config::MainConf;
-use crate::lua::Vm;
 use crate::lua::vm::{Recipe, VmError};
-use crate::nginx::Level;
+use crate::lua::{State, Vm};
 use crate::nginx::conf::Conf;
-use crate::nginx::sys::ngx_cycle_t;
-use crate::nginx::{executable_memory, log, process};
+use crate::nginx::cycle::Cycle;
+use crate::nginx::shared_memory::Dict;
+use crate::nginx::{Level, executable_memory, log};
+
+/// Fills the globals of a new VM with the API; may raise.
+pub type Filler = fn(State, &[Dict]);
+
+static FILLER: OnceLock<Filler> = OnceLock::new();
+
+/// Hands down who fills new VMs, before the first is made. A second time changes nothing.
+pub fn set_filler(filler: Filler) {
+    let _ = FILLER.set(filler);
+}
 
 /// Makes the VM of a new configuration; errors have been logged.
 pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
@@ -27,13 +39,13 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
 
 /// The configuration of `cycle` is in force: its log is told of another release's lua-resty-core,
 /// and of compilers that are off.
-pub fn announce(cycle: *mut ngx_cycle_t) {
+pub fn announce(cycle: Cycle) {
     let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
     if executable_memory::is_forbidden() {
-        process::within_cycle(cycle, warn_of_memory);
+        cycle.make_current(warn_of_memory);
     }
     if let Some(notice) = vm.release().notice() {
-        process::within_cycle(cycle, || log::log_cycle(Level::Notice, notice.as_bytes()));
+        cycle.make_current(|| log::log_cycle(Level::Notice, notice.as_bytes()));
     }
 }
 
@@ -43,7 +55,7 @@ fn warn_of_memory() {
 
 /// A worker begins: its symbols act by the release that its own VM presents. What the system
 /// forbids here need not be what it forbids the master.
-pub fn present(cycle: *const ngx_cycle_t) {
+pub fn present(cycle: Cycle) {
     let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
     vm.release().present();
     if executable_memory::probe() {
@@ -69,7 +81,11 @@ pub fn make(
         package_cpath: written.package_cpath.as_deref(),
         prefix,
         parent,
-        inject: &|state| crate::api::inject(state, &dicts),
+        inject: &|state| {
+            if let Some(fill) = FILLER.get() {
+                fill(state, &dicts);
+            }
+        },
         preload: &preload,
     };
     Vm::new(&recipe, caches_code)

@@ -1,0 +1,102 @@
+//! nginx's life-cycle: configuration, merge, start and end of processes. Each step delegates.
+
+use crate::config::{LocationConf, MainConf, ServerConf, installers};
+use crate::nginx::conf::{Conf, ConfResult};
+use crate::nginx::configuration::Configuration;
+use crate::nginx::cycle::Cycle;
+use crate::nginx::pool::OutOfMemory;
+use crate::nginx::process;
+use crate::runtime::vm;
+use crate::{api, phase};
+
+/// Tells the rooms below what they call in rooms above them: nothing else runs upwards.
+pub fn hand_down() {
+    installers::set(installers::Installers {
+        content: phase::content::install,
+        balancer: phase::balancer::install,
+    });
+    vm::set_filler(api::inject);
+}
+
+/// `inner` takes over what `outer` says and it does not.
+pub fn merge_server(cf: Conf, outer: &ServerConf, inner: &ServerConf) -> ConfResult {
+    inner.inherit(outer);
+    #[cfg(ngx_feature = "http_ssl")]
+    return phase::ssl::install(cf, inner);
+    #[cfg(not(ngx_feature = "http_ssl"))]
+    {
+        let _ = cf;
+        Ok(())
+    }
+}
+
+/// As [`merge_server`].
+pub fn merge_location(cf: Conf, outer: &LocationConf, inner: &LocationConf) -> ConfResult {
+    capture_location(cf)?;
+    inner.inherit(outer);
+    #[cfg(ngx_feature = "http_ssl")]
+    inner.inherit_tls(cf, outer)?;
+    Ok(())
+}
+
+/// Has `lua_capture_error_log` see the error log of the location that is being merged.
+fn capture_location(cf: Conf) -> Result<(), OutOfMemory> {
+    match MainConf::under(cf).capture() {
+        Some(capture) => capture.attach_to_location(cf),
+        None => Ok(()),
+    }
+}
+
+/// The configuration of the `http` block has been read: sets up the hooks that it needs, and the Lua
+/// VM. What went wrong has been logged.
+pub fn set_up(cf: Conf) -> Result<(), ()> {
+    if process::is_configuration_test() {
+        return Ok(());
+    }
+    let main = MainConf::under(cf);
+    phase::install_hooks(cf, main).map_err(drop)?;
+    let _ = main.hook_configuration.set(cf.hook_configuration().map_err(drop)?);
+    #[cfg(ngx_feature = "http_ssl")]
+    prepare_tls_of_hooks(cf, main)?;
+    vm::start(cf, main)?;
+    let init = |cycle, log| phase::init::run(main, cycle, log).map_err(drop);
+    match main.zones.when_ready(Box::new(init)) {
+        Some(init) => init(cf.cycle(), cf.parser_log()),
+        None => Ok(()),
+    }
+}
+
+/// Code that runs without a request may make TLS connections too.
+#[cfg(ngx_feature = "http_ssl")]
+fn prepare_tls_of_hooks(cf: Conf, main: &MainConf) -> Result<(), ()> {
+    if main.written.borrow().init_worker.is_none() {
+        return Ok(());
+    }
+    let outermost: &LocationConf = Configuration::under(cf).get();
+    outermost.make_tls(cf).map_err(drop)
+}
+
+/// nginx has read the whole configuration of `cycle`, whose own error log is complete now.
+pub fn configuration_is_read(cycle: Cycle) -> Result<(), OutOfMemory> {
+    vm::announce(cycle);
+    match MainConf::of_cycle(cycle).and_then(MainConf::capture) {
+        Some(capture) => capture.attach_to_cycle(cycle),
+        None => Ok(()),
+    }
+}
+
+/// A worker, or another process of nginx's, starts.
+pub fn process_starts(cycle: Cycle) {
+    vm::present(cycle);
+    phase::init_worker::run(cycle);
+}
+
+/// It ends.
+pub fn process_ends(cycle: Cycle) {
+    phase::exit_worker::run(cycle);
+    api::timer::drop_pending();
+    crate::nginx::peer::leave();
+    api::pipe::destroy_all();
+    #[cfg(ngx_feature = "threads")]
+    api::worker_thread::close_idle();
+}
