@@ -12,7 +12,7 @@ use crate::lua::vm::{Owner, Thread};
 use crate::nginx::log::Shown;
 use crate::nginx::request_body::{self, BodyRead};
 use crate::nginx::{Level, Rc, Request, callback};
-use crate::runtime::{Context, Phase, Task, client, output, scheduler, vm};
+use crate::runtime::{Context, Phase, Task, client_watch, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: Rc = Rc(200);
@@ -140,7 +140,7 @@ pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> 
     let task = Task::entry(context, thread);
     context.set_entry(task.clone());
     context.phase.set(phase);
-    if !client::listen(context.request(), context.location().check_client_abort()) {
+    if !client_watch::listen(context.request(), context.location().check_client_abort()) {
         return Err(Rc::ERROR);
     }
     let rc = scheduler::run(context, task, 0);

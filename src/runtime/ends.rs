@@ -5,7 +5,7 @@
 use std::rc::Rc as Shared;
 
 use super::context::Context;
-use super::{client, output};
+use super::{client_watch, output};
 use crate::nginx::log::Shown;
 use crate::nginx::{Level, Rc, redirect};
 use crate::{ngx_debug, ngx_log};
@@ -65,7 +65,7 @@ pub fn exec(context: &Shared<Context>, uri: &[u8], args: &[u8]) -> Rc {
     ngx_debug!(context.request().log(), "lua thread initiated internal redirect to {}", Shown(uri));
     cleanup(context);
     let request = context.request();
-    redirect::take_events_away(request, client::is_watched(request));
+    redirect::take_events_away(request, client_watch::is_watched(request));
     let rc = if uri.first() == Some(&b'@') {
         if !args.is_empty() {
             ngx_log!(

@@ -1,6 +1,6 @@
 //! What runs Lua code for a request: its context, its tasks, the scheduler, its output.
 
-pub mod client;
+pub mod client_watch;
 pub mod context;
 pub mod ctx;
 pub mod ends;

@@ -11,7 +11,7 @@ use crate::nginx::request_body::{self, BodyRead};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Request, guard};
 use crate::runtime::context::End;
-use crate::runtime::{Context, Operation, Task, client, scheduler};
+use crate::runtime::{Context, Operation, Task, client_watch, scheduler};
 
 /// A thread that waits for the body; dropped before it is there, the thread no longer does.
 struct Waiting {
@@ -75,7 +75,7 @@ unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
             return;
         }
         // While it read the body, nginx had the connection's read events.
-        client::listen(request, context.location().check_client_abort());
+        client_watch::listen(request, context.location().check_client_abort());
         for reader in readers {
             if let Some(task) = reader.upgrade() {
                 scheduler::wake(&task, 0);

@@ -12,7 +12,7 @@ use crate::nginx::stream::Direction;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Request, connection, downstream, guard};
 use crate::ngx_debug;
-use crate::runtime::{Context, client, output, scheduler};
+use crate::runtime::{Context, client_watch, output, scheduler};
 
 /// The registry's names of the metatables.
 pub const BODY_METATABLE: &std::ffi::CStr = c"__tcp_req_cosocket_mt";
@@ -138,7 +138,7 @@ pub fn stop_listening(socket: &Socket) {
         return;
     }
     let request = socket.request.get();
-    client::listen(request, socket.conf.get().check_client_abort());
+    client_watch::listen(request, socket.conf.get().check_client_abort());
 }
 
 /// The client's write events go to the socket until [`scheduler::listen_for_write`].
