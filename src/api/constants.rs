@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use crate::lua::State;
-use crate::nginx::process;
+use crate::nginx::core::process;
 
 /// The constants with their values.
 #[rustfmt::skip]

@@ -13,7 +13,7 @@ use crate::lua::state::{GLOBALS, NOREF, REGISTRY, upvalue};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
 use crate::runtime::task::Record;
-use crate::runtime::{PhaseSet, Role, Status, Task};
+use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
 
 const ANYWHERE: u32 = u32::MAX;
 
@@ -71,7 +71,7 @@ pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     state.push_value(1);
     state.move_to(thread, 1);
     let task = Task::new(&call.context, thread, reference, role);
-    task.status.set(Status::Suspended);
+    task.status.set(TaskStatus::Suspended);
     call.context.add_task(task.clone());
     Ok(task)
 }
@@ -102,7 +102,7 @@ fn resume(call: &Call) -> LuaResult {
     call.task()?;
     match Task::record(target) {
         Record::Task(task) if task.belongs_to(&call.context) => {
-            if task.status.get() != Status::Suspended {
+            if task.status.get() != TaskStatus::Suspended {
                 return refuse(state, task.status.get());
             }
             let values = state.top();
@@ -111,14 +111,14 @@ fn resume(call: &Call) -> LuaResult {
             // nothing but this stack refers to it.
             Ok(Returns::Yield(values))
         }
-        Record::Ended | Record::EndedThread => refuse(state, Status::Dead),
+        Record::Ended | Record::EndedThread => refuse(state, TaskStatus::Dead),
         // Another request's, or not made here.
         Record::Task(_) | Record::None => Err(LuaError::text("no co ctx found")),
     }
 }
 
 #[cold]
-fn refuse(state: State, status: Status) -> LuaResult {
+fn refuse(state: State, status: TaskStatus) -> LuaResult {
     state.push_bool(false);
     state.push_str(&format!("cannot resume {} coroutine", status.name()));
     Ok(Returns::Values(2))
@@ -136,7 +136,7 @@ fn status(call: &Call) -> LuaResult {
     call.check_phase(PhaseSet::YIELDABLE)?;
     let status = match Task::record(target) {
         Record::Task(task) => task.status.get(),
-        Record::Ended | Record::EndedThread | Record::None => Status::Dead,
+        Record::Ended | Record::EndedThread | Record::None => TaskStatus::Dead,
     };
     call.state.push_str(status.name());
     Ok(Returns::Values(1))

@@ -24,7 +24,7 @@ struct OfConnection {
 #[cfg(ngx_feature = "http_ssl")]
 impl OfConnection {
     fn of(context: &Context) -> OfConnection {
-        let ssl = crate::nginx::tls::Ssl::of(context.request()).ok();
+        let ssl = crate::nginx::event::tls::Ssl::of(context.request()).ok();
         let handshake = ssl.and_then(crate::runtime::handshake::Handshake::of);
         OfConnection {
             runs: PhaseSet::HANDSHAKE.has(context.phase.get()),

@@ -2,7 +2,7 @@
 
 use crate::api::call::{Row, set_functions};
 use crate::lua::{LuaError, LuaResult, Returns, State};
-use crate::nginx::fault;
+use crate::nginx::core::fault;
 
 /// Puts the function into the `ngx` table on top.
 pub fn inject(state: State) {

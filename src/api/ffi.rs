@@ -65,7 +65,8 @@ pub unsafe fn with_values<T>(
         // SAFETY: the caller's.
         unsafe {
             let text = *list.add(index);
-            values.push(crate::nginx::strings::raw(text.data, usize::try_from(text.len).ok()?));
+            values
+                .push(crate::nginx::core::strings::raw(text.data, usize::try_from(text.len).ok()?));
         }
     }
     Some(work(&values))

@@ -5,7 +5,7 @@ use crate::api::output::pieces;
 use crate::lua::state::GLOBALS;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, frames, openresty};
 use crate::nginx::Request;
-use crate::nginx::log::{Level, Log, cycle_log};
+use crate::nginx::core::log::{Level, Log, cycle_log};
 
 /// Puts `ngx.log` into the `ngx` table on top, and `print` into the globals.
 pub fn inject(state: State) {

@@ -48,7 +48,7 @@ pub mod worker_thread;
 
 use crate::lua::State;
 use crate::lua::state::GLOBALS;
-use crate::nginx::shared_memory::Dict;
+use crate::nginx::core::shared_memory::Dict;
 
 /// Fills the globals of a new VM: the `ngx` table, `print`, and what lua-resty-core expects.
 /// `dicts` become `ngx.shared`.

@@ -7,7 +7,7 @@ use crate::api::coroutine;
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
 use crate::runtime::task::{Join, Record};
-use crate::runtime::{PhaseSet, Role, Status, Task, scheduler};
+use crate::runtime::{PhaseSet, Role, Task, TaskStatus, scheduler};
 
 const FUNCTIONS: &[Row] = &[
     Row::in_phases::<{ u32::MAX }, _>(c"spawn", spawn),
@@ -36,7 +36,7 @@ fn spawn(call: &Call) -> LuaResult {
         state.move_to(thread.state, arguments);
     }
     thread.set_parent(parent);
-    thread.status.set(Status::Running);
+    thread.status.set(TaskStatus::Running);
     call.context.light_threads.set(call.context.light_threads.get() + 1);
     // The new thread runs first; its parent goes on with the thread on top as the result.
     call.context.post(parent.clone(), 1);
@@ -83,7 +83,7 @@ fn wait(call: &Call) -> LuaResult {
         if !is_child(&thread, parent) {
             return Err(LuaError::text("only the parent coroutine can wait on the thread"));
         }
-        if thread.status.get() == Status::Zombie {
+        if thread.status.get() == TaskStatus::Zombie {
             return take_results(call, parent, &thread);
         }
         threads.add(&thread);
@@ -111,7 +111,7 @@ fn kill(call: &Call) -> LuaResult {
     if !is_child(&thread, killer) {
         return call.fail("killer not parent");
     }
-    if thread.status.get() == Status::Zombie {
+    if thread.status.get() == TaskStatus::Zombie {
         scheduler::forget_zombie(&call.context, killer, &thread);
         return call.fail("already terminated");
     }

@@ -1,9 +1,9 @@
 //! `lua_capture_error_log SIZE`.
 
 use super::main::MainConf;
-use crate::nginx::conf::{Conf, ConfError, ConfResult, parse_size};
-use crate::nginx::log::MAX_LINE;
-use crate::nginx::log_capture::Capture;
+use crate::nginx::core::conf::{Conf, ConfError, ConfResult, parse_size};
+use crate::nginx::core::log::MAX_LINE;
+use crate::nginx::core::log_capture::Capture;
 
 /// Makes the buffer; its logs are added where the error logs are known.
 pub fn define(cf: Conf, main: &MainConf) -> ConfResult {

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use crate::lua::chunk::{CacheKey, Chunk, LoadError};
 use crate::lua::{State, Vm};
-use crate::nginx::complex_value::ComplexValue;
-use crate::nginx::log::cycle_log;
-use crate::nginx::{Request, conf};
+use crate::nginx::Request;
+use crate::nginx::core::conf;
+use crate::nginx::core::log::cycle_log;
+use crate::nginx::http::complex_value::ComplexValue;
 
 /// The code of one `*_by_lua*` directive.
 pub enum Script {

@@ -13,12 +13,13 @@ use super::tls;
 use super::{block, capture_error_log, installers, shared_dict, values};
 use crate::lua::chunk::Chunk;
 use crate::nginx::Level;
-use crate::nginx::complex_value::ComplexValue;
-use crate::nginx::conf::{Conf, ConfError, ConfResult};
-use crate::nginx::configuration::{Configuration, Scope};
-use crate::nginx::directive::bits::*;
-use crate::nginx::directive::{self, Commands};
-use crate::nginx::script_code;
+use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
+use crate::nginx::core::directive;
+use crate::nginx::core::directive::Commands;
+use crate::nginx::core::directive::bits::*;
+use crate::nginx::http::complex_value::ComplexValue;
+use crate::nginx::http::configuration::{Configuration, Scope};
+use crate::nginx::http::script_code;
 
 /// One directive.
 pub struct Directive {

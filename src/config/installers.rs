@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use crate::nginx::conf::Conf;
+use crate::nginx::core::conf::Conf;
 
 /// Each makes its handler that of the block that is being read.
 #[derive(Clone, Copy)]

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use super::code::SharedScript;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
+use crate::nginx::Request;
 #[cfg(ngx_feature = "http_ssl")]
-use crate::nginx::conf::{Conf, ConfResult};
-use crate::nginx::configuration::Configuration;
+use crate::nginx::core::conf::{Conf, ConfResult};
+use crate::nginx::core::worker;
 #[cfg(ngx_feature = "http_ssl")]
-use crate::nginx::tls::Context;
-use crate::nginx::{Request, worker};
+use crate::nginx::event::tls::Context;
+use crate::nginx::http::configuration::Configuration;
 
 /// One location's configuration. nginx keeps it in the cycle's pool.
 #[derive(Default)]

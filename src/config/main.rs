@@ -7,11 +7,11 @@ use std::rc::Rc;
 use super::code::HookScript;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
-use crate::nginx::conf::Conf;
-use crate::nginx::configuration::Configuration;
-use crate::nginx::cycle::Cycle;
-use crate::nginx::log_capture::Capture;
-use crate::nginx::shared_memory::SharedZones;
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::log_capture::Capture;
+use crate::nginx::core::shared_memory::SharedZones;
+use crate::nginx::http::configuration::Configuration;
 
 /// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl MainConf {
 
     /// The configuration of the `http` block that a client in a handshake is in.
     #[cfg(ngx_feature = "http_ssl")]
-    pub fn of_handshake(at: crate::nginx::tls::Handshaking) -> &'static MainConf {
+    pub fn of_handshake(at: crate::nginx::event::tls::Handshaking) -> &'static MainConf {
         at.configuration().get()
     }
 

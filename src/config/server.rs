@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use super::code::{Script, SharedScript};
 #[cfg(ngx_feature = "http_ssl")]
-use crate::nginx::tls::Handshaking;
-use crate::nginx::upstream::Peer;
+use crate::nginx::event::tls::Handshaking;
+use crate::nginx::http::upstream::Peer;
 
 /// One block's configuration. nginx keeps it in the cycle's pool.
 #[derive(Default)]

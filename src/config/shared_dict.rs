@@ -1,7 +1,7 @@
 //! `lua_shared_dict NAME SIZE`.
 
 use super::main::MainConf;
-use crate::nginx::conf::{Conf, ConfError, ConfResult, parse_size};
+use crate::nginx::core::conf::{Conf, ConfError, ConfResult, parse_size};
 
 /// The least size that there is room in for a dictionary, in bytes.
 const MIN_SIZE: usize = 8192;

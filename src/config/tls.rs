@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::location::LocationConf;
-use crate::nginx::conf::{Conf, ConfError, ConfResult};
-use crate::nginx::conf_value;
-use crate::nginx::tls::{self, Context, Settings};
+use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
+use crate::nginx::core::conf_value;
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::{Context, Settings};
 
 /// The values; `None` where nothing is said.
 #[derive(Clone, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! One value of a directive, with nginx's own error texts. Each is set once.
 
-use crate::nginx::conf::{Conf, ConfError, ConfResult};
-use crate::nginx::conf_value;
+use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
+use crate::nginx::core::conf_value;
 
 /// `on` or `off`.
 pub fn set_flag(conf: Conf, value: &mut Option<bool>) -> ConfResult {

@@ -6,8 +6,8 @@ use std::ffi::{CStr, CString};
 use super::run::Outcome;
 use super::state::{REGISTRY, State};
 use super::vm::Vm;
-use crate::nginx::log::Log;
-use crate::nginx::strings;
+use crate::nginx::core::log::Log;
+use crate::nginx::core::strings;
 use crate::ngx_debug;
 
 /// A piece of Lua code with its place in the configuration.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::nginx::pool::OutOfMemory;
+use crate::nginx::core::pool::OutOfMemory;
 
 /// An error for the Lua caller.
 #[derive(Debug)]

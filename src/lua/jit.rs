@@ -6,7 +6,7 @@ use mlua::ffi::lua_State;
 
 use super::run::Outcome;
 use super::state::State;
-use crate::nginx::executable_memory;
+use crate::nginx::core::executable_memory;
 
 unsafe extern "C-unwind" {
     fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;

@@ -15,7 +15,8 @@ use super::resty_core::Release;
 use super::run::Outcome;
 use super::state::{GLOBALS, Kind, NOREF, REGISTRY, State};
 use crate::nginx::Level;
-use crate::nginx::log::{self, Log};
+use crate::nginx::core::log;
+use crate::nginx::core::log::Log;
 use crate::ngx_debug;
 
 /// What a new VM is given.

@@ -7,15 +7,15 @@ use std::ptr::{addr_of, null, null_mut};
 use super::life_cycle;
 use crate::config::directives::COMMANDS;
 use crate::config::{LocationConf, MainConf, ServerConf};
-use crate::nginx::conf::{CONF_ERROR, Conf, ConfResult, to_nginx};
-use crate::nginx::configuration::{Scope, Structure};
-use crate::nginx::cycle::Cycle;
-use crate::nginx::guard::install_panic_hook;
+use crate::nginx::core::conf::{CONF_ERROR, Conf, ConfResult, to_nginx};
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::guard::install_panic_hook;
+use crate::nginx::http::configuration::{Scope, Structure};
 use crate::nginx::sys::{
     NGX_HTTP_MODULE, ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t,
     ngx_uint_t,
 };
-use crate::nginx::{Rc, guard};
+use crate::nginx::{Status, guard};
 
 /// The module, under the name that other modules and nginx's configuration know.
 #[unsafe(no_mangle)]
@@ -125,14 +125,14 @@ unsafe fn merge<T: Structure>(
 }
 
 unsafe extern "C" fn preconfiguration(_cf: *mut ngx_conf_t) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
+    guard(Status::ERROR.0, || {
         life_cycle::hand_down();
-        Rc::OK.0
+        Status::OK.0
     })
 }
 
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
+    guard(Status::ERROR.0, || {
         // SAFETY: nginx passes its parser, within the http block.
         let cf = unsafe { Conf::from_ptr(cf) };
         code(cf.ok_or(()).and_then(life_cycle::set_up))
@@ -170,12 +170,12 @@ unsafe fn with_cycle(
     cycle: *mut ngx_cycle_t,
     work: impl FnOnce(Cycle) -> Result<(), ()>,
 ) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
+    guard(Status::ERROR.0, || {
         // SAFETY: the caller's word.
         code(unsafe { Cycle::from_ptr(cycle) }.ok_or(()).and_then(work))
     })
 }
 
 fn code(result: Result<(), ()>) -> ngx_int_t {
-    if result.is_ok() { Rc::OK.0 } else { Rc::ERROR.0 }
+    if result.is_ok() { Status::OK.0 } else { Status::ERROR.0 }
 }

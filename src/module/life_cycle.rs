@@ -1,11 +1,11 @@
 //! nginx's life-cycle: configuration, merge, start and end of processes. Each step delegates.
 
 use crate::config::{LocationConf, MainConf, ServerConf, installers};
-use crate::nginx::conf::{Conf, ConfResult};
-use crate::nginx::configuration::Configuration;
-use crate::nginx::cycle::Cycle;
-use crate::nginx::pool::OutOfMemory;
-use crate::nginx::process;
+use crate::nginx::core::conf::{Conf, ConfResult};
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::process;
+use crate::nginx::http::configuration::Configuration;
 use crate::runtime::vm;
 use crate::{api, phase};
 
@@ -95,7 +95,7 @@ pub fn process_starts(cycle: Cycle) {
 pub fn process_ends(cycle: Cycle) {
     phase::exit_worker::run(cycle);
     api::timer::drop_pending();
-    crate::nginx::peer::leave();
+    crate::nginx::event::peer::leave();
     api::pipe::destroy_all();
     #[cfg(ngx_feature = "threads")]
     api::worker_thread::close_idle();

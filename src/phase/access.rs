@@ -1,10 +1,11 @@
 //! `access_by_lua*`.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::runner::{self, Waiting};
 use crate::config::MainConf;
-use crate::nginx::{Rc, Request, hooks};
+use crate::nginx::http::phases;
+use crate::nginx::{Request, Status};
 use crate::runtime::{Context, Phase};
 
 const ACCESS: Waiting = Waiting {
@@ -15,9 +16,9 @@ const ACCESS: Waiting = Waiting {
 };
 
 /// nginx's access phase.
-pub fn enter(request: Request) -> Rc {
+pub fn enter(request: Request) -> Status {
     if postpone(request) {
-        return Rc::DECLINED;
+        return Status::DECLINED;
     }
     runner::enter(request, &ACCESS)
 }
@@ -30,18 +31,18 @@ fn postpone(request: Request) -> bool {
         return false;
     }
     // nginx's own post-access step stays behind.
-    let moved = hooks::move_to_end(request, 2);
+    let moved = phases::move_to_end(request, 2);
     if moved {
-        hooks::redo_step(request);
+        phases::redo_step(request);
     }
     moved
 }
 
 /// What the phase's result means to nginx: granted or no opinion, unless the script made the response.
-fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
-    if rc == Rc::ERROR || rc == Rc::DONE || rc.0 > 0 {
+fn settle(context: &Rc<Context>, rc: Status) -> Status {
+    if rc == Status::ERROR || rc == Status::DONE || rc.0 > 0 {
         return rc;
     }
-    let goes_on = if rc == Rc::OK { Rc::OK } else { Rc::DECLINED };
+    let goes_on = if rc == Status::OK { Status::OK } else { Status::DECLINED };
     runner::end_if_responded(context).unwrap_or(goes_on)
 }

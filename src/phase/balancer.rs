@@ -2,8 +2,10 @@
 
 use super::{runner, synchronous};
 use crate::config::ServerConf;
-use crate::nginx::upstream::{self, Peer};
-use crate::nginx::{Rc, conf::Conf};
+use crate::nginx::Status;
+use crate::nginx::core::conf::Conf;
+use crate::nginx::http::upstream;
+use crate::nginx::http::upstream::Peer;
 use crate::ngx_debug;
 use crate::runtime::Phase;
 use crate::runtime::context::End;
@@ -16,10 +18,10 @@ pub fn install(cf: Conf) {
 struct Balancer;
 
 impl upstream::Balancer for Balancer {
-    fn choose(peer: Peer) -> Result<(), Rc> {
-        let request = peer.request().ok_or(Rc::ERROR)?;
-        let script = ServerConf::of_upstream(peer).balancer.get().ok_or(Rc::ERROR)?;
-        let context = runner::context_of(request, Phase::Balancer).map_err(|_| Rc::ERROR)?;
+    fn choose(peer: Peer) -> Result<(), Status> {
+        let request = peer.request().ok_or(Status::ERROR)?;
+        let script = ServerConf::of_upstream(peer).balancer.get().ok_or(Status::ERROR)?;
+        let context = runner::context_of(request, Phase::Balancer).map_err(|_| Status::ERROR)?;
         ngx_debug!(request.log(), "lua reset ctx");
         context.remove_all_tasks();
         context.restart();
@@ -29,17 +31,17 @@ impl upstream::Balancer for Balancer {
         let end = context.end.take();
         result?;
         match end {
-            Some(End::Exit(code)) => go_on(Rc(code)),
+            Some(End::Exit(code)) => go_on(Status(code)),
             _ => Ok(()),
         }
     }
 }
 
 /// What the code of `ngx.exit` means to nginx, which takes no status from a balancer.
-fn go_on(code: Rc) -> Result<(), Rc> {
+fn go_on(code: Status) -> Result<(), Status> {
     match code {
-        Rc::ERROR | Rc::BUSY | Rc::DECLINED => Err(code),
-        Rc(status) if status > 0 => Err(Rc::ERROR),
+        Status::ERROR | Status::BUSY | Status::DECLINED => Err(code),
+        Status(status) if status > 0 => Err(Status::ERROR),
         _ => Ok(()),
     }
 }

@@ -3,26 +3,27 @@
 //! Input that nginx passes while earlier output still waits for the client is kept, and given to
 //! the code once that output is gone: otherwise the code would make ever more buffers.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::header_filter::context_of;
 use super::synchronous;
 use crate::config::{LocationConf, Script};
-use crate::nginx::{Chain, Rc, Request, connection, filters, output};
+use crate::nginx::http::{client, filters, send};
+use crate::nginx::{Chain, Request, Status};
 use crate::runtime::{Context, Phase};
 
 /// nginx's body filters.
-pub fn enter(request: Request, input: Chain) -> Rc {
+pub fn enter(request: Request, input: Chain) -> Status {
     super::runner::log_filter(request, "body");
     let script = LocationConf::of(request).in_force().body_filter.as_ref();
     let Some(script) = script.filter(|_| !request.header_only()) else {
         return filters::next_body_filter(request, input);
     };
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
-        return Rc::ERROR;
+        return Status::ERROR;
     };
     if !keep(&context, input) {
-        return Rc::ERROR;
+        return Status::ERROR;
     }
     if let Some(rc) = wait_for_client(&context) {
         return rc;
@@ -37,12 +38,12 @@ pub fn enter(request: Request, input: Chain) -> Rc {
         if out != input {
             input.free_links(request.pool());
             if out.is_empty() {
-                return Rc::OK;
+                return Status::OK;
             }
         }
     }
     let rc = filters::next_body_filter(request, out);
-    if rc != Rc::ERROR {
+    if rc != Status::ERROR {
         file_sent(&context, out);
     }
     rc
@@ -63,31 +64,31 @@ fn keep(context: &Context, input: Chain) -> bool {
 
 /// Sends what this filter made earlier and the client has not taken; `Some` where it still has
 /// not, or on failure.
-fn wait_for_client(context: &Shared<Context>) -> Option<Rc> {
+fn wait_for_client(context: &Rc<Context>) -> Option<Status> {
     let request = context.request();
     if !is_waiting(context) {
         return None;
     }
     let rc = filters::next_body_filter(request, Chain::EMPTY);
-    if rc == Rc::ERROR {
+    if rc == Status::ERROR {
         return Some(rc);
     }
     file_sent(context, Chain::EMPTY);
-    (rc != Rc::OK && is_waiting(context)).then_some(Rc::AGAIN)
+    (rc != Status::OK && is_waiting(context)).then_some(Status::AGAIN)
 }
 
 fn is_waiting(context: &Context) -> bool {
     context.body_filter.recycled.borrow().is_busy()
-        && connection::has_buffered_output(context.request())
+        && client::has_buffered_output(context.request())
 }
 
 fn file_sent(context: &Context, out: Chain) {
     let pool = context.request().pool();
-    context.body_filter.recycled.borrow_mut().sent(pool, out, output::filter_tag());
+    context.body_filter.recycled.borrow_mut().sent(pool, out, send::filter_tag());
 }
 
 /// Runs the code on `input` and gives the chain that it left.
-fn run(context: &Shared<Context>, script: &Script, input: Chain) -> Result<Chain, Rc> {
+fn run(context: &Rc<Context>, script: &Script, input: Chain) -> Result<Chain, Status> {
     const HTTP_SPECIAL_RESPONSE: i64 = 300;
     let chain = &context.body_filter.chain;
     let outer = chain.replace(input);
@@ -95,7 +96,7 @@ fn run(context: &Shared<Context>, script: &Script, input: Chain) -> Result<Chain
         synchronous::run(context, script, Phase::BodyFilter, |_| 0, |state| state.integer(-1));
     let out = chain.replace(outer);
     match result {
-        Ok(code) if code != Rc::ERROR.0 as i64 && code < HTTP_SPECIAL_RESPONSE => Ok(out),
-        _ => Err(Rc::ERROR),
+        Ok(code) if code != Status::ERROR.0 as i64 && code < HTTP_SPECIAL_RESPONSE => Ok(out),
+        _ => Err(Status::ERROR),
     }
 }

@@ -1,12 +1,13 @@
 //! `content_by_lua*`: the handler that makes the response.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::runner;
 use crate::config::LocationConf;
-use crate::nginx::conf::Conf;
-use crate::nginx::request_body;
-use crate::nginx::{Rc, Request, callback, guard};
+use crate::nginx::core::conf::Conf;
+use crate::nginx::http::callback;
+use crate::nginx::http::request_body;
+use crate::nginx::{Request, Status, guard};
 use crate::runtime::{Context, Phase, scheduler};
 
 /// Makes this module the content handler of the location that is being read.
@@ -14,10 +15,10 @@ pub fn install(cf: Conf) {
     cf.set_content_handler(callback::handler(enter));
 }
 
-fn enter(request: Request) -> Rc {
+fn enter(request: Request) -> Status {
     runner::log_entry(request, "content");
     let Some(script) = LocationConf::of(request).in_force().content.as_ref() else {
-        return Rc::DECLINED;
+        return Status::DECLINED;
     };
     let context = match runner::context_of(request, Phase::Content) {
         Ok(context) => context,
@@ -30,29 +31,29 @@ fn enter(request: Request) -> Rc {
         return rc;
     }
     match runner::start(&context, script, Phase::Content) {
-        Ok(Rc::AGAIN) => run_posted(&context, 0),
-        Ok(Rc::DONE) => run_posted(&context, 1),
-        Ok(rc) if rc == Rc::ERROR || rc.0 >= 0 => rc,
-        Ok(_) => Rc::OK,
+        Ok(Status::AGAIN) => run_posted(&context, 0),
+        Ok(Status::DONE) => run_posted(&context, 1),
+        Ok(rc) if rc == Status::ERROR || rc.0 >= 0 => rc,
+        Ok(_) => Status::OK,
         Err(rc) => rc,
     }
 }
 
 /// Runs the ready threads of a handler that nginx waits for. `redirects` counts how often the
 /// request went on elsewhere, each of which holds a reference of nginx's on it.
-fn run_posted(context: &Shared<Context>, mut redirects: usize) -> Rc {
+fn run_posted(context: &Rc<Context>, mut redirects: usize) -> Status {
     let request = context.request();
     while let Some((task, values)) = context.take_posted() {
-        if task.status.get() != crate::runtime::Status::Running {
+        if task.status.get() != crate::runtime::TaskStatus::Running {
             continue;
         }
         match scheduler::run(context, task, values) {
-            Rc::AGAIN => {}
-            Rc::DONE => redirects += 1,
+            Status::AGAIN => {}
+            Status::DONE => redirects += 1,
             rc => {
-                if rc == Rc::OK {
+                if rc == Status::OK {
                     for _ in 0..redirects {
-                        request.finalize(Rc::DONE);
+                        request.finalize(Status::DONE);
                     }
                 }
                 return rc;
@@ -64,9 +65,9 @@ fn run_posted(context: &Shared<Context>, mut redirects: usize) -> Rc {
         request.add_reference();
     }
     for _ in 1..redirects {
-        request.finalize(Rc::DONE);
+        request.finalize(Status::DONE);
     }
-    Rc::DONE
+    Status::DONE
 }
 
 /// The request body is there: the handler starts, if it was waiting for that.
@@ -77,7 +78,7 @@ fn body_is_there(request: Request) {
     };
     context.body_read.set(true);
     if context.waiting_more_body.replace(false) {
-        let rc = guard(Rc::HTTP_INTERNAL_SERVER_ERROR, || enter(request));
+        let rc = guard(Status::HTTP_INTERNAL_SERVER_ERROR, || enter(request));
         request.finalize(rc);
     } else {
         request_body::drop_reference(request);

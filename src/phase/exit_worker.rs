@@ -1,7 +1,7 @@
 //! `exit_worker_by_lua*`: runs when a worker ends, after its last request and timer.
 
 use super::hook;
-use crate::nginx::cycle::Cycle;
+use crate::nginx::core::cycle::Cycle;
 use crate::runtime::Phase;
 
 /// Runs the code, where there is any. Its failure has been logged and changes nothing.

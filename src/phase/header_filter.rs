@@ -1,15 +1,16 @@
 //! `header_filter_by_lua*`.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::{runner, synchronous};
 use crate::config::{LocationConf, Script};
-use crate::nginx::{Rc, Request, filters};
+use crate::nginx::http::filters;
+use crate::nginx::{Request, Status};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase};
 
 /// nginx's header filters.
-pub fn enter(request: Request) -> Rc {
+pub fn enter(request: Request) -> Status {
     super::runner::log_filter(request, "header");
     let location = LocationConf::of(request).in_force();
     if location.body_filter.is_some() {
@@ -19,22 +20,22 @@ pub fn enter(request: Request) -> Rc {
         return filters::next_header_filter(request);
     };
     let Ok(context) = context_of(request, Phase::HeaderFilter) else {
-        return Rc::ERROR;
+        return Status::ERROR;
     };
     match run(&context, script) {
         Err(failed) => failed.into(),
         Ok(None) => filters::next_header_filter(request),
-        Ok(Some(Rc::ERROR)) => Rc::ERROR,
+        Ok(Some(Status::ERROR)) => Status::ERROR,
         Ok(Some(status)) => match filters::finalize(request, status) {
-            rc @ (Rc::ERROR | Rc::AGAIN) => rc,
-            _ => Rc::OK,
+            rc @ (Status::ERROR | Status::AGAIN) => rc,
+            _ => Status::OK,
         },
     }
 }
 
 /// The context of a response that is being filtered. nginx empties its slot where it makes an
 /// error page below running code: that code's context goes on then.
-pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc> {
+pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     if Context::of(request).is_none()
         && request.get().filter_finalize() != 0
         && let Some(context) = Context::running(request)
@@ -46,14 +47,14 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc>
 }
 
 /// Runs the code; gives the status that it asked for with `ngx.exit`, where that is a new one.
-fn run(context: &Shared<Context>, script: &Script) -> Result<Option<Rc>, synchronous::Failed> {
+fn run(context: &Rc<Context>, script: &Script) -> Result<Option<Status>, synchronous::Failed> {
     let end_before = context.end.take();
     let code_before = context.exit_code.get();
     let result = synchronous::run_plainly(context, script, Phase::HeaderFilter);
     let end = context.end.replace(end_before);
     result?;
     Ok(match end {
-        Some(End::Exit(code)) if code != code_before => Some(Rc(code)),
+        Some(End::Exit(code)) if code != code_before => Some(Status(code)),
         _ => None,
     })
 }

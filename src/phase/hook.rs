@@ -5,10 +5,12 @@ use crate::config::MainConf;
 use crate::config::code::HookScript;
 use crate::lua::Outcome;
 use crate::lua::Vm;
-use crate::nginx::cycle::Cycle;
-use crate::nginx::log::{Log, cycle_log};
-use crate::nginx::log_context::LogHandler;
-use crate::nginx::{Level, fake, process};
+use crate::nginx::Level;
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::log::{Log, cycle_log};
+use crate::nginx::core::process;
+use crate::nginx::http::fake;
+use crate::nginx::http::log_context::LogHandler;
 use crate::ngx_debug;
 use crate::runtime::{Context, Phase};
 

@@ -3,8 +3,8 @@
 use super::hook;
 use super::synchronous::Failed;
 use crate::config::MainConf;
-use crate::nginx::cycle::Cycle;
-use crate::nginx::log::Log;
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::log::Log;
 
 /// Runs the code, where there is any, for the new `cycle`; a failure stops nginx, or the reload.
 pub fn run(main: &MainConf, cycle: Cycle, log: Log) -> Result<(), Failed> {

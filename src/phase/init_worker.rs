@@ -1,8 +1,9 @@
 //! `init_worker_by_lua*`: runs when a worker starts.
 
 use super::hook;
-use crate::nginx::cycle::Cycle;
-use crate::nginx::{log_context, process};
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::process;
+use crate::nginx::http::log_context;
 use crate::runtime::Phase;
 
 /// Runs the code, where there is any. Its failure has been logged and changes nothing.

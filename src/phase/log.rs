@@ -2,22 +2,23 @@
 
 use super::{runner, synchronous};
 use crate::config::{LocationConf, MainConf};
-use crate::nginx::{Rc, Request, process};
+use crate::nginx::core::process;
+use crate::nginx::{Request, Status};
 use crate::ngx_debug;
 use crate::runtime::Phase;
 
 /// nginx's log phase.
-pub fn enter(request: Request) -> Rc {
+pub fn enter(request: Request) -> Status {
     count_for_malloc_trim(request);
     runner::log_entry(request, "log");
     let Some(script) = LocationConf::of(request).in_force().log.as_ref() else {
-        return Rc::DECLINED;
+        return Status::DECLINED;
     };
     let Ok(context) = runner::context_of(request, Phase::Log) else {
-        return Rc::ERROR;
+        return Status::ERROR;
     };
     match synchronous::run_plainly(&context, script, Phase::Log) {
-        Ok(()) => Rc::OK,
+        Ok(()) => Status::OK,
         Err(failed) => failed.into(),
     }
 }

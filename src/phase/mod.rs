@@ -18,25 +18,30 @@ pub mod ssl;
 pub mod synchronous;
 
 use crate::config::MainConf;
-use crate::nginx::conf::Conf;
-use crate::nginx::hooks::{self, HttpPhase};
-use crate::nginx::pool::OutOfMemory;
-use crate::nginx::{callback, filters};
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::phases;
+use crate::nginx::http::phases::HttpPhase;
+use crate::nginx::http::{callback, filters};
 
 /// Puts the handlers that the configuration needs into nginx's phases and filters.
 pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     let needs = &main.needs;
     if needs.server_rewrite.get() {
-        hooks::add_handler(cf, HttpPhase::ServerRewrite, callback::handler(rewrite::enter_server))?;
+        phases::add_handler(
+            cf,
+            HttpPhase::ServerRewrite,
+            callback::handler(rewrite::enter_server),
+        )?;
     }
     if needs.rewrite.get() {
-        hooks::add_handler(cf, HttpPhase::Rewrite, callback::handler(rewrite::enter))?;
+        phases::add_handler(cf, HttpPhase::Rewrite, callback::handler(rewrite::enter))?;
     }
     if needs.access.get() {
-        hooks::add_handler(cf, HttpPhase::Access, callback::handler(access::enter))?;
+        phases::add_handler(cf, HttpPhase::Access, callback::handler(access::enter))?;
     }
     if needs.log.get() {
-        hooks::add_handler(cf, HttpPhase::Log, callback::header_filter(log::enter))?;
+        phases::add_handler(cf, HttpPhase::Log, callback::header_filter(log::enter))?;
     }
     if needs.capture.get() {
         crate::api::subrequest::install_filters(cf);

@@ -1,10 +1,11 @@
 //! `rewrite_by_lua*` and `server_rewrite_by_lua*`: code that may send a request elsewhere.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::runner::{self, Waiting};
 use crate::config::MainConf;
-use crate::nginx::{Rc, Request, connection, hooks};
+use crate::nginx::http::{client, phases};
+use crate::nginx::{Request, Status};
 use crate::runtime::{Context, Phase};
 
 const REWRITE: Waiting = Waiting {
@@ -23,17 +24,17 @@ const SERVER_REWRITE: Waiting = Waiting {
 };
 
 /// nginx's rewrite phase.
-pub fn enter(request: Request) -> Rc {
+pub fn enter(request: Request) -> Status {
     if request.get().uri_changed() != 0 || postpone(request) {
-        return Rc::DECLINED;
+        return Status::DECLINED;
     }
     runner::enter(request, &REWRITE)
 }
 
 /// nginx's server rewrite phase.
-pub fn enter_server(request: Request) -> Rc {
+pub fn enter_server(request: Request) -> Status {
     if request.get().uri_changed() != 0 {
-        return Rc::DECLINED;
+        return Status::DECLINED;
     }
     runner::enter(request, &SERVER_REWRITE)
 }
@@ -46,26 +47,26 @@ fn postpone(request: Request) -> bool {
     {
         return false;
     }
-    let moved = hooks::move_to_end(request, 1);
+    let moved = phases::move_to_end(request, 1);
     if moved {
-        hooks::redo_step(request);
+        phases::redo_step(request);
     }
     moved
 }
 
 /// What the phase's result means to nginx: go on, unless the script made the response.
-fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
-    if rc != Rc::OK && rc != Rc::DECLINED {
+fn settle(context: &Rc<Context>, rc: Status) -> Status {
+    if rc != Status::OK && rc != Status::DECLINED {
         return rc;
     }
     if let Some(rc) = runner::end_if_responded(context) {
         return rc;
     }
-    connection::run_phases_when_writable(context.request());
+    client::run_phases_when_writable(context.request());
     // nginx may come here again, for the location of a URI that was rewritten.
     context.enter(|entered| {
         entered.server_rewrite = false;
         entered.rewrite = false;
     });
-    Rc::DECLINED
+    Status::DECLINED
 }

@@ -3,19 +3,21 @@
 //! nginx enters a phase handler for the first time, and again after each event. The first time
 //! the phase's script starts as the request's entry thread; later the woken task goes on.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use crate::config::LocationConf;
 use crate::config::code::{ScriptError, SharedScript};
 use crate::config::location::Location;
 use crate::lua::vm::{Owner, Thread};
-use crate::nginx::log::Shown;
-use crate::nginx::request_body::{self, BodyRead};
-use crate::nginx::{Level, Rc, Request, callback};
+use crate::nginx::core::log::Shown;
+use crate::nginx::http::callback;
+use crate::nginx::http::request_body;
+use crate::nginx::http::request_body::BodyRead;
+use crate::nginx::{Level, Request, Status};
 use crate::runtime::{Context, Phase, Task, client_watch, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
 
-const HTTP_OK: Rc = Rc(200);
+const HTTP_OK: Status = Status(200);
 
 /// The debug line of each call that nginx makes of a filter.
 pub fn log_filter(request: Request, filter: &str) {
@@ -34,13 +36,13 @@ pub fn log_entry(request: Request, phase: &str) {
 }
 
 /// The request's context, made at the phase's first use of it.
-pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc> {
+pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     if let Some(context) = Context::of(request) {
         return Ok(context);
     }
     let main = crate::config::MainConf::of(request);
     let Some(vm) = main.vm() else {
-        return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
+        return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
     if LocationConf::of(request).code_cache() {
         return attached(Context::new(request, vm, phase, false));
@@ -48,32 +50,32 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Shared<Context>, Rc>
     let vm = own_vm(request)?;
     // The request's share goes with its pool, after everything else of the context.
     let owned = request.pool().own(Owner::new(vm.clone()));
-    owned.map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
+    owned.map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     attached(Context::new(request, vm, phase, false))
 }
 
-fn attached(context: Shared<Context>) -> Result<Shared<Context>, Rc> {
-    context.attach().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
+fn attached(context: Rc<Context>) -> Result<Rc<Context>, Status> {
+    context.attach().map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     Ok(context)
 }
 
 /// `lua_code_cache off`: a VM of the request's own.
-fn own_vm(request: Request) -> Result<Shared<crate::lua::Vm>, Rc> {
+fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
     let main = crate::config::MainConf::of(request);
     let parent = main.vm();
-    match vm::make(crate::nginx::process::prefix(), main, parent.as_deref(), false) {
+    match vm::make(crate::nginx::core::process::prefix(), main, parent.as_deref(), false) {
         Ok(vm) => {
             let init = main.written.borrow().init.clone();
             if let Some(init) = init
                 && super::hook::run(&vm, &init, request.log()).is_err()
             {
-                return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
+                return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
             }
-            Ok(Shared::new(vm))
+            Ok(Rc::new(vm))
         }
         Err(error) => {
             request.log().write(Level::Err, &vm::message(error));
-            Err(Rc::HTTP_INTERNAL_SERVER_ERROR)
+            Err(Status::HTTP_INTERNAL_SERVER_ERROR)
         }
     }
 }
@@ -86,14 +88,14 @@ pub struct Waiting {
     /// The location's code for it.
     pub script: fn(&Location) -> Option<&SharedScript>,
     /// What the result of the code means to nginx.
-    pub settle: fn(&Shared<Context>, Rc) -> Rc,
+    pub settle: fn(&Rc<Context>, Status) -> Status,
 }
 
 /// nginx entered the handler of a phase before content: for the first time, or after an event.
-pub fn enter(request: Request, waiting: &Waiting) -> Rc {
+pub fn enter(request: Request, waiting: &Waiting) -> Status {
     log_entry(request, waiting.name);
     let Some(script) = (waiting.script)(LocationConf::of(request).in_force()) else {
-        return Rc::DECLINED;
+        return Status::DECLINED;
     };
     let context = match context_of(request, waiting.phase) {
         Ok(context) => context,
@@ -114,9 +116,9 @@ pub fn enter(request: Request, waiting: &Waiting) -> Rc {
 /// Reads the request body first, where `lua_need_request_body` asks for it.
 ///
 /// `Some(rc)`: the phase handler returns that now, and is entered again when the body is there.
-pub fn read_body_first(context: &Shared<Context>, after: callback::Event) -> Option<Rc> {
+pub fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Status> {
     if context.waiting_more_body.get() {
-        return Some(Rc::DONE);
+        return Some(Status::DONE);
     }
     if !context.location().need_request_body() || context.body_read.get() {
         return None;
@@ -125,14 +127,14 @@ pub fn read_body_first(context: &Shared<Context>, after: callback::Event) -> Opt
         BodyRead::Failed(rc) => Some(rc),
         BodyRead::Waiting => {
             context.waiting_more_body.set(true);
-            Some(Rc::DONE)
+            Some(Status::DONE)
         }
         BodyRead::Done => None,
     }
 }
 
 /// Starts `script` as the request's entry thread and runs it until it waits or ends.
-pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> Result<Rc, Rc> {
+pub fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<Status, Status> {
     let thread = load(context, script)?;
     context.remove_all_tasks();
     context.restart();
@@ -141,17 +143,17 @@ pub fn start(context: &Shared<Context>, script: &SharedScript, phase: Phase) -> 
     context.set_entry(task.clone());
     context.phase.set(phase);
     if !client_watch::listen(context.request(), context.location().check_client_abort()) {
-        return Err(Rc::ERROR);
+        return Err(Status::ERROR);
     }
     let rc = scheduler::run(context, task, 0);
-    if rc == Rc::AGAIN || context.request().filter_finalized() {
-        context.watch_request_end().map_err(|_| Rc::HTTP_INTERNAL_SERVER_ERROR)?;
+    if rc == Status::AGAIN || context.request().filter_finalized() {
+        context.watch_request_end().map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     }
     Ok(rc)
 }
 
 /// A coroutine with the function of `script` on its stack; what went wrong has been logged.
-pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Rc> {
+pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> {
     let request = context.request();
     let vm = context.vm();
     let Ok(thread) = vm.take_thread(request.log()) else {
@@ -160,7 +162,7 @@ pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Rc> {
             Level::Err,
             "lua: failed to create new coroutine to handle request"
         );
-        return Err(Rc::HTTP_INTERNAL_SERVER_ERROR);
+        return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
     if let Err(error) = script.load(vm, thread.state, request) {
         vm.give_back_thread(thread, true, request.log());
@@ -170,23 +172,23 @@ pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Rc> {
 }
 
 /// The log line and status for a script that could not be loaded.
-pub fn load_failed(request: Request, error: ScriptError) -> Rc {
+pub fn load_failed(request: Request, error: ScriptError) -> Status {
     match error {
         ScriptError::Load(error) => {
             request.log().write(Level::Err, &error.message());
-            Rc(error.status())
+            Status(error.status())
         }
-        ScriptError::Path => Rc::HTTP_INTERNAL_SERVER_ERROR,
+        ScriptError::Path => Status::HTTP_INTERNAL_SERVER_ERROR,
     }
 }
 
 /// After the first run of the code: what follows where it waits or went on.
-fn settle_start(context: &Shared<Context>, rc: Rc) -> Rc {
-    if rc == Rc::AGAIN {
+fn settle_start(context: &Rc<Context>, rc: Status) -> Status {
+    if rc == Status::AGAIN {
         return scheduler::run_posted(context);
     }
-    if rc == Rc::DONE {
-        scheduler::finalize(context, Rc::DONE);
+    if rc == Status::DONE {
+        scheduler::finalize(context, Status::DONE);
         return scheduler::run_posted(context);
     }
     rc
@@ -195,13 +197,13 @@ fn settle_start(context: &Shared<Context>, rc: Rc) -> Rc {
 /// A script of an earlier phase that made the response, or began to, ends the request here.
 ///
 /// `Some(rc)`: the phase handler returns that; no later phase may make a response again.
-pub fn end_if_responded(context: &Shared<Context>) -> Option<Rc> {
+pub fn end_if_responded(context: &Rc<Context>) -> Option<Status> {
     if !context.is_header_sent() && !context.buffering.get() {
         return None;
     }
     if !context.eof.get() {
         let rc = output::send_last(context);
-        if rc == Rc::ERROR || rc.0 > 0 {
+        if rc == Status::ERROR || rc.0 > 0 {
             return Some(rc);
         }
     }

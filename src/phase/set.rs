@@ -3,13 +3,13 @@
 use super::{runner, synchronous};
 use crate::config::code::SetScript;
 use crate::lua::{Kind, State};
-use crate::nginx::script_code::Value;
-use crate::nginx::{Rc, Request};
+use crate::nginx::http::script_code::Value;
+use crate::nginx::{Request, Status};
 use crate::runtime::Phase;
 
 impl Value for SetScript {
-    fn evaluate(&self, request: Request) -> Result<&'static [u8], Rc> {
-        const FAILED: Rc = Rc::HTTP_INTERNAL_SERVER_ERROR;
+    fn evaluate(&self, request: Request) -> Result<&'static [u8], Status> {
+        const FAILED: Status = Status::HTTP_INTERNAL_SERVER_ERROR;
         let context = runner::context_of(request, Phase::Set)?;
         let arguments: Option<Vec<&'static [u8]>> =
             self.arguments.iter().map(|argument| argument.evaluate(request)).collect();

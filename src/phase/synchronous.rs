@@ -5,12 +5,12 @@
 //! coroutine's stack and request and the context's phase are what they were before, so that such
 //! phases nest: a header filter may make an error page, whose header passes the filter again.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use crate::config::Script;
 use crate::lua::Outcome;
 use crate::lua::{State, openresty};
-use crate::nginx::{Level, Rc, Request};
+use crate::nginx::{Level, Request, Status};
 use crate::runtime::{Context, Phase};
 
 /// The script did not get to its result; why has been logged.
@@ -21,7 +21,7 @@ pub struct Failed;
 ///
 /// `push_arguments` puts the script's arguments onto the stack and tells how many they are.
 pub fn run<T>(
-    context: &Shared<Context>,
+    context: &Rc<Context>,
     script: &Script,
     phase: Phase,
     push_arguments: impl FnOnce(State) -> i32,
@@ -48,7 +48,7 @@ pub fn run<T>(
 }
 
 /// A script without arguments, whose result does not matter.
-pub fn run_plainly(context: &Shared<Context>, script: &Script, phase: Phase) -> Result<(), Failed> {
+pub fn run_plainly(context: &Rc<Context>, script: &Script, phase: Phase) -> Result<(), Failed> {
     run(context, script, phase, |_| 0, drop)
 }
 
@@ -58,9 +58,9 @@ fn log_error(request: Request, state: State, phase: Phase) {
     request.log().write(Level::Err, &[&text, reason].concat());
 }
 
-impl From<Failed> for Rc {
-    fn from(_: Failed) -> Rc {
-        Rc::ERROR
+impl From<Failed> for Status {
+    fn from(_: Failed) -> Status {
+        Status::ERROR
     }
 }
 

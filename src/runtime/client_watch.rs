@@ -1,12 +1,14 @@
 //! The client while Lua code runs for it: who looks whether it leaves (`lua_check_client_abort`).
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::context::Context;
-use super::task::Status;
+use super::task::TaskStatus;
 use super::{ends, scheduler};
-use crate::nginx::callback::{self, Event};
-use crate::nginx::{Rc, Request, connection, downstream};
+use crate::nginx::http::callback;
+use crate::nginx::http::callback::Event;
+use crate::nginx::http::{client, client_socket};
+use crate::nginx::{Request, Status};
 
 /// nginx's read event of a request whose client is watched.
 const CLIENT_EVENT: Event = callback::event(client_event);
@@ -15,45 +17,45 @@ const CLIENT_EVENT: Event = callback::event(client_event);
 /// client leaves, or nobody. False where nginx refuses.
 pub fn listen(request: Request, watch: bool) -> bool {
     if watch {
-        return connection::watch_client(request, CLIENT_EVENT);
+        return client::watch_client(request, CLIENT_EVENT);
     }
-    connection::ignore_client(request);
+    client::ignore_client(request);
     true
 }
 
 /// Whether this module looks whether the client leaves.
 pub fn is_watched(request: Request) -> bool {
-    downstream::has_read_handler(request, CLIENT_EVENT)
+    client_socket::has_read_handler(request, CLIENT_EVENT)
 }
 
 fn client_event(request: Request) {
     if request.get().done() != 0 {
         return;
     }
-    let rc = connection::check_client(request);
-    if rc != Rc::OK {
+    let rc = client::check_client(request);
+    if rc != Status::OK {
         scheduler::on_event(request, |context| client_left(request, context, rc));
     }
 }
 
-fn client_left(request: Request, context: &Shared<Context>, rc: Rc) {
+fn client_left(request: Request, context: &Rc<Context>, rc: Status) {
     let on_abort = context.on_abort.borrow().clone();
     let Some(task) = on_abort else {
-        connection::set_error(request);
+        client::set_error(request);
         ends::cleanup(context);
         request.finalize(rc);
         return;
     };
-    if task.status.get() != Status::Suspended {
+    if task.status.get() != TaskStatus::Suspended {
         // The handler has run already.
-        if !connection::stop_watching_client(request) {
+        if !client::stop_watching_client(request) {
             ends::cleanup(context);
-            request.finalize(Rc::HTTP_INTERNAL_SERVER_ERROR);
+            request.finalize(Status::HTTP_INTERNAL_SERVER_ERROR);
         }
         return;
     }
     context.light_threads.set(context.light_threads.get() + 1);
-    task.status.set(Status::Running);
+    task.status.set(TaskStatus::Running);
     scheduler::listen_for_write(context);
     scheduler::wake(&task, 0);
 }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use crate::lua::State;
 use crate::lua::state::REGISTRY;
 use crate::nginx::Level;
-use crate::nginx::log::{cycle_log, log_cycle};
+use crate::nginx::core::log::{cycle_log, log_cycle};
 use crate::ngx_debug;
 
 /// No `ngx.ctx` table yet.

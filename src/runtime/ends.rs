@@ -2,12 +2,13 @@
 //!
 //! Each ends all tasks first and gives the code that the phase handler returns to nginx.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::context::Context;
 use super::{client_watch, output};
-use crate::nginx::log::Shown;
-use crate::nginx::{Level, Rc, redirect};
+use crate::nginx::core::log::Shown;
+use crate::nginx::http::redirect;
+use crate::nginx::{Level, Status};
 use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: isize = 200;
@@ -28,7 +29,7 @@ pub fn cleanup(context: &Context) {
 }
 
 /// `ngx.exit(code)`.
-pub fn exit(context: &Shared<Context>, code: Rc) -> Rc {
+pub fn exit(context: &Rc<Context>, code: Status) -> Status {
     ngx_debug!(context.request().log(), "lua thread aborting request with status {}", code.0);
     cleanup(context);
     if context.fake {
@@ -40,28 +41,32 @@ pub fn exit(context: &Shared<Context>, code: Rc) -> Rc {
     }
     let drops_connection =
         matches!(code.0, HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST | HTTP_CLOSE);
-    if context.buffering.get() && request.status() != 0 && code != Rc::ERROR && !drops_connection {
+    if context.buffering.get()
+        && request.status() != 0
+        && code != Status::ERROR
+        && !drops_connection
+    {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;
         }
-        return if code.0 >= HTTP_OK { Rc(HTTP_OK) } else { code };
+        return if code.0 >= HTTP_OK { Status(HTTP_OK) } else { code };
     }
     let has_body = (HTTP_OK..HTTP_SPECIAL_RESPONSE).contains(&code.0) && code.0 != HTTP_NO_CONTENT;
-    if has_body || (code == Rc::OK && context.entered.get().content) {
+    if has_body || (code == Status::OK && context.entered.get().content) {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;
         }
     }
     if context.is_header_sent() && code.0 > 0 && !drops_connection {
-        return if context.entered.get().content { Rc::OK } else { Rc(HTTP_OK) };
+        return if context.entered.get().content { Status::OK } else { Status(HTTP_OK) };
     }
     code
 }
 
 /// `ngx.exec(uri, args)`.
-pub fn exec(context: &Shared<Context>, uri: &[u8], args: &[u8]) -> Rc {
+pub fn exec(context: &Rc<Context>, uri: &[u8], args: &[u8]) -> Status {
     ngx_debug!(context.request().log(), "lua thread initiated internal redirect to {}", Shown(uri));
     cleanup(context);
     let request = context.request();
@@ -80,12 +85,12 @@ pub fn exec(context: &Shared<Context>, uri: &[u8], args: &[u8]) -> Rc {
     } else {
         redirect::internal(request, uri, args)
     };
-    if rc.is_failure() { rc } else { Rc::DONE }
+    if rc.is_failure() { rc } else { Status::DONE }
 }
 
 /// `ngx.req.set_uri(uri, true)`: nginx looks for a location anew.
 #[cold]
-pub fn jump(context: &Shared<Context>) -> Rc {
+pub fn jump(context: &Rc<Context>) -> Status {
     let request = context.request();
     ngx_debug!(
         request.log(),
@@ -96,15 +101,15 @@ pub fn jump(context: &Shared<Context>) -> Rc {
     cleanup(context);
     context.restart();
     context.release_ctx();
-    Rc::OK
+    Status::OK
 }
 
 /// An error that nobody caught.
 #[cold]
-pub fn abort(context: &Shared<Context>) -> Rc {
+pub fn abort(context: &Rc<Context>) -> Status {
     cleanup(context);
     if context.no_abort.replace(false) || context.is_header_sent() {
-        return Rc::ERROR;
+        return Status::ERROR;
     }
-    Rc::HTTP_INTERNAL_SERVER_ERROR
+    Status::HTTP_INTERNAL_SERVER_ERROR
 }

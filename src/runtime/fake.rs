@@ -1,14 +1,15 @@
 //! The end of a stand-in request: a timer's handler, a worker hook, a phase of a TLS handshake.
 
 use std::cell::Cell;
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::context::Context;
 use super::phase::Phase;
-use crate::nginx::{Rc, fake};
+use crate::nginx::Status;
+use crate::nginx::http::fake;
 
 /// Ends a stand-in, whose code had the result `rc`: an error has been logged already.
-pub fn finalize(context: &Shared<Context>, rc: Rc) {
+pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
     }

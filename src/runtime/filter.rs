@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 
 use super::context::Context;
-use crate::nginx::chain::{Buf, Chain, Recycled};
-use crate::nginx::output;
-use crate::nginx::pool::OutOfMemory;
+use crate::nginx::core::chain::{Buf, Chain, Recycled};
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::send;
 
 /// The state of `body_filter_by_lua*` for one request.
 pub struct BodyFilter {
@@ -99,5 +99,5 @@ pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
 
 fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
     let pool = context.request().pool();
-    context.body_filter.recycled.borrow_mut().take(pool, len, output::filter_tag())
+    context.body_filter.recycled.borrow_mut().take(pool, len, send::filter_tag())
 }

@@ -5,16 +5,17 @@
 //! is ended first.
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc as Shared, Weak};
+use std::rc::{Rc, Weak};
 
 use super::context::Context;
 use super::ctx::NO_CTX;
 use super::fake as stand_in;
 use super::phase::Phase;
 use crate::lua::Vm;
-use crate::nginx::pool::OutOfMemory;
-use crate::nginx::tls::{self, Client, Handshaking, Session, Ssl, Verdict};
-use crate::nginx::{Level, Rc};
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::{Client, Handshaking, Session, Ssl, Verdict};
+use crate::nginx::{Level, Status};
 use crate::{ngx_debug, ngx_log};
 
 /// A status from here on refuses a handshake.
@@ -32,7 +33,7 @@ pub struct Words {
 
 /// A phase's code that waits.
 struct Suspended {
-    context: Shared<Context>,
+    context: Rc<Context>,
     words: &'static Words,
 }
 
@@ -42,13 +43,13 @@ pub struct Run {
     phase: Phase,
     pub verdict: Verdict,
     /// Its result, once it is over.
-    pub rc: Rc,
+    pub rc: Status,
 }
 
 /// A client's TLS connection.
 pub struct Handshake {
     client: Client,
-    vm: Shared<Vm>,
+    vm: Rc<Vm>,
     runs: RefCell<Vec<Run>>,
     suspended: RefCell<Option<Suspended>>,
     /// The session that the code found, or is shown.
@@ -59,7 +60,7 @@ pub struct Handshake {
 
 impl Handshake {
     /// That of a TLS connection; none where no phase's code has run in it.
-    pub fn of(ssl: Ssl) -> Option<Shared<Handshake>> {
+    pub fn of(ssl: Ssl) -> Option<Rc<Handshake>> {
         let handshake: *const Handshake = ssl.slot().cast();
         if handshake.is_null() {
             return None;
@@ -67,14 +68,14 @@ impl Handshake {
         // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the
         // connection in OpenSSL.
         unsafe {
-            Shared::increment_strong_count(handshake);
-            Some(Shared::from_raw(handshake))
+            Rc::increment_strong_count(handshake);
+            Some(Rc::from_raw(handshake))
         }
     }
 
     /// One for a connection that has none, which owns it from now on.
-    pub fn attach(at: Handshaking, vm: Shared<Vm>) -> Result<Shared<Handshake>, OutOfMemory> {
-        let handshake = Shared::new(Handshake {
+    pub fn attach(at: Handshaking, vm: Rc<Vm>) -> Result<Rc<Handshake>, OutOfMemory> {
+        let handshake = Rc::new(Handshake {
             client: at.client,
             vm,
             runs: RefCell::default(),
@@ -84,7 +85,7 @@ impl Handshake {
             ctx_ref: Cell::new(NO_CTX),
         });
         at.client.own(Owner(handshake.clone()))?;
-        at.ssl.set_slot(Shared::as_ptr(&handshake).cast_mut().cast())?;
+        at.ssl.set_slot(Rc::as_ptr(&handshake).cast_mut().cast())?;
         Ok(handshake)
     }
 
@@ -94,9 +95,9 @@ impl Handshake {
     }
 
     /// Notes that the code of `phase` starts, in the stand-in of `context`.
-    pub fn begin(self: &Shared<Self>, phase: Phase, context: &Context) {
-        self.runs.borrow_mut().push(Run { phase, verdict: Verdict::Wait, rc: Rc::AGAIN });
-        let handshake: Weak<Handshake> = Shared::downgrade(self);
+    pub fn begin(self: &Rc<Self>, phase: Phase, context: &Context) {
+        self.runs.borrow_mut().push(Run { phase, verdict: Verdict::Wait, rc: Status::AGAIN });
+        let handshake: Weak<Handshake> = Rc::downgrade(self);
         context.on_result.set(Some(Box::new(move |rc| {
             if let Some(handshake) = handshake.upgrade() {
                 handshake.end(phase, rc);
@@ -105,8 +106,8 @@ impl Handshake {
     }
 
     /// The code of `phase` is over: nginx goes on with the handshake, if that waits.
-    fn end(&self, phase: Phase, rc: Rc) {
-        let refused = rc == Rc::ERROR || rc.0 >= HTTP_SPECIAL_RESPONSE;
+    fn end(&self, phase: Phase, rc: Status) {
+        let refused = rc == Status::ERROR || rc.0 >= HTTP_SPECIAL_RESPONSE;
         let verdict = if refused { Verdict::Refuse } else { Verdict::Accept };
         if let Some(run) = self.runs.borrow_mut().iter_mut().find(|run| run.phase == phase) {
             *run = Run { phase, verdict, rc };
@@ -119,7 +120,7 @@ impl Handshake {
     }
 
     /// The code of a phase waits, and its handshake with it.
-    pub fn suspend(&self, context: &Shared<Context>, words: &'static Words) {
+    pub fn suspend(&self, context: &Rc<Context>, words: &'static Words) {
         let suspended = Suspended { context: context.clone(), words };
         self.suspended.replace(Some(suspended));
     }
@@ -132,8 +133,8 @@ impl Handshake {
     }
 
     /// Whether its table is one of `vm`'s.
-    pub fn is_in(&self, vm: &Shared<Vm>) -> bool {
-        Shared::ptr_eq(&self.vm, vm)
+    pub fn is_in(&self, vm: &Rc<Vm>) -> bool {
+        Rc::ptr_eq(&self.vm, vm)
     }
 
     /// The reference of the `ngx.ctx` table; negative for none.
@@ -151,14 +152,14 @@ impl Handshake {
 }
 
 /// Ends code that waits in a stand-in, for a handshake that nobody goes on with.
-pub fn abandon(context: &Shared<Context>) {
+pub fn abandon(context: &Rc<Context>) {
     context.on_result.take();
     tls::take_back(context.request());
-    stand_in::finalize(context, Rc::ERROR);
+    stand_in::finalize(context, Status::ERROR);
 }
 
 /// The connection pool's share.
-struct Owner(Shared<Handshake>);
+struct Owner(Rc<Handshake>);
 
 impl Drop for Owner {
     fn drop(&mut self) {

@@ -19,4 +19,4 @@ pub mod vm;
 pub use context::Context;
 pub use phase::{Phase, PhaseSet};
 pub use resources::{Hold, Resource};
-pub use task::{Operation, Role, Status, Task};
+pub use task::{Operation, Role, Task, TaskStatus};

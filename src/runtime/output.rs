@@ -6,15 +6,16 @@
 //! them: until the code waits, flushes or ends, or `postpone_output` bytes are there. So the
 //! filters run once for all of them.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::context::Context;
 use super::scheduler;
 use super::task::{Operation, Task};
-use crate::nginx::chain::Buf;
-use crate::nginx::connection::WriteEvent;
-use crate::nginx::pool::OutOfMemory;
-use crate::nginx::{Chain, Rc, connection, output as wire};
+use crate::nginx::core::chain::Buf;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::client::WriteEvent;
+use crate::nginx::http::{client, send as wire};
+use crate::nginx::{Chain, Status};
 use crate::ngx_debug;
 
 const HTTP_OK: usize = 200;
@@ -22,23 +23,23 @@ const HTTP_NOT_MODIFIED: usize = 304;
 const HTTP_VERSION_11: usize = 1001;
 
 /// Sends the header unless it is out, or held back for HTTP/1.0.
-pub fn send_header_if_needed(context: &Shared<Context>) -> Rc {
+pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
     if context.is_header_sent() {
-        return Rc::OK;
+        return Status::OK;
     }
     let request = context.request();
     if request.status() == 0 {
         request.set_status(HTTP_OK);
     }
     if !context.mime_set.get() && !set_default_type(context) {
-        return Rc::ERROR;
+        return Status::ERROR;
     }
     if !context.headers_set.get() {
         wire::clear_content_length(request);
         wire::clear_accept_ranges(request);
     }
     if context.buffering.get() {
-        return Rc::OK;
+        return Status::OK;
     }
     // The flag comes first: a header filter may run Lua, or nginx make a page of its own, within.
     context.header_sent.set(true);
@@ -46,7 +47,7 @@ pub fn send_header_if_needed(context: &Shared<Context>) -> Rc {
 }
 
 /// Content-Type by the location's types, where `lua_use_default_type` says so.
-fn set_default_type(context: &Shared<Context>) -> bool {
+fn set_default_type(context: &Rc<Context>) -> bool {
     context.mime_set.set(true);
     let request = context.request();
     !context.location().use_default_type()
@@ -69,10 +70,10 @@ const HELD_BUF: usize = 512;
 /// Sends a piece of the body, which `fill` writes, at most `room` bytes and some: now or with what
 /// follows it.
 pub fn write(
-    context: &Shared<Context>,
+    context: &Rc<Context>,
     room: usize,
     fill: impl FnOnce(&mut Buf),
-) -> Result<Rc, OutOfMemory> {
+) -> Result<Status, OutOfMemory> {
     if let Prepared::Finished(rc) = prepare(context) {
         return Ok(rc);
     }
@@ -84,7 +85,7 @@ pub fn write(
         return Ok(pass_on(context, chain));
     }
     hold(context, room, fill)?;
-    Ok(Rc::OK)
+    Ok(Status::OK)
 }
 
 /// Whether `len` bytes more may wait. Code that filters the body sees each piece for itself, and a
@@ -92,9 +93,9 @@ pub fn write(
 fn may_hold(context: &Context, len: usize) -> bool {
     let request = context.request();
     let held = context.held.get().len;
-    held.saturating_add(len) < connection::postpone_output(request)
+    held.saturating_add(len) < client::postpone_output(request)
         && context.location().in_force().body_filter.is_none()
-        && !connection::is_broken(request)
+        && !client::is_broken(request)
 }
 
 fn hold(context: &Context, room: usize, fill: impl FnOnce(&mut Buf)) -> Result<(), OutOfMemory> {
@@ -123,7 +124,7 @@ fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
 }
 
 /// Gives the filters what is held back, and `chain`.
-fn pass_on(context: &Shared<Context>, chain: Chain) -> Rc {
+fn pass_on(context: &Rc<Context>, chain: Chain) -> Status {
     let mut all = context.held.take().chain;
     all.append(chain);
     filter(context, all)
@@ -131,20 +132,20 @@ fn pass_on(context: &Shared<Context>, chain: Chain) -> Rc {
 
 /// Gives the filters what is held back, for the code waits, or others write now. Where they refuse
 /// it, so will they what follows, and that tells.
-pub fn release_held(context: &Shared<Context>) {
+pub fn release_held(context: &Rc<Context>) {
     if context.held.get().last.is_some() && !context.buffering.get() && !context.is_released() {
         pass_on(context, Chain::EMPTY);
     }
 }
 
 /// Ends the response: the last buffer goes through the filters.
-pub fn send_last(context: &Shared<Context>) -> Rc {
+pub fn send_last(context: &Rc<Context>) -> Status {
     match prepare(context) {
         Prepared::Finished(rc) => return rc,
         Prepared::Body => {}
     }
     if !discard_unread_body(context) {
-        return Rc::ERROR;
+        return Status::ERROR;
     }
     if context.buffering.get() {
         let rc = send_http10_header(context);
@@ -162,19 +163,19 @@ pub fn send_last(context: &Shared<Context>) -> Rc {
         }
         None => wire::send_last(request),
     };
-    if rc.is_failure() { rc } else { Rc::OK }
+    if rc.is_failure() { rc } else { Status::OK }
 }
 
 enum Prepared {
     /// Nothing (more) of the body may be sent.
-    Finished(Rc),
+    Finished(Status),
     Body,
 }
 
 /// What precedes any piece of the body.
-fn prepare(context: &Shared<Context>) -> Prepared {
+fn prepare(context: &Rc<Context>) -> Prepared {
     if context.raw_socket_acquired.get() || context.eof.get() {
-        return Prepared::Finished(Rc::OK);
+        return Prepared::Finished(Status::OK);
     }
     let request = context.request();
     let is_head = request.is_head();
@@ -192,7 +193,7 @@ fn prepare(context: &Shared<Context>) -> Prepared {
         context.buffering.set(true);
     }
     let rc = send_header_if_needed(context);
-    if rc == Rc::ERROR || rc.0 > 0 {
+    if rc == Status::ERROR || rc.0 > 0 {
         return Prepared::Finished(rc);
     }
     if !request.header_only() {
@@ -200,7 +201,7 @@ fn prepare(context: &Shared<Context>) -> Prepared {
     }
     context.eof.set(true);
     if !discard_unread_body(context) {
-        return Prepared::Finished(Rc::ERROR);
+        return Prepared::Finished(Status::ERROR);
     }
     if context.buffering.get() {
         return Prepared::Finished(send_http10_header(context));
@@ -209,18 +210,18 @@ fn prepare(context: &Shared<Context>) -> Prepared {
 }
 
 /// A body that nobody read must not be taken for the next request.
-fn discard_unread_body(context: &Shared<Context>) -> bool {
+fn discard_unread_body(context: &Rc<Context>) -> bool {
     let request = context.request();
     if request.is_subrequest() || !request.get().request_body.is_null() {
         return true;
     }
-    request.discard_body() == Rc::OK
+    request.discard_body() == Status::OK
 }
 
 /// HTTP/1.0: the header, with the length of what is held back.
-fn send_http10_header(context: &Shared<Context>) -> Rc {
+fn send_http10_header(context: &Rc<Context>) -> Status {
     if context.is_header_sent() {
-        return Rc::OK;
+        return Status::OK;
     }
     let request = context.request();
     ngx_debug!(request.log(), "lua sending HTTP 1.0 response headers");
@@ -232,50 +233,50 @@ fn send_http10_header(context: &Shared<Context>) -> Rc {
 }
 
 /// Sends a chain of recycled buffers through the body filters, and files them.
-fn filter(context: &Shared<Context>, chain: Chain) -> Rc {
+fn filter(context: &Rc<Context>, chain: Chain) -> Status {
     let request = context.request();
     let rc = wire::filter_as_active(request, chain);
-    if rc == Rc::ERROR || context.is_released() {
-        return Rc::ERROR;
+    if rc == Status::ERROR || context.is_released() {
+        return Status::ERROR;
     }
     context.recycled.borrow_mut().sent(request.pool(), chain, wire::tag());
     rc
 }
 
 /// Asks nginx to send what it holds back; `DONE` while tasks wait for the client to take it.
-fn flush_pending(context: &Shared<Context>) -> Rc {
+fn flush_pending(context: &Rc<Context>) -> Status {
     let request = context.request();
-    let buffered = connection::buffered_bits(request);
+    let buffered = client::buffered_bits(request);
     ngx_debug!(request.log(), "lua flushing output: buffered 0x{buffered:x}");
     let chain = if context.recycled.borrow().is_busy() {
         Chain::EMPTY
     } else {
         match flush_chain(context) {
             Ok(chain) => chain,
-            Err(OutOfMemory) => return Rc::ERROR,
+            Err(OutOfMemory) => return Status::ERROR,
         }
     };
     let rc = filter(context, chain);
-    if rc == Rc::ERROR || rc.0 > 0 {
+    if rc == Status::ERROR || rc.0 > 0 {
         return rc;
     }
-    if !connection::has_buffered_output(request) {
-        connection::stop_send_timer(request);
-        return Rc::OK;
+    if !client::has_buffered_output(request) {
+        client::stop_send_timer(request);
+        return Status::OK;
     }
-    if !connection::wait_for_writable(request) {
-        return Rc::ERROR;
+    if !client::wait_for_writable(request) {
+        return Status::ERROR;
     }
     if context.flushing.get() == 0 {
-        return Rc::OK;
+        return Status::OK;
     }
-    let buffered = connection::buffered_bits(request);
+    let buffered = client::buffered_bits(request);
     ngx_debug!(request.log(), "lua flush still waiting: buffered 0x{buffered:x}");
-    Rc::DONE
+    Status::DONE
 }
 
 /// Makes the filters send all they hold.
-pub fn flush(context: &Shared<Context>) -> Result<Rc, OutOfMemory> {
+pub fn flush(context: &Rc<Context>) -> Result<Status, OutOfMemory> {
     Ok(match prepare(context) {
         Prepared::Finished(rc) => rc,
         Prepared::Body => pass_on(context, flush_chain(context)?),
@@ -292,7 +293,7 @@ fn flush_chain(context: &Context) -> Result<Chain, OutOfMemory> {
 /// Whether output still waits for the client, or for a rate limit.
 pub fn is_pending(context: &Context) -> bool {
     let request = context.request();
-    connection::has_buffered_output(request) || connection::is_output_delayed(request)
+    client::has_buffered_output(request) || client::is_output_delayed(request)
 }
 
 /// What `ngx.flush(true)` waits for; dropped with its task.
@@ -307,28 +308,28 @@ impl Drop for Flush {
         let Some(context) = self.context.upgrade() else { return };
         context.flushing.set(context.flushing.get().saturating_sub(1));
         if context.flushing.get() == 0 && !context.is_released() {
-            connection::stop_send_timer(context.request());
+            client::stop_send_timer(context.request());
         }
     }
 }
 
 /// `task` waits until all output is on its way; false where the connection is broken.
-pub fn wait_for_flush(context: &Shared<Context>, task: &Task) -> bool {
+pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
     let request = context.request();
     super::scheduler::listen_for_write(context);
-    if !connection::wait_for_writable(request) {
+    if !client::wait_for_writable(request) {
         return false;
     }
     task.flushing.set(true);
     context.flushing.set(context.flushing.get() + 1);
-    task.wait_for(Box::new(Flush { context: Shared::downgrade(context) }));
+    task.wait_for(Box::new(Flush { context: Rc::downgrade(context) }));
     true
 }
 
 /// The connection can take more output, or gave up on it.
-pub fn write_event(context: &Shared<Context>) -> Rc {
-    let useless = if context.entered.get().content { Rc::OK } else { Rc::DONE };
-    match connection::write_event(context.request()) {
+pub fn write_event(context: &Rc<Context>) -> Status {
+    let useless = if context.entered.get().content { Status::OK } else { Status::DONE };
+    match client::write_event(context.request()) {
         WriteEvent::Useless => {
             ngx_debug!(context.request().log(), "useless lua write event handler");
             return useless;
@@ -336,9 +337,9 @@ pub fn write_event(context: &Shared<Context>) -> Rc {
         WriteEvent::TimedOut => {}
         WriteEvent::Failed => return fail(context),
         WriteEvent::Ready => {
-            if connection::has_buffered_output(context.request()) {
+            if client::has_buffered_output(context.request()) {
                 let rc = flush_pending(context);
-                if rc != Rc::ERROR && rc != Rc::OK {
+                if rc != Status::ERROR && rc != Status::OK {
                     return useless;
                 }
             }
@@ -351,15 +352,15 @@ pub fn write_event(context: &Shared<Context>) -> Rc {
     resume_flushing(context)
 }
 
-fn fail(context: &Shared<Context>) -> Rc {
+fn fail(context: &Rc<Context>) -> Status {
     if context.entered.get().content {
-        scheduler::finalize(context, Rc::ERROR);
+        scheduler::finalize(context, Status::ERROR);
     }
-    Rc::ERROR
+    Status::ERROR
 }
 
 /// Wakes each task that waits in `ngx.flush(true)`.
-fn resume_flushing(context: &Shared<Context>) -> Rc {
+fn resume_flushing(context: &Rc<Context>) -> Status {
     let waiting: Vec<_> = context
         .entry()
         .into_iter()
@@ -374,17 +375,17 @@ fn resume_flushing(context: &Shared<Context>) -> Rc {
         task.drop_pending();
         let rc = scheduler::run(context, task, values);
         let rc = scheduler::settle(context, rc);
-        if rc == Rc::ERROR || rc.0 >= 0 {
+        if rc == Status::ERROR || rc.0 >= 0 {
             return rc;
         }
     }
-    Rc::DONE
+    Status::DONE
 }
 
 /// 1, or nil and why the output did not reach the client.
 fn push_flush_result(context: &Context, task: &Task) -> i32 {
     let state = task.state;
-    let failure = connection::failure(context.request());
+    let failure = client::failure(context.request());
     match failure {
         None => {
             state.push_integer(1);

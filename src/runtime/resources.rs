@@ -7,8 +7,8 @@ use std::rc::{Rc, Weak};
 use slotmap::{DefaultKey, SlotMap};
 
 use super::context::Context;
-use crate::nginx::cleanup;
-use crate::nginx::pool::OutOfMemory;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::cleanup;
 use crate::ngx_debug;
 
 /// Something that a request holds. Closing is safe to do twice.

@@ -2,25 +2,26 @@
 //!
 //! Event handlers only call [`wake`]; everything about who runs next is decided here.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::context::{Context, End, Switch};
-use super::task::{Role, Status, Task};
+use super::task::{Role, Task, TaskStatus};
 use super::{ends, output, traceback};
 use crate::lua::state::Kind;
 use crate::lua::{Failure, Outcome, State, openresty};
-use crate::nginx::event::Waiter;
-use crate::nginx::guard::{fault_point, guard, panics};
-use crate::nginx::request::run_posted_requests;
-use crate::nginx::{Level, Rc, Request, callback, connection};
+use crate::nginx::core::guard::{fault_point, guard, panics};
+use crate::nginx::event::alarm::Waiter;
+use crate::nginx::http::request::run_posted_requests;
+use crate::nginx::http::{callback, client};
+use crate::nginx::{Level, Request, Status};
 use crate::ngx_log;
 
 /// What the scheduler does after a task stopped running.
 enum Step {
     /// Run this one with that many values.
-    Run(Shared<Task>, i32),
+    Run(Rc<Task>, i32),
     /// Leave with this code.
-    Leave(Rc),
+    Leave(Status),
 }
 
 /// An error on its way, beside its value: what kind it is, and where it was raised.
@@ -31,7 +32,7 @@ struct Abort {
 
 impl Abort {
     /// The error on top of the stack of `task`.
-    fn of(task: &Shared<Task>, failure: Failure) -> Abort {
+    fn of(task: &Rc<Task>, failure: Failure) -> Abort {
         Abort {
             kind: match failure {
                 Failure::Runtime => "runtime error",
@@ -48,7 +49,7 @@ impl Abort {
 ///
 /// `AGAIN`: everything waits. `DONE`: the request went on elsewhere (`ngx.exec`). Anything else:
 /// the handler is over, with that result.
-pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
+pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     let _running = context.run_guard();
     let (mut task, mut values) = (task, values);
     let mut abort = None;
@@ -82,14 +83,14 @@ pub fn run(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
 
 /// `task` has got an error from a wrapped child.
 #[cold]
-fn fails(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Abort>) -> Step {
+fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
     abort.get_or_insert_with(|| Abort::of(task, Failure::Runtime));
     aborted(context, task, abort)
 }
 
-fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     if context.is_released() {
-        return Step::Leave(Rc::ERROR);
+        return Step::Leave(Status::ERROR);
     }
     if context.request().get().uri_changed() != 0 {
         return Step::Leave(ends::jump(context));
@@ -98,7 +99,7 @@ fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
         return Step::Leave(end(context));
     }
     match context.take_switch() {
-        Switch::Wait => Step::Leave(Rc::AGAIN),
+        Switch::Wait => Step::Leave(Status::AGAIN),
         Switch::Spawn(thread, values) => Step::Run(thread, values),
         Switch::Resume(child, values) => resume_child(task, child, values),
         Switch::Yield(_) if task.is_thread() => yield_thread(context, task),
@@ -108,30 +109,30 @@ fn yielded(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 
 /// Ends the handler as the code said.
 #[cold]
-fn end(context: &Shared<Context>) -> Rc {
+fn end(context: &Rc<Context>) -> Status {
     match context.end.take() {
-        Some(End::Exit(code)) => ends::exit(context, Rc(code)),
+        Some(End::Exit(code)) => ends::exit(context, Status(code)),
         Some(End::Exec { uri, args }) => ends::exec(context, &uri, &args),
-        None => Rc::AGAIN,
+        None => Status::AGAIN,
     }
 }
 
 /// `coroutine.yield` in a light thread: the others that are ready run first.
-fn yield_thread(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     task.state.set_top(0);
-    task.status.set(Status::Running);
+    task.status.set(TaskStatus::Running);
     if context.has_posted() {
         context.post(task.clone(), 0);
-        return Step::Leave(Rc::AGAIN);
+        return Step::Leave(Status::AGAIN);
     }
     Step::Run(task.clone(), 0)
 }
 
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
 /// its `coroutine.yield`. Below them stands the coroutine, which stays.
-fn resume_child(task: &Shared<Task>, child: Shared<Task>, values: i32) -> Step {
+fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> Step {
     if child.state.reserve_waiting(values).is_err() {
-        child.status.set(Status::Suspended);
+        child.status.set(TaskStatus::Suspended);
         task.state.set_top(0);
         return raise_in(task, "stack overflow");
     }
@@ -143,11 +144,11 @@ fn resume_child(task: &Shared<Task>, child: Shared<Task>, values: i32) -> Step {
 }
 
 /// `coroutine.yield` in a coroutine: its values become the results of the resume.
-fn return_to_resumer(context: &Shared<Context>, task: &Shared<Task>, values: i32) -> Step {
+fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> Step {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
-    task.status.set(Status::Suspended);
+    task.status.set(TaskStatus::Suspended);
     hand_over(task, parent, values, resume_status(task))
 }
 
@@ -158,7 +159,7 @@ fn resume_status(child: &Task) -> Option<bool> {
 
 /// `parent` runs on with the top `values` of `task` as results, below them perhaps a status.
 #[inline(always)]
-fn hand_over(task: &Task, parent: Shared<Task>, values: i32, status: Option<bool>) -> Step {
+fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Option<bool>) -> Step {
     if parent.state.reserve_waiting(values + 1).is_err() {
         return raise_in(&parent, "stack overflow");
     }
@@ -173,15 +174,15 @@ fn hand_over(task: &Task, parent: Shared<Task>, values: i32, status: Option<bool
 
 /// `task` runs on with an error.
 #[cold]
-fn raise_in(task: &Shared<Task>, text: &str) -> Step {
+fn raise_in(task: &Rc<Task>, text: &str) -> Step {
     task.state.push_str(text);
     task.propagates_error.set(true);
     Step::Run(task.clone(), 0)
 }
 
-fn finished(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+fn finished(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     task.drop_pending();
-    task.status.set(Status::Dead);
+    task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
     match task.role {
         Role::Entry => {
@@ -195,20 +196,20 @@ fn finished(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 
 /// Ended light threads that the finished task never waited for go with it.
 #[inline(always)]
-fn drop_zombies(context: &Shared<Context>, task: &Task) {
+fn drop_zombies(context: &Rc<Context>, task: &Task) {
     if !task.zombies.borrow().is_empty() {
         end_zombies(context, task);
     }
 }
 
-fn end_zombies(context: &Shared<Context>, task: &Task) {
+fn end_zombies(context: &Rc<Context>, task: &Task) {
     for zombie in task.zombies.take() {
         context.remove_task(&zombie);
     }
 }
 
 /// Ends a light thread that runs or waits, with the coroutines that run on its behalf.
-pub fn kill(context: &Shared<Context>, chain: &[Shared<Task>]) {
+pub fn kill(context: &Rc<Context>, chain: &[Rc<Task>]) {
     for task in chain {
         drop_zombies(context, task);
         context.remove_task(task);
@@ -217,8 +218,8 @@ pub fn kill(context: &Shared<Context>, chain: &[Shared<Task>]) {
 }
 
 /// The parent took the results of a light thread that had ended.
-pub fn forget_zombie(context: &Shared<Context>, parent: &Task, thread: &Shared<Task>) {
-    parent.zombies.borrow_mut().retain(|zombie| !Shared::ptr_eq(zombie, thread));
+pub fn forget_zombie(context: &Rc<Context>, parent: &Task, thread: &Rc<Task>) {
+    parent.zombies.borrow_mut().retain(|zombie| !Rc::ptr_eq(zombie, thread));
     context.remove_task(thread);
 }
 
@@ -227,26 +228,26 @@ fn decrement(count: &std::cell::Cell<usize>) {
 }
 
 /// The handler is over once its entry thread and all light threads are.
-fn leave_if_over(context: &Shared<Context>) -> Step {
+fn leave_if_over(context: &Rc<Context>) -> Step {
     if context.light_threads.get() > 0 || context.is_entry_alive() {
-        return Step::Leave(Rc::AGAIN);
+        return Step::Leave(Status::AGAIN);
     }
     Step::Leave(all_done(context))
 }
 
 /// Every thread ended: the content phase closes the response.
-fn all_done(context: &Shared<Context>) -> Rc {
+fn all_done(context: &Rc<Context>) -> Status {
     if context.entered.get().content && !context.fake {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;
         }
     }
-    Rc::OK
+    Status::OK
 }
 
 /// A light thread ended, its results (or its error) on its stack.
-fn end_light_thread(context: &Shared<Context>, task: &Shared<Task>, success: bool) -> Step {
+fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> Step {
     if !success {
         keep_error_only(task);
     }
@@ -256,7 +257,7 @@ fn end_light_thread(context: &Shared<Context>, task: &Shared<Task>, success: boo
         }
         task.state.push_bool(success);
         task.state.insert(1);
-        task.status.set(Status::Zombie);
+        task.status.set(TaskStatus::Zombie);
         parent.zombies.borrow_mut().push(task.clone());
         // The parent may be a coroutine that nobody resumes any more.
         decrement(&context.light_threads);
@@ -294,9 +295,9 @@ fn keep_error_only(task: &Task) {
 
 /// The parent sits in `ngx.thread.wait` for this thread: it gets the results now.
 fn hand_results_over(
-    context: &Shared<Context>,
-    task: &Shared<Task>,
-    parent: Shared<Task>,
+    context: &Rc<Context>,
+    task: &Rc<Task>,
+    parent: Rc<Task>,
     success: bool,
 ) -> Step {
     // Lets go of the other threads that the parent waits for.
@@ -307,7 +308,7 @@ fn hand_results_over(
     step
 }
 
-fn end_coroutine(context: &Shared<Context>, task: &Shared<Task>) -> Step {
+fn end_coroutine(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
@@ -320,8 +321,8 @@ fn end_coroutine(context: &Shared<Context>, task: &Shared<Task>) -> Step {
 
 #[cold]
 fn failed(
-    context: &Shared<Context>,
-    task: &Shared<Task>,
+    context: &Rc<Context>,
+    task: &Rc<Task>,
     failure: Failure,
     abort: &mut Option<Abort>,
 ) -> Step {
@@ -334,8 +335,8 @@ fn failed(
 }
 
 /// An error reached `task`, its own or that of a wrapped child.
-fn aborted(context: &Shared<Context>, task: &Shared<Task>, abort: &mut Option<Abort>) -> Step {
-    task.status.set(Status::Dead);
+fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
+    task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
     match task.role {
         Role::LightThread => {
@@ -398,7 +399,7 @@ fn append_error_text(context: &Context, failed: State, line: &mut Vec<u8>) {
 }
 
 #[cold]
-fn no_parent(context: &Shared<Context>) -> Step {
+fn no_parent(context: &Rc<Context>) -> Step {
     let rc = ends::abort(context);
     ngx_log!(
         context.request().log(),
@@ -412,23 +413,23 @@ fn no_parent(context: &Shared<Context>) -> Step {
 ///
 /// In the content phase (and in timers) this finalizes the request itself and gives `DONE`;
 /// before, it gives the phase's result.
-pub fn run_posted(context: &Shared<Context>) -> Rc {
+pub fn run_posted(context: &Rc<Context>) -> Status {
     loop {
         if context.is_released() {
-            return Rc::DONE;
+            return Status::DONE;
         }
         let Some((task, values)) = context.take_posted() else {
-            return Rc::DONE;
+            return Status::DONE;
         };
-        if task.status.get() != Status::Running {
+        if task.status.get() != TaskStatus::Running {
             continue;
         }
         let rc = run(context, task, values);
-        if rc == Rc::AGAIN {
+        if rc == Status::AGAIN {
             continue;
         }
-        if rc == Rc::DONE {
-            finalize(context, Rc::DONE);
+        if rc == Status::DONE {
+            finalize(context, Status::DONE);
             continue;
         }
         if context.entered.get().content {
@@ -439,7 +440,7 @@ pub fn run_posted(context: &Shared<Context>) -> Rc {
 }
 
 /// Hands the request back to nginx, or ends the stand-in for one.
-pub fn finalize(context: &Shared<Context>, rc: Rc) {
+pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
     }
@@ -451,7 +452,7 @@ pub fn finalize(context: &Shared<Context>, rc: Rc) {
 }
 
 /// Continues the tasks that events woke. Phase handlers call this when nginx enters them again.
-pub fn resume_woken(context: &Shared<Context>) -> Rc {
+pub fn resume_woken(context: &Rc<Context>) -> Status {
     match context.take_woken() {
         Some((task, values)) => go_on(context, task, values),
         // nginx entered for something else: output can go on, perhaps.
@@ -460,7 +461,7 @@ pub fn resume_woken(context: &Shared<Context>) -> Rc {
 }
 
 /// Continues `task`, and then the others that events woke.
-fn go_on(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
+fn go_on(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     let mut next = (task, values);
     loop {
         let (task, values) = next;
@@ -468,9 +469,9 @@ fn go_on(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
             let rc = run(context, task, values);
             settle(context, rc)
         } else {
-            Rc::DONE
+            Status::DONE
         };
-        if rc != Rc::DONE || context.is_released() {
+        if rc != Status::DONE || context.is_released() {
             return rc;
         }
         match context.take_woken() {
@@ -481,23 +482,23 @@ fn go_on(context: &Shared<Context>, task: Shared<Task>, values: i32) -> Rc {
 }
 
 /// After a task ran: what the phase handler gives to nginx.
-pub fn settle(context: &Shared<Context>, rc: Rc) -> Rc {
-    if rc == Rc::AGAIN {
+pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
+    if rc == Status::AGAIN {
         return run_posted(context);
     }
-    if rc == Rc::DONE {
-        finalize(context, Rc::DONE);
+    if rc == Status::DONE {
+        finalize(context, Status::DONE);
         return run_posted(context);
     }
     if context.entered.get().content {
         finalize(context, rc);
-        return Rc::DONE;
+        return Status::DONE;
     }
     rc
 }
 
 /// An event completed what `task` waited for: it runs on, with the `values` on its stack.
-pub fn wake(task: &Shared<Task>, values: i32) {
+pub fn wake(task: &Rc<Task>, values: i32) {
     let Some(context) = task.context() else { return };
     if panics(|| wake_now(&context, task, values)) {
         fail(&context);
@@ -508,7 +509,7 @@ pub fn wake(task: &Shared<Task>, values: i32) {
 /// The name of the place for [`fault_point`].
 struct Waking;
 
-fn wake_now(context: &Shared<Context>, task: &Shared<Task>, values: i32) {
+fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
     fault_point::<Waking>();
     task.drop_pending();
     if !task.is_alive() || context.is_released() {
@@ -532,7 +533,7 @@ fn wake_now(context: &Shared<Context>, task: &Shared<Task>, values: i32) {
 
 /// Something of ours panicked in an event: the request ends as after an error, for nothing else
 /// would end it.
-pub fn fail(context: &Shared<Context>) {
+pub fn fail(context: &Rc<Context>) {
     guard((), || {
         if context.is_released() {
             return;
@@ -553,7 +554,7 @@ pub fn fail_task(task: &Task) {
     }
 }
 
-fn run_event<F: FnOnce(&Shared<Context>)>(context: &Shared<Context>, work: F) {
+fn run_event<F: FnOnce(&Rc<Context>)>(context: &Rc<Context>, work: F) {
     fault_point::<F>();
     work(context);
 }
@@ -567,7 +568,7 @@ impl Waiter for std::rc::Weak<Task> {
 }
 
 /// Does `work` for the context of `request`, in an event that nginx tells of it.
-pub fn on_event(request: Request, work: impl FnOnce(&Shared<Context>)) {
+pub fn on_event(request: Request, work: impl FnOnce(&Rc<Context>)) {
     let Some(context) = Context::of(request) else { return };
     if panics(|| run_event(&context, work)) {
         fail(&context);
@@ -576,12 +577,12 @@ pub fn on_event(request: Request, work: impl FnOnce(&Shared<Context>)) {
 }
 
 /// nginx tells this context when the connection can be written to.
-pub fn listen_for_write(context: &Shared<Context>) {
+pub fn listen_for_write(context: &Rc<Context>) {
     let request = context.request();
     if context.entered.get().content {
-        connection::set_write_handler(request, callback::event(content_write_event));
+        client::set_write_handler(request, callback::event(content_write_event));
     } else {
-        connection::run_phases_when_writable(request);
+        client::run_phases_when_writable(request);
     }
 }
 

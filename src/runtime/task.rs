@@ -17,14 +17,14 @@ use crate::lua::state::{NOREF, REGISTRY};
 use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
 use crate::nginx::Request;
-use crate::nginx::event::{Alarm, Sleeper};
-use crate::nginx::log::{Log, Shown};
-use crate::nginx::own_thread::{OwnThread, Spares};
+use crate::nginx::core::log::{Log, Shown};
+use crate::nginx::core::own_thread::{OwnThread, Spares};
+use crate::nginx::event::alarm::{Alarm, Sleeper};
 use crate::ngx_debug;
 
 /// Where a coroutine stands; the names are those of `coroutine.status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Status {
+pub enum TaskStatus {
     Running,
     Suspended,
     /// It resumed another one and waits for that to yield or end.
@@ -34,14 +34,14 @@ pub enum Status {
     Zombie,
 }
 
-impl Status {
+impl TaskStatus {
     pub fn name(self) -> &'static str {
         match self {
-            Status::Running => "running",
-            Status::Suspended => "suspended",
-            Status::Normal => "normal",
-            Status::Dead => "dead",
-            Status::Zombie => "zombie",
+            TaskStatus::Running => "running",
+            TaskStatus::Suspended => "suspended",
+            TaskStatus::Normal => "normal",
+            TaskStatus::Dead => "dead",
+            TaskStatus::Zombie => "zombie",
         }
     }
 }
@@ -134,7 +134,7 @@ pub struct Task {
     forgotten: Cell<bool>,
     /// None once the task is over.
     context: RefCell<Option<Rc<Context>>>,
-    pub status: Cell<Status>,
+    pub status: Cell<TaskStatus>,
     /// Its code is on the C stack.
     pub(super) runs: Cell<bool>,
     /// Who spawned it, or, from its resume to its yield, resumed it.
@@ -201,7 +201,7 @@ impl Task {
             key: Cell::new(DefaultKey::null()),
             forgotten: Cell::new(false),
             context: RefCell::new(Some(context.clone())),
-            status: Cell::new(Status::Running),
+            status: Cell::new(TaskStatus::Running),
             runs: Cell::new(false),
             parent: Link::default(),
             resumed: Link::default(),
@@ -243,7 +243,7 @@ impl Task {
         reference.set(anchor);
         place.set(usize::MAX);
         *context.get_mut() = Some(of.clone());
-        status.set(Status::Running);
+        status.set(TaskStatus::Running);
         for flag in [forgotten, runs, propagates_error, waited_by_parent, flushing] {
             flag.set(false);
         }
@@ -365,9 +365,9 @@ impl Task {
 
     /// Notes that `child` runs on this task's behalf from now on.
     pub fn resume(self: &Rc<Self>, child: &Rc<Task>) {
-        self.status.set(Status::Normal);
+        self.status.set(TaskStatus::Normal);
         child.parent.set(self);
-        child.status.set(Status::Running);
+        child.status.set(TaskStatus::Running);
         self.resumed.set(child);
     }
 
@@ -376,14 +376,14 @@ impl Task {
     #[inline]
     pub fn leave_parent(&self) -> Option<Rc<Task>> {
         let parent = self.parent.take().filter(|parent| parent.is_alive())?;
-        parent.status.set(Status::Running);
+        parent.status.set(TaskStatus::Running);
         parent.resumed.cut();
         Some(parent)
     }
 
     /// Whether it can still run.
     pub fn is_alive(&self) -> bool {
-        !matches!(self.status.get(), Status::Dead | Status::Zombie)
+        !matches!(self.status.get(), TaskStatus::Dead | TaskStatus::Zombie)
     }
 
     /// Whether the scheduler runs it on its own: an entry or light thread.
@@ -443,7 +443,7 @@ impl Task {
     /// Gives the coroutine's anchor in the registry, which is the caller's to give back. Safe to
     /// call twice: there is one only the first time.
     pub(super) fn detach(&self) -> Option<i32> {
-        self.status.set(Status::Dead);
+        self.status.set(TaskStatus::Dead);
         self.drop_pending();
         drop(self.context.take());
         self.parent.cut();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::task::{Status, Task};
+use super::task::{Task, TaskStatus};
 use crate::lua::frames::describe_frames;
 
 /// How many coroutines of a chain are shown.
@@ -16,7 +16,7 @@ pub fn of(task: &Rc<Task>) -> Vec<u8> {
         let Some(task) = next else { break };
         text.extend_from_slice(format!("\ncoroutine {number}:").as_bytes());
         describe_frames(task.state, &mut text);
-        next = task.parent().filter(|parent| parent.status.get() != Status::Dead);
+        next = task.parent().filter(|parent| parent.status.get() != TaskStatus::Dead);
     }
     text
 }

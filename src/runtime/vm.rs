@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use crate::config::MainConf;
 use crate::lua::vm::{Recipe, VmError};
 use crate::lua::{State, Vm};
-use crate::nginx::conf::Conf;
-use crate::nginx::cycle::Cycle;
-use crate::nginx::shared_memory::Dict;
-use crate::nginx::{Level, executable_memory, log};
+use crate::nginx::Level;
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::shared_memory::Dict;
+use crate::nginx::core::{executable_memory, log};
 
 /// Fills the globals of a new VM with the API; may raise.
 pub type Filler = fn(State, &[Dict]);

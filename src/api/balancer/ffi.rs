@@ -4,9 +4,11 @@ use std::ffi::{CStr, c_char, c_int, c_long};
 
 use crate::api::ffi::{self, set_message};
 use crate::lua::resty_core;
+use crate::nginx::core::strings;
+use crate::nginx::http::upstream;
+use crate::nginx::http::upstream::{Peer, Timeouts};
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::upstream::{self, Peer, Timeouts};
-use crate::nginx::{Rc, guard, strings};
+use crate::nginx::{Status, guard};
 use crate::runtime::Phase;
 
 /// The first release whose lua-resty-core passes a host to
@@ -171,7 +173,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_recreate_request(
     unsafe {
         with_try(r, err, |peer| {
             clear_message(err);
-            let Rc(code) = peer.recreate_request();
+            let Status(code) = peer.recreate_request();
             Ok(c_int::try_from(code).unwrap_or(ffi::ERROR))
         })
     }

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use crate::config::MainConf;
 use crate::lua::{CFunction, State, openresty};
-use crate::nginx::conf::Conf;
+use crate::nginx::core::conf::Conf;
 use crate::nginx::guard;
 use crate::nginx::sys::{ngx_conf_t, ngx_http_request_t, ngx_int_t};
 

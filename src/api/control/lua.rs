@@ -3,9 +3,9 @@
 use crate::api::arguments;
 use crate::api::call::{Call, Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::{headers_out, redirect};
+use crate::nginx::http::{headers_out, redirect};
 use crate::runtime::context::End;
-use crate::runtime::{PhaseSet, Role, Status, Task};
+use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;
 
@@ -121,7 +121,7 @@ fn on_abort(call: &Call) -> LuaResult {
     state.push_value(1);
     state.move_to(thread, 1);
     let task = Task::new(&call.context, thread, reference, Role::LightThread);
-    task.status.set(Status::Suspended);
+    task.status.set(TaskStatus::Suspended);
     task.set_parent(&parent);
     *call.context.on_abort.borrow_mut() = Some(task.clone());
     call.context.add_task(task);

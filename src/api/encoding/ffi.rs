@@ -8,8 +8,8 @@ use std::slice::from_raw_parts_mut;
 use codec::base64::{self, Flavour};
 use codec::uri::{self, EscapeType};
 
+use crate::nginx::core::strings::raw;
 use crate::nginx::guard;
-use crate::nginx::strings::raw;
 
 /// The length of `src[..len]` escaped by the rules of `kind` (nginx's `NGX_ESCAPE_*` number, or 7
 /// and 8 for a header's name and value); `len` for a number that has no rules.

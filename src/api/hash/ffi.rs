@@ -6,8 +6,8 @@ use std::ffi::{c_int, c_uint};
 use codec::{hex, md5};
 use sha1::{Digest, Sha1};
 
+use crate::nginx::core::strings::raw;
 use crate::nginx::guard;
-use crate::nginx::strings::raw;
 
 /// Writes the MD5 of `src[..len]`, 16 bytes, to `dst`.
 #[unsafe(no_mangle)]

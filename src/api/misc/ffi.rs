@@ -6,10 +6,11 @@ use std::slice::from_raw_parts_mut;
 
 use crate::api::ffi;
 use crate::config::MainConf;
-use crate::nginx::log::{Level, Log, cycle_log};
-use crate::nginx::strings::raw;
+use crate::nginx::core::log::{Level, Log, cycle_log};
+use crate::nginx::core::strings::raw;
+use crate::nginx::core::worker;
+use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{guard, worker};
 
 /// What upstream says where the configuration does not ask for it.
 const NO_CAPTURE: &str = "directive \"lua_capture_error_log\" is not set";

@@ -3,10 +3,12 @@
 use std::ffi::c_int;
 
 use crate::api::ffi::{self, FfiStr};
-use crate::nginx::log::log_cycle;
-use crate::nginx::ndk::{self, LookupError, SetVarValue};
+use crate::nginx::core::log::log_cycle;
+use crate::nginx::core::strings;
+use crate::nginx::http::ndk;
+use crate::nginx::http::ndk::{LookupError, SetVarValue};
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Level, guard, strings};
+use crate::nginx::{Level, guard};
 
 /// The longest argument: nginx keeps a variable's length in 28 bits.
 const MAX_LEN: usize = (1 << 28) - 1;

@@ -3,7 +3,8 @@
 use crate::api::call::{Call, Row, set_functions};
 use crate::api::output::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::{chain::Buf, connection};
+use crate::nginx::core::chain::Buf;
+use crate::nginx::http::client;
 use crate::ngx_debug;
 use crate::runtime::{PhaseSet, output};
 
@@ -144,8 +145,8 @@ fn flush(call: &Call) -> LuaResult {
     ngx_debug!(
         call.request.log(),
         "lua flush requires waiting: buffered 0x{:x}, delayed:{}",
-        connection::buffered_bits(call.request),
-        u8::from(connection::is_output_delayed(call.request))
+        client::buffered_bits(call.request),
+        u8::from(client::is_output_delayed(call.request))
     );
     if !output::wait_for_flush(context, task) {
         return call.fail("connection broken");

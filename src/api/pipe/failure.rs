@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::nginx::descriptor::NoConnection;
-use crate::nginx::strings::strerror;
+use crate::nginx::core::strings::strerror;
+use crate::nginx::event::descriptor::NoConnection;
 
 /// The text that Lua code gets.
 #[derive(Clone, PartialEq, Eq, Debug)]

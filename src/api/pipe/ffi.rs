@@ -11,9 +11,10 @@ use super::failure::Failure;
 use super::reader::{Progress, Reader, Want};
 use super::{Process, destroy, find, spawn, told};
 use crate::api::ffi::{self, check_phase, write_error};
-use crate::nginx::exec::Program;
+use crate::nginx::core::child_exec::Program;
+use crate::nginx::core::strings;
+use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{guard, strings};
 use crate::runtime::{PhaseSet, Task};
 
 /// `ngx_http_lua_ffi_pipe_proc_t`: Lua's own memory; the times are in milliseconds, 0 is for ever.

@@ -15,10 +15,12 @@ use std::rc::{Rc, Weak};
 
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
-use crate::nginx::child::{self, Child, Exit};
-use crate::nginx::exec::Program;
-use crate::nginx::log::cycle_log;
-use crate::nginx::{Level, Request, cleanup};
+use crate::nginx::core::child;
+use crate::nginx::core::child::{Child, Exit};
+use crate::nginx::core::child_exec::Program;
+use crate::nginx::core::log::cycle_log;
+use crate::nginx::http::cleanup;
+use crate::nginx::{Level, Request};
 use crate::ngx_log;
 use crate::runtime::{Task, scheduler};
 use failure::Failure;

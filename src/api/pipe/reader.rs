@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 
 use super::failure::Failure;
 use super::waiting::{Place, Waiting};
-use crate::nginx::descriptor::End;
+use crate::nginx::event::descriptor::End;
 use crate::runtime::{Task, scheduler};
 
 /// What a read asks for.

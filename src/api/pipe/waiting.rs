@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use crate::nginx::event::{Timer, Waiter};
+use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::runtime::{Operation, Task, scheduler};
 
 /// A place where at most one task waits, with a timer and an event that makes it look again.

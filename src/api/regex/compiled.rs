@@ -15,7 +15,7 @@ use pcre2_sys::{
 use super::pcre1;
 use super::pcre2::{Code, CompileError};
 use super::template::{ReplaceValue, Replacement};
-use crate::nginx::log::cycle_log;
+use crate::nginx::core::log::cycle_log;
 use crate::ngx_debug;
 
 /// lua-resty-core's flags for this module.

@@ -9,7 +9,8 @@ use super::template::{ReplaceValue, Replacement, ScriptEngine};
 use super::{pcre1, pcre2};
 use crate::api::ffi;
 use crate::config::MainConf;
-use crate::nginx::{Level, guard, log, strings};
+use crate::nginx::core::{log, strings};
+use crate::nginx::{Level, guard};
 
 /// Compiles an expression.
 ///

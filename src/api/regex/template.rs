@@ -6,7 +6,7 @@ use std::ptr::null;
 use codec::template::{Template, TemplateError};
 
 use super::compiled::Regex;
-use crate::nginx::strings;
+use crate::nginx::core::strings;
 use crate::nginx::sys::ngx_str_t;
 
 /// `ngx_http_lua_complex_value_t`: a constant text, unless `lengths` is set.

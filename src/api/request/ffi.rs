@@ -3,8 +3,9 @@
 use std::ffi::c_int;
 
 use crate::api::ffi;
+use crate::nginx::guard;
+use crate::nginx::http::request_line;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{guard, request_line};
 
 /// nginx's number of the request's method; -101 without a client.
 #[unsafe(no_mangle)]

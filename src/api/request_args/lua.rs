@@ -8,9 +8,11 @@ use crate::api::arguments;
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
-use crate::nginx::log::cycle_log;
-use crate::nginx::request_body::{self, Body};
-use crate::nginx::request_line::{self, Next};
+use crate::nginx::core::log::cycle_log;
+use crate::nginx::http::request_body;
+use crate::nginx::http::request_body::Body;
+use crate::nginx::http::request_line;
+use crate::nginx::http::request_line::Next;
 use crate::ngx_log;
 use crate::runtime::{Phase, PhaseSet};
 

@@ -4,8 +4,10 @@ use super::read::read_body;
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::api::request_headers;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::request_body::{self, Body};
-use crate::nginx::request_body_edit::{self as edit, BodyError};
+use crate::nginx::http::request_body;
+use crate::nginx::http::request_body::Body;
+use crate::nginx::http::request_body::edit;
+use crate::nginx::http::request_body::edit::BodyError;
 use crate::runtime::PhaseSet;
 
 const FUNCTIONS: &[Row] = &[

@@ -7,7 +7,8 @@ use std::rc::{Rc, Weak};
 
 use crate::api::call::Call;
 use crate::lua::{LuaError, LuaResult, Returns};
-use crate::nginx::request_body::{self, BodyRead};
+use crate::nginx::http::request_body;
+use crate::nginx::http::request_body::BodyRead;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Request, guard};
 use crate::runtime::context::End;

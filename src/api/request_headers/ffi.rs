@@ -4,8 +4,10 @@
 use std::ffi::{c_char, c_int};
 
 use crate::api::ffi::{self, FfiStr, FfiTableElt, set_message, with_values};
+use crate::nginx::core::strings;
+use crate::nginx::http::headers_in;
 use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
-use crate::nginx::{HeaderError, Request, guard, headers_in, strings};
+use crate::nginx::{HeaderError, Request, guard};
 
 const DEFAULT_MAX_HEADERS: usize = 100;
 /// nginx's number of HTTP/1.0; what is older has no headers.

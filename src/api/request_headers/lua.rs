@@ -3,7 +3,8 @@
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::nginx::guard;
-use crate::nginx::headers_in::{self, Raw};
+use crate::nginx::http::headers_in;
+use crate::nginx::http::headers_in::Raw;
 
 const FUNCTIONS: &[Row] =
     &[Row::in_request(c"http_version", http_version), Row::in_request(c"raw_header", raw_header)];

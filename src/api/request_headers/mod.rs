@@ -6,8 +6,9 @@ mod lua;
 
 pub use lua::inject;
 
-use crate::nginx::pool::OutOfMemory;
-use crate::nginx::{Request, headers_in};
+use crate::nginx::Request;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::headers_in;
 use crate::runtime::Context;
 
 /// Gives a subrequest headers of its own, once: before the first of them changes.

@@ -5,9 +5,11 @@ use std::ffi::{c_char, c_int};
 use codec::headers::{Name, ROOM};
 
 use crate::api::ffi::{self, FfiStr, set_message, with_values};
-use crate::nginx::pool::OutOfMemory;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::strings;
+use crate::nginx::http::headers_out;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{HeaderError, Level, Request, guard, headers_out, strings};
+use crate::nginx::{HeaderError, Level, Request, guard};
 use crate::runtime::Context;
 
 /// Sets a response header: to nothing where `is_nil` is not 0, else to `mvals` (`mvals_len` of

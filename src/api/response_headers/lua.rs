@@ -3,7 +3,8 @@
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::state::upvalue;
 use crate::lua::{Kind, LuaResult, Returns, State, function};
-use crate::nginx::{Header, headers_out};
+use crate::nginx::Header;
+use crate::nginx::http::headers_out;
 
 const DEFAULT_MAX_HEADERS: i64 = 100;
 

@@ -3,8 +3,10 @@
 use std::ffi::c_int;
 
 use crate::api::ffi;
+use crate::nginx::core::strings;
+use crate::nginx::http::response_status;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Level, Request, guard, response_status, strings};
+use crate::nginx::{Level, Request, guard};
 use crate::ngx_log;
 
 /// The status that the response has, or will have so far: 0 for none yet, 9 for a request in

@@ -13,8 +13,8 @@ use std::rc::{Rc, Weak};
 
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
-use crate::nginx::event::{Timer, Waiter, is_stopping};
-use crate::nginx::log::cycle_log;
+use crate::nginx::core::log::cycle_log;
+use crate::nginx::event::alarm::{Timer, Waiter, is_stopping};
 use crate::nginx::{Level, Request};
 use crate::runtime::{Operation, Task, scheduler};
 use crate::{ngx_debug, ngx_log};

@@ -10,9 +10,10 @@ use super::MAX_KEY;
 use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, Outcome, STRING, Stored};
 use crate::api::ffi::{self, DECLINED, ERROR, OK};
 use crate::lua::State;
-use crate::nginx::shared_memory::{Dict, Value};
+use crate::nginx::core::shared_memory::{Dict, Value};
+use crate::nginx::core::{log, strings};
 use crate::nginx::sys::ngx_shm_zone_t;
-use crate::nginx::{Level, guard, log, strings};
+use crate::nginx::{Level, guard};
 
 /// Pushes a userdata that holds a dictionary's zone.
 pub fn push_zone(state: State, dict: Dict) {

@@ -2,7 +2,7 @@
 
 use super::now;
 use super::store::drop_expired;
-use crate::nginx::shared_memory::{Dict, Key, Value};
+use crate::nginx::core::shared_memory::{Dict, Key, Value};
 
 /// Why a list was not changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

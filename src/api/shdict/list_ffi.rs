@@ -12,9 +12,10 @@ use super::list;
 use super::store::{NUMBER, STRING};
 use crate::lua::Outcome;
 use crate::lua::State;
-use crate::nginx::shared_memory::Value;
+use crate::nginx::core::shared_memory::Value;
+use crate::nginx::core::strings;
+use crate::nginx::guard;
 use crate::nginx::sys::ngx_shm_zone_t;
-use crate::nginx::{guard, strings};
 
 /// Results of [`pop`] that are no length.
 const NO_ITEM: f64 = -1.0;

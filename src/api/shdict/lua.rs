@@ -6,7 +6,7 @@ use super::store::{self, NUMBER, STRING};
 use super::{MAX_KEY, ffi, list_ffi};
 use crate::api::call::{Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::shared_memory::{Dict, Item, Value};
+use crate::nginx::core::shared_memory::{Dict, Item, Value};
 
 const METHODS: &[Row] = &[
     Row::anywhere(c"lpush", |state| push(state, true)),

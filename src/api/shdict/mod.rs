@@ -14,7 +14,7 @@ pub mod store;
 
 pub use lua::inject;
 
-use crate::nginx::time;
+use crate::nginx::core::time;
 
 /// The longest key there may be, in bytes.
 pub const MAX_KEY: usize = 65535;

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::{expiry, now};
-use crate::nginx::shared_memory::{Dict, Entry, Key, Locked, Value};
+use crate::nginx::core::shared_memory::{Dict, Entry, Key, Locked, Value};
 
 /// Lua's numbers for the types of values.
 pub const NIL: u8 = 0;

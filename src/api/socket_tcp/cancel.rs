@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::connect::Stage;
 use super::socket::Socket;
-use crate::nginx::log::cycle_log;
+use crate::nginx::core::log::cycle_log;
 use crate::ngx_debug;
 use crate::runtime::Operation;
 

@@ -9,11 +9,13 @@ use super::pool::{Admission, Pool, Queued};
 use super::socket::{Socket, push_failure, wake_with};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::address::{Address, BadHost, Host, parse_host};
-use crate::nginx::log::Shown;
-use crate::nginx::peer::{self, Connecting, Events};
-use crate::nginx::resolver::{self, Resolution, ResolveError, Resolved, Started};
-use crate::nginx::stream::{Direction, Stream};
+use crate::nginx::core::address::{Address, BadHost, Host, parse_host};
+use crate::nginx::core::log::Shown;
+use crate::nginx::event::peer;
+use crate::nginx::event::peer::{Connecting, Events};
+use crate::nginx::event::resolver;
+use crate::nginx::event::resolver::{Resolution, ResolveError, Resolved, Started};
+use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::{Level, Request};
 use crate::{ngx_debug, ngx_log};
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::nginx::stream::describe_error;
+use crate::nginx::event::stream::describe_error;
 
 /// The second result of a method that failed.
 #[derive(Clone, Debug)]

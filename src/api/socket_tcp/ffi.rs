@@ -11,8 +11,8 @@ use super::socket::Socket;
 use super::user_data::UserData;
 use crate::api::ffi::{self, set_message, write_error};
 use crate::lua::userdata;
+use crate::nginx::event::stream::{Stream, describe_error};
 use crate::nginx::guard;
-use crate::nginx::stream::{Stream, describe_error};
 use crate::nginx::sys::ngx_http_request_t;
 
 /// The memory of a cosocket's userdata.

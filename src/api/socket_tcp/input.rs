@@ -10,7 +10,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::matcher::Matcher;
 use crate::lua::State;
-use crate::nginx::own_thread::{OwnThread, Spares};
+use crate::nginx::core::own_thread::{OwnThread, Spares};
 
 /// What a call reads.
 #[derive(Clone)]

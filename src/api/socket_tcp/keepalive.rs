@@ -9,10 +9,10 @@ use super::socket::{Kind, Socket};
 use super::user_data::UserData;
 use crate::api::call::Call;
 use crate::lua::{LuaError, LuaResult};
-use crate::nginx::event;
-use crate::nginx::log::{Log, cycle_log};
-use crate::nginx::peer::{Events, Peer};
-use crate::nginx::stream::Direction;
+use crate::nginx::core::log::{Log, cycle_log};
+use crate::nginx::event::alarm;
+use crate::nginx::event::peer::{Events, Peer};
+use crate::nginx::event::stream::Direction;
 use crate::ngx_debug;
 
 /// A connection that came out of a pool.
@@ -101,7 +101,7 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaRes
     if !stream.watch_read() {
         return call.fail("failed to handle read event");
     }
-    if event::is_stopping() {
+    if alarm::is_stopping() {
         ngx_debug!(
             log,
             "lua tcp socket set keepalive while process exiting, closing connection {:p}",

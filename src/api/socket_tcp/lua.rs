@@ -19,8 +19,8 @@ use crate::lua::registry::TCP_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
-use crate::nginx::address::Address;
-use crate::nginx::log::Shown;
+use crate::nginx::core::address::Address;
+use crate::nginx::core::log::Shown;
 use crate::runtime::{Phase, PhaseSet};
 use crate::{ngx_debug, ngx_log};
 

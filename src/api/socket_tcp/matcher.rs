@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use codec::receive_until::ReceiveUntil;
 
-use crate::nginx::own_thread::{OwnThread, Spares};
+use crate::nginx::core::own_thread::{OwnThread, Spares};
 
 type Shared = Rc<RefCell<ReceiveUntil>>;
 

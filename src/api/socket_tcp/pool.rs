@@ -14,8 +14,8 @@ use super::socket::Socket;
 use crate::lua::registry::TCP_POOLS_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{State, userdata};
-use crate::nginx::event::{Timer, Waiter};
-use crate::nginx::log::{Log, Shown, cycle_log};
+use crate::nginx::core::log::{Log, Shown, cycle_log};
+use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::ngx_debug;
 use crate::runtime::scheduler;
 

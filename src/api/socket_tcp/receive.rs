@@ -9,9 +9,10 @@ use super::request_socket;
 use super::socket::{Kind, Socket, push_failure, wake_with};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns, State};
-use crate::nginx::log::Shown;
-use crate::nginx::stream::{Direction, Io, Stream};
-use crate::nginx::{Level, Rc as Code, connection, downstream};
+use crate::nginx::core::log::Shown;
+use crate::nginx::event::stream::{Direction, Io, Stream};
+use crate::nginx::http::{client, client_socket};
+use crate::nginx::{Level, Status};
 use crate::{ngx_debug, ngx_log};
 
 /// How far a read has come.
@@ -159,7 +160,7 @@ impl Socket {
     #[inline(always)]
     fn look(&self, stream: Stream) -> Step {
         let body_is_read =
-            self.kind == Kind::Body && downstream::body_rest(self.request.get()) == 0;
+            self.kind == Kind::Body && client_socket::body_rest(self.request.get()) == 0;
         if body_is_read && !self.ended.replace(true) {
             ngx_debug!(stream.log(), "lua request body exhausted");
         }
@@ -186,11 +187,11 @@ impl Socket {
         );
         let body_is_over = self.kind == Kind::Body
             && self.input.borrow().is_used_up()
-            && downstream::body_rest(request) == 0;
+            && client_socket::body_rest(request) == 0;
         if body_is_over && self.conf.get().check_client_abort() {
-            return match connection::check_client(request) {
-                Code::OK => Progress::Complete,
-                Code(HTTP_CLIENT_CLOSED_REQUEST) => Progress::Failed(Failure::ClientAborted),
+            return match client::check_client(request) {
+                Status::OK => Progress::Complete,
+                Status(HTTP_CLIENT_CLOSED_REQUEST) => Progress::Failed(Failure::ClientAborted),
                 _ => Progress::Failed(Failure::Error),
             };
         }
@@ -208,7 +209,7 @@ impl Socket {
                 Err(failure) => return Fetched::Failed(failure),
             },
             Kind::Body => {
-                let rest = downstream::body_rest(self.request.get());
+                let rest = client_socket::body_rest(self.request.get());
                 match self.take_preread(size.min(rest)) {
                     Ok(0) => rest,
                     Ok(_) => return Fetched::Some,
@@ -226,7 +227,7 @@ impl Socket {
     /// What nginx read beyond the request's header.
     fn take_preread(&self, max: usize) -> Result<usize, Failure> {
         let request = self.request.get();
-        let bytes = downstream::take_preread(&request, max);
+        let bytes = client_socket::take_preread(&request, max);
         if bytes.is_empty() {
             return Ok(0);
         }
@@ -235,7 +236,7 @@ impl Socket {
         }
         if self.kind == Kind::Body {
             ngx_debug!(request.log(), "http client request body preread {}", bytes.len());
-            downstream::count(request, bytes.len());
+            client_socket::count(request, bytes.len());
         }
         Ok(bytes.len())
     }
@@ -257,7 +258,7 @@ impl Socket {
             Io::Failed(error) => Fetched::Failed(Failure::System(error)),
             Io::Done(n) => {
                 if self.kind == Kind::Body {
-                    downstream::count(request, n);
+                    client_socket::count(request, n);
                 }
                 Fetched::Some
             }
@@ -274,7 +275,7 @@ impl Socket {
             Kind::Upstream => false,
             Kind::Raw => self.conf.get().check_client_abort(),
             Kind::Body => {
-                self.conf.get().check_client_abort() || downstream::body_rest(request) > 0
+                self.conf.get().check_client_abort() || client_socket::body_rest(request) > 0
             }
         };
         if aborted {

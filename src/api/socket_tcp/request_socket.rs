@@ -7,10 +7,11 @@ use super::socket::{Kind, Socket};
 use crate::api::call::Call;
 use crate::lua::state::REGISTRY;
 use crate::lua::{LuaError, LuaResult, Returns};
-use crate::nginx::peer::Events;
-use crate::nginx::stream::Direction;
+use crate::nginx::event::peer::Events;
+use crate::nginx::event::stream::Direction;
+use crate::nginx::http::{client, client_socket};
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Request, connection, downstream, guard};
+use crate::nginx::{Request, guard};
 use crate::ngx_debug;
 use crate::runtime::{Context, client_watch, output, scheduler};
 
@@ -29,10 +30,10 @@ pub fn req_socket(call: &Call) -> LuaResult {
     if request.is_subrequest() {
         return Err(LuaError::text("attempt to read the request body in a subrequest"));
     }
-    if downstream::is_http2(request) {
+    if client_socket::is_http2(request) {
         return Err(LuaError::text("http v2 not supported yet"));
     }
-    if !raw && downstream::is_chunked(request) {
+    if !raw && client_socket::is_chunked(request) {
         return call.fail("chunked request bodies not supported yet");
     }
     call.check_phase(crate::runtime::PhaseSet::REQUEST)?;
@@ -47,10 +48,10 @@ pub fn req_socket(call: &Call) -> LuaResult {
 fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
     let (request, context) = (call.request, &call.context);
     output::release_held(context);
-    if downstream::body_rest(request) > 0 {
+    if client_socket::body_rest(request) > 0 {
         return Ok(Some("pending request body reading in some other thread"));
     }
-    if downstream::has_output(request) {
+    if client_socket::has_output(request) {
         return Ok(Some("pending data to write"));
     }
     if context.buffering.get() {
@@ -59,38 +60,38 @@ fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
     if context.raw_socket_acquired.get() {
         return Ok(Some("duplicate call"));
     }
-    if !downstream::has_body_reader(request) {
-        downstream::take_body(request, 0)?;
+    if !client_socket::has_body_reader(request) {
+        client_socket::take_body(request, 0)?;
     }
     context.header_sent.set(true);
     context.raw_socket_acquired.set(true);
-    downstream::take_connection(request);
+    client_socket::take_connection(request);
     Ok(None)
 }
 
 /// Takes the request body; or why not.
 fn take_body(call: &Call) -> Result<Option<&'static str>, LuaError> {
     let request = call.request;
-    if downstream::has_body_reader(request) {
+    if client_socket::has_body_reader(request) {
         return Ok(Some("request body already exists"));
     }
     if request.is_discarding_body() {
         return Ok(Some("request body discarded"));
     }
-    let length = downstream::content_length(request);
+    let length = client_socket::content_length(request);
     if length <= 0 {
         return Ok(Some("no body"));
     }
-    if !downstream::answer_expectation(request) {
+    if !client_socket::answer_expectation(request) {
         return Ok(Some("test expect failed"));
     }
-    downstream::take_body(request, length)?;
+    client_socket::take_body(request, length)?;
     Ok(None)
 }
 
 fn make(call: &Call, kind: Kind) -> LuaResult {
     let socket = Socket::new(kind, call);
-    let Some(stream) = downstream::stream(call.request) else { return call.fail("closed") };
+    let Some(stream) = client_socket::stream(call.request) else { return call.fail("closed") };
     socket.stream.set(Some(stream));
     if let Err(failure) = socket.hold_by(&call.context) {
         return call.fail(&failure.message());
@@ -117,7 +118,7 @@ pub fn listen(socket: &Rc<Socket>, call: &Call) {
     if socket.is_downstream() && !is_over {
         let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
         *call.context.downstream.borrow_mut() = Some(events);
-        downstream::set_read_handler(call.request, on_read);
+        client_socket::set_read_handler(call.request, on_read);
     }
 }
 
@@ -128,7 +129,7 @@ pub fn is_listening(socket: &Socket) -> bool {
         let user = context.downstream.borrow();
         user.as_ref().is_some_and(|user| std::ptr::addr_eq(user.as_ptr(), socket))
     };
-    downstream::has_read_handler(socket.request.get(), on_read)
+    client_socket::has_read_handler(socket.request.get(), on_read)
         && socket.context().is_some_and(is_user)
 }
 
@@ -145,7 +146,7 @@ pub fn stop_listening(socket: &Socket) {
 pub fn listen_for_write(socket: &Rc<Socket>, context: &Rc<Context>) {
     let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
     *context.downstream.borrow_mut() = Some(events);
-    connection::set_write_handler(socket.request.get(), on_write);
+    client::set_write_handler(socket.request.get(), on_write);
 }
 
 /// A request whose client's connection may be used, and by whom.
@@ -171,7 +172,7 @@ unsafe extern "C" fn on_read(r: *mut ngx_http_request_t) {
         ngx_debug!(downstream.request.log(), "lua request socket read event handler");
         match downstream.user {
             Some(user) => user.on_read(),
-            None => connection::ignore_client(downstream.request),
+            None => client::ignore_client(downstream.request),
         }
     });
 }

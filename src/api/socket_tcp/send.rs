@@ -8,8 +8,9 @@ use super::request_socket;
 use super::socket::{Kind, Socket, push_failure, wake_with};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::stream::{Direction, Io, Stream};
-use crate::nginx::{Level, downstream};
+use crate::nginx::Level;
+use crate::nginx::event::stream::{Direction, Io, Stream};
+use crate::nginx::http::client_socket;
 use crate::{ngx_debug, ngx_log};
 
 /// What is still to be written.
@@ -92,7 +93,7 @@ impl Socket {
 
     /// Switches Nagle's algorithm off, where nginx does so for its own connections.
     fn send_at_once(&self, call: &Call, stream: Stream) -> bool {
-        if !stream.delays_small_writes() || !downstream::wants_nodelay(call.request) {
+        if !stream.delays_small_writes() || !client_socket::wants_nodelay(call.request) {
             return true;
         }
         ngx_debug!(stream.log(), "lua socket tcp_nodelay");

@@ -16,10 +16,12 @@ use super::user_data::UserData;
 use crate::api::call::Call;
 use crate::config::LocationConf;
 use crate::lua::{LuaError, LuaResult, State};
-use crate::nginx::log::Shown;
-use crate::nginx::peer::{self, Events, Peer};
-use crate::nginx::stream::{Direction, Stream};
-use crate::nginx::{Request, downstream};
+use crate::nginx::Request;
+use crate::nginx::core::log::Shown;
+use crate::nginx::event::peer;
+use crate::nginx::event::peer::{Events, Peer};
+use crate::nginx::event::stream::{Direction, Stream};
+use crate::nginx::http::client_socket;
 use crate::ngx_debug;
 use crate::runtime::{Context, Hold, Resource, Task, scheduler};
 
@@ -196,7 +198,7 @@ impl Socket {
         let output_waits = || {
             self.kind == Kind::Raw
                 && self.is_connected()
-                && downstream::has_output(self.request.get())
+                && client_socket::has_output(self.request.get())
         };
         if writing && (self.writing.borrow().is_some() || output_waits()) {
             return Some(Busy::Writing);
@@ -327,10 +329,10 @@ impl Socket {
     }
 
     /// The log of the request that an event is for; none for a socket that is closed.
-    fn note_event(&self, write: u8) -> Option<crate::nginx::log::Log> {
+    fn note_event(&self, write: u8) -> Option<crate::nginx::core::log::Log> {
         self.stream.get()?;
         let request = self.request.get();
-        downstream::log_as(request);
+        client_socket::log_as(request);
         ngx_debug!(
             request.log(),
             "lua tcp socket handler for \"{}?{}\", wev {write}",

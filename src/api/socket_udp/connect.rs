@@ -6,9 +6,10 @@ use super::failure::Failure;
 use super::socket::{Socket, push_failure, wake_with};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::address::{Address, Host, parse_host};
-use crate::nginx::downstream;
-use crate::nginx::resolver::{self, Resolution, Resolved, Started};
+use crate::nginx::core::address::{Address, Host, parse_host};
+use crate::nginx::event::resolver;
+use crate::nginx::event::resolver::{Resolution, Resolved, Started};
+use crate::nginx::http::client_socket;
 use crate::ngx_debug;
 use crate::runtime::Operation;
 
@@ -92,7 +93,7 @@ impl Socket {
 fn answered(wanted: &Wanted, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
     let Some(task) = socket.take_waiter() else { return };
-    downstream::log_as(socket.request.get());
+    client_socket::log_as(socket.request.get());
     let connected = socket.connect_resolved(&wanted.name, wanted.port, answer);
     match connected {
         Ok(()) => wake_with(&task, 1, |state| state.push_integer(1)),

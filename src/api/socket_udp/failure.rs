@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::nginx::address::BadHost;
-use crate::nginx::resolver::ResolveError;
-use crate::nginx::stream::describe_error;
+use crate::nginx::core::address::BadHost;
+use crate::nginx::event::resolver::ResolveError;
+use crate::nginx::event::stream::describe_error;
 
 /// The second result of a method that failed.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use super::socket::{Socket, push_failure, wake_with};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::Level;
-use crate::nginx::udp::Received;
+use crate::nginx::event::udp::Received;
 use crate::runtime::Operation;
 use crate::{ngx_debug, ngx_log};
 

@@ -7,11 +7,13 @@ use super::failure::Failure;
 use crate::api::call::Call;
 use crate::config::LocationConf;
 use crate::lua::{LuaError, State};
-use crate::nginx::address::Address;
-use crate::nginx::log::Shown;
-use crate::nginx::peer::has_left;
-use crate::nginx::udp::{self, Connection, Receiver};
-use crate::nginx::{Request, downstream};
+use crate::nginx::Request;
+use crate::nginx::core::address::Address;
+use crate::nginx::core::log::Shown;
+use crate::nginx::event::peer::has_left;
+use crate::nginx::event::udp;
+use crate::nginx::event::udp::{Connection, Receiver};
+use crate::nginx::http::client_socket;
 use crate::ngx_debug;
 use crate::runtime::{Context, Hold, Resource, Task, scheduler};
 
@@ -142,7 +144,7 @@ impl Receiver for Socket {
     fn on_read(self: Rc<Self>) {
         let request = self.request.get();
         let log = request.log();
-        downstream::log_as(request);
+        client_socket::log_as(request);
         ngx_debug!(
             log,
             "lua udp socket handler for \"{}?{}\", wev 0",

@@ -6,9 +6,9 @@ use std::ptr::null_mut;
 use super::{connection, done, give, number};
 use crate::api::ffi::{self, set_message};
 use crate::lua::resty_core;
+use crate::nginx::event::tls::{Client, RawAddress};
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::tls::{Client, RawAddress};
 
 /// The release since which [`ngx_http_lua_ffi_get_req_ssl_pointer`] has an `err`.
 const WITH_ERROR: u32 = 10_029;

@@ -10,9 +10,10 @@ use std::ffi::{CStr, c_char, c_int};
 use std::rc::Rc;
 
 use crate::api::ffi::{self as codes, set_message};
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::Ssl;
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::tls::{self, Ssl};
 use crate::runtime::handshake::Handshake;
 
 /// The TLS connection behind the request that lua-resty-core passes.

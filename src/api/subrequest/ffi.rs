@@ -4,13 +4,14 @@ use std::ffi::c_void;
 use std::ptr::addr_of_mut;
 
 use super::Place;
-use crate::nginx::conf::Conf;
-use crate::nginx::log::Shown;
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::log::Shown;
+use crate::nginx::http::{client, subrequest};
 use crate::nginx::sys::{
     ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
     ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
 };
-use crate::nginx::{Chain, Rc, Request, connection, guard, subrequest};
+use crate::nginx::{Chain, Request, Status, guard};
 use crate::ngx_debug;
 use crate::runtime::Context;
 
@@ -40,11 +41,11 @@ fn place_of(request: &Request) -> Option<&Place> {
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request; NEXT_HEADER is set once the filter is installed.
     unsafe {
-        let Some(request) = Request::from_ptr(r) else { return Rc::ERROR.0 };
+        let Some(request) = Request::from_ptr(r) else { return Status::ERROR.0 };
         ngx_debug!(request.log(), "lua capture header filter, uri \"{}\"", Shown(request.uri()));
         match place_of(&request) {
-            Some(_) => guard(Rc::ERROR.0, || super::capture_header(request).0),
-            None => NEXT_HEADER.map_or(Rc::ERROR.0, |next| next(r)),
+            Some(_) => guard(Status::ERROR.0, || super::capture_header(request).0),
+            None => NEXT_HEADER.map_or(Status::ERROR.0, |next| next(r)),
         }
     }
 }
@@ -53,14 +54,14 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request and a live chain, or none.
     unsafe {
-        let Some(request) = Request::from_ptr(r) else { return Rc::ERROR.0 };
+        let Some(request) = Request::from_ptr(r) else { return Status::ERROR.0 };
         ngx_debug!(request.log(), "lua capture body filter, uri \"{}\"", Shown(request.uri()));
         match place_of(&request) {
             Some(place) if !chain.is_null() => {
                 let chain = Chain::from_ptr(chain);
-                guard(Rc::ERROR.0, || super::capture_body(place, request, chain).0)
+                guard(Status::ERROR.0, || super::capture_body(place, request, chain).0)
             }
-            _ => NEXT_BODY.map_or(Rc::ERROR.0, |next| next(r, chain)),
+            _ => NEXT_BODY.map_or(Status::ERROR.0, |next| next(r, chain)),
         }
     }
 }
@@ -74,7 +75,7 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
 pub fn pass_client_events_on(parent: Request) {
     let mut request = Some(parent);
     while let Some(r) = request {
-        connection::replace_blocked_reading(r, client_event);
+        client::replace_blocked_reading(r, client_event);
         request = r.parent();
     }
 }
@@ -92,7 +93,7 @@ unsafe extern "C" fn client_event(r: *mut ngx_http_request_t) {
                 return;
             }
             if context.subrequests.borrow().contains(&subrequest) {
-                connection::run_read_handler(subrequest);
+                client::run_read_handler(subrequest);
             }
         }
     });
@@ -104,15 +105,15 @@ pub(super) unsafe extern "C" fn post_subrequest(
     data: *mut c_void,
     rc: ngx_int_t,
 ) -> ngx_int_t {
-    guard(Rc::ERROR.0, || {
+    guard(Status::ERROR.0, || {
         // SAFETY: nginx passes a live request and the Place that `create` was given.
         unsafe {
             let (Some(request), Some(place)) =
                 (Request::from_ptr(r), data.cast::<Place>().as_ref())
             else {
-                return Rc::ERROR.0;
+                return Status::ERROR.0;
             };
-            super::finish(place, request, Rc(rc)).0
+            super::finish(place, request, Status(rc)).0
         }
     })
 }

@@ -1,7 +1,7 @@
 //! The Lua functions `ngx.location.capture` and `ngx.location.capture_multi`.
 
 use std::cell::Cell;
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use smallvec::SmallVec;
 
@@ -10,9 +10,11 @@ use super::options::{self, Query};
 use super::{Batch, Captured, Place, response};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::log::Shown;
-use crate::nginx::subrequest::{self, Body};
-use crate::nginx::variable::{self, Name, SetError};
+use crate::nginx::core::log::Shown;
+use crate::nginx::http::subrequest;
+use crate::nginx::http::subrequest::Body;
+use crate::nginx::http::variable;
+use crate::nginx::http::variable::{Name, SetError};
 use crate::nginx::{Level, Request};
 use crate::ngx_debug;
 use crate::runtime::{Context, Phase, PhaseSet};
@@ -111,8 +113,8 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
         Shown(call.request.uri()),
         call.request.references()
     );
-    let batch = Shared::new(Batch {
-        task: Shared::downgrade(task),
+    let batch = Rc::new(Batch {
+        task: Rc::downgrade(task),
         pending: Cell::new(queries.len()),
         captured: queries.iter().map(|_| Captured::default()).collect(),
     });
@@ -137,7 +139,7 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
 /// Makes one subrequest; it is in `made` as soon as nginx knows of it.
 fn make(
     call: &Call,
-    batch: &Shared<Batch>,
+    batch: &Rc<Batch>,
     index: usize,
     query: &Query,
     made: &mut Made,

@@ -11,15 +11,16 @@ mod options;
 mod response;
 
 use std::cell::Cell;
-use std::rc::{Rc as Shared, Weak};
+use std::rc::{Rc, Weak};
 
 use smallvec::SmallVec;
 
 pub use ffi::install_filters;
 pub use lua::inject;
 
-use crate::nginx::log::Shown;
-use crate::nginx::{Chain, Level, Rc, Request, output as wire, subrequest};
+use crate::nginx::core::log::Shown;
+use crate::nginx::http::{send as wire, subrequest};
+use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_debug;
 use crate::runtime::{Context, Operation, Task, output, scheduler};
 
@@ -32,7 +33,7 @@ pub struct Batch {
 
 impl Batch {
     /// The context of the task, unless that is over.
-    fn context(&self) -> Option<Shared<Context>> {
+    fn context(&self) -> Option<Rc<Context>> {
         self.task.upgrade()?.context()
     }
 }
@@ -52,7 +53,7 @@ pub struct Captured {
 
 /// A subrequest's place in its batch; it lives in the request's pool.
 pub struct Place {
-    batch: Shared<Batch>,
+    batch: Rc<Batch>,
     index: usize,
 }
 
@@ -79,7 +80,7 @@ const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
 const METHOD_HEAD: usize = 0x4;
 
 /// The header of a captured response: it stays where it is, and the body is to come in memory.
-fn capture_header(request: Request) -> Rc {
+fn capture_header(request: Request) -> Status {
     ngx_debug!(request.log(), "lua capturing response body");
     wire::require_memory(request);
     wire::set_header_sent(request);
@@ -89,21 +90,21 @@ fn capture_header(request: Request) -> Rc {
     if request.method() == METHOD_HEAD {
         wire::set_header_only(request);
     }
-    Rc::OK
+    Status::OK
 }
 
 /// A piece of a captured body.
-fn capture_body(place: &Place, request: Request, chain: Chain) -> Rc {
-    let Some(captured) = place.captured() else { return Rc::ERROR };
+fn capture_body(place: &Place, request: Request, chain: Chain) -> Status {
+    let Some(captured) = place.captured() else { return Status::ERROR };
     if captured.finished.get() {
-        return Rc::OK;
+        return Status::OK;
     }
     ngx_debug!(
         request.log(),
         "lua capture body filter capturing response body, uri \"{}\"",
         Shown(request.uri())
     );
-    let Some(context) = place.batch.context() else { return Rc::OK };
+    let Some(context) = place.batch.context() else { return Status::OK };
     let mut body = captured.body.get();
     for mut buf in chain.bufs() {
         let bytes = buf.memory();
@@ -112,7 +113,7 @@ fn capture_body(place: &Place, request: Request, chain: Chain) -> Rc {
             let Ok((link, mut copy)) = recycled.take(request.pool(), bytes.len(), wire::tag())
             else {
                 request.log().write(Level::Err, b"no memory for the body of a captured response");
-                return Rc::ERROR;
+                return Status::ERROR;
             };
             copy.write(bytes);
             body.append(link);
@@ -123,21 +124,21 @@ fn capture_body(place: &Place, request: Request, chain: Chain) -> Rc {
         buf.consume();
     }
     captured.body.set(body);
-    Rc::OK
+    Status::OK
 }
 
 /// nginx is done with a subrequest: its parent goes on once all of the batch are.
-fn finish(place: &Place, request: Request, rc: Rc) -> Rc {
+fn finish(place: &Place, request: Request, rc: Status) -> Status {
     ngx_debug!(
         request.log(),
         "lua run post subrequest handler, rc:{} c:{}",
         rc.0,
         request.references()
     );
-    let Some(captured) = place.captured() else { return Rc::ERROR };
+    let Some(captured) = place.captured() else { return Status::ERROR };
     if captured.finished.replace(true) {
         subrequest::activate(request);
-        return Rc::OK;
+        return Status::OK;
     }
     captured.request.set(Some(request));
     if let Some(context) = place.batch.context() {
@@ -148,7 +149,7 @@ fn finish(place: &Place, request: Request, rc: Rc) -> Rc {
         wire::set_error_status(request.main(), rc);
     }
     captured.status.set(status_of(request, rc));
-    let Some(parent) = request.parent() else { return Rc::ERROR };
+    let Some(parent) = request.parent() else { return Status::ERROR };
     let batch = &place.batch;
     batch.pending.set(batch.pending.get().saturating_sub(1));
     set_default_type(request);
@@ -156,17 +157,17 @@ fn finish(place: &Place, request: Request, rc: Rc) -> Rc {
         resume(batch);
     }
     if subrequest::post_to_head(parent).is_err() {
-        return Rc::ERROR;
+        return Status::ERROR;
     }
     subrequest::activate(request);
     code_for_nginx(request, rc)
 }
 
 /// The response's status; a handler that set none tells it by its code.
-fn status_of(request: Request, rc: Rc) -> isize {
+fn status_of(request: Request, rc: Status) -> isize {
     match (request.status(), rc) {
-        (0, Rc::OK) => HTTP_OK,
-        (0, Rc::ERROR) => 500,
+        (0, Status::OK) => HTTP_OK,
+        (0, Status::ERROR) => 500,
         (0, rc) if rc.0 >= 100 => rc.0,
         (status, _) => status as isize,
     }
@@ -181,7 +182,7 @@ fn set_default_type(request: Request) {
 }
 
 /// The whole batch is there: its task goes on when nginx runs the parent.
-fn resume(batch: &Shared<Batch>) {
+fn resume(batch: &Rc<Batch>) {
     let Some(task) = batch.task.upgrade() else { return };
     let Some(context) = task.context() else { return };
     context.pending_captures.set(context.pending_captures.get().saturating_sub(1));
@@ -203,22 +204,22 @@ fn resume(batch: &Shared<Batch>) {
 }
 
 /// What nginx is told: it must not make a page of its own for a captured error.
-fn code_for_nginx(request: Request, rc: Rc) -> Rc {
+fn code_for_nginx(request: Request, rc: Status) -> Status {
     let drops_connection =
         matches!(rc.0, HTTP_CLOSE | HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST);
-    let special = rc == Rc::ERROR
+    let special = rc == Status::ERROR
         || matches!(rc.0, HTTP_CREATED | HTTP_NO_CONTENT)
         || (rc.0 >= HTTP_SPECIAL_RESPONSE && !drops_connection);
     if !special {
         return rc;
     }
-    if rc != Rc::ERROR {
+    if rc != Status::ERROR {
         wire::set_special_response(request, rc);
         if let Some(context) = Context::of(request)
-            && output::send_header_if_needed(&context) == Rc::ERROR
+            && output::send_header_if_needed(&context) == Status::ERROR
         {
-            return Rc::ERROR;
+            return Status::ERROR;
         }
     }
-    Rc::OK
+    Status::OK
 }

@@ -2,9 +2,10 @@
 
 use crate::api::arguments;
 use crate::lua::{Kind, LuaError, State};
-use crate::nginx::strings::PoolStr;
-use crate::nginx::subrequest::Variables;
-use crate::nginx::{Request, redirect};
+use crate::nginx::Request;
+use crate::nginx::core::strings::PoolStr;
+use crate::nginx::http::redirect;
+use crate::nginx::http::subrequest::Variables;
 
 const METHOD_GET: usize = 0x2;
 const METHOD_POST: usize = 0x8;

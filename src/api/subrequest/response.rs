@@ -1,22 +1,20 @@
 //! A captured response as a Lua table: `status`, `header`, `body`, `truncated`.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::Captured;
 use crate::lua::Outcome;
 use crate::lua::registry::CAPTURED_RESPONSE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, State};
-use crate::nginx::response_headers::{self, Value};
-use crate::nginx::{Chain, Request, output};
+use crate::nginx::http::headers_out::captured;
+use crate::nginx::http::headers_out::captured::Value;
+use crate::nginx::http::send;
+use crate::nginx::{Chain, Request};
 use crate::runtime::{Context, Task};
 
 /// Pushes one table per response onto the task's stack; gives their number.
-pub fn push_all(
-    context: &Shared<Context>,
-    task: &Task,
-    captured: &[Captured],
-) -> Result<i32, Vec<u8>> {
+pub fn push_all(context: &Rc<Context>, task: &Task, captured: &[Captured]) -> Result<i32, Vec<u8>> {
     let count = captured.len() as i32;
     let main = context.main_state();
     main.produce(count, |state| {
@@ -73,16 +71,16 @@ fn recycle(context: &Context, captured: &[Captured]) {
         let body = response.body.replace(Chain::EMPTY);
         body.bufs().for_each(|mut buf| buf.consume());
         let pool = context.request().pool();
-        context.recycled.borrow_mut().sent(pool, body, output::tag());
+        context.recycled.borrow_mut().sent(pool, body, send::tag());
     }
 }
 
 /// Pushes the table of headers; one that comes twice becomes a list.
 fn push_headers(state: State, request: Option<Request>) {
     let Some(request) = request else { return state.new_table(0, 0) };
-    state.new_table(0, response_headers::count(request) as i32);
-    response_headers::listed(request, |name, value| push_listed(state, name, value));
-    response_headers::fields(request, |name, value| {
+    state.new_table(0, captured::count(request) as i32);
+    captured::listed(request, |name, value| push_listed(state, name, value));
+    captured::fields(request, |name, value| {
         state.push_bytes(name);
         match value {
             Value::Text(text) => state.push_bytes(text),

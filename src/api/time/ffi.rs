@@ -9,9 +9,10 @@ use codec::http_time::{
 };
 
 use crate::api::ffi;
-use crate::nginx::strings::raw;
+use crate::nginx::core::strings::raw;
+use crate::nginx::core::time;
+use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{guard, time};
 
 /// Seconds since the epoch with their milliseconds.
 #[unsafe(no_mangle)]

@@ -3,7 +3,8 @@
 use super::{Handler, Pending};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State, openresty};
-use crate::nginx::{event, fake};
+use crate::nginx::event::alarm;
+use crate::nginx::http::fake;
 use crate::runtime::{Phase, PhaseSet, fake as stand_in};
 
 /// Where timers may be made: at the worker's end nobody would run them.
@@ -48,7 +49,7 @@ fn make(state: State, repeats: bool) -> LuaResult {
 
 fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult {
     call.check_phase(PHASES)?;
-    if event::is_exiting() && delay > 0 {
+    if alarm::is_exiting() && delay > 0 {
         return call.fail("process exiting");
     }
     let main = call.context.main_conf();

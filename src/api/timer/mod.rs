@@ -16,11 +16,14 @@ pub use lua::inject;
 use crate::config::MainConf;
 use crate::lua::vm::{Owner, Thread};
 use crate::lua::{State, Vm};
-use crate::nginx::event::{self, Timer, Waiter};
-use crate::nginx::exit_watcher::{self, NoConnection};
-use crate::nginx::guard::panics;
-use crate::nginx::log::{cycle_log, log_cycle};
-use crate::nginx::{Level, fake, log_context};
+use crate::nginx::Level;
+use crate::nginx::core::guard::panics;
+use crate::nginx::core::log::{cycle_log, log_cycle};
+use crate::nginx::event::alarm;
+use crate::nginx::event::alarm::{Timer, Waiter};
+use crate::nginx::event::exit_watcher;
+use crate::nginx::event::exit_watcher::NoConnection;
+use crate::nginx::http::{fake, log_context};
 use crate::runtime::{Context, Phase, Task, fake as stand_in, scheduler};
 use crate::{ngx_debug, ngx_log};
 
@@ -138,7 +141,7 @@ pub fn drop_pending() {
 
 fn expire(pending: Pending, premature: bool) {
     ngx_debug!(cycle_log(), "lua ngx.timer expired");
-    if pending.period > 0 && !event::is_exiting() && arm_again(&pending).is_err() {
+    if pending.period > 0 && !alarm::is_exiting() && arm_again(&pending).is_err() {
         ngx_log!(
             cycle_log(),
             Level::Alert,

@@ -3,8 +3,9 @@
 use std::ffi::{CStr, c_char, c_int};
 
 use crate::api::ffi::{self, set_message, write_error};
+use crate::nginx::http::variable;
+use crate::nginx::http::variable::Name;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::variable::{self, Name};
 use crate::nginx::{Request, guard};
 
 const NO_REQUEST: &CStr = c"no request object found";

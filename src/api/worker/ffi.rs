@@ -4,7 +4,8 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use crate::api::ffi;
 use crate::lua::resty_core;
-use crate::nginx::{guard, worker};
+use crate::nginx::core::worker;
+use crate::nginx::guard;
 
 /// The room that lua-resty-core 0.1.25 has for process ids: nginx's `NGX_MAX_PROCESSES`.
 const MAX_PROCESSES: usize = 1024;

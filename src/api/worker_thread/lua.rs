@@ -7,7 +7,7 @@ use crate::api::call::{Call, Row, set_functions};
 use crate::lua::Outcome;
 use crate::lua::state::GLOBALS;
 use crate::lua::{Kind, LuaResult, Returns, State};
-use crate::nginx::thread_pool::ThreadPool;
+use crate::nginx::core::thread_pool::ThreadPool;
 use crate::runtime::PhaseSet;
 
 /// Puts the function into the `ngx` table on top.

@@ -17,9 +17,9 @@ use crate::lua::Outcome;
 use crate::lua::state::{GLOBALS, MULTRET};
 use crate::lua::vm::Recipe;
 use crate::lua::{State, ThreadVm};
-use crate::nginx::process;
-use crate::nginx::shared_memory::Dict;
-use crate::nginx::thread_pool::{ThreadPool, Work};
+use crate::nginx::core::process;
+use crate::nginx::core::shared_memory::Dict;
+use crate::nginx::core::thread_pool::{ThreadPool, Work};
 use crate::runtime::{Context, Operation, Task, scheduler};
 
 thread_local! {

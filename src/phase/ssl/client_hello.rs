@@ -2,8 +2,8 @@
 
 use super::driver::{self, Waiting};
 use crate::config::TlsPhase;
-use crate::nginx::log_context;
-use crate::nginx::tls::{Handshaking, Verdict};
+use crate::nginx::event::tls::{Handshaking, Verdict};
+use crate::nginx::http::log_context;
 use crate::runtime::Phase;
 use crate::runtime::handshake::Words;
 

@@ -5,15 +5,16 @@
 //! connection; the answer is "wait" until it ends.
 
 use std::ffi::CStr;
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use crate::config::code::SharedScript;
 use crate::config::{MainConf, ServerConf, TlsPhase};
-use crate::nginx::guard::panics;
-use crate::nginx::log::Shown;
-use crate::nginx::log_context::LogHandler;
-use crate::nginx::tls::{Handshaking, Verdict};
-use crate::nginx::{Level, fake};
+use crate::nginx::Level;
+use crate::nginx::core::guard::panics;
+use crate::nginx::core::log::Shown;
+use crate::nginx::event::tls::{Handshaking, Verdict};
+use crate::nginx::http::fake;
+use crate::nginx::http::log_context::LogHandler;
 use crate::phase::runner;
 use crate::runtime::handshake::{Handshake, Words, abandon};
 use crate::runtime::{Context, Phase, Task, scheduler};
@@ -82,7 +83,7 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
 }
 
 /// Runs the code until it waits or ends. What cannot start or panics ends as after an error.
-fn run(context: &Shared<Context>, script: &SharedScript) {
+fn run(context: &Rc<Context>, script: &SharedScript) {
     let start = || match runner::load(context, script) {
         Ok(thread) => {
             let task = Task::entry(context, thread);
@@ -98,12 +99,12 @@ fn run(context: &Shared<Context>, script: &SharedScript) {
 }
 
 /// What is known of the connection; made at the first use.
-pub fn handshake(at: Handshaking) -> Option<Shared<Handshake>> {
+pub fn handshake(at: Handshaking) -> Option<Rc<Handshake>> {
     Handshake::of(at.ssl).or_else(|| Handshake::attach(at, MainConf::of_handshake(at).vm()?).ok())
 }
 
 /// A stand-in request that uses the client's TLS connection.
-pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Shared<Context>> {
+pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Rc<Context>> {
     let vm = MainConf::of_handshake(at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
     at.client.lend(request);

@@ -7,8 +7,8 @@ mod session_fetch;
 mod session_store;
 
 use crate::config::{ServerConf, TlsPhase};
-use crate::nginx::conf::{Conf, ConfResult};
-use crate::nginx::tls::{ServerContext, register_slot};
+use crate::nginx::core::conf::{Conf, ConfResult};
+use crate::nginx::event::tls::{ServerContext, register_slot};
 
 /// Has the server that is being merged ask the code that `server` has for it.
 pub fn install(cf: Conf, server: &ServerConf) -> ConfResult {

@@ -4,8 +4,9 @@
 
 use super::driver::{self, Waiting};
 use crate::config::{ServerConf, TlsPhase};
-use crate::nginx::tls::{Handshaking, Session, Verdict};
-use crate::nginx::{Level, log_context};
+use crate::nginx::Level;
+use crate::nginx::event::tls::{Handshaking, Session, Verdict};
+use crate::nginx::http::log_context;
 use crate::runtime::Phase;
 use crate::runtime::handshake::Words;
 use crate::{ngx_debug, ngx_log};

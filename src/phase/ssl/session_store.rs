@@ -1,11 +1,13 @@
 //! `ssl_session_store_by_lua*`: a session that the client may resume later. It cannot wait.
 
-use std::rc::Rc as Shared;
+use std::rc::Rc;
 
 use super::driver;
 use crate::config::{ServerConf, TlsPhase};
-use crate::nginx::tls::{self, Handshaking, Session};
-use crate::nginx::{Rc, log_context};
+use crate::nginx::Status;
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::{Handshaking, Session};
+use crate::nginx::http::log_context;
 use crate::ngx_debug;
 use crate::phase::synchronous;
 use crate::runtime::{Context, Phase, fake as stand_in};
@@ -30,7 +32,7 @@ pub fn enter(at: Handshaking, session: Session) {
     let handler = log_context::ssl_session_store;
     if let Some(context) = driver::stand_in(at, Phase::SslSessionStore, handler) {
         let result = synchronous::run_plainly(&context, script, Phase::SslSessionStore);
-        let rc = result.map_or(Rc::ERROR, |()| Rc::OK);
+        let rc = result.map_or(Status::ERROR, |()| Status::OK);
         ngx_debug!(
             log,
             "ssl_session_store_by_lua*: handler return value: {}, sess new cb exit code: 0",
@@ -42,7 +44,7 @@ pub fn enter(at: Handshaking, session: Session) {
     *handshake.session.borrow_mut() = outer;
 }
 
-fn end(context: &Shared<Context>, rc: Rc) {
+fn end(context: &Rc<Context>, rc: Status) {
     tls::take_back(context.request());
     stand_in::finalize(context, rc);
 }

@@ -21,11 +21,12 @@ use super::task::Task;
 use crate::config::{LocationConf, MainConf};
 use crate::lua::vm::Thread;
 use crate::lua::{State, Vm};
-use crate::nginx::cleanup::Share;
-use crate::nginx::own_thread::OwnThread;
-use crate::nginx::peer::Events;
-use crate::nginx::upstream::Peer;
-use crate::nginx::{Request, chain::Recycled};
+use crate::nginx::Request;
+use crate::nginx::core::chain::Recycled;
+use crate::nginx::core::own_thread::OwnThread;
+use crate::nginx::event::peer::Events;
+use crate::nginx::http::cleanup::Share;
+use crate::nginx::http::upstream::Peer;
 
 /// What a coroutine asked of the scheduler when it yielded.
 pub enum Switch {
@@ -49,7 +50,7 @@ pub enum End {
 }
 
 /// Who waits for the result of a stand-in's code.
-pub type OnResult = Box<dyn FnOnce(crate::nginx::Rc)>;
+pub type OnResult = Box<dyn FnOnce(crate::nginx::Status)>;
 
 /// Which phase handlers have started; nginx calls them again to continue.
 #[derive(Clone, Copy, Default)]

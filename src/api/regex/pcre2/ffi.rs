@@ -22,7 +22,7 @@ use pcre2_sys::{
     pcre2_pattern_info_8, pcre2_set_match_limit_8,
 };
 
-use crate::nginx::executable_memory;
+use crate::nginx::core::executable_memory;
 
 /// The least stack that the JIT is given, in bytes.
 const MIN_JIT_STACK: usize = 32 * 1024;

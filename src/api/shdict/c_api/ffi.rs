@@ -7,10 +7,11 @@ use crate::api::ffi::{DECLINED, DONE, ERROR, OK};
 use crate::api::shdict::MAX_KEY;
 use crate::api::shdict::store::{self, BOOLEAN, Found, NUMBER, STRING};
 use crate::config::MainConf;
-use crate::nginx::conf::Conf;
-use crate::nginx::shared_memory::{Dict, zones};
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::shared_memory::{Dict, zones};
+use crate::nginx::core::{log, strings};
 use crate::nginx::sys::{ngx_conf_t, ngx_int_t, ngx_shm_zone_t, ngx_str_t};
-use crate::nginx::{Level, guard, log, strings};
+use crate::nginx::{Level, guard};
 
 /// `ngx_http_lua_value_t`: a value with Lua's number for its type.
 #[repr(C)]

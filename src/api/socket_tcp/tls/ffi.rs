@@ -7,10 +7,11 @@ use super::handshake::{Progress, Wanted};
 use crate::api::ffi::{self, set_message};
 use crate::api::socket_tcp::socket::Socket;
 use crate::lua::userdata;
-use crate::nginx::log::cycle_log;
+use crate::nginx::core::log::cycle_log;
+use crate::nginx::core::strings;
+use crate::nginx::event::tls::Session;
+use crate::nginx::guard;
 use crate::nginx::sys::{EVP_PKEY, SSL_SESSION, ngx_http_request_t, ngx_str_t, stack_st_X509};
-use crate::nginx::tls::Session;
-use crate::nginx::{guard, strings};
 use crate::ngx_debug;
 use crate::runtime::{Context, PhaseSet};
 

@@ -11,10 +11,10 @@ use crate::api::socket_tcp::cancel::Waiting;
 use crate::api::socket_tcp::connect::Stage;
 use crate::api::socket_tcp::socket::{Socket, wake_with};
 use crate::nginx::Level;
-use crate::nginx::log::Shown;
-use crate::nginx::stream::{Direction, Stream};
+use crate::nginx::core::log::Shown;
+use crate::nginx::event::stream::{Direction, Stream};
+use crate::nginx::event::tls::{Connection, Handshake, Session};
 use crate::nginx::sys::{EVP_PKEY, SSL_SESSION, stack_st_X509};
-use crate::nginx::tls::{Connection, Handshake, Session};
 use crate::runtime::Task;
 use crate::{ngx_debug, ngx_log};
 

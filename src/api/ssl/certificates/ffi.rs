@@ -7,9 +7,11 @@ use std::ptr::null_mut;
 use crate::api::ffi::{self, set_message};
 use crate::api::ssl::{connection, done, number};
 use crate::lua::resty_core;
+use crate::nginx::core::strings;
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::{Chain, Owned, PrivateKey, pem, verify};
+use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::tls::{self, Chain, Owned, PrivateKey, pem, verify};
-use crate::nginx::{guard, strings};
 use crate::runtime::Phase;
 
 /// The release since which [`ngx_http_lua_ffi_ssl_verify_client`] has two chains.

@@ -4,9 +4,10 @@ use std::ffi::{c_char, c_int};
 
 use crate::api::ffi::{self, set_message, write_error};
 use crate::api::ssl::{connection, number};
+use crate::nginx::core::strings;
+use crate::nginx::event::tls::ocsp;
+use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::tls::ocsp;
-use crate::nginx::{guard, strings};
 
 /// lua-resty-core's name for what does not fit.
 const BUSY: c_int = -3;

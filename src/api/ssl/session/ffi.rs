@@ -3,9 +3,10 @@
 use std::ffi::{CStr, c_char, c_int};
 
 use crate::api::ssl::{connection, done, handshake, number};
-use crate::nginx::strings;
+use crate::nginx::core::strings;
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::Session;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::tls::{self, Session};
 
 const NO_SESSION: &CStr = c"bad session in lua context";
 const CANNOT_ENCODE: &CStr = c"i2d_SSL_SESSION() failed";

@@ -1,0 +1,198 @@
+//! Addresses of peers: IP addresses with ports, and unix domain sockets.
+
+use std::mem::size_of;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ptr::NonNull;
+
+use crate::nginx::core::log::cycle_log;
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    ngx_create_pool, ngx_destroy_pool, ngx_parse_url, ngx_pool_t, ngx_sock_ntop, ngx_url_t,
+    sockaddr, socklen_t,
+};
+
+/// The longest text of an address: `unix:` and a path, or an IPv6 address with brackets and port.
+const MAX_TEXT: usize = 160;
+
+/// A socket address.
+#[derive(Clone, Copy)]
+pub struct Address {
+    storage: libc::sockaddr_storage,
+    len: socklen_t,
+}
+
+/// What a host as Lua code names it means.
+pub enum Host {
+    Address(Address),
+    /// A name, to be asked of the resolver.
+    Name,
+}
+
+/// The text is neither an address nor a name; nginx's reason, where it gives one.
+#[derive(Clone, Copy, Debug)]
+pub struct BadHost(pub Option<&'static str>);
+
+impl Address {
+    fn empty(len: usize) -> Address {
+        // SAFETY: all zero is a valid sockaddr_storage.
+        Address { storage: unsafe { std::mem::zeroed() }, len: len as socklen_t }
+    }
+
+    fn v4(ip: Ipv4Addr, port: u16) -> Address {
+        let mut address = Address::empty(size_of::<libc::sockaddr_in>());
+        let v4 = (&raw mut address.storage).cast::<libc::sockaddr_in>();
+        // SAFETY: the storage is large and aligned enough for every kind of address.
+        unsafe {
+            (*v4).sin_family = libc::AF_INET as libc::sa_family_t;
+            (*v4).sin_port = port.to_be();
+            (*v4).sin_addr.s_addr = u32::from(ip).to_be();
+        }
+        address
+    }
+
+    fn v6(ip: Ipv6Addr, port: u16) -> Address {
+        let mut address = Address::empty(size_of::<libc::sockaddr_in6>());
+        let v6 = (&raw mut address.storage).cast::<libc::sockaddr_in6>();
+        // SAFETY: as in `v4`.
+        unsafe {
+            (*v6).sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            (*v6).sin6_port = port.to_be();
+            (*v6).sin6_addr.s6_addr = ip.octets();
+        }
+        address
+    }
+
+    /// An IP address without a port, as `bind` takes it.
+    pub fn ip(text: &[u8]) -> Option<Address> {
+        let text = std::str::from_utf8(text).ok()?;
+        if let Ok(ip) = text.parse::<Ipv4Addr>() {
+            return Some(Address::v4(ip, 0));
+        }
+        text.parse::<Ipv6Addr>().ok().map(|ip| Address::v6(ip, 0))
+    }
+
+    /// A copy of an address that nginx holds; none where it is too long for one.
+    ///
+    /// # Safety
+    /// `data` must be valid for `len` bytes.
+    pub unsafe fn copy(data: *const sockaddr, len: socklen_t) -> Option<Address> {
+        let bytes = len as usize;
+        if data.is_null() || bytes > size_of::<libc::sockaddr_storage>() {
+            return None;
+        }
+        let mut address = Address::empty(bytes);
+        // SAFETY: the caller's; the length is checked.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                data.cast::<u8>(),
+                (&raw mut address.storage).cast::<u8>(),
+                bytes,
+            );
+        }
+        Some(address)
+    }
+
+    /// The same with a port; unix domain sockets have none.
+    pub fn with_port(mut self, port: u16) -> Address {
+        let storage = &raw mut self.storage;
+        // SAFETY: as in `v4`; the family says which kind it is.
+        unsafe {
+            match i32::from((*storage).ss_family) {
+                libc::AF_INET => (*storage.cast::<libc::sockaddr_in>()).sin_port = port.to_be(),
+                libc::AF_INET6 => (*storage.cast::<libc::sockaddr_in6>()).sin6_port = port.to_be(),
+                _ => {}
+            }
+        }
+        self
+    }
+
+    pub fn port(&self) -> u16 {
+        let storage = &raw const self.storage;
+        // SAFETY: as in `with_port`.
+        unsafe {
+            match i32::from((*storage).ss_family) {
+                libc::AF_INET => u16::from_be((*storage.cast::<libc::sockaddr_in>()).sin_port),
+                libc::AF_INET6 => u16::from_be((*storage.cast::<libc::sockaddr_in6>()).sin6_port),
+                _ => 0,
+            }
+        }
+    }
+
+    /// The system's number of the kind of address (`AF_INET`, …).
+    pub fn family(&self) -> i32 {
+        i32::from(self.storage.ss_family)
+    }
+
+    pub(in crate::nginx) fn as_ptr(&self) -> *mut sockaddr {
+        (&raw const self.storage).cast_mut().cast()
+    }
+
+    pub(in crate::nginx) fn len(&self) -> socklen_t {
+        self.len
+    }
+
+    /// The address in nginx's spelling.
+    pub fn text(&self, with_port: bool) -> String {
+        let mut text = [0u8; MAX_TEXT];
+        // SAFETY: nginx reads an address of the length that goes with it, and writes no more than
+        // the room that it is told of.
+        let len = unsafe {
+            ngx_sock_ntop(
+                self.as_ptr(),
+                self.len,
+                text.as_mut_ptr(),
+                text.len(),
+                usize::from(with_port),
+            )
+        };
+        String::from_utf8_lossy(text.get(..len).unwrap_or_default()).into_owned()
+    }
+}
+
+/// A pool for the time of one call.
+struct Scratch(NonNull<ngx_pool_t>);
+
+impl Scratch {
+    fn new() -> Option<Scratch> {
+        // SAFETY: the cycle's log is live.
+        NonNull::new(unsafe { ngx_create_pool(1024, cycle_log().as_ptr()) }).map(Scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, destroyed once.
+        unsafe { ngx_destroy_pool(self.0.as_ptr()) }
+    }
+}
+
+/// Reads an IP address, `unix:PATH` or a name, as nginx reads it in a configuration.
+pub fn parse_host(host: &[u8], port: u16) -> Result<Host, BadHost> {
+    let ip = std::str::from_utf8(host).ok().and_then(|text| text.parse::<Ipv4Addr>().ok());
+    if let Some(ip) = ip {
+        return Ok(Host::Address(Address::v4(ip, port)));
+    }
+    let scratch = Scratch::new().ok_or(BadHost(Some("no memory")))?;
+    // nginx looks for the NUL at the end.
+    let mut text = host.to_vec();
+    text.push(0);
+    // SAFETY: a zeroed ngx_url_t is what nginx starts from; its results live in the scratch pool,
+    // and are copied before that goes. Its error texts are static.
+    unsafe {
+        let mut url: ngx_url_t = std::mem::zeroed();
+        url.url = strings::borrowed(host);
+        url.url.data = text.as_mut_ptr();
+        url.default_port = port;
+        url.set_no_resolve(1);
+        if ngx_parse_url(scratch.0.as_ptr(), &mut url) != 0 {
+            let reason = (!url.err.is_null()).then(|| std::ffi::CStr::from_ptr(url.err));
+            return Err(BadHost(reason.and_then(|reason| reason.to_str().ok())));
+        }
+        match url.addrs.as_ref() {
+            Some(first) if url.naddrs > 0 => Address::copy(first.sockaddr, first.socklen)
+                .map(Host::Address)
+                .ok_or(BadHost(Some("bad address"))),
+            _ => Ok(Host::Name),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Programs that a worker starts: fork and exec with three pipes, and how they end.
+//!
+//! nginx's handler of SIGCHLD takes the status of every child there is, and knows what to do with
+//! none of a worker's. So from the first program on, SIGCHLD reaches nginx only while no program of
+//! ours runs; a program's end shows on its pidfd, and only then, and only for it, the status is
+//! taken. A program is kept here until it has been reaped, whoever has lost interest in it: its id
+//! is its own that long.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_int, c_void};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::null_mut;
+use std::rc::{Rc, Weak};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::nginx::core::child_exec::{Program, exec};
+use crate::nginx::core::log::{Level, cycle_log};
+use crate::nginx::core::strings::strerror;
+use crate::nginx::event::descriptor::Descriptor;
+use crate::ngx_log;
+
+/// How a program ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+    /// Something else in this process took the status.
+    Unknown,
+}
+
+/// A program that was started.
+pub struct Child {
+    pid: libc::pid_t,
+    file: Vec<u8>,
+    pidfd: RefCell<Option<Box<Descriptor<Weak<Child>>>>>,
+    /// Where the child tells why it could not run the program.
+    failure: File,
+    exit: Cell<Option<Exit>>,
+    on_exit: RefCell<Option<Box<dyn FnOnce()>>>,
+}
+
+/// The worker's ends of a program's pipes, none of which blocks.
+pub struct Streams {
+    pub stdin: OwnedFd,
+    pub stdout: OwnedFd,
+    /// None where it goes to stdout.
+    pub stderr: Option<OwnedFd>,
+}
+
+thread_local! {
+    /// The children that have not been reaped.
+    static CHILDREN: RefCell<BTreeMap<libc::pid_t, Rc<Child>>> =
+        const { RefCell::new(BTreeMap::new()) };
+}
+
+/// How many children there are, or are just being made.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts `program`, with its stderr on its stdout where `merge` is set.
+///
+/// Errors: what failed, in upstream's words.
+pub fn spawn(program: &Program, merge: bool) -> Result<(Rc<Child>, Streams), String> {
+    let stdin = pipe()?;
+    let stdout = pipe()?;
+    let stderr = if merge { None } else { Some(pipe()?) };
+    let failure = pipe()?;
+    for end in [Some(&stdin.1), Some(&stdout.0), stderr.as_ref().map(|pipe| &pipe.0)] {
+        end.map_or(Ok(()), set_nonblocking)?;
+    }
+    set_nonblocking(&failure.0)?;
+    take_sigchld().map_err(|error| told("sigaction failed", &error))?;
+    ALIVE.fetch_add(1, Ordering::SeqCst);
+    let child_errors = stderr.as_ref().map_or(&stdout.1, |pipe| &pipe.1);
+    let started = fork(program, [&stdin.0, &stdout.1, child_errors, &failure.1])
+        .and_then(|pid| watch(pid, program.file(), File::from(failure.0)));
+    let child = started.inspect_err(|_| give_sigchld_back())?;
+    let streams =
+        Streams { stdin: stdin.1, stdout: stdout.0, stderr: stderr.map(|(worker, _)| worker) };
+    Ok((child, streams))
+}
+
+fn told(what: &str, error: &io::Error) -> String {
+    format!("{what}: {}", strerror(error))
+}
+
+/// A pipe's ends, to read from and to write to; a program that is started inherits neither.
+fn pipe() -> Result<(OwnedFd, OwnedFd), String> {
+    let mut ends = [0; 2];
+    // SAFETY: the array takes two descriptors, which are ours then.
+    unsafe {
+        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
+            return Err(told("pipe failed", &io::Error::last_os_error()));
+        }
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+fn set_nonblocking(fd: &OwnedFd) -> Result<(), String> {
+    // SAFETY: an open descriptor of a pipe, whose only status flag this is.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } {
+        -1 => Err(told("fcntl(O_NONBLOCK) failed", &io::Error::last_os_error())),
+        _ => Ok(()),
+    }
+}
+
+/// The id of a new process that runs `program` with the given descriptors.
+fn fork(program: &Program, fds: [&OwnedFd; 4]) -> Result<libc::pid_t, String> {
+    let fds = fds.map(|fd| fd.as_raw_fd());
+    // SAFETY: signals are blocked from before the fork until the child has handlers of its own;
+    // the child does nothing but what is safe there (see `exec`).
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let pid = libc::fork();
+        if pid == 0 {
+            exec(program, fds);
+        }
+        let error = io::Error::last_os_error();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, null_mut());
+        if pid < 0 { Err(told("fork failed", &error)) } else { Ok(pid) }
+    }
+}
+
+/// Watches the child `pid` by the event loop; where that cannot be, the child ends.
+fn watch(pid: libc::pid_t, file: &CStr, failure: File) -> Result<Rc<Child>, String> {
+    let child = Rc::new(Child {
+        pid,
+        file: file.to_bytes().to_vec(),
+        pidfd: RefCell::new(None),
+        failure,
+        exit: Cell::new(None),
+        on_exit: RefCell::default(),
+    });
+    let watched = pidfd(pid).and_then(|fd| {
+        let descriptor = Descriptor::new(fd, Rc::downgrade(&child), |child: &Weak<Child>| {
+            if let Some(child) = child.upgrade() {
+                child.reap();
+            }
+        });
+        let descriptor = descriptor.map_err(|_| "no connection".to_string())?;
+        let waits = descriptor.wait_readable();
+        waits.then_some(descriptor).ok_or_else(|| "failed to add read event".into())
+    });
+    match watched {
+        Ok(descriptor) => *child.pidfd.borrow_mut() = Some(descriptor),
+        Err(reason) => {
+            // SAFETY: a child of ours, not reaped yet; killed, it ends at once.
+            unsafe {
+                libc::kill(pid, libc::SIGKILL);
+                libc::waitpid(pid, null_mut(), 0);
+            }
+            return Err(reason);
+        }
+    }
+    CHILDREN.with_borrow_mut(|children| children.insert(pid, child.clone()));
+    Ok(child)
+}
+
+/// A descriptor that becomes readable when the process ends (Linux 5.3).
+fn pidfd(pid: libc::pid_t) -> Result<OwnedFd, String> {
+    // SAFETY: no precondition; the result is a new descriptor, closed on exec.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    match c_int::try_from(fd) {
+        // SAFETY: the new descriptor is ours.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(told("pidfd_open failed", &io::Error::last_os_error())),
+    }
+}
+
+impl Child {
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// How it ended; none while it runs.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit.get()
+    }
+
+    /// Calls `work` when it ends. Forgets what was to be called before.
+    pub fn on_exit(&self, work: impl FnOnce() + 'static) {
+        *self.on_exit.borrow_mut() = Some(Box::new(work));
+    }
+
+    /// Sends a signal; `ESRCH` where it has ended.
+    pub fn kill(&self, signal: i32) -> io::Result<()> {
+        if self.exit.get().is_some() {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        // SAFETY: a child that has not been reaped: its id is its own.
+        match unsafe { libc::kill(self.pid, signal) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// The pidfd says that the child has ended: its status is taken.
+    fn reap(&self) {
+        let mut status = 0;
+        // SAFETY: a child of ours; this does not block.
+        let pid = unsafe { libc::waitpid(self.pid, &mut status, libc::WNOHANG) };
+        if pid == 0 {
+            return;
+        }
+        self.exit.set(Some(match pid {
+            -1 => Exit::Unknown,
+            _ if libc::WIFSIGNALED(status) => Exit::Signal(libc::WTERMSIG(status)),
+            _ => Exit::Code(libc::WEXITSTATUS(status)),
+        }));
+        ngx_log!(
+            cycle_log(),
+            Level::Notice,
+            "signal {} (SIGCHLD) received from {}",
+            libc::SIGCHLD,
+            self.pid
+        );
+        self.log_failure();
+        let descriptor = self.pidfd.borrow_mut().take();
+        drop(descriptor);
+        let owner = CHILDREN.with_borrow_mut(|children| children.remove(&self.pid));
+        give_sigchld_back();
+        let on_exit = self.on_exit.borrow_mut().take();
+        if let Some(on_exit) = on_exit {
+            on_exit();
+        }
+        drop(owner);
+    }
+
+    /// The line for a program that could not be run.
+    fn log_failure(&self) {
+        let mut errno = [0; size_of::<c_int>()];
+        if matches!((&self.failure).read(&mut errno), Ok(n) if n == errno.len()) {
+            let text = [b"lua pipe child execvp() failed while executing ", self.file.as_slice()];
+            cycle_log().write_errno(Level::Err, c_int::from_ne_bytes(errno), &text.concat());
+        }
+    }
+}
+
+/// The worker exits: the children are no longer its own.
+pub fn forget_all() {
+    let children = CHILDREN.take();
+    for child in children.values() {
+        let descriptor = child.pidfd.borrow_mut().take();
+        drop(descriptor);
+        let on_exit = child.on_exit.borrow_mut().take();
+        drop(on_exit);
+    }
+}
+
+type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// nginx's handler of SIGCHLD.
+static NGINX_HANDLER: OnceLock<Handler> = OnceLock::new();
+
+/// Puts [`on_sigchld`] in the place of nginx's handler, once in a process.
+fn take_sigchld() -> io::Result<()> {
+    let ours: Handler = on_sigchld;
+    // SAFETY: the action is read before it is written, and changed in nothing but the handler; a
+    // handler with SA_SIGINFO has the type `Handler`.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        if libc::sigaction(libc::SIGCHLD, null_mut(), &mut action) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if action.sa_sigaction == ours as usize {
+            return Ok(());
+        }
+        if action.sa_flags & libc::SA_SIGINFO != 0 {
+            let nginx = std::mem::transmute::<usize, Handler>(action.sa_sigaction);
+            let _first = NGINX_HANDLER.set(nginx);
+        }
+        action.sa_sigaction = ours as usize;
+        action.sa_flags |= libc::SA_SIGINFO;
+        match libc::sigaction(libc::SIGCHLD, &action, null_mut()) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Leaves the status of our children alone; without any, all others are nginx's business.
+extern "C" fn on_sigchld(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    if ALIVE.load(Ordering::SeqCst) == 0
+        && let Some(nginx) = NGINX_HANDLER.get()
+    {
+        nginx(signal, info, context);
+    }
+}
+
+/// One child less. After the last one, nginx looks for what it did not hear of meanwhile.
+fn give_sigchld_back() {
+    if ALIVE.fetch_sub(1, Ordering::SeqCst) != 1 {
+        return;
+    }
+    // SAFETY: this only looks, and SIGCHLD has a handler: nginx's, through ours.
+    unsafe {
+        let mut other: libc::siginfo_t = std::mem::zeroed();
+        let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        if libc::waitid(libc::P_ALL, 0, &mut other, look) == 0 && other.si_pid() != 0 {
+            libc::raise(libc::SIGCHLD);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The configuration parser: a directive's words, its place, and errors in nginx's manner.
+
+use std::ffi::c_char;
+use std::ptr::{NonNull, null_mut};
+
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::log::Level;
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::core::strings;
+use crate::nginx::http::configuration::Configuration;
+use crate::nginx::sys::{
+    file_size, ngx_buf_t, ngx_conf_file_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t,
+    ngx_cycle_t, ngx_read_file, ngx_str_t,
+};
+
+/// What a directive's handler returns to nginx's parser.
+pub type ConfResult = Result<(), ConfError>;
+
+/// Why a directive was refused.
+#[derive(Debug)]
+pub enum ConfError {
+    /// nginx prints `"NAME" directive TEXT`.
+    Directive(&'static std::ffi::CStr),
+    /// The error line has been logged already.
+    Logged,
+}
+
+impl From<OutOfMemory> for ConfError {
+    fn from(_: OutOfMemory) -> Self {
+        ConfError::Logged
+    }
+}
+
+/// `NGX_CONF_ERROR`.
+pub const CONF_ERROR: *mut c_char = usize::MAX as *mut c_char;
+
+/// A result in the form that nginx's parser wants from a directive's `set` function.
+pub fn to_nginx(result: ConfResult) -> *mut c_char {
+    match result {
+        Ok(()) => null_mut(),
+        Err(ConfError::Logged) => CONF_ERROR,
+        Err(ConfError::Directive(text)) => text.as_ptr().cast_mut(),
+    }
+}
+
+/// nginx's configuration parser, at one directive.
+#[derive(Clone, Copy)]
+pub struct Conf(NonNull<ngx_conf_t>);
+
+impl Conf {
+    /// # Safety
+    /// `cf` must be the live parser that nginx called with, and not be kept after the call.
+    pub unsafe fn from_ptr(cf: *mut ngx_conf_t) -> Option<Conf> {
+        NonNull::new(cf).map(Conf)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_conf_t {
+        self.0.as_ptr()
+    }
+
+    pub fn get(&self) -> &ngx_conf_t {
+        // SAFETY: `from_ptr`'s contract.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The pool of the configuration cycle.
+    pub fn pool(self) -> Result<Pool, OutOfMemory> {
+        // SAFETY: nginx's parser always has a pool.
+        unsafe { Pool::from_ptr(self.get().pool) }.ok_or(OutOfMemory)
+    }
+
+    /// The parser's log, for lines that do not name its place in the file.
+    pub fn parser_log(self) -> crate::nginx::core::log::Log {
+        // SAFETY: the parser's log outlives it.
+        unsafe { crate::nginx::core::log::Log::from_ptr(self.get().log) }
+    }
+
+    pub fn cycle(self) -> Cycle {
+        // SAFETY: nginx's parser always has the cycle that it reads.
+        match unsafe { Cycle::from_ptr(self.get().cycle) } {
+            Some(cycle) => cycle,
+            None => unreachable!("nginx's parser has a cycle"),
+        }
+    }
+
+    /// The directive's words, its name first.
+    pub fn words(&self) -> &[ngx_str_t] {
+        // SAFETY: nginx fills `args` with ngx_str_t before it calls a directive.
+        unsafe { self.get().args.as_ref().map_or(&[], |args| args.as_slice::<ngx_str_t>()) }
+    }
+
+    /// Word `index` (0 is the directive's name), or nothing.
+    pub fn word(&self, index: usize) -> &[u8] {
+        // SAFETY: the words live in the cycle's pool.
+        self.words().get(index).map_or(&[], |word| unsafe { strings::bytes(*word) })
+    }
+
+    /// The configuration file's path, or nothing for `-g` parameters.
+    pub fn file_name(&self) -> &[u8] {
+        // SAFETY: conf_file is null or live while the parser runs.
+        unsafe { self.get().conf_file.as_ref().map_or(&[], |file| strings::bytes(file.file.name)) }
+    }
+
+    /// The line that the parser has reached.
+    pub fn line(self) -> usize {
+        // SAFETY: as in `file_name`.
+        unsafe { self.get().conf_file.as_ref().map_or(0, |file| file.line) }
+    }
+
+    /// The directory of the main configuration file, with its slash.
+    pub fn prefix(&self) -> &[u8] {
+        // SAFETY: the parser always has a cycle, whose strings live in its pool.
+        unsafe { strings::bytes((*self.get().cycle).conf_prefix) }
+    }
+
+    /// nginx's prefix (`-p`), with its slash.
+    pub fn server_prefix(&self) -> &[u8] {
+        // SAFETY: as in `prefix`.
+        unsafe { strings::bytes((*self.get().cycle).prefix) }
+    }
+
+    /// What a location without directives of its own has, merged from the `http` block: for code
+    /// that runs without a request. Only at the end of that block.
+    pub fn hook_configuration(self) -> Result<Configuration, ConfError> {
+        // SAFETY: a number that nginx sets before it reads a configuration.
+        let slots = unsafe { *std::ptr::addr_of!(crate::nginx::sys::ngx_http_max_module) };
+        let size = slots * size_of::<*mut std::ffi::c_void>();
+        let pool = self.pool()?;
+        // SAFETY: nginx's own module and its own functions, called as nginx calls them when it
+        // merges a location; the arrays have a slot for each module.
+        unsafe {
+            let core = &*std::ptr::addr_of!(crate::nginx::sys::ngx_http_core_module);
+            let functions = &*core.ctx.cast::<crate::nginx::sys::ngx_http_module_t>();
+            let (Some(create), Some(merge)) = (functions.create_loc_conf, functions.merge_loc_conf)
+            else {
+                return Err(ConfError::Logged);
+            };
+            let http = &*self.get().ctx.cast::<crate::nginx::sys::ngx_http_conf_ctx_t>();
+            let outer = *http.loc_conf.add(core.ctx_index);
+            let merged = create(self.as_ptr());
+            if merged.is_null() || !merge(self.as_ptr(), outer, merged).is_null() {
+                return Err(ConfError::Logged);
+            }
+            let location: *mut *mut std::ffi::c_void = pool.bytes_aligned(size)?.as_ptr().cast();
+            std::ptr::copy_nonoverlapping(http.loc_conf, location, slots);
+            *location.add(core.ctx_index) = merged;
+            Ok(Configuration::under(self).with_location(location))
+        }
+    }
+
+    /// The error log of the location that is being merged; null where it is the cycle's own, which
+    /// is not complete before the whole configuration is read.
+    pub fn location_error_log(self) -> *mut crate::nginx::sys::ngx_log_t {
+        // SAFETY: nginx merges its core module's configuration of a location before ours.
+        unsafe {
+            let log = (*Configuration::under(self).core_location()).error_log;
+            let of_cycle = self.cycle().new_log();
+            if log == of_cycle { null_mut() } else { log }
+        }
+    }
+
+    /// Makes `handler` the content handler of the location that is being read.
+    pub fn set_content_handler(self, handler: crate::nginx::http::callback::Handler) {
+        // SAFETY: the core module's configuration of the location under the parser.
+        unsafe { (*Configuration::under(self).core_location()).handler = Some(handler) }
+    }
+
+    /// Logs in nginx's manner, ` in FILE:LINE` at the end.
+    pub fn log(self, level: Level, text: &[u8]) {
+        self.log_errno(level, 0, text);
+    }
+
+    /// As [`Conf::log`], with the description of the system error `errno` behind the text.
+    pub fn log_errno(self, level: Level, errno: i32, text: &[u8]) {
+        // SAFETY: "%*s" takes a size_t length and that many bytes.
+        unsafe {
+            ngx_conf_log_error(
+                level as usize,
+                self.as_ptr(),
+                errno,
+                c"%*s".as_ptr(),
+                text.len(),
+                text.as_ptr(),
+            );
+        }
+    }
+
+    /// As [`Conf::refuse`], without the place in the file.
+    pub fn refuse_plainly(self, text: &[u8]) -> ConfError {
+        self.parser_log().write(Level::Emerg, text);
+        ConfError::Logged
+    }
+
+    /// Logs at `[emerg]` and refuses the configuration.
+    pub fn refuse(self, text: &[u8]) -> ConfError {
+        self.log(Level::Emerg, text);
+        ConfError::Logged
+    }
+
+    /// `path` made absolute: below the configuration prefix (`conf`), or the server's prefix.
+    pub fn full_name(self, path: &[u8], conf_prefix: bool) -> Result<ngx_str_t, OutOfMemory> {
+        full_name(self.get().cycle, self.pool()?, path, conf_prefix)
+    }
+}
+
+/// A size in bytes, as nginx writes it: a number, with `k` or `m` behind it or not.
+pub fn parse_size(text: &[u8]) -> Option<usize> {
+    let mut text = strings::borrowed(text);
+    // SAFETY: nginx only reads the text.
+    usize::try_from(unsafe { crate::nginx::sys::ngx_parse_size(&mut text) }).ok()
+}
+
+/// `path` made absolute as nginx does it; the result lives in `cycle`'s pool.
+pub fn full_name(
+    cycle: *mut ngx_cycle_t,
+    pool: Pool,
+    path: &[u8],
+    conf_prefix: bool,
+) -> Result<ngx_str_t, OutOfMemory> {
+    let mut name = pool.copy_str(path)?;
+    // SAFETY: a live cycle, and a NUL-terminated name of ours.
+    let rc = unsafe { ngx_conf_full_name(cycle, &mut name, usize::from(conf_prefix)) };
+    if rc == 0 { Ok(name) } else { Err(OutOfMemory) }
+}
+
+/// `path` made absolute below nginx's prefix, at run time; the result lives in `pool`.
+pub fn below_prefix<'a>(pool: Pool, path: &[u8]) -> Option<&'a [u8]> {
+    // SAFETY: nginx's current cycle is live while requests run.
+    unsafe {
+        let cycle = crate::nginx::sys::ngx_cycle;
+        full_name(cycle, pool, path, false).ok().map(|name| strings::bytes(name))
+    }
+}
+
+/// The configuration file that the parser reads, at the byte that it has reached.
+pub struct ConfFile {
+    conf: Conf,
+    /// The last bytes that were handed out, so that some can be given back.
+    handed_out: Vec<u8>,
+}
+
+/// The file behind the parser; nothing for `-g` parameters.
+pub fn conf_file(conf: Conf) -> Option<ConfFile> {
+    // SAFETY: conf_file is null or live while the parser runs.
+    let file = unsafe { conf.get().conf_file.as_ref() }?;
+    (file.file.fd >= 0).then(|| ConfFile { conf, handed_out: Vec::new() })
+}
+
+impl ConfFile {
+    fn file(&mut self) -> &mut ngx_conf_file_t {
+        // SAFETY: `conf_file` checked it; the parser waits for us, so nobody else uses it now.
+        unsafe { &mut *self.conf.get().conf_file }
+    }
+
+    fn buffer(&mut self) -> &mut ngx_buf_t {
+        // SAFETY: an open configuration file always has its buffer.
+        unsafe { &mut *self.file().buffer }
+    }
+
+    pub fn line(&mut self) -> usize {
+        self.file().line
+    }
+
+    pub fn set_line(&mut self, line: usize) {
+        self.file().line = line;
+    }
+
+    /// What nginx has read already and its parser has not.
+    pub fn buffered(&mut self) -> &[u8] {
+        let buffer = self.buffer();
+        // SAFETY: pos..last lies within the parser's buffer.
+        unsafe { strings::raw(buffer.pos, buffer.last.offset_from(buffer.pos).max(0) as usize) }
+    }
+
+    /// Takes those bytes.
+    pub fn take_buffered(&mut self) -> Vec<u8> {
+        let bytes = self.buffered().to_vec();
+        self.buffer().pos = self.buffer().last;
+        self.remember(&bytes);
+        bytes
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        /// The lexer gives back less than two of nginx's buffers.
+        const KEPT: usize = 2 * 4096;
+        self.handed_out.extend_from_slice(bytes);
+        let excess = self.handed_out.len().saturating_sub(KEPT);
+        self.handed_out.drain(..excess);
+    }
+
+    /// Takes the next piece of the file, also for `nginx -T`; nothing at its end.
+    pub fn read_more(&mut self) -> Result<Option<Vec<u8>>, ConfError> {
+        // SAFETY: nginx's own parser reads its file in the same way, into the same buffer; it
+        // waits for us, so nobody else uses either.
+        let bytes = unsafe {
+            let file = &mut *self.conf.get().conf_file;
+            let buffer = &mut *file.buffer;
+            let room = buffer.end.offset_from(buffer.start).max(0) as usize;
+            let left = (file_size(&file.file) - file.file.offset).max(0) as usize;
+            let want = room.min(left);
+            if want == 0 {
+                return Ok(None);
+            }
+            let offset = file.file.offset;
+            let n = ngx_read_file(&mut file.file, buffer.start, want, offset);
+            if n < 0 {
+                return Err(ConfError::Logged);
+            }
+            if n as usize != want {
+                let text = format!("read() returned only {n} bytes instead of {want}");
+                return Err(self.conf.refuse(text.as_bytes()));
+            }
+            buffer.pos = buffer.start.add(want);
+            buffer.last = buffer.pos;
+            let bytes = strings::raw(buffer.start, want).to_vec();
+            if let Some(dump) = file.dump.as_mut() {
+                let room = dump.end.offset_from(dump.last).max(0) as usize;
+                let len = room.min(want);
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), dump.last, len);
+                dump.last = dump.last.add(len);
+            }
+            bytes
+        };
+        self.remember(&bytes);
+        Ok(Some(bytes))
+    }
+
+    /// Gives the last `count` bytes back to nginx's parser.
+    pub fn unread(&mut self, count: usize) -> Result<(), ConfError> {
+        let from = self.handed_out.len().checked_sub(count).ok_or(ConfError::Logged)?;
+        let tail = self.handed_out.get(from..).unwrap_or_default().to_vec();
+        let conf = self.conf;
+        let buffer = self.buffer();
+        // SAFETY: the bytes are copied into the parser's buffer after their length is checked.
+        unsafe {
+            let room = buffer.end.offset_from(buffer.start).max(0) as usize;
+            if tail.len() > room {
+                return Err(conf.refuse(b"too long line after a lua code block"));
+            }
+            // Where they still stand at the end of the buffer, they stay: nginx counts on it.
+            let read = buffer.last.offset_from(buffer.start).max(0) as usize;
+            if count <= read {
+                buffer.pos = buffer.last.sub(count);
+                return Ok(());
+            }
+            std::ptr::copy_nonoverlapping(tail.as_ptr(), buffer.start, tail.len());
+            buffer.pos = buffer.start;
+            buffer.last = buffer.start.add(tail.len());
+        }
+        Ok(())
+    }
+}

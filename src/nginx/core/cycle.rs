@@ -1,0 +1,54 @@
+//! nginx's cycle: one configuration, from the moment it is read to the end of its last worker.
+
+use std::ptr::{NonNull, addr_of_mut};
+
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::sys::{ngx_cycle, ngx_cycle_t, ngx_log_t};
+
+/// A cycle that nginx passed; copies are the same one.
+#[derive(Clone, Copy)]
+pub struct Cycle(NonNull<ngx_cycle_t>);
+
+impl Cycle {
+    /// # Safety
+    /// `cycle` must be null or live, and the value not be kept after the call that nginx makes.
+    pub unsafe fn from_ptr(cycle: *mut ngx_cycle_t) -> Option<Cycle> {
+        NonNull::new(cycle).map(Cycle)
+    }
+
+    pub(in crate::nginx) fn as_ptr(self) -> *mut ngx_cycle_t {
+        self.0.as_ptr()
+    }
+
+    /// The pool in which the configuration lives.
+    pub fn pool(self) -> Result<Pool, OutOfMemory> {
+        // SAFETY: a live cycle has a pool.
+        unsafe { Pool::from_ptr((*self.as_ptr()).pool) }.ok_or(OutOfMemory)
+    }
+
+    /// The cycle's own error log, which is complete once its configuration has been read.
+    pub fn new_log(self) -> *mut ngx_log_t {
+        // SAFETY: a live cycle; only an address is taken.
+        unsafe { addr_of_mut!((*self.as_ptr()).new_log) }
+    }
+
+    /// Runs `work` with this cycle, whose configuration has just been read, as nginx's current one.
+    pub fn make_current<T>(self, work: impl FnOnce() -> T) -> T {
+        /// Puts the cycle from before back, however the work ends.
+        struct Before(*mut ngx_cycle_t);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                // SAFETY: the cycle that nginx itself had set.
+                unsafe { *addr_of_mut!(ngx_cycle) = self.0 }
+            }
+        }
+        // SAFETY: nginx runs one thread, and reads the variable anew each time it needs it.
+        let _before = unsafe {
+            let current = addr_of_mut!(ngx_cycle);
+            let before = Before(*current);
+            *current = self.as_ptr();
+            before
+        };
+        work()
+    }
+}

@@ -1,0 +1,54 @@
+//! Faults on demand, for tests (the cargo feature `fault-injection`; nothing of it is in a build
+//! without): allocations that fail, and panics where nginx enters the module.
+//!
+//! What is armed is the worker's, and stays armed until it has happened.
+
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    /// Pool allocations that still succeed, and how many fail after those.
+    static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    /// Part of the name of the callback that panics when it is called next.
+    static CALLBACK: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// After `succeed` more pool allocations, `fail` of them fail.
+pub fn arm_allocations(succeed: usize, fail: usize) {
+    ALLOCATIONS.set((succeed, fail));
+}
+
+/// The next callback of nginx's whose name has `part` in it panics: the path of its function, or
+/// for a timer the type of what it is for.
+pub fn arm_callback(part: String) {
+    CALLBACK.set(Some(part));
+}
+
+/// Nothing is armed any more; gives whether something was.
+pub fn disarm() -> bool {
+    ALLOCATIONS.replace((0, 0)).1 > 0 || CALLBACK.take().is_some()
+}
+
+/// Whether this allocation is to fail.
+pub(in crate::nginx) fn allocation_fails() -> bool {
+    match ALLOCATIONS.get() {
+        (_, 0) => false,
+        (0, fail) => {
+            ALLOCATIONS.set((0, fail - 1));
+            true
+        }
+        (succeed, fail) => {
+            ALLOCATIONS.set((succeed - 1, fail));
+            false
+        }
+    }
+}
+
+/// Panics where the callback `name` is armed.
+pub(in crate::nginx) fn panic_if_armed(name: &str) {
+    let armed =
+        CALLBACK.with_borrow(|armed| armed.as_ref().is_some_and(|part| name.contains(part)));
+    if armed {
+        CALLBACK.set(None);
+        panic!("an injected fault in {name}");
+    }
+}

@@ -1,0 +1,169 @@
+//! nginx's error log.
+
+use std::ffi::c_char;
+
+use crate::nginx::sys::{
+    NGX_LOG_DEBUG_HTTP, NGX_MAX_ERROR_STR, ngx_cycle, ngx_log_error_core, ngx_log_t,
+};
+
+/// The log levels of error_log, with nginx's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(usize)]
+pub enum Level {
+    Stderr = 0,
+    Emerg = 1,
+    Alert = 2,
+    Crit = 3,
+    Err = 4,
+    Warn = 5,
+    Notice = 6,
+    Info = 7,
+    Debug = 8,
+}
+
+impl Level {
+    /// The level with nginx's number `n` (0 to 8).
+    pub fn from_number(n: i64) -> Option<Level> {
+        const ALL: [Level; 9] = [
+            Level::Stderr,
+            Level::Emerg,
+            Level::Alert,
+            Level::Crit,
+            Level::Err,
+            Level::Warn,
+            Level::Notice,
+            Level::Info,
+            Level::Debug,
+        ];
+        usize::try_from(n).ok().and_then(|n| ALL.get(n).copied())
+    }
+}
+
+/// Bytes of a line at which nginx cuts it, with what it adds of its own.
+pub const MAX_LINE: usize = NGX_MAX_ERROR_STR as usize;
+
+/// An nginx log; copies are the same log.
+#[derive(Clone, Copy)]
+pub struct Log(*mut ngx_log_t);
+
+impl Log {
+    /// # Safety
+    /// `log` must be null or a log that outlives the value (a connection's or the cycle's).
+    pub unsafe fn from_ptr(log: *mut ngx_log_t) -> Log {
+        Log(log)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_log_t {
+        self.0
+    }
+
+    /// Whether a line of this level would be written.
+    pub fn enabled(self, level: Level) -> bool {
+        // SAFETY: `from_ptr`'s caller guarantees a live log, or null.
+        unsafe { self.0.as_ref() }.is_some_and(|log| log.log_level >= level as usize)
+    }
+
+    /// The level in force as nginx numbers it; 8 with every kind of debug line on.
+    pub fn level(self) -> usize {
+        // SAFETY: as in `enabled`.
+        let level = unsafe { self.0.as_ref() }.map_or(0, |log| log.log_level);
+        level.min(Level::Debug as usize)
+    }
+
+    /// Whether debug lines of nginx's http modules would be written.
+    pub fn is_debugging(self) -> bool {
+        // SAFETY: as in `enabled`.
+        unsafe { self.0.as_ref() }
+            .is_some_and(|log| log.log_level & NGX_LOG_DEBUG_HTTP as usize != 0)
+    }
+
+    /// Writes a debug line.
+    pub fn debug(self, text: &[u8]) {
+        if self.is_debugging() {
+            self.put(Level::Debug, 0, text);
+        }
+    }
+
+    /// The same for the macro below, which asks first whether it would be written.
+    #[cold]
+    pub fn debug_formatted(self, text: std::fmt::Arguments) {
+        self.debug(text.to_string().as_bytes());
+    }
+
+    /// As [`Log::write`], for the macro below.
+    #[cold]
+    pub fn write_formatted(self, level: Level, text: std::fmt::Arguments) {
+        self.write(level, text.to_string().as_bytes());
+    }
+
+    /// Writes one line; nginx cuts it at [`MAX_LINE`].
+    pub fn write(self, level: Level, text: &[u8]) {
+        self.write_errno(level, 0, text);
+    }
+
+    /// Writes one line that ends in the description of the system error `errno`.
+    pub fn write_errno(self, level: Level, errno: i32, text: &[u8]) {
+        if !self.enabled(level) {
+            return;
+        }
+        self.put(level, errno, text);
+    }
+
+    fn put(self, level: Level, errno: i32, text: &[u8]) {
+        // SAFETY: the log is live (see `enabled`); "%*s" takes a size_t length and that many bytes.
+        unsafe {
+            let format: *const c_char = c"%*s".as_ptr();
+            ngx_log_error_core(level as usize, self.0, errno, format, text.len(), text.as_ptr());
+        }
+    }
+}
+
+/// The log of the current cycle: where there is no request at hand.
+pub fn cycle_log() -> Log {
+    // SAFETY: nginx sets ngx_cycle before it loads a module's configuration, and keeps its log.
+    unsafe {
+        match (*std::ptr::addr_of!(ngx_cycle)).as_ref() {
+            Some(cycle) => Log(cycle.log),
+            None => Log(std::ptr::null_mut()),
+        }
+    }
+}
+
+/// Writes one line to the current cycle's log.
+pub fn log_cycle(level: Level, text: &[u8]) {
+    cycle_log().write(level, text);
+}
+
+/// Writes a formatted debug line, where nginx was built with and runs at debug level:
+/// `ngx_debug!(log, "lua send eof")`.
+#[macro_export]
+macro_rules! ngx_debug {
+    ($log:expr, $($argument:tt)+) => {{
+        let log: $crate::nginx::core::log::Log = $log;
+        if cfg!(ngx_feature = "debug") && log.is_debugging() {
+            log.debug_formatted(format_args!($($argument)+));
+        }
+    }};
+}
+
+/// Bytes in a formatted line.
+pub struct Shown<'a>(pub &'a [u8]);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.0))
+    }
+}
+
+/// Writes a formatted line: `log!(log, Level::Err, "lua entry thread aborted: {}", text)`.
+///
+/// Bytes that are not UTF-8 go through [`Log::write`] instead.
+#[macro_export]
+macro_rules! ngx_log {
+    ($log:expr, $level:expr, $($argument:tt)+) => {{
+        let log: $crate::nginx::core::log::Log = $log;
+        if log.enabled($level) {
+            log.write_formatted($level, format_args!($($argument)+));
+        }
+    }};
+}

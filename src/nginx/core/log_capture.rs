@@ -1,0 +1,214 @@
+//! `lua_capture_error_log`: the last lines of the error log, kept in memory.
+//!
+//! nginx writes a line to each log of a chain, and lets a log bring a writer of its own. A log of
+//! ours stands second in every chain of the configuration and puts its lines into a buffer.
+//! Invariant: the writer allocates nothing and never waits, for nginx also logs in signal handlers
+//! and threads: a line that comes while the buffer is in use is not kept.
+
+use std::cell::{RefCell, UnsafeCell};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::log::Level;
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::core::time;
+use crate::nginx::guard;
+use crate::nginx::sys::{ngx_log_t, ngx_uint_t};
+
+/// What a line takes beside its text: time, length and level.
+const HEAD: usize = 16;
+
+/// A line that was captured.
+pub struct Line {
+    pub level: i32,
+    /// Seconds since the epoch.
+    pub time: f64,
+    pub text: Vec<u8>,
+}
+
+/// The buffer of a configuration, which belongs to its pool; and the logs that fill it.
+pub struct Capture {
+    in_use: AtomicBool,
+    ring: UnsafeCell<Ring>,
+    filter_level: AtomicUsize,
+    /// Heads of chains, and what was put behind them.
+    logs: RefCell<Vec<(*mut ngx_log_t, *mut ngx_log_t)>>,
+}
+
+impl Capture {
+    /// A buffer of `size` bytes, with nothing in it, in the pool of the configuration that is read.
+    pub fn define(cf: Conf, size: usize) -> Result<&'static Capture, OutOfMemory> {
+        let capture = Capture {
+            in_use: AtomicBool::new(false),
+            ring: UnsafeCell::new(Ring::new(size)),
+            filter_level: AtomicUsize::new(Level::Debug as usize),
+            logs: RefCell::default(),
+        };
+        let capture = cf.pool()?.own(capture)?;
+        // SAFETY: the pool lives as long as the configuration, and with it everybody who asks.
+        Ok(unsafe { capture.as_ref() })
+    }
+
+    /// Captures the error log of the location that is being merged.
+    pub fn attach_to_location(&self, cf: Conf) -> Result<(), OutOfMemory> {
+        // SAFETY: the log is of the configuration that is being read, as this buffer is, and was
+        // merged before.
+        unsafe { self.attach(cf.pool()?, cf.location_error_log()) }
+    }
+
+    /// Captures the own error log of a cycle whose configuration has been read.
+    pub fn attach_to_cycle(&self, cycle: Cycle) -> Result<(), OutOfMemory> {
+        // SAFETY: the log is the cycle's, and complete.
+        unsafe { self.attach(cycle.pool()?, cycle.new_log()) }
+    }
+
+    /// Captures what is logged to the chain that begins with `head`; once for each chain.
+    ///
+    /// # Safety
+    /// `head` is null or the first log of a chain of the configuration that `pool` and this
+    /// buffer belong to; its level is final.
+    unsafe fn attach(&self, pool: Pool, head: *mut ngx_log_t) -> Result<(), OutOfMemory> {
+        let mut logs = self.logs.borrow_mut();
+        if head.is_null() || logs.iter().any(|(known, _)| *known == head) {
+            return Ok(());
+        }
+        // SAFETY: all zero is a valid ngx_log_t; the chain is live by the caller's word.
+        unsafe {
+            let ours = pool.zeroed::<ngx_log_t>()?.as_ptr();
+            // nginx stops at the first log of a chain whose level is too low.
+            (*ours).log_level = (*head).log_level;
+            (*ours).writer = Some(keep);
+            (*ours).wdata = std::ptr::from_ref(self).cast_mut().cast();
+            (*ours).next = (*head).next;
+            (*head).next = ours;
+            logs.push((head, ours));
+        }
+        Ok(())
+    }
+
+    /// Lines of finer levels are not kept from now on.
+    pub fn set_filter_level(&self, level: Level) {
+        self.filter_level.store(level as usize, Ordering::Relaxed);
+    }
+
+    /// Takes the oldest line out.
+    pub fn take(&self) -> Option<Line> {
+        self.with_ring(Ring::pop).flatten()
+    }
+
+    fn with_ring<T>(&self, work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
+        self.in_use.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        // SAFETY: `in_use` was false, and is true as long as the reference lives.
+        let result = work(unsafe { &mut *self.ring.get() });
+        self.in_use.store(false, Ordering::Release);
+        Some(result)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        for (head, ours) in self.logs.get_mut().drain(..) {
+            // SAFETY: the logs live in the pool whose clean-up this is. Copies of the head may
+            // still lead to ours, which does nothing from now on.
+            unsafe {
+                (*ours).wdata = null_mut();
+                if (*head).next == ours {
+                    (*head).next = (*ours).next;
+                }
+            }
+        }
+    }
+}
+
+/// nginx writes a line of `len` bytes.
+unsafe extern "C" fn keep(log: *mut ngx_log_t, level: ngx_uint_t, text: *mut u8, len: usize) {
+    guard((), || {
+        // SAFETY: nginx passes the log that `attach` made; its data is a live buffer or null.
+        let capture = unsafe { (*log).wdata.cast::<Capture>().as_ref() };
+        let Some(capture) = capture else { return };
+        if level > capture.filter_level.load(Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: nginx passes `len` bytes.
+        let line = unsafe { crate::nginx::core::strings::raw(text, len) };
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let _busy = capture.with_ring(|ring| ring.push(level as u32, time::now(), line));
+    });
+}
+
+/// Lines one behind the other in a fixed number of bytes, the oldest of which make room.
+struct Ring {
+    data: Box<[u8]>,
+    first: usize,
+    used: usize,
+}
+
+impl Ring {
+    fn new(size: usize) -> Ring {
+        Ring { data: vec![0; size.max(1)].into_boxed_slice(), first: 0, used: 0 }
+    }
+
+    fn push(&mut self, level: u32, time: f64, text: &[u8]) {
+        let need = HEAD.saturating_add(text.len());
+        let Ok(len) = u32::try_from(text.len()) else { return };
+        if need > self.data.len() {
+            return;
+        }
+        while self.data.len() - self.used < need {
+            self.drop_first();
+        }
+        self.append(&time.to_le_bytes());
+        self.append(&len.to_le_bytes());
+        self.append(&level.to_le_bytes());
+        self.append(text);
+    }
+
+    fn pop(&mut self) -> Option<Line> {
+        let (time, len, level) = self.head()?;
+        let mut text = vec![0; len];
+        self.copy(HEAD, &mut text);
+        self.drop_first();
+        Some(Line { level: level as i32, time, text })
+    }
+
+    fn head(&self) -> Option<(f64, usize, u32)> {
+        if self.used == 0 {
+            return None;
+        }
+        let (mut time, mut len, mut level) = ([0; 8], [0; 4], [0; 4]);
+        self.copy(0, &mut time);
+        self.copy(8, &mut len);
+        self.copy(12, &mut level);
+        let len = u32::from_le_bytes(len) as usize;
+        Some((f64::from_le_bytes(time), len, u32::from_le_bytes(level)))
+    }
+
+    fn drop_first(&mut self) {
+        let size = self.head().map_or(self.used, |(_, len, _)| HEAD + len).min(self.used);
+        self.first = (self.first + size) % self.data.len();
+        self.used -= size;
+    }
+
+    /// Fills `target` from the first line on, `offset` bytes into it.
+    fn copy(&self, offset: usize, target: &mut [u8]) {
+        let (before, behind) = self.data.split_at(self.first);
+        let bytes = behind.iter().chain(before).skip(offset);
+        for (to, from) in target.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+    }
+
+    /// There is room for `bytes`.
+    fn append(&mut self, bytes: &[u8]) {
+        let size = self.data.len();
+        for byte in bytes {
+            let at = (self.first + self.used) % size;
+            if let Some(slot) = self.data.get_mut(at) {
+                *slot = *byte;
+            }
+            self.used += 1;
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! nginx's core: memory, strings, logs, its parser, processes, time.
+
+pub mod address;
+pub(in crate::nginx) mod bits;
+pub mod chain;
+pub mod child;
+pub mod child_exec;
+pub mod conf;
+pub mod conf_value;
+pub mod cycle;
+pub mod directive;
+pub mod executable_memory;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
+pub mod guard;
+pub mod log;
+pub mod log_capture;
+pub(in crate::nginx) mod module;
+pub mod own_thread;
+pub mod pool;
+pub mod process;
+pub mod shared_memory;
+pub mod status;
+pub mod strings;
+#[cfg(ngx_feature = "threads")]
+pub mod thread_pool;
+pub mod time;
+pub mod worker;

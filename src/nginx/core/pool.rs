@@ -1,0 +1,140 @@
+//! Memory pools. Every allocation can fail, and says so.
+
+use std::ffi::c_void;
+use std::mem::{align_of, size_of};
+use std::ptr::NonNull;
+
+use crate::nginx::core::strings::PoolStr;
+use crate::nginx::sys::{
+    NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_t,
+    ngx_str_t,
+};
+
+/// A pool had no memory left; the request that asked ends with a 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// An nginx pool; copies are the same pool.
+#[derive(Clone, Copy)]
+pub struct Pool(NonNull<ngx_pool_t>);
+
+impl Pool {
+    /// # Safety
+    /// `pool` must be a live nginx pool that outlives the value.
+    pub unsafe fn from_ptr(pool: *mut ngx_pool_t) -> Option<Pool> {
+        NonNull::new(pool).map(Pool)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_pool_t {
+        self.0.as_ptr()
+    }
+
+    /// `len` bytes, uninitialised; the pool owns them.
+    pub fn bytes(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        may_fail()?;
+        // SAFETY: the pool is live by `from_ptr`'s contract.
+        let data = unsafe { ngx_pnalloc(self.as_ptr(), len.max(1)) };
+        NonNull::new(data.cast()).ok_or(OutOfMemory)
+    }
+
+    /// `len` bytes, uninitialised and aligned for any of nginx's types; the pool owns them.
+    pub fn bytes_aligned(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        may_fail()?;
+        // SAFETY: the pool is live by `from_ptr`'s contract.
+        let data = unsafe { ngx_palloc(self.as_ptr(), len.max(1)) };
+        NonNull::new(data.cast()).ok_or(OutOfMemory)
+    }
+
+    /// A copy of `bytes`, followed by a NUL that its length does not count.
+    pub fn copy_str(self, bytes: &[u8]) -> Result<ngx_str_t, OutOfMemory> {
+        let len = bytes.len().checked_add(1).ok_or(OutOfMemory)?;
+        let data = self.bytes(len)?;
+        // SAFETY: `data` has room for `bytes` and the NUL, and is fresh, so they do not overlap.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_ptr(), bytes.len());
+            data.as_ptr().add(bytes.len()).write(0);
+        }
+        Ok(ngx_str_t { len: bytes.len(), data: data.as_ptr() })
+    }
+
+    /// A copy of a header's name, and one of it in lower case; a NUL follows each.
+    pub fn copy_name(self, name: &[u8]) -> Result<(ngx_str_t, *mut u8), OutOfMemory> {
+        let len = name.len();
+        let room = len.checked_add(1).and_then(|size| size.checked_mul(2)).ok_or(OutOfMemory)?;
+        let data = self.bytes(room)?.as_ptr();
+        // SAFETY: `data` has room for both with their NULs, and is fresh: nothing overlaps.
+        unsafe {
+            let lower = data.add(len + 1);
+            for (at, byte) in name.iter().enumerate() {
+                data.add(at).write(*byte);
+                lower.add(at).write(byte.to_ascii_lowercase());
+            }
+            data.add(len).write(0);
+            lower.add(len).write(0);
+            Ok((ngx_str_t { len, data }, lower))
+        }
+    }
+
+    /// The two pieces as one string.
+    pub fn concat(self, first: &[u8], second: &[u8]) -> Result<PoolStr, OutOfMemory> {
+        let whole = self.copy_str(&[first, second].concat())?;
+        // SAFETY: the pool's own copy; callers do not keep it beyond the pool.
+        Ok(unsafe { PoolStr::new(whole) })
+    }
+
+    /// A copy of `bytes`, which lives as long as the pool.
+    pub fn copy_bytes<'a>(self, bytes: &[u8]) -> Result<&'a [u8], OutOfMemory> {
+        let copy = self.copy_str(bytes)?;
+        // SAFETY: the copy's length; callers do not keep it beyond the pool.
+        Ok(unsafe { std::slice::from_raw_parts(copy.data, copy.len) })
+    }
+
+    /// A zeroed `T`; for nginx's own plain structures, whose zero pattern is valid.
+    ///
+    /// # Safety
+    /// The all-zero bit pattern must be a valid `T`.
+    pub unsafe fn zeroed<T>(self) -> Result<NonNull<T>, OutOfMemory> {
+        const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        may_fail()?;
+        // SAFETY: the pool is live by `from_ptr`'s contract.
+        let data = unsafe { ngx_pcalloc(self.as_ptr(), size_of::<T>()) };
+        NonNull::new(data.cast()).ok_or(OutOfMemory)
+    }
+
+    /// Moves `value` into the pool; it is dropped when the pool is destroyed.
+    pub fn own<T: 'static>(self, value: T) -> Result<NonNull<T>, OutOfMemory> {
+        const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        may_fail()?;
+        // SAFETY: the pool is live; the cleanup's data is written before its handler is set.
+        unsafe {
+            let slot: *mut T = ngx_palloc(self.as_ptr(), size_of::<T>().max(1)).cast();
+            let slot = NonNull::new(slot).ok_or(OutOfMemory)?;
+            let cleanup = ngx_pool_cleanup_add(self.as_ptr(), 0).as_mut().ok_or(OutOfMemory)?;
+            slot.as_ptr().write(value);
+            cleanup.data = slot.as_ptr().cast();
+            cleanup.handler = Some(drop_owned::<T>);
+            Ok(slot)
+        }
+    }
+}
+
+/// A test's injected failure.
+#[cfg(feature = "fault-injection")]
+pub(in crate::nginx) fn may_fail() -> Result<(), OutOfMemory> {
+    if crate::nginx::core::fault::allocation_fails() { Err(OutOfMemory) } else { Ok(()) }
+}
+
+/// Allocations fail where nginx's do.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub(in crate::nginx) fn may_fail() -> Result<(), OutOfMemory> {
+    Ok(())
+}
+
+/// Drops what [`Pool::own`] moved in.
+unsafe extern "C" fn drop_owned<T>(data: *mut c_void) {
+    crate::nginx::guard((), || {
+        // SAFETY: nginx calls a pool's cleanup once, with the data that `own` wrote.
+        unsafe { data.cast::<T>().drop_in_place() }
+    });
+}

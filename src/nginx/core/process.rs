@@ -1,0 +1,86 @@
+//! This process: what kind it is, and whether it only tests a configuration.
+
+use std::ptr::null_mut;
+
+use crate::nginx::core::log::{Level, cycle_log};
+use crate::nginx::sys::{
+    NGX_PROCESS_HELPER, NGX_PROCESS_SIGNALLER, nginx_version, ngx_cycle, ngx_process,
+    ngx_test_config,
+};
+
+/// Whether nginx only tests the configuration, or signals another process.
+pub fn is_configuration_test() -> bool {
+    // SAFETY: plain words that nginx sets before it reads the configuration.
+    unsafe { ngx_test_config != 0 || ngx_process == NGX_PROCESS_SIGNALLER as usize }
+}
+
+/// Whether this is one of nginx's own helpers (the cache manager or loader), not a worker.
+pub fn is_helper() -> bool {
+    // SAFETY: as in `is_configuration_test`.
+    unsafe { ngx_process == NGX_PROCESS_HELPER as usize }
+}
+
+/// Signals that nginx or Lua code may get: system calls go on after them.
+const RESTARTED_SIGNALS: [i32; 12] = [
+    libc::SIGHUP,
+    libc::SIGUSR1,
+    libc::SIGWINCH,
+    libc::SIGTERM,
+    libc::SIGQUIT,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGINT,
+    libc::SIGIO,
+    libc::SIGCHLD,
+    libc::SIGSYS,
+    libc::SIGPIPE,
+];
+
+/// Has the system go on with calls that signals interrupt (`SA_RESTART`).
+pub fn set_sa_restart() {
+    for signal in RESTARTED_SIGNALS {
+        crate::ngx_debug!(cycle_log(), "setting SA_RESTART for signal {signal}");
+        // SAFETY: the action is read before it is written; all zero is a valid one.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(signal, null_mut(), &mut action) != 0 {
+                warn_of_signal("get", signal);
+            }
+            action.sa_flags |= libc::SA_RESTART;
+            if libc::sigaction(signal, &action, null_mut()) != 0 {
+                warn_of_signal("set", signal);
+            }
+        }
+    }
+}
+
+fn warn_of_signal(verb: &str, signal: i32) {
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    let text = format!("failed to {verb} sigaction for signal {signal}");
+    cycle_log().write_errno(Level::Warn, errno, text.as_bytes());
+}
+
+/// nginx's prefix (`-p`), with its slash.
+pub fn prefix<'a>() -> &'a [u8] {
+    // SAFETY: the cycle's strings live in its pool.
+    unsafe { crate::nginx::core::strings::bytes((*ngx_cycle).prefix) }
+}
+
+/// nginx's version as a number: 1022001 for 1.22.1.
+pub const NGINX_VERSION: i64 = nginx_version as i64;
+
+/// Whether nginx was configured with `--with-debug`.
+pub const fn is_debug_build() -> bool {
+    cfg!(ngx_feature = "debug")
+}
+
+/// The arguments that nginx was configured with.
+pub fn configure_arguments() -> &'static [u8] {
+    crate::nginx::sys::NGX_CONFIGURE.to_bytes()
+}
+
+/// Has the C library give back the memory that it holds beyond one byte; 1 where it did.
+pub fn malloc_trim() -> i32 {
+    // SAFETY: no precondition.
+    unsafe { libc::malloc_trim(1) }
+}

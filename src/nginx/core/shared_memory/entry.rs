@@ -1,0 +1,235 @@
+//! One entry of a locked dictionary: reading it, changing it, removing it.
+
+use std::marker::PhantomData;
+use std::ptr::copy_nonoverlapping;
+
+use super::dict::Root;
+use super::layout::{self, Header, ITEM_DATA, LIST, list_head};
+use super::queue::Queue;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    ngx_rbtree_delete, ngx_slab_alloc_locked, ngx_slab_free_locked, ngx_slab_pool_t,
+};
+
+/// A value to store: its kind and its bytes.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    pub kind: u8,
+    pub bytes: &'a [u8],
+}
+
+/// A value that was taken off a list.
+pub struct Item {
+    pub kind: u8,
+    bytes: Bytes,
+}
+
+/// Short values need no memory of their own.
+enum Bytes {
+    Short([u8; SHORT], usize),
+    Long(Vec<u8>),
+}
+
+const SHORT: usize = 32;
+
+impl Item {
+    pub fn of(Value { kind, bytes }: Value) -> Item {
+        let mut short = [0; SHORT];
+        let bytes = match short.get_mut(..bytes.len()) {
+            Some(start) => {
+                start.copy_from_slice(bytes);
+                Bytes::Short(short, bytes.len())
+            }
+            None => Bytes::Long(bytes.to_vec()),
+        };
+        Item { kind, bytes }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Short(bytes, len) => bytes.get(..*len).unwrap_or_default(),
+            Bytes::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// An entry of a locked dictionary.
+pub struct Entry<'l> {
+    pool: *mut ngx_slab_pool_t,
+    root: *mut Root,
+    header: *mut Header,
+    of: PhantomData<&'l mut ()>,
+}
+
+impl Entry<'_> {
+    pub(super) fn new<'l>(
+        pool: *mut ngx_slab_pool_t,
+        root: *mut Root,
+        header: *mut Header,
+    ) -> Entry<'l> {
+        Entry { pool, root, header, of: PhantomData }
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the entry is live while this value borrows the locked dictionary. The slab gave
+        // it at least the size of a header: the smallest slot above its data offset is 128 bytes.
+        unsafe { &*self.header }
+    }
+
+    pub fn key(&self) -> &[u8] {
+        // SAFETY: as in `header`.
+        unsafe { Header::key(self.header) }
+    }
+
+    pub fn kind(&self) -> u8 {
+        self.header().kind
+    }
+
+    pub fn is_list(&self) -> bool {
+        self.header().kind == LIST
+    }
+
+    pub fn flags(&self) -> u32 {
+        self.header().flags
+    }
+
+    pub fn expires(&self) -> u64 {
+        self.header().expires
+    }
+
+    pub fn is_alive(&self, now: u64) -> bool {
+        self.header().is_alive(now)
+    }
+
+    /// How many bytes the value has, or how many items the list.
+    pub fn size(&self) -> u32 {
+        self.header().value_len
+    }
+
+    /// The value's bytes; none of a list.
+    pub fn value(&self) -> &[u8] {
+        if self.is_list() {
+            return &[];
+        }
+        // SAFETY: as in `header`; the value follows the key.
+        unsafe { std::slice::from_raw_parts(Header::value(self.header), self.size() as usize) }
+    }
+
+    pub fn set_expires(&mut self, expires: u64) {
+        // SAFETY: as in `header`.
+        unsafe { (*self.header).expires = expires };
+    }
+
+    pub fn set_flags(&mut self, flags: u32) {
+        // SAFETY: as in `header`.
+        unsafe { (*self.header).flags = flags };
+    }
+
+    /// Writes another value in the place of the old one; false where their lengths differ.
+    pub fn overwrite(&mut self, value: Value) -> bool {
+        if self.is_list() || value.bytes.len() != self.size() as usize {
+            return false;
+        }
+        // SAFETY: as in `header`; the lengths are the same.
+        unsafe {
+            (*self.header).kind = value.kind;
+            let to = Header::value(self.header);
+            copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
+        }
+        true
+    }
+
+    /// Marks the entry as the one used last.
+    pub fn promote(&mut self) {
+        // SAFETY: the entry is in the queue of its dictionary.
+        unsafe {
+            let link = &raw mut (*self.header).lru;
+            Queue::remove(link);
+            Queue::push_front(&raw mut (*self.root).lru, link);
+        }
+    }
+
+    /// Frees the entry, and a list's items with it.
+    pub fn remove(mut self) {
+        self.clear();
+        // SAFETY: the entry is in the tree and the queue of its dictionary, and nobody uses it
+        // after this.
+        unsafe {
+            Queue::remove(&raw mut (*self.header).lru);
+            ngx_rbtree_delete(&raw mut (*self.root).tree, self.header.cast());
+            ngx_slab_free_locked(self.pool, self.header.cast());
+        }
+    }
+
+    /// The head of a list's items; nothing for other entries.
+    fn items(&self) -> Option<*mut Queue> {
+        let key_len = usize::from(self.header().key_len);
+        // SAFETY: a list's entry has its head there.
+        self.is_list().then(|| unsafe { self.header.byte_add(list_head(key_len)).cast() })
+    }
+
+    /// Frees a list's items.
+    pub fn clear(&mut self) {
+        while let Some(item) = self.item_at(true) {
+            self.free(item);
+        }
+    }
+
+    /// Adds an item at the left or right of a list. Returns the new length.
+    pub fn push(&mut self, left: bool, value: Value) -> Result<u32, OutOfMemory> {
+        let items = self.items().ok_or(OutOfMemory)?;
+        let len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
+        // SAFETY: the lock is held; the item has room for header and value.
+        unsafe {
+            let size = ITEM_DATA + value.bytes.len();
+            let item: *mut layout::Item = ngx_slab_alloc_locked(self.pool, size).cast();
+            if item.is_null() {
+                return Err(OutOfMemory);
+            }
+            (*item).len = len;
+            (*item).kind = value.kind;
+            let to = item.cast::<u8>().add(ITEM_DATA);
+            copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
+            let link = &raw mut (*item).link;
+            if left {
+                Queue::push_front(items, link)
+            } else {
+                Queue::push_back(items, link)
+            }
+            (*self.header).value_len += 1;
+        }
+        Ok(self.size())
+    }
+
+    /// Takes an item off the left or right of a list, and gives what `take` makes of it; where that
+    /// is nothing, the item stays.
+    pub fn pop<T>(&mut self, left: bool, take: impl FnOnce(Value) -> Option<T>) -> Option<T> {
+        let item = self.item_at(left)?;
+        // SAFETY: the lock is held; the value follows the item's header.
+        let value = unsafe {
+            let bytes = strings::raw(item.cast::<u8>().add(ITEM_DATA), (*item).len as usize);
+            Value { kind: (*item).kind, bytes }
+        };
+        let taken = take(value)?;
+        self.free(item);
+        Some(taken)
+    }
+
+    fn item_at(&self, left: bool) -> Option<*mut layout::Item> {
+        let items = self.items()?;
+        // SAFETY: the lock is held; the links are those of items, which begin with them.
+        let link = unsafe { if left { Queue::first(items) } else { Queue::last(items) } }?;
+        Some(link.cast())
+    }
+
+    /// Frees an item of this list, which nobody uses after this.
+    fn free(&mut self, item: *mut layout::Item) {
+        // SAFETY: the lock is held, and the item is in this list's queue.
+        unsafe {
+            Queue::remove(item.cast());
+            (*self.header).value_len = (*self.header).value_len.saturating_sub(1);
+            ngx_slab_free_locked(self.pool, item.cast());
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! A dictionary while its lock is held: finding and adding entries.
+
+use std::marker::PhantomData;
+use std::ptr::{copy_nonoverlapping, null_mut};
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use super::dict::{Dict, Root, format};
+use super::entry::{Entry, Value};
+use super::layout::{DATA, Header, LIST, list_head, list_size};
+use super::queue::Queue;
+use crate::nginx::Level;
+use crate::nginx::core::log::log_cycle;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::sys::{
+    ngx_pagesize, ngx_rbtree_insert, ngx_rbtree_node_t, ngx_shmtx_unlock, ngx_slab_alloc_locked,
+    ngx_slab_init, ngx_slab_pool_t,
+};
+
+/// A key and its hash, which is made before the lock is taken.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    bytes: &'a [u8],
+    hash: usize,
+}
+
+impl<'a> Key<'a> {
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: codec::crc32::checksum(bytes) as usize }
+    }
+}
+
+/// A dictionary whose lock is held; dropped, it is released.
+pub struct Locked<'d> {
+    pool: *mut ngx_slab_pool_t,
+    root: *mut Root,
+    of: PhantomData<&'d Dict>,
+}
+
+impl Locked<'_> {
+    /// What the lock of a zone's slab pool gives access to. Nothing where there is no memory even
+    /// for an empty dictionary; then the lock is released.
+    ///
+    /// # Safety
+    /// The caller holds the lock of `pool`, whose data, if any, is a root.
+    #[inline]
+    pub unsafe fn begin(pool: *mut ngx_slab_pool_t, dict: &Dict) -> Option<Locked<'_>> {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut root: *mut Root = (*pool).data.cast();
+            if root.is_null() || (*root).changing.load(Ordering::Relaxed) != 0 {
+                root = rebuild(pool, dict.name())?;
+            }
+            // All that a process has stored up to the instruction at which it dies is seen by the
+            // next one, in whatever order: only the compiler must keep to it.
+            (*root).changing.store(1, Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
+            Some(Locked { pool, root, of: PhantomData })
+        }
+    }
+
+    fn lru(&self) -> *mut Queue {
+        // SAFETY: the root lives in the zone.
+        unsafe { &raw mut (*self.root).lru }
+    }
+
+    /// How many bytes are in pages that hold nothing.
+    pub fn free_space(&self) -> usize {
+        // SAFETY: the lock is held; nginx sets its page size at start.
+        unsafe { (*self.pool).pfree * ngx_pagesize }
+    }
+
+    /// The entry with that key.
+    pub fn find(&mut self, key: Key) -> Option<Entry<'_>> {
+        let Key { bytes, hash: wanted } = key;
+        // SAFETY: the lock is held, and the tree's nodes are entries.
+        unsafe {
+            let sentinel = (*self.root).tree.sentinel;
+            let mut node = (*self.root).tree.root;
+            while node != sentinel {
+                let goes_left = match wanted == (*node).key {
+                    false => wanted < (*node).key,
+                    true => match bytes.cmp(Header::key(node.cast())) {
+                        std::cmp::Ordering::Equal => return Some(self.entry(node.cast())),
+                        order => order.is_lt(),
+                    },
+                };
+                node = child(node, goes_left);
+            }
+        }
+        None
+    }
+
+    /// The entry that was used least recently.
+    pub fn oldest(&mut self) -> Option<Entry<'_>> {
+        // SAFETY: the lock is held, and the queue's links are in entries.
+        unsafe { Queue::last(self.lru()).map(|link| self.entry(Header::of_lru(link))) }
+    }
+
+    fn entry(&mut self, header: *mut Header) -> Entry<'_> {
+        Entry::new(self.pool, self.root, header)
+    }
+
+    /// Calls `each` for every entry, the least recently used first, until it says no. It may
+    /// remove the entry that it is given.
+    pub fn for_each(&mut self, mut each: impl FnMut(Entry<'_>) -> bool) {
+        // SAFETY: the lock is held; the next link is read before the entry may go.
+        unsafe {
+            let head = self.lru();
+            let mut next = Queue::last(head);
+            while let Some(link) = next {
+                next = Queue::before(link, head);
+                if !each(self.entry(Header::of_lru(link))) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Adds an entry, at the front of the queue. The key must not be there.
+    pub fn insert(
+        &mut self,
+        key: Key,
+        value: Value,
+        expires: u64,
+        flags: u32,
+    ) -> Result<(), OutOfMemory> {
+        let value_len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
+        let size = DATA + key.bytes.len() + value.bytes.len();
+        let header = self.allocate(size, key, value.kind, value_len)?;
+        // SAFETY: a fresh entry with room for the value.
+        unsafe {
+            (*header).expires = expires;
+            (*header).flags = flags;
+            let to = Header::value(header);
+            copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
+        }
+        self.link(header);
+        Ok(())
+    }
+
+    /// Adds an empty list. The key must not be there.
+    pub fn insert_list(&mut self, key: Key) -> Result<Entry<'_>, OutOfMemory> {
+        let header = self.allocate(list_size(key.bytes.len()), key, LIST, 0)?;
+        // SAFETY: a fresh entry with room for a list's head.
+        unsafe { Queue::init(header.byte_add(list_head(key.bytes.len())).cast()) };
+        self.link(header);
+        Ok(self.entry(header))
+    }
+
+    fn allocate(
+        &mut self,
+        size: usize,
+        key: Key,
+        kind: u8,
+        value_len: u32,
+    ) -> Result<*mut Header, OutOfMemory> {
+        let Key { bytes, hash } = key;
+        let key_len = u16::try_from(bytes.len()).map_err(|_| OutOfMemory)?;
+        // SAFETY: the lock is held; `size` has room for header and key. The header is written field
+        // by field, for it may be longer than its last field's end.
+        unsafe {
+            let header: *mut Header = ngx_slab_alloc_locked(self.pool, size).cast();
+            if header.is_null() {
+                return Err(OutOfMemory);
+            }
+            (*header).hash = hash;
+            (*header).kind = kind;
+            (*header).key_len = key_len;
+            (*header).value_len = value_len;
+            (*header).expires = 0;
+            (*header).flags = 0;
+            (&raw mut (*header).lru).write(Queue::UNLINKED);
+            copy_nonoverlapping(bytes.as_ptr(), header.cast::<u8>().add(DATA), bytes.len());
+            Ok(header)
+        }
+    }
+
+    fn link(&mut self, header: *mut Header) {
+        // SAFETY: the lock is held, and the entry is in neither tree nor queue. The function that
+        // the tree calls is set each time, for the module may have been loaded again since.
+        unsafe {
+            (*self.root).tree.insert = Some(insert_value);
+            ngx_rbtree_insert(&raw mut (*self.root).tree, header.cast());
+            Queue::push_front(self.lru(), &raw mut (*header).lru);
+        }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the lock is held, and the zone stays.
+        unsafe {
+            // A panic in the middle of a change leaves the flag: the next one begins anew.
+            if !self.root.is_null() && !std::thread::panicking() {
+                compiler_fence(Ordering::SeqCst);
+                (*self.root).changing.store(0, Ordering::Relaxed);
+            }
+            ngx_shmtx_unlock(&mut (*self.pool).mutex);
+        }
+    }
+}
+
+/// Somebody died in the middle of a change: begins anew with an empty dictionary. Nothing where
+/// there is no memory even for that; then the lock is released.
+///
+/// # Safety
+/// The caller holds the lock of `pool`.
+#[cold]
+unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> {
+    let name_shown = String::from_utf8_lossy(name);
+    let text = format!(
+        "lua_shared_dict \"{name_shown}\" was being changed by a process that died: \
+         its entries are dropped"
+    );
+    log_cycle(Level::Alert, text.as_bytes());
+    // Drops the lock, where this ends early.
+    let mut locked = Locked { pool, root: null_mut(), of: PhantomData };
+    // SAFETY: the lock is held; nginx initialises a slab pool so when it makes a zone.
+    unsafe {
+        ngx_slab_init(pool);
+        locked.root = format(pool, name).ok()?;
+    }
+    let root = locked.root;
+    std::mem::forget(locked);
+    Some(root)
+}
+
+/// A child of `node`. A branch leads to it, not a selection: so the processor goes on to the child
+/// that it guesses while the node is still on its way from memory.
+///
+/// # Safety
+/// `node` must be a live node of a tree.
+#[inline(always)]
+unsafe fn child(node: *mut ngx_rbtree_node_t, left: bool) -> *mut ngx_rbtree_node_t {
+    // SAFETY: the caller's; the assembly is empty, and keeps the compiler from selecting.
+    unsafe {
+        if left {
+            std::arch::asm!("", options(nomem, nostack, preserves_flags));
+            (*node).left
+        } else {
+            (*node).right
+        }
+    }
+}
+
+/// nginx's tree asks where a new entry belongs: by hash, then by key.
+unsafe extern "C" fn insert_value(
+    mut at: *mut ngx_rbtree_node_t,
+    node: *mut ngx_rbtree_node_t,
+    sentinel: *mut ngx_rbtree_node_t,
+) {
+    // SAFETY: nginx passes the tree's nodes, which are entries.
+    unsafe {
+        let order = |node: *mut ngx_rbtree_node_t| ((*node).key, Header::key(node.cast()));
+        let slot = loop {
+            let goes_left = order(node) < order(at);
+            let next = child(at, goes_left);
+            if next == sentinel {
+                break if goes_left { &raw mut (*at).left } else { &raw mut (*at).right };
+            }
+            at = next;
+        };
+        *slot = node;
+        (*node).parent = at;
+        (*node).left = sentinel;
+        (*node).right = sentinel;
+        // Red.
+        (*node).color = 1;
+    }
+}

@@ -1,0 +1,168 @@
+//! The zones of one configuration, and what waits for all of them.
+//!
+//! nginx has the memory of zones only after it has read its configuration, and `init_by_lua*` may
+//! use them: it runs when the last zone is there. Other modules' zones count too when they are
+//! registered through [`SharedZones::add`]: each gets a copy of nginx's zone, whose `init` and
+//! `data` are theirs, and which this room initialises when nginx does its own.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use super::dict::Dict;
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::log::Log;
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    ngx_cycle, ngx_cycle_t, ngx_int_t, ngx_log_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_str_t,
+};
+use crate::nginx::{guard, module};
+
+/// What runs when all zones are there; an error stops nginx, or the reload.
+type Ready = Box<dyn FnOnce(Cycle, Log) -> Result<(), ()>>;
+
+/// The zones of one configuration. It lives as long as the configuration's cycle.
+#[derive(Default)]
+pub struct SharedZones {
+    added: Cell<usize>,
+    initialised: Cell<usize>,
+    dicts: RefCell<Vec<Dict>>,
+    ready: RefCell<Option<Ready>>,
+}
+
+/// The data of nginx's zone.
+struct ZoneContext {
+    /// What the one who added it sees.
+    zone: ngx_shm_zone_t,
+    zones: *const SharedZones,
+    cycle: *mut ngx_cycle_t,
+    log: *mut ngx_log_t,
+}
+
+impl SharedZones {
+    /// Registers a zone with nginx. Where the same one is registered already (same name, size and
+    /// tag), that is given. Nothing on an error, which has been logged.
+    pub fn add(
+        &'static self,
+        cf: Conf,
+        name: &[u8],
+        size: usize,
+        tag: *mut c_void,
+    ) -> Option<NonNull<ngx_shm_zone_t>> {
+        let pool = cf.pool().ok()?;
+        let mut name: ngx_str_t = pool.copy_str(name).ok()?;
+        // SAFETY: the parser is live, the name is in its pool; nginx's zone lives in its list, the
+        // context in the cycle's pool.
+        unsafe {
+            let zone = ngx_shared_memory_add(cf.as_ptr(), &mut name, size, tag).as_mut()?;
+            if let Some(context) = zone.data.cast::<ZoneContext>().as_mut() {
+                return Some(NonNull::from(&mut context.zone));
+            }
+            let cycle = cf.cycle().as_ptr();
+            let log = &raw mut (*cycle).new_log;
+            let context = ZoneContext { zone: std::ptr::read(zone), zones: self, cycle, log };
+            let context = pool.own(context).ok()?;
+            zone.init = Some(init);
+            zone.data = context.as_ptr().cast();
+            self.added.set(self.added.get() + 1);
+            NonNull::new(&raw mut (*context.as_ptr()).zone)
+        }
+    }
+
+    /// Adds a dictionary's zone; false where there is one of that name. Nothing on another error,
+    /// which has been logged.
+    pub fn add_dict(&'static self, cf: Conf, name: &[u8], size: usize) -> Option<bool> {
+        let tag = std::ptr::from_ref(module()).cast_mut().cast();
+        let zone = self.add(cf, name, size, tag)?;
+        // SAFETY: a live zone of nginx's; one whose data is set is in use.
+        unsafe {
+            if !zone.as_ref().data.is_null() {
+                return Some(false);
+            }
+            self.dicts.borrow_mut().push(Dict::define(zone));
+        }
+        Some(true)
+    }
+
+    /// The dictionaries, in the order of the configuration.
+    pub fn dicts(&self) -> Vec<Dict> {
+        self.dicts.borrow().clone()
+    }
+
+    /// Has `work` run when all zones are there. Where there are none, it is given back.
+    pub fn when_ready(&self, work: Ready) -> Option<Ready> {
+        if self.added.get() == 0 {
+            return Some(work);
+        }
+        *self.ready.borrow_mut() = Some(work);
+        None
+    }
+
+    fn one_is_initialised(&self, context: &ZoneContext) -> Result<(), ()> {
+        self.initialised.set(self.initialised.get() + 1);
+        if self.initialised.get() < self.added.get() {
+            return Ok(());
+        }
+        let Some(work) = self.ready.borrow_mut().take() else { return Ok(()) };
+        // SAFETY: the new cycle, and its log.
+        let (cycle, log) =
+            unsafe { (Cycle::from_ptr(context.cycle).ok_or(())?, Log::from_ptr(context.log)) };
+        work(cycle, log)
+    }
+}
+
+/// What nginx calls when it has the memory of a zone.
+pub type ZoneInit = unsafe extern "C" fn(*mut ngx_shm_zone_t, *mut c_void) -> ngx_int_t;
+
+/// Whether a zone is one of those that `init` initialises: that tells what its data is.
+pub fn is_initialised_by(zone: &ngx_shm_zone_t, init: ZoneInit) -> bool {
+    zone.init.is_some_and(|its| std::ptr::fn_addr_eq(its, init))
+}
+
+/// nginx has the memory of a zone; `old` is the context of the same zone in the previous cycle.
+unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_int_t {
+    guard(-1, || {
+        // SAFETY: nginx passes a zone that `add` set up, whose context is in the cycle's pool; the
+        // old cycle still lives.
+        unsafe {
+            let context: *mut ZoneContext = (*zone).data.cast();
+            let old: *mut ZoneContext = old.cast();
+            let old_data = old.as_ref().map_or(std::ptr::null_mut(), |old| old.zone.data);
+            let inner = &raw mut (*context).zone;
+            (*inner).shm = std::ptr::read(&(*zone).shm);
+            (*inner).noreuse = (*zone).noreuse;
+            let Some(inner_init) = (*inner).init else { return -1 };
+            if inner_init(inner, old_data) != 0 {
+                return -1;
+            }
+            let ready = (*(*context).zones).one_is_initialised(&*context);
+            if ready.is_ok() { 0 } else { -1 }
+        }
+    })
+}
+
+/// The zone `name` of the current cycle, as the one who added it through this module sees it; null
+/// where there is none.
+pub fn find(name: &[u8]) -> *mut ngx_shm_zone_t {
+    // SAFETY: the cycle's list of zones is nginx's own; only zones that `add` set up have the
+    // context behind them.
+    unsafe {
+        let Some(cycle) = (*std::ptr::addr_of!(ngx_cycle)).as_ref() else {
+            return super::dict::NO_ZONE;
+        };
+        let mut part = &raw const cycle.shared_memory.part;
+        while let Some(list) = part.as_ref() {
+            let zones: *mut ngx_shm_zone_t = list.elts.cast();
+            for n in 0..list.nelts {
+                let zone = zones.add(n);
+                let ours = is_initialised_by(&*zone, init);
+                if ours && strings::bytes((*zone).shm.name) == name {
+                    return &raw mut (*(*zone).data.cast::<ZoneContext>()).zone;
+                }
+            }
+            part = list.next;
+        }
+    }
+    super::dict::NO_ZONE
+}

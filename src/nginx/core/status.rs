@@ -1,0 +1,28 @@
+//! nginx's return codes: `NGX_OK` and its kin, or an HTTP status, in one `ngx_int_t`.
+
+use crate::nginx::sys::ngx_int_t;
+
+/// What a handler returns to nginx: one of the constants below, or an HTTP status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Status(pub ngx_int_t);
+
+impl Status {
+    pub const OK: Status = Status(0);
+    pub const ERROR: Status = Status(-1);
+    pub const AGAIN: Status = Status(-2);
+    pub const BUSY: Status = Status(-3);
+    pub const DONE: Status = Status(-4);
+    pub const DECLINED: Status = Status(-5);
+    pub const HTTP_INTERNAL_SERVER_ERROR: Status = Status(500);
+
+    /// Whether this is an error or a special response: 300 and above, or `NGX_ERROR`.
+    pub fn is_failure(self) -> bool {
+        self == Status::ERROR || self.is_special_response()
+    }
+
+    /// Whether nginx makes a response of its own for this status (300 and above).
+    pub fn is_special_response(self) -> bool {
+        self.0 >= 300
+    }
+}

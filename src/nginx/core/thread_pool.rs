@@ -1,0 +1,93 @@
+//! nginx's thread pools (`thread_pool`): work that runs beside the event loop.
+//!
+//! The work and what follows it are two values: only the work, which is `Send`, is seen by the
+//! thread; the rest stays with the event loop, which also frees both.
+
+use std::ptr::{NonNull, addr_of_mut};
+
+use crate::nginx::guard;
+use crate::nginx::sys::{
+    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_log_t, ngx_str_t,
+    ngx_thread_pool_get, ngx_thread_pool_t, ngx_thread_task_post, ngx_thread_task_t,
+};
+
+/// Milliseconds of the timer of work under way: a worker that leaves looks for timers alone, and
+/// would not wait for a thread.
+const KEEPS_WORKER: usize = 60_000;
+
+/// What a thread of a pool does.
+pub trait Work: Send + 'static {
+    fn run(&mut self);
+}
+
+/// A pool of the configuration; copies are the same pool.
+#[derive(Clone, Copy)]
+pub struct ThreadPool(NonNull<ngx_thread_pool_t>);
+
+/// Work under way: nginx's record of it, the work, and what follows on the event loop.
+struct Posted<W, F> {
+    task: ngx_thread_task_t,
+    work: W,
+    after: F,
+}
+
+impl ThreadPool {
+    /// The pool that the configuration calls `name`.
+    pub fn find(name: &[u8]) -> Option<ThreadPool> {
+        let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+        // SAFETY: nginx compares the name only, and keeps the pools for the cycle's life.
+        NonNull::new(unsafe { ngx_thread_pool_get(ngx_cycle, &mut name) }).map(ThreadPool)
+    }
+
+    /// Has a thread run `work`, and the event loop `after` with it; gives `work` back where the
+    /// pool's queue is full.
+    pub fn post<W: Work, F: FnOnce(W) + 'static>(self, work: W, after: F) -> Result<(), W> {
+        // SAFETY: all zero is a valid, inactive ngx_thread_task_t.
+        let task: ngx_thread_task_t = unsafe { std::mem::zeroed() };
+        let posted = Box::into_raw(Box::new(Posted { task, work, after }));
+        // SAFETY: the box is live, and ours until the post succeeds; then nginx holds the task
+        // until it calls `complete`, which takes the box back.
+        unsafe {
+            let task = addr_of_mut!((*posted).task);
+            (*task).ctx = posted.cast();
+            (*task).handler = Some(run::<W, F>);
+            (*task).event.data = posted.cast();
+            (*task).event.handler = Some(complete::<W, F>);
+            if ngx_thread_task_post(self.0.as_ptr(), task) == 0 {
+                ngx_add_timer(addr_of_mut!((*task).event), KEEPS_WORKER);
+                return Ok(());
+            }
+            Err(Box::from_raw(posted).work)
+        }
+    }
+}
+
+/// In a thread of the pool.
+unsafe extern "C" fn run<W: Work, F>(data: *mut std::ffi::c_void, _log: *mut ngx_log_t) {
+    guard((), || {
+        // SAFETY: the box that `post` made; the event loop does not touch it before `complete`, so
+        // the work is this thread's alone.
+        unsafe { (*addr_of_mut!((*data.cast::<Posted<W, F>>()).work)).run() }
+    });
+}
+
+/// On the event loop: the work is done, or has taken so long that its timer is set anew.
+unsafe extern "C" fn complete<W: Work, F: FnOnce(W)>(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: the event of a task of ours, which a thread may still work on without touching it.
+        unsafe {
+            if (*event).timedout() != 0 {
+                (*event).set_timedout(0);
+                ngx_add_timer(event, KEEPS_WORKER);
+                return;
+            }
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+        }
+        // SAFETY: the box that `post` made; nginx is done with its task.
+        let posted = unsafe { Box::from_raw((*event).data.cast::<Posted<W, F>>()) };
+        let Posted { work, after, .. } = *posted;
+        after(work);
+    });
+}

@@ -1,0 +1,53 @@
+//! nginx's cached time: what every clock of the API shows, until the event loop or
+//! [`update`] moves it on.
+
+use crate::nginx::Request;
+use crate::nginx::sys::{ngx_cached_time, ngx_current_msec, ngx_time_t, ngx_time_update};
+
+/// The cached time's slot; nginx rewrites other slots, and moves the pointer.
+fn cached() -> ngx_time_t {
+    // SAFETY: nginx sets the time up before it reads the configuration, on this thread.
+    unsafe { std::ptr::read_volatile(ngx_cached_time) }
+}
+
+/// Seconds since the epoch.
+pub fn seconds() -> i64 {
+    cached().sec
+}
+
+/// Seconds since the epoch with their milliseconds.
+pub fn now() -> f64 {
+    let time = cached();
+    // Below 1,000: a signed conversion is a single instruction.
+    time.sec as f64 + time.msec as i64 as f64 / 1000.0
+}
+
+/// Milliseconds since the epoch; 0 before it.
+pub fn milliseconds() -> u64 {
+    let time = cached();
+    u64::try_from(time.sec).unwrap_or(0) * 1000 + time.msec as u64
+}
+
+/// Seconds since the epoch plus the zone's offset: broken down as UTC, they give local time.
+pub fn local_seconds() -> i64 {
+    let time = cached();
+    time.sec + time.gmtoff as i64 * 60
+}
+
+/// Milliseconds of a clock that never goes back; the start is arbitrary.
+pub fn monotonic_milliseconds() -> usize {
+    // SAFETY: a plain word of this thread's.
+    unsafe { ngx_current_msec }
+}
+
+/// Asks the system for the time.
+pub fn update() {
+    // SAFETY: no arguments; signals are nginx's own matter there.
+    unsafe { ngx_time_update() }
+}
+
+/// When nginx made the request, as [`now`] counts.
+pub fn request_start(request: Request) -> f64 {
+    let r = request.get();
+    r.start_sec as f64 + r.start_msec as f64 / 1000.0
+}

@@ -1,0 +1,118 @@
+//! nginx's processes: this one, its master and its siblings; and what the core configuration says.
+
+use std::ptr::addr_of;
+
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    NGX_MAX_PROCESSES, NGX_PROCESS_MASTER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_core_conf_t,
+    ngx_core_module, ngx_cycle, ngx_exiting, ngx_pagesize, ngx_parent, ngx_pid, ngx_process,
+    ngx_process_slot, ngx_process_t, ngx_processes, ngx_quit, ngx_str_t, ngx_worker,
+};
+
+/// This process's id.
+pub fn pid() -> i32 {
+    // SAFETY: a plain word that nginx sets when it starts a process.
+    unsafe { ngx_pid }
+}
+
+/// The id of the master; of this process, where it is the only one.
+pub fn master_pid() -> i32 {
+    // SAFETY: as for `pid`.
+    if process() == NGX_PROCESS_SINGLE { pid() } else { unsafe { ngx_parent } }
+}
+
+/// The kind of this process as nginx numbers it: single, master, signaller, worker, helper.
+///
+/// A configuration that wants a master is read by what becomes the master.
+pub fn process_type() -> u32 {
+    let master = core_conf().is_some_and(|conf| conf.master != 0);
+    if process() == NGX_PROCESS_SINGLE && master { NGX_PROCESS_MASTER } else { process() }
+}
+
+fn process() -> u32 {
+    // SAFETY: as for `pid`.
+    unsafe { ngx_process as u32 }
+}
+
+/// This worker's number, from 0; none in other processes.
+pub fn worker_id() -> Option<i32> {
+    let works = matches!(process(), NGX_PROCESS_WORKER | NGX_PROCESS_SINGLE);
+    // SAFETY: as for `pid`.
+    works.then_some(unsafe { ngx_worker as i32 })
+}
+
+/// How many workers the configuration asks for.
+pub fn worker_count() -> i32 {
+    core_conf().map_or(0, |conf| conf.worker_processes as i32)
+}
+
+/// Whether the worker was told to finish its work and leave.
+pub fn is_exiting() -> bool {
+    // SAFETY: as for `pid`.
+    unsafe { ngx_exiting != 0 }
+}
+
+/// The size of a page of memory.
+pub fn page_size() -> usize {
+    // SAFETY: as for `pid`.
+    unsafe { ngx_pagesize }
+}
+
+/// Leaves once the work at hand is done, as after the signal QUIT.
+pub fn quit() {
+    // SAFETY: a word that nginx's signal handler sets the same way.
+    unsafe { ngx_quit = 1 }
+}
+
+/// The ids of the processes that the master started, this one among them, into `pids`; how many
+/// there are. A worker knows of those that were started before it.
+pub fn pids(pids: &mut [i32]) -> usize {
+    let table = addr_of!(ngx_processes).cast::<ngx_process_t>();
+    // SAFETY: as for `pid`.
+    let own = unsafe { ngx_process_slot };
+    // SAFETY: a slot of the table, read without a reference: nginx's signal handler may write it.
+    let process = |slot: usize| unsafe { addr_of!((*table.add(slot)).pid).read_volatile() };
+    let slots = (0..NGX_MAX_PROCESSES as usize).map(|slot| (slot, process(slot)));
+    // A slot of pid 0 ends the table, but for a worker's own, which nginx does not fill there.
+    let known = slots.map_while(|(slot, process)| match process {
+        0 if usize::try_from(own) == Ok(slot) => Some(pid()),
+        0 => None,
+        other => Some(other),
+    });
+    // A process that has gone leaves -1.
+    let running = known.filter(|&pid| pid > 0);
+    pids.iter_mut().zip(running).map(|(entry, pid)| *entry = pid).count()
+}
+
+/// An entry `NAME=VALUE` of the configuration's `env` directives, as nginx keeps it: the bytes of
+/// the name, which `=`, the value and a NUL follow in the same memory.
+pub fn configured_env(name: &[u8]) -> Option<&'static [u8]> {
+    let env = &core_conf()?.env;
+    // SAFETY: an array of strings in the cycle's pool, filled while the configuration is read.
+    let entries: &[ngx_str_t] = unsafe {
+        if env.elts.is_null() {
+            return None;
+        }
+        std::slice::from_raw_parts(env.elts.cast(), env.nelts)
+    };
+    entries.iter().find_map(|entry| {
+        // SAFETY: words of the configuration, which nginx ends with a NUL each; they live as long
+        // as the cycle.
+        let known = unsafe { strings::bytes(*entry) };
+        // SAFETY: the NUL, at least, follows the name.
+        let has_value = unsafe { *known.as_ptr().add(known.len()) } == b'=';
+        (has_value && known == name).then_some(known)
+    })
+}
+
+/// The configuration outside of any block, once it has been read.
+fn core_conf() -> Option<&'static ngx_core_conf_t> {
+    // SAFETY: the cycle, its configurations and their contents live as long as the cycle is the
+    // current one; callers do not keep what they read. The first cycle has none yet.
+    unsafe {
+        let contexts = (*addr_of!(ngx_cycle)).as_ref()?.conf_ctx.as_ref()?;
+        let contexts: *const *mut *mut *mut std::ffi::c_void = contexts;
+        let core = *contexts.add(ngx_core_module.index);
+        core.cast::<ngx_core_conf_t>().as_ref()
+    }
+}

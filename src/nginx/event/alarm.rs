@@ -1,0 +1,222 @@
+//! Timers and posted events that belong to one owner: dropping them takes them out of nginx.
+
+use std::cell::UnsafeCell;
+use std::ptr::addr_of_mut;
+use std::rc::Rc;
+
+use crate::ngx_debug;
+
+use crate::nginx::core::guard::{fault_point, guard, panics};
+use crate::nginx::core::log::{Log, cycle_log};
+use crate::nginx::sys::{
+    ngx_add_timer, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_post_event,
+    ngx_posted_events, ngx_posted_next_events,
+};
+
+/// Milliseconds of a timer that stands for an event posted for the next round.
+const KEEPS_WORKER: usize = 60_000;
+
+/// An event of nginx's that is part of its owner: a timer, a posted event, or both. Dropping it takes
+/// it out of nginx, so its handler never runs for an owner that is gone.
+pub struct Alarm(UnsafeCell<ngx_event_t>);
+
+impl Default for Alarm {
+    fn default() -> Alarm {
+        // SAFETY: all zero is a valid, unarmed ngx_event_t.
+        Alarm(UnsafeCell::new(unsafe { std::mem::zeroed() }))
+    }
+}
+
+/// Who has an alarm of its own.
+///
+/// # Safety
+/// [`Sleeper::alarm`] must give the same field of the value each time.
+pub unsafe trait Sleeper: 'static {
+    fn alarm(&self) -> &Alarm;
+
+    /// It went off.
+    fn wake(self: Rc<Self>);
+
+    /// [`Sleeper::wake`] panicked: whoever relies on it must not wait forever.
+    fn abandon(&self);
+}
+
+impl Alarm {
+    /// The alarm of `owner` goes off after `milliseconds`; after none, in the next round of the event
+    /// loop. Debug lines of nginx's about it go to `log`.
+    pub fn set<T: Sleeper>(owner: &Rc<T>, milliseconds: usize, log: Log) {
+        let alarm = owner.alarm();
+        let event = alarm.0.get();
+        // SAFETY: the event is part of the Rc's value, which does not move, and disarms the event when
+        // it is dropped.
+        unsafe {
+            (*event).handler = Some(go_off::<T>);
+            (*event).data = Rc::as_ptr(owner).cast_mut().cast();
+            (*event).log = log.as_ptr();
+        }
+        if milliseconds == 0 {
+            alarm.post_next();
+        } else {
+            alarm.arm(milliseconds);
+        }
+    }
+
+    /// Takes it out of nginx, with a debug line where it has not gone off.
+    pub fn cancel(&self, debug_line: &str) {
+        if self.is_armed() {
+            // SAFETY: an armed event has a log.
+            ngx_debug!(unsafe { Log::from_ptr((*self.0.get()).log) }, "{debug_line}");
+            self.disarm();
+        }
+    }
+
+    fn arm(&self, milliseconds: usize) {
+        // SAFETY: the event is valid; this module runs in nginx's one thread.
+        unsafe { ngx_add_timer(self.0.get(), milliseconds) }
+    }
+
+    fn post(&self) {
+        // SAFETY: as in `arm`; ngx_posted_events is nginx's own queue.
+        unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_events)) }
+    }
+
+    /// A timer is set as well: a worker that leaves looks for timers alone, and would not wait
+    /// for a posted event.
+    fn post_next(&self) {
+        self.arm(KEEPS_WORKER);
+        // SAFETY: as in `post`.
+        unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_next_events)) };
+    }
+
+    fn is_armed(&self) -> bool {
+        // SAFETY: a plain flag of our event.
+        unsafe { (*self.0.get()).timer_set() != 0 }
+    }
+
+    fn disarm(&self) {
+        let event = self.0.get();
+        // SAFETY: the flags say which of nginx's structures hold the event.
+        unsafe {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
+    // SAFETY: the data is the value of an Rc that `set` got; it is alive, for dropping it disarms.
+    let owner = unsafe {
+        let owner: *const T = (*event).data.cast_const().cast();
+        Rc::increment_strong_count(owner);
+        Rc::from_raw(owner)
+    };
+    // Posted and timed at once, it goes off once.
+    owner.alarm().disarm();
+    let woken = owner.clone();
+    if panics(|| {
+        fault_point::<T>();
+        woken.wake();
+    }) {
+        guard((), || owner.abandon());
+    }
+    // The last share, perhaps: what that lets go of must not panic into nginx either.
+    guard((), || drop(owner));
+}
+
+/// A timer, or an event to run at the end of the current loop, that calls a function on its owner's
+/// data.
+pub struct Timer<T> {
+    alarm: Alarm,
+    data: T,
+    on_fire: fn(&T),
+}
+
+/// Who a timer is for.
+pub trait Waiter: Clone + 'static {
+    /// The timer's callback panicked: whoever relies on it must not wait forever.
+    fn abandon(&self);
+}
+
+impl<T: Waiter> Timer<T> {
+    /// A timer that is not armed yet; `on_fire` will get `data`.
+    pub fn new(data: T, on_fire: fn(&T)) -> Box<Timer<T>> {
+        Self::with_log(data, on_fire, cycle_log())
+    }
+
+    /// As [`Timer::new`], with the log that debug lines about the timer go to.
+    pub fn with_log(data: T, on_fire: fn(&T), log: Log) -> Box<Timer<T>> {
+        let timer = Box::new(Timer { alarm: Alarm::default(), data, on_fire });
+        let event = timer.alarm.0.get();
+        // SAFETY: the event is ours, and stays where it is in its box.
+        unsafe {
+            (*event).handler = Some(fire::<T>);
+            (*event).data = std::ptr::from_ref::<Timer<T>>(&timer).cast_mut().cast();
+            (*event).log = log.as_ptr();
+        }
+        timer
+    }
+
+    /// Fires after `milliseconds`; replaces what was set before.
+    pub fn arm(&self, milliseconds: usize) {
+        self.alarm.arm(milliseconds);
+    }
+
+    /// Fires at the end of the current event loop round.
+    pub fn post(&self) {
+        self.alarm.post();
+    }
+
+    /// Whether the timer is armed.
+    pub fn is_armed(&self) -> bool {
+        self.alarm.is_armed()
+    }
+
+    /// Takes it out of nginx's timers and posted events; safe to call twice.
+    pub fn disarm(&self) {
+        self.alarm.disarm();
+    }
+}
+
+unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
+    let fired = guard(None, || {
+        // SAFETY: the data is the box that `with_log` made; it is alive, for dropping it disarms.
+        let timer = unsafe { &*(*event).data.cast::<Timer<T>>() };
+        timer.disarm();
+        // The callback may drop the timer: nothing of it is used after the call starts.
+        Some((timer.data.clone(), timer.on_fire))
+    });
+    if let Some((data, on_fire)) = fired
+        && panics(|| {
+            fault_point::<T>();
+            on_fire(&data);
+        })
+    {
+        guard((), || data.abandon());
+    }
+}
+
+/// Whether the worker is shutting down gracefully.
+pub fn is_exiting() -> bool {
+    // SAFETY: a plain word, written by signal handlers as a whole.
+    unsafe { crate::nginx::sys::ngx_exiting != 0 }
+}
+
+/// Whether the worker was told to quit or stop (`ngx_quit`, `ngx_exiting` or `ngx_terminate`).
+pub fn is_stopping() -> bool {
+    // SAFETY: as in `is_exiting`.
+    unsafe {
+        crate::nginx::sys::ngx_quit != 0
+            || crate::nginx::sys::ngx_exiting != 0
+            || crate::nginx::sys::ngx_terminate != 0
+    }
+}

@@ -1,0 +1,89 @@
+//! Tells when a worker begins to exit gracefully.
+//!
+//! nginx has no hook for that, but it closes idle connections first of all, by calling their read
+//! handlers. So an idle connection without a socket is kept, and its read handler is the hook. It
+//! takes one of the worker's connections. The descriptor is -2, not -1, for a worker that runs
+//! without a master counts connections with other descriptors as alive, and keeps the cycle that
+//! pending timers refer to.
+
+use std::cell::Cell;
+use std::ptr::{null, null_mut};
+
+use crate::nginx::core::log::cycle_log;
+use crate::nginx::guard;
+use crate::nginx::sys::{
+    ngx_connection_t, ngx_cycle, ngx_cycle_t, ngx_event_t, ngx_free_connection, ngx_get_connection,
+};
+
+thread_local! {
+    /// The cycle that is watched; the watcher's own connection is in it.
+    static WATCHED: Cell<*const ngx_cycle_t> = const { Cell::new(null()) };
+    static ON_EXIT: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// nginx has no connection left for the watcher.
+#[derive(Clone, Copy, Debug)]
+pub struct NoConnection;
+
+/// `on_exit` is called once when the worker begins to exit; one watcher per worker and cycle, and
+/// none in a worker that exits already.
+pub fn watch(on_exit: fn()) -> Result<(), NoConnection> {
+    // SAFETY: ngx_cycle is the running cycle.
+    let cycle = unsafe { *std::ptr::addr_of!(ngx_cycle) }.cast_const();
+    if WATCHED.get() == cycle || crate::nginx::event::alarm::is_exiting() {
+        return Ok(());
+    }
+    let c = with_slot_of_descriptor_0(|| {
+        // SAFETY: descriptor 0 is only used as an index, whose entry is put back.
+        unsafe { ngx_get_connection(0, cycle_log().as_ptr()) }
+    });
+    // SAFETY: a connection of nginx's, ours until it is freed.
+    unsafe {
+        let Some(connection) = c.as_mut() else { return Err(NoConnection) };
+        connection.fd = -2;
+        connection.set_idle(1);
+        (*connection.read).handler = Some(closing);
+        (*connection.read).log = cycle_log().as_ptr();
+        connection.data = null_mut();
+    }
+    ON_EXIT.set(Some(on_exit));
+    WATCHED.set(cycle);
+    Ok(())
+}
+
+/// nginx closes its idle connections.
+unsafe extern "C" fn closing(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: nginx passes the event of the connection that `watch` made.
+        unsafe {
+            let c: *mut ngx_connection_t = (*event).data.cast();
+            if (*c).close() == 0 {
+                return;
+            }
+            (*(*c).read).set_closed(1);
+            (*(*c).write).set_closed(1);
+            (*c).fd = 0;
+            with_slot_of_descriptor_0(|| ngx_free_connection(c));
+            (*c).fd = -1;
+        }
+        if let Some(on_exit) = ON_EXIT.take() {
+            on_exit();
+        }
+    });
+}
+
+/// Runs `work`, which takes or frees a connection with descriptor 0: some event methods have nginx
+/// keep connections by descriptor, and there the entry of descriptor 0 is put back.
+fn with_slot_of_descriptor_0<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: the running cycle; `files` is null, or has an entry for each descriptor.
+    unsafe {
+        let files = (**std::ptr::addr_of!(ngx_cycle)).files;
+        if files.is_null() {
+            return work();
+        }
+        let saved = *files;
+        let result = work();
+        *files = saved;
+        result
+    }
+}

@@ -1,0 +1,11 @@
+//! nginx's events: timers, connections, datagrams, names, TLS.
+
+pub mod alarm;
+pub mod descriptor;
+pub mod exit_watcher;
+pub mod peer;
+pub mod resolver;
+pub mod stream;
+#[cfg(ngx_feature = "http_ssl")]
+pub mod tls;
+pub mod udp;

@@ -1,0 +1,238 @@
+//! Connections that this module makes: owned, closed on drop, with events for whoever uses them.
+//!
+//! Once the process exits, nginx's own structures may be gone: dropping touches nothing then, and
+//! the kernel closes the sockets.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::rc::{Rc, Weak};
+
+use crate::nginx::core::address::Address;
+use crate::nginx::core::log::{Log, cycle_log};
+#[cfg(ngx_feature = "http_ssl")]
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::strings;
+use crate::nginx::event::stream::{Direction, Stream};
+use crate::nginx::guard;
+use crate::nginx::sys::{
+    ngx_addr_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_ERR as LOG_ERRORS,
+    ngx_connection_t, ngx_destroy_pool, ngx_errno, ngx_event_connect_peer, ngx_event_t, ngx_int_t,
+    ngx_peer_connection_t,
+};
+
+const NGX_OK: isize = 0;
+const NGX_AGAIN: isize = -2;
+/// What TLS needs of a connection's pool.
+#[cfg(ngx_feature = "http_ssl")]
+const POOL_SIZE: usize = 256;
+
+/// Whoever uses a connection: gets its events.
+pub trait Events {
+    /// There is something to read, the other side closed, or the read timer ran out.
+    fn on_read(self: Rc<Self>);
+    /// More can be written, a connect is over, or the write timer ran out.
+    fn on_write(self: Rc<Self>);
+}
+
+/// A connection to a peer.
+pub struct Peer {
+    shared: Box<Shared>,
+}
+
+/// What nginx's connection points to; it stays in place while the connection lives.
+struct Shared {
+    stream: Stream,
+    user: RefCell<Option<Weak<dyn Events>>>,
+}
+
+thread_local! {
+    /// The process is about to end: see the top.
+    static LEFT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The process is about to end; connections are left to the kernel from now on.
+pub fn leave() {
+    LEFT.set(true);
+}
+
+/// Whether [`leave`] was called.
+pub fn has_left() -> bool {
+    LEFT.get()
+}
+
+/// How a connect began.
+pub enum Connecting {
+    Done(Peer),
+    /// Its write event tells when it is over.
+    Waiting(Peer),
+}
+
+/// Starts to connect, from `local` where given. Errors are logged to `log` by nginx.
+pub fn connect(address: &Address, local: Option<&Address>, log: Log) -> Result<Connecting, i32> {
+    let text = address.text(true);
+    let mut name = strings::borrowed(text.as_bytes());
+    // SAFETY: nginx uses the structure, the name and the addresses during the call only; zero is
+    // what it expects in every field that is not set. The connection is ours afterwards.
+    unsafe {
+        let mut peer: ngx_peer_connection_t = std::mem::zeroed();
+        peer.sockaddr = address.as_ptr();
+        peer.socklen = address.len();
+        peer.name = &mut name;
+        peer.get = Some(get_peer);
+        peer.log = log.as_ptr();
+        peer.set_log_error(LOG_ERRORS);
+        let mut from: ngx_addr_t = std::mem::zeroed();
+        let local_text;
+        if let Some(local) = local {
+            local_text = local.text(false);
+            from.sockaddr = local.as_ptr();
+            from.socklen = local.len();
+            from.name = strings::borrowed(local_text.as_bytes());
+            peer.local = &mut from;
+        }
+        let rc = ngx_event_connect_peer(&mut peer);
+        let error = ngx_errno();
+        let made = Stream::from_ptr(peer.connection);
+        match (rc, made) {
+            (NGX_OK, Some(stream)) => Ok(Connecting::Done(Peer::own(stream, log))),
+            (NGX_AGAIN, Some(stream)) => Ok(Connecting::Waiting(Peer::own(stream, log))),
+            (_, Some(stream)) => {
+                ngx_close_connection(stream.as_ptr());
+                Err(error)
+            }
+            (_, None) => Err(error),
+        }
+    }
+}
+
+/// nginx asks which peer to take: the one that was set.
+unsafe extern "C" fn get_peer(_: *mut ngx_peer_connection_t, _: *mut c_void) -> ngx_int_t {
+    NGX_OK
+}
+
+impl Peer {
+    /// Takes over a connection that nginx made.
+    fn own(stream: Stream, log: Log) -> Peer {
+        let shared = Box::new(Shared { stream, user: RefCell::default() });
+        let peer = Peer { shared };
+        let c = stream.as_ptr();
+        // SAFETY: a live connection of ours; the box outlives it.
+        unsafe {
+            (*c).data = std::ptr::from_ref::<Shared>(&peer.shared).cast_mut().cast();
+            (*(*c).read).handler = Some(on_event);
+            (*(*c).write).handler = Some(on_event);
+        }
+        peer.set_log(log);
+        peer
+    }
+
+    pub fn stream(&self) -> Stream {
+        self.shared.stream
+    }
+
+    /// Its events go to `user` from now on; to nobody, once that is gone.
+    pub fn set_user(&self, user: Weak<dyn Events>) {
+        *self.shared.user.borrow_mut() = Some(user);
+    }
+
+    fn set_log(&self, log: Log) {
+        let c = self.stream().as_ptr();
+        // SAFETY: a live connection with its events; its pool is null or live.
+        unsafe {
+            (*c).log = log.as_ptr();
+            (*(*c).read).log = log.as_ptr();
+            (*(*c).write).log = log.as_ptr();
+            if let Some(pool) = (*c).pool.as_mut() {
+                pool.log = log.as_ptr();
+            }
+        }
+    }
+
+    /// Makes the connection's pool, where it has none.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub(in crate::nginx) fn make_pool(&self) -> Result<(), OutOfMemory> {
+        let c = self.stream().as_ptr();
+        // SAFETY: a live connection, with a log; `close` destroys the pool.
+        unsafe {
+            if (*c).pool.is_null() {
+                (*c).pool = crate::nginx::sys::ngx_create_pool(POOL_SIZE, (*c).log);
+            }
+            if (*c).pool.is_null() { Err(OutOfMemory) } else { Ok(()) }
+        }
+    }
+
+    /// No request uses the connection: nginx may close it when the worker exits, by calling the
+    /// user's `on_read`.
+    pub fn rest(&self) {
+        self.stream().clear_timer(Direction::Read);
+        self.stream().clear_timer(Direction::Write);
+        self.set_log(cycle_log());
+        // SAFETY: a live connection.
+        unsafe { (*self.stream().as_ptr()).set_idle(1) }
+    }
+
+    /// A request uses the connection again.
+    pub fn resume(&self, log: Log) {
+        self.stream().clear_timer(Direction::Read);
+        self.set_log(log);
+        // SAFETY: a live connection.
+        unsafe { (*self.stream().as_ptr()).set_idle(0) }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if !LEFT.get() {
+            // SAFETY: ours, and closed once.
+            unsafe { close(self.stream().as_ptr()) }
+        }
+    }
+}
+
+unsafe fn close(c: *mut ngx_connection_t) {
+    // SAFETY: the caller's: a live connection that nobody uses afterwards.
+    unsafe {
+        #[cfg(ngx_feature = "http_ssl")]
+        if let Some(ssl) = (*c).ssl.as_mut() {
+            ssl.set_no_wait_shutdown(1);
+            ssl.set_no_send_shutdown(1);
+            crate::nginx::sys::ngx_ssl_shutdown(c);
+        }
+        let pool = std::mem::replace(&mut (*c).pool, std::ptr::null_mut());
+        if !pool.is_null() {
+            ngx_destroy_pool(pool);
+        }
+        ngx_close_connection(c);
+    }
+}
+
+/// nginx's event of a peer's connection.
+unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: nginx passes an event of a live connection, whose data `own` set.
+        let (user, is_write) = unsafe {
+            let c: *mut ngx_connection_t = (*event).data.cast();
+            let shared: *const Shared = (*c).data.cast();
+            let user = (*shared).user.borrow().as_ref().and_then(Weak::upgrade);
+            (user, (*event).write() != 0)
+        };
+        // The user may close the connection: nothing of it is used after this.
+        match user {
+            Some(user) if is_write => user.on_write(),
+            Some(user) => user.on_read(),
+            None => {}
+        }
+    });
+}
+
+/// nginx has had the events of a peer's connection to itself, for a handshake, and is done: they
+/// come back, and the user gets one.
+#[cfg(ngx_feature = "http_ssl")]
+pub(in crate::nginx) unsafe extern "C" fn take_events_back(c: *mut ngx_connection_t) {
+    // SAFETY: nginx passes a live connection, which `own` set up.
+    unsafe {
+        (*(*c).read).handler = Some(on_event);
+        (*(*c).write).handler = Some(on_event);
+        on_event((*c).read);
+    }
+}

@@ -1,0 +1,357 @@
+//! A connection that bytes go through, a peer's or the client's: reading and writing without
+//! waiting, and asking nginx to tell when more can be done.
+//!
+//! All bytes go through the connection's own `recv` and `send`, so TLS works as plain TCP does.
+
+use std::ffi::{CStr, c_int};
+use std::ptr::NonNull;
+
+use crate::nginx::core::log::Log;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::sys::{
+    ngx_add_timer, ngx_connection_error, ngx_connection_t,
+    ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_SET as NODELAY_SET,
+    ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_del_timer,
+    ngx_delete_posted_event, ngx_errno, ngx_event_actions, ngx_event_t, ngx_handle_read_event,
+    ngx_handle_write_event, ngx_set_errno,
+};
+
+const NGX_ERROR: isize = -1;
+const NGX_AGAIN: isize = -2;
+const NGX_CLOSE_EVENT: usize = 1;
+
+/// One direction of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    Read,
+    Write,
+}
+
+/// How reading or writing went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Io {
+    /// That many bytes.
+    Done(usize),
+    /// Nothing now.
+    Again,
+    /// The other side sends no more.
+    Closed,
+    /// The system's error number.
+    Failed(i32),
+}
+
+/// A live connection; copies are the same. Whoever owns the connection lets go of every copy
+/// before it closes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Stream(NonNull<ngx_connection_t>);
+
+impl Stream {
+    /// # Safety
+    /// `c` must be null or a live connection with its events; the value must not be used after it
+    /// is closed.
+    pub unsafe fn from_ptr(c: *mut ngx_connection_t) -> Option<Stream> {
+        NonNull::new(c).map(Stream)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_connection_t {
+        self.0.as_ptr()
+    }
+
+    fn event(self, direction: Direction) -> *mut ngx_event_t {
+        // SAFETY: a live connection; so in every method below, with its events.
+        unsafe {
+            match direction {
+                Direction::Read => (*self.as_ptr()).read,
+                Direction::Write => (*self.as_ptr()).write,
+            }
+        }
+    }
+
+    pub fn log(self) -> Log {
+        // SAFETY: a live connection has a log.
+        unsafe { Log::from_ptr((*self.as_ptr()).log) }
+    }
+
+    pub fn fd(self) -> c_int {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).fd }
+    }
+
+    /// Sets the descriptor; the old one is the caller's.
+    pub fn set_fd(self, fd: c_int) {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).fd = fd }
+    }
+
+    /// Reads at most `max` bytes, which are appended to `buffer`.
+    pub fn recv(self, buffer: &mut Vec<u8>, max: usize) -> Result<Io, OutOfMemory> {
+        let c = self.as_ptr();
+        self.forget_error();
+        buffer.try_reserve(max).map_err(|_| OutOfMemory)?;
+        let room = buffer.spare_capacity_mut().as_mut_ptr();
+        // SAFETY: there is room for `max` bytes, and nginx writes no more.
+        let n = unsafe {
+            match (*c).recv {
+                Some(recv) => recv(c, room.cast(), max),
+                None => NGX_ERROR,
+            }
+        };
+        if n == NGX_AGAIN {
+            return Ok(Io::Again);
+        }
+        let Ok(read) = usize::try_from(n) else { return Ok(Io::Failed(ngx_errno())) };
+        if read == 0 {
+            return Ok(Io::Closed);
+        }
+        // SAFETY: nginx has written that many bytes.
+        unsafe { buffer.set_len(buffer.len() + read.min(max)) };
+        Ok(Io::Done(read))
+    }
+
+    /// Writes what the connection takes of `bytes`.
+    pub fn send(self, bytes: &[u8]) -> Io {
+        let c = self.as_ptr();
+        self.forget_error();
+        // SAFETY: nginx only reads the bytes, whatever its prototype says.
+        let n = unsafe {
+            match (*c).send {
+                Some(send) => send(c, bytes.as_ptr().cast_mut(), bytes.len()),
+                None => NGX_ERROR,
+            }
+        };
+        if n == NGX_AGAIN {
+            return Io::Again;
+        }
+        usize::try_from(n).map_or_else(|_| Io::Failed(ngx_errno()), Io::Done)
+    }
+
+    /// Whether there may be something to read: the event method said so, or TLS has read ahead.
+    pub fn is_readable(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { (*self.event(Direction::Read)).ready() != 0 || self.has_read_ahead() }
+    }
+
+    #[cfg(ngx_feature = "http_ssl")]
+    fn has_read_ahead(self) -> bool {
+        // SAFETY: see `event`; a connection with TLS has OpenSSL's part of it.
+        unsafe {
+            let tls = (*self.as_ptr()).ssl.as_ref();
+            tls.is_some_and(|tls| crate::nginx::sys::SSL_has_pending(tls.connection) != 0)
+        }
+    }
+
+    #[cfg(not(ngx_feature = "http_ssl"))]
+    fn has_read_ahead(self) -> bool {
+        false
+    }
+
+    #[cfg(ngx_feature = "http_ssl")]
+    fn has_tls(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { !(*self.as_ptr()).ssl.is_null() }
+    }
+
+    #[cfg(not(ngx_feature = "http_ssl"))]
+    fn has_tls(self) -> bool {
+        false
+    }
+
+    /// TLS fails for reasons of its own too, which leave the system's error number as it was.
+    fn forget_error(self) {
+        if self.has_tls() {
+            ngx_set_errno(0);
+        }
+    }
+
+    /// Posts the read event: its handler runs once the running code has yielded.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn post_read(self) {
+        let queue = std::ptr::addr_of_mut!(crate::nginx::sys::ngx_posted_events);
+        // SAFETY: see `event`; closing the connection takes the event out.
+        unsafe { crate::nginx::sys::ngx_post_event(self.event(Direction::Read), queue) }
+    }
+
+    /// Whether nginx tells when there is something to read.
+    pub fn is_watched(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { (*self.event(Direction::Read)).active() != 0 }
+    }
+
+    /// Asks nginx to tell when there is more to read; false where that fails.
+    pub fn watch_read(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { ngx_handle_read_event(self.event(Direction::Read), 0) == 0 }
+    }
+
+    /// Asks nginx to tell when `low_water` bytes can be written; false where that fails.
+    pub fn watch_write(self, low_water: usize) -> bool {
+        // SAFETY: see `event`.
+        unsafe { ngx_handle_write_event(self.event(Direction::Write), low_water) == 0 }
+    }
+
+    pub fn set_timer(self, direction: Direction, milliseconds: usize) {
+        // SAFETY: see `event`.
+        unsafe { ngx_add_timer(self.event(direction), milliseconds) }
+    }
+
+    pub fn clear_timer(self, direction: Direction) {
+        let event = self.event(direction);
+        // SAFETY: see `event`.
+        unsafe {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+        }
+    }
+
+    /// Whether the timer ran out; asking forgets it.
+    pub fn take_timeout(self, direction: Direction) -> bool {
+        let event = self.event(direction);
+        // SAFETY: see `event`.
+        unsafe {
+            let timed_out = (*event).timedout() != 0;
+            (*event).set_timedout(0);
+            timed_out
+        }
+    }
+
+    /// nginx closed it because `worker_shutdown_timeout` ran out.
+    pub fn is_shut_down(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).close() != 0 && (*self.as_ptr()).error() != 0 }
+    }
+
+    /// nginx wants it closed: the worker exits.
+    pub fn is_to_close(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).close() != 0 }
+    }
+
+    /// The other side has closed its half, as far as is known without reading.
+    pub fn has_ended(self) -> bool {
+        let event = self.event(Direction::Read);
+        // SAFETY: see `event`.
+        unsafe { (*event).eof() != 0 || (*event).pending_eof() != 0 }
+    }
+
+    /// An error or timeout that nobody has taken stands in one of the events.
+    pub fn is_broken(self) -> bool {
+        [Direction::Read, Direction::Write].into_iter().any(|direction| {
+            let event = self.event(direction);
+            // SAFETY: see `event`.
+            unsafe { (*event).error() != 0 || (*event).timedout() != 0 }
+        })
+    }
+
+    /// Marks the connection as broken.
+    pub fn set_error(self) {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).set_error(1) }
+    }
+
+    /// Marks the writing side as broken: nginx sends nothing more.
+    pub fn set_write_error(self) {
+        // SAFETY: see `event`.
+        unsafe { (*self.event(Direction::Write)).set_error(1) }
+    }
+
+    /// Takes one direction out of nginx for good: timer, events and all.
+    pub fn shut(self, direction: Direction) {
+        self.clear_timer(direction);
+        let event = self.event(direction);
+        let which = match direction {
+            Direction::Read => libc::EPOLLIN | libc::EPOLLRDHUP,
+            Direction::Write => libc::EPOLLOUT,
+        };
+        // SAFETY: see `event`; nginx's event actions are set in every worker.
+        unsafe {
+            if ((*event).active() != 0 || (*event).disabled() != 0)
+                && let Some(del) = (*std::ptr::addr_of!(ngx_event_actions)).del
+            {
+                del(event, which as isize, NGX_CLOSE_EVENT);
+            }
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+            (*event).set_closed(1);
+        }
+    }
+
+    /// The error of a connect that is over; 0 for none.
+    pub fn connect_error(self) -> i32 {
+        let mut error: c_int = 0;
+        let mut len = size_of::<c_int>() as libc::socklen_t;
+        // SAFETY: the kernel writes one int.
+        let rc = unsafe {
+            libc::getsockopt(
+                self.fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ERROR,
+                (&raw mut error).cast(),
+                &mut len,
+            )
+        };
+        if rc == -1 { ngx_errno() } else { error }
+    }
+
+    /// Logs what the system said, at the level that nginx gives such errors.
+    pub fn log_error(self, error: i32, text: &CStr) {
+        // SAFETY: nginx only reads the text.
+        unsafe {
+            ngx_connection_error(self.as_ptr(), error, text.as_ptr().cast_mut());
+        }
+    }
+
+    /// Whether small pieces are still held back by the kernel (Nagle's algorithm).
+    pub fn delays_small_writes(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).tcp_nodelay() == NODELAY_UNSET }
+    }
+
+    /// Sends small pieces at once from now on.
+    pub fn set_nodelay(self) -> Result<(), i32> {
+        self.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).set_tcp_nodelay(NODELAY_SET) };
+        Ok(())
+    }
+
+    /// A socket option with an `int` value.
+    pub fn option(self, level: c_int, name: c_int) -> Result<c_int, i32> {
+        let mut value: c_int = 0;
+        let mut len = size_of::<c_int>() as libc::socklen_t;
+        // SAFETY: the kernel writes one int.
+        let rc =
+            unsafe { libc::getsockopt(self.fd(), level, name, (&raw mut value).cast(), &mut len) };
+        if rc == -1 { Err(ngx_errno()) } else { Ok(value) }
+    }
+
+    pub fn set_option(self, level: c_int, name: c_int, value: c_int) -> Result<(), i32> {
+        let len = size_of::<c_int>() as libc::socklen_t;
+        // SAFETY: the kernel reads one int.
+        let rc =
+            unsafe { libc::setsockopt(self.fd(), level, name, (&raw const value).cast(), len) };
+        if rc == -1 { Err(ngx_errno()) } else { Ok(()) }
+    }
+
+    /// Whether the other side has sent nothing and is still there; looks without reading. With TLS,
+    /// what the protocol sends of its own accord (session tickets) is nothing.
+    pub fn is_quiet(self) -> bool {
+        if self.has_tls() {
+            return self.recv(&mut Vec::new(), 1) == Ok(Io::Again);
+        }
+        let mut byte = 0u8;
+        // SAFETY: one byte, as the call says.
+        let n = unsafe { libc::recv(self.fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK) };
+        n == -1 && ngx_errno() == libc::EAGAIN
+    }
+}
+
+/// What the system says of an error number, in lower case as LuaSocket has it.
+pub fn describe_error(error: i32) -> String {
+    let mut text = [0u8; 256];
+    // SAFETY: nginx writes no more than the room that it is told of.
+    let end = unsafe { crate::nginx::sys::ngx_strerror(error, text.as_mut_ptr(), text.len()) };
+    let len = (end as usize).saturating_sub(text.as_ptr() as usize);
+    String::from_utf8_lossy(text.get(..len).unwrap_or_default()).to_ascii_lowercase()
+}

@@ -1,0 +1,81 @@
+//! OpenSSL's lists: a chain of certificates, the names of authorities.
+
+use std::ffi::c_int;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use super::objects::{Certificate, Owned, Result};
+use crate::nginx::sys::{
+    OPENSSL_STACK, OPENSSL_sk_free, OPENSSL_sk_new_null, OPENSSL_sk_num, OPENSSL_sk_pop,
+    OPENSSL_sk_push, OPENSSL_sk_value,
+};
+
+/// A list that owns its elements.
+pub struct List<T: Owned>(NonNull<OPENSSL_STACK>, PhantomData<T>);
+
+/// A certificate, and those that vouch for it.
+pub type Chain = List<Certificate>;
+
+impl<T: Owned> List<T> {
+    /// An empty list; none without memory.
+    pub fn new() -> Option<List<T>> {
+        // SAFETY: no arguments; the list is ours.
+        NonNull::new(unsafe { OPENSSL_sk_new_null() }).map(|list| List(list, PhantomData))
+    }
+
+    /// Takes over a list that [`List::into_raw`] gave away.
+    ///
+    /// # Safety
+    /// `raw` must be null or from `into_raw`, and nobody else's.
+    pub unsafe fn from_raw(raw: *mut OPENSSL_STACK) -> Option<List<T>> {
+        NonNull::new(raw).map(|list| List(list, PhantomData))
+    }
+
+    pub fn into_raw(self) -> *mut OPENSSL_STACK {
+        let raw = self.as_ptr();
+        std::mem::forget(self);
+        raw
+    }
+
+    pub fn as_ptr(&self) -> *mut OPENSSL_STACK {
+        self.0.as_ptr()
+    }
+
+    /// Adds an element at the end.
+    pub fn push(&mut self, element: T) -> std::result::Result<(), T> {
+        // SAFETY: a live list of such elements.
+        match unsafe { OPENSSL_sk_push(self.as_ptr(), element.as_ptr().cast_const().cast()) } {
+            count if count > 0 => {
+                element.into_ptr();
+                Ok(())
+            }
+            _ => Err(element),
+        }
+    }
+
+    fn len(&self) -> c_int {
+        // SAFETY: a live list.
+        unsafe { OPENSSL_sk_num(self.as_ptr()) }
+    }
+
+    /// The elements, which stay the list's.
+    pub fn iter(&self) -> impl Iterator<Item = Result<*mut T::Raw>> {
+        (0..self.len()).map(|index| {
+            // SAFETY: a live list of such elements, and an index in it.
+            let element: *mut T::Raw = unsafe { OPENSSL_sk_value(self.as_ptr(), index) }.cast();
+            if element.is_null() { Err(c"sk_X509_value() failed") } else { Ok(element) }
+        })
+    }
+}
+
+impl<T: Owned> Drop for List<T> {
+    fn drop(&mut self) {
+        // SAFETY: our list, of elements that it owns: each is taken out and dropped.
+        unsafe {
+            while self.len() > 0 {
+                drop(T::from_ptr(OPENSSL_sk_pop(self.as_ptr()).cast()));
+            }
+            OPENSSL_sk_free(self.as_ptr());
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! TLS on a connection of this module's own, as the client of the two sides.
+
+use std::ffi::{CStr, CString, c_int, c_long};
+use std::ptr::null_mut;
+
+use super::{Context, Session, clear_errors};
+use crate::nginx::core::strings;
+use crate::nginx::event::peer;
+use crate::nginx::event::peer::Peer;
+use crate::nginx::event::stream::Stream;
+use crate::nginx::sys::{
+    EVP_PKEY, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_sk_num, OPENSSL_sk_value, SSL,
+    SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME, SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE,
+    SSL_SESSION, SSL_ctrl, SSL_get_verify_result, SSL_use_PrivateKey, SSL_use_certificate,
+    TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509_V_OK, X509_verify_cert_error_string,
+    ngx_ssl_check_host, ngx_ssl_connection_t, ngx_ssl_create_connection, ngx_ssl_get_session,
+    ngx_ssl_handshake, ngx_ssl_set_session, ngx_ssl_shutdown, stack_st_X509,
+};
+
+const NGX_OK: isize = 0;
+const NGX_AGAIN: isize = -2;
+
+/// How a handshake stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handshake {
+    Done,
+    /// The connection's user gets an `on_read` when it is over, or the read timer runs out.
+    Waiting,
+    /// nginx has logged why.
+    Failed,
+}
+
+/// Why the other side's certificate is not trusted.
+pub struct VerifyError {
+    /// OpenSSL's number and text.
+    pub code: c_int,
+    pub text: &'static CStr,
+}
+
+/// A connection that has TLS on it, be it in a handshake or after one. As with [`Stream`], whoever
+/// owns the connection lets go of every copy before it closes it.
+#[derive(Clone, Copy)]
+pub struct Connection(Stream);
+
+impl Connection {
+    /// The TLS of a connection; none where it speaks plainly.
+    pub fn of(stream: Stream) -> Option<Connection> {
+        // SAFETY: a live connection.
+        let has_tls = unsafe { !(*stream.as_ptr()).ssl.is_null() };
+        has_tls.then_some(Connection(stream))
+    }
+
+    /// Puts TLS on a connection that has none; none where memory is out.
+    pub fn start(peer: &Peer, context: &Context) -> Option<Connection> {
+        peer.make_pool().ok()?;
+        let c = peer.stream().as_ptr();
+        let flags = (NGX_SSL_BUFFER | NGX_SSL_CLIENT) as usize;
+        // SAFETY: a live connection with a pool, and a live context.
+        unsafe {
+            if ngx_ssl_create_connection(context.as_ptr(), c, flags) != NGX_OK {
+                return None;
+            }
+            (*c).set_sendfile(0);
+        }
+        Connection::of(peer.stream())
+    }
+
+    fn ssl(self) -> *mut ngx_ssl_connection_t {
+        // SAFETY: a live connection; `of` and `start` made sure that it has TLS.
+        unsafe { (*self.0.as_ptr()).ssl }
+    }
+
+    pub fn as_ptr(self) -> *mut SSL {
+        // SAFETY: as in `ssl`.
+        unsafe { (*self.ssl()).connection }
+    }
+
+    /// Takes TLS away before a handshake has begun: the connection speaks plainly again.
+    pub fn abandon(self) {
+        clear_errors();
+        // SAFETY: as in `ssl`; nginx sends nothing where no handshake has begun.
+        unsafe { ngx_ssl_shutdown(self.0.as_ptr()) };
+    }
+
+    /// Whether the handshake has succeeded.
+    pub fn is_established(self) -> bool {
+        // SAFETY: as in `ssl`.
+        unsafe { (*self.ssl()).handshaked() != 0 }
+    }
+
+    /// Offers to take up a session; false where OpenSSL refuses.
+    ///
+    /// # Safety
+    /// `session` must be live.
+    pub unsafe fn set_session(self, session: *mut SSL_SESSION) -> bool {
+        // SAFETY: the caller's; as in `ssl`.
+        unsafe { ngx_ssl_set_session(self.0.as_ptr(), session) == NGX_OK }
+    }
+
+    /// The session, for other connections.
+    pub fn session(self) -> Option<Session> {
+        // SAFETY: as in `ssl`; the share that nginx takes is ours.
+        unsafe { Session::from_raw(ngx_ssl_get_session(self.0.as_ptr())) }
+    }
+
+    /// Presents a certificate, with those that lead to its issuer behind it, to a server that asks.
+    ///
+    /// # Safety
+    /// `chain` and `key` must be live, or null.
+    pub unsafe fn present(
+        self,
+        chain: *mut stack_st_X509,
+        key: *mut EVP_PKEY,
+    ) -> Result<(), &'static CStr> {
+        let ssl = self.as_ptr();
+        let stack = chain.cast::<crate::nginx::sys::OPENSSL_STACK>();
+        // SAFETY: the caller's; OpenSSL takes shares of its own in what it keeps, and looks at
+        // null pointers before it follows them.
+        unsafe {
+            let count = OPENSSL_sk_num(stack);
+            if count < 1 {
+                return Err(c"invalid client certificate chain");
+            }
+            let certificate = OPENSSL_sk_value(stack, 0);
+            if certificate.is_null() {
+                return Err(c"ssl fetch client certificate from chain failed");
+            }
+            if SSL_use_certificate(ssl, certificate.cast()) == 0 {
+                return Err(c"ssl set client certificate failed");
+            }
+            for index in 1..count {
+                let issuer = OPENSSL_sk_value(stack, index);
+                if issuer.is_null() {
+                    return Err(c"ssl fetch client intermediate certificate from chain failed");
+                }
+                // `SSL_add1_chain_cert`: one more share is taken.
+                if SSL_ctrl(ssl, SSL_CTRL_CHAIN_CERT as c_int, 1, issuer) == 0 {
+                    return Err(c"ssl set client intermediate certificate failed");
+                }
+            }
+            if SSL_use_PrivateKey(ssl, key) == 0 {
+                return Err(c"ssl set client private key failed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the server which name is meant (SNI); false where OpenSSL refuses it.
+    pub fn set_server_name(self, name: &CStr) -> bool {
+        let kind = c_long::from(TLSEXT_NAMETYPE_host_name);
+        let name = name.as_ptr().cast_mut().cast();
+        // SAFETY: as in `ssl`; OpenSSL copies the name.
+        unsafe { SSL_ctrl(self.as_ptr(), SSL_CTRL_SET_TLSEXT_HOSTNAME as c_int, kind, name) != 0 }
+    }
+
+    /// Asks the server for the OCSP status of its certificate.
+    pub fn request_status(self) {
+        let command = SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE as c_int;
+        let kind = c_long::from(TLSEXT_STATUSTYPE_ocsp);
+        // SAFETY: as in `ssl`.
+        unsafe { SSL_ctrl(self.as_ptr(), command, kind, null_mut()) };
+    }
+
+    /// Begins the handshake.
+    pub fn handshake(self) -> Handshake {
+        let c = self.0.as_ptr();
+        // SAFETY: as in `ssl`; nginx puts its own handlers into the connection's events only where
+        // it waits, and calls ours once.
+        match unsafe { ngx_ssl_handshake(c) } {
+            NGX_OK => Handshake::Done,
+            NGX_AGAIN => {
+                // SAFETY: as above.
+                unsafe { (*self.ssl()).handler = Some(peer::take_events_back) };
+                Handshake::Waiting
+            }
+            _ => Handshake::Failed,
+        }
+    }
+
+    /// What is wrong with the server's certificate.
+    pub fn verify_error(self) -> Option<VerifyError> {
+        // SAFETY: as in `ssl`; OpenSSL's texts are static.
+        unsafe {
+            let code = SSL_get_verify_result(self.as_ptr());
+            let trusted = code == c_long::from(X509_V_OK);
+            let error = || VerifyError {
+                code: c_int::try_from(code).unwrap_or(-1),
+                text: CStr::from_ptr(X509_verify_cert_error_string(code)),
+            };
+            (!trusted).then(error)
+        }
+    }
+
+    /// Whether the server's certificate is for `host`.
+    pub fn is_for_host(self, host: &[u8]) -> bool {
+        // nginx may look one byte beyond the name.
+        let Ok(host) = CString::new(host) else { return false };
+        let mut name = strings::borrowed(host.as_bytes());
+        // SAFETY: as in `ssl`; nginx only reads the name, during the call.
+        unsafe { ngx_ssl_check_host(self.0.as_ptr(), &mut name) == NGX_OK }
+    }
+}

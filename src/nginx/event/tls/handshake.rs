@@ -1,0 +1,206 @@
+//! The points of a handshake where a server of nginx's asks this module: one generic trampoline for
+//! each, below a panic guard. The functions given here capture nothing, as in `nginx::callback`.
+
+use std::ffi::{c_int, c_uchar, c_void};
+use std::ptr::{NonNull, addr_of, null_mut};
+
+use super::Session;
+use super::ssl::{Client, Ssl};
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::guard::fault_point;
+use crate::nginx::core::strings;
+use crate::nginx::guard;
+use crate::nginx::http::callback::instance;
+use crate::nginx::http::configuration::{Configuration, Scope};
+use crate::nginx::http::fake::Origin;
+use crate::nginx::sys::{
+    SSL, SSL_CTX, SSL_CTX_sess_set_get_cb, SSL_CTX_sess_set_new_cb, SSL_CTX_set_cert_cb,
+    SSL_CTX_set_client_hello_cb, SSL_SESSION, ngx_http_connection_t, ngx_http_core_srv_conf_t,
+    ngx_http_ssl_module, ngx_http_ssl_srv_conf_t,
+};
+
+/// What becomes of a handshake at one of its points.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Accept,
+    Refuse,
+    /// OpenSSL asks again when nginx goes on with it.
+    Wait,
+}
+
+impl Verdict {
+    /// The number that OpenSSL takes, for a certificate and a client's hello alike.
+    pub fn code(self) -> c_int {
+        match self {
+            Verdict::Accept => 1,
+            Verdict::Refuse => 0,
+            Verdict::Wait => -1,
+        }
+    }
+}
+
+/// A client's connection in a handshake with one of nginx's HTTP servers.
+#[derive(Clone, Copy)]
+pub struct Handshaking {
+    pub ssl: Ssl,
+    pub client: Client,
+}
+
+impl Handshaking {
+    /// # Safety
+    /// OpenSSL must ask about `ssl`, a connection of a server of nginx's http module.
+    unsafe fn from_ptr(ssl: *mut SSL) -> Option<Handshaking> {
+        // SAFETY: the caller's.
+        let ssl = unsafe { Ssl::from_ptr(ssl) }?;
+        Some(Handshaking { ssl, client: ssl.client()? })
+    }
+
+    /// That of the server which the client is known to ask for so far.
+    pub fn configuration(self) -> Configuration {
+        // SAFETY: until a request begins, the data of a client's connection is nginx's record of
+        // it, with the configuration of its server.
+        unsafe {
+            let hc: *const ngx_http_connection_t = (*self.client.as_ptr()).data.cast();
+            Configuration::from_ctx((*hc).conf_ctx)
+        }
+    }
+}
+
+impl Handshaking {
+    /// What a stand-in that runs code in this handshake is to know of it.
+    pub fn origin(self) -> Origin {
+        // SAFETY: a live connection.
+        unsafe { Origin::of_connection(self.client.as_ptr(), self.configuration()) }
+    }
+
+    /// The name of the server which the client is known to ask for so far, as it is configured.
+    pub fn configured_name(&self) -> &[u8] {
+        // SAFETY: nginx's core module has a configuration in every server.
+        unsafe {
+            let core: *const ngx_http_core_srv_conf_t = self.configuration().core_server();
+            strings::bytes((*core).server_name)
+        }
+    }
+}
+
+/// What OpenSSL knows of the `server` block that is being merged.
+#[derive(Clone, Copy)]
+pub struct ServerContext(NonNull<SSL_CTX>);
+
+impl ServerContext {
+    /// None where the block has no TLS.
+    pub fn of(cf: Conf) -> Option<ServerContext> {
+        // SAFETY: nginx's own module, whose configuration of the block is merged before ours.
+        unsafe {
+            let conf: *const ngx_http_ssl_srv_conf_t = Configuration::under(cf)
+                .slot(Scope::Server, &*addr_of!(ngx_http_ssl_module))
+                .cast();
+            conf.as_ref().and_then(|conf| NonNull::new(conf.ssl.ctx)).map(ServerContext)
+        }
+    }
+
+    /// Asks `F` once a client's hello has been read.
+    pub fn on_client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static>(self, _function: F) {
+        const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+        // SAFETY: a live server's context.
+        unsafe { SSL_CTX_set_client_hello_cb(self.0.as_ptr(), Some(client_hello::<F>), null_mut()) }
+    }
+
+    /// Asks `F` before the server's certificate is chosen.
+    pub fn on_certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>(self, _function: F) {
+        const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+        // SAFETY: a live server's context.
+        unsafe { SSL_CTX_set_cert_cb(self.0.as_ptr(), Some(certificate::<F>), null_mut()) }
+    }
+
+    /// Gives `F` the id of a session that a client wants to resume.
+    pub fn on_lookup<F>(self, _function: F)
+    where
+        F: Fn(Handshaking, &[u8]) -> Option<Session> + Copy + 'static,
+    {
+        const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+        // SAFETY: a live server's context.
+        unsafe { SSL_CTX_sess_set_get_cb(self.0.as_ptr(), Some(lookup::<F>)) }
+    }
+
+    /// Gives `F` each new session.
+    pub fn on_new_session<F>(self, _function: F)
+    where
+        F: Fn(Handshaking, Session) + Copy + 'static,
+    {
+        const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+        // SAFETY: a live server's context.
+        unsafe { SSL_CTX_sess_set_new_cb(self.0.as_ptr(), Some(new_session::<F>)) }
+    }
+}
+
+/// Asks `F` for a verdict.
+///
+/// # Safety
+/// As for [`Handshaking::from_ptr`].
+unsafe fn ask<F: Fn(Handshaking) -> Verdict + Copy + 'static>(ssl: *mut SSL) -> c_int {
+    let verdict = guard(Verdict::Refuse, || {
+        fault_point::<F>();
+        // SAFETY: the caller's.
+        let handshaking = unsafe { Handshaking::from_ptr(ssl) };
+        handshaking.map_or(Verdict::Refuse, instance::<F>())
+    });
+    verdict.code()
+}
+
+unsafe extern "C" fn client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static>(
+    ssl: *mut SSL,
+    _alert: *mut c_int,
+    _data: *mut c_void,
+) -> c_int {
+    // SAFETY: OpenSSL asks, for a server that `on_client_hello` was called for.
+    unsafe { ask::<F>(ssl) }
+}
+
+unsafe extern "C" fn certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>(
+    ssl: *mut SSL,
+    _data: *mut c_void,
+) -> c_int {
+    // SAFETY: OpenSSL asks, for a server that `on_certificate` was called for.
+    unsafe { ask::<F>(ssl) }
+}
+
+unsafe extern "C" fn lookup<F>(
+    ssl: *mut SSL,
+    id: *const c_uchar,
+    len: c_int,
+    copy: *mut c_int,
+) -> *mut SSL_SESSION
+where
+    F: Fn(Handshaking, &[u8]) -> Option<Session> + Copy + 'static,
+{
+    guard(null_mut(), || {
+        fault_point::<F>();
+        // SAFETY: OpenSSL passes an id of `len` bytes, and asks whether the session stays ours.
+        let (id, handshaking) = unsafe {
+            if let Some(copy) = copy.as_mut() {
+                *copy = 0;
+            }
+            (strings::raw(id, usize::try_from(len).unwrap_or(0)), Handshaking::from_ptr(ssl))
+        };
+        let found = handshaking.and_then(|handshaking| instance::<F>()(handshaking, id));
+        found.map_or(null_mut(), Session::into_raw)
+    })
+}
+
+unsafe extern "C" fn new_session<F>(ssl: *mut SSL, session: *mut SSL_SESSION) -> c_int
+where
+    F: Fn(Handshaking, Session) + Copy + 'static,
+{
+    guard((), || {
+        fault_point::<F>();
+        // SAFETY: OpenSSL passes a live session, of which a reference is taken.
+        let (handshaking, session) =
+            unsafe { (Handshaking::from_ptr(ssl), Session::share(session)) };
+        if let (Some(handshaking), Some(session)) = (handshaking, session) {
+            instance::<F>()(handshaking, session);
+        }
+    });
+    // OpenSSL's own reference was not taken.
+    0
+}

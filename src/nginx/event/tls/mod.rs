@@ -1,0 +1,36 @@
+//! TLS through nginx's own layer (`ngx_ssl_*`) and the OpenSSL that nginx's process has.
+//!
+//! nginx-sys binds OpenSSL's functions and types with nginx's; its symbols are resolved in nginx
+//! itself, so there is one libssl in the process. What OpenSSL's headers have as macros is
+//! spelled out here by the functions behind them.
+
+mod chain;
+mod client_hello;
+mod connection;
+mod context;
+mod handshake;
+mod objects;
+pub mod ocsp;
+pub mod pem;
+mod protocols;
+mod session;
+mod ssl;
+pub mod verify;
+
+pub use chain::Chain;
+pub use connection::{Connection, Handshake};
+pub use context::{Context, Settings};
+pub use handshake::{Handshaking, ServerContext, Verdict};
+pub use objects::{Owned, PrivateKey, Result};
+pub use protocols::{DEFAULT_PROTOCOLS, PROTOCOLS};
+pub use session::Session;
+pub use ssl::{Client, RawAddress, Ssl, register_slot, take_back};
+
+use crate::nginx::sys::ERR_clear_error;
+
+/// Empties OpenSSL's queue of errors, which a failed call of its may have left something in: the
+/// next call on any connection would take it for its own.
+fn clear_errors() {
+    // SAFETY: the queue of this thread; no arguments.
+    unsafe { ERR_clear_error() }
+}

@@ -1,0 +1,221 @@
+//! OCSP: whether the authority of a certificate still vouches for it, asked for and stapled by us.
+
+use std::ffi::{CStr, c_int, c_long, c_ulong, c_void};
+use std::ptr::null_mut;
+
+use super::chain::Chain;
+use super::objects::{
+    Certificate, OcspBasic, OcspCertId, OcspRequest, OcspResponse, Owned, Result, Source,
+    clearing_errors,
+};
+use super::pem::encode;
+use super::ssl::Ssl;
+use crate::nginx::sys::{
+    CRYPTO_free, CRYPTO_malloc, OCSP_NOVERIFY, OCSP_REQUEST_new, OCSP_RESPONSE_STATUS_SUCCESSFUL,
+    OCSP_basic_verify, OCSP_cert_status_str, OCSP_cert_to_id, OCSP_check_validity,
+    OCSP_request_add0_id, OCSP_resp_find_status, OCSP_response_get1_basic, OCSP_response_status,
+    OCSP_response_status_str, OPENSSL_sk_value, SSL, SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE,
+    SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB, SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP,
+    SSL_CTX_callback_ctrl, SSL_TLSEXT_ERR_OK, SSL_ctrl, SSL_get_SSL_CTX, V_OCSP_CERTSTATUS_GOOD,
+    X509_V_OK, X509_check_issued, X509_email_free, X509_get1_ocsp, d2i_OCSP_RESPONSE,
+    i2d_OCSP_REQUEST,
+};
+
+/// How many seconds the clocks of the authority and of this machine may differ.
+const CLOCK_SKEW: c_long = 300;
+
+const NO_ISSUER: &CStr = c"no issuer certificate in chain";
+
+/// The certificate that a chain in DER begins with, and the one behind it.
+fn certificate_and_issuer(der: &[u8]) -> Result<(Certificate, Certificate)> {
+    let source = Source::new(der)?;
+    let certificate = source.der_certificate()?;
+    if source.is_at_end() {
+        return Err(NO_ISSUER);
+    }
+    Ok((certificate, source.der_certificate()?))
+}
+
+/// The address of who answers for the first certificate of a chain; none where it names nobody.
+pub fn responder(chain: &[u8]) -> Result<Option<Vec<u8>>> {
+    clearing_errors(|| {
+        let certificate = Source::new(chain)?.der_certificate()?;
+        let Some(address) = first_responder(&certificate) else { return Ok(None) };
+        let (certificate, issuer) = certificate_and_issuer(chain)?;
+        // SAFETY: live certificates.
+        let issued = unsafe { X509_check_issued(issuer.as_ptr(), certificate.as_ptr()) };
+        if issued != X509_V_OK as c_int {
+            return Err(c"issuer certificate not next to leaf");
+        }
+        Ok(Some(address))
+    })
+}
+
+fn first_responder(certificate: &Certificate) -> Option<Vec<u8>> {
+    // SAFETY: a live certificate; the list of C strings is ours until it is freed.
+    unsafe {
+        let list = X509_get1_ocsp(certificate.as_ptr());
+        if list.is_null() {
+            return None;
+        }
+        let first = OPENSSL_sk_value(list.cast(), 0);
+        let address = (!first.is_null()).then(|| CStr::from_ptr(first.cast()).to_bytes().to_vec());
+        X509_email_free(list);
+        address
+    }
+}
+
+/// Which certificate is meant.
+fn id_of(certificate: &Certificate, issuer: &Certificate) -> Result<OcspCertId> {
+    // SAFETY: live certificates; null asks for SHA-1; the id is ours.
+    unsafe {
+        OcspCertId::from_ptr(OCSP_cert_to_id(
+            std::ptr::null(),
+            certificate.as_ptr(),
+            issuer.as_ptr(),
+        ))
+    }
+    .ok_or(c"OCSP_cert_to_id() failed")
+}
+
+/// The bytes that ask about the first certificate of a chain.
+pub fn request(chain: &[u8]) -> Result<Vec<u8>> {
+    clearing_errors(|| {
+        let (certificate, issuer) = certificate_and_issuer(chain)?;
+        // SAFETY: no arguments; the request is ours.
+        let request = unsafe { OcspRequest::from_ptr(OCSP_REQUEST_new()) };
+        let request = request.ok_or(c"OCSP_REQUEST_new() failed")?;
+        let id = id_of(&certificate, &issuer)?;
+        // SAFETY: a live request, which takes the id over unless it returns null.
+        unsafe {
+            if OCSP_request_add0_id(request.as_ptr(), id.as_ptr()).is_null() {
+                return Err(c"OCSP_request_add0_id() failed");
+            }
+        }
+        id.into_ptr();
+        // SAFETY: a live request, and the room that is asked for first.
+        let encoder = |out: *mut *mut u8| unsafe { i2d_OCSP_REQUEST(request.as_ptr(), out) };
+        let failed = c"i2d_OCSP_REQUEST() failed";
+        let len = usize::try_from(encoder(null_mut())).map_err(|_| failed)?;
+        let mut bytes = vec![0; len];
+        encode(&mut bytes, encoder).ok_or(failed)?;
+        Ok(bytes)
+    })
+}
+
+/// Checks that an answer says of the first certificate of a chain that it is good.
+pub fn validate(response: &[u8], chain: &[u8]) -> std::result::Result<(), String> {
+    clearing_errors(|| {
+        let basic = read_response(response)?;
+        let (certificate, issuer) = certificate_and_issuer(chain).map_err(text)?;
+        let id = id_of(&certificate, &issuer).map_err(text)?;
+        verify_signature(&basic, issuer)?;
+        check_status(&basic, &id)
+    })
+}
+
+fn text(reason: &CStr) -> String {
+    reason.to_string_lossy().into_owned()
+}
+
+/// The signed part of an answer that says that all went well.
+fn read_response(response: &[u8]) -> std::result::Result<OcspBasic, String> {
+    let len = c_long::try_from(response.len()).map_err(|_| "d2i_OCSP_RESPONSE() failed")?;
+    let mut at = response.as_ptr();
+    // SAFETY: the bytes' own length; the response and its part are ours; OpenSSL's texts are
+    // static.
+    unsafe {
+        let response = OcspResponse::from_ptr(d2i_OCSP_RESPONSE(null_mut(), &mut at, len))
+            .ok_or("d2i_OCSP_RESPONSE() failed")?;
+        let status = OCSP_response_status(response.as_ptr());
+        if status != OCSP_RESPONSE_STATUS_SUCCESSFUL as c_int {
+            let words = CStr::from_ptr(OCSP_response_status_str(status.into()));
+            return Err(format!("OCSP response not successful ({status}: {})", text(words)));
+        }
+        OcspBasic::from_ptr(OCSP_response_get1_basic(response.as_ptr()))
+            .ok_or_else(|| "OCSP_response_get1_basic() failed".to_owned())
+    }
+}
+
+/// Checks that the authority, or one it trusts, signed the answer.
+fn verify_signature(basic: &OcspBasic, issuer: Certificate) -> std::result::Result<(), String> {
+    let mut chain = Chain::new().ok_or("sk_X509_new_null() failed")?;
+    chain.push(issuer).map_err(|_| "sk_X509_push() failed")?;
+    // SAFETY: a live answer and chain; without a store, the chain itself is trusted.
+    let verified = unsafe {
+        OCSP_basic_verify(
+            basic.as_ptr(),
+            chain.as_ptr().cast(),
+            null_mut(),
+            c_ulong::from(OCSP_NOVERIFY),
+        )
+    };
+    if verified == 1 { Ok(()) } else { Err("OCSP_basic_verify() failed".to_owned()) }
+}
+
+fn check_status(basic: &OcspBasic, id: &OcspCertId) -> std::result::Result<(), String> {
+    let mut status: c_int = 0;
+    let (mut from, mut until) = (null_mut(), null_mut());
+    // SAFETY: a live answer and id; the times stay the answer's; OpenSSL's texts are static.
+    unsafe {
+        let found = OCSP_resp_find_status(
+            basic.as_ptr(),
+            id.as_ptr(),
+            &mut status,
+            null_mut(),
+            null_mut(),
+            &mut from,
+            &mut until,
+        );
+        if found != 1 {
+            return Err("certificate status not found in the OCSP response".to_owned());
+        }
+        if status != V_OCSP_CERTSTATUS_GOOD as c_int {
+            let words = text(CStr::from_ptr(OCSP_cert_status_str(status.into())));
+            return Err(format!("certificate status \"{words}\" in the OCSP response"));
+        }
+        if OCSP_check_validity(from, until, CLOCK_SKEW, -1) != 1 {
+            return Err("OCSP_check_validity() failed".to_owned());
+        }
+    }
+    Ok(())
+}
+
+impl Ssl {
+    /// Gives the client an answer with the certificate; false where it did not ask for one.
+    pub fn staple(self, response: &[u8]) -> Result<bool> {
+        let asked = SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE as c_int;
+        let set = SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP as c_int;
+        let len = c_long::try_from(response.len()).map_err(|_| c"OPENSSL_malloc() failed")?;
+        // SAFETY: a live connection with its server's context. The copy has the response's length,
+        // and is OpenSSL's once it returns 1; the call-back is of the type that the option wants.
+        unsafe {
+            if SSL_ctrl(self.as_ptr(), asked, 0, null_mut()) == -1 {
+                return Ok(false);
+            }
+            // Without a call-back, OpenSSL sends nothing.
+            SSL_CTX_callback_ctrl(
+                SSL_get_SSL_CTX(self.as_ptr()),
+                SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB as c_int,
+                Some(std::mem::transmute::<
+                    unsafe extern "C" fn(*mut SSL, *mut c_void) -> c_int,
+                    unsafe extern "C" fn(),
+                >(has_answer)),
+            );
+            let file = c"ocsp".as_ptr();
+            let copy = CRYPTO_malloc(response.len().max(1), file, 0);
+            if copy.is_null() {
+                return Err(c"OPENSSL_malloc() failed");
+            }
+            std::ptr::copy_nonoverlapping(response.as_ptr(), copy.cast(), response.len());
+            if SSL_ctrl(self.as_ptr(), set, len, copy) == 0 {
+                CRYPTO_free(copy, file, 0);
+            }
+        }
+        Ok(true)
+    }
+}
+
+unsafe extern "C" fn has_answer(_ssl: *mut SSL, _data: *mut c_void) -> c_int {
+    SSL_TLSEXT_ERR_OK as c_int
+}

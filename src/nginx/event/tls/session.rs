@@ -1,0 +1,86 @@
+//! Sessions of TLS connections, which later connections to the same server may take up again.
+
+use std::ffi::{c_long, c_uint};
+use std::ptr::{NonNull, null_mut};
+
+use super::objects::clearing_errors;
+use super::pem::encode;
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    SSL_SESSION, SSL_SESSION_free, SSL_SESSION_get_id, SSL_SESSION_up_ref, d2i_SSL_SESSION,
+    i2d_SSL_SESSION,
+};
+
+/// A share in a session: dropping gives it up.
+pub struct Session(NonNull<SSL_SESSION>);
+
+impl Session {
+    /// Takes a share over; none for a null pointer.
+    ///
+    /// # Safety
+    /// `session` must be null, or a live session whose share is the caller's to give.
+    pub unsafe fn from_raw(session: *mut SSL_SESSION) -> Option<Session> {
+        NonNull::new(session).map(Session)
+    }
+
+    pub fn as_ptr(&self) -> *mut SSL_SESSION {
+        self.0.as_ptr()
+    }
+
+    /// Gives the share to whoever gets the pointer.
+    pub fn into_raw(self) -> *mut SSL_SESSION {
+        let session = self.as_ptr();
+        std::mem::forget(self);
+        session
+    }
+
+    /// Another reference to a session of OpenSSL's.
+    ///
+    /// # Safety
+    /// `session` must be null or a live session.
+    pub unsafe fn share(session: *mut SSL_SESSION) -> Option<Session> {
+        // SAFETY: the caller's; the new reference is ours.
+        unsafe {
+            if session.is_null() || SSL_SESSION_up_ref(session) == 0 {
+                return None;
+            }
+            Session::from_raw(session)
+        }
+    }
+
+    /// Reads what [`Session::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Option<Session> {
+        let len = c_long::try_from(bytes.len()).ok()?;
+        let mut at = bytes.as_ptr();
+        clearing_errors(|| {
+            // SAFETY: the bytes' own length; the session is ours.
+            unsafe { Session::from_raw(d2i_SSL_SESSION(null_mut(), &mut at, len)) }.ok_or(())
+        })
+        .ok()
+    }
+
+    /// How many bytes [`Session::encode`] writes; none where OpenSSL cannot.
+    pub fn encoded_len(&self) -> Option<usize> {
+        // SAFETY: a live session.
+        let len = unsafe { i2d_SSL_SESSION(self.as_ptr(), null_mut()) };
+        usize::try_from(len).ok().filter(|len| *len > 0)
+    }
+
+    pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
+        // SAFETY: a live session, and the room that is asked for first.
+        encode(out, |out| unsafe { i2d_SSL_SESSION(self.as_ptr(), out) })
+    }
+
+    pub fn id(&self) -> &[u8] {
+        let mut len: c_uint = 0;
+        // SAFETY: a live session, which keeps its id.
+        unsafe { strings::raw(SSL_SESSION_get_id(self.as_ptr(), &mut len), len as usize) }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: the share is ours, and given up once.
+        unsafe { SSL_SESSION_free(self.as_ptr()) }
+    }
+}

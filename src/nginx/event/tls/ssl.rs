@@ -1,0 +1,298 @@
+//! A client's TLS connection, as Lua code sees it: who and where, and the certificates in it.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::{NonNull, addr_of, addr_of_mut, null_mut};
+
+use super::chain::Chain;
+use super::objects::{Owned, PrivateKey, Result, Source, clearing_errors};
+use crate::nginx::core::log::Log;
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::core::strings;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    CRYPTO_EX_INDEX_SSL, CRYPTO_get_ex_new_index, SSL, SSL_CTRL_CHAIN_CERT, SSL_certs_clear,
+    SSL_ctrl, SSL_get_ex_data, SSL_get_servername, SSL_set_ex_data, SSL_use_PrivateKey,
+    SSL_use_certificate, SSL_version, TLS1_3_VERSION, TLSEXT_NAMETYPE_host_name, X509,
+    d2i_PrivateKey_bio, ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event,
+    ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
+};
+
+/// A connection's state in OpenSSL; copies are the same one.
+#[derive(Clone, Copy)]
+pub struct Ssl(NonNull<SSL>);
+
+thread_local! {
+    /// Where OpenSSL keeps this module's data of a connection; negative before there is a place.
+    static SLOT: Cell<c_int> = const { Cell::new(-1) };
+}
+
+/// Asks OpenSSL, once in a process, for a place for this module's data of a connection.
+pub fn register_slot() -> std::result::Result<(), OutOfMemory> {
+    if SLOT.get() < 0 {
+        // SAFETY: no call-backs, no data.
+        SLOT.set(unsafe {
+            CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL as c_int, 0, null_mut(), None, None, None)
+        });
+    }
+    if SLOT.get() < 0 { Err(OutOfMemory) } else { Ok(()) }
+}
+
+/// The kinds of address, as lua-resty-core numbers them, with the bytes of one.
+pub struct RawAddress<'a> {
+    pub kind: c_int,
+    pub bytes: &'a [u8],
+}
+
+impl Ssl {
+    /// The TLS connection behind `request`, itself a stand-in or not.
+    pub fn of(request: Request) -> Result<Ssl> {
+        // SAFETY: a live request has a live connection, whose ssl is null or live.
+        unsafe {
+            let ssl = request.connection().as_ref().and_then(|c| c.ssl.as_ref());
+            let ssl = ssl.ok_or(c"bad request")?;
+            Ssl::from_ptr(ssl.connection).ok_or(c"bad ssl conn")
+        }
+    }
+
+    /// # Safety
+    /// `ssl` must be null, or live as long as the value is used.
+    pub(super) unsafe fn from_ptr(ssl: *mut SSL) -> Option<Ssl> {
+        NonNull::new(ssl).map(Ssl)
+    }
+
+    pub fn as_ptr(self) -> *mut SSL {
+        self.0.as_ptr()
+    }
+
+    /// nginx's connection.
+    pub fn client(self) -> Option<Client> {
+        // SAFETY: nginx puts the connection there when it makes the TLS one.
+        let c = unsafe { SSL_get_ex_data(self.as_ptr(), *addr_of!(ngx_ssl_connection_index)) };
+        NonNull::new(c.cast()).map(Client)
+    }
+
+    /// This module's data of the connection; null where there are none.
+    pub fn slot(self) -> *mut c_void {
+        if SLOT.get() < 0 {
+            return null_mut();
+        }
+        // SAFETY: a live connection, and a place of ours.
+        unsafe { SSL_get_ex_data(self.as_ptr(), SLOT.get()) }
+    }
+
+    pub fn set_slot(self, data: *mut c_void) -> std::result::Result<(), OutOfMemory> {
+        // SAFETY: as in `slot`; OpenSSL does nothing with the data.
+        let set = unsafe { SSL_set_ex_data(self.as_ptr(), SLOT.get(), data) };
+        if set == 0 { Err(OutOfMemory) } else { Ok(()) }
+    }
+
+    /// The protocol's version as OpenSSL numbers it: 0x0303 for TLS 1.2.
+    pub fn version(self) -> c_int {
+        // SAFETY: a live connection.
+        unsafe { SSL_version(self.as_ptr()) }
+    }
+
+    /// Whether that is TLS 1.3, or what follows it.
+    pub fn is_tls13_or_newer(self) -> bool {
+        self.version() >= TLS1_3_VERSION as c_int
+    }
+
+    /// The name of the server that the client asked for.
+    pub fn server_name(&self) -> Option<&[u8]> {
+        // SAFETY: a live connection, which keeps the name.
+        unsafe {
+            let name = SSL_get_servername(self.as_ptr(), TLSEXT_NAMETYPE_host_name as c_int);
+            (!name.is_null()).then(|| CStr::from_ptr(name).to_bytes())
+        }
+    }
+
+    /// Forgets all certificates and keys.
+    pub fn clear_certificates(self) {
+        // SAFETY: a live connection.
+        unsafe { SSL_certs_clear(self.as_ptr()) }
+    }
+
+    /// Takes a certificate and the rest of its chain, in DER, one behind the other.
+    pub fn use_der_chain(self, der: &[u8]) -> Result<()> {
+        clearing_errors(|| {
+            let source = Source::new(der)?;
+            self.use_certificate(source.der_certificate()?.as_ptr())?;
+            while !source.is_at_end() {
+                let certificate = source.der_certificate()?;
+                let raw = certificate.as_ptr().cast();
+                // SAFETY: a live connection, which takes the certificate over where it returns 1.
+                let rc = unsafe { SSL_ctrl(self.as_ptr(), SSL_CTRL_CHAIN_CERT as c_int, 0, raw) };
+                if rc == 0 {
+                    return Err(c"SSL_add0_chain_cert() failed");
+                }
+                certificate.into_ptr();
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a certificate and the rest of its chain.
+    pub fn use_chain(self, chain: &Chain) -> Result<()> {
+        clearing_errors(|| {
+            let mut certificates = chain.iter();
+            self.use_certificate(certificates.next().ok_or(c"invalid certificate chain")??)?;
+            for certificate in certificates {
+                let raw = certificate?.cast();
+                // SAFETY: a live connection, which takes a reference of its own.
+                let rc = unsafe { SSL_ctrl(self.as_ptr(), SSL_CTRL_CHAIN_CERT as c_int, 1, raw) };
+                if rc == 0 {
+                    return Err(c"SSL_add1_chain_cert() failed");
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn use_certificate(self, certificate: *mut X509) -> Result<()> {
+        // SAFETY: a live connection and certificate, of which it takes a reference of its own.
+        match unsafe { SSL_use_certificate(self.as_ptr(), certificate) } {
+            0 => Err(c"SSL_use_certificate() failed"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a private key in DER.
+    pub fn use_der_private_key(self, der: &[u8]) -> Result<()> {
+        clearing_errors(|| {
+            let source = Source::new(der)?;
+            // SAFETY: a live BIO; the key is ours.
+            let key =
+                unsafe { PrivateKey::from_ptr(d2i_PrivateKey_bio(source.as_ptr(), null_mut())) };
+            self.use_private_key(&key.ok_or(c"d2i_PrivateKey_bio() failed")?)
+        })
+    }
+
+    pub fn use_private_key(self, key: &PrivateKey) -> Result<()> {
+        clearing_errors(|| {
+            // SAFETY: a live connection and key, of which it takes a reference of its own.
+            match unsafe { SSL_use_PrivateKey(self.as_ptr(), key.as_ptr()) } {
+                0 => Err(c"SSL_use_PrivateKey() failed"),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// nginx's connection with a client; copies are the same one.
+#[derive(Clone, Copy)]
+pub struct Client(NonNull<ngx_connection_t>);
+
+impl Client {
+    pub(super) fn as_ptr(self) -> *mut ngx_connection_t {
+        self.0.as_ptr()
+    }
+
+    pub fn log(self) -> Log {
+        // SAFETY: a live connection has a log.
+        unsafe { Log::from_ptr((*self.as_ptr()).log) }
+    }
+
+    /// What nginx's lines in the error log say is being done.
+    pub fn set_action(self, action: &'static CStr) {
+        // SAFETY: a live connection has a log, which keeps a pointer to a static text.
+        unsafe { (*(*self.as_ptr()).log).action = action.as_ptr().cast_mut() }
+    }
+
+    pub fn is_reusable(self) -> bool {
+        // SAFETY: a live connection.
+        unsafe { (*self.as_ptr()).reusable() != 0 }
+    }
+
+    /// Whether nginx gave the connection up by itself, without a timeout.
+    pub fn is_given_up(self) -> bool {
+        // SAFETY: a connection and its events outlive its pool.
+        unsafe { (*(*self.as_ptr()).read).eof() != 0 }
+    }
+
+    /// Moves `value` into the connection's pool.
+    pub fn own<T: 'static>(self, value: T) -> std::result::Result<NonNull<T>, OutOfMemory> {
+        // SAFETY: a live connection has a pool.
+        unsafe { Pool::from_ptr((*self.as_ptr()).pool) }.ok_or(OutOfMemory)?.own(value)
+    }
+
+    /// Lets a stand-in request use this TLS connection, until [`take_back`].
+    pub fn lend(self, request: Request) {
+        // SAFETY: both connections are live; the stand-in's user takes it back in time.
+        unsafe { (*request.connection()).ssl = (*self.as_ptr()).ssl }
+    }
+
+    /// Has nginx go on with the handshake, in this round of its events.
+    pub fn go_on(self) {
+        // SAFETY: a live connection has a write event; the queue is nginx's.
+        unsafe { ngx_post_event((*self.as_ptr()).write, addr_of_mut!(ngx_posted_events)) }
+    }
+
+    /// The address and length that this end of the connection has; none where that is unknown.
+    fn local(self) -> Option<(*const sockaddr, socklen_t)> {
+        let c = self.as_ptr();
+        // SAFETY: a live connection; nginx fills in its address.
+        unsafe {
+            let known = ngx_connection_local_sockaddr(c, null_mut(), 0) == 0;
+            (known && !(*c).local_sockaddr.is_null())
+                .then(|| ((*c).local_sockaddr.cast_const(), (*c).local_socklen))
+        }
+    }
+
+    pub fn server_address(&self) -> Option<RawAddress<'_>> {
+        // SAFETY: an address in the connection's pool or nginx's configuration.
+        self.local().map(|(address, len)| unsafe { raw_address(address, len) })
+    }
+
+    pub fn client_address(&self) -> Option<RawAddress<'_>> {
+        let c = self.as_ptr();
+        // SAFETY: a live connection, and its client's address.
+        unsafe { (!(*c).sockaddr.is_null()).then(|| raw_address((*c).sockaddr, (*c).socklen)) }
+    }
+
+    /// The port that the client connected to.
+    pub fn server_port(self) -> Result<u16> {
+        let (address, _) = self.local().ok_or(c"no server address")?;
+        // SAFETY: an address of nginx's, of which the family says which kind it is.
+        unsafe {
+            match i32::from((*address).sa_family) {
+                libc::AF_UNIX => Err(c"unix domain has no port"),
+                libc::AF_INET6 => {
+                    Ok(u16::from_be((*address.cast::<libc::sockaddr_in6>()).sin6_port))
+                }
+                _ => Ok(u16::from_be((*address.cast::<libc::sockaddr_in>()).sin_port)),
+            }
+        }
+    }
+}
+
+/// The stand-in's connection has no TLS connection any more.
+pub fn take_back(request: Request) {
+    // SAFETY: a live stand-in has a connection.
+    unsafe { (*request.connection()).ssl = null_mut() }
+}
+
+/// # Safety
+/// `address` must be a socket address of `len` bytes that lives for `'a`.
+unsafe fn raw_address<'a>(address: *const sockaddr, len: socklen_t) -> RawAddress<'a> {
+    // SAFETY: the caller's; the family says which kind it is.
+    unsafe {
+        match i32::from((*address).sa_family) {
+            libc::AF_UNIX => {
+                let path = std::mem::offset_of!(libc::sockaddr_un, sun_path);
+                let room = (len as usize).saturating_sub(path);
+                let bytes = strings::raw(address.cast::<u8>().add(path), room);
+                let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+                RawAddress { kind: 0, bytes: bytes.get(..end).unwrap_or_default() }
+            }
+            libc::AF_INET6 => {
+                let address = addr_of!((*address.cast::<libc::sockaddr_in6>()).sin6_addr);
+                RawAddress { kind: 2, bytes: strings::raw(address.cast(), 16) }
+            }
+            _ => {
+                let address = addr_of!((*address.cast::<libc::sockaddr_in>()).sin_addr);
+                RawAddress { kind: 1, bytes: strings::raw(address.cast(), 4) }
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Connected datagram sockets, internet and unix domain ones: owned, closed on drop, with read
+//! events for whoever uses them.
+
+use std::cell::RefCell;
+use std::ptr::addr_of_mut;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::nginx::core::address::Address;
+use crate::nginx::core::log::{Level, Log};
+use crate::nginx::event::peer::has_left;
+use crate::nginx::guard;
+use crate::nginx::sys::{
+    ngx_add_timer, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_del_timer,
+    ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
+    ngx_nonblocking,
+};
+use crate::ngx_debug;
+
+const NGX_AGAIN: isize = -2;
+
+/// Whoever uses a connection: gets its read events.
+pub trait Receiver {
+    /// A datagram or an error is there to be read, or the timer ran out.
+    fn on_read(self: Rc<Self>);
+}
+
+/// A datagram socket with a peer.
+pub struct Connection {
+    shared: Box<Shared>,
+}
+
+/// What nginx's connection points to; it stays in place while the connection lives.
+struct Shared {
+    connection: *mut ngx_connection_t,
+    receiver: RefCell<Option<Weak<dyn Receiver>>>,
+}
+
+/// How receiving went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Received {
+    /// A datagram of that many bytes, as far as there was room for them.
+    Datagram(usize),
+    /// None is there.
+    Again,
+    /// The system's error number.
+    Failed(i32),
+}
+
+/// Makes a socket whose peer is `address`; what fails is logged. Fails with the system's error
+/// number, 0 where there is none.
+pub fn connect(address: &Address, log: Log) -> Result<Connection, i32> {
+    let connection = open(address.family(), log)?;
+    let c = connection.shared.connection;
+    // SAFETY: a live connection of ours; the addresses are valid for their lengths.
+    unsafe {
+        if address.family() == libc::AF_UNIX {
+            ngx_debug!(log, "datagram unix domain socket autobind");
+            let mut any: libc::sockaddr = std::mem::zeroed();
+            any.sa_family = libc::AF_UNIX as libc::sa_family_t;
+            let len = size_of::<libc::sa_family_t>() as libc::socklen_t;
+            if libc::bind((*c).fd, &any, len) == -1 {
+                return Err(failed(log, Level::Crit, "bind() failed"));
+            }
+        }
+        ngx_debug!(log, "connect to {}, fd:{} #{}", address.text(true), (*c).fd, (*c).number);
+        if libc::connect((*c).fd, address.as_ptr().cast(), address.len()) == -1 {
+            return Err(failed(log, Level::Crit, "connect() failed"));
+        }
+        // A datagram socket can always be written to.
+        (*(*c).write).set_ready(1);
+    }
+    if connection.watch() { Ok(connection) } else { Err(0) }
+}
+
+/// A socket that nginx knows as a connection.
+fn open(family: i32, log: Log) -> Result<Connection, i32> {
+    // SAFETY: a fresh descriptor; nginx gives a connection with its events, or null and leaves the
+    // descriptor alone.
+    unsafe {
+        let fd = libc::socket(family, libc::SOCK_DGRAM, 0);
+        ngx_debug!(log, "UDP socket {fd}");
+        if fd == -1 {
+            return Err(failed(log, Level::Alert, "socket() failed"));
+        }
+        let c = ngx_get_connection(fd, log.as_ptr());
+        if c.is_null() {
+            let error = ngx_errno();
+            libc::close(fd);
+            return Err(error);
+        }
+        if ngx_nonblocking(fd) == -1 {
+            let error = failed(log, Level::Alert, "fcntl(O_NONBLOCK) failed");
+            ngx_free_connection(c);
+            libc::close(fd);
+            return Err(error);
+        }
+        // nginx shares this counter between its workers, and only ever adds to it.
+        let number = AtomicUsize::from_ptr(ngx_connection_counter.cast());
+        (*c).number = number.fetch_add(1, Ordering::Relaxed) as u64;
+        let shared = Box::new(Shared { connection: c, receiver: RefCell::default() });
+        (*c).data = std::ptr::from_ref::<Shared>(&shared).cast_mut().cast();
+        (*c).log = log.as_ptr();
+        (*(*c).read).log = log.as_ptr();
+        (*(*c).write).log = log.as_ptr();
+        (*(*c).read).handler = Some(on_read);
+        Ok(Connection { shared })
+    }
+}
+
+/// Logs the system's last error, and gives its number.
+fn failed(log: Log, level: Level, text: &str) -> i32 {
+    let error = ngx_errno();
+    log.write_errno(level, error, text.as_bytes());
+    error
+}
+
+impl Connection {
+    /// Its read events go to `receiver` from now on; to nobody, once that is gone.
+    pub fn set_receiver(&self, receiver: Weak<dyn Receiver>) {
+        *self.shared.receiver.borrow_mut() = Some(receiver);
+    }
+
+    fn read_event(&self) -> *mut ngx_event_t {
+        // SAFETY: a live connection, so in every method below, with its events.
+        unsafe { (*self.shared.connection).read }
+    }
+
+    /// Sends one datagram: how much of it went, or the system's error number.
+    pub fn send(&self, bytes: &[u8]) -> Result<usize, i32> {
+        let c = self.shared.connection;
+        // SAFETY: nginx only reads the bytes, whatever its prototype says; its table of functions
+        // is set before any connection is made.
+        let n = unsafe {
+            match (*addr_of_mut!(ngx_io)).send {
+                Some(send) => send(c, bytes.as_ptr().cast_mut(), bytes.len()),
+                None => return Err(0),
+            }
+        };
+        usize::try_from(n).map_err(|_| ngx_errno())
+    }
+
+    /// Receives one datagram into `room`; what does not fit is lost.
+    pub fn receive(&self, room: &mut [u8]) -> Received {
+        let c = self.shared.connection;
+        // SAFETY: nginx writes no more than the room's length; the table as in `send`.
+        let n = unsafe {
+            match (*addr_of_mut!(ngx_io)).udp_recv {
+                Some(receive) => receive(c, room.as_mut_ptr(), room.len()),
+                None => return Received::Failed(0),
+            }
+        };
+        match n {
+            NGX_AGAIN => Received::Again,
+            n => usize::try_from(n)
+                .map_or_else(|_| Received::Failed(ngx_errno()), Received::Datagram),
+        }
+    }
+
+    /// Asks nginx to tell when there is something to read; with a level-triggered event method,
+    /// not to tell again what nobody reads. False where that fails.
+    pub fn watch(&self) -> bool {
+        // SAFETY: see `read_event`.
+        unsafe { ngx_handle_read_event(self.read_event(), 0) == 0 }
+    }
+
+    /// Whether nginx tells when there is something to read.
+    pub fn is_watched(&self) -> bool {
+        // SAFETY: see `read_event`.
+        unsafe { (*self.read_event()).active() != 0 }
+    }
+
+    pub fn set_timer(&self, milliseconds: usize) {
+        // SAFETY: see `read_event`.
+        unsafe { ngx_add_timer(self.read_event(), milliseconds) }
+    }
+
+    pub fn clear_timer(&self) {
+        let event = self.read_event();
+        // SAFETY: see `read_event`.
+        unsafe {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+        }
+    }
+
+    /// Whether the timer ran out; asking forgets it.
+    pub fn take_timeout(&self) -> bool {
+        let event = self.read_event();
+        // SAFETY: see `read_event`.
+        unsafe {
+            let timed_out = (*event).timedout() != 0;
+            (*event).set_timedout(0);
+            timed_out
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !has_left() {
+            // SAFETY: ours, and closed once; nginx takes its events and timer out.
+            unsafe { ngx_close_connection(self.shared.connection) }
+        }
+    }
+}
+
+/// nginx's read event of a connection.
+unsafe extern "C" fn on_read(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: nginx passes an event of a live connection, whose data `open` set.
+        let receiver = unsafe {
+            let c: *const ngx_connection_t = (*event).data.cast();
+            let shared: *const Shared = (*c).data.cast();
+            (*shared).receiver.borrow().as_ref().and_then(Weak::upgrade)
+        };
+        // The receiver may close the connection: nothing of it is used after this.
+        if let Some(receiver) = receiver {
+            receiver.on_read();
+        }
+    });
+}

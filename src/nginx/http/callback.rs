@@ -1,0 +1,94 @@
+//! nginx calls us: one generic trampoline per kind of callback, each below a panic guard.
+//!
+//! The functions given here are items or closures without captures: the type alone says which one
+//! to call.
+
+use std::mem::size_of;
+use std::ptr::NonNull;
+
+use crate::nginx::core::chain::Chain;
+use crate::nginx::core::guard::{fault_point, guard};
+use crate::nginx::core::status::Status;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
+
+/// A phase handler, content handler or header filter in nginx's form.
+pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+/// A body filter in nginx's form.
+pub type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
+/// A read, write or body event of a request in nginx's form.
+pub type Event = unsafe extern "C" fn(*mut ngx_http_request_t);
+
+/// A handler of a phase, or of content: a panic is a 500.
+pub const fn handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> Handler {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_handler::<F, { Status::HTTP_INTERNAL_SERVER_ERROR.0 }>
+}
+
+/// A header filter, or a handler of the log phase: a panic is `NGX_ERROR`.
+pub const fn header_filter<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> Handler {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_handler::<F, { Status::ERROR.0 }>
+}
+
+/// A body filter: a panic is `NGX_ERROR`.
+pub const fn body_filter<F: Fn(Request, Chain) -> Status + Copy + 'static>(
+    _function: F,
+) -> BodyFilter {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_body_filter::<F>
+}
+
+/// An event of a request. After a panic the request waits for what else ends it: what could panic
+/// in one makes up for that itself.
+pub const fn event<F: Fn(Request) + Copy + 'static>(_function: F) -> Event {
+    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
+    run_event::<F>
+}
+
+/// The only value of a function's type.
+pub(in crate::nginx) fn instance<F: Copy>() -> F {
+    // SAFETY: the constructors above check that F has no size: any aligned pointer points to one.
+    unsafe { *NonNull::<F>::dangling().as_ref() }
+}
+
+unsafe extern "C" fn run_handler<F, const FALLBACK: ngx_int_t>(
+    r: *mut ngx_http_request_t,
+) -> ngx_int_t
+where
+    F: Fn(Request) -> Status + Copy + 'static,
+{
+    guard(FALLBACK, || {
+        // SAFETY: nginx passes a live request.
+        let request = unsafe { Request::from_ptr(r) };
+        fault_point::<F>();
+        request.map_or(FALLBACK, |request| instance::<F>()(request).0)
+    })
+}
+
+unsafe extern "C" fn run_body_filter<F>(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+) -> ngx_int_t
+where
+    F: Fn(Request, Chain) -> Status + Copy + 'static,
+{
+    guard(Status::ERROR.0, || {
+        // SAFETY: nginx passes a live request, and a live chain or none.
+        let (request, chain) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
+        fault_point::<F>();
+        request.map_or(Status::ERROR.0, |request| instance::<F>()(request, chain).0)
+    })
+}
+
+unsafe extern "C" fn run_event<F>(r: *mut ngx_http_request_t)
+where
+    F: Fn(Request) + Copy + 'static,
+{
+    guard((), || {
+        // SAFETY: nginx passes a live request.
+        if let Some(request) = unsafe { Request::from_ptr(r) } {
+            instance::<F>()(request);
+        }
+    });
+}

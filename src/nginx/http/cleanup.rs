@@ -1,0 +1,90 @@
+//! What runs when a request ends.
+
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use crate::nginx::core::pool::{OutOfMemory, may_fail};
+use crate::nginx::guard;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_pool_cleanup_add};
+
+/// Calls `work` when nginx frees the main request of `request`, while its pool still lives.
+pub fn on_request_end<F: FnOnce() + 'static>(request: Request, work: F) -> Result<(), OutOfMemory> {
+    let work = request.pool().own(Some(work))?;
+    let cleanup = new_cleanup(request)?;
+    cleanup.handler = Some(run_once::<F>);
+    cleanup.data = work.as_ptr().cast();
+    Ok(())
+}
+
+/// A fresh entry of nginx's list of what to do when it frees the main request.
+fn new_cleanup<'a>(request: Request) -> Result<&'a mut ngx_http_cleanup_t, OutOfMemory> {
+    // SAFETY: a live request; the entry is nginx's own structure in its pool, and ours to fill.
+    unsafe { ngx_http_cleanup_add(request.as_ptr(), 0).as_mut().ok_or(OutOfMemory) }
+}
+
+unsafe extern "C" fn run_once<F: FnOnce()>(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: what `on_request_end` moved into the pool: nginx destroys that after these calls.
+        let work = unsafe { &mut *data.cast::<Option<F>>() }.take();
+        if let Some(work) = work {
+            work();
+        }
+    });
+}
+
+/// What a request's pool shares.
+pub trait Shared {
+    /// nginx frees the main request; its pool still lives. Called where that was asked for.
+    fn at_end(&self);
+
+    /// The pool goes, and gives its share up.
+    fn let_go(self: Rc<Self>);
+}
+
+/// The share of a request's pool.
+pub struct Share<T> {
+    request: Request,
+    value: *const T,
+}
+
+impl Request {
+    /// Gives the request's pool a share of `value`.
+    pub fn share<T: Shared + 'static>(self, value: Rc<T>) -> Result<Share<T>, OutOfMemory> {
+        may_fail()?;
+        // SAFETY: a live request has a live pool; the entry is nginx's own structure, and its
+        // handler gives back the share that goes into its data.
+        unsafe {
+            let cleanup = ngx_pool_cleanup_add(self.get().pool, 0).as_mut().ok_or(OutOfMemory)?;
+            let value = Rc::into_raw(value);
+            cleanup.data = value.cast_mut().cast();
+            cleanup.handler = Some(let_go::<T>);
+            Ok(Share { request: self, value })
+        }
+    }
+}
+
+impl<T: Shared> Share<T> {
+    /// Calls `at_end` of the value when nginx frees the main request. Used while the request lives.
+    pub fn tell_at_end(self) -> Result<(), OutOfMemory> {
+        let cleanup = new_cleanup(self.request)?;
+        cleanup.handler = Some(at_end::<T>);
+        cleanup.data = self.value.cast_mut().cast();
+        Ok(())
+    }
+}
+
+unsafe extern "C" fn let_go<T: Shared>(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: nginx calls a pool's cleanup once, with the share that `share` put there.
+        unsafe { Rc::from_raw(data.cast_const().cast::<T>()) }.let_go();
+    });
+}
+
+unsafe extern "C" fn at_end<T: Shared>(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: the value of a `Share`: nginx destroys the pool, which all requests of the main
+        // request share, after these calls.
+        unsafe { &*data.cast_const().cast::<T>() }.at_end();
+    });
+}

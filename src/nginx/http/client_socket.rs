@@ -1,0 +1,155 @@
+//! The client's connection in the hands of Lua code: reading the request body from it, or all of
+//! it.
+
+use crate::nginx::core::strings;
+use crate::nginx::event::stream::{Io, Stream};
+use crate::nginx::http::client;
+use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    NGX_HTTP_LOWLEVEL_BUFFERED, ngx_http_core_loc_conf_t, ngx_http_log_ctx_t,
+    ngx_http_request_body_t, ngx_http_request_t,
+};
+
+/// What the client's connection may be used for.
+pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t);
+
+/// The client's connection.
+pub fn stream(request: Request) -> Option<Stream> {
+    // SAFETY: a live request has a live connection, which outlives it.
+    unsafe { Stream::from_ptr(request.connection()) }
+}
+
+/// Sets what nginx calls when the client sent something.
+pub fn set_read_handler(request: Request, handler: Handler) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
+}
+
+/// Whether that is `handler`.
+pub fn has_read_handler(request: Request, handler: Handler) -> bool {
+    let now = request.get().read_event_handler;
+    now.is_some_and(|now| std::ptr::fn_addr_eq(now, handler))
+}
+
+/// Whether output of nginx's own waits for the client.
+pub fn has_output(request: Request) -> bool {
+    client::buffered_bits(request) & NGX_HTTP_LOWLEVEL_BUFFERED != 0
+}
+
+pub fn is_http2(request: Request) -> bool {
+    !request.get().stream.is_null()
+}
+
+pub fn is_chunked(request: Request) -> bool {
+    request.get().headers_in.chunked() != 0
+}
+
+/// The length that the client announced; -1 for none.
+pub fn content_length(request: Request) -> i64 {
+    request.get().headers_in.content_length_n
+}
+
+/// Whether somebody reads the request body, or has.
+pub fn has_body_reader(request: Request) -> bool {
+    !request.get().request_body.is_null()
+}
+
+/// How much of the body has not been read; 0 where nobody reads it.
+pub fn body_rest(request: Request) -> usize {
+    // SAFETY: null, or the request's own structure.
+    let body = unsafe { request.get().request_body.as_ref() };
+    body.map_or(0, |body| usize::try_from(body.rest).unwrap_or(0))
+}
+
+/// Takes the request body over, `rest` bytes of it: nobody else reads it from now on.
+pub fn take_body(request: Request, rest: i64) -> Result<(), crate::nginx::core::pool::OutOfMemory> {
+    // SAFETY: nginx's own structure, whose fields are all valid as zero.
+    unsafe {
+        let body = request.pool().zeroed::<ngx_http_request_body_t>()?.as_ptr();
+        (*body).rest = rest;
+        (*request.as_ptr()).request_body = body;
+    }
+    Ok(())
+}
+
+/// The connection belongs to Lua code: nginx sends no header, and closes it in the end.
+pub fn take_connection(request: Request) {
+    // SAFETY: plain flags of a live request.
+    unsafe {
+        let r = request.as_ptr();
+        (*r).set_header_sent(1);
+        (*r).set_keepalive(0);
+        (*r).set_lingering_close(1);
+    }
+}
+
+/// Notes that `n` bytes of the request were read, and of its body where that is read.
+pub fn count(request: Request, n: usize) {
+    // SAFETY: plain fields of a live request; the body is null or its own structure.
+    unsafe {
+        (*request.as_ptr()).request_length += n as i64;
+        if let Some(body) = request.get().request_body.as_mut() {
+            body.rest -= n as i64;
+        }
+    }
+}
+
+/// What nginx read beyond the request's header, at most `max` bytes of it; it is given out once.
+pub fn take_preread(request: &Request, max: usize) -> &[u8] {
+    // SAFETY: nginx keeps the header's buffer as long as the request.
+    unsafe {
+        let Some(buf) = request.get().header_in.as_mut() else { return &[] };
+        let available = (buf.last as usize).saturating_sub(buf.pos as usize);
+        let bytes = strings::raw(buf.pos, available.min(max));
+        buf.pos = buf.pos.add(bytes.len());
+        bytes
+    }
+}
+
+/// Whether the client waits for "100 Continue" and did not get it; sends it where it does.
+pub fn answer_expectation(request: Request) -> bool {
+    const HTTP_VERSION_11: usize = 1001;
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let r = request.get();
+    // SAFETY: null, or a header of the request.
+    let expect = unsafe { r.headers_in.expect.as_ref() };
+    let Some(expect) = expect else { return true };
+    if r.expect_tested() != 0 || request.http_version() < HTTP_VERSION_11 {
+        return true;
+    }
+    // SAFETY: a plain flag; the header's value lives as long as the request.
+    let value = unsafe {
+        (*request.as_ptr()).set_expect_tested(1);
+        strings::bytes(expect.value)
+    };
+    if !value.eq_ignore_ascii_case(b"100-continue") {
+        return true;
+    }
+    crate::ngx_debug!(request.log(), "send 100 Continue");
+    stream(request).is_some_and(|stream| stream.send(CONTINUE) == Io::Done(CONTINUE.len()))
+}
+
+/// Whether the location wants small pieces sent at once (`tcp_nodelay on`).
+pub fn wants_nodelay(request: Request) -> bool {
+    // SAFETY: the core module's own configuration exists for every location.
+    unsafe {
+        let conf: *const ngx_http_core_loc_conf_t = Configuration::of(request).core_location();
+        (*conf).tcp_nodelay != 0
+    }
+}
+
+/// Log lines that the connection's log writes from now on name this request.
+pub fn log_as(request: Request) {
+    if !request.is_real() {
+        return;
+    }
+    // SAFETY: the log of a client's connection has nginx's http context as its data.
+    unsafe {
+        let log = request.log().as_ptr();
+        let context: *mut ngx_http_log_ctx_t = (*log).data.cast();
+        if let Some(context) = context.as_mut() {
+            context.current_request = request.as_ptr();
+        }
+    }
+}

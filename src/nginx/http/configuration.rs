@@ -1,0 +1,148 @@
+//! The configuration structures of modules, where nginx keeps them: three arrays, for the `http`
+//! block, the server and the location, with a slot for each module.
+
+use std::ffi::c_void;
+use std::ptr::{NonNull, addr_of};
+
+use crate::nginx::core::conf::Conf;
+use crate::nginx::core::cycle::Cycle;
+use crate::nginx::core::module::module;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t,
+    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_module,
+    ngx_http_request_t, ngx_module_t,
+};
+
+/// In which of the arrays a structure stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    Main,
+    Server,
+    Location,
+}
+
+/// A structure that this module has at one scope.
+///
+/// # Safety
+/// The module's `create_*_conf` function of that level makes exactly this type, in the cycle's pool.
+pub unsafe trait Structure: Default + 'static {
+    const SCOPE: Scope;
+}
+
+/// The configuration that is in force somewhere: at a location, in a server, in the `http` block.
+#[derive(Clone, Copy)]
+pub struct Configuration {
+    main: *mut *mut c_void,
+    server: *mut *mut c_void,
+    location: *mut *mut c_void,
+}
+
+impl Configuration {
+    /// That of a live request; it stays valid as long as nginx's cycle.
+    #[inline(always)]
+    pub fn of(request: Request) -> Configuration {
+        let r = request.get();
+        Configuration { main: r.main_conf, server: r.srv_conf, location: r.loc_conf }
+    }
+
+    /// That of the block that is being read or merged, within `http`.
+    pub fn under(cf: Conf) -> Configuration {
+        // SAFETY: within `http`, the parser's ctx is nginx's ngx_http_conf_ctx_t.
+        unsafe { Configuration::from_ctx(cf.get().ctx.cast()) }
+    }
+
+    /// That of the `http` block of a cycle whose configuration has been read; none without one.
+    pub fn of_cycle(cycle: Cycle) -> Option<Configuration> {
+        // SAFETY: nginx passes its cycle.
+        unsafe { http_block(cycle.as_ptr()) }
+    }
+
+    /// That of the `http` block of the cycle in force; none without one.
+    pub fn current() -> Option<Configuration> {
+        // SAFETY: nginx sets its cycle before it loads a module.
+        unsafe { http_block(*addr_of!(ngx_cycle)) }
+    }
+
+    /// # Safety
+    /// `ctx` must be that of a live cycle's configuration.
+    pub(in crate::nginx) unsafe fn from_ctx(ctx: *const ngx_http_conf_ctx_t) -> Configuration {
+        // SAFETY: the caller's word.
+        let ctx = unsafe { &*ctx };
+        Configuration { main: ctx.main_conf, server: ctx.srv_conf, location: ctx.loc_conf }
+    }
+
+    /// The same with another array for the location.
+    pub(in crate::nginx) fn with_location(self, location: *mut *mut c_void) -> Configuration {
+        Configuration { location, ..self }
+    }
+
+    /// Puts it into `r`, a request that nginx did not make.
+    ///
+    /// # Safety
+    /// `r` must be valid for writes.
+    pub(in crate::nginx) unsafe fn set_on(self, r: *mut ngx_http_request_t) {
+        // SAFETY: the caller's word.
+        unsafe {
+            (*r).main_conf = self.main;
+            (*r).srv_conf = self.server;
+            (*r).loc_conf = self.location;
+        }
+    }
+
+    /// This module's structure of type `T`.
+    #[inline(always)]
+    pub fn get<T: Structure>(self) -> &'static T {
+        // SAFETY: the trait's promise: the slot holds a `T` in the cycle's pool, which outlives
+        // every request and hook of the cycle.
+        unsafe { &*self.slot(T::SCOPE, module()).cast() }
+    }
+
+    /// The slot of `module`.
+    #[inline(always)]
+    pub(in crate::nginx) fn slot(self, level: Scope, module: &ngx_module_t) -> *mut c_void {
+        let array = match level {
+            Scope::Main => self.main,
+            Scope::Server => self.server,
+            Scope::Location => self.location,
+        };
+        // SAFETY: the arrays are live, with a slot for every module.
+        unsafe { *array.add(module.ctx_index) }
+    }
+
+    /// nginx's core module's configuration of the location.
+    pub(in crate::nginx) fn core_location(self) -> *mut ngx_http_core_loc_conf_t {
+        self.slot(Scope::Location, core()).cast()
+    }
+
+    /// nginx's core module's configuration of the server.
+    pub(in crate::nginx) fn core_server(self) -> *mut ngx_http_core_srv_conf_t {
+        self.slot(Scope::Server, core()).cast()
+    }
+
+    /// nginx's core module's configuration of the `http` block.
+    pub(in crate::nginx) fn core_main(self) -> *mut ngx_http_core_main_conf_t {
+        self.slot(Scope::Main, core()).cast()
+    }
+}
+
+/// nginx's core module, which has a configuration everywhere.
+fn core() -> &'static ngx_module_t {
+    // SAFETY: a static of nginx's, which nothing writes once the modules are loaded.
+    unsafe { &*addr_of!(ngx_http_core_module) }
+}
+
+/// # Safety
+/// `cycle` must be null or live.
+unsafe fn http_block(cycle: *const ngx_cycle_t) -> Option<Configuration> {
+    // SAFETY: conf_ctx is null until the first configuration is in force, and the http module's
+    // entry null without an `http` block.
+    unsafe {
+        let conf_ctx = cycle.as_ref()?.conf_ctx;
+        if conf_ctx.is_null() {
+            return None;
+        }
+        let http = (*conf_ctx.add((*addr_of!(ngx_http_module)).index)).cast();
+        NonNull::new(http).map(|http| Configuration::from_ctx(http.as_ptr()))
+    }
+}

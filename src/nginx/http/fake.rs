@@ -1,0 +1,194 @@
+//! Stand-ins for requests: timers, worker hooks and TLS handshakes run Lua code without one.
+//!
+//! A stand-in has a connection of its own, with descriptor -1, outside nginx's table of
+//! connections: it costs no `worker_connections` slot. Everything lives in one pool.
+
+use std::ffi::c_void;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::nginx::core::log::{Log, cycle_log};
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::log_context::LogHandler;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    NGX_HTTP_MAX_SUBREQUESTS, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, NGX_HTTP_UNKNOWN,
+    NGX_LOG_DEBUG_CONNECTION, ngx_connection_counter, ngx_connection_t, ngx_create_pool,
+    ngx_del_timer, ngx_destroy_pool, ngx_event_t, ngx_http_block_reading, ngx_http_max_module,
+    ngx_http_request_t, ngx_listening_t, ngx_log_t,
+};
+
+/// What a stand-in knows of the request that it was made in.
+#[derive(Clone)]
+pub struct Origin {
+    configuration: Configuration,
+    log: Log,
+    listening: *mut ngx_listening_t,
+    client: Vec<u8>,
+}
+
+impl Origin {
+    /// A live request, itself a stand-in or not.
+    pub fn of(request: Request) -> Origin {
+        // SAFETY: a live request has a live connection, whose address text is in its pool.
+        let (listening, client) = unsafe {
+            let c = &*request.connection();
+            (c.listening, crate::nginx::core::strings::bytes(c.addr_text).to_vec())
+        };
+        let configuration = Configuration::of(request);
+        Origin { configuration, log: error_log(configuration), listening, client }
+    }
+
+    /// A client's connection in a handshake, before any request.
+    ///
+    /// # Safety
+    /// `c` must be live.
+    pub unsafe fn of_connection(c: *mut ngx_connection_t, configuration: Configuration) -> Origin {
+        // SAFETY: the caller's; its address text is in its pool.
+        let (listening, client) = unsafe {
+            ((*c).listening, crate::nginx::core::strings::bytes((*c).addr_text).to_vec())
+        };
+        Origin { configuration, log: error_log(configuration), listening, client }
+    }
+
+    /// No request: a worker hook. It logs as the configuration says, or to the cycle's log.
+    pub fn of_worker(configuration: Configuration, logs_to_cycle: bool) -> Origin {
+        let log = if logs_to_cycle { cycle_log() } else { error_log(configuration) };
+        Origin { configuration, log, listening: null_mut(), client: Vec::new() }
+    }
+}
+
+/// The location's error log, or the cycle's where it has none.
+fn error_log(configuration: Configuration) -> Log {
+    // SAFETY: nginx's core module has a configuration everywhere.
+    match unsafe { configuration.core_location().as_ref() }.map(|core| core.error_log) {
+        // SAFETY: it lives as long as the configuration.
+        Some(log) if !log.is_null() => unsafe { Log::from_ptr(log) },
+        _ => cycle_log(),
+    }
+}
+
+/// Makes a stand-in. `log_handler` writes the end of each of its log lines; it finds the
+/// stand-in's connection in the log's data.
+///
+/// The caller ends it with [`destroy`], which frees all of it.
+pub fn create(origin: &Origin, log_handler: Option<LogHandler>) -> Result<Request, OutOfMemory> {
+    // SAFETY: all structures are zeroed nginx structures in one fresh pool, and filled as nginx
+    // fills them; zero is valid for each.
+    unsafe {
+        let raw_pool = ngx_create_pool(4096, cycle_log().as_ptr());
+        let pool = Pool::from_ptr(raw_pool).ok_or(OutOfMemory)?;
+        let made = connection(pool, origin, log_handler).and_then(|c| request(c, origin));
+        if made.is_err() {
+            ngx_destroy_pool(raw_pool);
+        }
+        made
+    }
+}
+
+/// A connection in `pool`, with a log and events of its own.
+unsafe fn connection(
+    pool: Pool,
+    origin: &Origin,
+    log_handler: Option<LogHandler>,
+) -> Result<*mut ngx_connection_t, OutOfMemory> {
+    // SAFETY: the caller's; see `create`.
+    unsafe {
+        let log = pool.zeroed::<ngx_log_t>()?.as_ptr();
+        let read = pool.zeroed::<ngx_event_t>()?.as_ptr();
+        let write = pool.zeroed::<ngx_event_t>()?.as_ptr();
+        let c = pool.zeroed::<ngx_connection_t>()?.as_ptr();
+        // SAFETY: nginx shares this counter between its workers, and only ever adds to it.
+        let counter = AtomicUsize::from_ptr(ngx_connection_counter.cast());
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+
+        if let Some(parent) = origin.log.as_ptr().as_ref() {
+            (*log).file = parent.file;
+            (*log).next = parent.next;
+            (*log).writer = parent.writer;
+            (*log).wdata = parent.wdata;
+            if (*log).log_level & NGX_LOG_DEBUG_CONNECTION as usize == 0 {
+                (*log).log_level = parent.log_level;
+            }
+        }
+        (*log).connection = number as u64;
+        (*log).handler = log_handler;
+        (*log).data = c.cast();
+
+        for (event, is_write) in [(read, 0), (write, 1)] {
+            (*event).data = c.cast();
+            (*event).log = log;
+            (*event).set_write(is_write);
+        }
+        (*write).set_ready(1);
+
+        (*c).fd = -1;
+        (*c).read = read;
+        (*c).write = write;
+        (*c).pool = pool.as_ptr();
+        (*c).log = log;
+        (*c).number = number as u64;
+        (*c).requests = 1;
+        (*c).listening = origin.listening;
+        (*c).addr_text = pool.copy_str(&origin.client)?;
+        (*c).set_error(1);
+        Ok(c)
+    }
+}
+
+unsafe fn request(c: *mut ngx_connection_t, origin: &Origin) -> Result<Request, OutOfMemory> {
+    // SAFETY: the caller's; see `create`.
+    unsafe {
+        let pool = Pool::from_ptr((*c).pool).ok_or(OutOfMemory)?;
+        let r = pool.zeroed::<ngx_http_request_t>()?.as_ptr();
+        let slots = *std::ptr::addr_of!(ngx_http_max_module) * size_of::<*mut c_void>();
+        let contexts = crate::nginx::sys::ngx_pcalloc(pool.as_ptr(), slots);
+        if contexts.is_null() {
+            return Err(OutOfMemory);
+        }
+        (*c).data = r.cast();
+        (*r).signature = NGX_HTTP_MODULE;
+        (*r).connection = c;
+        (*r).pool = pool.as_ptr();
+        (*r).ctx = contexts.cast();
+        origin.configuration.set_on(r);
+        (*r).read_event_handler = Some(ngx_http_block_reading);
+        (*r).main = r;
+        (*r).set_count(1);
+        (*r).method = NGX_HTTP_UNKNOWN as usize;
+        (*r).headers_in.keep_alive_n = -1;
+        (*r).set_uri_changes(NGX_HTTP_MAX_URI_CHANGES + 1);
+        (*r).set_subrequests(NGX_HTTP_MAX_SUBREQUESTS + 1);
+        (*r).set_discard_body(1);
+        NonNull::new(r).and_then(|r| Request::from_ptr(r.as_ptr())).ok_or(OutOfMemory)
+    }
+}
+
+/// Runs a stand-in's cleanups and frees it. It must not be used afterwards.
+pub fn destroy(request: Request) {
+    // SAFETY: made by `create`; the pool holds all of it, and is destroyed last.
+    unsafe {
+        let r = request.as_ptr();
+        let mut cleanup = (*r).cleanup;
+        (*r).cleanup = null_mut();
+        while let Some(entry) = cleanup.as_ref() {
+            if let Some(handler) = entry.handler {
+                handler(entry.data);
+            }
+            cleanup = entry.next;
+        }
+        let c = (*r).connection;
+        crate::ngx_debug!(request.log(), "http lua close fake http connection {c:p}");
+        for event in [(*c).read, (*c).write] {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+            if (*event).posted() != 0 {
+                crate::nginx::sys::ngx_delete_posted_event(event);
+            }
+        }
+        (*c).set_destroyed(1);
+        ngx_destroy_pool((*r).pool);
+    }
+}

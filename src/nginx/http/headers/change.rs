@@ -1,0 +1,26 @@
+//! What setting a header of a request and one of a response have in common.
+
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::headers::error::HeaderError;
+
+/// Gives a header its `values`, an empty one where there are none: `check` makes a change of each,
+/// and only then `apply` carries them out. With `replace`, the first one replaces the old values.
+#[inline]
+pub fn set_all<C>(
+    values: &[&[u8]],
+    replace: bool,
+    check: impl Fn(&[u8]) -> Result<C, HeaderError>,
+    apply: impl Fn(C, bool) -> Result<(), OutOfMemory>,
+) -> Result<(), HeaderError> {
+    let none: &[&[u8]] = &[b""];
+    let values = if values.is_empty() { none } else { values };
+    if let [value] = values {
+        // The common case, without a list of its own.
+        return Ok(apply(check(value)?, replace)?);
+    }
+    let changes = values.iter().map(|value| check(value)).collect::<Result<Vec<_>, _>>()?;
+    for (number, change) in changes.into_iter().enumerate() {
+        apply(change, replace && number == 0)?;
+    }
+    Ok(())
+}

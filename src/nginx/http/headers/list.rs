@@ -1,0 +1,320 @@
+//! nginx's lists of headers (`ngx_list_t` of `ngx_table_elt_t`): reading, adding, taking out.
+//!
+//! Nodes never move, for nginx and its modules point at them, and the place of one that was taken
+//! out is not used again while the list has others. Every part but the first has a node in it:
+//! nginx's own loops rely on that.
+
+use std::ptr::{NonNull, null_mut};
+
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    ngx_list_init, ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t,
+};
+
+/// How many nodes a fresh part of a list has room for.
+const PART_SIZE: usize = 4;
+
+/// A header in a list; copies are the same header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Node(NonNull<ngx_table_elt_t>);
+
+impl Node {
+    /// # Safety
+    /// `node` must be null or a node of a live request's list.
+    pub(in crate::nginx) unsafe fn from_ptr(node: *mut ngx_table_elt_t) -> Option<Node> {
+        NonNull::new(node).map(Node)
+    }
+
+    pub(in crate::nginx) fn as_ptr(self) -> *mut ngx_table_elt_t {
+        self.0.as_ptr()
+    }
+
+    fn get(&self) -> &ngx_table_elt_t {
+        // SAFETY: `from_ptr`'s contract. No `&mut` is ever made of a node.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The name as it was written.
+    pub fn name(&self) -> &[u8] {
+        // SAFETY: the request's pool holds it.
+        unsafe { strings::bytes(self.get().key) }
+    }
+
+    pub fn value(&self) -> &[u8] {
+        // SAFETY: the request's pool holds it.
+        unsafe { strings::bytes(self.get().value) }
+    }
+
+    /// Name and value in nginx's form; the name in lower case where that is asked for and made.
+    #[inline]
+    pub fn raw(&self, lowcase: bool) -> (ngx_str_t, ngx_str_t) {
+        let node = self.get();
+        let mut name = node.key;
+        if lowcase && !node.lowcase_key.is_null() {
+            name.data = node.lowcase_key;
+        }
+        (name, node.value)
+    }
+
+    /// Whether the header counts as absent.
+    pub fn is_hidden(&self) -> bool {
+        self.get().hash == 0
+    }
+
+    /// Whether this is the header `name`, in any case of letters.
+    pub fn is_named(&self, name: &[u8]) -> bool {
+        self.name().eq_ignore_ascii_case(name)
+    }
+
+    /// Makes the header count as absent, where it stands.
+    pub fn hide(self) {
+        // SAFETY: plain fields of a live node.
+        unsafe {
+            (*self.as_ptr()).hash = 0;
+            (*self.as_ptr()).value = ngx_str_t { len: 0, data: null_mut() };
+        }
+    }
+
+    /// Gives the header another value, and makes it count.
+    pub(in crate::nginx) fn set_value(self, hash: usize, value: ngx_str_t) {
+        // SAFETY: plain fields of a live node; the value is in the request's pool.
+        unsafe {
+            (*self.as_ptr()).hash = hash;
+            (*self.as_ptr()).value = value;
+        }
+    }
+
+    pub(in crate::nginx) fn set_name(self, name: ngx_str_t) {
+        // SAFETY: a plain field of a live node; the name is in the request's pool.
+        unsafe { (*self.as_ptr()).key = name }
+    }
+}
+
+/// A request's or response's list of headers.
+#[derive(Clone, Copy)]
+pub struct HeaderList(NonNull<ngx_list_t>);
+
+impl HeaderList {
+    /// # Safety
+    /// `list` must be the header list of a live request.
+    pub(in crate::nginx) unsafe fn from_ptr(list: *mut ngx_list_t) -> Option<HeaderList> {
+        NonNull::new(list).map(HeaderList)
+    }
+
+    /// Whether nginx has set the list up: not so for what it refused early.
+    pub fn is_made(self) -> bool {
+        // SAFETY: a live list.
+        unsafe { !self.0.as_ref().last.is_null() }
+    }
+
+    /// All nodes in order, hidden ones too.
+    pub fn nodes(self) -> Nodes {
+        // SAFETY: a live list; its first part is part of it.
+        let part =
+            if self.is_made() { unsafe { &raw mut (*self.0.as_ptr()).part } } else { null_mut() };
+        Nodes { part, next: 0 }
+    }
+
+    /// How many nodes there are, hidden ones too.
+    pub fn len(self) -> usize {
+        let mut part = self.nodes().part.cast_const();
+        let mut len = 0;
+        // SAFETY: the parts of a live list.
+        while let Some(list) = unsafe { part.as_ref() } {
+            len += list.nelts;
+            part = list.next;
+        }
+        len
+    }
+
+    /// Adds a header. All fields of the node are set, the links of nginx 1.23 and later included.
+    pub(in crate::nginx) fn push(
+        self,
+        pool: Pool,
+        hash: usize,
+        name: &[u8],
+        value: ngx_str_t,
+    ) -> Result<Node, OutOfMemory> {
+        let (name, lowcase) = pool.copy_name(name)?;
+        let node = self.push_blank()?;
+        // SAFETY: a fresh node of the list, zeroed.
+        unsafe {
+            (*node.as_ptr()).hash = hash;
+            (*node.as_ptr()).key = name;
+            (*node.as_ptr()).value = value;
+            (*node.as_ptr()).lowcase_key = lowcase;
+        }
+        Ok(node)
+    }
+
+    /// Adds a zeroed node.
+    pub(in crate::nginx) fn push_blank(self) -> Result<Node, OutOfMemory> {
+        // SAFETY: a live list; zero is valid for every field of a node.
+        unsafe {
+            let node: *mut ngx_table_elt_t = ngx_list_push(self.0.as_ptr()).cast();
+            if !node.is_null() {
+                std::ptr::write_bytes(node, 0, 1);
+            }
+            Node::from_ptr(node).ok_or(OutOfMemory)
+        }
+    }
+
+    /// Makes the list empty, with memory of its own for `room` nodes.
+    pub(in crate::nginx) fn start_anew(self, pool: Pool, room: usize) -> Result<(), OutOfMemory> {
+        let (size, room) = (size_of::<ngx_table_elt_t>(), room.max(PART_SIZE));
+        // SAFETY: a live list; where memory is out, only the pointer to its elements has changed,
+        // and that is put back.
+        unsafe {
+            let list = self.0.as_ptr();
+            let elements = (*list).part.elts;
+            if ngx_list_init(list, pool.as_ptr(), room, size) != 0 {
+                (*list).part.elts = elements;
+                return Err(OutOfMemory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the nodes for which `unwanted` holds out of the list. They stay valid to point at.
+    pub(in crate::nginx) fn remove(
+        self,
+        pool: Pool,
+        unwanted: impl Fn(Node) -> bool,
+    ) -> Result<(), OutOfMemory> {
+        while let Some((part, index)) = self.find(&unwanted) {
+            // SAFETY: `part` is of this list, and `index` within it.
+            unsafe { self.cut(pool, part, index)? }
+        }
+        Ok(())
+    }
+
+    fn find(self, wanted: impl Fn(Node) -> bool) -> Option<(*mut ngx_list_part_t, usize)> {
+        let mut nodes = self.nodes();
+        while let Some(node) = nodes.next() {
+            if wanted(node) {
+                return Some((nodes.part, nodes.next - 1));
+            }
+        }
+        None
+    }
+
+    /// Takes node `index` out of `part`: from an end of it, or by splitting it.
+    ///
+    /// # Safety
+    /// `part` must be a part of the list with more than `index` nodes.
+    unsafe fn cut(
+        self,
+        pool: Pool,
+        part: *mut ngx_list_part_t,
+        index: usize,
+    ) -> Result<(), OutOfMemory> {
+        // SAFETY: the caller's; nginx's lists are singly linked, and `last` is one of its parts.
+        unsafe {
+            let list = self.0.as_ptr();
+            let elements: *mut ngx_table_elt_t = (*part).elts.cast();
+            let was_last = (*list).last == part;
+            let behind = (*part).nelts - index - 1;
+            if index == 0 {
+                (*part).elts = elements.add(1).cast();
+                (*part).nelts -= 1;
+            } else if behind == 0 {
+                (*part).nelts -= 1;
+            } else {
+                let tail = pool.zeroed::<ngx_list_part_t>()?.as_ptr();
+                (*tail).elts = elements.add(index + 1).cast();
+                (*tail).nelts = behind;
+                (*tail).next = (*part).next;
+                (*part).nelts = index;
+                (*part).next = tail;
+                if was_last {
+                    (*list).last = tail;
+                }
+            }
+            if (*part).nelts == 0 {
+                (*part).elts = elements.cast();
+                self.unlink(part);
+            }
+            if was_last {
+                self.close();
+            }
+            Ok(())
+        }
+    }
+
+    /// Takes an empty part out of the list, unless it is the first.
+    ///
+    /// # Safety
+    /// `part` must be a part of the list.
+    unsafe fn unlink(self, part: *mut ngx_list_part_t) {
+        // SAFETY: the caller's.
+        unsafe {
+            let list = self.0.as_ptr();
+            let mut before = &raw mut (*list).part;
+            while !before.is_null() && (*before).next != part {
+                before = (*before).next;
+            }
+            if before.is_null() {
+                return;
+            }
+            (*before).next = (*part).next;
+            if (*list).last == part {
+                (*list).last = before;
+            }
+        }
+    }
+
+    /// Lets the next node open a new part.
+    fn close(self) {
+        // SAFETY: a live list. nginx opens a new part where the last has `nalloc` nodes, and gives
+        // it room for as many: the number must not be zero. An empty first part has room for one.
+        unsafe {
+            let list = self.0.as_ptr();
+            (*list).nalloc = (*(*list).last).nelts.max(1);
+        }
+    }
+}
+
+/// The nodes of a list, in order.
+pub struct Nodes {
+    part: *mut ngx_list_part_t,
+    next: usize,
+}
+
+impl Iterator for Nodes {
+    type Item = Node;
+
+    fn next(&mut self) -> Option<Node> {
+        // SAFETY: the parts of a live list, which is not changed while this runs.
+        unsafe {
+            while let Some(part) = self.part.as_ref() {
+                if self.next < part.nelts {
+                    let node = part.elts.cast::<ngx_table_elt_t>().add(self.next);
+                    self.next += 1;
+                    return Node::from_ptr(node);
+                }
+                self.part = part.next;
+                self.next = 0;
+            }
+        }
+        None
+    }
+
+    /// Part by part, which takes fewer instructions.
+    #[inline]
+    fn fold<B, F: FnMut(B, Node) -> B>(self, start: B, mut f: F) -> B {
+        let (mut part, mut from) = (self.part.cast_const(), self.next);
+        let mut folded = start;
+        // SAFETY: as in `next`.
+        while let Some(list) = unsafe { part.as_ref() } {
+            let nodes: *mut ngx_table_elt_t = list.elts.cast();
+            for at in from..list.nelts {
+                // SAFETY: a node of the part: its elements are there where it has any.
+                folded = f(folded, Node(unsafe { NonNull::new_unchecked(nodes.add(at)) }));
+            }
+            (part, from) = (list.next, 0);
+        }
+        folded
+    }
+}

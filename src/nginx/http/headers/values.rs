@@ -1,0 +1,94 @@
+//! The headers that nginx keeps all values of: an array of nodes up to nginx 1.22, a linked list
+//! of them since.
+
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::http::headers::list::Node;
+
+#[cfg(nginx_header_links)]
+type Field = *mut crate::nginx::sys::ngx_table_elt_t;
+#[cfg(not(nginx_header_links))]
+type Field = crate::nginx::sys::ngx_array_t;
+
+/// Such a field of a request; copies are the same field.
+#[derive(Clone, Copy)]
+pub(in crate::nginx) struct HeaderValues(*mut Field);
+
+impl HeaderValues {
+    /// # Safety
+    /// `field` must be such a field of a live request.
+    pub unsafe fn from_ptr(field: *mut std::ffi::c_void) -> HeaderValues {
+        HeaderValues(field.cast())
+    }
+}
+
+#[cfg(nginx_header_links)]
+impl HeaderValues {
+    pub fn nodes(self) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        // SAFETY: a live request's field, and nodes of its list; each but the last links to one.
+        unsafe {
+            let mut next = *self.0;
+            while let Some(node) = Node::from_ptr(next) {
+                nodes.push(node);
+                next = (*next).next;
+            }
+        }
+        nodes
+    }
+
+    /// Forgets all nodes; they stay in the list.
+    pub fn clear(self) {
+        // SAFETY: a live request's field.
+        unsafe { *self.0 = std::ptr::null_mut() }
+    }
+
+    pub fn push(self, _pool: Pool, node: Node) -> Result<(), OutOfMemory> {
+        // SAFETY: as in `nodes`.
+        unsafe {
+            let mut link = self.0;
+            while !(*link).is_null() {
+                link = &raw mut (**link).next;
+            }
+            *link = node.as_ptr();
+            (*node.as_ptr()).next = std::ptr::null_mut();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(nginx_header_links))]
+impl HeaderValues {
+    pub fn nodes(self) -> Vec<Node> {
+        // SAFETY: a live request's array; its elements point at nodes of the list.
+        unsafe {
+            let elements: *const *mut crate::nginx::sys::ngx_table_elt_t = (*self.0).elts.cast();
+            if elements.is_null() {
+                return Vec::new();
+            }
+            (0..(*self.0).nelts).filter_map(|i| Node::from_ptr(*elements.add(i))).collect()
+        }
+    }
+
+    /// Forgets all nodes; they stay in the list. A subrequest may share the array's memory with
+    /// its parent: it is left alone.
+    pub fn clear(self) {
+        // SAFETY: a live request's array; zero is an array that is not set up.
+        unsafe { std::ptr::write_bytes(self.0, 0, 1) }
+    }
+
+    pub fn push(self, pool: Pool, node: Node) -> Result<(), OutOfMemory> {
+        const ROOM: usize = 2;
+        // SAFETY: a live request's array, set up before its first use.
+        unsafe {
+            if (*self.0).elts.is_null() || (*self.0).nalloc == 0 {
+                let size = size_of::<*mut crate::nginx::sys::ngx_table_elt_t>();
+                let fresh = crate::nginx::sys::ngx_array_create(pool.as_ptr(), ROOM, size);
+                *self.0 = *fresh.as_ref().ok_or(OutOfMemory)?;
+            }
+            let slot: *mut *mut crate::nginx::sys::ngx_table_elt_t =
+                crate::nginx::sys::ngx_array_push(self.0).cast();
+            *slot.as_mut().ok_or(OutOfMemory)? = node.as_ptr();
+        }
+        Ok(())
+    }
+}

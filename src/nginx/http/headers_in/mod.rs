@@ -1,0 +1,34 @@
+//! The request's headers: reading, setting, and the header as it came over the wire.
+
+mod effects;
+mod known;
+mod own;
+mod raw;
+mod set;
+
+pub use own::own;
+pub use raw::{Raw, raw};
+pub use set::set;
+
+use crate::nginx::http::headers::list::{HeaderList, Nodes};
+use crate::nginx::http::request::Request;
+
+/// The request's list of headers.
+fn list(request: Request) -> HeaderList {
+    // SAFETY: the list is a part of a live request.
+    let list = unsafe { HeaderList::from_ptr(&raw mut (*request.as_ptr()).headers_in.headers) };
+    match list {
+        Some(list) => list,
+        None => unreachable!("a part of a structure is nowhere near null"),
+    }
+}
+
+/// The request's headers, in order.
+pub fn nodes(request: Request) -> Nodes {
+    list(request).nodes()
+}
+
+/// How many headers the request has.
+pub fn count(request: Request) -> usize {
+    list(request).len()
+}

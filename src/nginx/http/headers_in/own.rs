@@ -1,0 +1,99 @@
+//! A subrequest's own list of headers.
+//!
+//! nginx gives a subrequest its parent's list: the same nodes, and for adding even the parent's
+//! own structure. Before Lua changes a header of a subrequest, it gets a list of its own.
+
+use std::mem::offset_of;
+
+use super::{known, list};
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::values::HeaderValues;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::ngx_http_headers_in_t;
+
+/// Room for the headers that are added later.
+const MORE: usize = 8;
+
+/// Gives `request` a list of its own, with copies of the nodes that it shares.
+pub fn own(request: Request) -> Result<(), OutOfMemory> {
+    let list = list(request);
+    if !list.is_made() {
+        return Ok(());
+    }
+    let shared: Vec<Node> = list.nodes().collect();
+    let values: Vec<_> =
+        known::with_values().map(|known| (known, nodes_of(request, known))).collect();
+    // SAFETY: plain fields of a live request.
+    let saved = unsafe { (*request.as_ptr()).headers_in };
+    match copy(request, &shared, &values) {
+        Ok(()) => Ok(()),
+        Err(OutOfMemory) => {
+            // SAFETY: as above; the structure is as it was.
+            unsafe { (*request.as_ptr()).headers_in = saved }
+            Err(OutOfMemory)
+        }
+    }
+}
+
+fn nodes_of(request: Request, known: &known::Known) -> Vec<Node> {
+    // SAFETY: callers pass a header of this kind.
+    unsafe { HeaderValues::from_ptr(known.field(request)) }.nodes()
+}
+
+fn copy(
+    request: Request,
+    shared: &[Node],
+    values: &[(&known::Known, Vec<Node>)],
+) -> Result<(), OutOfMemory> {
+    let (list, pool) = (list(request), request.pool());
+    list.start_anew(pool, shared.len() + MORE)?;
+    let mut copies = Vec::with_capacity(shared.len());
+    for old in shared {
+        let new = list.push_blank()?;
+        // SAFETY: two nodes of one pool; the links are set below.
+        unsafe { *new.as_ptr() = *old.as_ptr() }
+        copies.push((*old, new));
+    }
+    point_at_copies(request, &copies);
+    for (known, nodes) in values {
+        // SAFETY: the field is of this kind.
+        let field = unsafe { HeaderValues::from_ptr(known.field(request)) };
+        field.clear();
+        for node in nodes {
+            if let Some(copy) = copy_of(&copies, *node) {
+                field.push(pool, copy)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_of(copies: &[(Node, Node)], node: Node) -> Option<Node> {
+    copies.iter().find(|(old, _)| *old == node).map(|(_, new)| *new)
+}
+
+/// Makes every field that points at an old node point at its copy.
+///
+/// The fields between the list and `user` are pointers to nodes and arrays of such; which there
+/// are, depends on how nginx was configured. No other word there can have a node's address.
+fn point_at_copies(request: Request, copies: &[(Node, Node)]) {
+    const FIRST: usize = offset_of!(ngx_http_headers_in_t, host);
+    const END: usize = offset_of!(ngx_http_headers_in_t, user);
+    // SAFETY: words of a live request's structure, all of them set.
+    unsafe {
+        let headers = &raw mut (*request.as_ptr()).headers_in;
+        let first: *mut usize = headers.cast::<u8>().add(FIRST).cast();
+        for index in 0..(END - FIRST) / size_of::<usize>() {
+            let word = first.add(index);
+            if let Some((_, new)) = copies.iter().find(|(old, _)| old.as_ptr() as usize == *word) {
+                word.write(new.as_ptr() as usize);
+            }
+        }
+        #[cfg(nginx_header_links)]
+        for (_, new) in copies {
+            let next = Node::from_ptr((*new.as_ptr()).next).and_then(|old| copy_of(copies, old));
+            (*new.as_ptr()).next = next.map_or(std::ptr::null_mut(), Node::as_ptr);
+        }
+    }
+}

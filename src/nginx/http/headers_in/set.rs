@@ -1,0 +1,128 @@
+//! Setting and clearing request headers, with nginx's fields for them kept in step.
+
+use codec::headers::{Name, ROOM, escaped_value};
+
+use super::effects::{self, Effect};
+use super::known::{self, Kind, Known};
+use super::list;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::headers::change::set_all;
+use crate::nginx::http::headers::error::HeaderError;
+use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::values::HeaderValues;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::ngx_str_t;
+
+const BAD_REQUEST: usize = 400;
+
+/// One value of a header, checked; the value is in the request's pool.
+struct Change<'a> {
+    request: Request,
+    known: Option<&'static Known>,
+    name: &'a Name<'a>,
+    value: ngx_str_t,
+    effect: Effect,
+}
+
+/// Sets the header `name` to `values`; to none where there are none, or it is an empty one.
+///
+/// With `replace`, the old values go. A header that nginx knows but for one value only takes the
+/// last. Unsafe bytes are escaped. Nothing is changed where a value is none for this header.
+///
+/// A subrequest must [`own`](super::own) its list first.
+pub fn set(
+    request: Request,
+    name: &[u8],
+    values: &[&[u8]],
+    replace: bool,
+) -> Result<(), HeaderError> {
+    let mut room = ROOM;
+    let name = Name::new(name, false, &mut room);
+    let known = known::find(&name);
+    // nginx may have refused the request before it had read the header.
+    let is_refused = request.status() == BAD_REQUEST || !list(request).is_made();
+    set_all(
+        values,
+        replace,
+        |value| Change::new(request, known, &name, value),
+        |change, replace| if is_refused { Ok(()) } else { change.apply(replace) },
+    )
+}
+
+impl<'a> Change<'a> {
+    fn new(
+        request: Request,
+        known: Option<&'static Known>,
+        name: &'a Name<'a>,
+        value: &[u8],
+    ) -> Result<Change<'a>, HeaderError> {
+        let value = escaped_value(value);
+        let kind = known.map_or(Kind::Plain, |known| known.kind);
+        let effect = effects::of(request, kind, &value)?;
+        let value = request.pool().copy_str(&value)?;
+        Ok(Change { request, known, name, value, effect })
+    }
+}
+
+impl Change<'_> {
+    fn apply(self, replace: bool) -> Result<(), OutOfMemory> {
+        match self.known {
+            None => self.set_in_list(replace).map(drop),
+            Some(known) if known.kind == Kind::Values => self.set_values(known, replace),
+            Some(known) => self.set_field(known, replace),
+        }?;
+        self.effect.apply(self.request);
+        Ok(())
+    }
+
+    fn clears(&self) -> bool {
+        self.value.len == 0
+    }
+
+    /// Sets the header in the list, and returns its node where it is there.
+    fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
+        let (list, pool) = (list(self.request), self.request.pool());
+        let same_name = |node: Node| self.name.is(node.name());
+        if replace && self.clears() {
+            list.remove(pool, same_name)?;
+            return Ok(None);
+        }
+        let mut same = list.nodes().filter(|&node| same_name(node));
+        if replace && let Some(first) = same.next() {
+            if same.next().is_some() {
+                list.remove(pool, |node| node != first && same_name(node))?;
+            }
+            first.set_value(self.name.hash(), self.value);
+            return Ok(Some(first));
+        }
+        list.push(pool, self.name.hash(), self.name.text(), self.value).map(Some)
+    }
+
+    /// Sets a header that nginx points at one node of.
+    fn set_field(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
+        let old = known.node(self.request);
+        if let Some(node) = old
+            && !self.clears()
+        {
+            node.set_value(self.name.hash(), self.value);
+            return Ok(());
+        }
+        let node = self.set_in_list(replace || old.is_some())?;
+        known.set_node(self.request, node);
+        Ok(())
+    }
+
+    /// Sets a header that nginx keeps all nodes of.
+    fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
+        // SAFETY: the field is of this kind.
+        let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
+        let node = self.set_in_list(replace)?;
+        if replace {
+            values.clear();
+        }
+        match node {
+            Some(node) => values.push(self.request.pool(), node),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The headers of a captured response, as nginx's header filter would write them: those of its list,
+//! where a name may come again, and those that nginx keeps in fields, which stand for themselves.
+
+use crate::nginx::core::strings;
+use crate::nginx::http::headers::list::{HeaderList, Node};
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::ngx_http_time;
+
+/// A header's value.
+pub enum Value<'a> {
+    Text(&'a [u8]),
+    Number(i64),
+}
+
+/// How many headers there are, about.
+pub fn count(request: Request) -> usize {
+    let mut count = shown(request).count();
+    fields(request, |_, _| count += 1);
+    count
+}
+
+fn shown(request: Request) -> impl Iterator<Item = Node> {
+    // SAFETY: the header list of a live request.
+    let list = unsafe { HeaderList::from_ptr(&raw mut (*request.as_ptr()).headers_out.headers) };
+    list.into_iter().flat_map(HeaderList::nodes).filter(|header| !header.is_hidden())
+}
+
+/// Calls `each` with the name and value of every header of the list.
+pub fn listed(request: Request, mut each: impl FnMut(&[u8], &[u8])) {
+    for header in shown(request) {
+        each(header.name(), header.value());
+    }
+}
+
+/// Calls `each` for the headers in fields.
+pub fn fields(request: Request, mut each: impl FnMut(&'static [u8], Value)) {
+    let out = &request.get().headers_out;
+    // SAFETY: the strings live in the request's pool.
+    let content_type = unsafe { strings::bytes(out.content_type) };
+    if !content_type.is_empty() {
+        each(b"Content-Type", Value::Text(content_type));
+    }
+    if out.content_length.is_null() && out.content_length_n >= 0 {
+        each(b"Content-Length", Value::Number(out.content_length_n));
+    }
+    // SAFETY: location is null or a node of the request's list.
+    if let Some(location) = unsafe { out.location.as_ref() } {
+        // SAFETY: as above.
+        let value = unsafe { strings::bytes(location.value) };
+        if !value.is_empty() {
+            each(b"Location", Value::Text(value));
+        }
+    }
+    let keeps_last_modified = matches!(out.status, 200 | 204 | 206 | 304);
+    let has_last_modified = keeps_last_modified && out.last_modified_time != -1;
+    if has_last_modified && out.last_modified.is_null() {
+        each(b"Last-Modified", Value::Text(&http_time(out.last_modified_time)));
+    }
+}
+
+/// `Mon, 28 Sep 1970 06:00:00 GMT`.
+fn http_time(seconds: i64) -> [u8; 29] {
+    let mut text = [0u8; 29];
+    // SAFETY: nginx writes exactly that many bytes.
+    unsafe { ngx_http_time(text.as_mut_ptr(), seconds) };
+    text
+}

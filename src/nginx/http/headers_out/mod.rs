@@ -1,0 +1,24 @@
+//! The response's headers: reading, setting, and what nginx will write of its own.
+
+pub mod captured;
+mod known;
+mod location;
+mod read;
+mod set;
+
+pub use location::add_location;
+pub use read::{connection, content_length, content_type, is_chunked, last_modified, nodes};
+pub use set::set;
+
+use crate::nginx::http::headers::list::HeaderList;
+use crate::nginx::http::request::Request;
+
+/// The response's list of headers.
+fn list(request: Request) -> HeaderList {
+    // SAFETY: the list is a part of a live request.
+    let list = unsafe { HeaderList::from_ptr(&raw mut (*request.as_ptr()).headers_out.headers) };
+    match list {
+        Some(list) => list,
+        None => unreachable!("a part of a structure is nowhere near null"),
+    }
+}

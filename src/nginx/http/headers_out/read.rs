@@ -1,0 +1,48 @@
+//! Reading the response's headers, those too that nginx keeps in fields only.
+
+use super::{list, location};
+use crate::nginx::core::strings;
+use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::request::Request;
+
+const SWITCHING_PROTOCOLS: usize = 101;
+
+/// The headers of the list that will be sent, in order.
+pub fn nodes(request: Request) -> impl Iterator<Item = Node> {
+    location::complete(request);
+    list(request).nodes().filter(|node| !node.is_hidden())
+}
+
+/// `Content-Type` without the charset that nginx may add; empty where there is none.
+pub fn content_type(request: &Request) -> &[u8] {
+    // SAFETY: the request's pool, or the configuration, holds it.
+    unsafe { strings::bytes(request.get().headers_out.content_type) }
+}
+
+/// The `Content-Length` that nginx writes of its own; none where a header of the list says it.
+pub fn content_length(request: Request) -> Option<i64> {
+    let out = &request.get().headers_out;
+    (out.content_length.is_null() && out.content_length_n >= 0).then_some(out.content_length_n)
+}
+
+/// The time of `Last-Modified`, in seconds since the epoch.
+pub fn last_modified(request: Request) -> Option<i64> {
+    let time = request.get().headers_out.last_modified_time;
+    (time >= 0).then_some(time)
+}
+
+/// What nginx writes as `Connection`, as far as is known now.
+pub fn connection(request: Request) -> &'static str {
+    if request.status() == SWITCHING_PROTOCOLS {
+        "upgrade"
+    } else if request.get().keepalive() != 0 {
+        "keep-alive"
+    } else {
+        "close"
+    }
+}
+
+/// Whether the body goes in chunks.
+pub fn is_chunked(request: Request) -> bool {
+    request.get().chunked() != 0
+}

@@ -1,0 +1,198 @@
+//! Setting and clearing response headers, with nginx's fields for them kept in step.
+
+use codec::headers::{Name, content_length, escaped_value};
+
+use super::known::{self, Kind, Known};
+use super::{list, location};
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::strings;
+use crate::nginx::http::headers::change::set_all;
+use crate::nginx::http::headers::error::HeaderError;
+use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::values::HeaderValues;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::ngx_str_t;
+
+/// One value of a header, checked; the value is in the request's pool.
+struct Change<'a> {
+    request: Request,
+    known: Option<&'static Known>,
+    name: &'a Name<'a>,
+    value: ngx_str_t,
+    /// Of `Content-Length`; -1 where it goes.
+    length: i64,
+}
+
+/// Sets the header `name` to `values`; to none where there are none, or it is an empty one. Tells
+/// whether that is the content's type: nginx is not to choose one then.
+///
+/// With `replace`, the old values go. A header that nginx knows but for one value only takes the
+/// last. Unsafe bytes are escaped. Nothing is changed where a value is none for this header.
+pub fn set(
+    request: Request,
+    name: &Name,
+    values: &[&[u8]],
+    replace: bool,
+) -> Result<bool, HeaderError> {
+    let known = known::find(name);
+    set_all(
+        values,
+        replace,
+        |value| Change::new(request, known, name, value),
+        |change, replace| change.apply(replace),
+    )?;
+    Ok(known.is_some_and(|known| known.kind == Kind::ContentType))
+}
+
+impl<'a> Change<'a> {
+    fn new(
+        request: Request,
+        known: Option<&'static Known>,
+        name: &'a Name<'a>,
+        value: &[u8],
+    ) -> Result<Change<'a>, HeaderError> {
+        let value = escaped_value(value);
+        let is_length = known.is_some_and(|known| known.kind == Kind::ContentLength);
+        let length = if is_length && !value.is_empty() {
+            content_length(&value).ok_or(HeaderError::BadValue)?
+        } else {
+            -1
+        };
+        let value = request.pool().copy_str(&value)?;
+        Ok(Change { request, known, name, value, length })
+    }
+}
+
+impl Change<'_> {
+    fn apply(&self, replace: bool) -> Result<(), OutOfMemory> {
+        let Some(known) = self.known else {
+            return self.set_in_list(replace).map(drop);
+        };
+        match known.kind {
+            Kind::Values => return self.set_values(known, replace),
+            Kind::ContentType => return self.set_content_type(),
+            Kind::Plain | Kind::Location | Kind::LastModified | Kind::ContentLength => {}
+        }
+        self.set_field(known, replace)?;
+        // SAFETY: plain fields of a live request.
+        let out = unsafe { &mut (*self.request.as_ptr()).headers_out };
+        match known.kind {
+            Kind::Location => location::hide_path_from_nginx(self.request),
+            Kind::ContentLength => out.content_length_n = self.length,
+            Kind::LastModified => {
+                let time = codec::http_time::parse_http_time(self.value());
+                out.last_modified_time = time.unwrap_or(-1);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn value(&self) -> &[u8] {
+        // SAFETY: the value is in the request's pool.
+        unsafe { strings::bytes(self.value) }
+    }
+
+    fn clears(&self) -> bool {
+        self.value.len == 0
+    }
+
+    /// Whether `node` is this header and counts.
+    fn is_same(&self, node: Node) -> bool {
+        !node.is_hidden() && self.name.is(node.name())
+    }
+
+    /// Gives `node` the value, or makes it count as absent.
+    fn give_value(&self, node: Node) {
+        if self.clears() { node.hide() } else { node.set_value(self.name.hash(), self.value) }
+    }
+
+    /// Hides this header wherever it is in the list, but for `kept`.
+    fn hide_others(&self, kept: Option<Node>) {
+        for node in list(self.request).nodes() {
+            if Some(node) != kept && self.is_same(node) {
+                node.hide();
+            }
+        }
+    }
+
+    /// Sets the header in the list, and returns its node where it is there.
+    fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
+        let list = list(self.request);
+        if replace {
+            location::complete(self.request);
+            let mut same = list.nodes().filter(|&node| self.is_same(node));
+            if let Some(first) = same.next() {
+                same.for_each(Node::hide);
+                self.give_value(first);
+                return Ok(Some(first));
+            }
+        }
+        if self.clears() {
+            return Ok(None);
+        }
+        self.push().map(Some)
+    }
+
+    /// Adds the header; an empty one is added hidden.
+    fn push(&self) -> Result<Node, OutOfMemory> {
+        let hash = if self.clears() { 0 } else { self.name.hash() };
+        list(self.request).push(self.request.pool(), hash, self.name.text(), self.value)
+    }
+
+    /// Sets a header that nginx points at one node of. A hidden node there keeps nginx from
+    /// writing a header of its own.
+    fn set_field(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
+        if let Some(node) = known.node(self.request) {
+            if replace {
+                self.hide_others(Some(node));
+            }
+            if node.name() != self.name.text() {
+                node.set_name(self.request.pool().copy_str(self.name.text())?);
+            }
+            self.give_value(node);
+            return Ok(());
+        }
+        let node = match self.set_in_list(replace)? {
+            Some(node) => node,
+            None => self.push()?,
+        };
+        known.set_node(self.request, node);
+        Ok(())
+    }
+
+    /// Sets a header that nginx keeps all nodes of.
+    fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
+        // SAFETY: the field is of this kind.
+        let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
+        let nodes = values.nodes();
+        if replace {
+            let first = nodes.first().copied();
+            self.hide_others(first);
+            if let Some(first) = first {
+                self.give_value(first);
+                return Ok(());
+            }
+        } else if let Some(&hidden) = nodes.iter().find(|node| node.is_hidden()) {
+            self.give_value(hidden);
+            return Ok(());
+        }
+        if self.clears() {
+            return Ok(());
+        }
+        values.push(self.request.pool(), self.push()?)
+    }
+
+    /// `Content-Type` is no header of the list, but fields that nginx writes from.
+    fn set_content_type(&self) -> Result<(), OutOfMemory> {
+        // SAFETY: plain fields of a live request; the value is in its pool.
+        unsafe {
+            let out = &mut (*self.request.as_ptr()).headers_out;
+            out.content_type_len = codec::headers::media_type_len(self.value());
+            out.content_type = self.value;
+            out.content_type_lowcase = std::ptr::null_mut();
+        }
+        self.hide_others(None);
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! The ends of log lines that are written without a client's request: `, context: …`.
+
+use crate::nginx::core::strings;
+use crate::nginx::sys::{ngx_connection_t, ngx_log_t};
+
+/// Writes the end of a log line into `len` bytes at `buf`; gives where it ended.
+pub type LogHandler =
+    unsafe extern "C" fn(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8;
+
+/// In a timer's handler: the context, and the client and server that the timer was made for.
+pub unsafe extern "C" fn timer(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
+    // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+    unsafe { client_and_server(log, buf, len, b"ngx.timer") }
+}
+
+macro_rules! of_handshakes {
+    ($($(#[$doc:meta])* $name:ident, $context:literal;)*) => {$(
+        $(#[$doc])*
+        pub unsafe extern "C" fn $name(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
+            // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+            unsafe { client_and_server(log, buf, len, $context) }
+        }
+    )*};
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+of_handshakes! {
+    /// In `ssl_client_hello_by_lua*`.
+    ssl_client_hello, b"ssl_client_hello_by_lua*";
+    /// In `ssl_certificate_by_lua*`.
+    ssl_certificate, b"ssl_certificate_by_lua*";
+    /// In `ssl_session_fetch_by_lua*`.
+    ssl_session_fetch, b"ssl_session_fetch_by_lua*";
+    /// In `ssl_session_store_by_lua*`.
+    ssl_session_store, b"ssl_session_store_by_lua*";
+}
+
+/// The context, and the client and server of a stand-in.
+///
+/// # Safety
+/// `log` must be the log of a stand-in, whose data is its connection, and `buf` have `len` bytes.
+unsafe fn client_and_server(
+    log: *mut ngx_log_t,
+    buf: *mut u8,
+    len: usize,
+    context: &[u8],
+) -> *mut u8 {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut line = Line { at: buf, room: len };
+        line.add_action(log);
+        line.add_named(b", context: ", context);
+        let c: *const ngx_connection_t = (*log).data.cast();
+        if let Some(c) = c.as_ref() {
+            line.add_named(b", client: ", strings::bytes(c.addr_text));
+            if let Some(listening) = c.listening.as_ref() {
+                line.add_named(b", server: ", strings::bytes(listening.addr_text));
+            }
+        }
+        line.at
+    }
+}
+
+/// In `init_worker_by_lua*`.
+pub unsafe extern "C" fn init_worker(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
+    // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+    unsafe {
+        let mut line = Line { at: buf, room: len };
+        line.add_action(log);
+        line.add(b", context: init_worker_by_lua*");
+        line.at
+    }
+}
+
+/// nginx's buffer for a log line, from the byte that is next.
+struct Line {
+    at: *mut u8,
+    room: usize,
+}
+
+impl Line {
+    unsafe fn add_action(&mut self, log: *mut ngx_log_t) {
+        // SAFETY: a live log; its action is null or a static C string.
+        unsafe {
+            if !(*log).action.is_null() {
+                let action = std::ffi::CStr::from_ptr((*log).action);
+                self.add_named(b" while ", action.to_bytes());
+            }
+        }
+    }
+
+    unsafe fn add_named(&mut self, name: &[u8], value: &[u8]) {
+        if value.is_empty() {
+            return;
+        }
+        // SAFETY: the caller's.
+        unsafe {
+            self.add(name);
+            self.add(value);
+        }
+    }
+
+    /// Adds what there is room for.
+    unsafe fn add(&mut self, bytes: &[u8]) {
+        let len = bytes.len().min(self.room);
+        // SAFETY: `at` has `room` bytes.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at, len);
+            self.at = self.at.add(len);
+        }
+        self.room -= len;
+    }
+}

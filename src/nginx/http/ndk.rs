@@ -1,0 +1,119 @@
+//! The Nginx Development Kit, where its module is loaded: directives of the kind `set_xxx $var arg`
+//! as functions. Nothing of it is needed to build; its symbol is looked up at run time.
+
+use std::ffi::{c_int, c_void};
+use std::mem::transmute;
+
+use crate::nginx::core::bits;
+use crate::nginx::core::strings;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    NGX_HTTP_MODULE, ngx_command_t, ngx_cycle, ngx_http_request_t, ngx_http_variable_value_t,
+    ngx_int_t, ngx_module_t, ngx_str_t,
+};
+
+/// The function behind a directive: result and one argument, both in the request's pool.
+pub type SetVarValue = unsafe extern "C" fn(
+    *mut ngx_http_request_t,
+    *mut ngx_str_t,
+    *mut ngx_http_variable_value_t,
+) -> ngx_int_t;
+
+type SetDirective = ngx_command_t;
+
+/// `ndk_set_var_t`, what such a directive's `post` points to.
+#[repr(C)]
+struct Filter {
+    kind: c_int,
+    function: *mut c_void,
+    size: usize,
+    data: *mut c_void,
+}
+
+/// Why a directive's function could not be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LookupError {
+    NotLoaded,
+    NotFound,
+}
+
+/// The function of the directive `name`, in any module that nginx loaded.
+pub fn lookup(name: &[u8]) -> Result<SetVarValue, LookupError> {
+    // SAFETY: a look-up by name among the symbols that nginx and its modules export.
+    let setter = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"ndk_set_var_value".as_ptr()) };
+    if setter.is_null() {
+        return Err(LookupError::NotLoaded);
+    }
+    modules()
+        .filter(|module| module.type_ == NGX_HTTP_MODULE as usize)
+        .flat_map(commands)
+        .find_map(|command| function_of(command, setter, name))
+        .ok_or(LookupError::NotFound)
+}
+
+fn modules() -> impl Iterator<Item = &'static ngx_module_t> {
+    // SAFETY: nginx's list of modules is ended by null and lives as long as the cycle.
+    let mut next = unsafe { ngx_cycle.as_ref() }.map_or(std::ptr::null_mut(), |c| c.modules);
+    std::iter::from_fn(move || {
+        if next.is_null() {
+            return None;
+        }
+        // SAFETY: as above; the list goes on until the null.
+        unsafe {
+            let module = (*next).as_ref()?;
+            next = next.add(1);
+            Some(module)
+        }
+    })
+}
+
+fn commands(module: &'static ngx_module_t) -> impl Iterator<Item = &'static SetDirective> {
+    let mut next = module.commands;
+    std::iter::from_fn(move || {
+        // SAFETY: a module's table of directives ends with an empty name.
+        unsafe {
+            let command = next.as_ref().filter(|command| command.name.len > 0)?;
+            next = next.add(1);
+            Some(command)
+        }
+    })
+}
+
+fn function_of(command: &SetDirective, setter: *mut c_void, name: &[u8]) -> Option<SetVarValue> {
+    let set = command.set? as *const c_void;
+    // SAFETY: a directive's name is a static string; `post` of one set by ndk_set_var_value is a
+    // static ndk_set_var_t, whose function has this type.
+    unsafe {
+        if !std::ptr::eq(set, setter) || strings::bytes(command.name) != name {
+            return None;
+        }
+        let function = command.post.cast::<Filter>().as_ref()?.function;
+        if function.is_null() {
+            return None;
+        }
+        Some(transmute::<*mut c_void, SetVarValue>(function))
+    }
+}
+
+/// Calls a directive's function; the result lives in the request's pool, or is static.
+///
+/// # Safety
+/// `function` must come from [`lookup`].
+pub unsafe fn call(
+    request: Request,
+    function: SetVarValue,
+    argument: &[u8],
+) -> Result<ngx_str_t, ngx_int_t> {
+    let mut result = ngx_str_t::empty();
+    // SAFETY: zero is a valid value structure; the callee reads the argument during the call.
+    unsafe {
+        let mut value: ngx_http_variable_value_t = std::mem::zeroed();
+        value.set_valid(1);
+        bits::set_value_len(&mut value, argument.len());
+        value.data = argument.as_ptr().cast_mut();
+        match function(request.as_ptr(), &mut result, &mut value) {
+            0 => Ok(result),
+            code => Err(code),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A request, as far as every room needs it. Families keep their own parts of
+//! `ngx_http_request_t` in files of their own beside this one.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use crate::nginx::core::bits;
+use crate::nginx::core::chain::Chain;
+use crate::nginx::core::log::Log;
+use crate::nginx::core::pool::Pool;
+use crate::nginx::core::status::Status;
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    NGX_HTTP_HEAD, ngx_connection_t, ngx_http_core_run_phases, ngx_http_discard_request_body,
+    ngx_http_finalize_request, ngx_http_output_filter, ngx_http_request_t,
+    ngx_http_run_posted_requests, ngx_http_send_header, ngx_module_t,
+};
+
+/// A request or subrequest; copies are the same request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Request(NonNull<ngx_http_request_t>);
+
+impl Request {
+    /// # Safety
+    /// `r` must be null or a live request of nginx's; the value must not outlive its pool.
+    pub unsafe fn from_ptr(r: *mut ngx_http_request_t) -> Option<Request> {
+        NonNull::new(r).map(Request)
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_http_request_t {
+        self.0.as_ptr()
+    }
+
+    /// The structure itself, for reading.
+    pub fn get(&self) -> &ngx_http_request_t {
+        // SAFETY: `from_ptr`'s contract: the request is live. No `&mut` is ever made of it.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub fn pool(self) -> Pool {
+        // SAFETY: a live request has a live pool.
+        match unsafe { Pool::from_ptr(self.get().pool) } {
+            Some(pool) => pool,
+            None => unreachable!("nginx gives every request a pool"),
+        }
+    }
+
+    pub fn connection(self) -> *mut ngx_connection_t {
+        self.get().connection
+    }
+
+    pub fn log(self) -> Log {
+        // SAFETY: a live request has a live connection, and that a log.
+        unsafe { Log::from_ptr((*self.connection()).log) }
+    }
+
+    /// The main request (itself, where it is one).
+    pub fn main(self) -> Request {
+        NonNull::new(self.get().main).map_or(self, Request)
+    }
+
+    pub fn parent(self) -> Option<Request> {
+        NonNull::new(self.get().parent).map(Request)
+    }
+
+    pub fn is_subrequest(self) -> bool {
+        !std::ptr::eq(self.get().main, self.as_ptr())
+    }
+
+    /// Whether only the headers are to be sent: a HEAD request, or a status without a body.
+    pub fn header_only(self) -> bool {
+        self.get().header_only() != 0
+    }
+
+    pub fn header_sent(self) -> bool {
+        self.get().header_sent() != 0
+    }
+
+    /// Whether nginx made a page of its own in the middle of an output call.
+    pub fn filter_finalized(self) -> bool {
+        self.get().filter_finalize() != 0
+    }
+
+    /// The response status set so far (0: none).
+    pub fn status(self) -> usize {
+        self.get().headers_out.status
+    }
+
+    pub fn set_status(self, status: usize) {
+        // SAFETY: a plain field of a live request.
+        unsafe { (*self.as_ptr()).headers_out.status = status }
+    }
+
+    /// nginx's number: 9, 1000, 1001, 2000.
+    pub fn http_version(self) -> usize {
+        self.get().http_version
+    }
+
+    pub fn method(self) -> usize {
+        self.get().method
+    }
+
+    pub fn is_head(self) -> bool {
+        self.method() & NGX_HTTP_HEAD as usize != 0
+    }
+
+    pub fn uri(&self) -> &[u8] {
+        // SAFETY: nginx keeps the URI in the request's pool.
+        unsafe { strings::bytes(self.get().uri) }
+    }
+
+    pub fn args(&self) -> &[u8] {
+        // SAFETY: as for the URI.
+        unsafe { strings::bytes(self.get().args) }
+    }
+
+    /// The slot of `module` in the request's contexts. nginx empties it on internal redirects.
+    pub fn module_context(self, module: &ngx_module_t) -> *mut c_void {
+        // SAFETY: nginx sizes `ctx` for every module's index.
+        unsafe { *self.get().ctx.add(module.ctx_index) }
+    }
+
+    pub fn set_module_context(self, module: &ngx_module_t, context: *mut c_void) {
+        // SAFETY: as in `module_context`.
+        unsafe { *self.get().ctx.add(module.ctx_index) = context }
+    }
+
+    /// Sends the header through the header filters.
+    pub fn send_header(self) -> Status {
+        // SAFETY: a live request.
+        Status(unsafe { ngx_http_send_header(self.as_ptr()) })
+    }
+
+    /// Sends a chain through the body filters.
+    pub fn output_filter(self, chain: Chain) -> Status {
+        // SAFETY: a live request, and a chain in its pool.
+        Status(unsafe { ngx_http_output_filter(self.as_ptr(), chain.as_ptr()) })
+    }
+
+    /// Hands the request back to nginx with the result `rc`. It may be gone afterwards.
+    pub fn finalize(self, rc: Status) {
+        // SAFETY: a live request; callers do not use it afterwards unless they hold a reference.
+        unsafe { ngx_http_finalize_request(self.as_ptr(), rc.0) }
+    }
+
+    /// Runs nginx's phases from where the request stands.
+    pub fn run_phases(self) {
+        // SAFETY: a live request.
+        unsafe { ngx_http_core_run_phases(self.as_ptr()) }
+    }
+
+    /// Keeps the main request alive until the matching [`Request::finalize`].
+    pub fn add_reference(self) {
+        let main = self.main().as_ptr();
+        // SAFETY: a live main request; nginx's own idiom, `r->main->count++`.
+        unsafe { bits::set_count(main, bits::count(main) + 1) }
+    }
+
+    /// References that nginx holds on the main request.
+    pub fn references(self) -> u32 {
+        // SAFETY: a live request has a live main request.
+        unsafe { bits::count(self.main().as_ptr()) }
+    }
+
+    /// Discards an unread request body, so that it never becomes the next request.
+    pub fn discard_body(self) -> Status {
+        // SAFETY: a live request.
+        Status(unsafe { ngx_http_discard_request_body(self.as_ptr()) })
+    }
+
+    /// Whether nginx reads a request body that has not been read or discarded.
+    pub fn is_discarding_body(self) -> bool {
+        self.get().discard_body() != 0
+    }
+
+    /// Whether the request belongs to a real client, not to a timer or a worker hook.
+    pub fn is_real(self) -> bool {
+        // SAFETY: a live request has a connection.
+        unsafe { (*self.connection()).fd != -1 }
+    }
+}
+
+/// Runs the requests that nginx posted on `connection` (subrequests that became active).
+pub fn run_posted_requests(connection: *mut ngx_connection_t) {
+    // SAFETY: callers pass the connection of a request that they held when the event began.
+    unsafe { ngx_http_run_posted_requests(connection) }
+}

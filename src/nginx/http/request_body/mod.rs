@@ -1,0 +1,8 @@
+//! The client's request body: reading it, what was read, replacing it.
+
+pub mod buffers;
+pub mod edit;
+mod read;
+
+pub(in crate::nginx) use read::structure;
+pub use read::{Body, BodyRead, abandon, body, copy, drop_reference, read};

@@ -1,0 +1,103 @@
+//! The client's request body: reading it through nginx, and looking at what was read.
+
+use crate::nginx::core::bits;
+use crate::nginx::core::chain::Chain;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::status::Status;
+use crate::nginx::core::strings;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    ngx_del_timer, ngx_http_read_client_request_body, ngx_http_request_body_t, ngx_http_request_t,
+};
+
+/// How a read of the body began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyRead {
+    /// The body is there; the callback ran.
+    Done,
+    /// The callback will run.
+    Waiting,
+    /// nginx's code for what went wrong.
+    Failed(Status),
+}
+
+/// Reads the body into one buffer or file; `after` runs when it is there.
+pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_t)) -> BodyRead {
+    // SAFETY: a live request; plain flags that nginx reads when it starts.
+    let rc = unsafe {
+        let r = request.as_ptr();
+        (*r).set_request_body_in_single_buf(1);
+        (*r).set_request_body_in_persistent_file(1);
+        (*r).set_request_body_in_clean_file(1);
+        if (*r).request_body_in_file_only() != 0 {
+            // The file is what the configuration asks for: nothing to warn of.
+            (*r).set_request_body_file_log_level(0);
+        }
+        Status(ngx_http_read_client_request_body(r, Some(after)))
+    };
+    if rc.is_failure() {
+        BodyRead::Failed(rc)
+    } else if rc == Status::AGAIN {
+        BodyRead::Waiting
+    } else {
+        BodyRead::Done
+    }
+}
+
+/// Gives back the reference that nginx took for reading the body.
+pub fn drop_reference(request: Request) {
+    let main = request.main().as_ptr();
+    // SAFETY: a live main request; nginx's own idiom, `r->main->count--`.
+    unsafe { bits::set_count(main, bits::count(main).saturating_sub(1)) }
+}
+
+/// Nobody waits for the body any more: nginx reads on without a time limit of its own, and does
+/// not use the connection for another request.
+pub fn abandon(request: Request) {
+    // SAFETY: a live request has a live connection and read event.
+    unsafe {
+        let read = (*request.connection()).read;
+        if (*read).timer_set() != 0 {
+            ngx_del_timer(read);
+        }
+        (*request.as_ptr()).set_keepalive(0);
+    }
+}
+
+/// nginx's structure of the body; none before it has been read.
+pub(in crate::nginx) fn structure(request: Request) -> Option<*mut ngx_http_request_body_t> {
+    let body = request.get().request_body;
+    if body.is_null() { None } else { Some(body) }
+}
+
+/// Where the request's body is.
+pub enum Body<'a> {
+    /// It has not been read.
+    Unread,
+    /// In memory; the chain is empty where there is none.
+    Memory(Chain),
+    /// In the file of this name.
+    File(&'a [u8]),
+}
+
+/// The request's body as it stands.
+pub fn body(request: &Request) -> Body<'_> {
+    let Some(body) = structure(*request) else { return Body::Unread };
+    // SAFETY: the structure, its file and its buffers live in the request's pool.
+    unsafe {
+        match (*body).temp_file.as_ref() {
+            Some(temp) => Body::File(strings::bytes(temp.file.name)),
+            None => Body::Memory(Chain::from_ptr((*body).bufs)),
+        }
+    }
+}
+
+/// The bytes of a body in memory, in one piece.
+pub fn copy(bufs: Chain) -> Result<Vec<u8>, OutOfMemory> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(bufs.memory_len()).map_err(|_| OutOfMemory)?;
+    for buf in bufs.bufs() {
+        bytes.extend_from_slice(buf.memory());
+    }
+    Ok(bytes)
+}

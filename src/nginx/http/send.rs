@@ -1,0 +1,142 @@
+//! The response header's framing fields, and sending to nginx's filter chain.
+
+use crate::nginx::core::chain::Chain;
+use crate::nginx::core::status::Status;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    NGX_HTTP_LAST, ngx_buf_tag_t, ngx_http_request_t, ngx_http_send_special,
+    ngx_http_set_content_type,
+};
+
+/// The tag of this module's buffers.
+pub fn tag() -> ngx_buf_tag_t {
+    std::ptr::from_ref(crate::nginx::module()).cast_mut().cast()
+}
+
+/// The tag of the buffers that `body_filter_by_lua*` makes: an address of its own.
+pub fn filter_tag() -> ngx_buf_tag_t {
+    static TAG: u8 = 0;
+    std::ptr::from_ref(&TAG).cast_mut().cast()
+}
+
+/// The response's Content-Length; negative where it is not known.
+pub fn content_length(request: Request) -> i64 {
+    request.get().headers_out.content_length_n
+}
+
+/// Sets the Content-Length that the header filter writes.
+pub fn set_content_length(request: Request, length: usize) {
+    // SAFETY: plain fields of a live request.
+    unsafe {
+        let out = &mut (*request.as_ptr()).headers_out;
+        out.content_length_n = i64::try_from(length).unwrap_or(-1);
+        if let Some(header) = out.content_length.as_mut() {
+            header.hash = 0;
+        }
+    }
+}
+
+/// The length is not known: nginx chooses the framing.
+pub fn clear_content_length(request: Request) {
+    // SAFETY: plain fields of a live request; nginx's own idiom.
+    unsafe {
+        let out = &mut (*request.as_ptr()).headers_out;
+        out.content_length_n = -1;
+        if let Some(header) = out.content_length.as_mut() {
+            header.hash = 0;
+            out.content_length = std::ptr::null_mut();
+        }
+    }
+}
+
+/// Ranges make no sense for a response that a script makes.
+pub fn clear_accept_ranges(request: Request) {
+    // SAFETY: plain fields of a live request; nginx's own idiom.
+    unsafe {
+        (*request.as_ptr()).set_allow_ranges(0);
+        let out = &mut (*request.as_ptr()).headers_out;
+        if let Some(header) = out.accept_ranges.as_mut() {
+            header.hash = 0;
+            out.accept_ranges = std::ptr::null_mut();
+        }
+    }
+}
+
+/// Content-Type by the location's `types` and `default_type`; false where memory is out.
+pub fn set_content_type(request: Request) -> bool {
+    // SAFETY: a live request.
+    unsafe { ngx_http_set_content_type(request.as_ptr()) == 0 }
+}
+
+/// Only the header is sent, as for HEAD.
+pub fn set_header_only(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_header_only(1) }
+}
+
+/// The body must come in memory: a captured response, or a script that looks at it.
+pub fn require_memory(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_filter_need_in_memory(1) }
+}
+
+/// nginx takes the header for sent.
+pub fn set_header_sent(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_header_sent(1) }
+}
+
+/// The status that the access log shows, whatever was sent.
+pub fn set_error_status(request: Request, rc: Status) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).err_status = rc.0.max(0) as usize }
+}
+
+/// What nginx's own special responses do to a request before their page is made.
+pub fn set_special_response(request: Request, rc: Status) {
+    clear_accept_ranges(request);
+    // SAFETY: plain fields of a live request.
+    unsafe {
+        let r = request.as_ptr();
+        (*r).err_status = rc.0.max(0) as usize;
+        (*r).set_expect_tested(1);
+        let out = &mut (*r).headers_out;
+        out.content_type.len = 0;
+        out.content_length_n = 0;
+        out.last_modified_time = -1;
+        if let Some(header) = out.last_modified.as_mut() {
+            header.hash = 0;
+            out.last_modified = std::ptr::null_mut();
+        }
+    }
+}
+
+/// Sends a chain; a subrequest's goes past nginx's postpone filter, in the order of the script.
+pub fn filter_as_active(request: Request, chain: Chain) -> Status {
+    as_active(request, || request.output_filter(chain))
+}
+
+/// Sends the last buffer (of a subrequest: the last of its chain).
+pub fn send_last(request: Request) -> Status {
+    as_active(request, || {
+        // SAFETY: a live request.
+        Status(unsafe { ngx_http_send_special(request.as_ptr(), NGX_HTTP_LAST as usize) })
+    })
+}
+
+/// Runs `send` with `request` as the connection's active request.
+fn as_active(request: Request, send: impl FnOnce() -> Status) -> Status {
+    let c = request.connection();
+    // SAFETY: a live connection; its data is the active request. `send` is nginx's filter chain,
+    // which does not free the request.
+    unsafe {
+        let active: *mut ngx_http_request_t = (*c).data.cast();
+        if std::ptr::eq(active, request.as_ptr()) {
+            return send();
+        }
+        (*c).data = request.as_ptr().cast();
+        let rc = send();
+        (*c).data = active.cast();
+        rc
+    }
+}

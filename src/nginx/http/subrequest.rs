@@ -1,0 +1,294 @@
+//! Subrequests whose response is captured instead of sent.
+//!
+//! nginx's own `ngx_http_subrequest` queues its output behind the parent's; a captured response
+//! has none, so the request is made here: posted to run at once, never postponed.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use crate::nginx::core::bits;
+use crate::nginx::core::log::{Level, Shown};
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::strings;
+use crate::nginx::core::strings::PoolStr;
+use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::request::Request;
+use crate::nginx::http::request_body::buffers;
+use crate::nginx::http::subrequest_headers;
+use crate::nginx::sys::{
+    NGX_HTTP_GET, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, ngx_http_core_get_method,
+    ngx_http_core_main_conf_t, ngx_http_core_srv_conf_t, ngx_http_handler, ngx_http_max_module,
+    ngx_http_post_request, ngx_http_post_subrequest_t, ngx_http_posted_request_t,
+    ngx_http_request_body_t, ngx_http_request_empty_handler, ngx_http_request_t,
+    ngx_http_set_exten, ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc,
+    ngx_pcalloc, ngx_table_elt_t, ngx_timeofday,
+};
+use crate::ngx_debug;
+
+/// Which variables a subrequest starts with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Variables {
+    /// None are evaluated yet.
+    Fresh,
+    /// The parent's values, as a copy.
+    Copied,
+    /// The parent's own.
+    Shared,
+}
+
+/// Why a subrequest could not be made; what nginx would log has been logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// Too many subrequests within each other.
+    Cycle,
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for Failure {
+    fn from(_: OutOfMemory) -> Self {
+        Failure::OutOfMemory
+    }
+}
+
+/// What runs when a subrequest is over; `data` is what [`create`] got.
+pub type PostHandler =
+    unsafe extern "C" fn(r: *mut ngx_http_request_t, data: *mut c_void, rc: ngx_int_t) -> ngx_int_t;
+
+/// Makes a subrequest of `parent` and posts it; it does not run before [`Request`]s posted on the
+/// connection do. `uri` and `args` are in the pool of `parent`; `data` must live as long as the request's pool.
+pub fn create(
+    parent: Request,
+    uri: PoolStr,
+    args: PoolStr,
+    handler: PostHandler,
+    data: *mut c_void,
+) -> Result<Request, Failure> {
+    if parent.get().subrequests() == 0 {
+        let text = [b"lua subrequests cycle while processing \"".as_slice(), uri.bytes(), b"\""];
+        parent.log().write(Level::Err, &text.concat());
+        return Err(Failure::Cycle);
+    }
+    ngx_debug!(
+        parent.log(),
+        "lua http subrequest \"{}?{}\"",
+        Shown(uri.bytes()),
+        Shown(args.bytes())
+    );
+    let pool = parent.pool();
+    // SAFETY: all structures are zeroed nginx structures in the parent's pool, filled from a live
+    // parent as nginx fills them; zero is valid for each.
+    unsafe {
+        let sr = pool.zeroed::<ngx_http_request_t>()?.as_ptr();
+        let r = parent.as_ptr();
+        let slots = *std::ptr::addr_of!(ngx_http_max_module) * size_of::<*mut c_void>();
+        (*sr).ctx = ngx_pcalloc(pool.as_ptr(), slots).cast();
+        if (*sr).ctx.is_null() {
+            return Err(Failure::OutOfMemory);
+        }
+        init_header_list(&mut (*sr).headers_out.headers, parent)?;
+        init_header_list(&mut (*sr).headers_in.headers, parent)?;
+        let post = pool.zeroed::<ngx_http_post_subrequest_t>()?.as_ptr();
+        (*post).handler = Some(handler);
+        (*post).data = data;
+
+        (*sr).signature = NGX_HTTP_MODULE;
+        (*sr).connection = (*r).connection;
+        (*sr).pool = (*r).pool;
+        (*sr).main = (*r).main;
+        (*sr).parent = r;
+        (*sr).post_subrequest = post;
+        (*sr).stream = (*r).stream;
+        (*sr).http_connection = (*r).http_connection;
+        set_location_of_server(sr, parent);
+
+        (*sr).headers_in.content_length_n = -1;
+        (*sr).headers_in.keep_alive_n = -1;
+        (*sr).headers_out.content_length_n = -1;
+        (*sr).headers_out.last_modified_time = -1;
+
+        (*sr).method = NGX_HTTP_GET as usize;
+        (*sr).method_name = *std::ptr::addr_of!(ngx_http_core_get_method);
+        (*sr).http_version = (*r).http_version;
+        (*sr).http_protocol = (*r).http_protocol;
+        (*sr).request_line = (*r).request_line;
+        (*sr).unparsed_uri = (*r).unparsed_uri;
+        (*sr).header_in = (*r).header_in;
+        (*sr).uri = uri.raw();
+        (*sr).args = args.raw();
+        ngx_http_set_exten(sr);
+
+        (*sr).read_event_handler = Some(ngx_http_request_empty_handler);
+        (*sr).write_event_handler = Some(ngx_http_handler);
+        (*sr).log_handler = (*r).log_handler;
+        (*sr).variables = (*r).variables;
+        (*sr).set_internal(1);
+        (*sr).set_discard_body((*r).discard_body());
+        (*sr).set_expect_tested(1);
+        (*sr).set_main_filter_need_in_memory((*r).main_filter_need_in_memory());
+        (*sr).set_uri_changes(NGX_HTTP_MAX_URI_CHANGES + 1);
+        (*sr).set_subrequests((*r).subrequests() - 1);
+        let now = ngx_timeofday();
+        (*sr).start_sec = now.sec;
+        (*sr).start_msec = now.msec;
+
+        if ngx_http_post_request(sr, null_mut()) != 0 {
+            return Err(Failure::OutOfMemory);
+        }
+        parent.add_reference();
+        Request::from_ptr(sr).ok_or(Failure::OutOfMemory)
+    }
+}
+
+unsafe fn init_header_list(
+    list: *mut crate::nginx::sys::ngx_list_t,
+    parent: Request,
+) -> Result<(), OutOfMemory> {
+    // SAFETY: the caller's: a list of a fresh request.
+    let rc =
+        unsafe { ngx_list_init(list, parent.pool().as_ptr(), 20, size_of::<ngx_table_elt_t>()) };
+    if rc == 0 { Ok(()) } else { Err(OutOfMemory) }
+}
+
+/// nginx looks for a location from the server's configuration on.
+unsafe fn set_location_of_server(sr: *mut ngx_http_request_t, parent: Request) {
+    // SAFETY: the core module has a configuration for every server; the caller's for `sr`.
+    unsafe {
+        let server: *mut ngx_http_core_srv_conf_t = Configuration::of(parent).core_server();
+        let conf = (*server).ctx;
+        (*sr).main_conf = (*conf).main_conf;
+        (*sr).srv_conf = (*conf).srv_conf;
+        (*sr).loc_conf = (*conf).loc_conf;
+    }
+}
+
+/// Takes back a subrequest that has not run yet.
+pub fn cancel(request: Request) {
+    let main = request.main().as_ptr();
+    // SAFETY: a live main request; its list of posted requests lives in its pool.
+    unsafe {
+        let mut link: *mut *mut ngx_http_posted_request_t = &mut (*main).posted_requests;
+        while let Some(posted) = (*link).as_mut() {
+            if std::ptr::eq(posted.request, request.as_ptr()) {
+                *link = posted.next;
+                bits::set_count(main, bits::count(main).saturating_sub(1));
+                return;
+            }
+            link = &mut posted.next;
+        }
+    }
+}
+
+/// Runs `parent` before other posted requests, now that a subrequest of it is over.
+pub fn post_to_head(parent: Request) -> Result<(), OutOfMemory> {
+    let main = parent.main().as_ptr();
+    // SAFETY: a fresh nginx structure in the pool, linked into the main request's list.
+    unsafe {
+        let posted: *mut ngx_http_posted_request_t =
+            ngx_palloc(parent.pool().as_ptr(), size_of::<ngx_http_posted_request_t>()).cast();
+        let Some(posted) = posted.as_mut() else { return Err(OutOfMemory) };
+        posted.request = parent.as_ptr();
+        posted.next = (*main).posted_requests;
+        (*main).posted_requests = posted;
+    }
+    Ok(())
+}
+
+/// Makes `request` the connection's active one, as nginx expects of a subrequest that ends.
+pub fn activate(request: Request) {
+    // SAFETY: a live connection; its data is the active request.
+    unsafe { (*request.connection()).data = request.as_ptr().cast() }
+}
+
+/// What was given to [`create`] as `data`, where `request` was made with `handler`.
+pub fn post_data(request: Request, handler: PostHandler) -> Option<*mut c_void> {
+    // SAFETY: post_subrequest is null or a structure in the request's pool.
+    let post = unsafe { request.get().post_subrequest.as_ref() }?;
+    let is_ours = post.handler.is_some_and(|other| std::ptr::fn_addr_eq(other, handler));
+    (is_ours && !post.data.is_null()).then_some(post.data)
+}
+
+/// Sets the method by nginx's number; false for one that nginx has no name for.
+pub fn set_method(request: Request, method: usize) -> bool {
+    let name: &'static [u8] = match method {
+        0x2 => b"GET ",
+        0x4 => b"HEAD ",
+        0x8 => b"POST ",
+        0x10 => b"PUT ",
+        0x20 => b"DELETE ",
+        0x40 => b"MKCOL ",
+        0x80 => b"COPY ",
+        0x100 => b"MOVE ",
+        0x200 => b"OPTIONS ",
+        0x400 => b"PROPFIND ",
+        0x800 => b"PROPPATCH ",
+        0x1000 => b"LOCK ",
+        0x2000 => b"UNLOCK ",
+        0x4000 => b"PATCH ",
+        0x8000 => b"TRACE ",
+        _ => {
+            let text = format!("unsupported HTTP method: {method}");
+            request.log().write(Level::Err, text.as_bytes());
+            return false;
+        }
+    };
+    // The space behind the name is not part of it; nginx's own names have it too.
+    let name = name.strip_suffix(b" ").unwrap_or(name);
+    // SAFETY: plain fields; the name is static, and nginx only reads it.
+    unsafe {
+        (*request.as_ptr()).method = method;
+        (*request.as_ptr()).method_name = strings::borrowed(name);
+    }
+    true
+}
+
+/// Gives the subrequest its variables.
+pub fn set_variables(request: Request, variables: Variables) -> Result<(), OutOfMemory> {
+    if variables == Variables::Shared {
+        return Ok(());
+    }
+    // SAFETY: nginx's core configuration tells how many variables each request has.
+    unsafe {
+        let conf: *const ngx_http_core_main_conf_t = Configuration::of(request).core_main();
+        let count = (*conf).variables.nelts;
+        let size = count * size_of::<ngx_http_variable_value_t>();
+        let values: *mut ngx_http_variable_value_t =
+            ngx_pcalloc(request.pool().as_ptr(), size).cast();
+        if values.is_null() {
+            return Err(OutOfMemory);
+        }
+        if variables == Variables::Copied {
+            std::ptr::copy_nonoverlapping(request.get().variables, values, count);
+        }
+        (*request.as_ptr()).variables = values;
+    }
+    Ok(())
+}
+
+/// The body that a subrequest gets.
+pub enum Body<'a> {
+    /// This one.
+    Given(&'a [u8]),
+    /// The parent's, as it has been read.
+    Forwarded,
+    None,
+}
+
+/// Gives the subrequest a body and the parent's headers, with framing headers of its own: one
+/// Content-Length where there is a body, none where there is not, never a Transfer-Encoding.
+pub fn set_body_and_headers(request: Request, body: Body) -> Result<(), OutOfMemory> {
+    let Some(parent) = request.parent() else { return Ok(()) };
+    let given: *mut ngx_http_request_body_t = match body {
+        Body::Given(bytes) => buffers::in_memory(request, bytes)?,
+        Body::Forwarded => buffers::forwarded(parent)?,
+        Body::None => null_mut(),
+    };
+    // SAFETY: a plain field of a live request; the body lives in its pool.
+    unsafe { (*request.as_ptr()).request_body = given }
+    subrequest_headers::copy(parent, request)?;
+    if !given.is_null() {
+        // SAFETY: just made, or the parent's live one.
+        let length = unsafe { buffers::length(given) };
+        subrequest_headers::set_content_length(request, length)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The request's headers, for subrequests.
+
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::strings;
+use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::headers::list::HeaderList;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_header_t, ngx_table_elt_t,
+};
+
+/// Copies `from`'s headers to `to`, each into its slot, but for those that frame the body.
+///
+/// # Errors
+/// Out of memory.
+pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
+    // SAFETY: a live request; both share one pool, so values need no copies.
+    unsafe {
+        (*to.as_ptr()).headers_in.server = from.get().headers_in.server;
+        for header in list_of(from)?.nodes() {
+            let frames_body =
+                header.is_named(b"content-length") || header.is_named(b"transfer-encoding");
+            if !header.is_hidden() && !frames_body {
+                add(to, *header.as_ptr())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the header that frames a body of `length` bytes.
+pub fn set_content_length(request: Request, length: i64) -> Result<(), OutOfMemory> {
+    let pool = request.pool();
+    let value = pool.copy_str(length.to_string().as_bytes())?;
+    let name = pool.copy_str(b"Content-Length")?;
+    let lowcase = pool.copy_str(b"content-length")?;
+    // SAFETY: zero is a valid header node; every field that nginx reads is set.
+    unsafe {
+        let mut header: ngx_table_elt_t = std::mem::zeroed();
+        header.hash = codec::headers::lowcase_hash(b"content-length");
+        header.key = name;
+        header.value = value;
+        header.lowcase_key = lowcase.data;
+        add(request, header)?;
+        (*request.as_ptr()).headers_in.content_length_n = length;
+    }
+    Ok(())
+}
+
+/// Adds a header and lets nginx file it as it does with headers from the wire.
+///
+/// # Safety
+/// The header's strings must live in the request's pool.
+unsafe fn add(request: Request, header: ngx_table_elt_t) -> Result<(), OutOfMemory> {
+    // SAFETY: the caller's; nginx's table of known headers tells the slot of each.
+    unsafe {
+        let r = request.as_ptr();
+        let node = list_of(request)?.push_blank()?.as_ptr();
+        (*node).hash = header.hash;
+        (*node).key = header.key;
+        (*node).value = header.value;
+        (*node).lowcase_key = header.lowcase_key;
+        let conf: *mut ngx_http_core_main_conf_t = Configuration::of(request).core_main();
+        if (*node).lowcase_key.is_null() {
+            return Ok(());
+        }
+        let known: *const ngx_http_header_t = ngx_hash_find(
+            &mut (*conf).headers_in_hash,
+            (*node).hash,
+            (*node).lowcase_key,
+            (*node).key.len,
+        )
+        .cast();
+        let Some(known) = known.as_ref() else { return Ok(()) };
+        if strings::bytes((*node).key).eq_ignore_ascii_case(b"host") {
+            // nginx's own handler would look for a server, and may end the request.
+            (*r).headers_in.host = node;
+            return Ok(());
+        }
+        match known.handler {
+            Some(file) if file(r, node, known.offset) == 0 => Ok(()),
+            Some(_) => Err(OutOfMemory),
+            None => Ok(()),
+        }
+    }
+}
+
+fn list_of(request: Request) -> Result<HeaderList, OutOfMemory> {
+    // SAFETY: the header list of a live request.
+    unsafe { HeaderList::from_ptr(&raw mut (*request.as_ptr()).headers_in.headers) }
+        .ok_or(OutOfMemory)
+}

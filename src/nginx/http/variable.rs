@@ -1,0 +1,221 @@
+//! nginx's variables, and the captures of the last regex that nginx matched.
+
+use crate::nginx::core::bits;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::strings;
+use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{
+    NGX_HTTP_VAR_CHANGEABLE, NGX_HTTP_VAR_INDEXED, ngx_hash_find, ngx_http_get_variable,
+    ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t, ngx_str_t, ngx_uint_t,
+};
+
+/// The lower case of each byte.
+static LOWER: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).to_ascii_lowercase();
+        byte += 1;
+    }
+    table
+};
+
+/// The name of a variable in lower case, with nginx's hash of it.
+pub struct Name<'a> {
+    lower: &'a mut [u8],
+    hash: ngx_uint_t,
+}
+
+impl<'a> Name<'a> {
+    /// The name `name`, in lower case in `buf`.
+    ///
+    /// # Safety
+    /// `name` must be valid for `len` bytes, `buf` likewise for writing and for `'a`.
+    #[inline]
+    pub unsafe fn new(name: *const u8, len: usize, buf: *mut u8) -> Name<'a> {
+        // As nginx's `ngx_hash_strlow`, which compiles to twice as much.
+        let mut hash: ngx_uint_t = 0;
+        // SAFETY: the caller's; where both are the same bytes, they are read and written in step.
+        unsafe {
+            for at in 0..len {
+                let byte = LOWER[usize::from(name.add(at).read())];
+                buf.add(at).write(byte);
+                hash = hash.wrapping_mul(31).wrapping_add(byte.into());
+            }
+            Name { lower: std::slice::from_raw_parts_mut(buf, len), hash }
+        }
+    }
+
+    /// `name` is made lower case where it stands.
+    pub fn in_place(name: &'a mut [u8]) -> Name<'a> {
+        let data = name.as_mut_ptr();
+        // SAFETY: a live slice, given up for the name.
+        unsafe { Name::new(data, name.len(), data) }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.lower
+    }
+}
+
+/// The value of a variable; nothing where it does not exist or has none.
+///
+/// The bytes belong to the request, the configuration or nginx itself; they are valid until the
+/// variable is set or read again.
+pub fn value<'a>(request: &'a Request, name: &mut Name<'_>) -> Option<&'a [u8]> {
+    let mut text = ngx_str_t { len: name.lower.len(), data: name.lower.as_mut_ptr() };
+    // SAFETY: a live request; nginx reads the name during the call only.
+    unsafe {
+        let value = ngx_http_get_variable(request.as_ptr(), &mut text, name.hash).as_ref()?;
+        if value.not_found() != 0 {
+            return None;
+        }
+        Some(strings::raw(value.data, bits::value_len(value)))
+    }
+}
+
+/// Capture `number` (from 1) of the last regex that nginx matched for the request; empty where
+/// the group took no part in the match.
+#[cfg(ngx_feature = "pcre")]
+pub fn capture(request: &Request, number: usize) -> Option<&[u8]> {
+    let r = request.get();
+    let at = number.checked_mul(2)?;
+    if number == 0 || r.captures.is_null() || r.captures_data.is_null() {
+        return None;
+    }
+    if at.checked_add(1)? >= r.ncaptures {
+        return None;
+    }
+    // SAFETY: nginx keeps `ncaptures` offsets, which lie within the subject that it matched.
+    unsafe {
+        let (from, to) = (*r.captures.add(at), *r.captures.add(at + 1));
+        match (usize::try_from(from), usize::try_from(to)) {
+            (Ok(from), Ok(to)) if from < to => {
+                Some(strings::raw(r.captures_data.add(from), to - from))
+            }
+            _ => Some(&[]),
+        }
+    }
+}
+
+/// nginx was built without regular expressions: there are no captures.
+#[cfg(not(ngx_feature = "pcre"))]
+pub fn capture(_request: &Request, _number: usize) -> Option<&[u8]> {
+    None
+}
+
+/// Why a variable could not be set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetError {
+    NotChangeable,
+    CannotBeAssigned,
+    NotFound,
+    TooLong,
+    NoMemory,
+}
+
+impl SetError {
+    /// The message for Lua, in upstream's words.
+    pub fn message(self, name: &[u8]) -> Vec<u8> {
+        let quoted = |end: &str| [b"variable \"", name, b"\" ", end.as_bytes()].concat();
+        match self {
+            SetError::NotChangeable => quoted("not changeable"),
+            SetError::CannotBeAssigned => quoted("cannot be assigned a value"),
+            SetError::TooLong => quoted("cannot hold a value of 256 megabytes or more"),
+            SetError::NoMemory => b"no memory".to_vec(),
+            SetError::NotFound => [
+                quoted(
+                    "not found for writing; maybe it is a built-in variable that is not \
+                     changeable or you forgot to use \"set $",
+                ),
+                name.to_vec(),
+                b" '';\" in the config file to define it first".to_vec(),
+            ]
+            .concat(),
+        }
+    }
+}
+
+impl From<OutOfMemory> for SetError {
+    fn from(_: OutOfMemory) -> Self {
+        SetError::NoMemory
+    }
+}
+
+/// nginx keeps the length of a value in 28 bits.
+const MAX_LEN: usize = (1 << 28) - 1;
+
+/// Gives a variable a copy of `value`, or takes its value away (`None`).
+#[inline]
+pub fn set(request: Request, name: &mut Name<'_>, value: Option<&[u8]>) -> Result<(), SetError> {
+    let variable = find(request, name).ok_or(SetError::NotFound)?;
+    if variable.flags & NGX_HTTP_VAR_CHANGEABLE as usize == 0 {
+        return Err(SetError::NotChangeable);
+    }
+    if value.is_some_and(|value| value.len() > MAX_LEN) {
+        return Err(SetError::TooLong);
+    }
+    if let Some(handler) = variable.set_handler {
+        return set_by(handler, request, variable, value);
+    }
+    if variable.flags & NGX_HTTP_VAR_INDEXED as usize == 0 {
+        return Err(SetError::CannotBeAssigned);
+    }
+    let new = content(request, value)?;
+    // SAFETY: nginx sizes `variables` for every index that it gave out.
+    unsafe { fill(request.get().variables.add(variable.index), new) };
+    Ok(())
+}
+
+/// Sets a variable that has a function of its own for that.
+#[inline(never)]
+fn set_by(
+    handler: SetHandler,
+    request: Request,
+    variable: &ngx_http_variable_t,
+    value: Option<&[u8]>,
+) -> Result<(), SetError> {
+    let new = content(request, value)?;
+    // SAFETY: zero is a valid value structure; the handler gets what nginx would pass.
+    unsafe {
+        let slot = request.pool().zeroed::<ngx_http_variable_value_t>()?.as_ptr();
+        fill(slot, new);
+        handler(request.as_ptr(), slot, variable.data);
+    }
+    Ok(())
+}
+
+type SetHandler =
+    unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_variable_value_t, usize);
+
+/// The variable as the configuration knows it; those with a dynamic prefix are not there.
+fn find(request: Request, name: &mut Name<'_>) -> Option<&'static ngx_http_variable_t> {
+    // SAFETY: the core module's main configuration is live as long as the cycle, and the hash
+    // holds variables of the configuration.
+    unsafe {
+        let core = Configuration::of(request).core_main();
+        let hash = &raw mut (*core).variables_hash;
+        ngx_hash_find(hash, name.hash, name.lower.as_mut_ptr(), name.lower.len())
+            .cast::<ngx_http_variable_t>()
+            .as_ref()
+    }
+}
+
+/// `value` in the request's pool.
+fn content(request: Request, value: Option<&[u8]>) -> Result<Option<ngx_str_t>, OutOfMemory> {
+    value.map(|value| request.pool().copy_str(value)).transpose()
+}
+
+/// # Safety
+/// `slot` must be a value structure that nginx's one thread may write now.
+unsafe fn fill(slot: *mut ngx_http_variable_value_t, value: Option<ngx_str_t>) {
+    // SAFETY: the caller's.
+    let slot = unsafe { &mut *slot };
+    slot.set_valid(u32::from(value.is_some()));
+    slot.set_not_found(u32::from(value.is_none()));
+    slot.set_no_cacheable(0);
+    let value = value.unwrap_or(ngx_str_t { len: 0, data: std::ptr::null_mut() });
+    bits::set_value_len(slot, value.len);
+    slot.data = value.data;
+}
