@@ -65,25 +65,7 @@ $locations
     }
 _EOC_
 
-# Sends requests, the last of which asks for the connection's end, and gives all that comes back,
-# without the headers that every response of nginx has.
-sub talk {
-    my ($text) = @_;
-    my $socket = ProcessTest::connection($port);
-    print {$socket} $text;
-    my $data = '';
-    my $ok = eval {
-        local $SIG{ALRM} = sub { die "silent\n" };
-        alarm 20;
-        1 while sysread $socket, $data, 65536, length $data;
-        alarm 0;
-        1;
-    };
-    $data .= '(the connection stays open)' if !$ok;
-    $data =~ s/^(?:Date|Server|Content-Type): [^\n]*\n//mg;
-    $data =~ s/\r//g;
-    return $data;
-}
+sub talk { return ProcessTest::talk( $port, @_ ) }
 
 # A request in a version of HTTP.
 sub request {

@@ -51,6 +51,11 @@ http {
         }
         location = /late { content_by_lua_block { ngx.print("some") ngx.flush() error("late") } }
         location = /missing { return 404; }
+        location = /longer  { content_by_lua_block { ngx.header.content_length = 3 ngx.print("hello") } }
+        location = /shorter { content_by_lua_block { ngx.header.content_length = 9 ngx.print("hello") } }
+        location = /pieces {
+            content_by_lua_block { ngx.header.content_length = 9 ngx.print("hello") ngx.flush(true) }
+        }
     }
 }
 _EOC_
@@ -63,6 +68,14 @@ sub page {
 is page('/capture'), "200<2abc><2>404\n", 'captures';
 is page('/error'),   "went on 500\n",     'a subrequest that fails';
 like page('/sent'), qr/^went on \d+/, 'a subrequest that fails after its header';
+is page('/error'), "went on 500\n", '… and the server goes on';
+
+is page('/longer'),    'hel', 'no more than the Content-Length says';
+is $? >> 8, 0, '… and the stream ends well';
+for my $path ( '/shorter', '/pieces' ) {
+    page($path);
+    isnt $? >> 8, 0, "a body that is too short breaks the stream off: $path";
+}
 is page('/error'), "went on 500\n", '… and the server goes on';
 
 $server->stop;

@@ -130,6 +130,24 @@ sub connection {
         || die "connect to port $port: $!";
 }
 
+# Sends requests on one connection, the last of which asks for its end, and gives all that comes back
+# until then: without what is the same in every response of nginx, and without carriage returns.
+sub talk {
+    my ( $port, @requests ) = @_;
+    my $socket = connection($port);
+    print {$socket} @requests;
+    my $data     = '';
+    my $deadline = time + $PATIENCE;
+    while ( IO::Select->new($socket)->can_read( $deadline - time ) ) {
+        if ( !sysread $socket, $data, 65536, length $data ) {
+            $data =~ s/^(?:Date|Server|Content-Type): [^\n]*\n//mg;
+            $data =~ s/\r//g;
+            return $data;
+        }
+    }
+    die "the server leaves the connection open after $data";
+}
+
 # Sends GET and reads one whole answer, told by its framing alone and not by
 # the server's close; then the client closes. Returns status, head and body.
 sub get {

@@ -353,6 +353,7 @@ impl Directive {
             }
             Slot::Content => installers::run(cf, |installers| installers.content),
         }
+        main.needs.framing.set(true);
         if matches!(slot, Slot::Rewrite | Slot::Access | Slot::Content | Slot::ServerRewrite) {
             main.needs.capture.set(true);
         }
@@ -396,6 +397,7 @@ impl Directive {
         let arguments: Result<Vec<_>, _> = (first..cf.words().len())
             .map(|index| ComplexValue::compile(cf, cf.word(index)))
             .collect();
+        MainConf::under(cf).needs.framing.set(true);
         script_code::set_variable(cf, &target, SetScript { script, arguments: arguments? })
     }
 
@@ -406,6 +408,7 @@ impl Directive {
         }
         let script = self.read_fixed_script(cf, form, |line| self.chunk_name(cf, line))?;
         let script = script.ok_or_else(|| no_code(cf))?;
+        MainConf::under(cf).needs.framing.set(true);
         let _ = server.balancer.set(script);
         installers::run(cf, |installers| installers.balancer);
         Ok(())

@@ -63,6 +63,8 @@ pub struct Needs {
     pub access: Cell<bool>,
     pub log: Cell<bool>,
     pub capture: Cell<bool>,
+    /// Code may set response headers.
+    pub framing: Cell<bool>,
     pub header_filter: Cell<bool>,
     pub body_filter: Cell<bool>,
 }

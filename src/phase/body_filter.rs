@@ -17,7 +17,7 @@ pub fn enter(request: Request, input: Chain) -> Status {
     super::runner::log_filter(request, "body");
     let script = LocationConf::of(request).in_force().body_filter.as_ref();
     let Some(script) = script.filter(|_| !request.header_only()) else {
-        return filters::next_body_filter(request, input);
+        return filters::CODE.next_body(request, input);
     };
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
         return Status::ERROR;
@@ -42,7 +42,7 @@ pub fn enter(request: Request, input: Chain) -> Status {
             }
         }
     }
-    let rc = filters::next_body_filter(request, out);
+    let rc = filters::CODE.next_body(request, out);
     if rc != Status::ERROR {
         file_sent(&context, out);
     }
@@ -69,7 +69,7 @@ fn wait_for_client(context: &Rc<Context>) -> Option<Status> {
     if !is_waiting(context) {
         return None;
     }
-    let rc = filters::next_body_filter(request, Chain::EMPTY);
+    let rc = filters::CODE.next_body(request, Chain::EMPTY);
     if rc == Status::ERROR {
         return Some(rc);
     }

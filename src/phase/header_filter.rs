@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{runner, synchronous};
+use super::{framing, runner, synchronous};
 use crate::config::{LocationConf, Script};
-use crate::nginx::http::filters;
+use crate::nginx::core::framing as wire_framing;
+use crate::nginx::http::{filters, response_status};
 use crate::nginx::{Request, Status};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase};
@@ -16,15 +17,25 @@ pub fn enter(request: Request) -> Status {
     if location.body_filter.is_some() {
         filters::need_in_memory(request);
     }
+    let next = |request| filters::CODE.next_header(request);
+    let send = |request| match location.body_filter {
+        Some(_) => framing::send_counted(request, next),
+        None => next(request),
+    };
     let Some(script) = location.header_filter.as_ref() else {
-        return filters::next_header_filter(request);
+        return send(request);
     };
     let Ok(context) = context_of(request, Phase::HeaderFilter) else {
         return Status::ERROR;
     };
-    match run(&context, script) {
+    let status = response_status::get(request);
+    let result = run(&context, script);
+    if response_status::get(request) != status {
+        wire_framing::follow_status(request);
+    }
+    match result {
         Err(failed) => failed.into(),
-        Ok(None) => filters::next_header_filter(request),
+        Ok(None) => send(request),
         Ok(Some(Status::ERROR)) => Status::ERROR,
         Ok(Some(status)) => match filters::finalize(request, status) {
             rc @ (Status::ERROR | Status::AGAIN) => rc,

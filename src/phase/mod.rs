@@ -5,6 +5,7 @@ pub mod balancer;
 pub mod body_filter;
 pub mod content;
 pub mod exit_worker;
+pub mod framing;
 pub mod header_filter;
 pub mod hook;
 pub mod init;
@@ -43,14 +44,19 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     if needs.log.get() {
         phases::add_handler(cf, HttpPhase::Log, callback::header_filter(log::enter))?;
     }
+    // Below all filters of ours that see what code makes.
+    if needs.framing.get() {
+        filters::FRAMING.install_header(callback::header_filter(framing::header));
+        filters::FRAMING.install_body(callback::body_filter(framing::body));
+    }
     if needs.capture.get() {
         crate::api::subrequest::install_filters(cf);
     }
     if needs.header_filter.get() {
-        filters::install_header_filter(callback::header_filter(header_filter::enter));
+        filters::CODE.install_header(callback::header_filter(header_filter::enter));
     }
     if needs.body_filter.get() {
-        filters::install_body_filter(callback::body_filter(body_filter::enter));
+        filters::CODE.install_body(callback::body_filter(body_filter::enter));
     }
     Ok(())
 }

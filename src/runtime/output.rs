@@ -12,6 +12,7 @@ use super::context::Context;
 use super::scheduler;
 use super::task::{Operation, Task};
 use crate::nginx::core::chain::Buf;
+use crate::nginx::core::framing;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::client::WriteEvent;
 use crate::nginx::http::{client, send as wire};
@@ -41,6 +42,12 @@ pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
     if context.buffering.get() {
         return Status::OK;
     }
+    send_header(context)
+}
+
+fn send_header(context: &Context) -> Status {
+    let request = context.request();
+    framing::follow_status(request);
     // The flag comes first: a header filter may run Lua, or nginx make a page of its own, within.
     context.header_sent.set(true);
     request.send_header()
@@ -152,6 +159,11 @@ pub fn send_last(context: &Rc<Context>) -> Status {
         if rc.is_failure() {
             return rc;
         }
+        if context.request().header_only() {
+            context.eof.set(true);
+            context.held.take();
+            return Status::OK;
+        }
     }
     context.eof.set(true);
     let request = context.request();
@@ -225,11 +237,11 @@ fn send_http10_header(context: &Rc<Context>) -> Status {
     }
     let request = context.request();
     ngx_debug!(request.log(), "lua sending HTTP 1.0 response headers");
+    framing::follow_status(request);
     if !request.header_only() && request.get().headers_out.content_length.is_null() {
         wire::set_content_length(request, context.held.get().len);
     }
-    context.header_sent.set(true);
-    request.send_header()
+    send_header(context)
 }
 
 /// Sends a chain of recycled buffers through the body filters, and files them.

@@ -95,6 +95,16 @@ impl Chain {
 pub struct Buf(*mut ngx_buf_t);
 
 impl Buf {
+    /// # Safety
+    /// `buf` must be a buffer whose pool outlives the value.
+    pub(in crate::nginx) unsafe fn from_ptr(buf: NonNull<ngx_buf_t>) -> Buf {
+        Buf(buf.as_ptr())
+    }
+
+    pub(in crate::nginx) fn as_ptr(self) -> *mut ngx_buf_t {
+        self.0
+    }
+
     fn get(&self) -> &ngx_buf_t {
         // SAFETY: a `Buf` comes from a live chain only (`Chain::bufs`, `Recycled::take`).
         unsafe { &*self.0 }
@@ -132,6 +142,11 @@ impl Buf {
 
     pub fn is_last(&self) -> bool {
         self.get().last_buf() != 0 || self.get().last_in_chain() != 0
+    }
+
+    /// Whether it ends the response itself, not only what a subrequest adds to it.
+    pub fn ends_response(&self) -> bool {
+        self.get().last_buf() != 0
     }
 
     /// Appends bytes to a buffer of ours that has the room; tells how many fitted.

@@ -3,6 +3,7 @@
 pub mod address;
 pub(in crate::nginx) mod bits;
 pub mod chain;
+pub(in crate::nginx) mod chain_limit;
 pub mod child;
 pub mod child_exec;
 pub mod conf;
@@ -12,6 +13,7 @@ pub mod directive;
 pub mod executable_memory;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
+pub mod framing;
 pub mod guard;
 pub mod log;
 pub mod log_capture;

@@ -1,4 +1,4 @@
-//! nginx's chains of output filters: a filter of ours on top, and the one below it.
+//! nginx's chains of output filters: filters of ours on top, and the ones below them.
 
 use std::cell::Cell;
 use std::ptr::addr_of_mut;
@@ -13,46 +13,63 @@ use crate::nginx::sys::{
     ngx_http_output_header_filter_pt, ngx_http_top_body_filter, ngx_http_top_header_filter,
 };
 
-// SAFETY: nginx reads its configuration, and filters responses, in its own thread.
-static NEXT_HEADER: OwnThread<Cell<ngx_http_output_header_filter_pt>> =
-    unsafe { OwnThread::new(Cell::new(None)) };
-// SAFETY: as above.
-static NEXT_BODY: OwnThread<Cell<ngx_http_output_body_filter_pt>> =
-    unsafe { OwnThread::new(Cell::new(None)) };
+/// A header filter and a body filter of ours: what stands below them.
+pub struct Filters {
+    next_header: OwnThread<Cell<ngx_http_output_header_filter_pt>>,
+    next_body: OwnThread<Cell<ngx_http_output_body_filter_pt>>,
+}
 
-/// Puts `filter` on top of the header filters. Once per configuration: nginx makes the chain anew
-/// for each.
-pub fn install_header_filter(filter: Handler) {
-    // SAFETY: nginx reads its configuration in one thread.
-    unsafe {
-        let top = addr_of_mut!(ngx_http_top_header_filter);
-        NEXT_HEADER.set(*top);
-        *top = Some(filter);
+/// The filters that run Lua code.
+pub static CODE: Filters = Filters::new();
+/// The filters that keep a response's framing.
+pub static FRAMING: Filters = Filters::new();
+
+impl Filters {
+    const fn new() -> Filters {
+        // SAFETY: nginx reads its configuration, and filters responses, in its own thread.
+        unsafe {
+            Filters {
+                next_header: OwnThread::new(Cell::new(None)),
+                next_body: OwnThread::new(Cell::new(None)),
+            }
+        }
     }
-}
 
-/// Puts `filter` on top of the body filters, as [`install_header_filter`] does.
-pub fn install_body_filter(filter: BodyFilter) {
-    // SAFETY: as above.
-    unsafe {
-        let top = addr_of_mut!(ngx_http_top_body_filter);
-        NEXT_BODY.set(*top);
-        *top = Some(filter);
+    /// Puts `filter` on top of the header filters. Once per configuration: nginx makes the chain
+    /// anew for each.
+    pub fn install_header(&self, filter: Handler) {
+        // SAFETY: nginx reads its configuration in one thread.
+        unsafe {
+            let top = addr_of_mut!(ngx_http_top_header_filter);
+            self.next_header.set(*top);
+            *top = Some(filter);
+        }
     }
-}
 
-/// The header goes on, through the filters below ours.
-pub fn next_header_filter(request: Request) -> Status {
-    // SAFETY: a live request, and nginx's own filter.
-    NEXT_HEADER.get().map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr()) }))
-}
+    /// Puts `filter` on top of the body filters, as [`Filters::install_header`] does.
+    pub fn install_body(&self, filter: BodyFilter) {
+        // SAFETY: as above.
+        unsafe {
+            let top = addr_of_mut!(ngx_http_top_body_filter);
+            self.next_body.set(*top);
+            *top = Some(filter);
+        }
+    }
 
-/// A piece of the body goes on, through the filters below ours.
-pub fn next_body_filter(request: Request, chain: Chain) -> Status {
-    // SAFETY: a live request, a chain in its pool, and nginx's own filter.
-    NEXT_BODY
-        .get()
-        .map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr(), chain.as_ptr()) }))
+    /// The header goes on, through the filters below.
+    pub fn next_header(&self, request: Request) -> Status {
+        // SAFETY: a live request, and nginx's own filter.
+        self.next_header
+            .get()
+            .map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr()) }))
+    }
+
+    /// A piece of the body goes on, through the filters below.
+    pub fn next_body(&self, request: Request, chain: Chain) -> Status {
+        let next = self.next_body.get();
+        // SAFETY: a live request, a chain in its pool, and nginx's own filter.
+        next.map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr(), chain.as_ptr()) }))
+    }
 }
 
 /// Ends the response that a header filter looks at with another one, of status `rc`; this

@@ -32,6 +32,7 @@ pub fn set_content_length(request: Request, length: usize) {
         out.content_length_n = i64::try_from(length).unwrap_or(-1);
         if let Some(header) = out.content_length.as_mut() {
             header.hash = 0;
+            out.content_length = std::ptr::null_mut();
         }
     }
 }

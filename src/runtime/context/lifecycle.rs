@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Context, Entered, Switch};
+use super::{BodyCount, Context, Entered, Switch};
 use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::chain::Recycled;
@@ -74,6 +74,7 @@ impl Context {
             mime_set: Cell::new(false),
             seen_body_data: Cell::new(false),
             buffering: Cell::new(false),
+            body_count: Cell::default(),
             held: Cell::default(),
             recycled: RefCell::new(Recycled::new()),
             flushing: Cell::new(0),
@@ -124,6 +125,7 @@ impl Context {
             mime_set,
             seen_body_data,
             buffering,
+            body_count,
             held,
             recycled,
             flushing,
@@ -170,6 +172,7 @@ impl Context {
         end.set(None);
         subrequests.get_mut().clear();
         body_readers.get_mut().clear();
+        body_count.set(BodyCount::Off);
         held.set(output::Held::default());
         *recycled.get_mut() = Recycled::new();
         ctx_ref.set(NO_CTX);

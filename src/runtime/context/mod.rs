@@ -49,6 +49,18 @@ pub enum End {
     Exec { uri: Vec<u8>, args: Vec<u8> },
 }
 
+/// What of a response's body may still be sent.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum BodyCount {
+    /// Nothing is counted.
+    #[default]
+    Off,
+    /// So many bytes.
+    Left(u64),
+    /// There was more than the header says, and the log says so.
+    Exceeded,
+}
+
 /// Who waits for the result of a stand-in's code.
 pub type OnResult = Box<dyn FnOnce(crate::nginx::Status)>;
 
@@ -148,6 +160,7 @@ pub struct Context {
     pub seen_body_data: Cell<bool>,
     /// HTTP/1.0: the body is held back until its length is known.
     pub buffering: Cell<bool>,
+    pub body_count: Cell<BodyCount>,
     /// The body that the filters have not been given yet.
     pub held: Cell<Held>,
     pub recycled: RefCell<Recycled>,

@@ -1,0 +1,78 @@
+//! The beginning of a chain, where the rest must not be sent.
+
+use std::ptr::null_mut;
+
+use crate::nginx::core::chain::{Buf, Chain};
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::sys::{ngx_alloc_chain_link, ngx_buf_t};
+
+impl Chain {
+    /// Bytes in all buffers.
+    pub fn size(self) -> u64 {
+        self.bufs().map(|buf| u64::try_from(buf.size()).unwrap_or(0)).sum()
+    }
+
+    /// A chain of the first `limit` bytes, in links of `pool`, with the flags of what is left out;
+    /// that counts as sent.
+    pub fn first(self, pool: Pool, limit: u64) -> Result<Chain, OutOfMemory> {
+        let mut left = limit;
+        let mut first = Chain::EMPTY;
+        for mut buf in self.bufs() {
+            let size = u64::try_from(buf.size()).unwrap_or(0);
+            if size == 0 || left > 0 {
+                buf.shorten(left);
+                left = left.saturating_sub(size);
+                first.append(link(pool, buf)?);
+                continue;
+            }
+            buf.consume();
+            if buf.is_last() || buf.is_flush() {
+                first.append(link(pool, marker(pool, buf)?)?);
+            }
+        }
+        Ok(first)
+    }
+}
+
+impl Buf {
+    /// Leaves the first `limit` bytes in the buffer.
+    fn shorten(&mut self, limit: u64) {
+        // SAFETY: nginx hands buffers to a filter to be consumed; plain fields.
+        let buf = unsafe { &mut *self.as_ptr() };
+        let Ok(limit) = i64::try_from(limit) else { return };
+        if buf.last > buf.pos {
+            let len = self.memory().len().min(usize::try_from(limit).unwrap_or(usize::MAX));
+            buf.last = buf.pos.wrapping_add(len);
+        }
+        if buf.in_file() != 0 {
+            buf.file_last = buf.file_last.min(buf.file_pos.saturating_add(limit));
+        }
+    }
+}
+
+/// A chain of one link.
+fn link(pool: Pool, buf: Buf) -> Result<Chain, OutOfMemory> {
+    // SAFETY: a fresh link in a live pool.
+    unsafe {
+        let link = ngx_alloc_chain_link(pool.as_ptr());
+        if link.is_null() {
+            return Err(OutOfMemory);
+        }
+        (*link).buf = buf.as_ptr();
+        (*link).next = null_mut();
+        Ok(Chain::from_ptr(link))
+    }
+}
+
+/// A buffer without bytes, with the marks of `of`.
+fn marker(pool: Pool, of: Buf) -> Result<Buf, OutOfMemory> {
+    // SAFETY: zero is valid for a buffer; it lives in the pool, and `of` in a live chain.
+    unsafe {
+        let buf = pool.zeroed::<ngx_buf_t>()?;
+        let (marker, of) = (&mut *buf.as_ptr(), &*of.as_ptr());
+        marker.set_last_buf(of.last_buf());
+        marker.set_last_in_chain(of.last_in_chain());
+        marker.set_flush(of.flush());
+        Ok(Buf::from_ptr(buf))
+    }
+}

@@ -1,0 +1,99 @@
+//! Where a response ends on its connection: by its Content-Length, in chunks, with its header, or
+//! with the connection.
+
+use crate::nginx::core::strings;
+use crate::nginx::http::request::Request;
+use crate::nginx::http::response_status;
+use crate::nginx::http::send::clear_content_length;
+
+const SWITCHING_PROTOCOLS: usize = 101;
+const OK: usize = 200;
+const NO_CONTENT: usize = 204;
+const NOT_MODIFIED: usize = 304;
+const HTTP_VERSION_10: usize = 1000;
+const HTTP_VERSION_20: usize = 2000;
+
+/// Whether a response of this status ends with its header. What follows 101 is another protocol's.
+fn ends_with_header(status: usize) -> bool {
+    (status < OK && status != SWITCHING_PROTOCOLS) || status == NO_CONTENT || status == NOT_MODIFIED
+}
+
+/// Has nginx send no body where the status, chosen by a script, has none: nginx looks at the
+/// statuses only to which it gives the reason itself. The client of a status below 200 still waits
+/// for its answer, or speaks another protocol from here on: the connection is closed behind it.
+pub fn follow_status(request: Request) {
+    let status = response_status::get(request);
+    if request.is_subrequest() || request.http_version() < HTTP_VERSION_10 {
+        return;
+    }
+    if ends_with_header(status) {
+        crate::nginx::http::send::set_header_only(request);
+    }
+    if status < OK {
+        close_connection(request);
+    }
+}
+
+/// No other request is read from the connection after this one.
+pub fn close_connection(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.main().as_ptr()).set_keepalive(0) }
+}
+
+/// Whether the connection has other responses at the same time, which stay when this one breaks
+/// off.
+pub fn is_multiplexed(request: Request) -> bool {
+    request.http_version() >= HTTP_VERSION_20
+}
+
+/// Before the header is written: nginx frames the body by the Content-Length that it has in the
+/// list of headers, where a script has set or cleared one. Tells whether one was set.
+#[inline]
+pub fn settle_length(request: Request) -> bool {
+    !request.get().headers_out.content_length.is_null() && settle_listed_length(request)
+}
+
+#[cold]
+fn settle_listed_length(request: Request) -> bool {
+    let status = response_status::get(request);
+    if request.is_subrequest() {
+        return false;
+    }
+    if ends_with_header(status) && status != NOT_MODIFIED {
+        clear_content_length(request);
+        return false;
+    }
+    let listed = listed_length(request);
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).headers_out.content_length_n = listed.unwrap_or(-1) };
+    listed.is_some()
+}
+
+/// The Content-Length in the list of headers.
+fn listed_length(request: Request) -> Option<i64> {
+    // SAFETY: null, or a header of the response's list, whose value is in the request's pool.
+    unsafe {
+        let header = request.get().headers_out.content_length.as_ref()?;
+        if header.hash == 0 {
+            return None;
+        }
+        codec::headers::content_length(strings::bytes(header.value))
+    }
+}
+
+/// After the header was written: how many bytes of body it promises; none where they need not be
+/// counted.
+pub fn promised_length(request: Request) -> Option<u64> {
+    let r = request.get();
+    let has_header = request.header_sent() && request.http_version() >= HTTP_VERSION_10;
+    if !has_header || request.is_subrequest() || request.header_only() {
+        return None;
+    }
+    if ends_with_header(r.headers_out.status) {
+        return Some(0);
+    }
+    if r.chunked() != 0 || r.headers_out.status == SWITCHING_PROTOCOLS {
+        return None;
+    }
+    u64::try_from(r.headers_out.content_length_n).ok()
+}

@@ -1,0 +1,90 @@
+//! The filters below all code: a body has the length that its header says.
+//!
+//! It is counted where a script set the Content-Length or filters the body. What is too much is not
+//! sent; where something is missing, the client learns it from the end of the connection (of the
+//! stream, in HTTP/2), and does not take the next response for it.
+
+use std::rc::Rc;
+
+use super::header_filter::context_of;
+use crate::nginx::core::framing;
+use crate::nginx::http::filters::FRAMING;
+use crate::nginx::{Chain, Level, Request, Status};
+use crate::ngx_log;
+use crate::runtime::context::BodyCount;
+use crate::runtime::{Context, Phase};
+
+/// nginx's header filters.
+pub fn header(request: Request) -> Status {
+    if framing::settle_length(request) {
+        send_counted(request, |request| FRAMING.next_header(request))
+    } else {
+        FRAMING.next_header(request)
+    }
+}
+
+/// Sends the header with `next`, and has the body counted that follows it.
+pub fn send_counted(request: Request, next: impl FnOnce(Request) -> Status) -> Status {
+    let finalized = request.filter_finalized();
+    let rc = next(request);
+    // A filter may have made a page of its own in between, header and body.
+    if rc == Status::ERROR || request.filter_finalized() != finalized {
+        return rc;
+    }
+    let Some(length) = framing::promised_length(request) else { return rc };
+    let Ok(context) = context_of(request, Phase::HeaderFilter) else { return Status::ERROR };
+    context.body_count.set(BodyCount::Left(length));
+    rc
+}
+
+/// nginx's body filters.
+pub fn body(request: Request, input: Chain) -> Status {
+    match Context::of(request.main()) {
+        Some(context) if context.body_count.get() != BodyCount::Off => {
+            count(&context, request, input)
+        }
+        _ => FRAMING.next_body(request, input),
+    }
+}
+
+#[cold]
+fn count(context: &Rc<Context>, request: Request, input: Chain) -> Status {
+    let size = input.size();
+    let left = match context.body_count.get() {
+        BodyCount::Off => return FRAMING.next_body(request, input),
+        BodyCount::Left(left) => left,
+        BodyCount::Exceeded => 0,
+    };
+    if size > left {
+        return cut(context, request, input, left);
+    }
+    let left = left - size;
+    if size > 0 {
+        context.body_count.set(BodyCount::Left(left));
+    }
+    if left > 0 && !request.is_subrequest() && input.bufs().any(|buf| buf.ends_response()) {
+        ngx_log!(
+            request.log(),
+            Level::Err,
+            "response body ends {left} bytes before its Content-Length"
+        );
+        if framing::is_multiplexed(request) {
+            return Status::ERROR;
+        }
+        framing::close_connection(request);
+    }
+    FRAMING.next_body(request, input)
+}
+
+/// Sends the bytes that the header leaves room for.
+fn cut(context: &Context, request: Request, input: Chain, left: u64) -> Status {
+    if context.body_count.replace(BodyCount::Exceeded) != BodyCount::Exceeded {
+        let text = b"response body longer than its header says, the rest is not sent";
+        request.log().write(Level::Err, text);
+    }
+    match input.first(request.pool(), left) {
+        Ok(Chain::EMPTY) => Status::OK,
+        Ok(first) => FRAMING.next_body(request, first),
+        Err(_) => Status::ERROR,
+    }
+}
