@@ -5,12 +5,12 @@
 
 use std::ffi::c_void;
 
-use mlua::ffi::lua_State;
-
 use super::state::State;
 
 #[cfg(not(feature = "vendored"))]
 mod imp {
+    use mlua::ffi::lua_State;
+
     use super::*;
 
     unsafe extern "C-unwind" {

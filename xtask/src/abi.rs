@@ -29,8 +29,15 @@ pub fn command(arguments: &[String]) -> Result<()> {
     if options.release {
         bail!("abi reads debug information, which a release build does not have");
     }
+    check(&options)
+}
+
+/// Builds the module and compares it with the tables.
+///
+/// Errors: as [`command`]'s.
+pub fn check(options: &Options) -> Result<()> {
     setup::ensure(&[Group::Build])?;
-    build::build(&options)?;
+    build::build(options)?;
     let module = paths::module();
     let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let object = object::File::parse(&*bytes)?;

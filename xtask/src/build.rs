@@ -39,7 +39,7 @@ pub fn subject(options: &Options) -> Result<Subject> {
         let nginx = build(options)?;
         return Ok(Subject { nginx, modules: vec![paths::module()], wrapper: Vec::new() });
     }
-    if options.nginx == NginxChoice::Vendored {
+    if options.nginx != NginxChoice::Installed {
         bail!("--reference is Debian's C module: it runs on Debian's nginx only");
     }
     setup::ensure(&[Group::Reference])?;
@@ -48,18 +48,24 @@ pub fn subject(options: &Options) -> Result<Subject> {
     Ok(Subject { nginx: DEBIAN_BINARY.into(), modules, wrapper: Vec::new() })
 }
 
-/// Builds the module with the feature `fault-injection`, in a target directory of its own, so that
-/// neither build makes the other start over; returns where it is.
-pub fn with_faults(options: &Options) -> Result<PathBuf> {
-    let tree = Tree::prepare(options.nginx)?;
-    let target = paths::target("fault-injection");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(paths::root()).args(["build", "--package", "ngx-http-lua-module"]);
-    command.args(["--features", "fault-injection", "--target-dir"]).arg(&target);
+/// Builds the module with cargo's `features` for an nginx of `choice`, in `target/DIR`: a target
+/// directory of its own, so that neither build makes the other start over. cargo's words go to
+/// a log there.
+pub fn apart(choice: NginxChoice, features: &str, dir: &str) -> Result<Subject> {
+    let tree = Tree::prepare(choice)?;
+    let target = paths::target(dir);
+    let mut command = cargo_build(&tree);
+    command.args(["--features", features, "--target-dir"]).arg(&target);
+    shell::run_logged(&mut command, &target.join("build.log"))?;
+    let module = target.join("debug/libngx_http_lua_module.so");
+    Ok(Subject { nginx: tree.binary, modules: vec![module], wrapper: Vec::new() })
+}
+
+fn cargo_build(tree: &Tree) -> Command {
+    let mut command = shell::cargo();
+    command.args(["build", "--package", "ngx-http-lua-module"]);
     command.env("NGINX_SOURCE_DIR", &tree.source_dir).env("NGINX_BUILD_DIR", &tree.build_dir);
-    shell::run(&mut command)?;
-    Ok(target.join("debug/libngx_http_lua_module.so"))
+    command
 }
 
 /// Builds the module as `options` say, into `paths::module()`, and returns the nginx binary that
@@ -68,13 +74,10 @@ pub fn with_faults(options: &Options) -> Result<PathBuf> {
 /// Errors: cargo failed, or no nginx source tree could be prepared.
 pub fn build(options: &Options) -> Result<PathBuf> {
     let tree = Tree::prepare(options.nginx)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(paths::root()).args(["build", "--package", "ngx-http-lua-module"]);
+    let mut command = cargo_build(&tree);
     if options.release {
         command.arg("--release");
     }
-    command.env("NGINX_SOURCE_DIR", &tree.source_dir).env("NGINX_BUILD_DIR", &tree.build_dir);
     shell::run(&mut command)?;
 
     let profile = if options.release { "release" } else { "debug" };

@@ -8,7 +8,12 @@ use anyhow::Result;
 use crate::options::Options;
 use crate::setup::{self, Group};
 use crate::tally::Tally;
-use crate::{bench, conformance, nginx, paths, run, shell, soak, test};
+use crate::{
+    abi, bench, conformance, deny, fuzz, nginx, paths, run, shell, soak, test, valgrind, variants,
+};
+
+/// The file of upstream's suite that runs under memcheck: light threads, timers and subrequests.
+const UNDER_VALGRIND: &str = "093-uthread-spawn.t";
 
 /// Runs `cargo xtask ci`.
 pub fn command(arguments: &[String]) -> Result<()> {
@@ -17,16 +22,16 @@ pub fn command(arguments: &[String]) -> Result<()> {
     nginx::Tree::prepare(options.nginx)?;
 
     let mut total = Tally::default();
-    total += step("format", || cargo(&["fmt", "--all", "--check"]));
-    total += step("lints", || {
-        cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
-    });
+    total += step("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])));
+    total += step("lints", lints);
+    total += step("licences and sources", deny::run);
     total += step("main job", || run::show(&options).map(drop));
-    println!("\n== tests");
-    total += match test::run(&options) {
-        Ok(tally) => tally,
-        Err(error) => failed("tests", &error),
-    };
+    total += counted("tests", || test::run(&options));
+    total += step("C symbols and structures", || abi::check(&Options::default()));
+    total += counted("other nginxes, another LuaJIT", variants::run_all);
+    total += step("fuzz targets", || fuzz::run(&[]));
+    total += step("Miri", miri);
+    total += step("memcheck", || valgrind::files(&Options::of_files(&[UNDER_VALGRIND])));
     total += step("soak", || soak::run(&options, soak::FEW));
     total += step("bench", bench::check::run);
     total += step("conformance", || conformance::command(&["--ratchet".into()]));
@@ -38,19 +43,41 @@ pub fn command(arguments: &[String]) -> Result<()> {
 
 /// A step that counts as one check.
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Tally {
+    counted(name, || work().map(|()| Tally::one(true)))
+}
+
+/// A step that counts its checks itself.
+fn counted(name: &str, work: impl FnOnce() -> Result<Tally>) -> Tally {
     println!("\n== {name}");
-    match work() {
-        Ok(()) => Tally::one(true),
-        Err(error) => failed(name, &error),
-    }
+    work().unwrap_or_else(|error| {
+        println!("{name} failed: {error:#}");
+        Tally::one(false)
+    })
 }
 
-fn failed(name: &str, error: &anyhow::Error) -> Tally {
-    println!("{name} failed: {error:#}");
-    Tally::one(false)
+fn lints() -> Result<()> {
+    let words = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    shell::run(shell::cargo().args(words))
 }
 
-fn cargo(arguments: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    shell::run(Command::new(cargo).current_dir(paths::root()).args(arguments))
+/// The unit tests of codec under Miri, where a toolchain here has it.
+fn miri() -> Result<()> {
+    // rustup's cargo: the one that runs this program takes no +nightly.
+    let miri = |words: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.current_dir(paths::root()).env("MIRIFLAGS", "-Zmiri-disable-isolation");
+        // Miri is a hundred times slower than what the property tests are made for.
+        command.env("PROPTEST_CASES", "4").args(words).arg("miri");
+        command
+    };
+    let toolchains: [&[&str]; 2] = [&[], &["+nightly"]];
+    let found = toolchains.iter().find(|words| shell::output(miri(words).arg("--version")).is_ok());
+    let Some(words) = found else {
+        println!("skipped: no miri in this toolchain");
+        return Ok(());
+    };
+    let log = paths::target("miri.log");
+    shell::run_logged(miri(words).args(["test", "--package", "codec", "--lib"]), &log)?;
+    println!("{}", Tally::of_cargo_test(&std::fs::read_to_string(&log)?));
+    Ok(())
 }

@@ -47,9 +47,9 @@ pub fn command(arguments: &[String]) -> Result<()> {
     }
     let options = Options::parse(arguments, &["--reference", "--ratchet"])?;
     let reference = options.has("--reference");
-    if options.nginx == NginxChoice::Vendored {
+    if options.nginx != NginxChoice::Installed {
         bail!(
-            "--nginx vendored: upstream's suite needs side modules, which Debian builds for its own nginx"
+            "--nginx: upstream's suite needs side modules, which Debian builds for its own nginx"
         );
     }
     setup::ensure(&[Group::Run, Group::Test, Group::Conformance])?;

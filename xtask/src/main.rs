@@ -9,6 +9,8 @@ mod build;
 mod ci;
 mod client;
 mod conformance;
+mod deny;
+mod fuzz;
 mod memcheck;
 mod nginx;
 mod options;
@@ -22,6 +24,7 @@ mod soak;
 mod tally;
 mod test;
 mod valgrind;
+mod variants;
 
 use std::process::ExitCode;
 
@@ -41,19 +44,19 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "build",
-        arguments: "[--release] [--nginx debian|vendored]",
+        arguments: "[--release] [--nginx debian|vendored|minimal]",
         summary: "build the module into target/module/ngx_http_lua_module.so",
         run: build::command,
     },
     Command {
         name: "run",
-        arguments: "[--once] [--release] [--nginx debian|vendored]",
+        arguments: "[--once] [--release] [--nginx debian|vendored|minimal]",
         summary: "build the module, run examples/async on a real nginx and show what it does",
         run: run::command,
     },
     Command {
         name: "test",
-        arguments: "[--reference] [--release] [--nginx debian|vendored] [FILES…]",
+        arguments: "[--reference] [--release] [--nginx debian|vendored|minimal] [FILES…]",
         summary: "build the module and run the unit tests, t/ and nginx-tests/; logs in target/test/",
         run: test::command,
     },
@@ -84,15 +87,32 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "abi",
-        arguments: "[--nginx debian|vendored]",
+        arguments: "[--nginx debian|vendored|minimal]",
         summary: "build the module and compare its C symbols and structures with t/abi/",
         run: abi::command,
     },
     Command {
+        name: "variants",
+        arguments: "[VARIANTS…]",
+        summary: "build the module for other nginxes and another LuaJIT, and try each with a few tests",
+        run: variants::command,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[TARGETS…]",
+        summary: "run the fuzz targets for a moment each",
+        run: fuzz::command,
+    },
+    Command {
+        name: "deny",
+        arguments: "",
+        summary: "check the licences and sources of all dependencies with cargo-deny",
+        run: deny::command,
+    },
+    Command {
         name: "ci",
-        arguments: "[--release] [--nginx debian|vendored]",
-        summary: "check the format, lint, run the main job, the tests, a soak, the bench's check and the \
-                  conformance ratchet",
+        arguments: "[--release] [--nginx debian|vendored|minimal]",
+        summary: "everything that a change must pass: all of the above but the longest, and the lints",
         run: ci::command,
     },
 ];

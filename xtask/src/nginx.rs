@@ -45,6 +45,9 @@ const VENDORED_FLAGS: &[&str] = &[
     "--with-stream_realip_module",
 ];
 
+/// What a minimal one is built with: no TLS, no threads, no layouts compatible with other builds.
+const MINIMAL_FLAGS: &[&str] = &["--error-log-path=stderr"];
+
 /// A configured nginx.
 #[derive(Clone, Debug)]
 pub struct Tree {
@@ -62,7 +65,8 @@ impl Tree {
     /// Errors: the sources are not there, or could not be configured or built.
     pub fn prepare(choice: NginxChoice) -> Result<Self> {
         match choice {
-            NginxChoice::Vendored => vendored(),
+            NginxChoice::Vendored => vendored("nginx-vendored", VENDORED_FLAGS),
+            NginxChoice::Minimal => vendored("nginx-minimal", MINIMAL_FLAGS),
             NginxChoice::Installed => match given()? {
                 Some(tree) => Ok(tree),
                 None => debian(),
@@ -118,13 +122,14 @@ fn debian() -> Result<Tree> {
     Ok(Tree { build_dir: source_dir.join("objs"), source_dir, binary: DEBIAN_BINARY.into() })
 }
 
-fn vendored() -> Result<Tree> {
+/// The vendored source, configured with `flags` and built in `target/DIR`.
+fn vendored(dir: &str, flags: &[&str]) -> Result<Tree> {
     let sources = vendored_source()?;
-    let source_dir = paths::target("nginx-vendored");
-    let stamp = format!("{}\n{}", sources.display(), VENDORED_FLAGS.join(" "));
+    let source_dir = paths::target(dir);
+    let stamp = format!("{}\n{}", sources.display(), flags.join(" "));
     let script = if sources.join("configure").is_file() { "configure" } else { "auto/configure" };
     let mut command = Command::new("sh");
-    command.arg(script).arg("--builddir=objs").args(VENDORED_FLAGS);
+    command.arg(script).arg("--builddir=objs").args(flags);
     configure(&source_dir, &sources, &stamp, &mut command)?;
     let build_dir = source_dir.join("objs");
     let binary = build_dir.join("nginx");
@@ -161,8 +166,7 @@ fn configure(dir: &Path, sources: &Path, stamp: &str, command: &mut Command) -> 
 
 /// The nginx source inside the crate `nginx-src`, fetched by cargo if need be.
 fn vendored_source() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let metadata = shell::output(Command::new(cargo).current_dir(paths::root()).args([
+    let metadata = shell::output(shell::cargo().args([
         "metadata",
         "--format-version",
         "1",

@@ -11,6 +11,8 @@ pub enum NginxChoice {
     Installed,
     /// The source that the crate `nginx-src` carries, built under `target/`.
     Vendored,
+    /// The same source with none of nginx's optional parts: no TLS, no threads.
+    Minimal,
 }
 
 /// What to build.
@@ -43,6 +45,11 @@ impl Options {
         Ok(options)
     }
 
+    /// A debug build for Debian's nginx, and these files.
+    pub fn of_files(files: &[&str]) -> Self {
+        Self { files: files.iter().map(|file| file.to_string()).collect(), ..Self::default() }
+    }
+
     /// Refuses file arguments, for commands that take none.
     pub fn no_files(self) -> Result<Self> {
         match self.files.first() {
@@ -61,8 +68,9 @@ fn nginx_choice(value: Option<&str>) -> Result<NginxChoice> {
     match value {
         Some("debian") => Ok(NginxChoice::Installed),
         Some("vendored") => Ok(NginxChoice::Vendored),
-        Some(other) => bail!("--nginx takes \"debian\" or \"vendored\", not \"{other}\""),
-        None => bail!("--nginx needs a value: \"debian\" or \"vendored\""),
+        Some("minimal") => Ok(NginxChoice::Minimal),
+        Some(other) => bail!("--nginx takes debian, vendored or minimal, not \"{other}\""),
+        None => bail!("--nginx needs a value: debian, vendored or minimal"),
     }
 }
 

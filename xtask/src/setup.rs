@@ -29,6 +29,10 @@ pub enum Group {
     Conformance,
     /// The memory checker, which counts instructions too.
     Valgrind,
+    /// The compiler of what the fuzz targets link.
+    Fuzz,
+    /// What fetches cargo-deny.
+    Deny,
     /// What the bench compares with beside that, and what it sends requests with.
     Bench,
 }
@@ -87,6 +91,8 @@ impl Group {
                 "util-linux",
             ],
             Self::Valgrind => &["valgrind"],
+            Self::Fuzz => &["g++"],
+            Self::Deny => &["python3-pip"],
             Self::Bench => &["libnginx-mod-http-js", "util-linux", "wrk"],
         }
     }
@@ -99,7 +105,7 @@ pub fn command(arguments: &[String]) -> Result<()> {
     let tree = Tree::prepare(options.nginx)?;
     println!("nginx source tree: {}", tree.source_dir.display());
     println!("nginx build tree:  {}", tree.build_dir.display());
-    if options.nginx == NginxChoice::Vendored {
+    if options.nginx != NginxChoice::Installed {
         println!("nginx binary:      {}", tree.binary.display());
     }
     Ok(())

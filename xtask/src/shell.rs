@@ -7,8 +7,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::paths;
+
 /// How many closing lines of a log are shown when the program that wrote it has failed.
 const LOG_TAIL: usize = 25;
+
+/// cargo, the one that runs this program, at the root of the checkout.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(paths::root());
+    command
+}
 
 /// Runs `command` on the caller's own standard streams.
 pub fn run(command: &mut Command) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -45,8 +44,8 @@ pub fn run(options: &Options) -> Result<Tally> {
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
     let mut environment = Vec::new();
     if !options.has("--reference") && files.iter().any(|file| file.ends_with(FAULTS)) {
-        let module = build::with_faults(options)?;
-        environment.push(("TEST_NGINX_FAULT_MODULE".to_string(), module.display().to_string()));
+        let subject = build::apart(options.nginx, "fault-injection", "fault-injection")?;
+        environment.push(("TEST_NGINX_FAULT_MODULE".to_string(), subject.modules_shown()));
     }
     let settings = prove::Settings { dir: paths::root(), logs: logs(), environment };
     tally += prove::run(&files, &subject, &settings)?;
@@ -59,9 +58,8 @@ fn logs() -> PathBuf {
 
 fn unit_tests() -> Result<Tally> {
     let log = logs().join("unit-tests.log");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(paths::root()).args(["test", "--no-fail-fast"]);
+    let mut command = shell::cargo();
+    command.args(["test", "--no-fail-fast"]);
     for package in UNIT_TESTED {
         command.args(["--package", package]);
     }
