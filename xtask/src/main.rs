@@ -11,6 +11,8 @@ mod client;
 mod conformance;
 mod deny;
 mod fuzz;
+#[cfg(test)]
+mod layers;
 mod memcheck;
 mod nginx;
 mod options;

@@ -1,0 +1,192 @@
+//! The layers of `src/`, held by tests: imports between rooms run one way, and no two files of
+//! different rooms import each other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::paths;
+
+/// The rooms, lowest first. A room imports itself and those before it. (`crates/codec`, below them
+/// all, is a package of its own.)
+const ROOMS: &[&str] = &["nginx", "lua", "config", "runtime", "api", "phase", "module"];
+
+/// Each file of `src/`, by its path below that, with its text.
+type Files = BTreeMap<String, String>;
+
+/// The paths that `text` names from the crate's root on, without the root: `["nginx", "http", …]`.
+fn crate_paths(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for line in statements(text) {
+        let mut rest = line.as_str();
+        while let Some(at) = rest.find("crate::") {
+            let is_word = rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            rest = &rest[at + "crate::".len()..];
+            if !is_word {
+                expand(rest, &mut Vec::new(), &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// The lines of `text` without comments; a `use` that takes several lines is one.
+fn statements(text: &str) -> Vec<String> {
+    let mut statements: Vec<String> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        let code = line.trim();
+        if code.starts_with("//") {
+            continue;
+        }
+        match statements.last_mut().filter(|_| open) {
+            Some(last) => last.push_str(code),
+            None => statements.push(code.to_string()),
+        }
+        let is_use = |line: &String| line.starts_with("use ") || line.starts_with("pub use ");
+        open = statements.last().is_some_and(|line| is_use(line) && !line.ends_with(';'));
+    }
+    statements
+}
+
+/// Adds the paths that begin `text`, a tree of imports or one path, below `prefix` to `found`; gives
+/// what follows them.
+fn expand<'t>(text: &'t str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'t str {
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = expand(rest.trim_start(), prefix, found).trim_start();
+            match rest.strip_prefix(',') {
+                Some(more) if !more.trim_start().starts_with('}') => rest = more,
+                _ => break,
+            }
+        }
+        return rest.trim_start_matches(',').trim_start().strip_prefix('}').unwrap_or(rest);
+    }
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    prefix.push(word.to_string());
+    let rest = match rest.strip_prefix("::") {
+        Some(more) => expand(more, prefix, found),
+        None => {
+            found.push(prefix.clone());
+            rest
+        }
+    };
+    prefix.pop();
+    let rest = rest.trim_start();
+    match rest.strip_prefix("as ") {
+        Some(alias) => alias.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
+        None => rest,
+    }
+}
+
+fn room(file: &str) -> Option<usize> {
+    ROOMS.iter().position(|room| file.starts_with(&format!("{room}/")))
+}
+
+/// Every import that runs up.
+fn upward(files: &Files) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (file, text) in files {
+        let Some(here) = room(file) else { continue };
+        for path in crate_paths(text) {
+            let there = path.first().and_then(|name| ROOMS.iter().position(|room| room == name));
+            if there.is_some_and(|there| there > here) {
+                wrong.push(format!("src/{file} names crate::{}", path.join("::")));
+            }
+        }
+    }
+    wrong
+}
+
+/// The file that `path` leads into.
+fn file_of<'f>(path: &[String], files: &'f Files) -> Option<&'f str> {
+    (1..=path.len()).rev().find_map(|len| {
+        let base = path.get(..len)?.join("/");
+        [format!("{base}.rs"), format!("{base}/mod.rs")]
+            .iter()
+            .find_map(|name| files.get_key_value(name).map(|(name, _)| name.as_str()))
+    })
+}
+
+/// Every two files of different rooms that import each other.
+fn mutual(files: &Files) -> Vec<String> {
+    let imports: BTreeMap<&str, Vec<&str>> = files
+        .iter()
+        .map(|(file, text)| {
+            let targets =
+                crate_paths(text).iter().filter_map(|path| file_of(path, files)).collect();
+            (file.as_str(), targets)
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for (file, targets) in &imports {
+        for target in targets {
+            let back = imports.get(target).is_some_and(|back| back.contains(file));
+            if back && file < target && room(file) != room(target) {
+                wrong.push(format!("src/{file} and src/{target} import each other"));
+            }
+        }
+    }
+    wrong
+}
+
+fn read(dir: &Path, below: &str, files: &mut Files) {
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            read(&entry.path(), &format!("{name}/"), files);
+        } else if name.ends_with(".rs") {
+            files.insert(name, fs::read_to_string(entry.path()).unwrap());
+        }
+    }
+}
+
+fn sources() -> Files {
+    let mut files = Files::new();
+    read(&paths::root().join("src"), "", &mut files);
+    assert!(files.len() > 100, "{} files are not all of src/", files.len());
+    files
+}
+
+fn made_up(files: &[(&str, &str)]) -> Files {
+    files.iter().map(|(file, text)| (file.to_string(), text.to_string())).collect()
+}
+
+#[test]
+fn no_import_runs_up() {
+    assert_eq!(upward(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn no_two_rooms_import_each_other_by_one_file() {
+    assert_eq!(mutual(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn every_folder_of_src_is_a_room() {
+    for file in sources().keys() {
+        assert!(file == "lib.rs" || room(file).is_some(), "src/{file}");
+    }
+}
+
+#[test]
+fn an_import_that_runs_up_is_found() {
+    let text = "use std::rc::Rc;\nuse crate::{\n    nginx::{Request, http::send},\n    phase::content as c,\n};\n";
+    let files = made_up(&[("runtime/output.rs", text), ("api/log.rs", "use crate::nginx::Level;")]);
+    assert_eq!(upward(&files), ["src/runtime/output.rs names crate::phase::content"]);
+    let files = made_up(&[("nginx/core/log.rs", "fn f() { let x = crate::lua::State::new(); }")]);
+    assert_eq!(upward(&files), ["src/nginx/core/log.rs names crate::lua::State::new"]);
+    let files = made_up(&[("nginx/core/log.rs", "// crate::phase\n/// [`crate::api`]\n")]);
+    assert!(upward(&files).is_empty());
+}
+
+#[test]
+fn files_that_import_each_other_are_found() {
+    let files = made_up(&[
+        ("api/a.rs", "use crate::runtime::b::B;"),
+        ("runtime/b.rs", "use crate::api::a;"),
+        ("runtime/c.rs", "use crate::runtime::b::{self};"),
+    ]);
+    assert_eq!(mutual(&files), ["src/api/a.rs and src/runtime/b.rs import each other"]);
+}
