@@ -19,6 +19,8 @@ our $HttpConfig = <<'_EOC_';
                     if not line then return end
                     lines = lines + 1
                     if line == "close" then return end
+                    if line == "half" then sock:send("half ") end
+                    if line == "half" or line == "later" then ngx.sleep(0.3) end
                     sock:send(ngx.var.connection .. " " .. lines .. "\n")
                     if line == "twice" then sock:send("unasked\n") end
                 end
@@ -42,6 +44,33 @@ our $HttpConfig = <<'_EOC_';
         function ask(sock, line)
             assert(sock:send((line or "x") .. "\n"))
             return (assert(sock:receive()):match("%d+$"))
+        end
+
+        local ffi = require "ffi"
+        ffi.cdef[[
+            int socket(int domain, int type, int protocol);
+            int bind(int fd, const void *address, unsigned len);
+            int listen(int fd, int backlog);
+            int accept(int fd, void *address, unsigned *len);
+            int getsockname(int fd, void *address, unsigned *len);
+            ssize_t write(int fd, const void *bytes, size_t len);
+            int close(int fd);
+        ]]
+
+        -- A server that speaks and closes while nginx does not look: the worker itself.
+        function listen()
+            local address, len = ffi.new("uint8_t[16]"), ffi.new("unsigned[1]", 16)
+            address[0], address[4], address[7] = 2, 127, 1
+            local fd, peer = ffi.C.socket(2, 1, 0)
+            assert(ffi.C.bind(fd, address, 16) == 0 and ffi.C.listen(fd, 5) == 0)
+            assert(ffi.C.getsockname(fd, address, len) == 0)
+            return {
+                port = address[2] * 256 + address[3],
+                accept = function() peer = ffi.C.accept(fd, nil, nil) assert(peer > 0) end,
+                say = function(text) assert(ffi.C.write(peer, text, #text) == #text) end,
+                hang_up = function() assert(ffi.C.close(peer) == 0) end,
+                close = function() ffi.C.close(fd) end,
+            }
         end
     }
 _EOC_
@@ -390,5 +419,234 @@ nilclosed
 1 1 2
 3 1
 1 0
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: a connection whose answer did not come in time is not for the next one
+--- http_config eval: $::HttpConfig
+--- config
+    lua_socket_log_errors off;
+    location /t {
+        content_by_lua_block {
+            local pool = "late" .. ngx.var.connection
+            local function late(line, read)
+                local sock = open{ pool = pool }
+                sock:settimeout(50)
+                sock:send(line .. "\n")
+                local data, err, part = read(sock)
+                ngx.say(data, " ", err, " '", part, "': ", sock:setkeepalive())
+                ngx.say(sock:setkeepalive())
+            end
+            late("later", function(sock) return sock:receive() end)
+            late("half", function(sock) return sock:receive() end)
+            late("later", function(sock) return sock:receive(100) end)
+            late("later", function(sock) return sock:receive("*a") end)
+            late("later", function(sock) return sock:receiveany(100) end)
+            late("half", function(sock) return sock:receiveuntil("\n")() end)
+            ngx.say(open{ pool = pool }:getreusedtimes())
+        }
+    }
+--- request
+GET /t
+--- response_body
+nil timeout '': nilconnection in dubious state
+nilclosed
+nil timeout 'half ': nilconnection in dubious state
+nilclosed
+nil timeout '': nilconnection in dubious state
+nilclosed
+nil timeout '': nilconnection in dubious state
+nilclosed
+nil timeout '': nilconnection in dubious state
+nilclosed
+nil timeout 'half ': nilconnection in dubious state
+nilclosed
+0
+--- no_error_log
+[error]
+
+
+
+=== TEST 13: once the answer has come, it is
+--- http_config eval: $::HttpConfig
+--- config
+    lua_socket_log_errors off;
+    location /t {
+        content_by_lua_block {
+            local pool = "came" .. ngx.var.connection
+            local sock = open{ pool = pool }
+            sock:settimeout(100)
+            sock:send("later\n")
+            ngx.say(sock:receive())
+            sock:settimeout(3000)
+            ngx.say((sock:receive():match("%d+$")), " ", sock:setkeepalive())
+            sock = open{ pool = pool }
+            ngx.say(sock:getreusedtimes(), " ", ask(sock), " ", sock:setkeepalive())
+        }
+    }
+--- request
+GET /t
+--- response_body
+niltimeout
+1 1
+1 2 1
+--- no_error_log
+[error]
+
+
+
+=== TEST 14: bytes that nginx has not heard of yet
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local peer = listen()
+            local opts = { pool = "unheard" .. ngx.var.connection }
+            local function connect()
+                local sock = ngx.socket.tcp()
+                assert(sock:connect("127.0.0.1", peer.port, opts))
+                if sock:getreusedtimes() == 0 then peer.accept() end
+                return sock
+            end
+            local function answered()
+                local sock = connect()
+                sock:send("question")
+                peer.say("answer\n")
+                return sock:receive(), sock
+            end
+
+            local answer, sock = answered()
+            peer.say("more\n")
+            ngx.say(answer, " ", sock:setkeepalive())
+            sock = connect()
+            ngx.say(sock:getreusedtimes(), " ", sock:setkeepalive())
+
+            -- While it rests.
+            peer.say("more\n")
+            sock = connect()
+            ngx.say(sock:getreusedtimes(), " ", sock:setkeepalive())
+            peer.hang_up()
+            sock = connect()
+            ngx.say(sock:getreusedtimes(), " ", sock:setkeepalive())
+            ngx.say(connect():getreusedtimes())
+            peer.close()
+        }
+    }
+--- request
+GET /t
+--- response_body
+answer nilconnection in dubious state
+0 1
+0 1
+0 1
+1
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: one that was found closed leaves its place in the pool to the new one
+--- http_config eval: $::HttpConfig
+--- config
+    lua_socket_log_errors off;
+    location /t {
+        content_by_lua_block {
+            local peer = listen()
+            local opts = { pool = "place" .. ngx.var.connection, pool_size = 1, backlog = 1 }
+            local function connect()
+                local sock = ngx.socket.tcp()
+                sock:settimeout(100)
+                local ok, err = sock:connect("127.0.0.1", peer.port, opts)
+                return ok and sock, err
+            end
+            local sock = connect()
+            peer.accept()
+            ngx.say(sock:setkeepalive())
+            peer.hang_up()
+            sock = connect()
+            ngx.say(sock:getreusedtimes())
+            ngx.say(connect())
+            ngx.say(sock:setkeepalive())
+            ngx.say(connect():getreusedtimes())
+            peer.close()
+        }
+    }
+--- request
+GET /t
+--- response_body
+1
+0
+niltimeout
+1
+1
+--- no_error_log
+[error]
+
+
+
+=== TEST 16: a thread that is killed while it reads or writes, and others that are busy
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = open{ pool = "killed" .. ngx.var.connection }
+            sock:send("later\n")
+            local reader = ngx.thread.spawn(function() return sock:receive() end)
+            ngx.say(sock:setkeepalive())
+            ngx.thread.kill(reader)
+            ngx.say(sock:setkeepalive())
+
+            local peer = listen()
+            sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", peer.port))
+            local writer = ngx.thread.spawn(function() sock:send(("x"):rep(8000000)) end)
+            ngx.say(sock:setkeepalive())
+            ngx.thread.kill(writer)
+            ngx.say(sock:setkeepalive())
+
+            sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", peer.port))
+            sock:settimeouts(1000, 50, 1000)
+            ngx.say(sock:send(("x"):rep(8000000)), " ", sock:setkeepalive())
+            peer.close()
+        }
+    }
+--- request
+GET /t
+--- response_body
+nilsocket busy reading
+nilclosed
+nilsocket busy writing
+nilclosed
+nil nilclosed
+--- error_log
+lua tcp socket write timed out
+
+
+
+=== TEST 17: bytes that an iterator holds back, for they may begin its pattern, are unread
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local peer = listen()
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", peer.port))
+            peer.accept()
+            peer.say("aaa")
+            local read = sock:receiveuntil("aab")
+            ngx.say(read(1), " ", sock:setkeepalive())
+            peer.say("b")
+            ngx.say(read(1), " ", sock:setkeepalive())
+            peer.close()
+        }
+    }
+--- request
+GET /t
+--- response_body
+a nilunread data in buffer
+ 1
 --- no_error_log
 [error]

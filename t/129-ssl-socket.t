@@ -927,3 +927,184 @@ invalid value "TLSv7" in
 --- must_die
 --- error_log
 SSL_CTX_set_cipher_list("NONE-SUCH") failed
+
+
+=== TEST 35: a pooled connection whose server nobody verified is verified for who asks
+--- http_config
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/ca.crt;
+--- config
+    location /t {
+        content_by_lua_block {
+            for _, name in ipairs{ "test.com", "other.com" } do
+                local pool = name .. ngx.var.connection
+                local sock = open{ pool = pool }
+                assert(sock:sslhandshake(nil, name, false))
+                ask(sock)
+                assert(sock:setkeepalive())
+                sock = open{ pool = pool }
+                ngx.say(sock:getreusedtimes(), " ", sock:sslhandshake(false, name, true))
+                if name == "test.com" then
+                    ngx.say(sock:getreusedtimes(), " ", ask(sock), " ", sock:setkeepalive())
+                    sock = open{ pool = pool }
+                    ngx.say(shown(sock:sslhandshake(nil, name, true)), " ", ask(sock))
+                else
+                    ngx.say(sock:send("x"))
+                end
+            end
+        }
+    }
+--- response_body
+1 true
+1 2 test.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384 1
+session 3 test.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384
+1 nilcertificate host mismatch
+nilclosed
+--- error_log
+lua ssl certificate does not match host "other.com"
+
+
+
+=== TEST 36: one that was made for another name gives way to a new one
+--- http_config
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/ca.crt;
+--- config
+    location /t {
+        content_by_lua_block {
+            for _, verify in ipairs{ false, true } do
+                local pool = tostring(verify) .. ngx.var.connection
+                local function shake(name)
+                    local sock = open{ pool = pool }
+                    local times = sock:getreusedtimes()
+                    local ok, err = sock:sslhandshake(false, name, verify)
+                    if not ok then return ngx.say(times, " ", ok, " ", err, " ", sock:send("x")) end
+                    ngx.say(times, " ", sock:getreusedtimes(), " ", ask(sock), " ", sock:setkeepalive())
+                end
+                shake("test.com")
+                shake("x.test.com")
+                shake("X.test.com")
+                shake(nil)
+                if verify then shake("stranger.org") end
+                shake("test.com")
+            end
+        }
+    }
+--- response_body_like
+^0 0 1 test.com \S+ \. \S+ 1
+1 0 1 x.test.com \S+ \. \S+ 1
+1 1 2 x.test.com \S+ \. \S+ 1
+2 2 3 x.test.com \S+ \. \S+ 1
+3 0 1 test.com \S+ \. \S+ 1
+0 0 1 test.com \S+ \. \S+ 1
+1 0 1 x.test.com \S+ \. \S+ 1
+1 1 2 x.test.com \S+ \. \S+ 1
+2 2 3 x.test.com \S+ \. \S+ 1
+3 nil 18: self.signed certificate nilclosed
+0 0 1 test.com \S+ \. \S+ 1
+--- error_log
+lua ssl certificate verify error
+
+
+
+=== TEST 37: or without the client's certificate, or by other settings where these matter
+--- config
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/ca.crt;
+    location /t {
+        content_by_lua_block {
+            local ssl = require "ngx.ssl"
+            local function read(name)
+                return io.open("$TEST_NGINX_CERT_DIR/" .. name):read("*a")
+            end
+            local chain = assert(ssl.parse_pem_cert(read("client.crt")))
+            local key = assert(ssl.parse_pem_priv_key(read("client.key")))
+            local pool = "who" .. ngx.var.connection
+            for _, with in ipairs{ false, true, true, false } do
+                local sock = open{ pool = pool }
+                if with then sock:setclientcert(chain, key) end
+                assert(sock:sslhandshake(nil, "test.com", true))
+                ngx.say(sock:getreusedtimes(), " ", ask(sock, "/who"), " ", sock:setkeepalive())
+            end
+            ngx.print(ngx.location.capture("/other?" .. pool).body)
+        }
+    }
+    location /other {
+        lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/stranger.crt;
+        content_by_lua_block {
+            local sock = open{ pool = ngx.var.args }
+            ngx.say(shown(sock:sslhandshake(nil, "test.com")), " ", sock:getreusedtimes(), " ",
+                    sock:setkeepalive())
+            sock = open{ pool = ngx.var.args }
+            ngx.say(sock:sslhandshake(nil, "test.com", true))
+        }
+    }
+--- response_body_like
+^0 NONE  1
+0 SUCCESS CN=client 1
+1 SUCCESS CN=client 1
+0 NONE  1
+session 1 1
+nil\d+: .*
+--- error_log
+lua ssl certificate verify error
+
+
+
+=== TEST 38: a connection that is in use stays, and is not taken for verified
+--- http_config
+    lua_ssl_trusted_certificate $TEST_NGINX_CERT_DIR/ca.crt;
+--- config
+    location /t {
+        content_by_lua_block {
+            local pool = "used" .. ngx.var.connection
+            local sock = open{ pool = pool }
+            assert(sock:sslhandshake(nil, "x.test.com"))
+            ngx.say(shown(sock:sslhandshake(nil, "other.com")), " ", ask(sock), " ", sock:setkeepalive())
+            sock = open{ pool = pool }
+            ngx.say(ask(sock))
+            ngx.say(shown(sock:sslhandshake(nil, "other.com")), " ", ask(sock))
+            ngx.say(shown(sock:sslhandshake(nil, "test.com", true)), " ", ask(sock))
+            ngx.say(sock:sslhandshake(nil, "other.com", true))
+            ngx.say(sock:send("x"))
+        }
+    }
+--- response_body
+session 1 x.test.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384 1
+2 x.test.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384
+session 3 x.test.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384
+session 4 x.test.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384
+nilcertificate host mismatch
+nilclosed
+--- error_log
+lua ssl certificate does not match host "other.com"
+
+
+
+=== TEST 39: over a socket file, and when nobody is there any more
+--- config
+    location /t {
+        content_by_lua_block {
+            local path = "$TEST_NGINX_SERVER_ROOT/html/tls.sock"
+            local opts = { pool = "file" .. ngx.var.connection }
+            local function shake(name)
+                local sock = ngx.socket.tcp()
+                assert(sock:connect("unix:" .. path, opts))
+                local ok, err = sock:sslhandshake(false, name)
+                if not ok then return ngx.say(ok, " ", err) end
+                ngx.say(sock:getreusedtimes(), " ", ask(sock), " ", sock:setkeepalive())
+            end
+            shake("a.com")
+            shake("a.com")
+            shake("b.com")
+            os.rename(path, path .. ".gone")
+            shake("a.com")
+            os.rename(path .. ".gone", path)
+            shake("c.com")
+        }
+    }
+--- response_body
+0 1 a.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384 1
+1 2 a.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384 1
+0 1 b.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384 1
+nil no such file or directory
+0 1 c.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384 1
+--- error_log
+No such file or directory

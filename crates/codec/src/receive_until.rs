@@ -1,9 +1,10 @@
 //! The matcher behind the cosocket's `receiveuntil`: reads a stream up to a pattern, in pieces.
 //!
-//! Bytes that may begin the pattern are held back until the stream tells whether they do; they
-//! are never looked at again in the stream, so a piece may be forgotten once it was fed. With a
-//! size the reader returns early, and as in the C module a chunk may then exceed the size by
-//! bytes that were held back: they are handed out together.
+//! Bytes that may begin the pattern are held back until the stream tells whether they do; while a
+//! call lasts, they are not looked at again. What is held back when a call ends is unread: whoever
+//! reads next, this iterator or another one, begins with it. With a size the reader returns early,
+//! and as in the C module a chunk may then exceed the size by bytes that were held back: they are
+//! handed out together.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -88,17 +89,18 @@ impl ReceiveUntil {
         })
     }
 
-    /// Begins a call of the iterator; a `size` of zero reads up to the pattern.
+    /// Begins a call of the iterator, where the stream is unread; a `size` of zero reads up to the pattern.
     pub fn begin(&mut self, size: usize) -> Call {
         if std::mem::take(&mut self.ended) {
             return Call::End;
         }
+        self.matched = 0;
         self.rest = NonZeroUsize::new(size);
         Call::Read
     }
 
-    /// The bytes held back: they begin the pattern, so far. They are not part of what a call
-    /// returns when the stream breaks.
+    /// The bytes held back, which were fed last: they begin the pattern, so far. They are not part
+    /// of what a call returns, and unread once it is over.
     pub fn held(&self) -> &[u8] {
         self.pattern.get(..self.matched).unwrap_or_default()
     }

@@ -4,17 +4,22 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// One call of the iterator over `input` in pieces of `size` bytes; consumed bytes are removed.
+/// One call of the iterator over `input` in pieces of `size` bytes; what is read is removed.
 fn call(reader: &mut ReceiveUntil, input: &mut &[u8], size: usize) -> (String, Status) {
     let mut out = Vec::new();
     let mut status = Status::NeedMore;
-    while status == Status::NeedMore && !input.is_empty() {
-        let piece = &input[..size.min(input.len())];
+    let mut at = 0;
+    while status == Status::NeedMore && at < input.len() {
+        let piece = &input[at..input.len().min(at + size)];
         let fed = reader.feed(piece, &mut out);
         assert!(fed.status != Status::NeedMore || fed.consumed == piece.len());
-        *input = &input[fed.consumed..];
+        at += fed.consumed;
         status = fed.status;
     }
+    if status == Status::Chunk {
+        at -= reader.held().len();
+    }
+    *input = &input[at..];
     (String::from_utf8(out).unwrap(), status)
 }
 
@@ -96,6 +101,17 @@ fn held_bytes_may_exceed_the_size() {
     reader.begin(1);
     assert_eq!(call(&mut reader, &mut input, 9), ("aaa".into(), Status::Chunk));
     assert_eq!(input, b"c");
+}
+
+#[test]
+fn what_is_held_back_at_the_end_of_a_call_is_unread() {
+    let mut reader = ReceiveUntil::new(b"ab1ab2", false).unwrap();
+    let mut input = &b"ab1ab1"[..];
+    reader.begin(2);
+    assert_eq!(call(&mut reader, &mut input, 2), ("ab1".into(), Status::Chunk));
+    assert_eq!(input, b"ab1");
+    reader.begin(0);
+    assert_eq!(reader.held(), b"");
 }
 
 #[test]

@@ -5,8 +5,11 @@ use std::rc::{Rc, Weak};
 
 use super::cancel::Waiting;
 use super::failure::Failure;
+use super::keepalive::{Taken, Woken};
 use super::pool::{Admission, Pool, Queued};
 use super::socket::{Socket, push_failure, wake_with};
+#[cfg(ngx_feature = "http_ssl")]
+use super::tls::Tls;
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, BadHost, Host, parse_host};
@@ -31,6 +34,9 @@ pub enum Stage {
     Resolving(#[allow(dead_code, reason = "held, so that it goes on")] Box<Lookup>),
     /// The kernel connects.
     Connecting(Box<Address>),
+    /// The kernel connects, for a TLS handshake with another one than the pooled connection had.
+    #[cfg(ngx_feature = "http_ssl")]
+    Reconnecting(Box<Address>),
     /// The TLS handshake goes on, or its outcome is to be told.
     #[cfg(ngx_feature = "http_ssl")]
     Handshaking,
@@ -104,8 +110,13 @@ impl Socket {
     fn enter(self: &Rc<Self>, target: Target, pool: Option<Rc<Pool>>) -> Progress {
         let Some(pool) = pool else { return self.proceed(target) };
         let log = self.request.get().log();
-        if let Some(idle) = pool.take_idle(log) {
-            return self.adopt(idle);
+        match pool.take_idle(log) {
+            Some(Woken::Connection(idle)) => return self.adopt(idle),
+            Some(Woken::Seat(seat)) => {
+                *self.seat.borrow_mut() = Some(seat);
+                return self.proceed(target);
+            }
+            None => {}
         }
         match pool.admit() {
             Admission::Seat(seat) => {
@@ -129,11 +140,11 @@ impl Socket {
         self.stage.replace(Stage::None);
         let (Some(seat), Some(target)) = (queued.take_seat(), queued.take_target()) else { return };
         let progress = match seat.pool().take_idle(self.request.get().log()) {
-            Some(idle) => {
+            Some(Woken::Connection(idle)) => {
                 seat.give_up();
                 self.adopt(idle)
             }
-            None => {
+            Some(Woken::Seat(_)) | None => {
                 *self.seat.borrow_mut() = Some(seat);
                 self.proceed(target)
             }
@@ -238,10 +249,12 @@ impl Socket {
     }
 
     /// Takes a connection from the pool.
-    fn adopt(self: &Rc<Self>, idle: super::keepalive::Taken) -> Progress {
+    fn adopt(self: &Rc<Self>, idle: Taken) -> Progress {
         self.reused.set(idle.reused.saturating_add(1));
         *self.seat.borrow_mut() = Some(idle.seat);
         *self.user_data.borrow_mut() = idle.user_data;
+        #[cfg(ngx_feature = "http_ssl")]
+        self.tls.replace(Tls::taken(idle.tls, idle.peer.stream()));
         match self.own(idle.peer) {
             Ok(()) => Progress::Connected,
             Err(failure) => Progress::Failed(failure),
@@ -260,6 +273,14 @@ impl Socket {
     /// nginx tells that the connect is over, or has taken too long.
     pub fn connect_event(self: &Rc<Self>, address: &Address) {
         let Some(stream) = self.stream.get() else { return };
+        self.settle_connect(match self.check_connected(stream, address) {
+            Ok(()) => quieten(stream),
+            Err(failure) => Progress::Failed(failure),
+        });
+    }
+
+    /// How a connect ended, which is over or has taken too long.
+    pub fn check_connected(&self, stream: Stream, address: &Address) -> Result<(), Failure> {
         let log = self.request.get().log();
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {
@@ -271,7 +292,7 @@ impl Socket {
                     address.port()
                 );
             }
-            return self.settle_connect(Progress::Failed(Failure::Timeout));
+            return Err(Failure::Timeout);
         }
         stream.clear_timer(Direction::Write);
         let error = stream.connect_error();
@@ -279,10 +300,10 @@ impl Socket {
             if self.logs_errors() {
                 stream.log_error(error, c"connect() failed");
             }
-            return self.settle_connect(Progress::Failed(Failure::System(error)));
+            return Err(Failure::System(error));
         }
         ngx_debug!(log, "lua tcp socket connected");
-        self.settle_connect(quieten(stream));
+        Ok(())
     }
 
     /// Tells the task that waits how it went.

@@ -1,7 +1,8 @@
 //! What a cosocket has received and not yet handed out, and how much of it a call wants.
 //!
 //! Bytes are copied once, from here into the Lua string, but for those that `receiveuntil` has
-//! looked through when it has to wait for more.
+//! looked through when it has to wait for more. Those that it holds back, for they may begin its
+//! pattern, stay here: when its call ends, they are unread like any others.
 
 use std::ops::Range;
 
@@ -51,6 +52,8 @@ pub struct Input {
     taken: usize,
     /// What `receiveuntil` has let through.
     passed: Vec<u8>,
+    /// How many unread bytes it holds back.
+    held: usize,
 }
 
 /// The most that is read from the kernel at once.
@@ -84,6 +87,7 @@ impl Input {
             length: 0,
             taken: 0,
             passed: Vec::new(),
+            held: 0,
         }
     }
 
@@ -93,6 +97,7 @@ impl Input {
         self.seen = 0;
         self.length = 0;
         self.taken = 0;
+        self.held = 0;
     }
 
     fn unread(&self) -> &[u8] {
@@ -147,16 +152,18 @@ impl Input {
     fn advance_until(&mut self, ended: bool) -> Step {
         let Want::Until(matcher) = &self.want else { return Step::Closed };
         let mut matcher = matcher.borrow_mut();
-        let unread = self.bytes.get(self.start..).unwrap_or_default();
+        let unread = self.bytes.get(self.start + self.held..).unwrap_or_default();
         let fed = matcher.scan(unread);
         let complete = fed.status != Status::NeedMore;
+        let looked_at = std::mem::replace(&mut self.held, matcher.held().len()) + fed.consumed;
+        let taken = looked_at.saturating_sub(self.held);
         if complete && fed.held == 0 && self.passed.is_empty() {
             // All that the call gets stands here.
-            (self.length, self.taken) = (fed.passed, fed.consumed);
+            (self.length, self.taken) = (fed.passed, taken);
             return Step::Complete;
         }
         matcher.append(fed, unread, &mut self.passed);
-        self.start += fed.consumed;
+        self.start += taken;
         match complete {
             true => Step::Complete,
             false if ended => Step::Closed,

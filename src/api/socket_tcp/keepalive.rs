@@ -6,6 +6,8 @@ use std::rc::{Rc, Weak};
 use super::handle;
 use super::pool::{Pool, Pools, Seat};
 use super::socket::{Kind, Socket};
+#[cfg(ngx_feature = "http_ssl")]
+use super::tls::Made;
 use super::user_data::UserData;
 use crate::api::call::Call;
 use crate::lua::{LuaError, LuaResult};
@@ -21,6 +23,8 @@ pub struct Taken {
     pub seat: Seat,
     pub reused: u32,
     pub user_data: Option<UserData>,
+    #[cfg(ngx_feature = "http_ssl")]
+    pub tls: Option<Made>,
 }
 
 /// A connection that rests in a pool. Anything that comes from the other side ends it.
@@ -28,11 +32,23 @@ pub struct Resting {
     taken: RefCell<Option<Taken>>,
 }
 
+/// What there is of a connection that rested.
+pub enum Woken {
+    Connection(Taken),
+    /// The other side has closed it, or spoken; what is left is its place in the pool.
+    Seat(Seat),
+}
+
 impl Resting {
     /// Takes the connection out, for a request with this log.
-    pub fn take(&self, log: Log) -> Option<Taken> {
+    pub fn take(&self, log: Log) -> Option<Woken> {
         let taken = self.taken.take()?;
         let stream = taken.peer.stream();
+        // nginx may not have told yet.
+        if !stream.is_quiet() {
+            ngx_debug!(log, "lua tcp socket keepalive: stale connection, fd:{}", stream.fd());
+            return Some(Woken::Seat(taken.seat));
+        }
         ngx_debug!(
             log,
             "lua tcp socket get keepalive peer: using connection {:p}, fd:{}",
@@ -40,7 +56,7 @@ impl Resting {
             stream.fd()
         );
         taken.peer.resume(log);
-        Some(taken)
+        Some(Woken::Connection(taken))
     }
 
     /// Closes the connection, unless what woke it was nothing; whether it is still there.
@@ -98,6 +114,11 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaRes
     if stream.is_broken() {
         return call.fail("invalid connection");
     }
+    if socket.answer_due.get() {
+        socket.finalize();
+        handle::release(call.state, 1);
+        return call.fail(DUBIOUS);
+    }
     if !stream.watch_read() {
         return call.fail("failed to handle read event");
     }
@@ -118,8 +139,11 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaRes
     let pool = pool_for(call, socket, key, arguments)?;
     let rests = rest(socket, pool, timeout, log);
     handle::release(call.state, 1);
-    if rests { call.succeed() } else { call.fail("connection in dubious state") }
+    if rests { call.succeed() } else { call.fail(DUBIOUS) }
 }
+
+/// The next one would read what this one has asked for.
+const DUBIOUS: &str = "connection in dubious state";
 
 /// Why the connection cannot rest.
 fn unfit(socket: &Socket) -> Option<&'static str> {
@@ -184,12 +208,20 @@ fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
         stream.set_timer(Direction::Read, timeout);
     }
     let (reused, user_data) = (socket.reused.get(), socket.user_data.take());
-    let taken = Taken { peer, seat, reused, user_data };
+    let taken = Taken {
+        peer,
+        seat,
+        reused,
+        user_data,
+        #[cfg(ngx_feature = "http_ssl")]
+        tls: socket.tls.borrow_mut().take_made(),
+    };
     let resting = Rc::new(Resting { taken: RefCell::new(None) });
     taken.peer.set_user(Rc::downgrade(&resting) as Weak<dyn Events>);
     *resting.taken.borrow_mut() = Some(taken);
     pool.put(resting.clone());
-    let rests = !stream.is_readable() || resting.check();
+    // nginx may not have told of what has come.
+    let rests = resting.check();
     socket.finalize();
     if rests {
         pool.call_next();

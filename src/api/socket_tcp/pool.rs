@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
 use super::connect::Target;
-use super::keepalive::{Resting, Taken};
+use super::keepalive::{Resting, Woken};
 use super::socket::Socket;
 use crate::lua::registry::TCP_POOLS_METATABLE;
 use crate::lua::state::REGISTRY;
@@ -132,17 +132,20 @@ impl Pool {
         }
     }
 
-    /// The connection that came back last.
-    pub fn take_idle(&self, log: Log) -> Option<Taken> {
+    /// The connection that came back last, or the place of one that is not good any more.
+    pub fn take_idle(&self, log: Log) -> Option<Woken> {
         ngx_debug!(log, "lua tcp socket pool get keepalive peer");
+        let mut place = None;
         loop {
             let next = self.resting.borrow_mut().pop_front();
             let Some(resting) = next else {
                 ngx_debug!(log, "lua tcp socket keepalive: connection pool empty");
-                return None;
+                return place.map(Woken::Seat);
             };
-            if let Some(taken) = resting.take(log) {
-                return Some(taken);
+            match resting.take(log) {
+                Some(Woken::Seat(seat)) => place = Some(seat),
+                Some(connection) => return Some(connection),
+                None => {}
             }
         }
     }

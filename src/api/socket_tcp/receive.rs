@@ -78,6 +78,7 @@ impl Socket {
         if let Some(failure) = failure {
             return self.push_failed(state, failure);
         }
+        self.answer_due.set(false);
         self.input.borrow_mut().push_result(state);
         1
     }
@@ -86,7 +87,9 @@ impl Socket {
     fn push_failed(&self, state: State, failure: &Failure) -> i32 {
         push_failure(state, failure);
         self.input.borrow_mut().push_result(state);
-        if !failure.is_timeout() {
+        if failure.is_timeout() {
+            self.answer_due.set(true);
+        } else {
             self.close_read();
         }
         3

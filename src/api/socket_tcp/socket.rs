@@ -99,6 +99,8 @@ pub struct Socket {
     pub write_closed: Cell<bool>,
     /// The other side sends no more.
     pub ended: Cell<bool>,
+    /// A read has timed out, and none was complete since: what it waited for may still come.
+    pub answer_due: Cell<bool>,
     pub input: RefCell<Input>,
     pub output: RefCell<Output>,
     /// Who waits for it, by what is waited for.
@@ -130,6 +132,7 @@ impl Socket {
             read_closed: Cell::new(false),
             write_closed: Cell::new(false),
             ended: Cell::new(false),
+            answer_due: Cell::new(false),
             input: RefCell::new(Input::new()),
             output: RefCell::default(),
             connecting: RefCell::default(),
@@ -153,6 +156,7 @@ impl Socket {
         self.read_closed.set(false);
         self.write_closed.set(false);
         self.ended.set(false);
+        self.answer_due.set(false);
         self.input.borrow_mut().clear();
         self.reused.set(0);
         #[cfg(ngx_feature = "http_ssl")]
@@ -321,6 +325,8 @@ impl Socket {
         }
         match self.stage.take() {
             Stage::Connecting(address) => self.connect_event(&address),
+            #[cfg(ngx_feature = "http_ssl")]
+            Stage::Reconnecting(address) => self.reconnect_event(&address),
             #[cfg(ngx_feature = "http_ssl")]
             Stage::Handshaking => self.handshake_event(),
             Stage::None | Stage::Queued(_) | Stage::Resolving(_) => {}

@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    ngx_create_pool, ngx_destroy_pool, ngx_parse_url, ngx_pool_t, ngx_sock_ntop, ngx_url_t,
-    sockaddr, socklen_t,
+    ngx_create_pool, ngx_destroy_pool, ngx_errno, ngx_parse_url, ngx_pool_t, ngx_sock_ntop,
+    ngx_url_t, sockaddr, socklen_t,
 };
 
 /// The longest text of an address: `unix:` and a path, or an IPv6 address with brackets and port.
@@ -90,6 +90,20 @@ impl Address {
             );
         }
         Some(address)
+    }
+
+    /// Whom a socket is connected to, and from where: the latter as `bind` takes it, and none for
+    /// a unix domain socket. Fails with the system's error number.
+    pub fn of_connection(fd: i32) -> Result<(Address, Option<Address>), i32> {
+        let ask = |get: unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut socklen_t) -> i32| {
+            let mut address = Address::empty(size_of::<libc::sockaddr_storage>());
+            // SAFETY: the kernel writes no more than the length that it is told of.
+            let rc = unsafe { get(fd, (&raw mut address.storage).cast(), &raw mut address.len) };
+            if rc == -1 { Err(ngx_errno()) } else { Ok(address) }
+        };
+        let (peer, own) = (ask(libc::getpeername)?, ask(libc::getsockname)?);
+        let from = (peer.family() != libc::AF_UNIX).then(|| own.with_port(0));
+        Ok((peer, from))
     }
 
     /// The same with a port; unix domain sockets have none.

@@ -83,6 +83,12 @@ impl Stream {
         unsafe { (*self.as_ptr()).fd = fd }
     }
 
+    /// How many bytes have been sent; those of a TLS handshake do not count.
+    pub fn sent(self) -> i64 {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).sent }
+    }
+
     /// Reads at most `max` bytes, which are appended to `buffer`.
     pub fn recv(self, buffer: &mut Vec<u8>, max: usize) -> Result<Io, OutOfMemory> {
         let c = self.as_ptr();

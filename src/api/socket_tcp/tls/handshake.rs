@@ -3,20 +3,20 @@
 //! Whatever fails in a handshake fails in its event, where the result has a place for OpenSSL's
 //! number, even if it failed before the caller could yield.
 
-use std::ffi::{CStr, CString, c_int};
-use std::ptr::null_mut;
+use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
+use super::state::Failure;
 use crate::api::socket_tcp::cancel::Waiting;
 use crate::api::socket_tcp::connect::Stage;
 use crate::api::socket_tcp::socket::{Socket, wake_with};
-use crate::nginx::Level;
 use crate::nginx::core::log::Shown;
+use crate::nginx::event::peer::Peer;
 use crate::nginx::event::stream::{Direction, Stream};
-use crate::nginx::event::tls::{Connection, Handshake, Session};
+use crate::nginx::event::tls::{Connection, Handshake};
 use crate::nginx::sys::{EVP_PKEY, SSL_SESSION, stack_st_X509};
+use crate::ngx_debug;
 use crate::runtime::Task;
-use crate::{ngx_debug, ngx_log};
 
 /// What a handshake is to do. The pointers are null or live.
 pub struct Wanted<'a> {
@@ -41,95 +41,6 @@ pub enum Progress {
     Waiting,
 }
 
-/// Why a handshake failed: OpenSSL's number of what is wrong with the certificate, or 0.
-#[derive(Clone, Copy)]
-pub struct Failure {
-    pub code: c_int,
-    pub text: &'static CStr,
-}
-
-/// A cosocket's last handshake.
-#[derive(Default)]
-pub struct Tls {
-    verify: bool,
-    keep_session: bool,
-    /// The name that the certificate must be for; empty for any.
-    host: Vec<u8>,
-    failure: Option<Failure>,
-    session: Kept,
-}
-
-/// The session that the caller wants.
-#[derive(Default)]
-enum Kept {
-    #[default]
-    None,
-    Here(Session),
-    /// Lua owns it, and may ask for it once more.
-    Given(*mut SSL_SESSION),
-}
-
-impl Tls {
-    fn begin(&mut self, wanted: &Wanted) {
-        let host = wanted.server_name.unwrap_or_default().to_vec();
-        let keep_session = wanted.keep_session || !wanted.session.is_null();
-        *self = Tls { verify: wanted.verify, keep_session, host, ..Tls::default() };
-    }
-
-    /// How the last handshake ended; where it succeeded, its session, or null, which is the
-    /// caller's from now on.
-    pub fn take_result(&mut self) -> Result<*mut SSL_SESSION, Failure> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
-        }
-        let session = match std::mem::take(&mut self.session) {
-            Kept::None => return Ok(null_mut()),
-            Kept::Here(session) => session.into_raw(),
-            Kept::Given(session) => session,
-        };
-        self.session = Kept::Given(session);
-        Ok(session)
-    }
-
-    fn save_session(&mut self, connection: Connection, stream: Stream) {
-        if !self.keep_session {
-            return;
-        }
-        let Some(session) = connection.session() else { return };
-        ngx_debug!(stream.log(), "lua ssl save session: {:016X}", session.as_ptr() as usize);
-        self.session = Kept::Here(session);
-    }
-
-    /// Whether the server is the one that was meant; logged where it is not.
-    fn verify(&self, connection: Connection, socket: &Socket) -> Result<(), Failure> {
-        if !self.verify {
-            return Ok(());
-        }
-        let log = socket.request.get().log();
-        if let Some(error) = connection.verify_error() {
-            let failure = Failure { code: error.code, text: error.text };
-            if socket.logs_errors() {
-                let text = Shown(failure.text.to_bytes());
-                ngx_log!(
-                    log,
-                    Level::Err,
-                    "lua ssl certificate verify error: ({}: {text})",
-                    failure.code
-                );
-            }
-            return Err(failure);
-        }
-        if self.host.is_empty() || connection.is_for_host(&self.host) {
-            return Ok(());
-        }
-        if socket.logs_errors() {
-            let host = Shown(&self.host);
-            ngx_log!(log, Level::Err, "lua ssl certificate does not match host \"{host}\"");
-        }
-        Err(Failure { code: 0, text: c"certificate host mismatch" })
-    }
-}
-
 impl Socket {
     /// Begins a handshake for `task`.
     ///
@@ -142,42 +53,53 @@ impl Socket {
     ) -> Result<Progress, &'static CStr> {
         let stream = self.stream.get().ok_or(c"closed")?;
         if let Some(connection) = Connection::of(stream).filter(|c| c.is_established()) {
-            if !wanted.session.is_null() {
-                return Ok(Progress::Known);
-            }
-            let mut tls = self.tls.borrow_mut();
-            tls.begin(wanted);
-            tls.save_session(connection, stream);
-            return Ok(Progress::Complete);
+            // SAFETY: the caller's.
+            return unsafe { self.handshake_again(task, connection, stream, wanted) };
         }
-        // SAFETY: the caller's.
-        let connection = unsafe { self.put_tls_on(wanted) }?;
+        let connection = {
+            let peer = self.peer.borrow();
+            // SAFETY: the caller's.
+            unsafe { self.put_tls_on(peer.as_ref().ok_or(c"closed")?, wanted) }?
+        };
         self.tls.borrow_mut().begin(wanted);
-        let progress = connection.handshake();
-        ngx_debug!(self.request.get().log(), "ngx_ssl_handshake returned: {}", code(progress));
-        match progress {
+        match self.start(connection, stream) {
             Handshake::Done if !wanted.verify => {
-                self.tls.borrow_mut().save_session(connection, stream);
+                self.tls.borrow_mut().succeed(connection, stream, self);
                 return Ok(Progress::Complete);
             }
             Handshake::Done | Handshake::Failed => stream.post_read(),
-            Handshake::Waiting => {
-                stream.clear_timer(Direction::Write);
-                stream.set_timer(Direction::Read, self.timeouts.get().connect);
-            }
+            Handshake::Waiting => {}
         }
+        Ok(self.wait_for_handshake(task))
+    }
+
+    /// Begins the handshake on a connection that is there.
+    pub fn start(&self, connection: Connection, stream: Stream) -> Handshake {
+        let progress = connection.handshake();
+        ngx_debug!(self.request.get().log(), "ngx_ssl_handshake returned: {}", code(progress));
+        if progress == Handshake::Waiting {
+            stream.clear_timer(Direction::Write);
+            stream.set_timer(Direction::Read, self.timeouts.get().connect);
+        }
+        progress
+    }
+
+    /// The task waits for a read event that ends the handshake.
+    pub fn wait_for_handshake(self: &Rc<Self>, task: &Rc<Task>) -> Progress {
         self.stage.replace(Stage::Handshaking);
         *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
         task.wait_for(Box::new(Waiting::to_connect(self)));
-        Ok(Progress::Waiting)
+        Progress::Waiting
     }
 
     /// # Safety
     /// As for [`Socket::handshake`].
-    unsafe fn put_tls_on(&self, wanted: &Wanted) -> Result<Connection, &'static CStr> {
+    pub unsafe fn put_tls_on(
+        &self,
+        peer: &Peer,
+        wanted: &Wanted,
+    ) -> Result<Connection, &'static CStr> {
         const NOT_MADE: &CStr = c"failed to create ssl connection";
-        let peer = self.peer.borrow();
-        let peer = peer.as_ref().ok_or(c"closed")?;
         let context = self.conf.get().tls_context().ok_or(NOT_MADE)?;
         let connection = Connection::start(peer, context).ok_or(NOT_MADE)?;
         // SAFETY: the caller's.
@@ -219,11 +141,15 @@ impl Socket {
     /// The handshake is over, or has taken too long.
     pub fn handshake_event(self: &Rc<Self>) {
         let Some(stream) = self.stream.get() else { return };
-        let result = self.conclude(stream);
+        self.settle_handshake(self.conclude(stream));
+    }
+
+    /// Tells the task that waits that it is over.
+    pub fn settle_handshake(self: &Rc<Self>, result: Result<(), Failure>) {
         let waiter = Socket::take_waiter(&self.connecting);
         if let Err(failure) = result {
             ngx_debug!(self.request.get().log(), "lua tcp socket handle connect error");
-            self.tls.borrow_mut().failure = Some(failure);
+            self.tls.borrow_mut().fail(failure);
             self.finalize();
         }
         let Some(task) = waiter else { return };
@@ -240,7 +166,7 @@ impl Socket {
         let connection = Connection::of(stream).filter(|c| c.is_established()).ok_or(FAILED)?;
         let mut tls = self.tls.borrow_mut();
         tls.verify(connection, self)?;
-        tls.save_session(connection, stream);
+        tls.succeed(connection, stream, self);
         Ok(())
     }
 }

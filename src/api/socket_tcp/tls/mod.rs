@@ -1,6 +1,8 @@
 //! TLS on cosockets, as the client: `sock:sslhandshake`.
 
+mod again;
 mod ffi;
 mod handshake;
+mod state;
 
-pub use handshake::Tls;
+pub use state::{Made, Tls};

@@ -11,10 +11,11 @@ use crate::nginx::event::stream::Stream;
 use crate::nginx::sys::{
     EVP_PKEY, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_sk_num, OPENSSL_sk_value, SSL,
     SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME, SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE,
-    SSL_SESSION, SSL_ctrl, SSL_get_verify_result, SSL_use_PrivateKey, SSL_use_certificate,
-    TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509_V_OK, X509_verify_cert_error_string,
-    ngx_ssl_check_host, ngx_ssl_connection_t, ngx_ssl_create_connection, ngx_ssl_get_session,
-    ngx_ssl_handshake, ngx_ssl_set_session, ngx_ssl_shutdown, stack_st_X509,
+    SSL_SESSION, SSL_ctrl, SSL_get_certificate, SSL_get_verify_result, SSL_use_PrivateKey,
+    SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509, X509_V_OK,
+    X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host, ngx_ssl_connection_t,
+    ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake, ngx_ssl_set_session,
+    ngx_ssl_shutdown, stack_st_X509,
 };
 
 const NGX_OK: isize = 0;
@@ -143,6 +144,23 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Whether it has presented, or would have, the first certificate of `chain`; none where that
+    /// is null.
+    ///
+    /// # Safety
+    /// `chain` must be live, or null.
+    pub unsafe fn presents(self, chain: *mut stack_st_X509) -> bool {
+        // SAFETY: the caller's; as in `ssl`. OpenSSL takes a null stack for an empty one.
+        unsafe {
+            let own = SSL_get_certificate(self.as_ptr());
+            let wanted = OPENSSL_sk_value(chain.cast(), 0).cast::<X509>();
+            if own.is_null() || wanted.is_null() {
+                return own.is_null() && chain.is_null();
+            }
+            X509_cmp(own, wanted) == 0
+        }
     }
 
     /// Tells the server which name is meant (SNI); false where OpenSSL refuses it.

@@ -1,0 +1,124 @@
+//! A handshake where there was one, mostly on a connection out of a pool.
+//!
+//! Whoever put the connection there may have meant another server, or not have asked who the server
+//! is. Where its TLS does not suit, another connection to the same place takes its place before
+//! anything is sent. One that was used already cannot be replaced: it stays, and who wants the
+//! server verified learns whether it is the one that is meant.
+
+use std::ffi::CStr;
+use std::rc::{Rc, Weak};
+
+use super::handshake::{Progress, Wanted};
+use super::state::{Failure, Suits, Tls};
+use crate::api::socket_tcp::cancel::Waiting;
+use crate::api::socket_tcp::connect::Stage;
+use crate::api::socket_tcp::failure::Failure as NotConnected;
+use crate::api::socket_tcp::socket::Socket;
+use crate::nginx::core::address::Address;
+use crate::nginx::event::peer;
+use crate::nginx::event::peer::{Connecting, Events, Peer};
+use crate::nginx::event::stream::{Direction, Stream};
+use crate::nginx::event::tls::{Connection, Handshake, error_text};
+use crate::ngx_debug;
+use crate::runtime::Task;
+
+impl Socket {
+    /// # Safety
+    /// As for [`Socket::handshake`].
+    pub unsafe fn handshake_again(
+        self: &Rc<Self>,
+        task: &Rc<Task>,
+        connection: Connection,
+        stream: Stream,
+        wanted: &Wanted,
+    ) -> Result<Progress, &'static CStr> {
+        // SAFETY: the caller's.
+        let suits = unsafe { self.tls.borrow().suits(connection, wanted, self) };
+        if suits == Suits::Not && self.tls.borrow().is_untouched(stream) {
+            // SAFETY: the caller's.
+            return unsafe { self.reconnect(task, stream, wanted) };
+        }
+        if suits != Suits::Yes && wanted.verify {
+            self.tls.borrow_mut().begin(wanted);
+            stream.post_read();
+            return Ok(self.wait_for_handshake(task));
+        }
+        if !wanted.session.is_null() {
+            return Ok(Progress::Known);
+        }
+        let mut tls = self.tls.borrow_mut();
+        tls.begin(wanted);
+        tls.save_session(connection, stream);
+        Ok(Progress::Complete)
+    }
+
+    /// Connects anew to where the socket is connected, for another handshake. Where that cannot
+    /// begin, the connection stays.
+    ///
+    /// # Safety
+    /// As for [`Socket::handshake`].
+    unsafe fn reconnect(
+        self: &Rc<Self>,
+        task: &Rc<Task>,
+        old: Stream,
+        wanted: &Wanted,
+    ) -> Result<Progress, &'static CStr> {
+        let log = self.request.get().log();
+        ngx_debug!(log, "lua tcp socket ssl: the pooled connection is for another handshake");
+        let (address, from) = Address::of_connection(old.fd()).map_err(error_text)?;
+        let (peer, waits) = match peer::connect(&address, from.as_ref(), log) {
+            Ok(Connecting::Done(peer)) => (peer, false),
+            Ok(Connecting::Waiting(peer)) => (peer, true),
+            Err(error) => return Err(error_text(error)),
+        };
+        // SAFETY: the caller's.
+        let connection = unsafe { self.put_tls_on(&peer, wanted) }?;
+        let stream = peer.stream();
+        self.replace_connection(peer);
+        self.tls.borrow_mut().begin(wanted);
+        if waits {
+            stream.set_timer(Direction::Write, self.timeouts.get().connect);
+            self.stage.replace(Stage::Reconnecting(Box::new(address)));
+            *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
+            task.wait_for(Box::new(Waiting::to_connect(self)));
+            return Ok(Progress::Waiting);
+        }
+        if self.start(connection, stream) != Handshake::Waiting {
+            stream.post_read();
+        }
+        Ok(self.wait_for_handshake(task))
+    }
+
+    /// The socket's connection is another one from now on, which did not come from a pool.
+    fn replace_connection(self: &Rc<Self>, peer: Peer) {
+        peer.set_user(Rc::downgrade(self) as Weak<dyn Events>);
+        self.stream.set(Some(peer.stream()));
+        self.reused.set(0);
+        let old = self.peer.replace(Some(peer));
+        drop(old);
+        drop(self.user_data.take());
+        self.tls.replace(Tls::default());
+    }
+
+    /// nginx tells that the connect is over, or has taken too long.
+    pub fn reconnect_event(self: &Rc<Self>, address: &Address) {
+        const FAILED: Failure = Failure { code: 0, text: c"handshake failed" };
+        let Some(stream) = self.stream.get() else { return };
+        if let Err(failure) = self.check_connected(stream, address) {
+            let text = match failure {
+                NotConnected::Timeout => c"timeout",
+                NotConnected::System(error) => error_text(error),
+                _ => c"error",
+            };
+            return self.settle_handshake(Err(Failure { code: 0, text }));
+        }
+        let Some(connection) = Connection::of(stream) else {
+            return self.settle_handshake(Err(FAILED));
+        };
+        self.stage.replace(Stage::Handshaking);
+        if self.start(connection, stream) != Handshake::Waiting {
+            self.stage.take();
+            self.handshake_event();
+        }
+    }
+}

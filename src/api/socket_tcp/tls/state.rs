@@ -1,0 +1,188 @@
+//! What a cosocket knows of its TLS: how the last handshake ended, and what it was made with.
+
+use std::ffi::{CStr, c_int};
+use std::ptr::{self, null_mut};
+
+use super::handshake::Wanted;
+use crate::api::socket_tcp::socket::Socket;
+use crate::nginx::Level;
+use crate::nginx::core::log::Shown;
+use crate::nginx::event::stream::Stream;
+use crate::nginx::event::tls::{Connection, Context, Session};
+use crate::nginx::sys::SSL_SESSION;
+use crate::{ngx_debug, ngx_log};
+
+/// Why a handshake failed: OpenSSL's number of what is wrong with the certificate, or 0.
+#[derive(Clone, Copy)]
+pub struct Failure {
+    pub code: c_int,
+    pub text: &'static CStr,
+}
+
+/// A cosocket's last handshake.
+#[derive(Default)]
+pub struct Tls {
+    verify: bool,
+    keep_session: bool,
+    /// The name that the certificate must be for; empty for any.
+    host: Vec<u8>,
+    failure: Option<Failure>,
+    session: Kept,
+    /// None before the connection's handshake.
+    made: Option<Made>,
+    /// How many bytes had been sent when the connection came out of a pool.
+    sent_before: Option<i64>,
+}
+
+/// What a connection's TLS was made with; it goes with the connection into a pool.
+pub struct Made {
+    /// The name that the server was told; empty for none.
+    server_name: Vec<u8>,
+    /// By whose settings; only compared.
+    context: *const Context,
+    /// The server is trusted, and the one of that name.
+    verified: bool,
+}
+
+/// How a connection suits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Suits {
+    Yes,
+    /// If the server turns out to be the one that is meant.
+    IfVerified,
+    /// Its TLS is for another server, or for whoever has another certificate or other settings.
+    Not,
+}
+
+/// The session that the caller wants.
+#[derive(Default)]
+enum Kept {
+    #[default]
+    None,
+    Here(Session),
+    /// Lua owns it, and may ask for it once more.
+    Given(*mut SSL_SESSION),
+}
+
+impl Made {
+    /// Whether the server was told a name other than `name`; who names none does not mind.
+    fn is_for_another(&self, name: Option<&[u8]>) -> bool {
+        name.is_some_and(|name| !name.eq_ignore_ascii_case(&self.server_name))
+    }
+}
+
+impl Tls {
+    /// That of a connection which comes out of a pool.
+    pub fn taken(made: Option<Made>, stream: Stream) -> Tls {
+        Tls { made, sent_before: Some(stream.sent()), ..Tls::default() }
+    }
+
+    /// Of a connection that goes into one.
+    pub fn take_made(&mut self) -> Option<Made> {
+        self.made.take()
+    }
+
+    pub fn begin(&mut self, wanted: &Wanted) {
+        self.verify = wanted.verify;
+        self.keep_session = wanted.keep_session || !wanted.session.is_null();
+        self.host = wanted.server_name.unwrap_or_default().to_vec();
+        self.failure = None;
+        self.session = Kept::None;
+    }
+
+    /// The handshake, or another look at what it showed, has succeeded.
+    pub fn succeed(&mut self, connection: Connection, stream: Stream, socket: &Socket) {
+        self.save_session(connection, stream);
+        let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
+        let verified = self.verify;
+        match &mut self.made {
+            None => self.made = Some(Made { server_name: self.host.clone(), context, verified }),
+            Some(made) if made.context == context && !made.is_for_another(Some(&self.host)) => {
+                made.verified |= verified;
+            }
+            Some(_) => {}
+        }
+    }
+
+    pub fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
+    /// Whether the connection rested in a pool and nobody has sent anything since.
+    pub fn is_untouched(&self, stream: Stream) -> bool {
+        self.sent_before == Some(stream.sent())
+    }
+
+    /// How a connection that has had its handshake suits one who wants another.
+    ///
+    /// # Safety
+    /// The pointers in `wanted` must be live, or null.
+    pub unsafe fn suits(&self, connection: Connection, wanted: &Wanted, socket: &Socket) -> Suits {
+        let Some(made) = &self.made else { return Suits::Not };
+        let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: the caller's.
+        let presents = unsafe { connection.presents(wanted.certificates) };
+        if made.is_for_another(wanted.server_name) || !presents {
+            return Suits::Not;
+        }
+        match (wanted.verify, made.context == context) {
+            (false, _) => Suits::Yes,
+            (true, false) => Suits::Not,
+            (true, true) if made.verified => Suits::Yes,
+            (true, true) => Suits::IfVerified,
+        }
+    }
+
+    /// How the last handshake ended; where it succeeded, its session, or null, which is the
+    /// caller's from now on.
+    pub fn take_result(&mut self) -> Result<*mut SSL_SESSION, Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let session = match std::mem::take(&mut self.session) {
+            Kept::None => return Ok(null_mut()),
+            Kept::Here(session) => session.into_raw(),
+            Kept::Given(session) => session,
+        };
+        self.session = Kept::Given(session);
+        Ok(session)
+    }
+
+    pub fn save_session(&mut self, connection: Connection, stream: Stream) {
+        if !self.keep_session {
+            return;
+        }
+        let Some(session) = connection.session() else { return };
+        ngx_debug!(stream.log(), "lua ssl save session: {:016X}", session.as_ptr() as usize);
+        self.session = Kept::Here(session);
+    }
+
+    /// Whether the server is the one that was meant; logged where it is not.
+    pub fn verify(&self, connection: Connection, socket: &Socket) -> Result<(), Failure> {
+        if !self.verify {
+            return Ok(());
+        }
+        let log = socket.request.get().log();
+        if let Some(error) = connection.verify_error() {
+            let failure = Failure { code: error.code, text: error.text };
+            if socket.logs_errors() {
+                let text = Shown(failure.text.to_bytes());
+                ngx_log!(
+                    log,
+                    Level::Err,
+                    "lua ssl certificate verify error: ({}: {text})",
+                    failure.code
+                );
+            }
+            return Err(failure);
+        }
+        if self.host.is_empty() || connection.is_for_host(&self.host) {
+            return Ok(());
+        }
+        if socket.logs_errors() {
+            let host = Shown(&self.host);
+            ngx_log!(log, Level::Err, "lua ssl certificate does not match host \"{host}\"");
+        }
+        Err(Failure { code: 0, text: c"certificate host mismatch" })
+    }
+}
