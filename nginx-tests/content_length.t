@@ -53,6 +53,7 @@ $server->start( $server->write_http(<<"_EOC_") );
         root .;
         location = /hello { return 200 "hello"; }
         location = /chunked { content_by_lua_block { ngx.print("hel") ngx.flush(true) ngx.print("lo") } }
+        proxy_http_version 1.1;
         location = /next { return 200 "next\\n"; }
         location = /grows {
             body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1] .. "++" }

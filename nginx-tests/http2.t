@@ -53,6 +53,13 @@ http {
         location = /missing { return 404; }
         location = /longer  { content_by_lua_block { ngx.header.content_length = 3 ngx.print("hello") } }
         location = /shorter { content_by_lua_block { ngx.header.content_length = 9 ngx.print("hello") } }
+        location = /one_connection {
+            content_by_lua_block {
+                ngx.header.connection = "close"
+                ngx.header["Transfer-Encoding"] = "chunked"
+                ngx.print("framed by HTTP/2")
+            }
+        }
         location = /pieces {
             content_by_lua_block { ngx.header.content_length = 9 ngx.print("hello") ngx.flush(true) }
         }
@@ -70,6 +77,7 @@ is page('/error'),   "went on 500\n",     'a subrequest that fails';
 like page('/sent'), qr/^went on \d+/, 'a subrequest that fails after its header';
 is page('/error'), "went on 500\n", '… and the server goes on';
 
+is page('/one_connection'), 'framed by HTTP/2', 'no header of another framing';
 is page('/longer'),    'hel', 'no more than the Content-Length says';
 is $? >> 8, 0, '… and the stream ends well';
 for my $path ( '/shorter', '/pieces' ) {

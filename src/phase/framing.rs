@@ -7,8 +7,8 @@
 use std::rc::Rc;
 
 use super::header_filter::context_of;
-use crate::nginx::core::framing;
 use crate::nginx::http::filters::FRAMING;
+use crate::nginx::http::framing;
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_log;
 use crate::runtime::context::BodyCount;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{framing, runner, synchronous};
 use crate::config::{LocationConf, Script};
-use crate::nginx::core::framing as wire_framing;
+use crate::nginx::http::framing as wire_framing;
 use crate::nginx::http::{filters, response_status};
 use crate::nginx::{Request, Status};
 use crate::runtime::context::End;

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use super::context::Context;
 use super::{client_watch, output};
 use crate::nginx::core::log::Shown;
-use crate::nginx::http::redirect;
+use crate::nginx::http::{redirect, response_status};
 use crate::nginx::{Level, Status};
 use crate::{ngx_debug, ngx_log};
 
+const HTTP_CONTINUE: isize = 100;
 const HTTP_OK: isize = 200;
 const HTTP_NO_CONTENT: isize = 204;
 const HTTP_SPECIAL_RESPONSE: isize = 300;
@@ -36,8 +37,12 @@ pub fn exit(context: &Rc<Context>, code: Status) -> Status {
         return code;
     }
     let request = context.request();
-    if !context.is_header_sent() && request.status() == 0 && code.0 >= HTTP_OK {
-        request.set_status(code.0 as usize);
+    if !context.is_header_sent() && request.status() == 0 {
+        match code.0 {
+            HTTP_CONTINUE..HTTP_OK => response_status::set(request, code.0 as usize),
+            HTTP_OK.. => request.set_status(code.0 as usize),
+            _ => {}
+        }
     }
     let drops_connection =
         matches!(code.0, HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST | HTTP_CLOSE);
@@ -52,8 +57,8 @@ pub fn exit(context: &Rc<Context>, code: Status) -> Status {
         }
         return if code.0 >= HTTP_OK { Status(HTTP_OK) } else { code };
     }
-    let has_body = (HTTP_OK..HTTP_SPECIAL_RESPONSE).contains(&code.0) && code.0 != HTTP_NO_CONTENT;
-    if has_body || (code == Status::OK && context.entered.get().content) {
+    let by_us = matches!(code.0, HTTP_CONTINUE..HTTP_SPECIAL_RESPONSE) && code.0 != HTTP_NO_CONTENT;
+    if by_us || (code == Status::OK && context.entered.get().content) {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;

@@ -186,6 +186,11 @@ pub fn contains_ignore_case(value: &[u8], token: &[u8]) -> bool {
     value.windows(token.len()).any(|part| part.eq_ignore_ascii_case(token))
 }
 
+/// Whether `token` is one of the words, separated by commas, in a header's value.
+pub fn has_token(value: &[u8], token: &[u8]) -> bool {
+    value.split(|&byte| byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(token))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -260,6 +265,16 @@ mod tests {
     fn tokens_are_found_in_any_case() {
         assert!(contains_ignore_case(b"Keep-Alive, Upgrade", b"upgrade"));
         assert!(!contains_ignore_case(b"clos", b"close"));
+    }
+
+    #[test]
+    fn tokens_are_whole_words() {
+        for value in ["close", "Close", "keep-alive, close", " close\t,x"] {
+            assert!(has_token(value.as_bytes(), b"close"), "{value}");
+        }
+        for value in ["", "closed", "not close", "keep-alive"] {
+            assert!(!has_token(value.as_bytes(), b"close"), "{value}");
+        }
     }
 
     #[test]

@@ -52,9 +52,18 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exit(
     })
 }
 
+/// Whether nginx's phases take `status` for an end of a request: it leaves the client without an
+/// answer where they do not, and the connection open.
+fn is_answer(status: c_int) -> bool {
+    matches!(status, ffi::OK | ffi::ERROR | ffi::DECLINED | 100..=999)
+}
+
 fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
     if status == ffi::AGAIN || status == ffi::DONE {
         return Err("bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE");
+    }
+    if !context.fake && context.phase.get() != Phase::Balancer && !is_answer(status) {
+        return Err("bad argument to 'ngx.exit': invalid HTTP status code");
     }
     let ends_anyhow = status == ffi::ERROR || drops_connection(status);
     if context.no_abort.get() && !ends_anyhow {

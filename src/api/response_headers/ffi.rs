@@ -219,6 +219,14 @@ fn get(
         store(count, text(header.value()));
         count += 1;
     }
+    for name in [b"Connection".as_slice(), b"Transfer-Encoding"] {
+        if key.is(name) {
+            for header in headers_out::own_nodes(request, name).take(room - count) {
+                store(count, text(header.value()));
+                count += 1;
+            }
+        }
+    }
     Ok(count)
 }
 

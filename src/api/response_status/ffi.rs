@@ -22,8 +22,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_status(r: *mut ngx_http_reque
     })
 }
 
-/// Sets the status. 0; -5 where the header has been sent (and a line in the log says so); -101
-/// without a client; -1 for a negative number.
+/// Sets the status. 0; -5 where the header has been sent or the status has not three digits (and a
+/// line in the log says so); -101 without a client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
     r: *mut ngx_http_request_t,
@@ -35,9 +35,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
             Ok(request) => request,
             Err(code) => return code,
         };
-        let Ok(status) = usize::try_from(status) else { return ffi::ERROR };
-        response_status::set(request, status);
-        ffi::OK
+        match three_digits(request, status) {
+            Ok(status) => {
+                response_status::set(request, status);
+                ffi::OK
+            }
+            Err(code) => code,
+        }
     })
 }
 
@@ -60,12 +64,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
                 Err(code) => return code,
             }
         };
-        let number = usize::try_from(status).ok().filter(|number| (100..1000).contains(number));
-        let Some(number) = number else {
-            ngx_log!(request.log(), Level::Err, "invalid HTTP status code {status}");
-            return ffi::DECLINED;
+        let status = match three_digits(request, status) {
+            Ok(status) => status,
+            Err(code) => return code,
         };
-        if response_status::set_with_reason(request, number, reason).is_err() {
+        if response_status::set_with_reason(request, status, reason).is_err() {
             request.log().write(Level::Err, b"no memory");
             return ffi::DECLINED;
         }
@@ -86,6 +89,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_bypass_if_checks(r: *mut ngx_http_requ
             }
             Err(code) => code,
         }
+    })
+}
+
+/// `status` as it goes into a status line.
+fn three_digits(request: Request, status: c_int) -> Result<usize, c_int> {
+    let digits = usize::try_from(status).ok().filter(|status| (100..1000).contains(status));
+    digits.ok_or_else(|| {
+        ngx_log!(request.log(), Level::Err, "invalid HTTP status code {status}");
+        ffi::DECLINED
     })
 }
 

@@ -13,7 +13,6 @@ pub mod directive;
 pub mod executable_memory;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
-pub mod framing;
 pub mod guard;
 pub mod log;
 pub mod log_capture;

@@ -8,6 +8,7 @@ pub mod complex_value;
 pub mod configuration;
 pub mod fake;
 pub mod filters;
+pub mod framing;
 pub(in crate::nginx) mod headers;
 pub mod headers_in;
 pub mod headers_out;

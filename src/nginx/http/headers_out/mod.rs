@@ -3,10 +3,12 @@
 pub mod captured;
 mod known;
 mod location;
+mod own;
 mod read;
 mod set;
 
 pub use location::add_location;
+pub use own::own_nodes;
 pub use read::{connection, content_length, content_type, is_chunked, last_modified, nodes};
 pub use set::set;
 

@@ -3,7 +3,7 @@
 use codec::headers::{Name, content_length, escaped_value};
 
 use super::known::{self, Kind, Known};
-use super::{list, location};
+use super::{list, location, own};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::http::headers::change::set_all;
@@ -66,6 +66,9 @@ impl<'a> Change<'a> {
 impl Change<'_> {
     fn apply(&self, replace: bool) -> Result<(), OutOfMemory> {
         let Some(known) = self.known else {
+            if own::is_own(self.request, self.name) {
+                return own::set_own(self.request, self.name, self.value, replace);
+            }
             return self.set_in_list(replace).map(drop);
         };
         match known.kind {

@@ -27,6 +27,9 @@ pub fn follow_status(request: Request) {
         return;
     }
     if ends_with_header(status) {
+        if status != NOT_MODIFIED {
+            clear_content_length(request);
+        }
         crate::nginx::http::send::set_header_only(request);
     }
     if status < OK {
