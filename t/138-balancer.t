@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 6);
+plan tests => repeat_each() * (blocks() * 3 + 7);
 no_long_string();
 
 our $Backends = <<'_EOC_';
@@ -732,3 +732,64 @@ two 1
 --- no_error_log
 [error]
 [alert]
+
+
+
+=== TEST 24: tries that are added for ever come to an end, and the worker lives
+--- http_config
+    upstream chosen {
+        server 127.0.0.1:1;
+        balancer_by_lua_block {
+            local balancer = require "ngx.balancer"
+            local counts = ngx.shared.counts
+            local peer = ngx.var.arg_peer
+            counts:incr(peer, 1, 0)
+            local ok, err = balancer.set_more_tries(tonumber(ngx.var.arg_more))
+            if err then
+                counts:set("warning", err)
+            end
+            if peer == "refused" then
+                assert(balancer.set_current_peer("127.0.0.1", 1))
+            else
+                assert(balancer.set_current_peer("unix:$TEST_NGINX_SERVER_ROOT/html/missing.sock"))
+            end
+        }
+    }
+    lua_shared_dict counts 1m;
+--- config
+    location = /t {
+        error_log /dev/null;
+        content_by_lua_block {
+            local counts = ngx.shared.counts
+            for _, peer in ipairs { "refused", "missing" } do
+                for _, more in ipairs { 1, 2147483647 } do
+                    counts:delete(peer)
+                    local res = ngx.location.capture("/proxy?more=" .. more .. "&peer=" .. peer)
+                    ngx.say(peer, ": ", res.status, " after ", counts:get(peer), ", ", counts:get("warning"))
+                end
+            end
+            ngx.shared.counts:delete("missing")
+            ngx.location.capture("/limited?more=1&peer=missing")
+            ngx.say("limited: ", counts:get("missing"))
+        }
+    }
+    location = /proxy {
+        error_log /dev/null;
+        proxy_pass http://chosen;
+    }
+    location = /limited {
+        error_log /dev/null;
+        proxy_next_upstream_tries 1500;
+        proxy_pass http://chosen;
+    }
+--- request
+GET /t
+--- response_body
+refused: 502 after 1000, reduced tries due to limit
+refused: 502 after 1000, reduced tries due to limit
+missing: 502 after 1000, reduced tries due to limit
+missing: 502 after 1000, reduced tries due to limit
+limited: 1500
+--- no_error_log
+[alert]
+[emerg]

@@ -43,7 +43,7 @@ fn write(state: State, level: Level) -> LuaResult {
     for index in 1..=state.top() {
         append(state, index, &mut line)?;
     }
-    log.write(level, &line);
+    log.write_bytes(level, &line);
     Ok(Returns::Values(0))
 }
 

@@ -58,7 +58,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_raw_log(
     guard(ffi::ERROR, || {
         let Some(level) = Level::from_number(level.into()) else { return ffi::ERROR };
         // SAFETY: lua-resty-core passes the running request or null, and a string of `s_len` bytes.
-        unsafe { log_of(r).write(level, raw(s, s_len)) };
+        unsafe { log_of(r).write_bytes(level, raw(s, s_len)) };
         ffi::OK
     })
 }

@@ -1,5 +1,6 @@
 //! nginx's error log.
 
+use std::borrow::Cow;
 use std::ffi::c_char;
 
 use crate::nginx::sys::{
@@ -110,12 +111,33 @@ impl Log {
     }
 
     fn put(self, level: Level, errno: i32, text: &[u8]) {
+        self.put_bytes(level, errno, &without_nul(text));
+    }
+
+    /// Writes one line of a script's own, every byte as it is.
+    pub fn write_bytes(self, level: Level, text: &[u8]) {
+        if self.enabled(level) {
+            self.put_bytes(level, 0, text);
+        }
+    }
+
+    fn put_bytes(self, level: Level, errno: i32, text: &[u8]) {
         // SAFETY: the log is live (see `enabled`); "%*s" takes a size_t length and that many bytes.
         unsafe {
             let format: *const c_char = c"%*s".as_ptr();
             ngx_log_error_core(level as usize, self.0, errno, format, text.len(), text.as_ptr());
         }
     }
+}
+
+/// `text`, as far as a line has room for it, with each NUL spelled as nginx spells it in an access log.
+pub(super) fn without_nul(text: &[u8]) -> Cow<'_, [u8]> {
+    let text = text.get(..MAX_LINE).unwrap_or(text);
+    if memchr::memchr(0, text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let pieces: Vec<&[u8]> = text.split(|&byte| byte == 0).collect();
+    Cow::Owned(pieces.join(br"\x00".as_slice()))
 }
 
 /// The log of the current cycle: where there is no request at hand.

@@ -36,6 +36,10 @@ pub trait Balancer: 'static {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Peer(NonNull<PeerData>);
 
+/// How many tries a request has at most where code adds to them. A server that refuses at once is no
+/// reason for nginx to serve others in between: code that adds one each time would stop the worker.
+const MAX_TRIES: i64 = 1000;
+
 /// What nginx keeps for us between the tries.
 #[repr(C)]
 struct PeerData {
@@ -291,17 +295,21 @@ impl Peer {
         }
     }
 
-    /// Has `count` tries more follow this one; true where `*_next_upstream_tries` allows fewer.
+    /// Has `count` tries more follow this one; true where `*_next_upstream_tries` allows fewer, or
+    /// [`MAX_TRIES`] where that has no limit.
     pub fn set_more_tries(self, count: i32) -> bool {
         let Some(u) = self.request().and_then(of) else { return false };
         // SAFETY: a live upstream record, with its settings; our data in the request's pool.
         unsafe {
             let data = &mut *self.as_ptr();
-            let limit = i64::try_from((*u.as_ref().conf).next_upstream_tries).unwrap_or(i64::MAX);
+            let limit = match (*u.as_ref().conf).next_upstream_tries {
+                0 => MAX_TRIES,
+                tries => i64::try_from(tries).unwrap_or(i64::MAX),
+            };
             let left = i64::try_from(u.as_ref().peer.tries).unwrap_or(i64::MAX);
             let total = data.total_tries.saturating_add(left) - 1;
-            let reduced = limit != 0 && total.saturating_add(count.into()) > limit;
-            data.more_tries = if reduced { limit - total } else { count.into() };
+            let reduced = count > 0 && total.saturating_add(count.into()) > limit;
+            data.more_tries = if reduced { (limit - total).max(0) } else { count.into() };
             reduced
         }
     }
