@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::phases::{INDEXES, Phase};
 use crate::lua::chunk::{CacheKey, Chunk, LoadError};
 use crate::lua::{State, Vm};
 use crate::nginx::Request;
@@ -95,3 +96,33 @@ impl HookScript {
 
 /// A script as locations share it when one inherits from the other.
 pub type SharedScript = Rc<Script>;
+
+/// The scripts that one block has, or inherits: one at most for each phase.
+#[derive(Clone, Default)]
+pub struct Scripts([Option<SharedScript>; INDEXES]);
+
+impl Scripts {
+    /// The code of `phase`.
+    #[inline(always)]
+    pub fn get(&self, phase: Phase) -> Option<&SharedScript> {
+        self.0.get(phase.index()).and_then(Option::as_ref)
+    }
+
+    /// Keeps the code of `phase`.
+    pub fn set(&mut self, phase: Phase, script: SharedScript) {
+        if let Some(slot) = self.0.get_mut(phase.index()) {
+            *slot = Some(script);
+        }
+    }
+
+    /// These where there is one, `outer`'s otherwise.
+    pub fn over(&self, outer: &Scripts) -> Scripts {
+        let mut merged = self.clone();
+        for (slot, outer) in merged.0.iter_mut().zip(&outer.0) {
+            if slot.is_none() {
+                slot.clone_from(outer);
+            }
+        }
+        merged
+    }
+}

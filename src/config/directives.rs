@@ -7,7 +7,8 @@ use std::rc::Rc;
 use super::code::{HookCode, HookScript, Script, SetScript, SharedScript};
 use super::location::{Location, LocationConf};
 use super::main::{Main, MainConf};
-use super::server::{ServerConf, TlsPhase};
+use super::phases::Phase;
+use super::server::ServerConf;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls;
 use super::{block, capture_error_log, installers, shared_dict, values};
@@ -44,14 +45,14 @@ enum Sets {
     Text(fn(&mut Location) -> &mut Option<Vec<u8>>),
     #[cfg(ngx_feature = "http_ssl")]
     Location(fn(Conf, &LocationConf) -> ConfResult),
-    Code(Form, Slot),
+    Code(Form, Phase),
     Hook(Form, HookField),
     /// `set_by_lua*`: a variable that nginx's rewrite module sets.
     Variable(Form),
     /// `balancer_by_lua*`: the code of an `upstream` block.
     Balancer(Form),
     /// `ssl_*_by_lua*`: code of a server's TLS handshakes.
-    Tls(Form, TlsPhase),
+    Tls(Form, Phase),
 }
 
 /// Which script of the `http` block a directive sets.
@@ -63,18 +64,6 @@ enum Form {
     Inline,
     Block,
     File,
-}
-
-/// Which location-level script a directive sets.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Slot {
-    ServerRewrite,
-    Rewrite,
-    Access,
-    Content,
-    HeaderFilter,
-    BodyFilter,
-    Log,
 }
 
 const MAIN: u32 = NGX_HTTP_MAIN_CONF;
@@ -104,16 +93,16 @@ const fn main_number(name: &'static CStr, field: fn(&mut Main) -> &mut Option<us
     row(name, MAIN, NGX_CONF_TAKE1, Sets::MainNumber(field))
 }
 
-const fn inline(name: &'static CStr, place: u32, slot: Slot) -> Directive {
-    row(name, place, NGX_CONF_TAKE1, Sets::Code(Form::Inline, slot))
+const fn inline(name: &'static CStr, place: u32, phase: Phase) -> Directive {
+    row(name, place, NGX_CONF_TAKE1, Sets::Code(Form::Inline, phase))
 }
 
-const fn block_form(name: &'static CStr, place: u32, slot: Slot) -> Directive {
-    row(name, place, NGX_CONF_BLOCK | NGX_CONF_NOARGS, Sets::Code(Form::Block, slot))
+const fn block_form(name: &'static CStr, place: u32, phase: Phase) -> Directive {
+    row(name, place, NGX_CONF_BLOCK | NGX_CONF_NOARGS, Sets::Code(Form::Block, phase))
 }
 
-const fn file(name: &'static CStr, place: u32, slot: Slot) -> Directive {
-    row(name, place, NGX_CONF_TAKE1, Sets::Code(Form::File, slot))
+const fn file(name: &'static CStr, place: u32, phase: Phase) -> Directive {
+    row(name, place, NGX_CONF_TAKE1, Sets::Code(Form::File, phase))
 }
 
 const fn hook(name: &'static CStr, form: Form, field: HookField) -> Directive {
@@ -121,7 +110,7 @@ const fn hook(name: &'static CStr, form: Form, field: HookField) -> Directive {
 }
 
 #[cfg(ngx_feature = "http_ssl")]
-const fn handshake(name: &'static CStr, place: u32, form: Form, phase: TlsPhase) -> Directive {
+const fn handshake(name: &'static CStr, place: u32, form: Form, phase: Phase) -> Directive {
     row(name, place, takes_code(form), Sets::Tls(form, phase))
 }
 
@@ -206,38 +195,38 @@ pub static DIRECTIVES: &[Directive] = &[
     row(c"set_by_lua", SET, NGX_CONF_2MORE, Sets::Variable(Form::Inline)),
     row(c"set_by_lua_block", SET, NGX_CONF_BLOCK | NGX_CONF_TAKE1, Sets::Variable(Form::Block)),
     row(c"set_by_lua_file", SET, NGX_CONF_2MORE, Sets::Variable(Form::File)),
-    block_form(c"server_rewrite_by_lua_block", SERVER, Slot::ServerRewrite),
-    file(c"server_rewrite_by_lua_file", SERVER, Slot::ServerRewrite),
-    inline(c"rewrite_by_lua", LOCATION_IF, Slot::Rewrite),
-    block_form(c"rewrite_by_lua_block", LOCATION_IF, Slot::Rewrite),
-    file(c"rewrite_by_lua_file", LOCATION_IF, Slot::Rewrite),
+    block_form(c"server_rewrite_by_lua_block", SERVER, Phase::ServerRewrite),
+    file(c"server_rewrite_by_lua_file", SERVER, Phase::ServerRewrite),
+    inline(c"rewrite_by_lua", LOCATION_IF, Phase::Rewrite),
+    block_form(c"rewrite_by_lua_block", LOCATION_IF, Phase::Rewrite),
+    file(c"rewrite_by_lua_file", LOCATION_IF, Phase::Rewrite),
     row(
         c"rewrite_by_lua_no_postpone",
         MAIN,
         NGX_CONF_FLAG,
         Sets::MainFlag(|m| &mut m.rewrite_no_postpone),
     ),
-    inline(c"access_by_lua", LOCATION_IF, Slot::Access),
-    block_form(c"access_by_lua_block", LOCATION_IF, Slot::Access),
-    file(c"access_by_lua_file", LOCATION_IF, Slot::Access),
+    inline(c"access_by_lua", LOCATION_IF, Phase::Access),
+    block_form(c"access_by_lua_block", LOCATION_IF, Phase::Access),
+    file(c"access_by_lua_file", LOCATION_IF, Phase::Access),
     row(
         c"access_by_lua_no_postpone",
         MAIN,
         NGX_CONF_FLAG,
         Sets::MainFlag(|m| &mut m.access_no_postpone),
     ),
-    inline(c"content_by_lua", CONTENT, Slot::Content),
-    block_form(c"content_by_lua_block", CONTENT, Slot::Content),
-    file(c"content_by_lua_file", CONTENT, Slot::Content),
-    inline(c"header_filter_by_lua", LOCATION_IF, Slot::HeaderFilter),
-    block_form(c"header_filter_by_lua_block", LOCATION_IF, Slot::HeaderFilter),
-    file(c"header_filter_by_lua_file", LOCATION_IF, Slot::HeaderFilter),
-    inline(c"body_filter_by_lua", LOCATION_IF, Slot::BodyFilter),
-    block_form(c"body_filter_by_lua_block", LOCATION_IF, Slot::BodyFilter),
-    file(c"body_filter_by_lua_file", LOCATION_IF, Slot::BodyFilter),
-    inline(c"log_by_lua", LOCATION_IF, Slot::Log),
-    block_form(c"log_by_lua_block", LOCATION_IF, Slot::Log),
-    file(c"log_by_lua_file", LOCATION_IF, Slot::Log),
+    inline(c"content_by_lua", CONTENT, Phase::Content),
+    block_form(c"content_by_lua_block", CONTENT, Phase::Content),
+    file(c"content_by_lua_file", CONTENT, Phase::Content),
+    inline(c"header_filter_by_lua", LOCATION_IF, Phase::HeaderFilter),
+    block_form(c"header_filter_by_lua_block", LOCATION_IF, Phase::HeaderFilter),
+    file(c"header_filter_by_lua_file", LOCATION_IF, Phase::HeaderFilter),
+    inline(c"body_filter_by_lua", LOCATION_IF, Phase::BodyFilter),
+    block_form(c"body_filter_by_lua_block", LOCATION_IF, Phase::BodyFilter),
+    file(c"body_filter_by_lua_file", LOCATION_IF, Phase::BodyFilter),
+    inline(c"log_by_lua", LOCATION_IF, Phase::Log),
+    block_form(c"log_by_lua_block", LOCATION_IF, Phase::Log),
+    file(c"log_by_lua_file", LOCATION_IF, Phase::Log),
     // phases of a process
     hook(c"init_by_lua", Form::Inline, |m| &mut m.init),
     hook(c"init_by_lua_block", Form::Block, |m| &mut m.init),
@@ -251,21 +240,21 @@ pub static DIRECTIVES: &[Directive] = &[
     row(c"balancer_by_lua_block", UPSTREAM, BLOCK, Sets::Balancer(Form::Block)),
     row(c"balancer_by_lua_file", UPSTREAM, NGX_CONF_TAKE1, Sets::Balancer(Form::File)),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_client_hello_by_lua_block", SERVER, Form::Block, TlsPhase::ClientHello),
+    handshake(c"ssl_client_hello_by_lua_block", SERVER, Form::Block, Phase::SslClientHello),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_client_hello_by_lua_file", SERVER, Form::File, TlsPhase::ClientHello),
+    handshake(c"ssl_client_hello_by_lua_file", SERVER, Form::File, Phase::SslClientHello),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_certificate_by_lua_block", SERVER, Form::Block, TlsPhase::Certificate),
+    handshake(c"ssl_certificate_by_lua_block", SERVER, Form::Block, Phase::SslCertificate),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_certificate_by_lua_file", SERVER, Form::File, TlsPhase::Certificate),
+    handshake(c"ssl_certificate_by_lua_file", SERVER, Form::File, Phase::SslCertificate),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_session_store_by_lua_block", MAIN, Form::Block, TlsPhase::SessionStore),
+    handshake(c"ssl_session_store_by_lua_block", MAIN, Form::Block, Phase::SslSessionStore),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_session_store_by_lua_file", MAIN, Form::File, TlsPhase::SessionStore),
+    handshake(c"ssl_session_store_by_lua_file", MAIN, Form::File, Phase::SslSessionStore),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_session_fetch_by_lua_block", MAIN, Form::Block, TlsPhase::SessionFetch),
+    handshake(c"ssl_session_fetch_by_lua_block", MAIN, Form::Block, Phase::SslSessionFetch),
     #[cfg(ngx_feature = "http_ssl")]
-    handshake(c"ssl_session_fetch_by_lua_file", MAIN, Form::File, TlsPhase::SessionFetch),
+    handshake(c"ssl_session_fetch_by_lua_file", MAIN, Form::File, Phase::SslSessionFetch),
 ];
 
 /// [`DIRECTIVES`] in nginx's form.
@@ -308,7 +297,7 @@ impl directive::Directive for Directive {
             Sets::Text(field) => values::set_text(cf, field(&mut location().written.borrow_mut())),
             #[cfg(ngx_feature = "http_ssl")]
             Sets::Location(set) => set(cf, location()),
-            Sets::Code(form, slot) => self.set_code(cf, location(), form, slot),
+            Sets::Code(form, phase) => self.set_code(cf, location(), form, phase),
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Variable(form) => self.set_variable(cf, form),
             Sets::Balancer(form) => self.set_balancer(cf, server(), form),
@@ -334,28 +323,15 @@ impl Directive {
         }
     }
 
-    fn set_code(&self, cf: Conf, location: &LocationConf, form: Form, slot: Slot) -> ConfResult {
-        if slot.field(&mut location.written.borrow_mut()).is_some() {
+    fn set_code(&self, cf: Conf, location: &LocationConf, form: Form, phase: Phase) -> ConfResult {
+        if location.written.borrow().scripts.get(phase).is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
         }
         let script = self.read_script(cf, form)?;
-        *slot.field(&mut location.written.borrow_mut()) = Some(SharedScript::new(script));
-        let main = MainConf::under(cf);
-        match slot {
-            Slot::ServerRewrite => main.needs.server_rewrite.set(true),
-            Slot::Rewrite => main.needs.rewrite.set(true),
-            Slot::Access => main.needs.access.set(true),
-            Slot::Log => main.needs.log.set(true),
-            Slot::HeaderFilter => main.needs.header_filter.set(true),
-            Slot::BodyFilter => {
-                main.needs.header_filter.set(true);
-                main.needs.body_filter.set(true);
-            }
-            Slot::Content => installers::run(cf, |installers| installers.content),
-        }
-        main.needs.framing.set(true);
-        if matches!(slot, Slot::Rewrite | Slot::Access | Slot::Content | Slot::ServerRewrite) {
-            main.needs.capture.set(true);
+        location.written.borrow_mut().scripts.set(phase, SharedScript::new(script));
+        MainConf::under(cf).uses(phase);
+        if phase == Phase::Content {
+            installers::run(cf, |installers| installers.content);
         }
         Ok(())
     }
@@ -397,7 +373,7 @@ impl Directive {
         let arguments: Result<Vec<_>, _> = (first..cf.words().len())
             .map(|index| ComplexValue::compile(cf, cf.word(index)))
             .collect();
-        MainConf::under(cf).needs.framing.set(true);
+        MainConf::under(cf).uses(Phase::Set);
         script_code::set_variable(cf, &target, SetScript { script, arguments: arguments? })
     }
 
@@ -408,24 +384,25 @@ impl Directive {
         }
         let script = self.read_fixed_script(cf, form, |line| self.chunk_name(cf, line))?;
         let script = script.ok_or_else(|| no_code(cf))?;
-        MainConf::under(cf).needs.framing.set(true);
+        MainConf::under(cf).uses(Phase::Balancer);
         let _ = server.balancer.set(script);
         installers::run(cf, |installers| installers.balancer);
         Ok(())
     }
 
     /// The code of a server's TLS handshakes; without a word of it, there is none.
-    fn set_tls(&self, cf: Conf, server: &ServerConf, form: Form, phase: TlsPhase) -> ConfResult {
-        if server.tls(phase).is_some() {
+    fn set_tls(&self, cf: Conf, server: &ServerConf, form: Form, phase: Phase) -> ConfResult {
+        if server.script(phase).is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
         }
         let name = |line| match phase {
             // Upstream's name for it, without a place.
-            TlsPhase::ClientHello => b"=ssl_client_hello_by_lua".to_vec(),
+            Phase::SslClientHello => b"=ssl_client_hello_by_lua".to_vec(),
             _ => self.chunk_name(cf, line),
         };
         if let Some(script) = self.read_fixed_script(cf, form, name)? {
-            server.set_tls(phase, SharedScript::new(script));
+            server.set_script(phase, SharedScript::new(script));
+            MainConf::under(cf).uses(phase);
         }
         Ok(())
     }
@@ -481,20 +458,6 @@ fn no_code(cf: Conf) -> ConfError {
     ConfError::Logged
 }
 
-impl Slot {
-    fn field(self, location: &mut Location) -> &mut Option<SharedScript> {
-        match self {
-            Slot::ServerRewrite => &mut location.server_rewrite,
-            Slot::Rewrite => &mut location.rewrite,
-            Slot::Access => &mut location.access,
-            Slot::Content => &mut location.content,
-            Slot::HeaderFilter => &mut location.header_filter,
-            Slot::BodyFilter => &mut location.body_filter,
-            Slot::Log => &mut location.log,
-        }
-    }
-}
-
 fn set_package_path(cf: Conf, main: &MainConf) -> ConfResult {
     values::set_text(cf, &mut main.written.borrow_mut().package_path)
 }
@@ -509,9 +472,6 @@ fn set_malloc_trim(cf: Conf, main: &MainConf) -> ConfResult {
         return Err(ConfError::Directive(c"invalid number in the 1st argument"));
     };
     main.written.borrow_mut().malloc_trim = Some(requests);
-    if requests > 0 {
-        main.needs.log.set(true);
-    }
     Ok(())
 }
 

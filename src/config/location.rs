@@ -4,7 +4,8 @@ use std::cell::{OnceCell, RefCell};
 #[cfg(ngx_feature = "http_ssl")]
 use std::rc::Rc;
 
-use super::code::SharedScript;
+use super::Phase;
+use super::code::{Scripts, SharedScript};
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
 use crate::nginx::Request;
@@ -44,13 +45,7 @@ pub struct Location {
     pub socket_send_lowat: Option<usize>,
     pub socket_buffer_size: Option<usize>,
     pub socket_pool_size: Option<usize>,
-    pub server_rewrite: Option<SharedScript>,
-    pub rewrite: Option<SharedScript>,
-    pub access: Option<SharedScript>,
-    pub content: Option<SharedScript>,
-    pub log: Option<SharedScript>,
-    pub header_filter: Option<SharedScript>,
-    pub body_filter: Option<SharedScript>,
+    pub scripts: Scripts,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: Tls,
 }
@@ -62,6 +57,7 @@ impl Location {
             ($($field:ident)*) => {
                 Location {
                     $($field: self.$field.clone().or_else(|| outer.$field.clone()),)*
+                    scripts: self.scripts.over(&outer.scripts),
                     #[cfg(ngx_feature = "http_ssl")]
                     tls: self.tls.over(&outer.tls),
                 }
@@ -72,7 +68,6 @@ impl Location {
             http10_buffering check_client_abort use_default_type
             socket_keepalive_timeout socket_connect_timeout socket_send_timeout
             socket_read_timeout socket_send_lowat socket_buffer_size socket_pool_size
-            server_rewrite rewrite access content log header_filter body_filter
         }
     }
 }
@@ -122,6 +117,12 @@ impl LocationConf {
     /// The values in force.
     pub fn in_force(&self) -> &Location {
         self.merged.get_or_init(|| self.written.borrow().clone())
+    }
+
+    /// The code of `phase` in force.
+    #[inline(always)]
+    pub fn script(&self, phase: Phase) -> Option<&SharedScript> {
+        self.in_force().scripts.get(phase)
     }
 
     pub fn code_cache(&self) -> bool {

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::rc::Rc;
 
 use super::code::HookScript;
+use super::phases::{Phase, PhaseSet};
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
 use crate::nginx::core::conf::Conf;
@@ -20,8 +21,8 @@ pub struct MainConf {
     vm: RefCell<Option<Rc<Vm>>>,
     /// Loaders that other modules put into `package.preload` of every VM.
     pub preload: RefCell<Vec<(CString, CFunction)>>,
-    /// Which hooks the configuration needs; set while it is read.
-    pub needs: Needs,
+    /// The phases that the configuration has code for; filled while it is read.
+    used: Cell<PhaseSet>,
     /// The zones of shared memory, which `init_by_lua*` waits for.
     pub zones: SharedZones,
     /// Whether the rewrite and access handlers have been moved behind those of other modules.
@@ -55,20 +56,6 @@ pub struct Main {
     pub exit_worker: Option<Rc<HookScript>>,
 }
 
-/// Which of nginx's hooks the configuration makes use of.
-#[derive(Default)]
-pub struct Needs {
-    pub server_rewrite: Cell<bool>,
-    pub rewrite: Cell<bool>,
-    pub access: Cell<bool>,
-    pub log: Cell<bool>,
-    pub capture: Cell<bool>,
-    /// Code may set response headers.
-    pub framing: Cell<bool>,
-    pub header_filter: Cell<bool>,
-    pub body_filter: Cell<bool>,
-}
-
 impl MainConf {
     /// The configuration of a request's `http` block.
     #[inline(always)]
@@ -95,6 +82,16 @@ impl MainConf {
     /// The configuration of the current cycle's `http` block, for code without a request at hand.
     pub fn current() -> Option<&'static MainConf> {
         Configuration::current().map(Configuration::get)
+    }
+
+    /// The phases that the configuration has code for.
+    pub fn used(&self) -> PhaseSet {
+        self.used.get()
+    }
+
+    /// The configuration has code for `phase`.
+    pub fn uses(&self, phase: Phase) {
+        self.used.set(self.used.get().with(phase));
     }
 
     /// The worker's VM, once it is made.
@@ -132,6 +129,11 @@ impl MainConf {
 
     pub fn max_pending_timers(&self) -> usize {
         self.written.borrow().max_pending_timers.unwrap_or(1024)
+    }
+
+    /// Whether the configuration asks for memory to be given back.
+    pub fn trims_memory(&self) -> bool {
+        self.written.borrow().malloc_trim.is_some_and(|requests| requests > 0)
     }
 
     /// After how many requests the C library gives memory back; 0 for never.

@@ -8,6 +8,7 @@ pub mod directives;
 pub mod installers;
 pub mod location;
 pub mod main;
+pub mod phases;
 pub mod server;
 pub mod shared_dict;
 #[cfg(ngx_feature = "http_ssl")]
@@ -17,4 +18,5 @@ pub mod values;
 pub use code::Script;
 pub use location::LocationConf;
 pub use main::MainConf;
-pub use server::{ServerConf, TlsPhase};
+pub use phases::{Phase, PhaseSet};
+pub use server::ServerConf;

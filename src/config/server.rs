@@ -1,8 +1,9 @@
 //! What the directives of a `server` or `upstream` block say.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
-use super::code::{Script, SharedScript};
+use super::Phase;
+use super::code::{Script, Scripts, SharedScript};
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::event::tls::Handshaking;
 use crate::nginx::http::upstream::Peer;
@@ -12,37 +13,25 @@ use crate::nginx::http::upstream::Peer;
 pub struct ServerConf {
     /// The code that chooses an `upstream` block's servers.
     pub balancer: OnceCell<Script>,
-    /// The code of a `server` block's TLS handshakes, by [`TlsPhase`].
-    tls: [OnceCell<SharedScript>; 4],
-}
-
-/// A phase of a TLS handshake.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TlsPhase {
-    ClientHello,
-    Certificate,
-    SessionFetch,
-    SessionStore,
+    /// The code of a `server` block's TLS handshakes.
+    handshake: RefCell<Scripts>,
 }
 
 impl ServerConf {
     /// The code of `phase`; none where the configuration names none, or it is empty.
-    pub fn tls(&self, phase: TlsPhase) -> Option<&SharedScript> {
-        self.tls[phase as usize].get()
+    pub fn script(&self, phase: Phase) -> Option<SharedScript> {
+        self.handshake.borrow().get(phase).cloned()
     }
 
-    /// False where the block has code for `phase` already.
-    pub fn set_tls(&self, phase: TlsPhase, script: SharedScript) -> bool {
-        self.tls[phase as usize].set(script).is_ok()
+    /// Keeps the code of `phase`.
+    pub fn set_script(&self, phase: Phase, script: SharedScript) {
+        self.handshake.borrow_mut().set(phase, script);
     }
 
     /// Takes over what `outer` says and this block does not.
     pub fn inherit(&self, outer: &ServerConf) {
-        for (inner, outer) in self.tls.iter().zip(&outer.tls) {
-            if let Some(script) = outer.get() {
-                let _ = inner.set(script.clone());
-            }
-        }
+        let merged = self.handshake.borrow().over(&outer.handshake.borrow());
+        *self.handshake.borrow_mut() = merged;
     }
 
     /// The configuration of the server that a client in a handshake asks for.

@@ -4,15 +4,16 @@ use std::rc::Rc;
 
 use super::runner::{self, Waiting};
 use crate::config::MainConf;
+use crate::nginx::http::callback;
 use crate::nginx::http::phases;
 use crate::nginx::{Request, Status};
-use crate::runtime::{Context, Phase};
+use crate::runtime::{Context, Phase, scheduler};
 
 const ACCESS: Waiting = Waiting {
-    name: "access",
     phase: Phase::Access,
-    script: |location| location.access.as_ref(),
+    go_on: scheduler::settle,
     settle,
+    body_is_there: callback::event(runner::body_is_there),
 };
 
 /// nginx's access phase.

@@ -14,8 +14,8 @@ use crate::runtime::{Context, Phase};
 
 /// nginx's body filters.
 pub fn enter(request: Request, input: Chain) -> Status {
-    super::runner::log_filter(request, "body");
-    let script = LocationConf::of(request).in_force().body_filter.as_ref();
+    super::runner::log_filter(request, Phase::BodyFilter);
+    let script = LocationConf::of(request).script(Phase::BodyFilter);
     let Some(script) = script.filter(|_| !request.header_only()) else {
         return filters::CODE.next_body(request, input);
     };

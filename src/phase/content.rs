@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use super::runner;
-use crate::config::LocationConf;
+use super::runner::{self, Waiting};
 use crate::nginx::core::conf::Conf;
 use crate::nginx::http::callback;
 use crate::nginx::http::request_body;
@@ -15,27 +14,24 @@ pub fn install(cf: Conf) {
     cf.set_content_handler(callback::handler(enter));
 }
 
+const CONTENT: Waiting = Waiting {
+    phase: Phase::Content,
+    go_on,
+    settle: |_, rc| rc,
+    body_is_there: callback::event(body_is_there),
+};
+
 fn enter(request: Request) -> Status {
-    runner::log_entry(request, "content");
-    let Some(script) = LocationConf::of(request).in_force().content.as_ref() else {
-        return Status::DECLINED;
-    };
-    let context = match runner::context_of(request, Phase::Content) {
-        Ok(context) => context,
-        Err(rc) => return rc,
-    };
-    if context.entered.get().content {
-        return scheduler::resume_woken(&context);
-    }
-    if let Some(rc) = runner::read_body_first(&context, callback::event(body_is_there)) {
-        return rc;
-    }
-    match runner::start(&context, script, Phase::Content) {
-        Ok(Status::AGAIN) => run_posted(&context, 0),
-        Ok(Status::DONE) => run_posted(&context, 1),
-        Ok(rc) if rc == Status::ERROR || rc.0 >= 0 => rc,
-        Ok(_) => Status::OK,
-        Err(rc) => rc,
+    runner::enter(request, &CONTENT)
+}
+
+/// The handler ran for the first time: nginx counts what it still waits for by the result.
+fn go_on(context: &Rc<Context>, rc: Status) -> Status {
+    match rc {
+        Status::AGAIN => run_posted(context, 0),
+        Status::DONE => run_posted(context, 1),
+        rc if rc == Status::ERROR || rc.0 >= 0 => rc,
+        _ => Status::OK,
     }
 }
 

@@ -12,17 +12,16 @@ use crate::runtime::{Context, Phase};
 
 /// nginx's header filters.
 pub fn enter(request: Request) -> Status {
-    super::runner::log_filter(request, "header");
-    let location = LocationConf::of(request).in_force();
-    if location.body_filter.is_some() {
+    super::runner::log_filter(request, Phase::HeaderFilter);
+    let location = LocationConf::of(request);
+    let filters_body = location.script(Phase::BodyFilter).is_some();
+    if filters_body {
         filters::need_in_memory(request);
     }
     let next = |request| filters::CODE.next_header(request);
-    let send = |request| match location.body_filter {
-        Some(_) => framing::send_counted(request, next),
-        None => next(request),
-    };
-    let Some(script) = location.header_filter.as_ref() else {
+    let send =
+        |request| if filters_body { framing::send_counted(request, next) } else { next(request) };
+    let Some(script) = location.script(Phase::HeaderFilter) else {
         return send(request);
     };
     let Ok(context) = context_of(request, Phase::HeaderFilter) else {

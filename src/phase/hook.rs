@@ -68,7 +68,7 @@ pub fn run_in_worker(
     };
     let origin = fake::Origin::of_worker(*configuration, logs_to_cycle);
     let request = fake::create(&origin, log_handler).map_err(|_| Failed)?;
-    let context = Context::new(request, vm.clone(), phase, true);
+    let context = Context::new(request, vm.clone(), phase);
     let result = match context.attach() {
         Ok(()) => {
             let _entered = MainCoroutine::enter(&context, phase);

@@ -10,8 +10,8 @@ use crate::runtime::Phase;
 /// nginx's log phase.
 pub fn enter(request: Request) -> Status {
     count_for_malloc_trim(request);
-    runner::log_entry(request, "log");
-    let Some(script) = LocationConf::of(request).in_force().log.as_ref() else {
+    runner::log_entry(request, Phase::Log.row().short);
+    let Some(script) = LocationConf::of(request).script(Phase::Log) else {
         return Status::DECLINED;
     };
     let Ok(context) = runner::context_of(request, Phase::Log) else {

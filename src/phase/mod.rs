@@ -18,45 +18,52 @@ pub mod set;
 pub mod ssl;
 pub mod synchronous;
 
+use crate::api;
 use crate::config::MainConf;
+use crate::config::phases::{PHASES, Phase, PhaseSet, Place};
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::callback::Handler;
 use crate::nginx::http::phases;
-use crate::nginx::http::phases::HttpPhase;
 use crate::nginx::http::{callback, filters};
 
 /// Puts the handlers that the configuration needs into nginx's phases and filters.
 pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
-    let needs = &main.needs;
-    if needs.server_rewrite.get() {
-        phases::add_handler(
-            cf,
-            HttpPhase::ServerRewrite,
-            callback::handler(rewrite::enter_server),
-        )?;
-    }
-    if needs.rewrite.get() {
-        phases::add_handler(cf, HttpPhase::Rewrite, callback::handler(rewrite::enter))?;
-    }
-    if needs.access.get() {
-        phases::add_handler(cf, HttpPhase::Access, callback::handler(access::enter))?;
-    }
-    if needs.log.get() {
-        phases::add_handler(cf, HttpPhase::Log, callback::header_filter(log::enter))?;
+    let used = main.used();
+    for row in PHASES {
+        let Place::Handler(nginx_phase) = row.place else { continue };
+        let counts_requests = row.phase == Phase::Log && main.trims_memory();
+        if (used.has(row.phase) || counts_requests)
+            && let Some(handler) = handler(row.phase)
+        {
+            phases::add_handler(cf, nginx_phase, handler)?;
+        }
     }
     // Below all filters of ours that see what code makes.
-    if needs.framing.get() {
+    if used.meets(PhaseSet::OF_CLIENTS) {
         filters::FRAMING.install_header(callback::header_filter(framing::header));
         filters::FRAMING.install_body(callback::body_filter(framing::body));
     }
-    if needs.capture.get() {
-        crate::api::subrequest::install_filters(cf);
+    if used.meets(PhaseSet::REQUEST) {
+        api::subrequest::install_filters(cf);
     }
-    if needs.header_filter.get() {
+    // Where the body is filtered, the header filter tells nginx so.
+    if used.meets(PhaseSet::of(&[Phase::HeaderFilter, Phase::BodyFilter])) {
         filters::CODE.install_header(callback::header_filter(header_filter::enter));
     }
-    if needs.body_filter.get() {
+    if used.has(Phase::BodyFilter) {
         filters::CODE.install_body(callback::body_filter(body_filter::enter));
     }
     Ok(())
+}
+
+/// What nginx calls in one of its own phases.
+fn handler(phase: Phase) -> Option<Handler> {
+    match phase {
+        Phase::ServerRewrite => Some(callback::handler(rewrite::enter_server)),
+        Phase::Rewrite => Some(callback::handler(rewrite::enter)),
+        Phase::Access => Some(callback::handler(access::enter)),
+        Phase::Log => Some(callback::header_filter(log::enter)),
+        _ => None,
+    }
 }

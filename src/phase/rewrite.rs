@@ -4,23 +4,24 @@ use std::rc::Rc;
 
 use super::runner::{self, Waiting};
 use crate::config::MainConf;
+use crate::nginx::http::callback;
 use crate::nginx::http::{client, phases};
 use crate::nginx::{Request, Status};
-use crate::runtime::{Context, Phase};
+use crate::runtime::{Context, Phase, scheduler};
 
 const REWRITE: Waiting = Waiting {
-    name: "rewrite",
     phase: Phase::Rewrite,
-    script: |location| location.rewrite.as_ref(),
+    go_on: scheduler::settle,
     settle,
+    body_is_there: callback::event(runner::body_is_there),
 };
 
 /// Before nginx looks for a location.
 const SERVER_REWRITE: Waiting = Waiting {
-    name: "server rewrite",
     phase: Phase::ServerRewrite,
-    script: |location| location.server_rewrite.as_ref(),
+    go_on: scheduler::settle,
     settle,
+    body_is_there: callback::event(runner::body_is_there),
 };
 
 /// nginx's rewrite phase.
@@ -64,9 +65,7 @@ fn settle(context: &Rc<Context>, rc: Status) -> Status {
     }
     client::run_phases_when_writable(context.request());
     // nginx may come here again, for the location of a URI that was rewritten.
-    context.enter(|entered| {
-        entered.server_rewrite = false;
-        entered.rewrite = false;
-    });
+    context.leave(Phase::ServerRewrite);
+    context.leave(Phase::Rewrite);
     Status::DECLINED
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use crate::config::LocationConf;
 use crate::config::code::{ScriptError, SharedScript};
-use crate::config::location::Location;
 use crate::lua::vm::{Owner, Thread};
 use crate::nginx::core::log::Shown;
 use crate::nginx::http::callback;
@@ -20,7 +19,8 @@ use crate::{ngx_debug, ngx_log};
 const HTTP_OK: Status = Status(200);
 
 /// The debug line of each call that nginx makes of a filter.
-pub fn log_filter(request: Request, filter: &str) {
+pub fn log_filter(request: Request, phase: Phase) {
+    let filter = phase.row().short;
     let uri = Shown(request.uri());
     ngx_debug!(request.log(), "lua {filter} filter for user lua code, uri \"{uri}\"");
 }
@@ -45,13 +45,13 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
     if LocationConf::of(request).code_cache() {
-        return attached(Context::new(request, vm, phase, false));
+        return attached(Context::new(request, vm, phase));
     }
     let vm = own_vm(request)?;
     // The request's share goes with its pool, after everything else of the context.
     let owned = request.pool().own(Owner::new(vm.clone()));
     owned.map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
-    attached(Context::new(request, vm, phase, false))
+    attached(Context::new(request, vm, phase))
 }
 
 fn attached(context: Rc<Context>) -> Result<Rc<Context>, Status> {
@@ -80,35 +80,36 @@ fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
     }
 }
 
-/// A phase whose code can wait.
+/// How nginx goes on with a phase whose code can wait.
 pub struct Waiting {
-    /// Its name in debug lines.
-    pub name: &'static str,
     pub phase: Phase,
-    /// The location's code for it.
-    pub script: fn(&Location) -> Option<&SharedScript>,
+    /// Runs the threads that are ready after the code's first run, which had this result.
+    pub go_on: fn(&Rc<Context>, Status) -> Status,
     /// What the result of the code means to nginx.
     pub settle: fn(&Rc<Context>, Status) -> Status,
+    /// nginx's event when the request body is there.
+    pub body_is_there: callback::Event,
 }
 
-/// nginx entered the handler of a phase before content: for the first time, or after an event.
+/// nginx entered the handler of a phase: for the first time, or after an event.
 pub fn enter(request: Request, waiting: &Waiting) -> Status {
-    log_entry(request, waiting.name);
-    let Some(script) = (waiting.script)(LocationConf::of(request).in_force()) else {
+    let phase = waiting.phase;
+    log_entry(request, phase.row().short);
+    let Some(script) = LocationConf::of(request).script(phase) else {
         return Status::DECLINED;
     };
-    let context = match context_of(request, waiting.phase) {
+    let context = match context_of(request, phase) {
         Ok(context) => context,
         Err(rc) => return rc,
     };
-    if context.entered.get().has(waiting.phase) {
+    if context.has_entered(phase) {
         return (waiting.settle)(&context, scheduler::resume_woken(&context));
     }
-    if let Some(rc) = read_body_first(&context, callback::event(body_is_there)) {
+    if let Some(rc) = read_body_first(&context, waiting.body_is_there) {
         return rc;
     }
-    match start(&context, script, waiting.phase) {
-        Ok(rc) => (waiting.settle)(&context, settle_start(&context, rc)),
+    match start(&context, script, phase) {
+        Ok(rc) => (waiting.settle)(&context, (waiting.go_on)(&context, rc)),
         Err(rc) => rc,
     }
 }
@@ -116,7 +117,7 @@ pub fn enter(request: Request, waiting: &Waiting) -> Status {
 /// Reads the request body first, where `lua_need_request_body` asks for it.
 ///
 /// `Some(rc)`: the phase handler returns that now, and is entered again when the body is there.
-pub fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Status> {
+fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Status> {
     if context.waiting_more_body.get() {
         return Some(Status::DONE);
     }
@@ -134,11 +135,11 @@ pub fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<
 }
 
 /// Starts `script` as the request's entry thread and runs it until it waits or ends.
-pub fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<Status, Status> {
+fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<Status, Status> {
     let thread = load(context, script)?;
     context.remove_all_tasks();
     context.restart();
-    context.enter(|entered| entered.add(phase));
+    context.enter(phase);
     let task = Task::entry(context, thread);
     context.set_entry(task.clone());
     context.phase.set(phase);
@@ -182,18 +183,6 @@ pub fn load_failed(request: Request, error: ScriptError) -> Status {
     }
 }
 
-/// After the first run of the code: what follows where it waits or went on.
-fn settle_start(context: &Rc<Context>, rc: Status) -> Status {
-    if rc == Status::AGAIN {
-        return scheduler::run_posted(context);
-    }
-    if rc == Status::DONE {
-        scheduler::finalize(context, Status::DONE);
-        return scheduler::run_posted(context);
-    }
-    rc
-}
-
 /// A script of an earlier phase that made the response, or began to, ends the request here.
 ///
 /// `Some(rc)`: the phase handler returns that; no later phase may make a response again.
@@ -211,7 +200,7 @@ pub fn end_if_responded(context: &Rc<Context>) -> Option<Status> {
 }
 
 /// The request body is there: nginx's phases go on.
-fn body_is_there(request: Request) {
+pub fn body_is_there(request: Request) {
     request_body::drop_reference(request);
     let Some(context) = Context::of(request) else { return };
     context.body_read.set(true);

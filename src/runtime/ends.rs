@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::context::Context;
 use super::{client_watch, output};
+use crate::config::Phase;
 use crate::nginx::core::log::Shown;
 use crate::nginx::http::{redirect, response_status};
 use crate::nginx::{Level, Status};
@@ -58,14 +59,14 @@ pub fn exit(context: &Rc<Context>, code: Status) -> Status {
         return if code.0 >= HTTP_OK { Status(HTTP_OK) } else { code };
     }
     let by_us = matches!(code.0, HTTP_CONTINUE..HTTP_SPECIAL_RESPONSE) && code.0 != HTTP_NO_CONTENT;
-    if by_us || (code == Status::OK && context.entered.get().content) {
+    if by_us || (code == Status::OK && context.has_entered(Phase::Content)) {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;
         }
     }
     if context.is_header_sent() && code.0 > 0 && !drops_connection {
-        return if context.entered.get().content { Status::OK } else { Status(HTTP_OK) };
+        return if context.has_entered(Phase::Content) { Status::OK } else { Status(HTTP_OK) };
     }
     code
 }

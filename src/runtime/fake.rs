@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::context::Context;
-use super::phase::Phase;
+use crate::config::Phase;
 use crate::nginx::Status;
 use crate::nginx::http::fake;
 

@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use super::context::Context;
 use super::ctx::NO_CTX;
 use super::fake as stand_in;
-use super::phase::Phase;
+use crate::config::Phase;
 use crate::lua::Vm;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::tls;

@@ -9,14 +9,13 @@ pub mod filter;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod handshake;
 pub mod output;
-pub mod phase;
 pub mod resources;
 pub mod scheduler;
 pub mod task;
 pub mod traceback;
 pub mod vm;
 
+pub use crate::config::{Phase, PhaseSet};
 pub use context::Context;
-pub use phase::{Phase, PhaseSet};
 pub use resources::{Hold, Resource};
 pub use task::{Operation, Role, Task, TaskStatus};

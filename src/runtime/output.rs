@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::context::Context;
 use super::scheduler;
 use super::task::{Operation, Task};
+use crate::config::Phase;
 use crate::nginx::core::chain::Buf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::client::WriteEvent;
@@ -101,7 +102,7 @@ fn may_hold(context: &Context, len: usize) -> bool {
     let request = context.request();
     let held = context.held.get().len;
     held.saturating_add(len) < client::postpone_output(request)
-        && context.location().in_force().body_filter.is_none()
+        && context.location().script(Phase::BodyFilter).is_none()
         && !client::is_broken(request)
 }
 
@@ -340,7 +341,7 @@ pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
 
 /// The connection can take more output, or gave up on it.
 pub fn write_event(context: &Rc<Context>) -> Status {
-    let useless = if context.entered.get().content { Status::OK } else { Status::DONE };
+    let useless = if context.has_entered(Phase::Content) { Status::OK } else { Status::DONE };
     match client::write_event(context.request()) {
         WriteEvent::Useless => {
             ngx_debug!(context.request().log(), "useless lua write event handler");
@@ -365,7 +366,7 @@ pub fn write_event(context: &Rc<Context>) -> Status {
 }
 
 fn fail(context: &Rc<Context>) -> Status {
-    if context.entered.get().content {
+    if context.has_entered(Phase::Content) {
         scheduler::finalize(context, Status::ERROR);
     }
     Status::ERROR

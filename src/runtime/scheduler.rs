@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::context::{Context, End, Switch};
 use super::task::{Role, Task, TaskStatus};
 use super::{ends, output, traceback};
+use crate::config::Phase;
 use crate::lua::state::Kind;
 use crate::lua::{Failure, Outcome, State, openresty};
 use crate::nginx::core::guard::{fault_point, guard, panics};
@@ -237,7 +238,7 @@ fn leave_if_over(context: &Rc<Context>) -> Step {
 
 /// Every thread ended: the content phase closes the response.
 fn all_done(context: &Rc<Context>) -> Status {
-    if context.entered.get().content && !context.fake {
+    if context.has_entered(Phase::Content) && !context.fake {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;
@@ -432,7 +433,7 @@ pub fn run_posted(context: &Rc<Context>) -> Status {
             finalize(context, Status::DONE);
             continue;
         }
-        if context.entered.get().content {
+        if context.has_entered(Phase::Content) {
             finalize(context, rc);
         }
         return rc;
@@ -490,11 +491,25 @@ pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
         finalize(context, Status::DONE);
         return run_posted(context);
     }
-    if context.entered.get().content {
+    if context.has_entered(Phase::Content) {
         finalize(context, rc);
         return Status::DONE;
     }
     rc
+}
+
+/// Runs `task`, the entry thread of a fake request, from its start until it waits or ends. `begin`
+/// puts its arguments onto its stack and tells how many they are. What panics ends as after an error.
+pub fn start_fake(context: &Rc<Context>, task: Rc<Task>, begin: impl FnOnce() -> i32) {
+    let start = || {
+        context.set_entry(task.clone());
+        let values = begin();
+        let rc = run(context, task, values);
+        settle(context, rc);
+    };
+    if panics(start) {
+        fail(context);
+    }
 }
 
 /// An event completed what `task` waited for: it runs on, with the `values` on its stack.
@@ -517,7 +532,7 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
     }
     let request = context.request();
     let connection = request.connection();
-    if context.entered.get().content || context.fake {
+    if context.has_entered(Phase::Content) || context.fake {
         go_on(context, task.clone(), values);
     } else {
         context.set_woken(task.clone(), values);
@@ -579,7 +594,7 @@ pub fn on_event(request: Request, work: impl FnOnce(&Rc<Context>)) {
 /// nginx tells this context when the connection can be written to.
 pub fn listen_for_write(context: &Rc<Context>) {
     let request = context.request();
-    if context.entered.get().content {
+    if context.has_entered(Phase::Content) {
         client::set_write_handler(request, callback::event(content_write_event));
     } else {
         client::run_phases_when_writable(request);

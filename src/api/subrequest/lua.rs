@@ -199,7 +199,7 @@ fn give_context(call: &Call, request: Request, ctx: Option<i32>) -> Result<(), L
     if ctx.is_none() && vm.caches_code() {
         return Ok(());
     }
-    let context = Context::new(request, vm.clone(), Phase::Content, false);
+    let context = Context::new(request, vm.clone(), Phase::Content);
     context.attach()?;
     if let Some(table) = ctx {
         context.ctx_ref.set(crate::runtime::ctx::keep(call.state, table));

@@ -17,7 +17,6 @@ use crate::config::MainConf;
 use crate::lua::vm::{Owner, Thread};
 use crate::lua::{State, Vm};
 use crate::nginx::Level;
-use crate::nginx::core::guard::panics;
 use crate::nginx::core::log::{cycle_log, log_cycle};
 use crate::nginx::event::alarm;
 use crate::nginx::event::alarm::{Timer, Waiter};
@@ -175,31 +174,25 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
     let Ok(request) = fake::create(&origin, Some(log_context::timer)) else {
         return Err((handler, "could not create fake connection".to_owned()));
     };
-    let context = Context::new(request, handler.vm.vm().clone(), Phase::Timer, true);
+    let context = Context::new(request, handler.vm.vm().clone(), Phase::Timer);
     if context.attach().is_err() {
         fake::destroy(request);
         return Err((handler, "could not create ctx".to_owned()));
     }
-    context.enter(|entered| entered.content = true);
+    context.enter(Phase::Content);
     let Some(thread) = handler.thread.take() else {
         return Err((handler, "no coroutine".to_owned()));
     };
     let task = Task::entry(&context, thread);
-    context.set_entry(task.clone());
     stand_in::timer_started();
-
-    let start = || {
+    scheduler::start_fake(&context, task, || {
         handler.state.push_bool(premature);
         let values = handler.state.top();
         if values > 2 {
             handler.state.insert(2);
         }
-        let rc = scheduler::run(&context, task, values - 1);
-        scheduler::settle(&context, rc);
-    };
-    if panics(start) {
-        scheduler::fail(&context);
-    }
+        values - 1
+    });
     Ok(())
 }
 

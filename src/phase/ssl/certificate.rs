@@ -1,7 +1,6 @@
 //! `ssl_certificate_by_lua*`: before the server's certificate is chosen.
 
 use super::driver::{self, Waiting};
-use crate::config::TlsPhase;
 use crate::nginx::event::tls::{Handshaking, Verdict};
 use crate::nginx::http::log_context;
 use crate::runtime::Phase;
@@ -9,8 +8,6 @@ use crate::runtime::handshake::Words;
 
 static CERTIFICATE: Waiting = Waiting {
     phase: Phase::SslCertificate,
-    code: TlsPhase::Certificate,
-    name: "ssl cert",
     words: Words { phase: "lua_certificate_by_lua", callback: "cert cb", aborted: "cert cb" },
     action: c"loading SSL certificate by lua",
     log_handler: log_context::ssl_certificate,

@@ -1,7 +1,6 @@
 //! `ssl_client_hello_by_lua*`: what the client says first has been read.
 
 use super::driver::{self, Waiting};
-use crate::config::TlsPhase;
 use crate::nginx::event::tls::{Handshaking, Verdict};
 use crate::nginx::http::log_context;
 use crate::runtime::Phase;
@@ -9,8 +8,6 @@ use crate::runtime::handshake::Words;
 
 static CLIENT_HELLO: Waiting = Waiting {
     phase: Phase::SslClientHello,
-    code: TlsPhase::ClientHello,
-    name: "ssl client hello",
     words: Words {
         phase: "lua_client_hello_by_lua",
         callback: "client hello cb",

@@ -8,9 +8,8 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 use crate::config::code::SharedScript;
-use crate::config::{MainConf, ServerConf, TlsPhase};
+use crate::config::{MainConf, ServerConf};
 use crate::nginx::Level;
-use crate::nginx::core::guard::panics;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::tls::{Handshaking, Verdict};
 use crate::nginx::http::fake;
@@ -23,9 +22,6 @@ use crate::{ngx_debug, ngx_log};
 /// A phase whose code can wait.
 pub struct Waiting {
     pub phase: Phase,
-    pub code: TlsPhase,
-    /// Its name in the debug line of each call.
-    pub name: &'static str,
     pub words: Words,
     /// What nginx's log lines say is being done.
     pub action: &'static CStr,
@@ -36,7 +32,7 @@ pub struct Waiting {
 pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
     let log = at.client.log();
     let reusable = u8::from(at.client.is_reusable());
-    ngx_debug!(log, "{}: connection reusable: {reusable}", waiting.name);
+    ngx_debug!(log, "{}: connection reusable: {reusable}", waiting.phase.row().short);
     let known = Handshake::of(at.ssl).and_then(|handshake| handshake.run_of(waiting.phase));
     if let Some(run) = known {
         if run.verdict != Verdict::Wait {
@@ -52,7 +48,7 @@ pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
 /// reasons that have been logged.
 fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
     at.client.set_action(waiting.action);
-    let Some(script) = ServerConf::of_handshake(at).tls(waiting.code) else {
+    let Some(script) = ServerConf::of_handshake(at).script(waiting.phase) else {
         ngx_log!(
             at.client.log(),
             Level::Alert,
@@ -65,7 +61,7 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
     let handshake = handshake(at)?;
     let context = stand_in(at, waiting.phase, waiting.log_handler)?;
     handshake.begin(waiting.phase, &context);
-    run(&context, script);
+    run(&context, &script);
     let run = handshake.run_of(waiting.phase)?;
     if run.verdict == Verdict::Wait {
         handshake.suspend(&context, &waiting.words);
@@ -82,19 +78,11 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
     Some(run.verdict)
 }
 
-/// Runs the code until it waits or ends. What cannot start or panics ends as after an error.
+/// Runs the code until it waits or ends. What cannot start ends as after an error.
 fn run(context: &Rc<Context>, script: &SharedScript) {
-    let start = || match runner::load(context, script) {
-        Ok(thread) => {
-            let task = Task::entry(context, thread);
-            context.set_entry(task.clone());
-            let rc = scheduler::run(context, task, 0);
-            scheduler::settle(context, rc);
-        }
+    match runner::load(context, script) {
+        Ok(thread) => scheduler::start_fake(context, Task::entry(context, thread), || 0),
         Err(_) => scheduler::fail(context),
-    };
-    if panics(start) {
-        scheduler::fail(context);
     }
 }
 
@@ -108,8 +96,8 @@ pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Optio
     let vm = MainConf::of_handshake(at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
     at.client.lend(request);
-    let context = Context::new(request, vm, phase, true);
-    context.enter(|entered| entered.content = true);
+    let context = Context::new(request, vm, phase);
+    context.enter(Phase::Content);
     if context.attach().is_err() {
         abandon(&context);
         return None;

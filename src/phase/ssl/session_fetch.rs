@@ -3,7 +3,7 @@
 //! OpenSSL has no way to wait for one: code that waits is ended, and the handshake is a full one.
 
 use super::driver::{self, Waiting};
-use crate::config::{ServerConf, TlsPhase};
+use crate::config::ServerConf;
 use crate::nginx::Level;
 use crate::nginx::event::tls::{Handshaking, Session, Verdict};
 use crate::nginx::http::log_context;
@@ -13,8 +13,6 @@ use crate::{ngx_debug, ngx_log};
 
 static SESSION_FETCH: Waiting = Waiting {
     phase: Phase::SslSessionFetch,
-    code: TlsPhase::SessionFetch,
-    name: "ssl session fetch",
     words: Words {
         phase: "ssl_session_fetch_by_lua*",
         callback: "sess get cb",
@@ -34,7 +32,7 @@ pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
         );
         return None;
     }
-    ServerConf::of_handshake(at).tls(TlsPhase::SessionFetch)?;
+    ServerConf::of_handshake(at).script(Phase::SslSessionFetch)?;
     let handshake = driver::handshake(at)?;
     *handshake.session_id.borrow_mut() = id.to_vec();
     if driver::enter(at, &SESSION_FETCH) == Verdict::Wait {

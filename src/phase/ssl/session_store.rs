@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::driver;
-use crate::config::{ServerConf, TlsPhase};
+use crate::config::ServerConf;
 use crate::nginx::Status;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::{Handshaking, Session};
@@ -24,14 +24,16 @@ pub fn enter(at: Handshaking, session: Session) {
     }
     let reusable = u8::from(at.client.is_reusable());
     ngx_debug!(log, "ssl session store: connection reusable: {reusable}");
-    let Some(script) = ServerConf::of_handshake(at).tls(TlsPhase::SessionStore) else { return };
+    let Some(script) = ServerConf::of_handshake(at).script(Phase::SslSessionStore) else {
+        return;
+    };
     let Some(handshake) = driver::handshake(at) else { return };
     *handshake.session_id.borrow_mut() = session.id().to_vec();
     let outer = handshake.session.replace(Some(session));
     at.client.set_action(c"storing SSL session by lua");
     let handler = log_context::ssl_session_store;
     if let Some(context) = driver::stand_in(at, Phase::SslSessionStore, handler) {
-        let result = synchronous::run_plainly(&context, script, Phase::SslSessionStore);
+        let result = synchronous::run_plainly(&context, &script, Phase::SslSessionStore);
         let rc = result.map_or(Status::ERROR, |()| Status::OK);
         ngx_debug!(
             log,

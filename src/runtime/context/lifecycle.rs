@@ -6,7 +6,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{BodyCount, Context, Entered, Switch};
+use super::{BodyCount, Context, Switch};
+use crate::config::{Phase, PhaseSet};
 use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::chain::Recycled;
@@ -15,7 +16,6 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::Shared;
 use crate::runtime::ctx::NO_CTX;
 use crate::runtime::filter::BodyFilter;
-use crate::runtime::phase::Phase;
 use crate::runtime::resources::Resources;
 use crate::runtime::{ends, output};
 
@@ -27,24 +27,24 @@ static IDLE: OwnThread<Spares<Rc<Context>>> = unsafe { OwnThread::new(Spares::ne
 
 impl Context {
     /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
-    pub fn new(request: Request, vm: Rc<Vm>, phase: Phase, fake: bool) -> Rc<Context> {
+    pub fn new(request: Request, vm: Rc<Vm>, phase: Phase) -> Rc<Context> {
         if let Some(mut idle) = IDLE.take()
             && let Some(context) = Rc::get_mut(&mut idle)
         {
             context.request = request;
             context.vm = Some(vm);
             context.phase.set(phase);
-            context.fake = fake;
+            context.fake = PhaseSet::FAKE.has(phase);
             return idle;
         }
-        Rc::new(Context::fresh(request, vm, phase, fake))
+        Rc::new(Context::fresh(request, vm, phase))
     }
 
-    fn fresh(request: Request, vm: Rc<Vm>, phase: Phase, fake: bool) -> Context {
+    fn fresh(request: Request, vm: Rc<Vm>, phase: Phase) -> Context {
         Context {
             request,
             vm: Some(vm),
-            fake,
+            fake: PhaseSet::FAKE.has(phase),
             on_result: Cell::new(None),
             timer_counted_out: Cell::new(false),
             phase: Cell::new(phase),
@@ -161,7 +161,7 @@ impl Context {
         for count in [light_threads, pending_captures, flushing] {
             count.set(0);
         }
-        entered.set(Entered::default());
+        entered.set(PhaseSet::NONE);
         *entry.get_mut() = None;
         debug_assert!(tasks.get_mut().is_empty(), "released");
         current.set(None);

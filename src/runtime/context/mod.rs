@@ -15,10 +15,10 @@ mod lifecycle;
 use super::ctx::{self, NO_CTX};
 use super::filter::BodyFilter;
 use super::output::Held;
-use super::phase::Phase;
 use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf};
+use crate::config::{Phase, PhaseSet};
 use crate::lua::vm::Thread;
 use crate::lua::{State, Vm};
 use crate::nginx::Request;
@@ -64,36 +64,6 @@ pub enum BodyCount {
 /// Who waits for the result of a stand-in's code.
 pub type OnResult = Box<dyn FnOnce(crate::nginx::Status)>;
 
-/// Which phase handlers have started; nginx calls them again to continue.
-#[derive(Clone, Copy, Default)]
-pub struct Entered {
-    pub server_rewrite: bool,
-    pub rewrite: bool,
-    pub access: bool,
-    pub content: bool,
-}
-
-impl Entered {
-    pub fn has(self, phase: Phase) -> bool {
-        match phase {
-            Phase::ServerRewrite => self.server_rewrite,
-            Phase::Rewrite => self.rewrite,
-            Phase::Access => self.access,
-            Phase::Content => self.content,
-            _ => false,
-        }
-    }
-
-    pub fn add(&mut self, phase: Phase) {
-        match phase {
-            Phase::ServerRewrite => self.server_rewrite = true,
-            Phase::Rewrite => self.rewrite = true,
-            Phase::Access => self.access = true,
-            _ => self.content = true,
-        }
-    }
-}
-
 /// The context of one request or subrequest, or of a stand-in for one: a timer's, a worker hook's,
 /// a TLS handshake's.
 pub struct Context {
@@ -107,7 +77,8 @@ pub struct Context {
     /// Told the result of a stand-in's code, once.
     pub on_result: Cell<Option<OnResult>>,
     pub phase: Cell<Phase>,
-    pub entered: Cell<Entered>,
+    /// The phases whose handlers have started: nginx calls them again to go on.
+    entered: Cell<PhaseSet>,
 
     // --- tasks
     entry: RefCell<Option<Rc<Task>>>,
@@ -254,10 +225,20 @@ impl Context {
         by_us || self.request.header_sent()
     }
 
-    pub fn enter(&self, change: impl FnOnce(&mut Entered)) {
-        let mut entered = self.entered.get();
-        change(&mut entered);
-        self.entered.set(entered);
+    /// The handler of `phase` has started.
+    pub fn enter(&self, phase: Phase) {
+        self.entered.set(self.entered.get().with(phase));
+    }
+
+    /// The handler of `phase` may start anew.
+    pub fn leave(&self, phase: Phase) {
+        self.entered.set(self.entered.get().without(phase));
+    }
+
+    /// Whether the handler of `phase` has started.
+    #[inline(always)]
+    pub fn has_entered(&self, phase: Phase) -> bool {
+        self.entered.get().has(phase)
     }
 
     // --- tasks
@@ -411,7 +392,7 @@ impl Context {
 
     /// nginx starts over with the request (a jump to another URI): so does the context.
     pub fn restart(&self) {
-        self.entered.set(Entered::default());
+        self.entered.set(PhaseSet::NONE);
         self.end.set(None);
         self.exit_code.set(0);
         self.waiting_more_body.set(false);

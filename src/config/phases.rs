@@ -1,0 +1,243 @@
+//! THE table of phases: one row for each place where Lua code runs. What depends on the phase asks
+//! the table: where code is configured, what installs its handler, whether it may wait, which API it
+//! sees. A new phase is a row here, the rows of its directives, and a file in `src/phase/`.
+
+use crate::nginx::http::phases::HttpPhase;
+
+/// Where nginx runs the code of a phase.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// A handler in one of nginx's phases.
+    Handler(HttpPhase),
+    /// The handler that makes a location's response.
+    Content,
+    /// A filter of response headers.
+    HeaderFilter,
+    /// A filter of response bodies.
+    BodyFilter,
+    /// A variable that is set among nginx's `rewrite` directives.
+    Variable,
+    /// The choice of a server of an `upstream` block.
+    Balancer,
+    /// A call-back of OpenSSL in a client's handshake.
+    Handshake,
+    /// The start or end of a worker.
+    Worker,
+    /// A timer.
+    Timer,
+}
+
+/// One phase.
+pub struct Row {
+    pub phase: Phase,
+    /// In "API disabled in the context of …".
+    pub name: &'static str,
+    /// In debug lines.
+    pub short: &'static str,
+    pub place: Place,
+    /// Whether its code may wait.
+    pub waits: bool,
+}
+
+macro_rules! phases {
+    ($($phase:ident, $bit:literal, $name:literal, $short:literal, $place:expr, $waits:literal;)*) => {
+        /// A place where Lua code runs. The numbers are those of `ngx_http_lua_ffi_get_phase`.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u32)]
+        pub enum Phase {
+            $(#[doc = concat!("`", $name, "`")] $phase = $bit,)*
+        }
+
+        /// The phases.
+        pub const PHASES: &[Row] = &[$(Row {
+            phase: Phase::$phase,
+            name: $name,
+            short: $short,
+            place: $place,
+            waits: $waits,
+        },)*];
+
+        impl Phase {
+            /// Its row of the table.
+            pub const fn row(self) -> &'static Row {
+                match self {
+                    $(Phase::$phase => const {
+                        &Row {
+                            phase: Phase::$phase,
+                            name: $name,
+                            short: $short,
+                            place: $place,
+                            waits: $waits,
+                        }
+                    })*
+                }
+            }
+        }
+    };
+}
+
+use Place::{
+    Balancer, BodyFilter, Content, Handler, Handshake, HeaderFilter, Timer, Variable, Worker,
+};
+
+phases! {
+    // phase, bit, name, short name, place, whether it may wait
+    Set,             0x0001, "set_by_lua*",               "set",               Variable, false;
+    Rewrite,         0x0002, "rewrite_by_lua*",           "rewrite",           Handler(HttpPhase::Rewrite), true;
+    Access,          0x0004, "access_by_lua*",            "access",            Handler(HttpPhase::Access), true;
+    Content,         0x0008, "content_by_lua*",           "content",           Content, true;
+    Log,             0x0010, "log_by_lua*",               "log",               Handler(HttpPhase::Log), false;
+    HeaderFilter,    0x0020, "header_filter_by_lua*",     "header",            HeaderFilter, false;
+    BodyFilter,      0x0040, "body_filter_by_lua*",       "body",              BodyFilter, false;
+    Timer,           0x0080, "ngx.timer",                 "timer",             Timer, true;
+    InitWorker,      0x0100, "init_worker_by_lua*",       "init worker",       Worker, false;
+    Balancer,        0x0200, "balancer_by_lua*",          "balancer",          Balancer, false;
+    SslCertificate,  0x0400, "ssl_certificate_by_lua*",   "ssl cert",          Handshake, true;
+    SslSessionStore, 0x0800, "ssl_session_store_by_lua*", "ssl session store", Handshake, false;
+    SslSessionFetch, 0x1000, "ssl_session_fetch_by_lua*", "ssl session fetch", Handshake, true;
+    ExitWorker,      0x2000, "exit_worker_by_lua*",       "exit worker",       Worker, false;
+    SslClientHello,  0x4000, "ssl_client_hello_by_lua*",  "ssl client hello",  Handshake, true;
+    ServerRewrite,   0x8000, "server_rewrite_by_lua*",    "server rewrite",    Handler(HttpPhase::ServerRewrite), true;
+}
+
+impl Phase {
+    pub const fn bit(self) -> u32 {
+        self as u32
+    }
+
+    /// Its place among values that there is one of for each phase.
+    pub const fn index(self) -> usize {
+        self.bit().trailing_zeros() as usize
+    }
+
+    /// The name in "API disabled in the context of …".
+    pub const fn context_name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The name in "failed to run …".
+    pub const fn failed_name(self) -> &'static str {
+        match self {
+            Phase::SslSessionStore => "session_store_by_lua*",
+            _ => self.context_name(),
+        }
+    }
+}
+
+/// How many values there are where there is one for each phase.
+pub const INDEXES: usize = 1 + last_index();
+
+const fn last_index() -> usize {
+    let (mut last, mut i) = (0, 0);
+    while i < PHASES.len() {
+        let index = PHASES[i].phase.index();
+        assert!(PHASES[i].phase.bit().count_ones() == 1, "a phase is one bit");
+        if index > last {
+            last = index;
+        }
+        i += 1;
+    }
+    last
+}
+
+/// Several phases.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PhaseSet(pub u32);
+
+impl PhaseSet {
+    pub const NONE: PhaseSet = PhaseSet(0);
+
+    pub const fn of(phases: &[Phase]) -> PhaseSet {
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < phases.len() {
+            set = set.with(phases[i]);
+            i += 1;
+        }
+        set
+    }
+
+    pub const fn with(self, phase: Phase) -> PhaseSet {
+        PhaseSet(self.0 | phase.bit())
+    }
+
+    pub const fn without(self, phase: Phase) -> PhaseSet {
+        PhaseSet(self.0 & !phase.bit())
+    }
+
+    #[inline(always)]
+    pub const fn has(self, phase: Phase) -> bool {
+        self.0 & phase.bit() != 0
+    }
+
+    /// Whether a phase is in both.
+    pub const fn meets(self, other: PhaseSet) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Where a request waits for Lua code and the response is still to be made.
+    pub const REQUEST: PhaseSet = {
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            let row = &PHASES[i];
+            if row.waits && matches!(row.place, Place::Handler(_) | Place::Content) {
+                set = set.with(row.phase);
+            }
+            i += 1;
+        }
+        set
+    };
+
+    /// Where code runs for a client's request.
+    pub const OF_CLIENTS: PhaseSet = PhaseSet(PhaseSet::ALL.0 & !PhaseSet::FAKE.0);
+
+    const ALL: PhaseSet = {
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            set = set.with(PHASES[i].phase);
+            i += 1;
+        }
+        set
+    };
+
+    /// The phases of a TLS handshake.
+    pub const HANDSHAKE: PhaseSet = {
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            if matches!(PHASES[i].place, Place::Handshake) {
+                set = set.with(PHASES[i].phase);
+            }
+            i += 1;
+        }
+        set
+    };
+
+    /// Where Lua code may wait.
+    pub const YIELDABLE: PhaseSet = {
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            if PHASES[i].waits {
+                set = set.with(PHASES[i].phase);
+            }
+            i += 1;
+        }
+        set
+    };
+
+    /// Where code runs for a fake request, for there is no request of a client's.
+    pub const FAKE: PhaseSet = {
+        let mut set = PhaseSet::HANDSHAKE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            if matches!(PHASES[i].place, Place::Timer | Place::Worker) {
+                set = set.with(PHASES[i].phase);
+            }
+            i += 1;
+        }
+        set
+    };
+}
