@@ -1,11 +1,22 @@
-//! Passes nginx's configured features on as `cfg(ngx_feature = "…")`.
+//! Passes nginx's configured features on as `cfg(ngx_feature = "…")`, and has bindgen make of the
+//! installed headers what the crates nginx-sys and mlua leave out: of `src/nginx/sys.h` and
+//! `src/lua/sys.h`, for the `sys.rs` beside each.
 
 use std::env;
+use std::path::{Path, PathBuf};
+
+use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     pass_features();
-    pass_version();
+    let includes = env::var_os("DEP_NGINX_INCLUDE").expect("nginx-sys exports its include paths");
+    bind_nginx(&env::split_paths(&includes).collect::<Vec<_>>());
+    println!("cargo::rustc-check-cfg=cfg(openresty_luajit)");
+    // mlua keeps the headers of the LuaJIT that it builds itself to itself.
+    if env::var_os("CARGO_FEATURE_VENDORED").is_none() {
+        bind_luajit();
+    }
 }
 
 /// nginx-sys tells its direct dependents, in `DEP_NGINX_*`, how nginx was configured.
@@ -17,11 +28,60 @@ fn pass_features() {
     }
 }
 
-/// Since 1.23.0, nginx links the values of a header to one another; before, it kept arrays.
-fn pass_version() {
+fn bind_nginx(includes: &[PathBuf]) {
+    let bindings = header("src/nginx/sys.h", includes)
+        .allowlist_var("LUA_NGX_.*")
+        .allowlist_type("ngx_table_elt_t")
+        .parse_callbacks(Box::new(OwnNames))
+        .generate()
+        .expect("nginx's headers");
+    // Newer nginxes link the values of a header to one another; older ones keep arrays.
     println!("cargo::rustc-check-cfg=cfg(nginx_header_links)");
-    let version = env::var("DEP_NGINX_VERSION_NUMBER").expect("nginx-sys exports its version");
-    if version.parse::<u32>().expect("nginx's version is a number") >= 1_023_000 {
+    if bindings.to_string().contains("next: *mut ngx_table_elt_t") {
         println!("cargo::rustc-cfg=nginx_header_links");
+    }
+    bindings.write_to_file(out("nginx.rs")).expect("OUT_DIR");
+}
+
+fn bind_luajit() {
+    // Without luajit.pc, clang may find the headers still: BINDGEN_EXTRA_CLANG_ARGS.
+    let luajit = pkg_config::Config::new().cargo_metadata(false).probe("luajit");
+    let bindings = header("src/lua/sys.h", &luajit.map(|l| l.include_paths).unwrap_or_default())
+        .allowlist_function("lua_([gs]etexdata2?|resetthread|isyieldable)")
+        .allowlist_function("luaL_traceback")
+        .blocklist_type("lua_State")
+        .override_abi(bindgen::Abi::CUnwind, ".*")
+        .generate()
+        .expect("LuaJIT's headers");
+    // LuaJIT as it comes from its authors keeps no data of others in a coroutine.
+    if bindings.to_string().contains("fn lua_getexdata2") {
+        println!("cargo::rustc-cfg=openresty_luajit");
+    }
+    bindings.write_to_file(out("luajit.rs")).expect("OUT_DIR");
+}
+
+fn header(path: &str, includes: &[PathBuf]) -> bindgen::Builder {
+    println!("cargo::rerun-if-changed={path}");
+    let edition = bindgen::RustEdition::Edition2024;
+    let version = env::var("CARGO_PKG_RUST_VERSION").expect("rust-version in Cargo.toml");
+    bindgen::Builder::default()
+        .header(path)
+        .clang_args(includes.iter().map(|dir| format!("-I{}", dir.display())))
+        .rust_target(version.parse().expect("a version that bindgen knows"))
+        .rust_edition(edition)
+        .layout_tests(false)
+}
+
+fn out(name: &str) -> PathBuf {
+    Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join(name)
+}
+
+/// A macro cannot be the name of a constant in C.
+#[derive(Debug)]
+struct OwnNames;
+
+impl ParseCallbacks for OwnNames {
+    fn item_name(&self, item: ItemInfo<'_>) -> Option<String> {
+        item.name.strip_prefix("LUA_").map(str::to_string)
     }
 }

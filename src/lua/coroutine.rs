@@ -1,16 +1,10 @@
 //! What the scheduler and the coroutine functions ask of a Lua coroutine beyond its stack.
 
-use std::ffi::c_int;
-
-use mlua::ffi::{self, lua_State};
+use mlua::ffi;
 
 use super::LuaError;
 use super::state::State;
-
-unsafe extern "C-unwind" {
-    /// LuaJIT's, which Lua 5.1 lacks.
-    fn lua_isyieldable(state: *mut lua_State) -> c_int;
-}
+use super::sys::lua_isyieldable;
 
 impl State {
     /// Raises what Lua would, where the running code cannot yield: below a call that went through

@@ -21,6 +21,7 @@ pub mod registry;
 pub mod resty_core;
 mod run;
 pub mod state;
+mod sys;
 pub mod thread_vm;
 pub mod userdata;
 pub mod vm;

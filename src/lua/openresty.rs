@@ -7,19 +7,12 @@ use std::ffi::c_void;
 
 use super::state::State;
 
-#[cfg(not(feature = "vendored"))]
+#[cfg(openresty_luajit)]
 mod imp {
-    use mlua::ffi::lua_State;
-
     use super::*;
-
-    unsafe extern "C-unwind" {
-        fn lua_setexdata(state: *mut lua_State, data: *mut c_void);
-        fn lua_getexdata(state: *mut lua_State) -> *mut c_void;
-        fn lua_setexdata2(state: *mut lua_State, data: *mut c_void);
-        fn lua_getexdata2(state: *mut lua_State) -> *mut c_void;
-        fn lua_resetthread(state: *mut lua_State, thread: *mut lua_State);
-    }
+    use crate::lua::sys::{
+        lua_getexdata, lua_getexdata2, lua_resetthread, lua_setexdata, lua_setexdata2,
+    };
 
     pub const AVAILABLE: bool = true;
 
@@ -50,7 +43,7 @@ mod imp {
 }
 
 /// Without OpenResty's LuaJIT the two words live in the registry, keyed by the coroutine.
-#[cfg(feature = "vendored")]
+#[cfg(not(openresty_luajit))]
 mod imp {
     use super::*;
     use mlua::ffi;

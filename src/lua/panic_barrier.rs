@@ -33,7 +33,8 @@ mod imp {
 
     use super::*;
 
-    // The interface of the platform's unwinder (the Itanium C++ ABI).
+    // The interface of the platform's unwinder (the Itanium C++ ABI): by hand, as the assembly below is,
+    // for both are the same on every system that has it.
     const CLEANUP_PHASE: c_int = 2;
     const HANDLER_FOUND: c_int = 6;
     const INSTALL_CONTEXT: c_int = 7;

@@ -9,22 +9,7 @@ use super::error::LuaError;
 use super::function::stop_panics;
 use super::registry;
 use super::state::{REGISTRY, State};
-
-/// LuaJIT's own functions, where mlua has a Lua 5.1 substitute of the same name.
-mod native {
-    use std::ffi::{c_char, c_int};
-
-    use mlua::ffi::lua_State;
-
-    unsafe extern "C-unwind" {
-        pub fn luaL_traceback(
-            on: *mut lua_State,
-            of: *mut lua_State,
-            message: *const c_char,
-            level: c_int,
-        );
-    }
-}
+use super::sys::luaL_traceback;
 
 /// How a protected call or a resume ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,7 +166,7 @@ impl State {
         // SAFETY: two coroutines of one VM.
         unsafe {
             let message = message.map_or(std::ptr::null(), CStr::as_ptr);
-            native::luaL_traceback(self.as_ptr(), of.as_ptr(), message, level);
+            luaL_traceback(self.as_ptr(), of.as_ptr(), message, level);
         }
     }
 }

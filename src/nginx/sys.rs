@@ -1,6 +1,13 @@
-//! nginx's own types and functions: those of the ngx crate.
+//! nginx's own types and functions: those of the ngx crate, and what `sys.h` adds to them.
 
+pub use generated::{NGX_AGAIN, NGX_ERROR, NGX_OK, NGX_READ_EVENT, NGX_WRITE_EVENT};
 pub use ngx::ffi::*;
+
+/// Made of `sys.h` by build.rs.
+#[allow(dead_code, non_camel_case_types)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/nginx.rs"));
+}
 
 /// The size of an open file, from what nginx's parser learned when it opened it.
 pub fn file_size(file: &ngx_file_t) -> i64 {

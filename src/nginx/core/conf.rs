@@ -31,7 +31,7 @@ impl From<OutOfMemory> for ConfError {
     }
 }
 
-/// `NGX_CONF_ERROR`.
+/// `NGX_CONF_ERROR`: a macro that casts to a pointer, which bindgen leaves out.
 pub const CONF_ERROR: *mut c_char = usize::MAX as *mut c_char;
 
 /// A result in the form that nginx's parser wants from a directive's `set` function.

@@ -6,8 +6,8 @@ use crate::nginx::core::conf::{CONF_ERROR, Conf, ConfError};
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    ngx_command_t, ngx_conf_set_msec_slot, ngx_conf_set_num_slot, ngx_conf_set_size_slot,
-    ngx_conf_t,
+    NGX_CONF_UNSET, ngx_command_t, ngx_conf_set_msec_slot, ngx_conf_set_num_slot,
+    ngx_conf_set_size_slot, ngx_conf_t,
 };
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::sys::{ngx_conf_bitmask_t, ngx_conf_set_bitmask_slot, ngx_str_t};
@@ -15,7 +15,7 @@ use crate::nginx::sys::{ngx_conf_bitmask_t, ngx_conf_set_bitmask_slot, ngx_str_t
 type Slot = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
 /// `NGX_CONF_UNSET`, in the word that nginx's slot functions fill.
-const UNSET: isize = -1;
+const UNSET: isize = NGX_CONF_UNSET as isize;
 
 /// A time, in milliseconds.
 pub fn msec(conf: Conf) -> Result<usize, ConfError> {

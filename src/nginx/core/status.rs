@@ -1,6 +1,6 @@
 //! nginx's return codes: `NGX_OK` and its kin, or an HTTP status, in one `ngx_int_t`.
 
-use crate::nginx::sys::ngx_int_t;
+use crate::nginx::sys::{NGX_AGAIN, NGX_ERROR, NGX_OK, ngx_int_t};
 
 /// What a handler returns to nginx: one of the constants below, or an HTTP status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -8,9 +8,9 @@ use crate::nginx::sys::ngx_int_t;
 pub struct Status(pub ngx_int_t);
 
 impl Status {
-    pub const OK: Status = Status(0);
-    pub const ERROR: Status = Status(-1);
-    pub const AGAIN: Status = Status(-2);
+    pub const OK: Status = Status(NGX_OK);
+    pub const ERROR: Status = Status(NGX_ERROR);
+    pub const AGAIN: Status = Status(NGX_AGAIN);
     pub const BUSY: Status = Status(-3);
     pub const DONE: Status = Status(-4);
     pub const DECLINED: Status = Status(-5);

@@ -15,13 +15,11 @@ use crate::nginx::core::strings;
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::guard;
 use crate::nginx::sys::{
-    ngx_addr_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_ERR as LOG_ERRORS,
-    ngx_connection_t, ngx_destroy_pool, ngx_errno, ngx_event_connect_peer, ngx_event_t, ngx_int_t,
-    ngx_peer_connection_t,
+    NGX_AGAIN, NGX_OK, ngx_addr_t, ngx_close_connection,
+    ngx_connection_log_error_e_NGX_ERROR_ERR as LOG_ERRORS, ngx_connection_t, ngx_destroy_pool,
+    ngx_errno, ngx_event_connect_peer, ngx_event_t, ngx_int_t, ngx_peer_connection_t,
 };
 
-const NGX_OK: isize = 0;
-const NGX_AGAIN: isize = -2;
 /// What TLS needs of a connection's pool.
 #[cfg(ngx_feature = "http_ssl")]
 const POOL_SIZE: usize = 256;

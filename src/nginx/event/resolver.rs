@@ -17,7 +17,7 @@ use crate::nginx::sys::{
     ngx_resolver_ctx_t, ngx_resolver_strerror, random,
 };
 
-/// nginx's `NGX_NO_RESOLVER`.
+/// `NGX_NO_RESOLVER`: a macro that casts to a pointer, which bindgen leaves out.
 const NO_RESOLVER: usize = usize::MAX;
 
 /// Why a name has no address.

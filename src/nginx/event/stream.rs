@@ -9,16 +9,12 @@ use std::ptr::NonNull;
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::sys::{
-    ngx_add_timer, ngx_connection_error, ngx_connection_t,
+    NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_connection_error, ngx_connection_t,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_SET as NODELAY_SET,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_del_timer,
     ngx_delete_posted_event, ngx_errno, ngx_event_actions, ngx_event_t, ngx_handle_read_event,
     ngx_handle_write_event, ngx_set_errno,
 };
-
-const NGX_ERROR: isize = -1;
-const NGX_AGAIN: isize = -2;
-const NGX_CLOSE_EVENT: usize = 1;
 
 /// One direction of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -274,7 +270,7 @@ impl Stream {
             if ((*event).active() != 0 || (*event).disabled() != 0)
                 && let Some(del) = (*std::ptr::addr_of!(ngx_event_actions)).del
             {
-                del(event, which as isize, NGX_CLOSE_EVENT);
+                del(event, which as isize, NGX_CLOSE_EVENT as usize);
             }
             if (*event).posted() != 0 {
                 ngx_delete_posted_event(event);

@@ -11,13 +11,11 @@ use crate::nginx::core::log::{Level, Log};
 use crate::nginx::event::peer::has_left;
 use crate::nginx::guard;
 use crate::nginx::sys::{
-    ngx_add_timer, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_del_timer,
-    ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
-    ngx_nonblocking,
+    NGX_AGAIN, ngx_add_timer, ngx_close_connection, ngx_connection_counter, ngx_connection_t,
+    ngx_del_timer, ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection,
+    ngx_handle_read_event, ngx_io, ngx_nonblocking,
 };
 use crate::ngx_debug;
-
-const NGX_AGAIN: isize = -2;
 
 /// Whoever uses a connection: gets its read events.
 pub trait Receiver {

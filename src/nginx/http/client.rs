@@ -6,15 +6,11 @@ use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED,
-    NGX_USE_LEVEL_EVENT, ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_actions,
-    ngx_event_flags, ngx_event_t, ngx_handle_write_event, ngx_http_block_reading,
-    ngx_http_core_run_phases, ngx_http_request_t,
+    NGX_READ_EVENT, NGX_USE_LEVEL_EVENT, NGX_WRITE_EVENT, ngx_add_timer, ngx_connection_t,
+    ngx_del_timer, ngx_event_actions, ngx_event_flags, ngx_event_t, ngx_handle_write_event,
+    ngx_http_block_reading, ngx_http_core_run_phases, ngx_http_request_t,
 };
 use crate::ngx_debug;
-
-/// EPOLLIN and EPOLLOUT, as nginx names them on Linux (macros that bindgen cannot evaluate).
-const NGX_READ_EVENT: isize = (libc::EPOLLIN | libc::EPOLLRDHUP) as isize;
-const NGX_WRITE_EVENT: isize = libc::EPOLLOUT as isize;
 
 type Event = *mut ngx_event_t;
 

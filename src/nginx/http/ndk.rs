@@ -21,7 +21,8 @@ pub type SetVarValue = unsafe extern "C" fn(
 
 type SetDirective = ngx_command_t;
 
-/// `ndk_set_var_t`, what such a directive's `post` points to.
+/// `ndk_set_var_t`, what such a directive's `post` points to; by hand, for NDK's headers are not there
+/// where the module is built.
 #[repr(C)]
 struct Filter {
     kind: c_int,

@@ -18,11 +18,13 @@ use crate::nginx::sys::{
     ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t,
 };
 
+// By hand, as the next: what nginx shows of its rewrite module is in no header, only in its C file,
+// which nginx-dev does not have.
 unsafe extern "C" {
     static mut ngx_http_rewrite_module: ngx_module_t;
 }
 
-/// The rewrite module's configuration of a location, which its own header file does not show.
+/// The rewrite module's configuration of a location, `ngx_http_rewrite_loc_conf_t`.
 #[repr(C)]
 struct RewriteConf {
     codes: *mut ngx_array_t,

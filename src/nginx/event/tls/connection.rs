@@ -9,17 +9,14 @@ use crate::nginx::event::peer;
 use crate::nginx::event::peer::Peer;
 use crate::nginx::event::stream::Stream;
 use crate::nginx::sys::{
-    EVP_PKEY, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_sk_num, OPENSSL_sk_value, SSL,
-    SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME, SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE,
+    EVP_PKEY, NGX_AGAIN, NGX_OK, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_sk_num, OPENSSL_sk_value,
+    SSL, SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME, SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE,
     SSL_SESSION, SSL_ctrl, SSL_get_certificate, SSL_get_verify_result, SSL_use_PrivateKey,
     SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509, X509_V_OK,
     X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host, ngx_ssl_connection_t,
     ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake, ngx_ssl_set_session,
     ngx_ssl_shutdown, stack_st_X509,
 };
-
-const NGX_OK: isize = 0;
-const NGX_AGAIN: isize = -2;
 
 /// How a handshake stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

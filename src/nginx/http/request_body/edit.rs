@@ -17,13 +17,11 @@ use crate::nginx::http::request::Request;
 use crate::nginx::http::request_body::structure;
 use crate::nginx::http::send::tag;
 use crate::nginx::sys::{
-    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_create_temp_buf, ngx_http_request_body_t,
-    ngx_list_push, ngx_pfree, ngx_pool_cleanup_add, ngx_pool_cleanup_file, ngx_pool_cleanup_file_t,
-    ngx_pool_cleanup_t, ngx_pool_delete_file, ngx_str_t, ngx_table_elt_t, ngx_temp_file_t,
-    ngx_write_chain_to_temp_file,
+    NGX_INVALID_FILE as INVALID_FILE, ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t,
+    ngx_create_temp_buf, ngx_http_request_body_t, ngx_list_push, ngx_pfree, ngx_pool_cleanup_add,
+    ngx_pool_cleanup_file, ngx_pool_cleanup_file_t, ngx_pool_cleanup_t, ngx_pool_delete_file,
+    ngx_str_t, ngx_table_elt_t, ngx_temp_file_t, ngx_write_chain_to_temp_file,
 };
-
-const INVALID_FILE: i32 = -1;
 
 /// Why the body could not be changed; the texts are upstream's.
 #[derive(Debug)]

@@ -1,0 +1,14 @@
+/* What the crate nginx-sys leaves out, for bindgen: macros that are expressions, and return codes as
+ * the type that nginx returns. build.rs takes LUA_ off the names. */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#define VALUE(name) static const ngx_int_t LUA_##name = name
+
+VALUE(NGX_OK);
+VALUE(NGX_ERROR);
+VALUE(NGX_AGAIN);
+VALUE(NGX_READ_EVENT);
+VALUE(NGX_WRITE_EVENT);
