@@ -13,7 +13,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSymbol};
 
-use crate::options::Options;
+use crate::options::{Build, NginxChoice};
 use crate::setup::{self, Group};
 use crate::{build, paths};
 use table::Table;
@@ -21,23 +21,12 @@ use table::Table;
 /// The prefix of what lua-resty-core calls in this module.
 const PREFIX: &str = "ngx_http_lua_";
 
-/// Runs `cargo xtask abi`.
+/// Runs `cargo xtask abi`, on a debug build: it has the debug information that this takes.
 ///
 /// Errors: a symbol is missing or unknown, or a structure is laid out differently.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &[])?.no_files()?;
-    if options.release {
-        bail!("abi reads debug information, which a release build does not have");
-    }
-    check(&options)
-}
-
-/// Builds the module and compares it with the tables.
-///
-/// Errors: as [`command`]'s.
-pub fn check(options: &Options) -> Result<()> {
+pub fn check(nginx: NginxChoice) -> Result<()> {
     setup::ensure(&[Group::Build])?;
-    build::build(options)?;
+    build::build(Build { nginx, release: false })?;
     let module = paths::module();
     let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let object = object::File::parse(&*bytes)?;

@@ -16,11 +16,12 @@ mod rows;
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use clap::Args;
 
 use self::results::Outcome;
 use crate::build::{self, subject};
-use crate::options::Options;
+use crate::options::{Build, Options};
 use crate::server::Subject;
 use crate::setup::{self, Group};
 use crate::{paths, shell};
@@ -32,36 +33,53 @@ pub struct Subjects {
     pub njs: Subject,
 }
 
-/// A part of the bench, chosen by its flag.
+/// The arguments of `cargo xtask bench`: the parts that are given are measured, all without any.
+#[derive(Args)]
+pub struct Arguments {
+    /// Instructions of whole requests
+    #[arg(long, group = "part")]
+    requests: bool,
+    /// Instructions of single calls of the API
+    #[arg(long, group = "part")]
+    calls: bool,
+    /// CPU time under load
+    #[arg(long, group = "part")]
+    cpu: bool,
+    /// Memory and descriptors as they grow
+    #[arg(long, group = "part")]
+    growth: bool,
+    /// Rows of the part that is given: they are shown only, and not written to benches/
+    #[arg(requires = "part")]
+    rows: Vec<String>,
+}
+
+/// A part of the bench.
 struct Part {
     name: &'static str,
-    flag: &'static str,
+    is_given: fn(&Arguments) -> bool,
     /// Measures the rows with these names, all where none is named.
     run: fn(&Subjects, &[String]) -> Result<Vec<Outcome>>,
 }
 
 const PARTS: [Part; 4] = [
-    Part { name: "requests", flag: "--requests", run: measure::run },
-    Part { name: "calls", flag: "--calls", run: call_cost::run },
-    Part { name: "cpu", flag: "--cpu", run: cpu::run },
-    Part { name: "growth", flag: "--growth", run: growth::run },
+    Part { name: "requests", is_given: |given| given.requests, run: measure::run },
+    Part { name: "calls", is_given: |given| given.calls, run: call_cost::run },
+    Part { name: "cpu", is_given: |given| given.cpu, run: cpu::run },
+    Part { name: "growth", is_given: |given| given.growth, run: growth::run },
 ];
 
-/// Runs `cargo xtask bench`: the parts whose flags are given, all without any.
+/// Runs `cargo xtask bench`: the parts that are given, all without any.
 ///
 /// Whole parts replace what benches/ has of them; rows that are named are shown only.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &PARTS.map(|part| part.flag))?;
-    let wanted = |part: &&Part| options.flags.is_empty() || options.has(part.flag);
-    if !options.files.is_empty() && options.flags.len() != 1 {
-        bail!("rows are named with the flag of one part");
-    }
+pub fn command(arguments: &Arguments) -> Result<()> {
+    let all_parts = !PARTS.iter().any(|part| (part.is_given)(arguments));
+    let wanted = |part: &&Part| all_parts || (part.is_given)(arguments);
     let subjects = subjects()?;
     let mut all = results::read()?;
     for part in PARTS.iter().filter(wanted) {
-        let outcomes = (part.run)(&subjects, &options.files)?;
+        let outcomes = (part.run)(&subjects, &arguments.rows)?;
         show(&outcomes);
-        if options.files.is_empty() {
+        if arguments.rows.is_empty() {
             all.retain(|outcome| outcome.part != part.name);
             all.extend(outcomes);
             write(&all)?;
@@ -74,8 +92,8 @@ pub fn command(arguments: &[String]) -> Result<()> {
 pub fn subjects() -> Result<Subjects> {
     setup::ensure(&[Group::Build, Group::Run, Group::Reference, Group::Valgrind, Group::Bench])?;
     Ok(Subjects {
-        ours: subject(&Options { release: true, ..Options::default() })?,
-        theirs: subject(&Options { flags: vec!["--reference".into()], ..Options::default() })?,
+        ours: subject(Build { release: true, ..Build::default() }.into())?,
+        theirs: subject(Options { reference: true, ..Options::default() })?,
         njs: build::njs(),
     })
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::nginx::{DEBIAN_BINARY, Tree};
-use crate::options::{NginxChoice, Options};
+use crate::options::{Build, NginxChoice, Options};
 use crate::server::Subject;
 use crate::setup::{self, Group};
 use crate::{paths, shell};
@@ -24,23 +24,19 @@ pub fn njs() -> Subject {
 }
 
 /// Runs `cargo xtask build`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &[])?.no_files()?;
+pub fn command(options: Build) -> Result<()> {
     setup::ensure(&[Group::Build])?;
-    build(&options)?;
+    build(options)?;
     println!("load_module {};", paths::module().display());
     Ok(())
 }
 
 /// What is to be run: the module, built as `options` say, or Debian's C module where they say
 /// `--reference`.
-pub fn subject(options: &Options) -> Result<Subject> {
-    if !options.has("--reference") {
-        let nginx = build(options)?;
+pub fn subject(options: Options) -> Result<Subject> {
+    if !options.reference {
+        let nginx = build(options.build)?;
         return Ok(Subject { nginx, modules: vec![paths::module()], wrapper: Vec::new() });
-    }
-    if options.nginx != NginxChoice::Installed {
-        bail!("--reference is Debian's C module: it runs on Debian's nginx only");
     }
     setup::ensure(&[Group::Reference])?;
     let dir = Path::new(DEBIAN_MODULES);
@@ -72,7 +68,7 @@ fn cargo_build(tree: &Tree) -> Command {
 /// it was built for. The packages of `Group::Build` must be there.
 ///
 /// Errors: cargo failed, or no nginx source tree could be prepared.
-pub fn build(options: &Options) -> Result<PathBuf> {
+pub fn build(options: Build) -> Result<PathBuf> {
     let tree = Tree::prepare(options.nginx)?;
     let mut command = cargo_build(&tree);
     if options.release {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::options::Options;
+use crate::options::{Build, NginxChoice, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{
@@ -16,25 +16,25 @@ use crate::{
 const UNDER_VALGRIND: &str = "093-uthread-spawn.t";
 
 /// Runs `cargo xtask ci`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &[])?.no_files()?;
+pub fn command(build: Build) -> Result<()> {
+    let options = Options::from(build);
     setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Services, Group::Conformance])?;
-    nginx::Tree::prepare(options.nginx)?;
+    nginx::Tree::prepare(build.nginx)?;
 
     let mut total = Tally::default();
     total += step("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])));
     total += step("lints", lints);
     total += step("licences and sources", deny::run);
-    total += step("main job", || run::show(&options).map(drop));
-    total += counted("tests", || test::run(&options));
-    total += step("C symbols and structures", || abi::check(&Options::default()));
-    total += counted("other nginxes, another LuaJIT", variants::run_all);
+    total += step("main job", || run::show(build).map(drop));
+    total += counted("tests", || test::run(options, &[]));
+    total += step("C symbols and structures", || abi::check(NginxChoice::Installed));
+    total += counted("other nginxes, another LuaJIT", || variants::run(&[]));
     total += step("fuzz targets", || fuzz::run(&[]));
     total += step("Miri", miri);
-    total += step("memcheck", || valgrind::files(&Options::of_files(&[UNDER_VALGRIND])));
-    total += step("soak", || soak::run(&options, soak::FEW));
+    total += step("memcheck", || valgrind::files(Options::default(), &[UNDER_VALGRIND.into()]));
+    total += step("soak", || soak::run(options, soak::FEW));
     total += step("bench", bench::check::run);
-    total += step("conformance", || conformance::command(&["--ratchet".into()]));
+    total += step("conformance", || conformance::command(&conformance::Arguments::ratchet()));
 
     // The counts are the last line, whatever they are.
     println!("\n{total}");

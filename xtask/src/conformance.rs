@@ -13,16 +13,19 @@ mod suite;
 mod tap;
 mod verdicts;
 
+pub use sandbox::inside as sandboxed;
+
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use clap::Args;
 
 use crate::nginx::DEBIAN_BINARY;
-use crate::options::{NginxChoice, Options};
+use crate::options::Build;
 use crate::server::Subject;
 use crate::setup::{self, Group};
 use crate::tally::Tally;
@@ -38,35 +41,46 @@ const SIDE_BY_SIDE: usize = 2;
 /// How long a file may take: the longest one needs about a minute and a half.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
+/// The arguments of `cargo xtask conformance`.
+#[derive(Args, Default)]
+pub struct Arguments {
+    /// Build without debug assertions and as fast as can be
+    #[arg(long)]
+    release: bool,
+    /// Take Debian's build of upstream's C module in place of this one
+    #[arg(long, conflicts_with = "release")]
+    reference: bool,
+    /// Run the files of t/conformance/ratchet.txt: only the blocks that it excuses may fail
+    #[arg(long, conflicts_with = "files")]
+    ratchet: bool,
+    /// Files of upstream's suite, instead of all
+    files: Vec<String>,
+}
+
+impl Arguments {
+    /// `--ratchet`.
+    pub fn ratchet() -> Self {
+        Self { ratchet: true, ..Self::default() }
+    }
+}
+
 /// Runs `cargo xtask conformance`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    if let Some(("--inside", rest)) =
-        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
-    {
-        return sandbox::inside(rest);
-    }
-    let options = Options::parse(arguments, &["--reference", "--ratchet"])?;
-    let reference = options.has("--reference");
-    if options.nginx != NginxChoice::Installed {
-        bail!(
-            "--nginx: upstream's suite needs side modules, which Debian builds for its own nginx"
-        );
-    }
+pub fn command(arguments: &Arguments) -> Result<()> {
+    let reference = arguments.reference;
     setup::ensure(&[Group::Run, Group::Test, Group::Conformance])?;
 
     let verdicts = Verdicts::read(&paths::root().join("t/conformance/reference-0.10.23.tsv"))?;
-    let ratchet = match options.has("--ratchet") {
+    let ratchet = match arguments.ratchet {
         true => Some(Ratchet::read(&paths::root().join("t/conformance/ratchet.txt"))?),
         false => None,
     };
     let suite = Suite::fetch()?;
     let wanted = match &ratchet {
-        Some(_) if !options.files.is_empty() => bail!("--ratchet takes no files: its list does"),
         Some(ratchet) => ratchet.files(),
-        None => options.files.clone(),
+        None => arguments.files.clone(),
     };
     let files = suite.select(&wanted)?;
-    let bed = TestBed::prepare(&options, reference, suite)?;
+    let bed = TestBed::prepare(arguments, suite)?;
 
     let mut results = bed.run_all(&files)?;
     let compare = |results| Report::new(&verdicts, results, ratchet.as_ref(), reference);
@@ -125,13 +139,14 @@ struct TestBed {
 }
 
 impl TestBed {
-    fn prepare(options: &Options, reference: bool, suite: Suite) -> Result<Self> {
+    fn prepare(arguments: &Arguments, suite: Suite) -> Result<Self> {
+        let reference = arguments.reference;
         let (lua, nginx, results) = if reference {
             let lua = sources::debian_module("ngx_http_lua_module.so")?;
             (lua, PathBuf::from(DEBIAN_BINARY), "reference")
         } else {
             setup::ensure(&[Group::Build])?;
-            let nginx = build::build(options)?;
+            let nginx = build::build(Build { release: arguments.release, ..Build::default() })?;
             (paths::module(), nginx, "module")
         };
         let results = paths::target("conformance/results").join(results);

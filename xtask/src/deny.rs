@@ -5,20 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::options::Options;
 use crate::setup::{self, Group};
 use crate::{paths, shell};
 
 /// What is checked: advisories need a database from the network, see deny.toml.
 const CHECKS: [&str; 3] = ["licenses", "bans", "sources"];
 
-/// Runs `cargo xtask deny`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    Options::parse(arguments, &[])?.no_files()?;
-    run()
-}
-
-/// Checks, and prints how each check went.
+/// Runs `cargo xtask deny`, and prints how each check went.
 ///
 /// Errors: a check has failed, or there is no cargo-deny to be had.
 pub fn run() -> Result<()> {

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::options::Options;
 use crate::setup::{self, Group};
 use crate::{paths, shell};
 
@@ -19,12 +18,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
 /// How far each target goes: the same inputs every time, or until the seconds are over.
 const LIMITS: [&str; 3] = ["-seed=1", "-runs=50000", "-max_total_time=10"];
 
-/// Runs `cargo xtask fuzz`: all targets, or those that are named.
-pub fn command(arguments: &[String]) -> Result<()> {
-    run(&Options::parse(arguments, &[])?.files)
-}
-
-/// Builds the targets and runs those of `names`, or all.
+/// Runs `cargo xtask fuzz`: builds the targets and runs those of `names`, or all.
 ///
 /// Errors: a target did not build, or an input made it panic; its log names the input.
 pub fn run(names: &[String]) -> Result<()> {

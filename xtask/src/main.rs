@@ -1,6 +1,6 @@
 //! `cargo xtask …`: everything that a developer of the module runs, as one program.
 //!
-//! One row per command in `COMMANDS`; a command prepares whatever it needs, so that each works on
+//! One variant per command in `Command`; a command prepares whatever it needs, so that each works on
 //! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
 
 mod abi;
@@ -30,143 +30,135 @@ mod variants;
 
 use std::process::ExitCode;
 
-struct Command {
-    name: &'static str,
-    arguments: &'static str,
-    summary: &'static str,
-    run: fn(&[String]) -> anyhow::Result<()>,
+use clap::{Parser, Subcommand};
+
+use options::{Build, NginxChoice, Options};
+
+/// The project's commands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", after_help = AFTER_HELP)]
+struct Xtask {
+    #[command(subcommand)]
+    command: Command,
 }
 
-const COMMANDS: &[Command] = &[
-    Command {
-        name: "setup",
-        arguments: "",
-        summary: "install the Debian packages that are missing and configure nginx's source tree",
-        run: setup::command,
+const AFTER_HELP: &str =
+    "NGINX_SOURCE_DIR and NGINX_BUILD_DIR name another configured nginx source tree to build for.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install the Debian packages that are missing and configure nginx's source tree
+    Setup {
+        /// The nginx to prepare
+        #[arg(long, value_enum, default_value_t)]
+        nginx: NginxChoice,
     },
-    Command {
-        name: "build",
-        arguments: "[--release] [--nginx debian|vendored|minimal]",
-        summary: "build the module into target/module/ngx_http_lua_module.so",
-        run: build::command,
+    /// Build the module into target/module/ngx_http_lua_module.so
+    Build(Build),
+    /// Build the module, run examples/async on a real nginx and show what it does
+    Run {
+        #[command(flatten)]
+        build: Build,
+        /// Stop nginx after the demonstration
+        #[arg(long)]
+        once: bool,
     },
-    Command {
-        name: "run",
-        arguments: "[--once] [--release] [--nginx debian|vendored|minimal]",
-        summary: "build the module, run examples/async on a real nginx and show what it does",
-        run: run::command,
+    /// Build the module and run the unit tests, t/ and nginx-tests/; logs in target/test/
+    Test {
+        #[command(flatten)]
+        options: Options,
+        /// The .t files to run; without any, all of them and the unit tests
+        files: Vec<String>,
     },
-    Command {
-        name: "test",
-        arguments: "[--reference] [--release] [--nginx debian|vendored|minimal] [FILES…]",
-        summary: "build the module and run the unit tests, t/ and nginx-tests/; logs in target/test/",
-        run: test::command,
+    /// Run upstream's suite and compare it, block by block, with upstream's C module
+    Conformance(conformance::Arguments),
+    /// Run test files, or a few pages over and over, with nginx under memcheck
+    Valgrind {
+        #[command(flatten)]
+        options: Options,
+        /// Files of t/, nginx-tests/ or upstream's suite
+        files: Vec<String>,
     },
-    Command {
-        name: "conformance",
-        arguments: "[--reference] [--ratchet] [FILES…]",
-        summary: "run upstream's suite and compare it, block by block, with upstream's C module",
-        run: conformance::command,
+    /// Send mixed requests through one worker of a release build: it must hold no more at the end
+    Soak(soak::Arguments),
+    /// Measure this module and upstream's, side by side, and write benches/RESULTS.md
+    Bench(bench::Arguments),
+    /// Build the module and compare its C symbols and structures with t/abi/
+    Abi {
+        /// The nginx to build for
+        #[arg(long, value_enum, default_value_t)]
+        nginx: NginxChoice,
     },
-    Command {
-        name: "valgrind",
-        arguments: "[--reference] [FILES…]",
-        summary: "run test files, or a few pages over and over, with nginx under memcheck",
-        run: valgrind::command,
+    /// Build the module for other nginxes and another LuaJIT, and try each with a few tests
+    Variants {
+        /// The variants to try, instead of all
+        #[arg(value_parser = variants::names())]
+        names: Vec<String>,
     },
-    Command {
-        name: "soak",
-        arguments: "[--requests N] [--reference]",
-        summary: "send 200,000 mixed requests through one worker of a release build: it must hold no more \
-                  at the end",
-        run: soak::command,
+    /// Run the fuzz targets for a moment each
+    Fuzz {
+        /// The targets to run, instead of all
+        names: Vec<String>,
     },
-    Command {
-        name: "bench",
-        arguments: "[--requests | --calls | --cpu | --growth] [ROWS…]",
-        summary: "measure this module and upstream's, side by side, and write benches/RESULTS.md",
-        run: bench::command,
-    },
-    Command {
-        name: "abi",
-        arguments: "[--nginx debian|vendored|minimal]",
-        summary: "build the module and compare its C symbols and structures with t/abi/",
-        run: abi::command,
-    },
-    Command {
-        name: "variants",
-        arguments: "[VARIANTS…]",
-        summary: "build the module for other nginxes and another LuaJIT, and try each with a few tests",
-        run: variants::command,
-    },
-    Command {
-        name: "fuzz",
-        arguments: "[TARGETS…]",
-        summary: "run the fuzz targets for a moment each",
-        run: fuzz::command,
-    },
-    Command {
-        name: "deny",
-        arguments: "",
-        summary: "check the licences and sources of all dependencies with cargo-deny",
-        run: deny::command,
-    },
-    Command {
-        name: "ci",
-        arguments: "[--release] [--nginx debian|vendored|minimal]",
-        summary: "everything that a change must pass: all of the above but the longest, and the lints",
-        run: ci::command,
-    },
-];
+    /// Check the licences and sources of all dependencies with cargo-deny
+    Deny,
+    /// Run everything that a change must pass: all of the above but the longest, and the lints
+    Ci(Build),
+    /// One file of upstream's suite, in the namespaces that `conformance` has made
+    #[command(hide = true)]
+    Sandboxed { file: String },
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((name, rest)) = arguments.split_first() else {
-        eprint!("{}", help());
-        return ExitCode::from(2);
+    let outcome = match Xtask::parse().command {
+        Command::Setup { nginx } => setup::command(nginx),
+        Command::Build(build) => build::command(build),
+        Command::Run { build, once } => run::command(build, once),
+        Command::Test { options, files } => test::command(options, &files),
+        Command::Conformance(arguments) => conformance::command(&arguments),
+        Command::Valgrind { options, files } => valgrind::command(options, &files),
+        Command::Soak(arguments) => soak::command(&arguments),
+        Command::Bench(arguments) => bench::command(&arguments),
+        Command::Abi { nginx } => abi::check(nginx),
+        Command::Variants { names } => variants::command(&names),
+        Command::Fuzz { names } => fuzz::run(&names),
+        Command::Deny => deny::run(),
+        Command::Ci(build) => ci::command(build),
+        Command::Sandboxed { file } => conformance::sandboxed(&file),
     };
-    if matches!(name.as_str(), "help" | "--help" | "-h") {
-        print!("{}", help());
-        return ExitCode::SUCCESS;
-    }
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        eprintln!("xtask: unknown command \"{name}\"\n\n{}", help());
-        return ExitCode::from(2);
-    };
-    match (command.run)(rest) {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xtask {name}: {error:#}");
+            eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn help() -> String {
-    let mut text = String::from("usage: cargo xtask COMMAND [ARGUMENTS]\n\n");
-    for command in COMMANDS {
-        text.push_str(&format!(
-            "  {} {}\n      {}\n",
-            command.name, command.arguments, command.summary
-        ));
-    }
-    text.push_str(
-        "\n--reference takes Debian's build of upstream's C module in place of this one.\n\
-         NGINX_SOURCE_DIR and NGINX_BUILD_DIR name another configured nginx source tree to build for.\n",
-    );
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
-    fn names_are_unique_and_in_the_help() {
-        let help = help();
-        for (index, command) in COMMANDS.iter().enumerate() {
-            assert!(help.contains(&format!("\n  {} ", command.name)), "{}", command.name);
-            assert!(COMMANDS[..index].iter().all(|other| other.name != command.name));
+    fn the_commands_are_consistent() {
+        Xtask::command().debug_assert();
+    }
+
+    #[test]
+    fn options_that_exclude_each_other_are_refused() {
+        for words in [
+            "test --reference --nginx vendored",
+            "conformance --ratchet 001-set.t",
+            "bench --calls --cpu md5",
+            "bench md5",
+            "soak --requests 3",
+            "abi --release",
+            "variants other",
+        ] {
+            let words = ["xtask"].into_iter().chain(words.split(' '));
+            assert!(Xtask::try_parse_from(words.clone()).is_err(), "{}", words.collect::<String>());
         }
     }
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::subject;
 use crate::client;
-use crate::options::Options;
+use crate::options::Build;
 use crate::paths;
 use crate::server::Server;
 use crate::setup::{self, Group};
@@ -39,10 +39,9 @@ const ENDED: &str = "/async-proxy-off";
 const LEFT: &str = "/wait-proxy-off";
 
 /// Runs `cargo xtask run`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &["--once"])?.no_files()?;
-    let server = show(&options)?;
-    if options.has("--once") || !std::io::stdin().is_terminal() {
+pub fn command(build: Build, once: bool) -> Result<()> {
+    let server = show(build)?;
+    if once || !std::io::stdin().is_terminal() {
         return Ok(());
     }
     println!("\nnginx goes on at http://{ADDRESS}/async; press Ctrl-C to stop it");
@@ -52,9 +51,9 @@ pub fn command(arguments: &[String]) -> Result<()> {
 /// Sets up, builds, starts nginx and plays the clients; the server that it returns still runs.
 ///
 /// Errors: whatever the example's README says and does not happen.
-pub fn show(options: &Options) -> Result<Server> {
+pub fn show(build: Build) -> Result<Server> {
     setup::ensure(&[Group::Build, Group::Run])?;
-    let subject = subject(options)?;
+    let subject = subject(build.into())?;
     let conf = paths::root().join("examples/async/nginx.conf");
     let prefix = fresh_prefix()?;
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::nginx::Tree;
-use crate::options::{NginxChoice, Options};
+use crate::options::NginxChoice;
 use crate::shell;
 
 /// A set of packages with one purpose.
@@ -99,13 +99,12 @@ impl Group {
 }
 
 /// Runs `cargo xtask setup`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &[])?.no_files()?;
+pub fn command(nginx: NginxChoice) -> Result<()> {
     ensure(&[Group::Build, Group::Run, Group::Test, Group::Services])?;
-    let tree = Tree::prepare(options.nginx)?;
+    let tree = Tree::prepare(nginx)?;
     println!("nginx source tree: {}", tree.source_dir.display());
     println!("nginx build tree:  {}", tree.build_dir.display());
-    if options.nginx != NginxChoice::Installed {
+    if nginx != NginxChoice::Installed {
         println!("nginx binary:      {}", tree.binary.display());
     }
     Ok(())

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
 use crate::build::subject;
 use crate::options::Options;
@@ -38,32 +39,35 @@ const WARMING_CLIENTS: u64 = 3 * CLIENTS;
 /// By how many hundredths the resident memory may grow.
 const GROWTH: u64 = 2;
 
-/// Runs `cargo xtask soak`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let (requests, arguments) = requested(arguments)?;
-    let mut options = Options::parse(&arguments, &["--reference"])?.no_files()?;
-    options.release = true;
-    setup::ensure(&[Group::Build, Group::Run])?;
-    run(&options, requests)
+/// The arguments of `cargo xtask soak`.
+#[derive(Args)]
+pub struct Arguments {
+    /// How many requests to send, 1000 at least
+    #[arg(long, default_value_t = REQUESTS, value_parser = at_least_1000)]
+    requests: usize,
+    #[command(flatten)]
+    options: Options,
 }
 
-/// The number after `--requests`, and the other arguments.
-fn requested(arguments: &[String]) -> Result<(usize, Vec<String>)> {
-    let mut rest = arguments.to_vec();
-    let Some(at) = rest.iter().position(|argument| argument == "--requests") else {
-        return Ok((REQUESTS, rest));
-    };
-    let number = rest.get(at + 1).context("--requests needs a number")?;
-    let number = number.parse().ok().filter(|&number| number >= 1000);
-    let number = number.context("--requests takes a number, of 1000 at least")?;
-    rest.drain(at..at + 2);
-    Ok((number, rest))
+fn at_least_1000(number: &str) -> Result<usize> {
+    match number.parse() {
+        Ok(number) if number >= 1000 => Ok(number),
+        _ => bail!("not a number of 1000 or more"),
+    }
+}
+
+/// Runs `cargo xtask soak`, on a release build.
+pub fn command(arguments: &Arguments) -> Result<()> {
+    let mut options = arguments.options;
+    options.build.release = true;
+    setup::ensure(&[Group::Build, Group::Run])?;
+    run(options, arguments.requests)
 }
 
 /// Builds the module as `options` say and sends `requests` requests.
 ///
 /// Errors: a wrong answer, or a bound that is broken.
-pub fn run(options: &Options, requests: usize) -> Result<()> {
+pub fn run(options: Options, requests: usize) -> Result<()> {
     let subject = subject(options)?;
     let prefix = paths::target("soak");
     if prefix.exists() {
@@ -200,16 +204,5 @@ mod tests {
         assert_eq!(broken_bounds(&fresh, &holdings(10000, 9), &holdings(10000, 10)).len(), 1);
         let other = Holdings { pid: 8, ..fresh };
         assert_eq!(broken_bounds(&fresh, &fresh, &other).len(), 1);
-    }
-
-    #[test]
-    fn the_number_of_requests_is_taken_out_of_the_arguments() {
-        let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
-        let (number, rest) = requested(&words("--reference --requests 3000")).unwrap();
-        assert_eq!((number, rest), (3000, words("--reference")));
-        assert_eq!(requested(&[]).unwrap().0, REQUESTS);
-        for refused in ["--requests", "--requests many", "--requests 3"] {
-            assert!(requested(&words(refused)).is_err(), "{refused}");
-        }
     }
 }

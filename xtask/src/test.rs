@@ -18,9 +18,8 @@ const UNIT_TESTED: &[&str] = &["codec", "xtask"];
 const FAULTS: &str = "nginx-tests/fault_injection.t";
 
 /// Runs `cargo xtask test`: everything, or the `.t` files that are named.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &["--reference"])?;
-    let tally = run(&options)?;
+pub fn command(options: Options, files: &[String]) -> Result<()> {
+    let tally = run(options, files)?;
     println!("{tally}");
     if tally.failed > 0 {
         bail!("tests have failed; their output is in {}", logs().display());
@@ -31,20 +30,20 @@ pub fn command(arguments: &[String]) -> Result<()> {
 /// Sets up, builds and tests, and sums the checks.
 ///
 /// Errors: something could not be built or run; a failed check is in the sum.
-pub fn run(options: &Options) -> Result<Tally> {
+pub fn run(options: Options, named: &[String]) -> Result<Tally> {
     setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Services])?;
     let subject = subject(options)?;
     let mut tally = Tally::default();
-    let files = if options.files.is_empty() {
+    let files = if named.is_empty() {
         tally += unit_tests()?;
         prove::all_files()?
     } else {
-        options.files.iter().map(|file| paths::root().join(file)).collect::<Vec<PathBuf>>()
+        named.iter().map(|file| paths::root().join(file)).collect::<Vec<PathBuf>>()
     };
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
     let mut environment = Vec::new();
-    if !options.has("--reference") && files.iter().any(|file| file.ends_with(FAULTS)) {
-        let subject = build::apart(options.nginx, "fault-injection", "fault-injection")?;
+    if !options.reference && files.iter().any(|file| file.ends_with(FAULTS)) {
+        let subject = build::apart(options.build.nginx, "fault-injection", "fault-injection")?;
         environment.push(("TEST_NGINX_FAULT_MODULE".to_string(), subject.modules_shown()));
     }
     let settings = prove::Settings { dir: paths::root(), logs: logs(), environment };

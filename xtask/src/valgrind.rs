@@ -44,13 +44,12 @@ const IMPATIENT: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Runs `cargo xtask valgrind`.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments, &["--reference"])?;
-    if !options.files.is_empty() {
-        return files(&options);
+pub fn command(options: Options, named: &[String]) -> Result<()> {
+    if !named.is_empty() {
+        return files(options, named);
     }
     setup::ensure(&[Group::Build, Group::Run, Group::Valgrind])?;
-    soak(&subject(&options)?)
+    soak(&subject(options)?)
 }
 
 /// Memcheck's options; its logs go to `logs`, named after `name`.
@@ -135,11 +134,11 @@ fn play(subject: &Subject, logs: &Path, rounds: usize) -> Result<()> {
 ///
 /// Errors: nothing ran, or memcheck has found something; a check that fails there, where all is ten
 /// times slower, is no error.
-pub fn files(options: &Options) -> Result<()> {
+pub fn files(options: Options, named: &[String]) -> Result<()> {
     setup::ensure(&[Group::Build, Group::Run, Group::Valgrind, Group::Test, Group::Services])?;
     let logs = fresh("files")?;
     let (own, upstreams): (Vec<String>, Vec<String>) =
-        options.files.iter().cloned().partition(|file| paths::root().join(file).is_file());
+        named.iter().cloned().partition(|file| paths::root().join(file).is_file());
     let switches = memcheck(&logs, "%q{TEST_NAME}").join(" ");
     let environment = [
         ("TEST_NGINX_USE_VALGRIND", switches.as_str()),

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::options::{NginxChoice, Options};
+use crate::options::NginxChoice;
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{build, paths, prove};
@@ -31,18 +31,14 @@ const FILES: &[&str] = &[
     "nginx-tests/startup.t",
 ];
 
+/// What the variants are called.
+pub fn names() -> Vec<&'static str> {
+    VARIANTS.iter().map(|variant| variant.name).collect()
+}
+
 /// Runs `cargo xtask variants`: all of them, or those that are named.
-pub fn command(arguments: &[String]) -> Result<()> {
-    let names = Options::parse(arguments, &[])?.files;
-    if let Some(unknown) = names.iter().find(|name| VARIANTS.iter().all(|v| v.name != **name)) {
-        let known: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
-        bail!("no variant \"{unknown}\", but {}", known.join(", "));
-    }
-    let wanted = |variant: &&Variant| names.is_empty() || names.iter().any(|n| n == variant.name);
-    let mut total = Tally::default();
-    for variant in VARIANTS.iter().filter(wanted) {
-        total += run(variant)?;
-    }
+pub fn command(names: &[String]) -> Result<()> {
+    let total = run(names)?;
     println!("{total}");
     if total.failed > 0 {
         bail!("tests have failed; their output is in {}", paths::target("variants").display());
@@ -50,18 +46,19 @@ pub fn command(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds and tests every variant, and sums the checks.
+/// Builds and tests the variants of `names`, or all, and sums the checks.
 ///
 /// Errors: one could not be built or run.
-pub fn run_all() -> Result<Tally> {
+pub fn run(names: &[String]) -> Result<Tally> {
+    let wanted = |variant: &&Variant| names.is_empty() || names.iter().any(|n| n == variant.name);
     let mut total = Tally::default();
-    for variant in VARIANTS {
-        total += run(variant)?;
+    for variant in VARIANTS.iter().filter(wanted) {
+        total += try_out(variant)?;
     }
     Ok(total)
 }
 
-fn run(variant: &Variant) -> Result<Tally> {
+fn try_out(variant: &Variant) -> Result<Tally> {
     setup::ensure(&[Group::Build, Group::Run, Group::Test])?;
     let dir = format!("variants/{}", variant.name);
     let subject = build::apart(variant.nginx, variant.features, &dir)?;

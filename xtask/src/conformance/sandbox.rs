@@ -61,7 +61,7 @@ impl Job<'_> {
             command.arg("--map-root-user");
         }
         command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-        command.arg(std::env::current_exe()?).args(["conformance", "--inside", self.file]);
+        command.arg(std::env::current_exe()?).args(["sandboxed", self.file]);
         let modules: Vec<String> =
             self.modules.iter().map(|module| module.display().to_string()).collect();
         command
@@ -113,9 +113,8 @@ fn wait_for(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
 }
 
 /// Process 1 of the namespaces: sets the network up, starts the back ends, runs the test file
-/// that `arguments` name and reaps until it has ended.
-pub fn inside(arguments: &[String]) -> Result<()> {
-    let [file] = arguments else { bail!("--inside takes one test file") };
+/// `file` and reaps until it has ended.
+pub fn inside(file: &str) -> Result<()> {
     set_up_network()?;
     start_backends()?;
     let test = Command::new("perl")
