@@ -63,6 +63,14 @@ http {
         location = /pieces {
             content_by_lua_block { ngx.header.content_length = 9 ngx.print("hello") ngx.flush(true) }
         }
+        location = /many {
+            content_by_lua_block {
+                for i = 1, 20000 do
+                    ngx.print(i, ",")
+                    if i % 5000 == 0 then ngx.print(("x"):rep(40000), ",") ngx.flush(i == 10000) end
+                end
+            }
+        }
     }
 }
 _EOC_
@@ -85,6 +93,8 @@ for my $path ( '/shorter', '/pieces' ) {
     isnt $? >> 8, 0, "a body that is too short breaks the stream off: $path";
 }
 is page('/error'), "went on 500\n", '… and the server goes on';
+my $pieces = join '', map { "$_," . ( $_ % 5000 ? '' : ( 'x' x 40000 ) . ',' ) } 1 .. 20000;
+ok page('/many') eq $pieces, 'many small pieces, and large ones between them';
 
 $server->stop;
 unlike $server->log_text('error.log'), qr/\[alert\]|\[emerg\]|exited on signal/, 'nothing else';

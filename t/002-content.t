@@ -4,7 +4,7 @@ use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
 
-plan tests => repeat_each() * (blocks() * 3 + 8);
+plan tests => repeat_each() * (blocks() * 3 + 10);
 
 no_long_string();
 run_tests();
@@ -180,3 +180,200 @@ GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n", "GET /t"]
 ["not read\n", "not read\n"]
 --- no_error_log
 smuggled in
+
+
+
+=== TEST 10: each piece is a chunk of its own
+--- config
+    location /pieces {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.print("two", 2)
+            ngx.print("")
+            ngx.print({ "three", { 3 } })
+            ngx.say()
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            assert(sock:send("GET /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            local raw = assert(sock:receive("*a"))
+            ngx.say((raw:match("\r\n\r\n(.*)"):gsub("\r\n", "|"):gsub("\n", "+")))
+        }
+    }
+--- request
+GET /t
+--- response_body
+4|one+|4|two2|6|three3|1|+|0||
+--- no_error_log
+[error]
+
+
+
+=== TEST 11: so is each around a wait, a flush, a large piece, and behind the work of filters
+--- config
+    location /pieces {
+        content_by_lua_block {
+            ngx.print("a")
+            ngx.print("b")
+            ngx.sleep(0.001)
+            ngx.print("c")
+            ngx.print("d")
+            ngx.flush()
+            ngx.print("e")
+            ngx.print("f")
+            ngx.flush(true)
+            ngx.print("g")
+            ngx.print(("x"):rep(5000))
+            ngx.print("h")
+            ngx.print("i")
+            ngx.eof()
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            assert(sock:send("GET /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            local raw = assert(sock:receive("*a"))
+            ngx.say((raw:match("\r\n\r\n(.*)"):gsub("\r\n", "|"):gsub("x+", "x")))
+        }
+    }
+--- request
+GET /t
+--- response_body
+1|a|1|b|1|c|1|d|1|e|1|f|1|g|1388|x|1|h|1|i|0||
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: and each of many, more than nginx holds back
+--- config
+    location /pieces {
+        content_by_lua_block {
+            for i = 1, 3000 do
+                ngx.print("piece")
+            end
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            assert(sock:send("GET /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            local raw = assert(sock:receive("*a"))
+            local body = raw:match("\r\n\r\n(.*)")
+            ngx.say(body == ("5\r\npiece\r\n"):rep(3000) .. "0\r\n\r\n")
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+--- no_error_log
+[error]
+
+
+
+=== TEST 13: HTTP/1.0: one body with its length
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.print("two", 2)
+            ngx.say()
+        }
+    }
+--- request
+GET /t HTTP/1.0
+--- response_headers
+Content-Length: 9
+!Transfer-Encoding
+--- response_body
+one
+two2
+--- no_error_log
+[error]
+
+
+
+=== TEST 14: many small pieces behind a filter that changes them
+--- config
+    location /sub {
+        sub_filter_types *;
+        sub_filter_once off;
+        sub_filter 39 thirty-nine;
+        content_by_lua_block {
+            for i = 1, 2000 do
+                ngx.print(i, ",")
+            end
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local expected = {}
+            for i = 1, 2000 do
+                expected[i] = tostring(i):gsub("39", "thirty-nine") .. ","
+            end
+            local body = ngx.location.capture("/client").body
+            ngx.say(body == table.concat(expected))
+        }
+    }
+    location /client {
+        proxy_http_version 1.1;
+        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/sub;
+    }
+--- request
+GET /t
+--- response_body
+true
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: many small pieces for a client at a limited rate, with other output between them
+--- config
+    location /pieces {
+        limit_rate 12k;
+        postpone_output 1000;
+        content_by_lua_block {
+            for i = 1, 600 do
+                ngx.print("piece ", i, ",")
+                if i % 100 == 0 then
+                    ngx.print(("x"):rep(1500), ",")
+                end
+                if i % 150 == 0 then
+                    ngx.flush(i % 300 == 0)
+                end
+            end
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            assert(sock:send("GET /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            local raw = assert(sock:receive("*a"))
+            local expected = {}
+            for i = 1, 600 do
+                local piece = "piece " .. i .. ","
+                expected[#expected + 1] = ("%x\r\n%s\r\n"):format(#piece, piece)
+                if i % 100 == 0 then
+                    expected[#expected + 1] = "5dd\r\n" .. ("x"):rep(1500) .. ",\r\n"
+                end
+            end
+            expected[#expected + 1] = "0\r\n\r\n"
+            ngx.say(raw:match("\r\n\r\n(.*)") == table.concat(expected))
+        }
+    }
+--- timeout: 10
+--- request
+GET /t
+--- response_body
+true
+--- no_error_log
+[error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 2 + 12);
+plan tests => repeat_each() * (blocks() * 2 + 15);
 no_long_string();
 run_tests();
 
@@ -279,5 +279,75 @@ FILTERED
 GET /t
 --- response_body eval
 "x" x (2 * 64 * 4096)
+--- no_error_log
+[error]
+
+
+
+=== TEST 14: each piece is a call, and the end one of its own
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.print("two")
+            ngx.print("three")
+        }
+        body_filter_by_lua_block {
+            local piece = ngx.arg[1]:gsub("\n", "+")
+            ngx.arg[1] = "[" .. piece .. " " .. tostring(ngx.arg[2]) .. "]"
+        }
+    }
+--- request
+GET /t
+--- response_body chomp
+[one+ false][two false][three false][ true]
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: HTTP/1.0: all pieces are one call, and the end one of its own
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.print("two")
+            ngx.print("three")
+        }
+        header_filter_by_lua_block { ngx.header.content_length = nil }
+        body_filter_by_lua_block {
+            local piece = ngx.arg[1]:gsub("\n", "+")
+            ngx.arg[1] = "[" .. piece .. " " .. tostring(ngx.arg[2]) .. "]"
+        }
+    }
+--- request
+GET /t HTTP/1.0
+--- response_body chomp
+[one+twothree false][ true]
+--- no_error_log
+[error]
+
+
+
+=== TEST 16: the pieces of a subrequest are calls of its own location's code
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say(ngx.location.capture("/inner").body)
+        }
+    }
+    location = /inner {
+        content_by_lua_block {
+            ngx.print("one")
+            ngx.print("two")
+        }
+        body_filter_by_lua_block {
+            ngx.arg[1] = "[" .. ngx.arg[1] .. " " .. tostring(ngx.arg[2]) .. "]"
+        }
+    }
+--- request
+GET /t
+--- response_body
+[one false][two false][ true]
 --- no_error_log
 [error]

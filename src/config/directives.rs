@@ -149,6 +149,8 @@ pub static DIRECTIVES: &[Directive] = &[
     flag(c"lua_http10_buffering", |l| &mut l.http10_buffering),
     flag(c"lua_check_client_abort", |l| &mut l.check_client_abort),
     flag(c"lua_use_default_type", |l| &mut l.use_default_type),
+    // of this module only
+    flag(c"lua_coalesce_output", |l| &mut l.coalesce_output),
     // sockets
     flag(c"lua_socket_log_errors", |l| &mut l.socket_log_errors),
     msec(c"lua_socket_keepalive_timeout", |l| &mut l.socket_keepalive_timeout),

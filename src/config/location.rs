@@ -36,6 +36,7 @@ pub struct Location {
     pub transform_underscores: Option<bool>,
     pub socket_log_errors: Option<bool>,
     pub http10_buffering: Option<bool>,
+    pub coalesce_output: Option<bool>,
     pub check_client_abort: Option<bool>,
     pub use_default_type: Option<bool>,
     pub socket_keepalive_timeout: Option<usize>,
@@ -65,7 +66,7 @@ impl Location {
         }
         merge! {
             code_cache need_request_body transform_underscores socket_log_errors
-            http10_buffering check_client_abort use_default_type
+            http10_buffering coalesce_output check_client_abort use_default_type
             socket_keepalive_timeout socket_connect_timeout socket_send_timeout
             socket_read_timeout socket_send_lowat socket_buffer_size socket_pool_size
         }
@@ -143,6 +144,10 @@ impl LocationConf {
 
     pub fn http10_buffering(&self) -> bool {
         self.in_force().http10_buffering.unwrap_or(true)
+    }
+
+    pub fn coalesce_output(&self) -> bool {
+        self.in_force().coalesce_output.unwrap_or(false)
     }
 
     pub fn check_client_abort(&self) -> bool {

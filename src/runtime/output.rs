@@ -2,9 +2,11 @@
 //!
 //! All output goes through nginx's filter chain, in the order that the script gave it. HTTP/1.0
 //! replies of unknown length are held back until the end, so that they carry a Content-Length.
-//! Small pieces of other bodies are held back too, for as long as nginx's last filter would hold
-//! them: until the code waits, flushes or ends, or `postpone_output` bytes are there. So the
-//! filters run once for all of them.
+//! Each piece of another body is a call of the filters, and a chunk of the chunked encoding, of its
+//! own. A small one waits for what comes next, for as long as nginx's last filter would hold it: until
+//! the code waits, flushes or ends, or `postpone_output` bytes are there. So the filters run once for
+//! a response of one piece and its end. With `lua_coalesce_output on`, small pieces are joined
+//! meanwhile.
 
 use std::rc::Rc;
 
@@ -16,6 +18,7 @@ use crate::nginx::core::chain::Buf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::client::WriteEvent;
 use crate::nginx::http::framing;
+use crate::nginx::http::pending;
 use crate::nginx::http::{client, send as wire};
 use crate::nginx::{Chain, Status};
 use crate::ngx_debug;
@@ -87,22 +90,29 @@ pub fn write(
     }
     if context.buffering.get() {
         ngx_debug!(context.request().log(), "lua buffering output bufs for the HTTP 1.0 request");
-    } else if !may_hold(context, room) {
-        let (chain, mut buf) = new_buf(context, room)?;
-        fill(&mut buf);
-        return Ok(pass_on(context, chain));
+    } else {
+        if !context.location().coalesce_output() {
+            let rc = pass_on_held(context);
+            if rc.is_failure() {
+                return Ok(rc);
+            }
+        }
+        if !may_hold(context, room) {
+            let (chain, mut buf) = new_buf(context, room)?;
+            fill(&mut buf);
+            return Ok(pass_on(context, chain));
+        }
     }
     hold(context, room, fill)?;
     Ok(Status::OK)
 }
 
-/// Whether `len` bytes more may wait. Code that filters the body sees each piece for itself, and a
-/// broken connection is told at once.
+/// Whether `len` bytes more may wait. A broken connection is told at once.
 fn may_hold(context: &Context, len: usize) -> bool {
     let request = context.request();
     let held = context.held.get().len;
     held.saturating_add(len) < client::postpone_output(request)
-        && context.location().script(Phase::BodyFilter).is_none()
+        && !is_body_filtered(context)
         && !client::is_broken(request)
 }
 
@@ -138,11 +148,19 @@ fn pass_on(context: &Rc<Context>, chain: Chain) -> Status {
     filter(context, all)
 }
 
+/// Gives the filters what is held back, if anything is.
+fn pass_on_held(context: &Rc<Context>) -> Status {
+    match context.held.get().last {
+        Some(_) => pass_on(context, Chain::EMPTY),
+        None => Status::OK,
+    }
+}
+
 /// Gives the filters what is held back, for the code waits, or others write now. Where they refuse
 /// it, so will they what follows, and that tells.
 pub fn release_held(context: &Rc<Context>) {
-    if context.held.get().last.is_some() && !context.buffering.get() && !context.is_released() {
-        pass_on(context, Chain::EMPTY);
+    if !context.buffering.get() && !context.is_released() {
+        pass_on_held(context);
     }
 }
 
@@ -170,13 +188,21 @@ pub fn send_last(context: &Rc<Context>) -> Status {
     let request = context.request();
     ngx_debug!(request.log(), "lua sending last buf of the response body");
     let rc = match context.held.get().last {
-        Some(mut last) => {
+        Some(mut last) if !is_body_filtered(context) => {
             last.set_end(request.is_subrequest());
             pass_on(context, Chain::EMPTY)
         }
-        None => wire::send_last(request),
+        _ => {
+            let rc = pass_on_held(context);
+            if rc.is_failure() { rc } else { wire::send_last(request) }
+        }
     };
     if rc.is_failure() { rc } else { Status::OK }
+}
+
+/// Whether code of the location's filters the body: it sees each piece, and the end, for itself.
+fn is_body_filtered(context: &Context) -> bool {
+    context.location().script(Phase::BodyFilter).is_some()
 }
 
 enum Prepared {
@@ -253,6 +279,9 @@ fn filter(context: &Rc<Context>, chain: Chain) -> Status {
         return Status::ERROR;
     }
     context.recycled.borrow_mut().sent(request.pool(), chain, wire::tag());
+    if rc == Status::OK {
+        pending::join(request.main(), &mut context.recycled.borrow_mut());
+    }
     rc
 }
 

@@ -121,6 +121,15 @@ impl Buf {
         unsafe { std::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize) }
     }
 
+    /// How many bytes a buffer has that is nothing but those, in memory: it marks no end and no
+    /// flush, is not in a file too, and is not part of another one.
+    pub fn plain_len(&self) -> Option<usize> {
+        let buf = self.get();
+        let marks = buf.in_file() | buf.flush() | buf.sync() | buf.recycled();
+        let is_plain = marks | buf.last_buf() | buf.last_in_chain() == 0 && buf.shadow.is_null();
+        Some(self.memory().len()).filter(|len| is_plain && *len > 0)
+    }
+
     /// Bytes of the buffer, in memory or in its file.
     pub fn size(&self) -> i64 {
         let buf = self.get();
@@ -212,11 +221,13 @@ impl Buf {
 pub struct Recycled {
     free: *mut ngx_chain_t,
     busy: *mut ngx_chain_t,
+    /// The one that holds the bytes of many.
+    joined: Option<Buf>,
 }
 
 impl Recycled {
     pub const fn new() -> Recycled {
-        Recycled { free: null_mut(), busy: null_mut() }
+        Recycled { free: null_mut(), busy: null_mut(), joined: None }
     }
 
     /// A one-link chain whose buffer has room for `len` bytes (0: a special buffer, no memory).
@@ -251,6 +262,28 @@ impl Recycled {
         unsafe {
             ngx_chain_update_chains(pool.as_ptr(), &mut self.free, &mut self.busy, &mut out, tag);
         }
+    }
+
+    /// Whether `buf` is the buffer that [`Recycled::take_joined`] gave.
+    pub fn has_joined(&self, buf: Buf) -> bool {
+        self.joined.is_some_and(|joined| std::ptr::eq(joined.0, buf.0))
+    }
+
+    /// An empty buffer with room for `len` bytes, in which others are joined: there is one at a time.
+    pub fn take_joined(&mut self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<Buf> {
+        let link = match self.joined {
+            Some(joined) if !joined.memory().is_empty() => return None,
+            // SAFETY: a buffer of ours that nginx has sent.
+            Some(joined) if memory_room(joined.get()) >= len => {
+                unsafe { reset_buf(joined.0, len, tag) };
+                return Some(joined);
+            }
+            _ => new(pool, len).ok()?,
+        };
+        // SAFETY: fresh memory of ours alone.
+        let (_, joined) = unsafe { reset(link, len, tag) };
+        self.joined = Some(joined);
+        Some(joined)
     }
 
     /// Whether nginx still holds buffers of ours.
@@ -326,7 +359,17 @@ unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (
     // SAFETY: the caller's: `link` and its buffer are live and ours alone.
     unsafe {
         (*link.as_ptr()).next = null_mut();
-        let buf = &mut *link.as_ref().buf;
+        let buf = link.as_ref().buf;
+        reset_buf(buf, len, tag);
+        (Chain(link.as_ptr()), Buf(buf))
+    }
+}
+
+/// A buffer, empty, as [`reset`] leaves it.
+unsafe fn reset_buf(buf: *mut ngx_buf_t, len: usize, tag: ngx_buf_tag_t) {
+    // SAFETY: the caller's: a live buffer that is ours alone.
+    unsafe {
+        let buf = &mut *buf;
         let (start, end) = (buf.start, buf.end);
         std::ptr::write_bytes(buf, 0, 1);
         buf.start = start;
@@ -335,6 +378,5 @@ unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (
         buf.last = start;
         buf.tag = tag;
         buf.set_temporary(u32::from(len > 0));
-        (Chain(link.as_ptr()), Buf(buf))
     }
 }

@@ -14,6 +14,7 @@ pub mod headers_in;
 pub mod headers_out;
 pub mod log_context;
 pub mod ndk;
+pub mod pending;
 pub mod phases;
 pub mod redirect;
 pub mod request;

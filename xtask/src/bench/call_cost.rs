@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Subjects;
 use super::calls::{self, Call};
-use super::place::{self, local};
+use super::place::{self, C, local};
 use super::results::Outcome;
 use crate::server::{Server, Subject};
 use crate::soak::client::Connection;
@@ -38,13 +38,13 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
     let calls = calls::named(names)?;
     serve_lines()?;
     let ours = instructions(&subjects.ours, "this", &calls)?;
-    let theirs = instructions(&subjects.theirs, "c", &calls)?;
+    let theirs = instructions(&subjects.theirs, C, &calls)?;
     let mut outcomes = outcomes(&calls, "instructions", &ours, &theirs);
 
     let (mut ours, mut theirs) = (vec![f64::MAX; calls.len()], vec![f64::MAX; calls.len()]);
     for _ in 0..TURNS {
         keep_best(&mut ours, &nanoseconds(&subjects.ours, "this", &calls)?);
-        keep_best(&mut theirs, &nanoseconds(&subjects.theirs, "c", &calls)?);
+        keep_best(&mut theirs, &nanoseconds(&subjects.theirs, C, &calls)?);
     }
     outcomes.extend(self::outcomes(&calls, "ns", &ours, &theirs));
     Ok(outcomes)

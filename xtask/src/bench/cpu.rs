@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::Subjects;
-use super::place::{self, ADDRESS};
+use super::place::{self, ADDRESS, C};
 use super::results::Outcome;
 use super::rows::{self, Row};
 use crate::server::Subject;
@@ -41,7 +41,7 @@ fn measured(subjects: &Subjects, row: &Row, connections: usize) -> Result<Outcom
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours.push(microseconds(&subjects.ours, "this", row, connections)?);
-        theirs.push(microseconds(&subjects.theirs, "c", row, connections)?);
+        theirs.push(microseconds(&subjects.theirs, C, row, connections)?);
     }
     let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
     let measure = format!("{connections} connections");

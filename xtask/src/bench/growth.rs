@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Subjects;
-use super::place::{self, local};
+use super::place::{self, C, local};
 use super::results::Outcome;
 use crate::server::{Server, Subject};
 use crate::soak::client::Connection;
@@ -43,11 +43,11 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
     setrlimit(Resource::Nofile, limit).context("too few descriptors may be open")?;
     accept_in_silence()?;
     let mut ours = measured(&subjects.ours, "this")?;
-    let mut theirs = measured(&subjects.theirs, "c")?;
+    let mut theirs = measured(&subjects.theirs, C)?;
     let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         keep_least(&mut our_times, garbage(&subjects.ours, "this")?);
-        keep_least(&mut their_times, garbage(&subjects.theirs, "c")?);
+        keep_least(&mut their_times, garbage(&subjects.theirs, C)?);
     }
     ours.extend(our_times);
     theirs.extend(their_times);

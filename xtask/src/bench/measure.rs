@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::Subjects;
-use super::place::{self, ADDRESS, NJS};
+use super::place::{self, ADDRESS, C, NJS};
 use super::results::Outcome;
 use super::rows::{self, BASELINE, Row};
 use crate::server::Subject;
@@ -38,7 +38,7 @@ fn measured(subjects: &Subjects, row: &Row, njs: &Subject) -> Outcome {
         let count = instructions(subject, label, row);
         count.inspect_err(|error| eprintln!("{}, {label}: {error:#}", row.name)).ok()
     };
-    let (ours, theirs) = (count(&subjects.ours, "this"), count(&subjects.theirs, "c"));
+    let (ours, theirs) = (count(&subjects.ours, "this"), count(&subjects.theirs, C));
     let mut outcome = Outcome::new("requests", row.name, "instructions", ours, theirs);
     outcome.njs = place::njs_runs(row).then(|| count(njs, NJS)).flatten();
     outcome
@@ -47,7 +47,7 @@ fn measured(subjects: &Subjects, row: &Row, njs: &Subject) -> Outcome {
 /// This module's instructions for `row` over the C module's, now.
 pub fn ratio(subjects: &Subjects, row: &Row) -> Result<f64> {
     let ours = instructions(&subjects.ours, "this", row)?;
-    Ok(ours / instructions(&subjects.theirs, "c", row)?)
+    Ok(ours / instructions(&subjects.theirs, C, row)?)
 }
 
 /// Instructions per request for `row` on `subject`; `label` names the module in `target/bench`.

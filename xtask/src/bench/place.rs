@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::rows::Row;
+use super::rows::{OURS_ALONE, Row};
 use crate::paths;
 use crate::server::{Server, Subject};
 
@@ -43,10 +43,23 @@ pub fn row_prefix(label: &str, row: &Row) -> Result<PathBuf> {
         return Ok(prefix);
     }
     let prefix = prefix(label, row.name, &["nginx.conf"])?;
-    copy(&format!("rows/{}.conf", row.name), &prefix.join("row.conf"))?;
+    let conf = prefix.join("row.conf");
+    copy(&format!("rows/{}.conf", row.name), &conf)?;
+    if label == C {
+        fs::write(&conf, without_ours(&fs::read_to_string(&conf)?))?;
+    }
     Ok(prefix)
 }
 
+/// A configuration without the directives that the C module does not know.
+fn without_ours(conf: &str) -> String {
+    let is_ours =
+        |line: &str| line.split_whitespace().next().is_some_and(|d| OURS_ALONE.contains(&d));
+    conf.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// The label of the C module.
+pub const C: &str = "c";
 /// The label of njs.
 pub const NJS: &str = "njs";
 
@@ -86,3 +99,14 @@ pub fn roomy(subject: &Subject) -> Subject {
 
 /// The most descriptors that a process of the bench has.
 pub const DESCRIPTORS: u64 = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_c_module_gets_what_it_knows() {
+        let conf = "location / {\n    lua_coalesce_output on;\n    return 200;\n}\n";
+        assert_eq!(without_ours(conf), "location / {\n    return 200;\n}\n");
+    }
+}

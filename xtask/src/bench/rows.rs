@@ -17,10 +17,17 @@ pub struct Row {
 pub const BASELINE: Row =
     Row { name: "static", summary: "nginx's own `return 200`", body: "hello world\n" };
 
+const PIECES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n16\n17\n18\n19\n20\n";
+
+/// The directives that only this module has: the C module does the row's work without them.
+pub const OURS_ALONE: &[&str] = &["lua_coalesce_output"];
+
 /// The others, in the table's order.
 pub const ROWS: &[Row] = &[
     Row { name: "hello", summary: "content: `ngx.say`", body: "hello world\n" },
     Row { name: "access", summary: "access and content", body: "hello world\n" },
+    Row { name: "pieces", summary: "content: `ngx.say`, 20 times", body: PIECES },
+    Row { name: "coalesce", summary: "the same with `lua_coalesce_output on`", body: PIECES },
     Row { name: "headers", summary: "headers and arguments, read and written", body: "1\n" },
     Row { name: "headers-read", summary: "headers and arguments, read", body: "1\n" },
     Row { name: "var", summary: "`ngx.var`, read and written", body: "/row2\n" },
