@@ -65,7 +65,7 @@ pub fn exists(program: &str) -> bool {
 
 /// Whether the caller is the super-user.
 pub fn is_root() -> bool {
-    output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+    rustix::process::geteuid().is_root()
 }
 
 /// The last lines of the file `log`.
