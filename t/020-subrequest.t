@@ -310,3 +310,33 @@ false attempt to abort with pending subrequests
 sub
 --- no_error_log
 [error]
+
+
+
+=== TEST 12: a URI that is no string is named by its type
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, uri in ipairs { true, {}, print } do
+                ngx.say(select(2, pcall(ngx.location.capture, uri)))
+                ngx.say(select(2, pcall(ngx.location.capture, uri, { args = "a" })))
+                ngx.say(select(2, pcall(ngx.location.capture, uri, { ctx = {} })))
+            end
+            ngx.say(select(2, pcall(ngx.location.capture, nil)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+bad argument #3 to '?' (string expected, got boolean)
+bad argument #3 to '?' (string expected, got boolean)
+bad argument #3 to '?' (string expected, got boolean)
+bad argument #3 to '?' (string expected, got table)
+bad argument #3 to '?' (string expected, got table)
+bad argument #3 to '?' (string expected, got table)
+bad argument #3 to '?' (string expected, got function)
+bad argument #3 to '?' (string expected, got function)
+bad argument #3 to '?' (string expected, got function)
+bad argument #3 to '?' (string expected, got nil)
+--- no_error_log
+[error]

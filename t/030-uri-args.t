@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 31;
+plan tests => repeat_each() * 34;
 
 no_long_string();
 run_tests();
@@ -233,3 +233,44 @@ GET /t
 /t
 --- error_log
 jump: attempt to abort with pending subrequests
+
+
+
+=== TEST 11: all values of a table are encoded, whatever their keys
+--- config
+    location = /echo { content_by_lua_block { ngx.print(ngx.var.args) } }
+    location = /exec {
+        content_by_lua_block { ngx.exec("/echo", { a = { one = "1" } }) }
+    }
+    location = /t {
+        content_by_lua_block {
+            ngx.say(ngx.encode_args { a = { 1, "x", true, false } })
+            ngx.say(ngx.encode_args { a = { b = "c d" } })
+            ngx.say(ngx.encode_args { a = { [1.5] = "x" } })
+            ngx.say(ngx.encode_args { a = { [true] = "x" } })
+            ngx.say(ngx.encode_args { a = { nil, "behind a hole" } })
+            ngx.say(ngx.encode_args { a = {} }, ".")
+            ngx.say(pcall(ngx.encode_args, { a = { b = {} } }))
+            ngx.say(pcall(ngx.encode_args, { a = { print } }))
+            ngx.say(ngx.location.capture("/echo", { args = { a = { b = 2 } } }).body)
+            ngx.say(ngx.location.capture("/exec").body)
+            ngx.req.set_uri_args { a = { b = 3 } }
+            ngx.say(ngx.var.args)
+        }
+    }
+--- request
+GET /t
+--- response_body
+a=1&a=x&a
+a=c%20d
+a=x
+a=x
+a=behind%20a%20hole
+.
+falseattempt to use table as query arg value
+falseattempt to use function as query arg value
+a=2
+a=1
+a=3
+--- no_error_log
+[error]

@@ -315,8 +315,8 @@ same name: true, nil
 POST /t
 hello
 --- response_body_like
-^false open\(\) "/no/such/file" failed
-false open\(\) "a.*
+^false stat\(\) "/no/such/file" failed
+false stat\(\) "a.*
 hello nil 5
 --- no_error_log
 [alert]

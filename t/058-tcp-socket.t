@@ -618,3 +618,30 @@ nil nil nilclosed
 nil nil nilclosed
 --- error_log
 attempt to receive data on a closed socket
+
+
+
+=== TEST 19: what is no timeout
+--- config
+    location = /t {
+        content_by_lua_block {
+            local socket = ngx.socket.tcp()
+            for _, milliseconds in ipairs { -1, 0 / 0, 1 / 0, -1 / 0, 2 ^ 31, 2 ^ 53 } do
+                ngx.print((select(2, pcall(socket.settimeout, socket, milliseconds))), ", ")
+                ngx.say((select(2, pcall(socket.settimeouts, socket, 1, 1, milliseconds))))
+            end
+            ngx.say(pcall(socket.settimeout, socket, 2 ^ 31 - 1))
+        }
+    }
+--- request
+GET /t
+--- response_body
+bad timeout value, bad timeout value
+bad timeout value, bad timeout value
+bad timeout value, bad timeout value
+bad timeout value, bad timeout value
+bad timeout value, bad timeout value
+bad timeout value, bad timeout value
+true
+--- no_error_log
+[error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 2 + 15);
+plan tests => repeat_each() * (blocks() * 2 + 16);
 no_long_string();
 run_tests();
 
@@ -349,5 +349,37 @@ GET /t HTTP/1.0
 GET /t
 --- response_body
 [one false][two false][ true]
+--- no_error_log
+[error]
+
+
+
+=== TEST 17: a chunk's table holds strings and numbers only
+--- config
+    location = /t {
+        header_filter_by_lua_block { ngx.header.content_length = nil }
+        body_filter_by_lua_block {
+            if ngx.ctx.seen then
+                return
+            end
+            ngx.ctx.seen = true
+            local said = {}
+            for _, chunk in ipairs { { true }, { nil, 2 }, { ngx.null }, { { false } }, { a = 1 } } do
+                said[#said + 1] = select(2, pcall(function() ngx.arg[1] = chunk end)):match("%(([^()]*)%)$")
+            end
+            ngx.arg[1] = { table.concat(said, "\n"), { "\n", 1, 2.5 }, "\n", ngx.arg[1] }
+        }
+        return 200 "the body\n";
+    }
+--- request
+GET /t
+--- response_body
+bad data type boolean found
+bad data type nil found
+bad data type userdata found
+bad data type boolean found
+non-array table found
+12.5
+the body
 --- no_error_log
 [error]

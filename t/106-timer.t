@@ -389,3 +389,33 @@ made
 before
 --- no_error_log
 behind it
+
+
+
+=== TEST 14: a delay beyond nginx's counter is far, not over
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ran = {}
+            for _, seconds in ipairs { 1 / 0, 1e300, 2 ^ 63, 2 ^ 53 } do
+                local function note(premature)
+                    if not premature then
+                        ran[#ran + 1] = tostring(seconds)
+                    end
+                end
+                assert(ngx.timer.at(seconds, note))
+                assert(ngx.timer.every(seconds, note))
+            end
+            ngx.say(pcall(ngx.timer.every, 0 / 0, function() end))
+            ngx.timer.at(0 / 0, function() ran[#ran + 1] = "at once" end)
+            ngx.sleep(0.01)
+            ngx.say(table.concat(ran, " "))
+        }
+    }
+--- request
+GET /t
+--- response_body
+falsedelay cannot be zero
+at once
+--- no_error_log
+[error]

@@ -8,7 +8,7 @@ use crate::lua::{Kind, LuaError, State};
 /// The table at `table` as `name=value&…`; lists of values repeat their name.
 pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
     let mut encoder = Encoder::new();
-    state.reserve(4)?;
+    state.reserve(6)?;
     state.push_nil();
     while state.next(table) {
         if state.kind(-2) != Kind::String {
@@ -16,8 +16,10 @@ pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
         }
         let name = state.bytes(-2).unwrap_or_default();
         if state.kind(-1) == Kind::Table {
-            for n in 1..=state.raw_len(-1) as i32 {
-                state.raw_get_index(-1, n);
+            // All that it holds: a list, or values by any other keys.
+            let values = state.top();
+            state.push_nil();
+            while state.next(values) {
                 encode_value(state, name, &mut encoder)?;
                 state.pop(1);
             }

@@ -1,5 +1,7 @@
 //! `ngx.sleep`.
 
+use std::fmt::Display;
+
 use crate::api::call::{Call, Row, set_functions};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::ngx_debug;
@@ -10,14 +12,22 @@ pub fn inject(state: State) {
     set_functions(state, &[Row::in_phases::<{ u32::MAX }, _>(c"sleep", sleep)]);
 }
 
+fn invalid(duration: impl Display) -> LuaError {
+    LuaError::text(format!("invalid sleep duration \"{duration}\""))
+}
+
 fn sleep(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
         return Err(LuaError::text(format!("attempt to pass {n} arguments, but accepted 1")));
     }
-    let delay = (call.state.check_number(1)? * 1000.0) as i64;
-    let milliseconds = usize::try_from(delay)
-        .map_err(|_| LuaError::text(format!("invalid sleep duration \"{delay}\"")))?;
+    let seconds = call.state.check_number(1)?;
+    let delay = (seconds * 1000.0) as i64;
+    let milliseconds = match usize::try_from(delay) {
+        Ok(milliseconds) if seconds.is_finite() => milliseconds,
+        Ok(_) => return Err(invalid(seconds)),
+        Err(_) => return Err(invalid(delay)),
+    };
     call.check_phase(PhaseSet::YIELDABLE)?;
     let task = call.running_task()?;
     ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");

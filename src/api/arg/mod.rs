@@ -41,9 +41,12 @@ fn set_body(call: &Call) -> Result<(), LuaError> {
     match state.kind(3) {
         Kind::String => filter::replace_body(&call.context, state.bytes(3).unwrap_or_default())?,
         Kind::Nil => filter::replace_body(&call.context, b"")?,
-        Kind::Number | Kind::Table => {
+        kind @ (Kind::Number | Kind::Table) => {
             let mut data = Vec::new();
-            pieces::append_argument(state, 3, &mut data)?;
+            match kind {
+                Kind::Table => pieces::append_strict_table(state, 3, &mut data)?,
+                _ => pieces::append_scalar(state, 3, &mut data),
+            }
             filter::replace_body(&call.context, &data)?;
         }
         kind => return Err(LuaError::text(format!("bad chunk data type: {}", kind.name()))),

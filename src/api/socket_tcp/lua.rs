@@ -397,8 +397,9 @@ fn setkeepalive(call: &Call) -> LuaResult {
 
 /// Argument `index` in milliseconds, as nginx has them.
 fn timeout(state: State, index: i32) -> Result<i64, LuaError> {
-    let milliseconds = state.number(index) as i64;
-    if milliseconds >> 31 != 0 {
+    let number = state.number(index);
+    let milliseconds = number as i64;
+    if milliseconds >> 31 != 0 || number.is_nan() {
         return Err(LuaError::text("bad timeout value"));
     }
     Ok(milliseconds)

@@ -58,6 +58,16 @@ impl Options {
     }
 }
 
+/// The URI at `uri` is no string: upstream calls it the third argument, where it looks for it.
+fn no_string(state: State, uri: i32) -> LuaError {
+    if state.top() < 3 {
+        state.set_top(3);
+    }
+    state.push_value(uri);
+    state.replace(3);
+    LuaError::Type(3, c"string")
+}
+
 /// Reads query `index` (from 0): its URI and its options are at these places of the stack. A `ctx`
 /// table is left on top.
 pub fn read(
@@ -72,7 +82,7 @@ pub fn read(
     if let Some(options) = options {
         read_options(state, options, index, &mut asked)?;
     }
-    let given = state.check_bytes(uri).map_err(|_| LuaError::Type(3, c"string"))?;
+    let given = state.bytes(uri).ok_or_else(|| no_string(state, uri))?;
     let Ok((uri, mut args)) = redirect::parse_quietly(request, given) else {
         let shown = String::from_utf8_lossy(given).into_owned();
         return Err(LuaError::text(format!("unsafe uri in argument #1: {shown}")));

@@ -71,8 +71,8 @@ impl Alarm {
     }
 
     fn arm(&self, milliseconds: usize) {
-        // SAFETY: the event is valid; this module runs in nginx's one thread.
-        unsafe { ngx_add_timer(self.0.get(), milliseconds) }
+        // SAFETY: the event is valid.
+        unsafe { add_timer(self.0.get(), milliseconds) }
     }
 
     fn post(&self) {
@@ -203,6 +203,19 @@ unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
     {
         guard((), || data.abandon());
     }
+}
+
+/// The longest that a timer is set for. nginx takes one that lies further ahead than half of its
+/// counter's range for one that is over; in a quarter of it there are millions of years.
+const LONGEST: usize = usize::MAX / 4;
+
+/// Has nginx call the event's handler after `milliseconds`, or once its counter's range allows.
+///
+/// # Safety
+/// The event must be valid until the timer has gone off or is taken out.
+pub(in crate::nginx) unsafe fn add_timer(event: *mut ngx_event_t, milliseconds: usize) {
+    // SAFETY: the caller's; this module runs in nginx's one thread.
+    unsafe { ngx_add_timer(event, milliseconds.min(LONGEST)) }
 }
 
 /// Whether the worker is shutting down gracefully.

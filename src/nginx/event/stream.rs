@@ -8,8 +8,9 @@ use std::ptr::NonNull;
 
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::event::alarm::add_timer;
 use crate::nginx::sys::{
-    NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_connection_error, ngx_connection_t,
+    NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_connection_error, ngx_connection_t,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_SET as NODELAY_SET,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_del_timer,
     ngx_delete_posted_event, ngx_errno, ngx_event_actions, ngx_event_t, ngx_handle_read_event,
@@ -193,7 +194,7 @@ impl Stream {
 
     pub fn set_timer(self, direction: Direction, milliseconds: usize) {
         // SAFETY: see `event`.
-        unsafe { ngx_add_timer(self.event(direction), milliseconds) }
+        unsafe { add_timer(self.event(direction), milliseconds) }
     }
 
     pub fn clear_timer(self, direction: Direction) {

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Level, Log};
+use crate::nginx::event::alarm::add_timer;
 use crate::nginx::event::peer::has_left;
 use crate::nginx::guard;
 use crate::nginx::sys::{
-    NGX_AGAIN, ngx_add_timer, ngx_close_connection, ngx_connection_counter, ngx_connection_t,
-    ngx_del_timer, ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection,
-    ngx_handle_read_event, ngx_io, ngx_nonblocking,
+    NGX_AGAIN, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_del_timer,
+    ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
+    ngx_nonblocking,
 };
 use crate::ngx_debug;
 
@@ -170,7 +171,7 @@ impl Connection {
 
     pub fn set_timer(&self, milliseconds: usize) {
         // SAFETY: see `read_event`.
-        unsafe { ngx_add_timer(self.read_event(), milliseconds) }
+        unsafe { add_timer(self.read_event(), milliseconds) }
     }
 
     pub fn clear_timer(&self) {

@@ -182,6 +182,7 @@ fn open(name: &[u8]) -> Result<(File, u64), BodyError> {
     // Not to hang on a pipe; no effect on plain files.
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
+    std::fs::metadata(path).map_err(|_| failed("stat()"))?;
     let file = options.open(path).map_err(|_| failed("open()"))?;
     let metadata = file.metadata().map_err(|_| failed("fstat()"))?;
     if metadata.is_dir() {
