@@ -2,7 +2,8 @@
 
 use codec::block::{Lexer, Progress};
 
-use crate::nginx::core::conf::{Conf, ConfError, conf_file};
+use crate::nginx::core::conf::{Conf, ConfError};
+use crate::nginx::core::conf_file::conf_file;
 
 /// The Lua code up to the closing brace; nginx's parser goes on behind it.
 pub fn read(conf: Conf) -> Result<Vec<u8>, ConfError> {

@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 
 use super::context::Context;
-use crate::nginx::core::chain::{Buf, Chain, Recycled};
+use crate::nginx::core::buf::Buf;
+use crate::nginx::core::chain::Chain;
 use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::send;
 
 /// The state of `body_filter_by_lua*` for one request.

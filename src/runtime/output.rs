@@ -14,7 +14,7 @@ use super::context::Context;
 use super::scheduler;
 use super::task::{Operation, Task};
 use crate::config::Phase;
-use crate::nginx::core::chain::Buf;
+use crate::nginx::core::buf::Buf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::client::WriteEvent;
 use crate::nginx::http::framing;
@@ -40,7 +40,7 @@ pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
         return Status::ERROR;
     }
     if !context.headers_set.get() {
-        wire::clear_content_length(request);
+        framing::clear_content_length(request);
         wire::clear_accept_ranges(request);
     }
     if context.buffering.get() {
@@ -227,7 +227,7 @@ fn prepare(context: &Rc<Context>) -> Prepared {
     let must_buffer = request.http_version() < HTTP_VERSION_11
         && !context.is_header_sent()
         && context.location().http10_buffering()
-        && wire::content_length(request) < 0;
+        && framing::content_length(request) < 0;
     if must_buffer {
         context.buffering.set(true);
     }
@@ -266,7 +266,7 @@ fn send_http10_header(context: &Rc<Context>) -> Status {
     ngx_debug!(request.log(), "lua sending HTTP 1.0 response headers");
     framing::follow_status(request);
     if !request.header_only() && request.get().headers_out.content_length.is_null() {
-        wire::set_content_length(request, context.held.get().len);
+        framing::set_content_length(request, context.held.get().len);
     }
     send_header(context)
 }

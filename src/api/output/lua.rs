@@ -3,7 +3,7 @@
 use crate::api::call::{Call, Row, set_functions};
 use crate::api::output::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::core::chain::Buf;
+use crate::nginx::core::buf::Buf;
 use crate::nginx::http::client;
 use crate::ngx_debug;
 use crate::runtime::{PhaseSet, output};

@@ -3,7 +3,7 @@
 use smallvec::{Array, SmallVec};
 
 use crate::lua::{Kind, LuaError, State};
-use crate::nginx::core::chain::Buf;
+use crate::nginx::core::buf::Buf;
 
 /// Where the bytes go.
 pub trait Output {

@@ -30,7 +30,7 @@ pub fn req_socket(call: &Call) -> LuaResult {
     if request.is_subrequest() {
         return Err(LuaError::text("attempt to read the request body in a subrequest"));
     }
-    if client_socket::is_http2(request) {
+    if request.is_http2() {
         return Err(LuaError::text("http v2 not supported yet"));
     }
     if !raw && client_socket::is_chunked(request) {

@@ -11,6 +11,7 @@ use super::{Batch, Captured, Place, response};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::log::Shown;
+use crate::nginx::http::request_line;
 use crate::nginx::http::subrequest;
 use crate::nginx::http::subrequest::Body;
 use crate::nginx::http::variable;
@@ -157,7 +158,10 @@ fn make(
         None => Body::None,
     };
     subrequest::set_body_and_headers(request, body)?;
-    if !subrequest::set_method(request, options.method) {
+    if !u32::try_from(options.method).is_ok_and(|number| request_line::set_method(request, number))
+    {
+        let text = format!("unsupported HTTP method: {}", options.method);
+        request.log().write(Level::Err, text.as_bytes());
         return Err(adjust_failed());
     }
     subrequest::set_variables(request, options.variables)?;

@@ -19,7 +19,7 @@ pub use ffi::install_filters;
 pub use lua::inject;
 
 use crate::nginx::core::log::Shown;
-use crate::nginx::http::{send as wire, subrequest};
+use crate::nginx::http::{filters, send as wire, subrequest};
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_debug;
 use crate::runtime::{Context, Operation, Task, output, scheduler};
@@ -82,7 +82,7 @@ const METHOD_HEAD: usize = 0x4;
 /// The header of a captured response: it stays where it is, and the body is to come in memory.
 fn capture_header(request: Request) -> Status {
     ngx_debug!(request.log(), "lua capturing response body");
-    wire::require_memory(request);
+    filters::need_in_memory(request);
     wire::set_header_sent(request);
     if let Some(context) = Context::of(request) {
         context.header_sent.set(true);

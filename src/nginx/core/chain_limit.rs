@@ -2,7 +2,8 @@
 
 use std::ptr::null_mut;
 
-use crate::nginx::core::chain::{Buf, Chain};
+use crate::nginx::core::buf::Buf;
+use crate::nginx::core::chain::Chain;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::sys::{ngx_alloc_chain_link, ngx_buf_t};
 
@@ -73,6 +74,6 @@ fn marker(pool: Pool, of: Buf) -> Result<Buf, OutOfMemory> {
         marker.set_last_buf(of.last_buf());
         marker.set_last_in_chain(of.last_in_chain());
         marker.set_flush(of.flush());
-        Ok(Buf::from_ptr(buf))
+        Ok(Buf::from_ptr(buf.as_ptr()))
     }
 }

@@ -9,8 +9,7 @@ use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::sys::{
-    file_size, ngx_buf_t, ngx_conf_file_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t,
-    ngx_cycle_t, ngx_read_file, ngx_str_t,
+    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_cycle_t, ngx_str_t,
 };
 
 /// What a directive's handler returns to nginx's parser.
@@ -230,124 +229,5 @@ pub fn below_prefix<'a>(pool: Pool, path: &[u8]) -> Option<&'a [u8]> {
     unsafe {
         let cycle = crate::nginx::sys::ngx_cycle;
         full_name(cycle, pool, path, false).ok().map(|name| strings::bytes(name))
-    }
-}
-
-/// The configuration file that the parser reads, at the byte that it has reached.
-pub struct ConfFile {
-    conf: Conf,
-    /// The last bytes that were handed out, so that some can be given back.
-    handed_out: Vec<u8>,
-}
-
-/// The file behind the parser; nothing for `-g` parameters.
-pub fn conf_file(conf: Conf) -> Option<ConfFile> {
-    // SAFETY: conf_file is null or live while the parser runs.
-    let file = unsafe { conf.get().conf_file.as_ref() }?;
-    (file.file.fd >= 0).then(|| ConfFile { conf, handed_out: Vec::new() })
-}
-
-impl ConfFile {
-    fn file(&mut self) -> &mut ngx_conf_file_t {
-        // SAFETY: `conf_file` checked it; the parser waits for us, so nobody else uses it now.
-        unsafe { &mut *self.conf.get().conf_file }
-    }
-
-    fn buffer(&mut self) -> &mut ngx_buf_t {
-        // SAFETY: an open configuration file always has its buffer.
-        unsafe { &mut *self.file().buffer }
-    }
-
-    pub fn line(&mut self) -> usize {
-        self.file().line
-    }
-
-    pub fn set_line(&mut self, line: usize) {
-        self.file().line = line;
-    }
-
-    /// What nginx has read already and its parser has not.
-    pub fn buffered(&mut self) -> &[u8] {
-        let buffer = self.buffer();
-        // SAFETY: pos..last lies within the parser's buffer.
-        unsafe { strings::raw(buffer.pos, buffer.last.offset_from(buffer.pos).max(0) as usize) }
-    }
-
-    /// Takes those bytes.
-    pub fn take_buffered(&mut self) -> Vec<u8> {
-        let bytes = self.buffered().to_vec();
-        self.buffer().pos = self.buffer().last;
-        self.remember(&bytes);
-        bytes
-    }
-
-    fn remember(&mut self, bytes: &[u8]) {
-        /// The lexer gives back less than two of nginx's buffers.
-        const KEPT: usize = 2 * 4096;
-        self.handed_out.extend_from_slice(bytes);
-        let excess = self.handed_out.len().saturating_sub(KEPT);
-        self.handed_out.drain(..excess);
-    }
-
-    /// Takes the next piece of the file, also for `nginx -T`; nothing at its end.
-    pub fn read_more(&mut self) -> Result<Option<Vec<u8>>, ConfError> {
-        // SAFETY: nginx's own parser reads its file in the same way, into the same buffer; it
-        // waits for us, so nobody else uses either.
-        let bytes = unsafe {
-            let file = &mut *self.conf.get().conf_file;
-            let buffer = &mut *file.buffer;
-            let room = buffer.end.offset_from(buffer.start).max(0) as usize;
-            let left = (file_size(&file.file) - file.file.offset).max(0) as usize;
-            let want = room.min(left);
-            if want == 0 {
-                return Ok(None);
-            }
-            let offset = file.file.offset;
-            let n = ngx_read_file(&mut file.file, buffer.start, want, offset);
-            if n < 0 {
-                return Err(ConfError::Logged);
-            }
-            if n as usize != want {
-                let text = format!("read() returned only {n} bytes instead of {want}");
-                return Err(self.conf.refuse(text.as_bytes()));
-            }
-            buffer.pos = buffer.start.add(want);
-            buffer.last = buffer.pos;
-            let bytes = strings::raw(buffer.start, want).to_vec();
-            if let Some(dump) = file.dump.as_mut() {
-                let room = dump.end.offset_from(dump.last).max(0) as usize;
-                let len = room.min(want);
-                std::ptr::copy_nonoverlapping(bytes.as_ptr(), dump.last, len);
-                dump.last = dump.last.add(len);
-            }
-            bytes
-        };
-        self.remember(&bytes);
-        Ok(Some(bytes))
-    }
-
-    /// Gives the last `count` bytes back to nginx's parser.
-    pub fn unread(&mut self, count: usize) -> Result<(), ConfError> {
-        let from = self.handed_out.len().checked_sub(count).ok_or(ConfError::Logged)?;
-        let tail = self.handed_out.get(from..).unwrap_or_default().to_vec();
-        let conf = self.conf;
-        let buffer = self.buffer();
-        // SAFETY: the bytes are copied into the parser's buffer after their length is checked.
-        unsafe {
-            let room = buffer.end.offset_from(buffer.start).max(0) as usize;
-            if tail.len() > room {
-                return Err(conf.refuse(b"too long line after a lua code block"));
-            }
-            // Where they still stand at the end of the buffer, they stay: nginx counts on it.
-            let read = buffer.last.offset_from(buffer.start).max(0) as usize;
-            if count <= read {
-                buffer.pos = buffer.last.sub(count);
-                return Ok(());
-            }
-            std::ptr::copy_nonoverlapping(tail.as_ptr(), buffer.start, tail.len());
-            buffer.pos = buffer.start;
-            buffer.last = buffer.start.add(tail.len());
-        }
-        Ok(())
     }
 }

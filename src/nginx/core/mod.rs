@@ -2,11 +2,13 @@
 
 pub mod address;
 pub(in crate::nginx) mod bits;
+pub mod buf;
 pub mod chain;
 pub(in crate::nginx) mod chain_limit;
 pub mod child;
 pub mod child_exec;
 pub mod conf;
+pub mod conf_file;
 pub mod conf_value;
 pub mod cycle;
 pub mod directive;
@@ -20,6 +22,7 @@ pub(in crate::nginx) mod module;
 pub mod own_thread;
 pub mod pool;
 pub mod process;
+pub mod recycled;
 pub mod shared_memory;
 pub mod status;
 pub mod strings;

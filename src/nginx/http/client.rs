@@ -144,7 +144,7 @@ pub fn watch_client(request: Request, handler: ClientGone) -> bool {
     // SAFETY: live request and read event; nginx's event actions are set before any request.
     unsafe {
         (*r).read_event_handler = Some(handler);
-        if is_http2(request) {
+        if request.is_http2() {
             return true;
         }
         let event: Event = connection(&request).read;
@@ -180,10 +180,6 @@ pub fn run_read_handler(request: Request) {
     }
 }
 
-fn is_http2(request: Request) -> bool {
-    !request.get().stream.is_null()
-}
-
 /// Looks whether the client has left: `OK`, or the code to end the request with.
 pub fn check_client(request: Request) -> Status {
     const CLOSED: Status = Status(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
@@ -199,7 +195,7 @@ pub fn check_client(request: Request) -> Status {
                 Status::HTTP_INTERNAL_SERVER_ERROR
             };
         }
-        if is_http2(request) {
+        if request.is_http2() {
             return Status::OK;
         }
         let mut byte = 0u8;

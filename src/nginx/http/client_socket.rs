@@ -37,10 +37,6 @@ pub fn has_output(request: Request) -> bool {
     client::buffered_bits(request) & NGX_HTTP_LOWLEVEL_BUFFERED != 0
 }
 
-pub fn is_http2(request: Request) -> bool {
-    !request.get().stream.is_null()
-}
-
 pub fn is_chunked(request: Request) -> bool {
     request.get().headers_in.chunked() != 0
 }

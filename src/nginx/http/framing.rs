@@ -4,7 +4,7 @@
 use crate::nginx::core::strings;
 use crate::nginx::http::request::Request;
 use crate::nginx::http::response_status;
-use crate::nginx::http::send::clear_content_length;
+use crate::nginx::http::send;
 
 const SWITCHING_PROTOCOLS: usize = 101;
 const OK: usize = 200;
@@ -12,6 +12,37 @@ const NO_CONTENT: usize = 204;
 const NOT_MODIFIED: usize = 304;
 const HTTP_VERSION_10: usize = 1000;
 const HTTP_VERSION_20: usize = 2000;
+
+/// The response's Content-Length; negative where it is not known.
+pub fn content_length(request: Request) -> i64 {
+    request.get().headers_out.content_length_n
+}
+
+/// Sets the Content-Length that the header filter writes.
+pub fn set_content_length(request: Request, length: usize) {
+    // SAFETY: plain fields of a live request.
+    unsafe {
+        let out = &mut (*request.as_ptr()).headers_out;
+        out.content_length_n = i64::try_from(length).unwrap_or(-1);
+        if let Some(header) = out.content_length.as_mut() {
+            header.hash = 0;
+            out.content_length = std::ptr::null_mut();
+        }
+    }
+}
+
+/// The length is not known: nginx chooses the framing.
+pub fn clear_content_length(request: Request) {
+    // SAFETY: plain fields of a live request; nginx's own idiom.
+    unsafe {
+        let out = &mut (*request.as_ptr()).headers_out;
+        out.content_length_n = -1;
+        if let Some(header) = out.content_length.as_mut() {
+            header.hash = 0;
+            out.content_length = std::ptr::null_mut();
+        }
+    }
+}
 
 /// Whether a response of this status ends with its header. What follows 101 is another protocol's.
 fn ends_with_header(status: usize) -> bool {
@@ -30,7 +61,7 @@ pub fn follow_status(request: Request) {
         if status != NOT_MODIFIED {
             clear_content_length(request);
         }
-        crate::nginx::http::send::set_header_only(request);
+        send::set_header_only(request);
     }
     if status < OK {
         close_connection(request);

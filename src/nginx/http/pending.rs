@@ -6,7 +6,9 @@
 
 use std::ptr::null_mut;
 
-use crate::nginx::core::chain::{Buf, Chain, Recycled};
+use crate::nginx::core::buf::Buf;
+use crate::nginx::core::chain::Chain;
+use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::request::Request;
 use crate::nginx::http::{client, send};
 

@@ -101,6 +101,11 @@ impl Request {
         self.get().method
     }
 
+    /// Whether it came over HTTP/2, as a stream beside others.
+    pub fn is_http2(self) -> bool {
+        !self.get().stream.is_null()
+    }
+
     pub fn is_head(self) -> bool {
         self.method() & NGX_HTTP_HEAD as usize != 0
     }

@@ -1,4 +1,4 @@
-//! The response header's framing fields, and sending to nginx's filter chain.
+//! Sending a response through nginx's filter chain, and the flags of its header.
 
 use crate::nginx::core::chain::Chain;
 use crate::nginx::core::status::Status;
@@ -17,37 +17,6 @@ pub fn tag() -> ngx_buf_tag_t {
 pub fn filter_tag() -> ngx_buf_tag_t {
     static TAG: u8 = 0;
     std::ptr::from_ref(&TAG).cast_mut().cast()
-}
-
-/// The response's Content-Length; negative where it is not known.
-pub fn content_length(request: Request) -> i64 {
-    request.get().headers_out.content_length_n
-}
-
-/// Sets the Content-Length that the header filter writes.
-pub fn set_content_length(request: Request, length: usize) {
-    // SAFETY: plain fields of a live request.
-    unsafe {
-        let out = &mut (*request.as_ptr()).headers_out;
-        out.content_length_n = i64::try_from(length).unwrap_or(-1);
-        if let Some(header) = out.content_length.as_mut() {
-            header.hash = 0;
-            out.content_length = std::ptr::null_mut();
-        }
-    }
-}
-
-/// The length is not known: nginx chooses the framing.
-pub fn clear_content_length(request: Request) {
-    // SAFETY: plain fields of a live request; nginx's own idiom.
-    unsafe {
-        let out = &mut (*request.as_ptr()).headers_out;
-        out.content_length_n = -1;
-        if let Some(header) = out.content_length.as_mut() {
-            header.hash = 0;
-            out.content_length = std::ptr::null_mut();
-        }
-    }
 }
 
 /// Ranges make no sense for a response that a script makes.
@@ -73,12 +42,6 @@ pub fn set_content_type(request: Request) -> bool {
 pub fn set_header_only(request: Request) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).set_header_only(1) }
-}
-
-/// The body must come in memory: a captured response, or a script that looks at it.
-pub fn require_memory(request: Request) {
-    // SAFETY: a plain field of a live request.
-    unsafe { (*request.as_ptr()).set_filter_need_in_memory(1) }
 }
 
 /// nginx takes the header for sent.

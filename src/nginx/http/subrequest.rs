@@ -9,7 +9,6 @@ use std::ptr::null_mut;
 use crate::nginx::core::bits;
 use crate::nginx::core::log::{Level, Shown};
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::core::strings;
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
@@ -101,6 +100,25 @@ pub fn create(
         (*sr).http_connection = (*r).http_connection;
         set_location_of_server(sr, parent);
 
+        take_after(sr, r);
+        (*sr).uri = uri.raw();
+        (*sr).args = args.raw();
+        ngx_http_set_exten(sr);
+        if ngx_http_post_request(sr, null_mut()) != 0 {
+            return Err(Failure::OutOfMemory);
+        }
+        parent.add_reference();
+        Request::from_ptr(sr).ok_or(Failure::OutOfMemory)
+    }
+}
+
+/// Fills a fresh subrequest `sr` with what it has of `r`, its parent, and what each one begins with.
+///
+/// # Safety
+/// Both must be live requests.
+unsafe fn take_after(sr: *mut ngx_http_request_t, r: *mut ngx_http_request_t) {
+    // SAFETY: plain fields of live requests.
+    unsafe {
         (*sr).headers_in.content_length_n = -1;
         (*sr).headers_in.keep_alive_n = -1;
         (*sr).headers_out.content_length_n = -1;
@@ -113,9 +131,6 @@ pub fn create(
         (*sr).request_line = (*r).request_line;
         (*sr).unparsed_uri = (*r).unparsed_uri;
         (*sr).header_in = (*r).header_in;
-        (*sr).uri = uri.raw();
-        (*sr).args = args.raw();
-        ngx_http_set_exten(sr);
 
         (*sr).read_event_handler = Some(ngx_http_request_empty_handler);
         (*sr).write_event_handler = Some(ngx_http_handler);
@@ -130,20 +145,16 @@ pub fn create(
         let now = ngx_timeofday();
         (*sr).start_sec = now.sec;
         (*sr).start_msec = now.msec;
-
-        if ngx_http_post_request(sr, null_mut()) != 0 {
-            return Err(Failure::OutOfMemory);
-        }
-        parent.add_reference();
-        Request::from_ptr(sr).ok_or(Failure::OutOfMemory)
     }
 }
 
+/// # Safety
+/// `list` must be a list of a fresh request.
 unsafe fn init_header_list(
     list: *mut crate::nginx::sys::ngx_list_t,
     parent: Request,
 ) -> Result<(), OutOfMemory> {
-    // SAFETY: the caller's: a list of a fresh request.
+    // SAFETY: the caller's word.
     let rc =
         unsafe { ngx_list_init(list, parent.pool().as_ptr(), 20, size_of::<ngx_table_elt_t>()) };
     if rc == 0 { Ok(()) } else { Err(OutOfMemory) }
@@ -205,40 +216,6 @@ pub fn post_data(request: Request, handler: PostHandler) -> Option<*mut c_void> 
     let post = unsafe { request.get().post_subrequest.as_ref() }?;
     let is_ours = post.handler.is_some_and(|other| std::ptr::fn_addr_eq(other, handler));
     (is_ours && !post.data.is_null()).then_some(post.data)
-}
-
-/// Sets the method by nginx's number; false for one that nginx has no name for.
-pub fn set_method(request: Request, method: usize) -> bool {
-    let name: &'static [u8] = match method {
-        0x2 => b"GET ",
-        0x4 => b"HEAD ",
-        0x8 => b"POST ",
-        0x10 => b"PUT ",
-        0x20 => b"DELETE ",
-        0x40 => b"MKCOL ",
-        0x80 => b"COPY ",
-        0x100 => b"MOVE ",
-        0x200 => b"OPTIONS ",
-        0x400 => b"PROPFIND ",
-        0x800 => b"PROPPATCH ",
-        0x1000 => b"LOCK ",
-        0x2000 => b"UNLOCK ",
-        0x4000 => b"PATCH ",
-        0x8000 => b"TRACE ",
-        _ => {
-            let text = format!("unsupported HTTP method: {method}");
-            request.log().write(Level::Err, text.as_bytes());
-            return false;
-        }
-    };
-    // The space behind the name is not part of it; nginx's own names have it too.
-    let name = name.strip_suffix(b" ").unwrap_or(name);
-    // SAFETY: plain fields; the name is static, and nginx only reads it.
-    unsafe {
-        (*request.as_ptr()).method = method;
-        (*request.as_ptr()).method_name = strings::borrowed(name);
-    }
-    true
 }
 
 /// Gives the subrequest its variables.

@@ -1,0 +1,130 @@
+//! One buffer of a chain.
+
+use crate::nginx::sys::ngx_buf_t;
+
+/// One buffer; copies are the same buffer.
+#[derive(Clone, Copy)]
+pub struct Buf(*mut ngx_buf_t);
+
+impl Buf {
+    /// # Safety
+    /// `buf` must be a buffer whose pool outlives the value.
+    pub(in crate::nginx) unsafe fn from_ptr(buf: *mut ngx_buf_t) -> Buf {
+        Buf(buf)
+    }
+
+    pub(in crate::nginx) fn as_ptr(self) -> *mut ngx_buf_t {
+        self.0
+    }
+
+    pub(in crate::nginx) fn get(&self) -> &ngx_buf_t {
+        // SAFETY: a `Buf` comes from a live chain only (`Chain::bufs`, `Recycled::take`).
+        unsafe { &*self.0 }
+    }
+
+    /// The unread bytes of a memory buffer; empty for file and special buffers.
+    pub fn memory(&self) -> &[u8] {
+        let buf = self.get();
+        let in_memory = buf.temporary() | buf.memory() | buf.mmap() != 0;
+        if !in_memory || buf.last <= buf.pos {
+            return &[];
+        }
+        // SAFETY: pos..last lies within one allocation of the buffer's pool.
+        unsafe { std::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize) }
+    }
+
+    /// How many bytes a buffer has that is nothing but those, in memory: it marks no end and no
+    /// flush, is not in a file too, and is not part of another one.
+    pub fn plain_len(&self) -> Option<usize> {
+        let buf = self.get();
+        let marks = buf.in_file() | buf.flush() | buf.sync() | buf.recycled();
+        let is_plain = marks | buf.last_buf() | buf.last_in_chain() == 0 && buf.shadow.is_null();
+        Some(self.memory().len()).filter(|len| is_plain && *len > 0)
+    }
+
+    /// Bytes of the buffer, in memory or in its file.
+    pub fn size(&self) -> i64 {
+        let buf = self.get();
+        if buf.temporary() | buf.memory() | buf.mmap() != 0 {
+            self.memory().len() as i64
+        } else {
+            buf.file_last - buf.file_pos
+        }
+    }
+
+    /// Marks everything in the buffer as sent.
+    pub fn consume(&mut self) {
+        // SAFETY: nginx hands buffers to a filter to be consumed; plain fields.
+        unsafe {
+            (*self.0).pos = (*self.0).last;
+            (*self.0).file_pos = (*self.0).file_last;
+        }
+    }
+
+    pub fn is_last(&self) -> bool {
+        self.get().last_buf() != 0 || self.get().last_in_chain() != 0
+    }
+
+    /// Whether it ends the response itself, not only what a subrequest adds to it.
+    pub fn ends_response(&self) -> bool {
+        self.get().last_buf() != 0
+    }
+
+    /// Appends bytes to a buffer of ours that has the room; tells how many fitted.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        // SAFETY: ours alone to write: `Recycled::take` gave it, nginx has not seen it yet.
+        unsafe {
+            let buf = &mut *self.0;
+            let room = buf.end.offset_from(buf.last).max(0) as usize;
+            let len = room.min(bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), buf.last, len);
+            buf.last = buf.last.add(len);
+            len
+        }
+    }
+
+    /// How many bytes more a buffer of ours takes.
+    pub fn room(&self) -> usize {
+        let buf = self.get();
+        // SAFETY: both lie within the buffer's memory, or are null together.
+        unsafe { buf.end.offset_from(buf.last).max(0) as usize }
+    }
+
+    pub fn set_flush(&mut self) {
+        // SAFETY: as in `write`.
+        unsafe { (*self.0).set_flush(1) }
+    }
+
+    pub fn is_flush(&self) -> bool {
+        self.get().flush() != 0
+    }
+
+    /// The buffer does not end the response any more; without data it is one that only passes.
+    pub fn clear_last(&mut self) {
+        if !self.is_last() {
+            return;
+        }
+        let is_empty = self.size() == 0;
+        // SAFETY: as in `write`.
+        unsafe {
+            let buf = &mut *self.0;
+            buf.set_last_buf(0);
+            buf.set_last_in_chain(0);
+            if is_empty && buf.temporary() | buf.memory() | buf.mmap() == 0 {
+                buf.set_sync(1);
+            }
+        }
+    }
+
+    /// The buffer ends the response, or that of a subrequest.
+    pub fn set_end(&mut self, of_subrequest: bool) {
+        // SAFETY: as in `write`.
+        unsafe {
+            if of_subrequest {
+                (*self.0).set_last_in_chain(1);
+            } else {
+                (*self.0).set_last_buf(1);
+            }
+        }
+    }
+}

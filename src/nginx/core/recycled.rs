@@ -1,0 +1,176 @@
+//! Buffers of a request's own, which are used again once nginx has sent them.
+
+use std::ptr::{NonNull, null_mut};
+
+use crate::nginx::core::buf::Buf;
+use crate::nginx::core::chain::Chain;
+use crate::nginx::core::log::Log;
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::sys::{
+    ngx_buf_t, ngx_buf_tag_t, ngx_chain_t, ngx_chain_update_chains, ngx_pfree,
+};
+use crate::ngx_debug;
+
+/// Buffers of one request that are used again once nginx has sent them.
+pub struct Recycled {
+    free: *mut ngx_chain_t,
+    busy: *mut ngx_chain_t,
+    /// The one that holds the bytes of many.
+    joined: Option<Buf>,
+}
+
+impl Recycled {
+    pub const fn new() -> Recycled {
+        Recycled { free: null_mut(), busy: null_mut(), joined: None }
+    }
+
+    /// A one-link chain whose buffer has room for `len` bytes (0: a special buffer, no memory).
+    pub fn take(
+        &mut self,
+        pool: Pool,
+        len: usize,
+        tag: ngx_buf_tag_t,
+    ) -> Result<(Chain, Buf), OutOfMemory> {
+        // SAFETY: pool and free list are live; a free buffer is ours alone.
+        unsafe {
+            if let Some(link) = NonNull::new(self.free) {
+                self.free = link.as_ref().next;
+                grow(pool, link, len)?;
+                return Ok(reset(link, len, tag));
+            }
+            Ok(reset(new(pool, len)?, len, tag))
+        }
+    }
+
+    /// Whether the next buffer that `take` gives has room for `len` bytes already.
+    pub fn offers(&self, len: usize) -> bool {
+        // SAFETY: a free link of ours is live, and so is its buffer.
+        let next = unsafe { self.free.as_ref().and_then(|link| link.buf.as_ref()) };
+        next.is_some_and(|buf| memory_room(buf) >= len)
+    }
+
+    /// Files what was just sent (`out`): finished buffers become free, the others stay busy.
+    pub fn sent(&mut self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
+        let mut out = out.as_ptr();
+        // SAFETY: all three lists are live and belong to this request.
+        unsafe {
+            ngx_chain_update_chains(pool.as_ptr(), &mut self.free, &mut self.busy, &mut out, tag);
+        }
+    }
+
+    /// Whether `buf` is the buffer that [`Recycled::take_joined`] gave.
+    pub fn has_joined(&self, buf: Buf) -> bool {
+        self.joined.is_some_and(|joined| std::ptr::eq(joined.as_ptr(), buf.as_ptr()))
+    }
+
+    /// An empty buffer with room for `len` bytes, in which others are joined: there is one at a time.
+    pub fn take_joined(&mut self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<Buf> {
+        let link = match self.joined {
+            Some(joined) if !joined.memory().is_empty() => return None,
+            // SAFETY: a buffer of ours that nginx has sent.
+            Some(joined) if memory_room(joined.get()) >= len => {
+                unsafe { reset_buf(joined.as_ptr(), len, tag) };
+                return Some(joined);
+            }
+            _ => new(pool, len).ok()?,
+        };
+        // SAFETY: fresh memory of ours alone.
+        let (_, joined) = unsafe { reset(link, len, tag) };
+        self.joined = Some(joined);
+        Some(joined)
+    }
+
+    /// Whether nginx still holds buffers of ours.
+    pub fn is_busy(&self) -> bool {
+        !self.busy.is_null()
+    }
+}
+
+/// A link, its buffer and a little memory, in one piece of the pool.
+#[repr(C)]
+struct Small {
+    link: ngx_chain_t,
+    buf: ngx_buf_t,
+}
+
+/// Memory of more bytes is a piece of its own, which a pool may free.
+const SMALL: usize = 512;
+
+/// A new link with a buffer that has room for `len` bytes.
+fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
+    let inside = if len <= SMALL { len } else { 0 };
+    let small: NonNull<Small> = pool.bytes_aligned(size_of::<Small>() + inside)?.cast();
+    let start = match inside {
+        0 if len == 0 => null_mut(),
+        0 => pool.bytes(len)?.as_ptr(),
+        // SAFETY: behind the structures there are that many bytes.
+        _ => unsafe { small.as_ptr().add(1).cast() },
+    };
+    // SAFETY: fresh memory of that size, aligned for nginx's types; zero is valid for both.
+    unsafe {
+        let small = small.as_ptr();
+        small.write(std::mem::zeroed());
+        (*small).buf.start = start;
+        (*small).buf.end = start.wrapping_add(len);
+        (*small).link.buf = &raw mut (*small).buf;
+    }
+    Ok(small.cast())
+}
+
+/// How many bytes the memory of a buffer of ours has in all.
+fn memory_room(buf: &ngx_buf_t) -> usize {
+    // SAFETY: both ends lie within one allocation, or are null together.
+    unsafe { buf.end.offset_from(buf.start).max(0) as usize }
+}
+
+/// Gives a free buffer the room for `len` bytes.
+unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(), OutOfMemory> {
+    // SAFETY: the caller's: a free link of ours in `pool`, whose memory nobody uses.
+    unsafe {
+        let log = Log::from_ptr((*pool.as_ptr()).log);
+        let buf = &mut *link.as_ref().buf;
+        let room = memory_room(buf);
+        if room >= len {
+            ngx_debug!(log, "lua reuse free buf memory {room} >= {len}");
+            return Ok(());
+        }
+        ngx_debug!(log, "lua reuse free buf chain, but reallocate memory because {len} >= {room}");
+        if !buf.start.is_null() {
+            ngx_pfree(pool.as_ptr(), buf.start.cast());
+        }
+        buf.start = null_mut();
+        buf.end = null_mut();
+        let start = pool.bytes(len)?;
+        buf.start = start.as_ptr();
+        buf.end = start.as_ptr().add(len);
+    }
+    Ok(())
+}
+
+/// A link and its buffer, empty and alone. One that is to hold no bytes is a special buffer: it
+/// has no memory as far as nginx's filters can see.
+unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (Chain, Buf) {
+    // SAFETY: the caller's: `link` and its buffer are live and ours alone.
+    unsafe {
+        (*link.as_ptr()).next = null_mut();
+        let buf = link.as_ref().buf;
+        reset_buf(buf, len, tag);
+        (Chain::from_ptr(link.as_ptr()), Buf::from_ptr(buf))
+    }
+}
+
+/// A buffer, empty, as [`reset`] leaves it.
+unsafe fn reset_buf(buf: *mut ngx_buf_t, len: usize, tag: ngx_buf_tag_t) {
+    // SAFETY: the caller's: a live buffer that is ours alone.
+    unsafe {
+        let buf = &mut *buf;
+        let (start, end) = (buf.start, buf.end);
+        std::ptr::write_bytes(buf, 0, 1);
+        buf.start = start;
+        buf.end = end;
+        buf.pos = start;
+        buf.last = start;
+        buf.tag = tag;
+        buf.set_temporary(u32::from(len > 0));
+    }
+}
