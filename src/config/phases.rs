@@ -181,7 +181,7 @@ impl PhaseSet {
         let mut i = 0;
         while i < PHASES.len() {
             let row = &PHASES[i];
-            if row.waits && matches!(row.place, Place::Handler(_) | Place::Content) {
+            if row.waits && matches!(row.place, Handler(_) | Content) {
                 set = set.with(row.phase);
             }
             i += 1;
@@ -207,7 +207,7 @@ impl PhaseSet {
         let mut set = PhaseSet::NONE;
         let mut i = 0;
         while i < PHASES.len() {
-            if matches!(PHASES[i].place, Place::Handshake) {
+            if matches!(PHASES[i].place, Handshake) {
                 set = set.with(PHASES[i].phase);
             }
             i += 1;
@@ -233,7 +233,7 @@ impl PhaseSet {
         let mut set = PhaseSet::HANDSHAKE;
         let mut i = 0;
         while i < PHASES.len() {
-            if matches!(PHASES[i].place, Place::Timer | Place::Worker) {
+            if matches!(PHASES[i].place, Timer | Worker) {
                 set = set.with(PHASES[i].phase);
             }
             i += 1;

@@ -12,7 +12,7 @@ use crate::runtime::{Context, Phase};
 
 /// nginx's header filters.
 pub fn enter(request: Request) -> Status {
-    super::runner::log_filter(request, Phase::HeaderFilter);
+    runner::log_filter(request, Phase::HeaderFilter);
     let location = LocationConf::of(request);
     let filters_body = location.script(Phase::BodyFilter).is_some();
     if filters_body {

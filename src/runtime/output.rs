@@ -358,7 +358,7 @@ impl Drop for Flush {
 /// `task` waits until all output is on its way; false where the connection is broken.
 pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
     let request = context.request();
-    super::scheduler::listen_for_write(context);
+    scheduler::listen_for_write(context);
     if !client::wait_for_writable(request) {
         return false;
     }

@@ -67,6 +67,7 @@ impl Alphabet {
 
     /// The four digits of the highest 24 bits.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "twelve bits, in a table of 4096")]
     fn encode(&self, bits: u64) -> [u8; 4] {
         let pair = |bits: u64| u32::from(self.pairs[(bits >> 52) as usize]);
         (pair(bits) | pair(bits << 12) << 16).to_le_bytes()
@@ -83,7 +84,7 @@ impl Alphabet {
         {
             let bits = u64::from_be_bytes(*bytes);
             (*first, *second) = (self.encode(bits), self.encode(bits << 24));
-            src = &src[6..];
+            src = src.get(6..).unwrap_or_default();
         }
         while let Some((&[a, b, c], rest)) = src.split_first_chunk()
             && let Some(quad) = quads.next()
@@ -110,6 +111,7 @@ impl Alphabet {
     }
 
     /// What four digits stand for; `NO_DIGIT` or more where one of them is none.
+    #[expect(clippy::indexing_slicing, reason = "bytes, in tables of 256")]
     fn decode(&self, digits: [u8; 4]) -> u32 {
         let [a, b, c, d] = digits.map(usize::from);
         let [first, second, third, fourth] = &self.values;

@@ -30,6 +30,7 @@ static BYTES: [[u32; 256]; 4] = {
 
 /// The checksum of `src`.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "bytes, in four tables of 256")]
 pub fn checksum(src: &[u8]) -> u32 {
     if src.len() >= LONG {
         return crc32fast::hash(src);

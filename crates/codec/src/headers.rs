@@ -92,6 +92,7 @@ impl<'a> Name<'a> {
 
 /// The hash of a name in which nothing is to be changed.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "a byte, in a table of 256")]
 fn plain_hash(name: &[u8]) -> Option<usize> {
     let mut hash = 0usize;
     for &byte in name {
@@ -160,7 +161,7 @@ pub fn host_name(value: &[u8]) -> Option<Vec<u8>> {
         [b'[', ..] => memchr::memchr(b']', value).map_or(value.len(), |at| at + 1),
         _ => memchr::memchr(b':', value).unwrap_or(value.len()),
     };
-    let name = &value[..end];
+    let name = value.get(..end)?;
     let name = name.strip_suffix(b".").unwrap_or(name);
     if name.is_empty() { None } else { Some(name.to_ascii_lowercase()) }
 }

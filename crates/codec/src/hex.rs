@@ -4,6 +4,7 @@ const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
 /// The two upper-case digits of a byte, as in `%2F` and `\x1B`.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "four bits, in a table of 16")]
 pub(crate) fn upper(byte: u8) -> [u8; 2] {
     [UPPER[usize::from(byte >> 4)], UPPER[usize::from(byte & 15)]]
 }

@@ -153,6 +153,7 @@ fn any_date(value: &[u8]) -> Option<Date> {
 
 /// The date in the first format, where all of it stands at its place: nearly always.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "a remainder by 32, in a table of 32")]
 fn usual_date(value: &[u8]) -> Option<Date> {
     const HEAD: Shape = Shape::new(b"AAA, 00 ");
     const MONTH_AND_YEAR: Shape = Shape::new(b"??? 0000");

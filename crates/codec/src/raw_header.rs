@@ -42,8 +42,8 @@ pub fn restore(pieces: &[&[u8]], blank_line: Option<usize>, without_request_line
 
 /// `piece` up to the end of its last whole line.
 fn whole_lines(piece: &[u8]) -> &[u8] {
-    let end = piece.iter().rposition(|&byte| byte == LF || byte == 0).map_or(0, |at| at + 1);
-    &piece[..end]
+    let end = piece.iter().rposition(|&byte| byte == LF || byte == 0);
+    end.and_then(|end| piece.get(..=end)).unwrap_or_default()
 }
 
 /// Appends `piece` with what stood where nginx put NULs.

@@ -51,7 +51,7 @@ unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
     let len = text.len().min(size - 1);
     // SAFETY: the caller has `size` bytes there; the copy and its NUL are no longer.
     unsafe {
-        std::ptr::copy_nonoverlapping(text.as_ptr(), into, len);
+        copy_nonoverlapping(text.as_ptr(), into, len);
         into.add(len).write(0);
     }
 }

@@ -67,8 +67,8 @@ impl Recycled {
     pub fn take_joined(&mut self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<Buf> {
         let link = match self.joined {
             Some(joined) if !joined.memory().is_empty() => return None,
-            // SAFETY: a buffer of ours that nginx has sent.
             Some(joined) if memory_room(joined.get()) >= len => {
+                // SAFETY: a buffer of ours that nginx has sent.
                 unsafe { reset_buf(joined.as_ptr(), len, tag) };
                 return Some(joined);
             }

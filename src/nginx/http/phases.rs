@@ -22,6 +22,7 @@ pub enum HttpPhase {
 }
 
 /// Adds a handler to a phase.
+#[expect(clippy::indexing_slicing, reason = "nginx has an element for each of its phases")]
 pub fn add_handler(cf: Conf, phase: HttpPhase, handler: Handler) -> Result<(), OutOfMemory> {
     // SAFETY: nginx's core configuration exists; the array holds ngx_http_handler_pt.
     unsafe {

@@ -33,6 +33,7 @@ impl<'a> Name<'a> {
     /// # Safety
     /// `name` must be valid for `len` bytes, `buf` likewise for writing and for `'a`.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a byte, in a table of 256")]
     pub unsafe fn new(name: *const u8, len: usize, buf: *mut u8) -> Name<'a> {
         // As nginx's `ngx_hash_strlow`, which compiles to twice as much.
         let mut hash: ngx_uint_t = 0;

@@ -111,9 +111,11 @@ impl HeaderList {
 
     /// All nodes in order, hidden ones too.
     pub fn nodes(self) -> Nodes {
-        // SAFETY: a live list; its first part is part of it.
-        let part =
-            if self.is_made() { unsafe { &raw mut (*self.0.as_ptr()).part } } else { null_mut() };
+        let part = match self.is_made() {
+            // SAFETY: a live list; its first part is part of it.
+            true => unsafe { &raw mut (*self.0.as_ptr()).part },
+            false => null_mut(),
+        };
         Nodes { part, next: 0 }
     }
 
