@@ -18,8 +18,8 @@ use crate::nginx::core::buf::Buf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::client::WriteEvent;
 use crate::nginx::http::framing;
-use crate::nginx::http::pending;
 use crate::nginx::http::{client, send as wire};
+use crate::nginx::http::{pending, subrequest};
 use crate::nginx::{Chain, Status};
 use crate::ngx_debug;
 
@@ -274,7 +274,7 @@ fn send_http10_header(context: &Rc<Context>) -> Status {
 /// Sends a chain of recycled buffers through the body filters, and files them.
 fn filter(context: &Rc<Context>, chain: Chain) -> Status {
     let request = context.request();
-    let rc = wire::filter_as_active(request, chain);
+    let rc = request.output_filter(chain);
     if rc == Status::ERROR || context.is_released() {
         return Status::ERROR;
     }
@@ -371,6 +371,12 @@ pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
 /// The connection can take more output, or gave up on it.
 pub fn write_event(context: &Rc<Context>) -> Status {
     let useless = if context.has_entered(Phase::Content) { Status::OK } else { Status::DONE };
+    // It may be this request's turn in the page now.
+    if subrequest::has_postponed(context.request())
+        && filter(context, Chain::EMPTY) == Status::ERROR
+    {
+        return fail(context);
+    }
     match client::write_event(context.request()) {
         WriteEvent::Useless => {
             ngx_debug!(context.request().log(), "useless lua write event handler");

@@ -47,6 +47,8 @@ pub struct Captured {
     body: Cell<Chain>,
     /// The last buffer came: the body is whole.
     complete: Cell<bool>,
+    /// Whose output went to the client before subrequests of this one had to end.
+    was_active: Cell<Option<Request>>,
     /// nginx's handler for the end of the subrequest has run.
     finished: Cell<bool>,
 }
@@ -137,7 +139,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     );
     let Some(captured) = place.captured() else { return Status::ERROR };
     if captured.finished.replace(true) {
-        subrequest::activate(request);
+        subrequest::let_end(request, &captured.was_active);
         return Status::OK;
     }
     captured.request.set(Some(request));
@@ -159,7 +161,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     if subrequest::post_to_head(parent).is_err() {
         return Status::ERROR;
     }
-    subrequest::activate(request);
+    subrequest::let_end(request, &captured.was_active);
     code_for_nginx(request, rc)
 }
 

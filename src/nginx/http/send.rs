@@ -1,11 +1,9 @@
 //! Sending a response through nginx's filter chain, and the flags of its header.
 
-use crate::nginx::core::chain::Chain;
 use crate::nginx::core::status::Status;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    NGX_HTTP_LAST, ngx_buf_tag_t, ngx_http_request_t, ngx_http_send_special,
-    ngx_http_set_content_type,
+    NGX_HTTP_LAST, ngx_buf_tag_t, ngx_http_send_special, ngx_http_set_content_type,
 };
 
 /// The tag of this module's buffers.
@@ -75,32 +73,8 @@ pub fn set_special_response(request: Request, rc: Status) {
     }
 }
 
-/// Sends a chain; a subrequest's goes past nginx's postpone filter, in the order of the script.
-pub fn filter_as_active(request: Request, chain: Chain) -> Status {
-    as_active(request, || request.output_filter(chain))
-}
-
 /// Sends the last buffer (of a subrequest: the last of its chain).
 pub fn send_last(request: Request) -> Status {
-    as_active(request, || {
-        // SAFETY: a live request.
-        Status(unsafe { ngx_http_send_special(request.as_ptr(), NGX_HTTP_LAST as usize) })
-    })
-}
-
-/// Runs `send` with `request` as the connection's active request.
-fn as_active(request: Request, send: impl FnOnce() -> Status) -> Status {
-    let c = request.connection();
-    // SAFETY: a live connection; its data is the active request. `send` is nginx's filter chain,
-    // which does not free the request.
-    unsafe {
-        let active: *mut ngx_http_request_t = (*c).data.cast();
-        if std::ptr::eq(active, request.as_ptr()) {
-            return send();
-        }
-        (*c).data = request.as_ptr().cast();
-        let rc = send();
-        (*c).data = active.cast();
-        rc
-    }
+    // SAFETY: a live request.
+    Status(unsafe { ngx_http_send_special(request.as_ptr(), NGX_HTTP_LAST as usize) })
 }

@@ -3,6 +3,7 @@
 //! nginx's own `ngx_http_subrequest` queues its output behind the parent's; a captured response
 //! has none, so the request is made here: posted to run at once, never postponed.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -204,10 +205,47 @@ pub fn post_to_head(parent: Request) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Makes `request` the connection's active one, as nginx expects of a subrequest that ends.
-pub fn activate(request: Request) {
-    // SAFETY: a live connection; its data is the active request.
-    unsafe { (*request.connection()).data = request.as_ptr().cast() }
+/// Lets nginx end `request`, which has no place in the page: it is never the active one, whose
+/// output goes to the client now, and nginx would wait for that.
+///
+/// Subrequests that nginx made for it (`auth_request`, …) have their place behind it: while there are
+/// some, it is the active one. `was_active` keeps who was until then.
+pub fn let_end(request: Request, was_active: &Cell<Option<Request>>) {
+    let r = request.as_ptr();
+    // SAFETY: a live request and its connection, whose data is the active request.
+    unsafe {
+        let active = Request::from_ptr((*request.connection()).data.cast());
+        if !(*r).postponed.is_null() {
+            if active != Some(request) {
+                was_active.set(active);
+                (*request.connection()).data = r.cast();
+            }
+            return;
+        }
+        if let Some(before) = was_active.take() {
+            activate(before);
+        } else if active == Some(request) {
+            return;
+        }
+        (*r).set_background(1);
+        // Reading on is for the main request to do.
+        (*r).set_discard_body(0);
+    }
+}
+
+/// Makes `request` the active one, and lets it send what it could not meanwhile.
+fn activate(request: Request) {
+    // SAFETY: a live request and its connection; nginx posts a request as often as it likes. Without
+    // memory, the request goes on at its next event.
+    unsafe {
+        (*request.connection()).data = request.as_ptr().cast();
+        ngx_http_post_request(request.as_ptr(), null_mut());
+    }
+}
+
+/// Whether output of `request` waits for that of others, which comes before it in the page.
+pub fn has_postponed(request: Request) -> bool {
+    !request.get().postponed.is_null()
 }
 
 /// What was given to [`create`] as `data`, where `request` was made with `handler`.
