@@ -340,3 +340,32 @@ bad argument #3 to '?' (string expected, got function)
 bad argument #3 to '?' (string expected, got nil)
 --- no_error_log
 [error]
+
+
+
+=== TEST 13: no line ends in a query string
+--- config
+    location = /args { content_by_lua_block { ngx.say(ngx.var.args) } }
+    location = /t {
+        content_by_lua_block {
+            local bad = "a=1\r\nX-Evil: \0\n"
+            ngx.print(ngx.location.capture("/args", { args = bad }).body)
+            ngx.print(ngx.location.capture("/args?b=2", { args = bad }).body)
+            ngx.print(ngx.location.capture("/args?a=1\nb").body)
+            local one, two = ngx.location.capture_multi {
+                { "/args", { args = bad } },
+                { "/args", { vars = { args = bad } } },
+            }
+            ngx.print(one.body, two.body)
+        }
+    }
+--- request
+GET /t
+--- response_body
+a=1%0D%0AX-Evil: %00%0A
+b=2&a=1%0D%0AX-Evil: %00%0A
+a=1%0Ab
+a=1%0D%0AX-Evil: %00%0A
+a=1%0D%0AX-Evil: %00%0A
+--- no_error_log
+[error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * ( blocks() * 2 + 1 );
+plan tests => repeat_each() * ( blocks() * 2 + 2 );
 
 no_long_string();
 run_tests();
@@ -166,3 +166,23 @@ ok
 --- grep_error_log eval: qr/(?:reading|writing): .*?API disabled in the current context/
 --- grep_error_log_out eval
 qr/reading: .*API disabled in the current context\nwriting: .*API disabled in the current context\n/
+
+
+
+=== TEST 9: no line ends in $args; other variables hold any byte
+--- config
+    location = /t {
+        set $any "";
+        content_by_lua_block {
+            ngx.var.args = "a=1\r\nX-Evil: \0\127\t b"
+            ngx.say(ngx.var.args)
+            ngx.var.any = "a\r\n\0b"
+            ngx.say(#ngx.var.any)
+        }
+    }
+--- request
+GET /t
+--- response_body eval
+"a=1%0D%0AX-Evil: %00%7F\t b\n5\n"
+--- no_error_log
+[error]

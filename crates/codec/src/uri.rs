@@ -137,6 +137,12 @@ pub fn escape(src: &[u8], kind: EscapeType) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// A query string without the bytes that would end a line of a request, or make one malformed:
+/// controls are escaped, all else is as the caller wrote it.
+pub fn escape_controls(args: &[u8]) -> Cow<'_, [u8]> {
+    escape(args, EscapeType::HeaderValue)
+}
+
 /// The byte that the escape sequence at the start of `src` stands for.
 #[inline]
 fn escape_sequence(src: &[u8]) -> Option<u8> {

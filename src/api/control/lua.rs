@@ -1,5 +1,7 @@
 //! The Lua functions that end a request.
 
+use codec::uri::escape_controls;
+
 use crate::api::arguments;
 use crate::api::call::{Call, Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
@@ -70,6 +72,7 @@ fn exec(call: &Call) -> LuaResult {
     if call.context.is_header_sent() {
         return Err(LuaError::text("attempt to call ngx.exec after sending out response headers"));
     }
+    let args = escape_controls(&args).into_owned();
     call.context.end.set(Some(End::Exec { uri, args }));
     Ok(Returns::Yield(0))
 }

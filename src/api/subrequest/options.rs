@@ -1,5 +1,9 @@
 //! The arguments of a capture, read and checked before anything is done.
 
+use std::borrow::Cow;
+
+use codec::uri::escape_controls;
+
 use crate::api::arguments;
 use crate::lua::{Kind, LuaError, State};
 use crate::nginx::Request;
@@ -90,6 +94,9 @@ pub fn read(
     if !asked.args.is_empty() {
         let and: &[u8] = if args.bytes().is_empty() { b"" } else { b"&" };
         args = request.pool().concat(args.bytes(), &[and, &asked.args].concat())?;
+    }
+    if let Cow::Owned(escaped) = escape_controls(args.bytes()) {
+        args = request.pool().concat(&escaped, &[])?;
     }
     Ok(Query { uri, args, options: asked })
 }

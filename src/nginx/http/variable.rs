@@ -1,5 +1,7 @@
 //! nginx's variables, and the captures of the last regex that nginx matched.
 
+use codec::uri::escape_controls;
+
 use crate::nginx::core::bits;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
@@ -177,7 +179,11 @@ fn set_by(
     variable: &ngx_http_variable_t,
     value: Option<&[u8]>,
 ) -> Result<(), SetError> {
-    let new = content(request, value)?;
+    // A query string goes to other servers as it is.
+    // SAFETY: the name is of the configuration.
+    let is_query = unsafe { strings::bytes(variable.name) } == b"args";
+    let escaped = value.filter(|_| is_query).map(escape_controls);
+    let new = content(request, escaped.as_deref().or(value))?;
     // SAFETY: zero is a valid value structure; the handler gets what nginx would pass.
     unsafe {
         let slot = request.pool().zeroed::<ngx_http_variable_value_t>()?.as_ptr();
