@@ -1,12 +1,9 @@
 //! A call from Lua into the API: who calls, for which request, and whether it may.
 
 use std::ffi::{CStr, c_int};
-use std::mem::{ManuallyDrop, size_of};
-use std::ops::Deref;
-use std::ptr::NonNull;
 use std::rc::Rc;
 
-use crate::lua::function::wrap;
+use crate::lua::function::{self, wrap};
 use crate::lua::{CFunction, LuaError, LuaResult, State, openresty};
 use crate::nginx::Request;
 use crate::runtime::{Context, Phase, PhaseSet, Task};
@@ -70,30 +67,9 @@ pub fn set_functions_in(state: State, name: &CStr, rows: &[Row]) {
 pub struct Call {
     pub state: State,
     pub request: Request,
-    pub context: Lent<Context>,
+    pub context: Rc<Context>,
     /// The running task; none in phases that cannot yield.
-    task: Option<Lent<Task>>,
-}
-
-/// An `Rc` that somebody further down the C stack has a share of for as long as the call takes: it
-/// costs no counting.
-pub struct Lent<T>(ManuallyDrop<Rc<T>>);
-
-impl<T> Lent<T> {
-    /// # Safety
-    /// `value` must be an `Rc`'s, and somebody must have a share of it until this is dropped.
-    unsafe fn of(value: *const T) -> Lent<T> {
-        // SAFETY: the caller's; this share is not counted, and never given up.
-        Lent(ManuallyDrop::new(unsafe { Rc::from_raw(value) }))
-    }
-}
-
-impl<T> Deref for Lent<T> {
-    type Target = Rc<T>;
-
-    fn deref(&self) -> &Rc<T> {
-        &self.0
-    }
+    task: Option<Rc<Task>>,
 }
 
 impl Call {
@@ -103,17 +79,11 @@ impl Call {
         state: State,
         work: impl FnOnce(&Call) -> Result<T, LuaError>,
     ) -> Result<T, LuaError> {
-        // SAFETY: the word is the request that a phase handler or a task set for this coroutine,
-        // and they empty it, or end the coroutine, before the request goes.
-        let request = unsafe { Request::from_ptr(openresty::request(state).cast()) };
+        let request = openresty::running_request(state);
         let request = request.ok_or(LuaError::text("no request found"))?;
-        let shares;
         let call = match Call::of_running(state, request) {
             Some(call) => call,
-            None => {
-                shares = Shares::of(state, request)?;
-                shares.lend(state, request)
-            }
+            None => Call::of_other(state, request)?,
         };
         work(&call)
     }
@@ -121,41 +91,21 @@ impl Call {
     /// What runs on `state`, where that is the running task of the context in nginx's slot.
     #[inline(always)]
     fn of_running(state: State, request: Request) -> Option<Call> {
-        // SAFETY: a live request. While a task's code runs, the scheduler has a share of it and of
-        // its context, whatever the code does.
-        unsafe {
-            let context = Context::in_slot(request).as_ref()?;
-            let task = Some(Lent::of(context.current_on(state)?));
-            Some(Call { state, request, context: Lent::of(context), task })
-        }
+        let context = Context::of(request)?;
+        let task = Some(context.current_on(state)?);
+        Some(Call { state, request, context, task })
     }
-}
 
-/// The call's own shares, where nginx has emptied its slot, or no task runs.
-struct Shares {
-    context: Rc<Context>,
-    task: Option<Rc<Task>>,
-}
-
-impl Shares {
+    /// The same where nginx has emptied its slot, or no task runs.
     #[cold]
-    fn of(state: State, request: Request) -> Result<Shares, LuaError> {
+    fn of_other(state: State, request: Request) -> Result<Call, LuaError> {
         let task = Task::of(state);
         let context = match &task {
             Some(task) => task.context(),
             None => Context::of(request),
         };
         let context = context.ok_or(LuaError::text("no request ctx found"))?;
-        Ok(Shares { context, task })
-    }
-
-    /// A call that is over before these shares are given up.
-    fn lend(&self, state: State, request: Request) -> Call {
-        // SAFETY: `Call::with` keeps the shares for as long as the call.
-        unsafe {
-            let task = self.task.as_ref().map(|task| Lent::of(Rc::as_ptr(task)));
-            Call { state, request, context: Lent::of(Rc::as_ptr(&self.context)), task }
-        }
+        Ok(Call { state, request, context, task })
     }
 }
 
@@ -169,7 +119,7 @@ impl Call {
 
     /// The running task, whether it can yield now or not.
     pub fn running_task(&self) -> Result<&Rc<Task>, LuaError> {
-        self.task.as_deref().ok_or(LuaError::text("no co ctx found"))
+        self.task.as_ref().ok_or(LuaError::text("no co ctx found"))
     }
 
     /// Raises unless the running phase is one of `phases`.
@@ -205,7 +155,6 @@ const fn wrap_call<const PHASES: u32, const REAL: bool, F>(_function: F) -> CFun
 where
     F: Fn(&Call) -> LuaResult + Copy + 'static,
 {
-    const { assert!(size_of::<F>() == 0, "a Lua function captures nothing") };
     wrap(checked::<PHASES, REAL, F>)
 }
 
@@ -213,8 +162,7 @@ fn checked<const PHASES: u32, const REAL: bool, F>(state: State) -> LuaResult
 where
     F: Fn(&Call) -> LuaResult + Copy + 'static,
 {
-    // SAFETY: `wrap_call` checks that F has no size: any aligned pointer points to one.
-    let function: F = unsafe { *NonNull::<F>::dangling().as_ref() };
+    let function = function::instance::<F>();
     Call::with(state, |call| {
         if REAL && call.context.fake {
             return Err(LuaError::text("API disabled in the current context"));

@@ -4,6 +4,7 @@
 //! out. Each runs its work in [`crate::nginx::guard`], with the code for an error as fall-back.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::ptr::null;
 use std::rc::Rc;
 
 use crate::nginx::Request;
@@ -108,7 +109,17 @@ pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
 #[inline]
 pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
     // SAFETY: the caller's.
-    unsafe { request(r).and_then(|request| Context::borrowed(request)) }
+    unsafe {
+        let request = request(r)?;
+        request.context_ptr::<Context>().as_ref().or_else(|| running_ptr(request).as_ref())
+    }
+}
+
+/// The context of the code that runs for `request`, where nginx has emptied its slot; null for none.
+#[cold]
+fn running_ptr(request: Request) -> *const Context {
+    let running = || Context::running(request).map_or(null(), |context| Rc::as_ptr(&context));
+    crate::nginx::guard(null(), running)
 }
 
 /// As [`borrowed_context`], only where nginx's slot has it.
@@ -118,7 +129,7 @@ pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Con
 #[inline]
 pub unsafe fn context_in_slot<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
     // SAFETY: the caller's; the value outlives the slot.
-    unsafe { request(r).and_then(|request| Context::in_slot(request).as_ref()) }
+    unsafe { request(r).and_then(|request| request.context_ptr::<Context>().as_ref()) }
 }
 
 /// Writes an error into the caller's buffer: `err` has room for `*errlen` bytes, and `*errlen`

@@ -16,9 +16,7 @@ pub fn inject(state: State) {
 
 /// The log of the running request, or the cycle's.
 fn log_of(state: State) -> Log {
-    // SAFETY: the word is the live request of the running coroutine, or null.
-    let request = unsafe { Request::from_ptr(openresty::request(state).cast()) };
-    request.map_or_else(cycle_log, Request::log)
+    openresty::running_request(state).map_or_else(cycle_log, Request::log)
 }
 
 fn ngx_log(state: State) -> LuaResult {

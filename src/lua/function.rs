@@ -38,6 +38,14 @@ where
     trampoline::<F>
 }
 
+/// The only value of a function's type.
+#[inline(always)]
+pub fn instance<F: Copy + 'static>() -> F {
+    const { assert!(size_of::<F>() == 0, "a Lua function captures nothing") };
+    // SAFETY: a type without a size has one value, and any aligned pointer points to it.
+    unsafe { *NonNull::<F>::dangling().as_ref() }
+}
+
 /// What Lua calls: a panic of `F` becomes a Lua error here.
 unsafe extern "C-unwind" fn trampoline<F>(state: *mut ffi::lua_State) -> c_int
 where
@@ -60,8 +68,7 @@ unsafe extern "C-unwind" fn run<F>(state: *mut ffi::lua_State) -> c_int
 where
     F: Fn(State) -> LuaResult + Copy + 'static,
 {
-    // SAFETY: `wrap` checks that F has no size: any aligned pointer points to one.
-    let function: F = unsafe { *NonNull::<F>::dangling().as_ref() };
+    let function = instance::<F>();
     // SAFETY: Lua passes the running coroutine.
     let state = unsafe { State::from_ptr(state) };
     match function(state) {

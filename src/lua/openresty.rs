@@ -6,6 +6,7 @@
 use std::ffi::c_void;
 
 use super::state::State;
+use crate::nginx::Request;
 
 #[cfg(openresty_luajit)]
 mod imp {
@@ -105,6 +106,14 @@ mod imp {
     }
 
     pub fn reset_thread(_main: State, _thread: State) {}
+}
+
+/// The request that the coroutine runs for; none where it runs for none.
+#[inline(always)]
+pub fn running_request(state: State) -> Option<Request> {
+    // SAFETY: the word is the request that a phase handler or a task set for this coroutine, and they
+    // empty it, or end the coroutine, before the request goes.
+    unsafe { Request::from_ptr(request(state).cast()) }
 }
 
 pub use imp::{AVAILABLE, record, request, reset_thread, set_record, set_request};

@@ -11,11 +11,13 @@ use crate::nginx::core::conf::{CONF_ERROR, Conf, ConfResult, to_nginx};
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::guard::install_panic_hook;
 use crate::nginx::http::configuration::{Scope, Structure};
+use crate::nginx::http::context_slot::ModuleContext;
 use crate::nginx::sys::{
     NGX_HTTP_MODULE, ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t,
     ngx_uint_t,
 };
 use crate::nginx::{Status, guard};
+use crate::runtime::Context;
 
 /// The module, under the name that other modules and nginx's configuration know.
 #[unsafe(no_mangle)]
@@ -54,6 +56,14 @@ unsafe impl Structure for ServerConf {
 unsafe impl Structure for LocationConf {
     const SCOPE: Scope = Scope::Location;
 }
+
+// SAFETY: `Context::attach` gives the pool its share and fills the slot, `Context::reattach` fills it
+// again; a context is made in an Rc only.
+unsafe impl ModuleContext for Context {}
+
+// SAFETY: `Handshake::attach` gives the connection's pool its share first.
+#[cfg(ngx_feature = "http_ssl")]
+unsafe impl crate::nginx::event::tls::Kept for crate::runtime::handshake::Handshake {}
 
 /// A list of pointers for nginx to read.
 #[repr(transparent)]

@@ -7,6 +7,7 @@ use super::context::Context;
 use crate::config::Phase;
 use crate::nginx::Status;
 use crate::nginx::http::fake;
+use crate::own_thread;
 
 /// Ends a stand-in, whose code had the result `rc`: an error has been logged already.
 pub fn finalize(context: &Rc<Context>, rc: Status) {
@@ -21,9 +22,9 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     fake::destroy(context.request());
 }
 
-thread_local! {
+own_thread! {
     /// Timers whose handlers are running in this worker.
-    static RUNNING_TIMERS: Cell<usize> = const { Cell::new(0) };
+    static RUNNING_TIMERS: Cell<usize> = Cell::new(0);
 }
 
 /// How many timer handlers are running.

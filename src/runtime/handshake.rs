@@ -61,16 +61,7 @@ pub struct Handshake {
 impl Handshake {
     /// That of a TLS connection; none where no phase's code has run in it.
     pub fn of(ssl: Ssl) -> Option<Rc<Handshake>> {
-        let handshake: *const Handshake = ssl.slot().cast();
-        if handshake.is_null() {
-            return None;
-        }
-        // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the
-        // connection in OpenSSL.
-        unsafe {
-            Rc::increment_strong_count(handshake);
-            Some(Rc::from_raw(handshake))
-        }
+        ssl.kept()
     }
 
     /// One for a connection that has none, which owns it from now on.
@@ -85,7 +76,7 @@ impl Handshake {
             ctx_ref: Cell::new(NO_CTX),
         });
         at.client.own(Owner(handshake.clone()))?;
-        at.ssl.set_slot(Rc::as_ptr(&handshake).cast_mut().cast())?;
+        at.ssl.keep(&handshake)?;
         Ok(handshake)
     }
 

@@ -396,7 +396,7 @@ fn append_error_text(context: &Context, failed: State, line: &mut Vec<u8>) {
     // The thread that waits for this one gets the value itself.
     main.move_to(failed, 1);
     openresty::set_request(main, before);
-    context.end.set(end);
+    context.end.replace(end);
 }
 
 #[cold]

@@ -84,7 +84,7 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
         status = 200;
     }
     ngx_debug!(context.request().log(), "lua exit with code {status}");
-    context.end.set(Some(End::Exit(status as isize)));
+    context.end.replace(Some(End::Exit(status as isize)));
     context.exit_code.set(status as isize);
     match context.phase.get() {
         Phase::HeaderFilter | Phase::Balancer | Phase::SslSessionStore => Ok(ffi::DONE),

@@ -73,7 +73,7 @@ fn exec(call: &Call) -> LuaResult {
         return Err(LuaError::text("attempt to call ngx.exec after sending out response headers"));
     }
     let args = escape_controls(&args).into_owned();
-    call.context.end.set(Some(End::Exec { uri, args }));
+    call.context.end.replace(Some(End::Exec { uri, args }));
     Ok(Returns::Yield(0))
 }
 
@@ -101,7 +101,7 @@ fn redirect(call: &Call) -> LuaResult {
     }
     headers_out::add_location(call.request, uri)?;
     call.request.set_status(status as usize);
-    call.context.end.set(Some(End::Exit(status as isize)));
+    call.context.end.replace(Some(End::Exit(status as isize)));
     Ok(Returns::Yield(0))
 }
 

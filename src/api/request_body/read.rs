@@ -56,7 +56,7 @@ pub fn read_body(call: &Call) -> LuaResult {
             Ok(Returns::Yield(0))
         }
         BodyRead::Failed(rc) => {
-            context.end.set(Some(End::Exit(rc.0)));
+            context.end.replace(Some(End::Exit(rc.0)));
             Ok(Returns::Yield(0))
         }
     }

@@ -22,6 +22,7 @@ use crate::nginx::core::log::{Level, cycle_log};
 use crate::nginx::core::strings::strerror;
 use crate::nginx::event::descriptor::Descriptor;
 use crate::ngx_log;
+use crate::own_thread;
 
 /// How a program ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,10 +52,10 @@ pub struct Streams {
     pub stderr: Option<OwnedFd>,
 }
 
-thread_local! {
+own_thread! {
     /// The children that have not been reaped.
     static CHILDREN: RefCell<BTreeMap<libc::pid_t, Rc<Child>>> =
-        const { RefCell::new(BTreeMap::new()) };
+        RefCell::new(BTreeMap::new());
 }
 
 /// How many children there are, or are just being made.
@@ -158,7 +159,7 @@ fn watch(pid: libc::pid_t, file: &CStr, failure: File) -> Result<Rc<Child>, Stri
             return Err(reason);
         }
     }
-    CHILDREN.with_borrow_mut(|children| children.insert(pid, child.clone()));
+    CHILDREN.borrow_mut().insert(pid, child.clone());
     Ok(child)
 }
 
@@ -223,7 +224,7 @@ impl Child {
         self.log_failure();
         let descriptor = self.pidfd.borrow_mut().take();
         drop(descriptor);
-        let owner = CHILDREN.with_borrow_mut(|children| children.remove(&self.pid));
+        let owner = CHILDREN.borrow_mut().remove(&self.pid);
         give_sigchld_back();
         let on_exit = self.on_exit.borrow_mut().take();
         if let Some(on_exit) = on_exit {

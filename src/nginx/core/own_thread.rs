@@ -31,6 +31,21 @@ impl<T> Deref for OwnThread<T> {
     }
 }
 
+/// Statics of nginx's own thread: `own_thread! { static NAME: Type = value; }`. Only code that runs in
+/// that thread may reach them; debug builds check it.
+#[macro_export]
+macro_rules! own_thread {
+    ($($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr;)*) => {$(
+        $(#[$attribute])*
+        #[allow(unsafe_code, reason = "the macro's contract")]
+        $visibility static $name: $crate::nginx::core::own_thread::OwnThread<$type> = {
+            let value = $value;
+            // SAFETY: the macro's contract, by which nothing but nginx's own thread comes here.
+            unsafe { $crate::nginx::core::own_thread::OwnThread::new(value) }
+        };
+    )*};
+}
+
 /// Values that wait to be used again, for they are dear to make.
 pub struct Spares<T> {
     values: RefCell<Vec<T>>,

@@ -14,11 +14,12 @@ use crate::nginx::guard;
 use crate::nginx::sys::{
     ngx_connection_t, ngx_cycle, ngx_cycle_t, ngx_event_t, ngx_free_connection, ngx_get_connection,
 };
+use crate::own_thread;
 
-thread_local! {
+own_thread! {
     /// The cycle that is watched; the watcher's own connection is in it.
-    static WATCHED: Cell<*const ngx_cycle_t> = const { Cell::new(null()) };
-    static ON_EXIT: Cell<Option<fn()>> = const { Cell::new(None) };
+    static WATCHED: Cell<*const ngx_cycle_t> = Cell::new(null());
+    static ON_EXIT: Cell<Option<fn()>> = Cell::new(None);
 }
 
 /// nginx has no connection left for the watcher.

@@ -19,6 +19,7 @@ use crate::nginx::sys::{
     ngx_connection_log_error_e_NGX_ERROR_ERR as LOG_ERRORS, ngx_connection_t, ngx_destroy_pool,
     ngx_errno, ngx_event_connect_peer, ngx_event_t, ngx_int_t, ngx_peer_connection_t,
 };
+use crate::own_thread;
 
 /// What TLS needs of a connection's pool.
 #[cfg(ngx_feature = "http_ssl")]
@@ -43,9 +44,9 @@ struct Shared {
     user: RefCell<Option<Weak<dyn Events>>>,
 }
 
-thread_local! {
+own_thread! {
     /// The process is about to end: see the top.
-    static LEFT: Cell<bool> = const { Cell::new(false) };
+    static LEFT: Cell<bool> = Cell::new(false);
 }
 
 /// The process is about to end; connections are left to the kernel from now on.

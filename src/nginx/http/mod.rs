@@ -6,6 +6,7 @@ pub mod client;
 pub mod client_socket;
 pub mod complex_value;
 pub mod configuration;
+pub mod context_slot;
 pub mod fake;
 pub mod filters;
 pub mod framing;

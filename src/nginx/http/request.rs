@@ -1,7 +1,6 @@
 //! A request, as far as every room needs it. Families keep their own parts of
 //! `ngx_http_request_t` in files of their own beside this one.
 
-use std::ffi::c_void;
 use std::ptr::NonNull;
 
 use crate::nginx::core::bits;
@@ -13,7 +12,7 @@ use crate::nginx::core::strings;
 use crate::nginx::sys::{
     NGX_HTTP_HEAD, ngx_connection_t, ngx_http_core_run_phases, ngx_http_discard_request_body,
     ngx_http_finalize_request, ngx_http_output_filter, ngx_http_request_t,
-    ngx_http_run_posted_requests, ngx_http_send_header, ngx_module_t,
+    ngx_http_run_posted_requests, ngx_http_send_header,
 };
 
 /// A request or subrequest; copies are the same request.
@@ -118,17 +117,6 @@ impl Request {
     pub fn args(&self) -> &[u8] {
         // SAFETY: as for the URI.
         unsafe { strings::bytes(self.get().args) }
-    }
-
-    /// The slot of `module` in the request's contexts. nginx empties it on internal redirects.
-    pub fn module_context(self, module: &ngx_module_t) -> *mut c_void {
-        // SAFETY: nginx sizes `ctx` for every module's index.
-        unsafe { *self.get().ctx.add(module.ctx_index) }
-    }
-
-    pub fn set_module_context(self, module: &ngx_module_t, context: *mut c_void) {
-        // SAFETY: as in `module_context`.
-        unsafe { *self.get().ctx.add(module.ctx_index) = context }
     }
 
     /// Sends the header through the header filters.

@@ -10,10 +10,11 @@ use super::{BodyCount, Context, Switch};
 use crate::config::{Phase, PhaseSet};
 use crate::lua::Vm;
 use crate::nginx::Request;
-use crate::nginx::core::own_thread::{OwnThread, Spares};
+use crate::nginx::core::own_thread::Spares;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::cleanup::Shared;
+use crate::own_thread;
 use crate::runtime::ctx::NO_CTX;
 use crate::runtime::filter::BodyFilter;
 use crate::runtime::resources::Resources;
@@ -22,8 +23,9 @@ use crate::runtime::{ends, output};
 /// How many contexts wait at most.
 const MAX_IDLE: usize = 256;
 
-// SAFETY: requests begin and end in nginx's own thread.
-static IDLE: OwnThread<Spares<Rc<Context>>> = unsafe { OwnThread::new(Spares::new(MAX_IDLE)) };
+own_thread! {
+    static IDLE: Spares<Rc<Context>> = Spares::new(MAX_IDLE);
+}
 
 impl Context {
     /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
@@ -52,7 +54,7 @@ impl Context {
             entry: RefCell::default(),
             tasks: RefCell::default(),
             had_tasks: Cell::new(false),
-            current: Cell::default(),
+            current: RefCell::default(),
             posted: RefCell::default(),
             woken: RefCell::default(),
             switch: Cell::new(Switch::Wait),
@@ -60,7 +62,7 @@ impl Context {
             light_threads: Cell::new(0),
             released: Cell::new(false),
             share: Cell::new(None),
-            end: Cell::default(),
+            end: RefCell::default(),
             no_abort: Cell::new(false),
             subrequests: RefCell::default(),
             pending_captures: Cell::new(0),
@@ -164,12 +166,12 @@ impl Context {
         entered.set(PhaseSet::NONE);
         *entry.get_mut() = None;
         debug_assert!(tasks.get_mut().is_empty(), "released");
-        current.set(None);
+        *current.get_mut() = None;
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "released");
         switch.set(Switch::Wait);
         *on_abort.get_mut() = None;
         share.set(None);
-        end.set(None);
+        *end.get_mut() = None;
         subrequests.get_mut().clear();
         body_readers.get_mut().clear();
         body_count.set(BodyCount::Off);
@@ -202,8 +204,7 @@ impl Context {
 
     /// Puts it into nginx's slot again, where nginx has emptied that.
     pub fn reattach(&self) {
-        let context = std::ptr::from_ref(self).cast_mut().cast();
-        self.request.set_module_context(crate::nginx::module(), context);
+        self.request.set_context(self);
     }
 
     /// Gives up a share. Where it was the last one of a context that is over, that waits for the next

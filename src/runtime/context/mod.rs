@@ -7,7 +7,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::ptr::null;
 use std::rc::{Rc, Weak};
 
 mod lifecycle;
@@ -22,11 +21,11 @@ use crate::config::{Phase, PhaseSet};
 use crate::lua::vm::Thread;
 use crate::lua::{State, Vm};
 use crate::nginx::Request;
-use crate::nginx::core::own_thread::OwnThread;
 use crate::nginx::core::recycled::Recycled;
 use crate::nginx::event::peer::Events;
 use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::upstream::Peer;
+use crate::own_thread;
 
 /// What a coroutine asked of the scheduler when it yielded.
 pub enum Switch {
@@ -85,7 +84,7 @@ pub struct Context {
     tasks: RefCell<Vec<Rc<Task>>>,
     /// Whether there may be other tasks than the entry thread, or tasks in a queue.
     had_tasks: Cell<bool>,
-    current: Cell<Option<Rc<Task>>>,
+    current: RefCell<Option<Rc<Task>>>,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
     /// The tasks that events woke, until their phase handler has been entered again.
@@ -100,7 +99,7 @@ pub struct Context {
     share: Cell<Option<Share<Context>>>,
 
     // --- the end
-    pub end: Cell<Option<End>>,
+    pub end: RefCell<Option<End>>,
     /// What `ngx.exit` was last called with; 0 before.
     pub exit_code: Cell<isize>,
     /// Pending operations that forbid `ngx.exit` and its like: subrequests, body reads.
@@ -156,41 +155,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// What is in nginx's slot of `request`: null, or the value of an `Rc` that outlives the slot.
-    #[inline]
-    pub fn in_slot(request: Request) -> *const Context {
-        request.module_context(crate::nginx::module()).cast()
-    }
-
     /// The context in nginx's slot of `request`.
+    #[inline(always)]
     pub fn of(request: Request) -> Option<Rc<Context>> {
-        let context = Context::in_slot(request);
-        if context.is_null() {
-            return None;
-        }
-        // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the slot.
-        unsafe {
-            Rc::increment_strong_count(context);
-            Some(Rc::from_raw(context))
-        }
-    }
-
-    /// The context of `request`, for a moment: without a share in it. It does not panic.
-    ///
-    /// # Safety
-    /// The request must outlive `'a`.
-    #[inline]
-    pub unsafe fn borrowed<'a>(request: Request) -> Option<&'a Context> {
-        let context = Context::in_slot(request);
-        // SAFETY: the slot is filled by `attach` only, and the pool's own Rc outlives the slot; so
-        // it does the context that runs where the slot is empty.
-        unsafe { context.as_ref().or_else(|| Context::running_ptr(request).as_ref()) }
-    }
-
-    #[cold]
-    fn running_ptr(request: Request) -> *const Context {
-        let running = || Context::running(request).map_or(null(), |context| Rc::as_ptr(&context));
-        crate::nginx::guard(null(), running)
+        request.context()
     }
 
     pub fn request(&self) -> Request {
@@ -269,30 +237,24 @@ impl Context {
     }
 
     pub fn current(&self) -> Option<Rc<Task>> {
-        self.running_task().cloned()
+        self.current.borrow().clone()
     }
 
-    /// The running task, if it is the one that runs on `state`: the value of an `Rc`, which the
-    /// scheduler has a share of while that runs.
-    pub fn current_on(&self, state: State) -> Option<*const Task> {
-        self.running_task().filter(|task| task.state == state).map(Rc::as_ptr)
+    /// The running task, if it is the one that runs on `state`.
+    #[inline(always)]
+    pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
+        self.current.borrow().as_ref().filter(|task| task.state == state).cloned()
     }
 
     pub fn set_current(&self, task: Option<Rc<Task>>) {
-        self.current.set(task);
-    }
-
-    #[inline(always)]
-    fn running_task(&self) -> Option<&Rc<Task>> {
-        // SAFETY: this room's functions let go of the reference before anything else happens.
-        unsafe { &*self.current.as_ptr() }.as_ref()
+        let before = self.current.replace(task);
+        drop(before);
     }
 
     /// Whether the code was told to end.
     #[inline(always)]
     pub fn is_to_end(&self) -> bool {
-        // SAFETY: the reference is gone at once.
-        unsafe { &*self.end.as_ptr() }.is_some()
+        self.end.borrow().is_some()
     }
 
     #[inline]
@@ -393,7 +355,7 @@ impl Context {
     /// nginx starts over with the request (a jump to another URI): so does the context.
     pub fn restart(&self) {
         self.entered.set(PhaseSet::NONE);
-        self.end.set(None);
+        self.end.take();
         self.exit_code.set(0);
         self.waiting_more_body.set(false);
         self.body_read.set(false);
@@ -415,10 +377,10 @@ impl Context {
 /// Room for so many tasks is kept for the next request.
 const KEPT_TASKS: usize = 64;
 
-/// The contexts whose code is on the C stack, innermost last.
-// SAFETY: the code of requests runs in nginx's own thread.
-static RUNNING: OwnThread<RefCell<Vec<Rc<Context>>>> =
-    unsafe { OwnThread::new(RefCell::new(Vec::new())) };
+own_thread! {
+    /// The contexts whose code is on the C stack, innermost last.
+    static RUNNING: RefCell<Vec<Rc<Context>>> = RefCell::new(Vec::new());
+}
 
 /// Marks a context's code as running until it is dropped.
 pub struct RunningGuard(());

@@ -26,7 +26,7 @@ pub use handshake::{Handshaking, ServerContext, Verdict};
 pub use objects::{Owned, PrivateKey, Result};
 pub use protocols::{DEFAULT_PROTOCOLS, PROTOCOLS};
 pub use session::Session;
-pub use ssl::{Client, RawAddress, Ssl, register_slot, take_back};
+pub use ssl::{Client, Kept, RawAddress, Ssl, register_slot, take_back};
 
 use crate::nginx::sys::ERR_clear_error;
 

@@ -1,8 +1,9 @@
 //! A client's TLS connection, as Lua code sees it: who and where, and the certificates in it.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::ptr::{NonNull, addr_of, addr_of_mut, null_mut};
+use std::rc::Rc;
 
 use super::chain::Chain;
 use super::objects::{Owned, PrivateKey, Result, Source, clearing_errors};
@@ -17,15 +18,23 @@ use crate::nginx::sys::{
     d2i_PrivateKey_bio, ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event,
     ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
 };
+use crate::own_thread;
 
 /// A connection's state in OpenSSL; copies are the same one.
 #[derive(Clone, Copy)]
 pub struct Ssl(NonNull<SSL>);
 
-thread_local! {
+own_thread! {
     /// Where OpenSSL keeps this module's data of a connection; negative before there is a place.
-    static SLOT: Cell<c_int> = const { Cell::new(-1) };
+    static SLOT: Cell<c_int> = Cell::new(-1);
 }
+
+/// What this module keeps of a client's connection.
+///
+/// # Safety
+/// It is the only type that is kept so, and the connection's pool, which is destroyed after OpenSSL's
+/// part of the connection, has a share of each value.
+pub unsafe trait Kept: 'static {}
 
 /// Asks OpenSSL, once in a process, for a place for this module's data of a connection.
 pub fn register_slot() -> std::result::Result<(), OutOfMemory> {
@@ -72,17 +81,26 @@ impl Ssl {
         NonNull::new(c.cast()).map(Client)
     }
 
-    /// This module's data of the connection; null where there are none.
-    pub fn slot(self) -> *mut c_void {
+    /// What this module keeps of the connection.
+    pub fn kept<T: Kept>(self) -> Option<Rc<T>> {
         if SLOT.get() < 0 {
-            return null_mut();
+            return None;
         }
-        // SAFETY: a live connection, and a place of ours.
-        unsafe { SSL_get_ex_data(self.as_ptr(), SLOT.get()) }
+        // SAFETY: a live connection, and a place of ours; the trait's promise.
+        unsafe {
+            let value: *const T = SSL_get_ex_data(self.as_ptr(), SLOT.get()).cast_const().cast();
+            if value.is_null() {
+                return None;
+            }
+            Rc::increment_strong_count(value);
+            Some(Rc::from_raw(value))
+        }
     }
 
-    pub fn set_slot(self, data: *mut c_void) -> std::result::Result<(), OutOfMemory> {
-        // SAFETY: as in `slot`; OpenSSL does nothing with the data.
+    /// Keeps `value`, of which the connection's pool has a share.
+    pub fn keep<T: Kept>(self, value: &Rc<T>) -> std::result::Result<(), OutOfMemory> {
+        let data = Rc::as_ptr(value).cast_mut().cast();
+        // SAFETY: as in `kept`; OpenSSL does nothing with the data.
         let set = unsafe { SSL_set_ex_data(self.as_ptr(), SLOT.get(), data) };
         if set == 0 { Err(OutOfMemory) } else { Ok(()) }
     }

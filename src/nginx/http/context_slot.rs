@@ -1,0 +1,54 @@
+//! This module's slot among the contexts that nginx keeps of each request for each module.
+//!
+//! nginx empties it on internal redirects and when it makes an error page in the middle of an output
+//! call: it is one way to the context, not its owner.
+
+use std::ptr::null;
+use std::rc::Rc;
+
+use crate::nginx::core::module::module;
+use crate::nginx::http::cleanup::Shared;
+use crate::nginx::http::request::Request;
+
+/// What this module keeps in the slot.
+///
+/// # Safety
+/// It is the only type that is put there, each value is an `Rc`'s, and the pool of the request has a
+/// share of it ([`Request::share`]) from before it is put there until the pool is destroyed.
+pub unsafe trait ModuleContext: Shared + 'static {}
+
+impl Request {
+    /// What is in the slot, null for nothing.
+    #[inline(always)]
+    pub fn context_ptr<T: ModuleContext>(self) -> *const T {
+        let slots = self.get().ctx;
+        if slots.is_null() {
+            return null();
+        }
+        // SAFETY: nginx sizes `ctx` for every module's index.
+        unsafe { (*slots.add(module().ctx_index)).cast_const().cast() }
+    }
+
+    /// A share of what is in the slot.
+    #[inline(always)]
+    pub fn context<T: ModuleContext>(self) -> Option<Rc<T>> {
+        let context = self.context_ptr::<T>();
+        if context.is_null() {
+            return None;
+        }
+        // SAFETY: the trait's promise: an Rc's value, of which the pool has a share.
+        unsafe {
+            Rc::increment_strong_count(context);
+            Some(Rc::from_raw(context))
+        }
+    }
+
+    /// Puts `context`, of which the pool has a share, into the slot.
+    pub fn set_context<T: ModuleContext>(self, context: &T) {
+        // SAFETY: as in `context_ptr`; a live request has contexts.
+        unsafe {
+            let slot = self.get().ctx.add(module().ctx_index);
+            *slot = std::ptr::from_ref(context).cast_mut().cast();
+        }
+    }
+}
