@@ -3,7 +3,7 @@
 //! Decoding is as lenient as nginx's: it stops at the first `=`, whatever follows, needs no
 //! padding, and ignores the unused bits of the last digit.
 
-use base64_simd::{AsOut, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64_simd::{AsOut, STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memchr;
 
 /// The digits in use, and whether an encoded string is padded with `=`.
@@ -17,23 +17,19 @@ pub enum Flavour {
     Url,
 }
 
-const STANDARD_DIGITS: [u8; 64] = digits(*b"+/");
-const URL_DIGITS: [u8; 64] = digits(*b"-_");
-static STANDARD: Alphabet = Alphabet::new(STANDARD_DIGITS);
-static URL: Alphabet = Alphabet::new(URL_DIGITS);
-
-/// From so many bytes on, vectors are worth finding out whether the processor has them.
+/// So few digits take 15% fewer instructions here than in base64-simd (247 and 285 for 24 of them, the
+/// call included): from so many on, vectors are worth finding out whether the processor has them.
 const LONG: usize = 48;
 /// The value of a byte that is no digit: four digits fill 24 bits, three bytes from the lowest on.
 const NO_DIGIT: u32 = 1 << 24;
+/// The digit of no value, in every alphabet.
+const ZERO: u8 = b'A';
 
-struct Alphabet {
-    digits: [u8; 64],
-    /// The two digits of twelve bits, the first one lower.
-    pairs: [u16; 4096],
-    /// For each place among four digits, what a byte there stands for.
-    values: [[u32; 256]; 4],
-}
+/// For each place among four digits, what a byte there stands for.
+struct Alphabet([[u32; 256]; 4]);
+
+static STANDARD_DIGITS: Alphabet = Alphabet::new(*b"+/");
+static URL_DIGITS: Alphabet = Alphabet::new(*b"-_");
 
 const fn digits(last_two: [u8; 2]) -> [u8; 64] {
     let mut digits = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789  ";
@@ -43,7 +39,8 @@ const fn digits(last_two: [u8; 2]) -> [u8; 64] {
 }
 
 impl Alphabet {
-    const fn new(digits: [u8; 64]) -> Alphabet {
+    const fn new(last_two: [u8; 2]) -> Alphabet {
+        let digits = digits(last_two);
         let mut values = [[NO_DIGIT; 256]; 4];
         let mut value = 0;
         while value < 64 {
@@ -56,65 +53,14 @@ impl Alphabet {
             }
             value += 1;
         }
-        let mut pairs = [0; 4096];
-        let mut bits = 0;
-        while bits < pairs.len() {
-            pairs[bits] = u16::from_le_bytes([digits[bits >> 6], digits[bits & 63]]);
-            bits += 1;
-        }
-        Alphabet { digits, pairs, values }
-    }
-
-    /// The four digits of the highest 24 bits.
-    #[inline]
-    #[expect(clippy::indexing_slicing, reason = "twelve bits, in a table of 4096")]
-    fn encode(&self, bits: u64) -> [u8; 4] {
-        let pair = |bits: u64| u32::from(self.pairs[(bits >> 52) as usize]);
-        (pair(bits) | pair(bits << 12) << 16).to_le_bytes()
-    }
-
-    /// Encodes `src` into `dst`, which has its length once encoded, with padding or without.
-    #[inline(always)]
-    fn encode_into(&self, mut src: &[u8], dst: &mut [u8]) {
-        let (quads, last) = dst.as_chunks_mut();
-        let mut quads = quads.iter_mut();
-        // Eight bytes are read at once, of which six are encoded.
-        while let Some(bytes) = src.first_chunk()
-            && let (Some(first), Some(second)) = (quads.next(), quads.next())
-        {
-            let bits = u64::from_be_bytes(*bytes);
-            (*first, *second) = (self.encode(bits), self.encode(bits << 24));
-            src = src.get(6..).unwrap_or_default();
-        }
-        while let Some((&[a, b, c], rest)) = src.split_first_chunk()
-            && let Some(quad) = quads.next()
-        {
-            *quad = self.encode(u64::from_be_bytes([a, b, c, 0, 0, 0, 0, 0]));
-            src = rest;
-        }
-        let digits = match *src {
-            [a, b] => {
-                let bits = u64::from_be_bytes([a, b, 0, 0, 0, 0, 0, 0]);
-                let [first, second, third, _] = self.encode(bits);
-                [first, second, third, b'=']
-            }
-            [a] => {
-                let [first, second, ..] = self.encode(u64::from_be_bytes([a, 0, 0, 0, 0, 0, 0, 0]));
-                [first, second, b'=', b'=']
-            }
-            _ => return,
-        };
-        match quads.next() {
-            Some(quad) => *quad = digits,
-            None => last.iter_mut().zip(digits).for_each(|(to, digit)| *to = digit),
-        }
+        Alphabet(values)
     }
 
     /// What four digits stand for; `NO_DIGIT` or more where one of them is none.
     #[expect(clippy::indexing_slicing, reason = "bytes, in tables of 256")]
     fn decode(&self, digits: [u8; 4]) -> u32 {
         let [a, b, c, d] = digits.map(usize::from);
-        let [first, second, third, fourth] = &self.values;
+        let [first, second, third, fourth] = &self.0;
         first[a] | second[b] | third[c] | fourth[d]
     }
 }
@@ -122,12 +68,12 @@ impl Alphabet {
 impl Flavour {
     fn alphabet(self) -> &'static Alphabet {
         match self {
-            Flavour::Standard | Flavour::NoPadding => &STANDARD,
-            Flavour::Url => &URL,
+            Flavour::Standard | Flavour::NoPadding => &STANDARD_DIGITS,
+            Flavour::Url => &URL_DIGITS,
         }
     }
 
-    fn vectors(self) -> &'static base64_simd::Base64 {
+    fn without_padding(self) -> &'static base64_simd::Base64 {
         match self {
             Flavour::Standard | Flavour::NoPadding => &STANDARD_NO_PAD,
             Flavour::Url => &URL_SAFE_NO_PAD,
@@ -152,22 +98,11 @@ pub fn encoded_len(len: usize, flavour: Flavour) -> Option<usize> {
 pub fn encode_into(src: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usize> {
     let len = encoded_len(src.len(), flavour)?;
     let dst = dst.get_mut(..len)?;
-    if src.len() < LONG {
-        flavour.alphabet().encode_into(src, dst);
-    } else {
-        encode_long(src, flavour, dst);
-    }
-    Some(len)
-}
-
-/// As [`Alphabet::encode_into`], with vectors.
-#[inline(never)]
-fn encode_long(src: &[u8], flavour: Flavour, dst: &mut [u8]) {
-    let (triples, odd) = src.as_chunks::<3>();
-    if let Some((text, last)) = dst.split_at_mut_checked(triples.len() * 4) {
-        let _ = flavour.vectors().encode(triples.as_flattened(), text.as_out());
-        flavour.alphabet().encode_into(odd, last);
-    }
+    let encoder = match flavour {
+        Flavour::Standard => &STANDARD,
+        _ => flavour.without_padding(),
+    };
+    Some(encoder.encode(src, dst.as_out()).len())
 }
 
 /// The length that is enough for `len` bytes once decoded.
@@ -207,10 +142,9 @@ fn decode_digits(digits: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usiz
             return None;
         }
     } else {
-        flavour.vectors().decode(quads.as_flattened(), bytes.as_out()).ok()?;
+        flavour.without_padding().decode(quads.as_flattened(), bytes.as_out()).ok()?;
     }
     // Digits of no value stand for those that are not there.
-    let zero = alphabet.digits[0];
     let end = |digits| {
         let value = alphabet.decode(digits);
         (value < NO_DIGIT).then_some(value.to_le_bytes())
@@ -218,12 +152,12 @@ fn decode_digits(digits: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usiz
     match *odd {
         [] => Some(bytes.len()),
         [a, b] => {
-            let [byte, ..] = end([a, b, zero, zero])?;
+            let [byte, ..] = end([a, b, ZERO, ZERO])?;
             *last.first_mut()? = byte;
             Some(bytes.len() + 1)
         }
         [a, b, c] => {
-            let [first, second, ..] = end([a, b, c, zero])?;
+            let [first, second, ..] = end([a, b, c, ZERO])?;
             *last.first_chunk_mut()? = [first, second];
             Some(bytes.len() + 2)
         }

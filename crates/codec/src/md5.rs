@@ -1,4 +1,5 @@
-//! MD5 (RFC 1321).
+//! MD5 (RFC 1321), by hand: with the crate md-5, `ngx.md5` of 16 bytes takes 866 instructions in place of
+//! 809, and a third more time.
 //!
 //! A block takes 64 steps, each of which waits for the one before: what counts is how much of a
 //! step waits. All that can be done ahead is, and the functions of the rounds are written so that
