@@ -25,9 +25,8 @@ pub struct MainConf {
     used: Cell<PhaseSet>,
     /// The zones of shared memory, which `init_by_lua*` waits for.
     pub zones: SharedZones,
-    /// Whether the rewrite and access handlers have been moved behind those of other modules.
-    pub rewrite_postponed: Cell<bool>,
-    pub access_postponed: Cell<bool>,
+    /// The phases whose handlers have been moved behind those of other modules.
+    postponed: Cell<PhaseSet>,
     /// What a location without directives of its own has: where worker hooks run.
     pub hook_configuration: OnceCell<Configuration>,
     /// The buffer of `lua_capture_error_log`, in the cycle's pool too.
@@ -51,6 +50,7 @@ pub struct Main {
     pub sa_restart: Option<bool>,
     pub rewrite_no_postpone: Option<bool>,
     pub access_no_postpone: Option<bool>,
+    pub precontent_no_postpone: Option<bool>,
     pub init: Option<Rc<HookScript>>,
     pub init_worker: Option<Rc<HookScript>>,
     pub exit_worker: Option<Rc<HookScript>>,
@@ -92,6 +92,24 @@ impl MainConf {
     /// The configuration has code for `phase`.
     pub fn uses(&self, phase: Phase) {
         self.used.set(self.used.get().with(phase));
+    }
+
+    /// Whether the handler of `phase` is still to be moved behind those of other modules: the first
+    /// who asks does it.
+    pub fn is_to_postpone(&self, phase: Phase) -> bool {
+        let postponed = self.postponed.get();
+        if postponed.has(phase) {
+            return false;
+        }
+        self.postponed.set(postponed.with(phase));
+        let written = self.written.borrow();
+        let stays = match phase {
+            Phase::Rewrite => written.rewrite_no_postpone,
+            Phase::Access => written.access_no_postpone,
+            Phase::Precontent => written.precontent_no_postpone,
+            _ => Some(true),
+        };
+        stays != Some(true)
     }
 
     /// The worker's VM, once it is made.

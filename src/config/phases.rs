@@ -97,6 +97,7 @@ phases! {
     SslSessionFetch, 0x1000, "ssl_session_fetch_by_lua*", "ssl session fetch", Handshake, true;
     ExitWorker,      0x2000, "exit_worker_by_lua*",       "exit worker",       Worker, false;
     SslClientHello,  0x4000, "ssl_client_hello_by_lua*",  "ssl client hello",  Handshake, true;
+    Precontent,      0x2_0000, "precontent_by_lua*",    "precontent",        Handler(HttpPhase::Precontent), true;
     ServerRewrite,   0x8000, "server_rewrite_by_lua*",    "server rewrite",    Handler(HttpPhase::ServerRewrite), true;
 }
 

@@ -3,9 +3,7 @@
 use std::rc::Rc;
 
 use super::runner::{self, Waiting};
-use crate::config::MainConf;
 use crate::nginx::http::callback;
-use crate::nginx::http::phases;
 use crate::nginx::{Request, Status};
 use crate::runtime::{Context, Phase, scheduler};
 
@@ -18,25 +16,11 @@ const ACCESS: Waiting = Waiting {
 
 /// nginx's access phase.
 pub fn enter(request: Request) -> Status {
-    if postpone(request) {
+    // nginx's own post-access step stays behind.
+    if runner::postpone(request, Phase::Access, 2) {
         return Status::DECLINED;
     }
     runner::enter(request, &ACCESS)
-}
-
-/// At the first request, goes behind the access handlers of other modules.
-fn postpone(request: Request) -> bool {
-    let main = MainConf::of(request);
-    if main.access_postponed.replace(true) || main.written.borrow().access_no_postpone == Some(true)
-    {
-        return false;
-    }
-    // nginx's own post-access step stays behind.
-    let moved = phases::move_to_end(request, 2);
-    if moved {
-        phases::redo_step(request);
-    }
-    moved
 }
 
 /// What the phase's result means to nginx: granted or no opinion, unless the script made the response.

@@ -11,6 +11,7 @@ pub mod hook;
 pub mod init;
 pub mod init_worker;
 pub mod log;
+pub mod precontent;
 pub mod rewrite;
 pub mod runner;
 pub mod set;
@@ -63,6 +64,7 @@ fn handler(phase: Phase) -> Option<Handler> {
         Phase::ServerRewrite => Some(callback::handler(rewrite::enter_server)),
         Phase::Rewrite => Some(callback::handler(rewrite::enter)),
         Phase::Access => Some(callback::handler(access::enter)),
+        Phase::Precontent => Some(callback::handler(precontent::enter)),
         Phase::Log => Some(callback::header_filter(log::enter)),
         _ => None,
     }

@@ -3,9 +3,8 @@
 use std::rc::Rc;
 
 use super::runner::{self, Waiting};
-use crate::config::MainConf;
 use crate::nginx::http::callback;
-use crate::nginx::http::{client, phases};
+use crate::nginx::http::client;
 use crate::nginx::{Request, Status};
 use crate::runtime::{Context, Phase, scheduler};
 
@@ -26,7 +25,7 @@ const SERVER_REWRITE: Waiting = Waiting {
 
 /// nginx's rewrite phase.
 pub fn enter(request: Request) -> Status {
-    if request.get().uri_changed() != 0 || postpone(request) {
+    if request.get().uri_changed() != 0 || runner::postpone(request, Phase::Rewrite, 1) {
         return Status::DECLINED;
     }
     runner::enter(request, &REWRITE)
@@ -38,21 +37,6 @@ pub fn enter_server(request: Request) -> Status {
         return Status::DECLINED;
     }
     runner::enter(request, &SERVER_REWRITE)
-}
-
-/// At the first request, goes behind the rewrite handlers of other modules.
-fn postpone(request: Request) -> bool {
-    let main = MainConf::of(request);
-    if main.rewrite_postponed.replace(true)
-        || main.written.borrow().rewrite_no_postpone == Some(true)
-    {
-        return false;
-    }
-    let moved = phases::move_to_end(request, 1);
-    if moved {
-        phases::redo_step(request);
-    }
-    moved
 }
 
 /// What the phase's result means to nginx: go on, unless the script made the response.

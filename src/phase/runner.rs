@@ -5,13 +5,13 @@
 
 use std::rc::Rc;
 
-use crate::config::LocationConf;
 use crate::config::code::{ScriptError, SharedScript};
+use crate::config::{LocationConf, MainConf};
 use crate::lua::vm::{Owner, Thread};
 use crate::nginx::core::log::Shown;
-use crate::nginx::http::callback;
 use crate::nginx::http::request_body;
 use crate::nginx::http::request_body::BodyRead;
+use crate::nginx::http::{callback, phases};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::{Context, Phase, Task, client_watch, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
@@ -40,7 +40,7 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
     if let Some(context) = Context::of(request) {
         return Ok(context);
     }
-    let main = crate::config::MainConf::of(request);
+    let main = MainConf::of(request);
     let Some(vm) = main.vm() else {
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
@@ -61,7 +61,7 @@ fn attached(context: Rc<Context>) -> Result<Rc<Context>, Status> {
 
 /// `lua_code_cache off`: a VM of the request's own.
 fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
-    let main = crate::config::MainConf::of(request);
+    let main = MainConf::of(request);
     let parent = main.vm();
     match vm::make(crate::nginx::core::process::prefix(), main, parent.as_deref(), false) {
         Ok(vm) => {
@@ -112,6 +112,19 @@ pub fn enter(request: Request, waiting: &Waiting) -> Status {
         Ok(rc) => (waiting.settle)(&context, (waiting.go_on)(&context, rc)),
         Err(rc) => rc,
     }
+}
+
+/// At the first request, the handler of `phase` goes behind those of other modules, but for the last
+/// `after` of them. True where it did: nginx is to do the phase's step again.
+pub fn postpone(request: Request, phase: Phase, after: usize) -> bool {
+    if !MainConf::of(request).is_to_postpone(phase) {
+        return false;
+    }
+    let moved = phases::move_to_end(request, after);
+    if moved {
+        phases::redo_step(request);
+    }
+    moved
 }
 
 /// Reads the request body first, where `lua_need_request_body` asks for it.

@@ -20,7 +20,7 @@ use crate::nginx::{Level, Request};
 use crate::ngx_debug;
 use crate::runtime::{Context, Phase, PhaseSet};
 
-const PHASES: u32 = PhaseSet::of(&[Phase::Rewrite, Phase::Access, Phase::Content]).0;
+const PHASES: u32 = PhaseSet::REQUEST.without(Phase::ServerRewrite).0;
 
 const FUNCTIONS: &[Row] = &[
     Row::in_phases::<PHASES, _>(c"capture", capture),

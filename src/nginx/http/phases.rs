@@ -8,6 +8,7 @@ use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     ngx_array_push, ngx_http_core_main_conf_t, ngx_http_handler_pt, ngx_http_phase_handler_t,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE as ACCESS, ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG,
+    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE as PRECONTENT,
     ngx_http_phases_NGX_HTTP_REWRITE_PHASE as REWRITE,
     ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE as SERVER_REWRITE,
 };
@@ -18,6 +19,7 @@ pub enum HttpPhase {
     ServerRewrite = SERVER_REWRITE as isize,
     Rewrite = REWRITE as isize,
     Access = ACCESS as isize,
+    Precontent = PRECONTENT as isize,
     Log = LOG as isize,
 }
 
