@@ -4,7 +4,7 @@ use Test::Nginx::Socket::Lua;
 
 repeat_each(1);
 
-plan tests => repeat_each() * (blocks() * 3 + 21);
+plan tests => repeat_each() * (blocks() * 3 + 24);
 
 our $Fail = <<'_EOC_';
     init_by_lua_block {
@@ -421,3 +421,35 @@ GET /t
 --- response_body_like: 500
 --- error_log
 lua entry thread aborted: runtime error: true to itself
+
+
+
+=== TEST 14: a stack that overflows, again and again
+--- config
+    location = /overflow {
+        content_by_lua_block {
+            local function deeper() return deeper() + 1 end
+            deeper()
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            for _ = 1, 5 do
+                ngx.say(ngx.location.capture("/overflow").status)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+500
+500
+500
+500
+500
+--- error_log
+lua entry thread aborted: runtime error: content_by_lua(nginx.conf:
+: stack overflow
+--- no_error_log
+[alert]
+error in error handling

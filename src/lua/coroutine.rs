@@ -20,6 +20,12 @@ impl State {
         Err(LuaError::OnStack)
     }
 
+    /// Whether an error ended this coroutine.
+    pub fn has_failed(self) -> bool {
+        // SAFETY: a live state.
+        !matches!(unsafe { ffi::lua_status(self.as_ptr()) }, 0 | ffi::LUA_YIELD)
+    }
+
     /// Whether the value at `index` is a function written in Lua.
     pub fn is_lua_function(self, index: i32) -> bool {
         // SAFETY: any index is fine.

@@ -228,12 +228,14 @@ impl Vm {
 
     /// Gives a coroutine back: kept for the next request, or left to the garbage collector.
     ///
-    /// Only coroutines that Lua code never saw (entry threads) may be recycled.
+    /// Only coroutines that Lua code never saw (entry threads) may be recycled. One that failed is
+    /// not: where its stack overflowed, LuaJIT would not let it grow again.
     pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
         let (at, reference) = (thread.state.as_ptr(), thread.reference);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
         let mut idle = self.idle_threads.borrow_mut();
-        if recycle && openresty::AVAILABLE && idle.len() < self.max_idle_threads.get() {
+        let recycle = recycle && openresty::AVAILABLE && !thread.state.has_failed();
+        if recycle && idle.len() < self.max_idle_threads.get() {
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
             openresty::reset_thread(self.main, thread.state);
             openresty::set_request(thread.state, std::ptr::null_mut());

@@ -186,6 +186,8 @@ fn finished(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
     match task.role {
+        // `ngx.exit` could not yield, and nobody heard of it: it is called for all the same.
+        Role::Entry | Role::LightThread if context.is_to_end() => Step::Leave(end(context)),
         Role::Entry => {
             context.remove_task(task);
             leave_if_over(context)
