@@ -12,6 +12,7 @@ use ProcessTest;
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
 $server->write_file( 'hello.html', 'hello' );
+$server->write_file( 'includes.html', '<1<!--# include virtual="/hello" -->2<!--# include virtual="/emptied" -->3>' );
 
 # What makes a response with five bytes of body, and a Content-Length of its own: %s.
 my %makers = (
@@ -117,6 +118,21 @@ $server->start( $server->write_http(<<"_EOC_") );
         location = /status {
             content_by_lua_block { ngx.exit(tonumber(ngx.var.arg_status) or 204) }
         }
+        location = /includes {
+            ssi on;
+            header_filter_by_lua_block { ngx.header.content_length = 3 }
+            try_files /includes.html =404;
+        }
+        location = /emptied {
+            body_filter_by_lua_block { ngx.arg[1] = "" }
+            proxy_pass http://127.0.0.1:$port/hello;
+        }
+        location = /slices {
+            slice 2;
+            proxy_set_header Range \$slice_range;
+            proxy_pass http://127.0.0.1:$port/hello.html;
+            body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1]:upper() }
+        }
 $locations
     }
 _EOC_
@@ -210,6 +226,10 @@ for my $length ( 3, 5, 9 ) {
         "what is captured stays whole, $length";
 }
 is new_lines($_), 0, '… without a line' for $too_long, $too_short;
+like talk('/slices'), answer( 5, 'HELLO' ), 'a response of parts, each with an end';
+is new_lines($too_short), 0, '… misses nothing';
+like talk( '/includes', version => '1.0' ), qr/\nConnection: close\n\n<1hello23>$/,
+    'what clears the length later is not held to it';
 like talk( '/late', version => '1.0' ), answer( 3, 'hel' ), 'set after the output that HTTP/1.0 holds back';
 for my $status ( 204, 304 ) {
     like talk("/nobody?status=$status"), qr/^HTTP\S+ $status .*\n(?:[^\n]+\n)*\n\Q$next_answer\E$/,

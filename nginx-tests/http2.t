@@ -57,7 +57,9 @@ http {
             content_by_lua_block {
                 ngx.header.connection = "close"
                 ngx.header["Transfer-Encoding"] = "chunked"
-                ngx.print("framed by HTTP/2")
+                ngx.header["Keep-Alive"] = "timeout=5"
+                ngx.header.upgrade = "h2c"
+                ngx.print("framed by HTTP/2, ", ngx.header.upgrade)
             }
         }
         location = /pieces {
@@ -85,7 +87,7 @@ is page('/error'),   "went on 500\n",     'a subrequest that fails';
 like page('/sent'), qr/^went on \d+/, 'a subrequest that fails after its header';
 is page('/error'), "went on 500\n", '… and the server goes on';
 
-is page('/one_connection'), 'framed by HTTP/2', 'no header of another framing';
+is page('/one_connection'), 'framed by HTTP/2, h2c', 'no header of another framing';
 is page('/longer'),    'hel', 'no more than the Content-Length says';
 is $? >> 8, 0, '… and the stream ends well';
 for my $path ( '/shorter', '/pieces' ) {

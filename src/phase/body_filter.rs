@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::header_filter::context_of;
 use super::synchronous;
 use crate::config::{LocationConf, Script};
-use crate::nginx::http::{client, filters, send};
+use crate::nginx::http::{client, filters, framing, send};
 use crate::nginx::{Chain, Request, Status};
 use crate::runtime::{Context, Phase};
 
@@ -22,6 +22,10 @@ pub fn enter(request: Request, input: Chain) -> Status {
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
         return Status::ERROR;
     };
+    if context.body_filter.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0
+    {
+        return filters::CODE.next_body(request, input);
+    }
     if !keep(&context, input) {
         return Status::ERROR;
     }

@@ -62,7 +62,7 @@ fn count(context: &Rc<Context>, request: Request, input: Chain) -> Status {
     if size > 0 {
         context.body_count.set(BodyCount::Left(left));
     }
-    if left > 0 && !request.is_subrequest() && input.bufs().any(|buf| buf.ends_response()) {
+    if left > 0 && framing::ends_with(request, input) {
         ngx_log!(
             request.log(),
             Level::Err,

@@ -219,13 +219,11 @@ fn get(
         store(count, text(header.value()));
         count += 1;
     }
-    for name in [b"Connection".as_slice(), b"Transfer-Encoding"] {
-        if key.is(name) {
-            for header in headers_out::own_nodes(request, name).take(room - count) {
-                store(count, text(header.value()));
-                count += 1;
-            }
-        }
+    let own = headers_out::OWN.iter().find(|name| count == 0 && key.is(name));
+    for header in own.into_iter().flat_map(|name| headers_out::own_nodes(request, name)).take(room)
+    {
+        store(count, text(header.value()));
+        count += 1;
     }
     Ok(count)
 }

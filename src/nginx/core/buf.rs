@@ -116,12 +116,17 @@ impl Buf {
         }
     }
 
-    /// The buffer ends the response, or that of a subrequest.
+    /// The buffer ends the response, or that of a subrequest: nginx sends one without bytes on only
+    /// with another mark, for it may be followed by others.
     pub fn set_end(&mut self, of_subrequest: bool) {
+        let is_empty = self.size() == 0;
         // SAFETY: as in `write`.
         unsafe {
             if of_subrequest {
                 (*self.0).set_last_in_chain(1);
+                if is_empty {
+                    (*self.0).set_sync(1);
+                }
             } else {
                 (*self.0).set_last_buf(1);
             }

@@ -73,6 +73,7 @@ fn marker(pool: Pool, of: Buf) -> Result<Buf, OutOfMemory> {
         let (marker, of) = (&mut *buf.as_ptr(), &*of.as_ptr());
         marker.set_last_buf(of.last_buf());
         marker.set_last_in_chain(of.last_in_chain());
+        marker.set_sync(of.last_in_chain());
         marker.set_flush(of.flush());
         Ok(Buf::from_ptr(buf.as_ptr()))
     }

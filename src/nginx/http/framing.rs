@@ -1,6 +1,7 @@
 //! Where a response ends on its connection: by its Content-Length, in chunks, with its header, or
 //! with the connection.
 
+use crate::nginx::core::chain::Chain;
 use crate::nginx::core::strings;
 use crate::nginx::http::request::Request;
 use crate::nginx::http::response_status;
@@ -78,6 +79,19 @@ pub fn close_connection(request: Request) {
 /// off.
 pub fn is_multiplexed(request: Request) -> bool {
     request.http_version() >= HTTP_VERSION_20
+}
+
+/// Whether the response ends with `body`, and with nothing else.
+pub fn ends_with(request: Request, body: Chain) -> bool {
+    !request.is_subrequest()
+        && !comes_in_parts(request)
+        && body.bufs().any(|buf| buf.ends_response())
+}
+
+/// Whether the response is one of nginx's `slice`: its first part has an end of its own, and the
+/// whole one more.
+pub fn comes_in_parts(request: Request) -> bool {
+    !request.is_subrequest() && request.get().subrequest_ranges() != 0
 }
 
 /// Before the header is written: nginx frames the body by the Content-Length that it has in the

@@ -8,7 +8,7 @@ mod read;
 mod set;
 
 pub use location::add_location;
-pub use own::own_nodes;
+pub use own::{OWN, own_nodes};
 pub use read::{connection, content_length, content_type, is_chunked, last_modified, nodes};
 pub use set::set;
 

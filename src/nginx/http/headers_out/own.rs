@@ -1,12 +1,12 @@
 //! `Connection` and `Transfer-Encoding`, which nginx writes by itself. What a script sets stays in the
 //! list for scripts to read, and off the wire: no second line stands beside nginx's, and none is wrong
-//! about the body. In a subrequest, whose header goes nowhere, they are headers as all others.
+//! about the body. In HTTP/2, they and their kin are none of a response's. In a subrequest, whose header goes nowhere, they are headers as all others.
 
 use codec::headers::{Name, has_token};
 
 use super::list;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::framing::close_connection;
+use crate::nginx::http::framing::{close_connection, is_multiplexed};
 use crate::nginx::http::headers::list::Node;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
@@ -14,10 +14,14 @@ use crate::nginx::sys::ngx_str_t;
 /// What makes nginx pass over a header of the list.
 const OFF_THE_WIRE: usize = 0;
 
-/// Whether nginx writes the header `name` of this response by itself.
+/// The headers, in small letters: what nginx writes in HTTP/1 first.
+pub const OWN: [&[u8]; 5] =
+    [b"connection", b"transfer-encoding", b"keep-alive", b"proxy-connection", b"upgrade"];
+
+/// Whether a header `name` of this response is nginx's to write, or not to.
 pub(super) fn is_own(request: Request, name: &Name) -> bool {
-    (name.is_lowcase(b"connection") || name.is_lowcase(b"transfer-encoding"))
-        && !request.is_subrequest()
+    let own = if is_multiplexed(request) { OWN.as_slice() } else { &OWN[..2] };
+    own.iter().any(|own| name.is_lowcase(own)) && !request.is_subrequest()
 }
 
 /// What scripts have set such a header to.
