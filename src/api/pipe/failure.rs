@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::nginx::core::strings::strerror;
-use crate::nginx::event::descriptor::NoConnection;
+use crate::nginx::event::NoConnection;
 
 /// The text that Lua code gets.
 #[derive(Clone, PartialEq, Eq, Debug)]

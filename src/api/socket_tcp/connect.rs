@@ -232,7 +232,7 @@ impl Socket {
         let (peer, waits) = match peer::connect(&address, local.as_ref(), request.log()) {
             Ok(Connecting::Done(peer)) => (peer, false),
             Ok(Connecting::Waiting(peer)) => (peer, true),
-            Err(error) => return Progress::Failed(Failure::System(error)),
+            Err(refusal) => return Progress::Failed(refusal.into()),
         };
         ngx_debug!(request.log(), "lua tcp socket connect: {}", if waits { -2 } else { 0 });
         let stream = peer.stream();

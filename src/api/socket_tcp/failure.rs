@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::nginx::event::stream::describe_error;
+use crate::nginx::event::{NoConnection, Refusal};
 
 /// The second result of a method that failed.
 #[derive(Clone, Debug)]
@@ -17,6 +18,15 @@ pub enum Failure {
     System(i32),
     /// A text of its own.
     Text(Cow<'static, str>),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::NoConnection => Failure::text(NoConnection::TEXT),
+            Refusal::System(error) => Failure::System(error),
+        }
+    }
 }
 
 impl Failure {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::nginx::core::address::BadHost;
 use crate::nginx::event::resolver::ResolveError;
 use crate::nginx::event::stream::describe_error;
+use crate::nginx::event::{NoConnection, Refusal};
 
 /// The second result of a method that failed.
 #[derive(Clone, Debug)]
@@ -14,11 +15,21 @@ pub enum Failure {
     Busy,
     NoMemory,
     PartialWrite,
+    NoConnection,
     /// The system's error number; 0 where nginx refused something, and its log has more.
     System(i32),
     BadPort(i64),
     BadHost(Vec<u8>, BadHost),
     NotResolved(Vec<u8>, ResolveError),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::NoConnection => Failure::NoConnection,
+            Refusal::System(error) => Failure::System(error),
+        }
+    }
 }
 
 impl Failure {
@@ -29,6 +40,7 @@ impl Failure {
             Failure::Busy => "socket busy".into(),
             Failure::NoMemory => "no memory".into(),
             Failure::PartialWrite => "partial write".into(),
+            Failure::NoConnection => NoConnection::TEXT.into(),
             Failure::System(0) => "error".into(),
             Failure::System(error) => describe_error(*error).into(),
             Failure::BadPort(port) => format!("bad port number: {port}").into(),

@@ -87,7 +87,7 @@ impl Socket {
         let context = self.context.borrow().upgrade().ok_or(Failure::Closed)?;
         let connected = udp::connect(address, log);
         ngx_debug!(log, "lua udp socket connect: {}", if connected.is_ok() { 0 } else { -1 });
-        let connection = connected.map_err(Failure::System)?;
+        let connection = connected?;
         let resource: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;
         let hold = context.hold(resource).map_err(|_| Failure::NoMemory)?;
         connection.set_receiver(Rc::downgrade(self) as Weak<dyn Receiver>);

@@ -3,6 +3,7 @@
 use super::{Handler, Pending};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State, openresty};
+use crate::nginx::event::NoConnection;
 use crate::nginx::event::alarm;
 use crate::nginx::http::fake;
 use crate::runtime::{Phase, PhaseSet, fake as stand_in};
@@ -66,7 +67,7 @@ fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult 
     };
     match super::arm(pending, delay) {
         Ok(()) => call.succeed(),
-        Err(_) => Err(LuaError::text("no memory")),
+        Err(NoConnection) => call.fail(NoConnection::TEXT),
     }
 }
 

@@ -11,15 +11,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use crate::nginx::core::log::cycle_log;
+use crate::nginx::event::NoConnection;
 use crate::nginx::guard;
 use crate::nginx::sys::{
     ngx_close_connection, ngx_connection_t, ngx_event_t, ngx_get_connection, ngx_handle_read_event,
     ngx_handle_write_event,
 };
-
-/// nginx has no connection left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoConnection;
 
 /// A descriptor in nginx's event loop, which calls `on_ready` on its owner's data.
 pub struct Descriptor<T> {

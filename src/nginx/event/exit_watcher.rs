@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::ptr::{null, null_mut};
 
 use crate::nginx::core::log::cycle_log;
+use crate::nginx::event::NoConnection;
 use crate::nginx::guard;
 use crate::nginx::sys::{
     ngx_connection_t, ngx_cycle, ngx_cycle_t, ngx_event_t, ngx_free_connection, ngx_get_connection,
@@ -21,10 +22,6 @@ own_thread! {
     static WATCHED: Cell<*const ngx_cycle_t> = Cell::new(null());
     static ON_EXIT: Cell<Option<fn()>> = Cell::new(None);
 }
-
-/// nginx has no connection left for the watcher.
-#[derive(Clone, Copy, Debug)]
-pub struct NoConnection;
 
 /// `on_exit` is called once when the worker begins to exit; one watcher per worker and cycle, and
 /// none in a worker that exits already.

@@ -4,8 +4,11 @@ pub mod alarm;
 pub mod descriptor;
 pub mod exit_watcher;
 pub mod peer;
+mod refusal;
 pub mod resolver;
 pub mod stream;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod tls;
 pub mod udp;
+
+pub use refusal::{NoConnection, Refusal};

@@ -12,6 +12,7 @@ use crate::nginx::core::log::{Log, cycle_log};
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
+use crate::nginx::event::Refusal;
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::guard;
 use crate::nginx::sys::{
@@ -67,7 +68,11 @@ pub enum Connecting {
 }
 
 /// Starts to connect, from `local` where given. Errors are logged to `log` by nginx.
-pub fn connect(address: &Address, local: Option<&Address>, log: Log) -> Result<Connecting, i32> {
+pub fn connect(
+    address: &Address,
+    local: Option<&Address>,
+    log: Log,
+) -> Result<Connecting, Refusal> {
     let text = address.text(true);
     let mut name = strings::borrowed(text.as_bytes());
     // SAFETY: nginx uses the structure, the name and the addresses during the call only; zero is
@@ -97,9 +102,9 @@ pub fn connect(address: &Address, local: Option<&Address>, log: Log) -> Result<C
             (NGX_AGAIN, Some(stream)) => Ok(Connecting::Waiting(Peer::own(stream, log))),
             (_, Some(stream)) => {
                 ngx_close_connection(stream.as_ptr());
-                Err(error)
+                Err(Refusal::System(error))
             }
-            (_, None) => Err(error),
+            (_, None) => Err(Refusal::of_last()),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Level, Log};
+use crate::nginx::event::Refusal;
 use crate::nginx::event::alarm::add_timer;
 use crate::nginx::event::peer::has_left;
 use crate::nginx::guard;
@@ -46,9 +47,8 @@ pub enum Received {
     Failed(i32),
 }
 
-/// Makes a socket whose peer is `address`; what fails is logged. Fails with the system's error
-/// number, 0 where there is none.
-pub fn connect(address: &Address, log: Log) -> Result<Connection, i32> {
+/// Makes a socket whose peer is `address`; what fails is logged.
+pub fn connect(address: &Address, log: Log) -> Result<Connection, Refusal> {
     let connection = open(address.family(), log)?;
     let c = connection.shared.connection;
     // SAFETY: a live connection of ours; the addresses are valid for their lengths.
@@ -69,11 +69,11 @@ pub fn connect(address: &Address, log: Log) -> Result<Connection, i32> {
         // A datagram socket can always be written to.
         (*(*c).write).set_ready(1);
     }
-    if connection.watch() { Ok(connection) } else { Err(0) }
+    if connection.watch() { Ok(connection) } else { Err(Refusal::System(0)) }
 }
 
 /// A socket that nginx knows as a connection.
-fn open(family: i32, log: Log) -> Result<Connection, i32> {
+fn open(family: i32, log: Log) -> Result<Connection, Refusal> {
     // SAFETY: a fresh descriptor; nginx gives a connection with its events, or null and leaves the
     // descriptor alone.
     unsafe {
@@ -84,9 +84,8 @@ fn open(family: i32, log: Log) -> Result<Connection, i32> {
         }
         let c = ngx_get_connection(fd, log.as_ptr());
         if c.is_null() {
-            let error = ngx_errno();
             libc::close(fd);
-            return Err(error);
+            return Err(Refusal::NoConnection);
         }
         if ngx_nonblocking(fd) == -1 {
             let error = failed(log, Level::Alert, "fcntl(O_NONBLOCK) failed");
@@ -107,11 +106,11 @@ fn open(family: i32, log: Log) -> Result<Connection, i32> {
     }
 }
 
-/// Logs the system's last error, and gives its number.
-fn failed(log: Log, level: Level, text: &str) -> i32 {
+/// Logs the system's last error, and gives it.
+fn failed(log: Log, level: Level, text: &str) -> Refusal {
     let error = ngx_errno();
     log.write_errno(level, error, text.as_bytes());
-    error
+    Refusal::System(error)
 }
 
 impl Connection {

@@ -15,6 +15,7 @@ use crate::api::socket_tcp::connect::Stage;
 use crate::api::socket_tcp::failure::Failure as NotConnected;
 use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::address::Address;
+use crate::nginx::event::Refusal;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Connecting, Events, Peer};
 use crate::nginx::event::stream::{Direction, Stream};
@@ -69,7 +70,8 @@ impl Socket {
         let (peer, waits) = match peer::connect(&address, from.as_ref(), log) {
             Ok(Connecting::Done(peer)) => (peer, false),
             Ok(Connecting::Waiting(peer)) => (peer, true),
-            Err(error) => return Err(error_text(error)),
+            Err(Refusal::NoConnection) => return Err(c"worker_connections are not enough"),
+            Err(Refusal::System(error)) => return Err(error_text(error)),
         };
         // SAFETY: the caller's.
         let connection = unsafe { self.put_tls_on(&peer, wanted) }?;

@@ -1,0 +1,36 @@
+//! Why no connection is made: `worker_connections` are in use, or the system refuses.
+
+use crate::nginx::sys::{ngx_cycle, ngx_errno};
+
+/// nginx has no connection left: all of `worker_connections` are in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoConnection;
+
+impl NoConnection {
+    /// What nginx logs of it.
+    pub const TEXT: &'static str = "worker_connections are not enough";
+}
+
+/// Why a connect failed at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    NoConnection,
+    /// The system's error number; 0 where nginx refused something, and its log has more.
+    System(i32),
+}
+
+impl Refusal {
+    /// That of a connect for which nginx has just made no connection: the system's last error says
+    /// nothing where it had none left.
+    pub fn of_last() -> Refusal {
+        // SAFETY: ngx_cycle is the running cycle.
+        let none_left = unsafe { (*ngx_cycle).free_connections.is_null() };
+        if none_left { Refusal::NoConnection } else { Refusal::System(ngx_errno()) }
+    }
+}
+
+impl From<NoConnection> for Refusal {
+    fn from(_: NoConnection) -> Refusal {
+        Refusal::NoConnection
+    }
+}
