@@ -683,3 +683,40 @@ GET /t
 truepong
 --- no_error_log
 [error]
+
+
+
+=== TEST 23: what a timeout may be; one that is not positive is the configuration's
+--- config
+    location /t {
+        lua_socket_read_timeout 30ms;
+        content_by_lua_block {
+            local sock = ngx.socket.udp()
+            ngx.say(select(2, pcall(sock.settimeout, sock, 0 / 0)))
+            -- A thread that waits so long waits.
+            sock:setpeername("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            for _, timeout in ipairs{ 1 / 0, 1e300, 2^63 } do
+                sock:settimeout(timeout)
+                local reader = ngx.thread.spawn(function() return sock:receive() end)
+                ngx.sleep(0.01)
+                ngx.say(coroutine.status(reader))
+                ngx.thread.kill(reader)
+                sock:setpeername("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            end
+            for _, timeout in ipairs{ 0, -1, -1 / 0 } do
+                ngx.say(pcall(sock.settimeout, sock, timeout), " ", sock:receive())
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+bad timeout value
+running
+running
+running
+true niltimeout
+true niltimeout
+true niltimeout
+--- error_log
+lua udp socket read timed out

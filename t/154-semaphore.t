@@ -217,3 +217,38 @@ GET /t
 content
 --- error_log
 count: 1, wait: API disabled in the context of log_by_lua*
+
+
+
+=== TEST 8: numbers and times beyond what there can be
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphores = require "ngx.semaphore"
+            for _, n in ipairs{ 2^31, 1 / 0, 1e300 } do
+                ngx.say(semaphores.new(n))
+                local semaphore = semaphores.new()
+                ngx.say(semaphore:wait(n))
+                semaphore:post(n)
+                ngx.say(semaphore:count(), " ", semaphore:wait(0))
+            end
+            local semaphore = semaphores.new(2^31 - 1)
+            semaphore:post(5)
+            ngx.say(semaphore:count())
+        }
+    }
+--- request
+GET /t
+--- response_body
+niltoo many resources
+nilbad timeout value
+2147483647 true
+niltoo many resources
+nilbad timeout value
+2147483647 true
+niltoo many resources
+nilbad timeout value
+2147483647 true
+2147483647
+--- no_error_log
+[error]

@@ -29,18 +29,23 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
                 set_message(err, c"no semaphore");
                 return ffi::ERROR;
             };
+            // What is beyond a C int comes as a negative number.
+            if n < 0 {
+                set_message(err, c"too many resources");
+                return ffi::ERROR;
+            }
             *psem = create(n) as usize as Handle;
         }
         ffi::OK
     })
 }
 
-/// Adds `n` resources. 0, or -1 for a semaphore that is no more.
+/// Adds `n` resources, as many as there can be where `n` is negative: it was beyond a C int. 0, or -1 for a semaphore that is no more.
 #[unsafe(no_mangle)]
 pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
     guard(ffi::ERROR, || match find(sem as u64) {
         Some(semaphore) => {
-            semaphore.post(n);
+            semaphore.post(if n < 0 { c_int::MAX } else { n });
             ffi::OK
         }
         None => ffi::ERROR,
@@ -68,9 +73,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
             if let Err(code) = check_phase(&context, PhaseSet::YIELDABLE, err, errlen) {
                 return code;
             }
-            let (Some(semaphore), Ok(milliseconds)) = (find(sem as u64), usize::try_from(wait_ms))
-            else {
-                write_error(err, errlen, "bad semaphore or time");
+            let Some(semaphore) = find(sem as u64) else {
+                write_error(err, errlen, "no semaphore");
+                return ffi::ERROR;
+            };
+            // What is beyond a C int comes as a negative number.
+            let Ok(milliseconds) = usize::try_from(wait_ms) else {
+                write_error(err, errlen, "bad timeout value");
                 return ffi::ERROR;
             };
             if semaphore.take() {

@@ -180,7 +180,11 @@ fn set_timeout(state: State) -> LuaResult {
         )));
     }
     state.check_kind(1, Kind::Table, c"table")?;
-    let milliseconds = state.number(2) as i64;
+    let milliseconds = state.number(2);
+    if milliseconds.is_nan() {
+        return Err(LuaError::text("bad timeout value"));
+    }
+    let milliseconds = milliseconds as i64;
     handle::set_timeout(state, 1);
     if let Some(socket) = handle::socket(state, 1) {
         socket.set_timeout(milliseconds);
