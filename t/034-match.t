@@ -301,26 +301,26 @@ a[b]c
 
 
 
-=== TEST 13: the JIT's stack
+=== TEST 13: where the JIT's stack is too small, the interpreter matches
 --- config
     location = /t {
         content_by_lua_block {
             local re = require "ngx.re"
             local subject = string.rep("a", 60000)
             local regex = "^(?:(a)|(b)|(c))*$"
-            ngx.say(select(2, ngx.re.match(subject, regex, "j")))
+            ngx.say(#assert(ngx.re.match(subject, regex, "j"))[0])
             re.opt("jit_stack_size", 8 * 1024 * 1024)
             ngx.say(#assert(ngx.re.match(subject, regex, "j"))[0])
             re.opt("jit_stack_size", 32 * 1024)
-            ngx.say(select(2, ngx.re.match(subject, regex, "j")))
+            ngx.say(#assert(ngx.re.match(subject, regex, "j"))[0])
         }
     }
 --- request
 GET /t
 --- response_body
-pcre_exec() failed: -27
 60000
-pcre_exec() failed: -27
+60000
+60000
 --- no_error_log
 [error]
 
@@ -342,15 +342,15 @@ pcre_exec() failed: -27
             for result in pairs(results) do
                 ngx.say(result)
             end
-            -- The JIT by itself runs out of its stack.
-            ngx.say(ngx.re.match(long, pattern, "jo"))
+            -- As where the JIT was asked for.
+            ngx.say(#assert(ngx.re.match(long, pattern, "jo"))[0])
         }
     }
 --- request
 GET /t
 --- response_body
 3abfalse 4000 nil
-nilpcre_exec() failed: -27
+4000
 --- no_error_log
 [error]
 
@@ -402,5 +402,50 @@ pcre_exec() failed: -8
 GET /t
 --- response_body
 pcre_exec() failed: -8
+--- no_error_log
+[error]
+
+
+
+=== TEST 17: more than the JIT's stack holds, by every function
+--- config
+    location = /t {
+        content_by_lua_block {
+            local long = string.rep("ab", 20000)
+            local pattern = "^(a|b)*$"
+            for _, options in ipairs{ "j", "jo", "jou", "joi" } do
+                local m, err = ngx.re.match(long, pattern, options)
+                ngx.print(m and #m[0] .. m[1] or err, " ")
+                local from, to, err = ngx.re.find(long, pattern, options)
+                ngx.print(from, " ", to or err, " ")
+                ngx.print(ngx.re.sub(long, pattern, "<$1>", options), " ")
+                ngx.print(ngx.re.gsub(long, pattern, "<$1>", options), " ")
+                ngx.print(#(ngx.re.gmatch(long, pattern, options)() or "")[0], " ")
+                ngx.say(ngx.re.match(long .. "c", pattern, options))
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body eval
+"40000b 1 40000 <b> <b> 40000 nil\n" x 4
+--- no_error_log
+[error]
+
+
+
+=== TEST 18: the match limit holds there too
+--- http_config
+    lua_regex_match_limit 1000;
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say(ngx.re.match(string.rep("ab", 100000), "^(a|b)*$", "jo"))
+        }
+    }
+--- request
+GET /t
+--- response_body_like chop
+^nilpcre_exec\(\) failed: -(?:8|27)$
 --- no_error_log
 [error]

@@ -8,8 +8,8 @@ use std::mem::{offset_of, size_of};
 use std::ptr::{null, null_mut};
 
 use pcre2_sys::{
-    PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_MATCH_INVALID_UTF, PCRE2_NO_JIT,
-    PCRE2_UTF,
+    PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH,
+    PCRE2_MATCH_INVALID_UTF, PCRE2_UTF,
 };
 
 use super::pcre1;
@@ -163,13 +163,20 @@ impl Regex {
             Translation::After(matches) => Translation::After(matches - 1),
             decided => decided,
         };
-        let rc = self.code.find(subject, start, 0, self.match_limit);
-        match (self.translation, rc) {
-            // The interpreter has no such stack, and other limits.
+        match (self.translation, self.code.find(subject, start, self.match_limit)) {
+            // The interpreter's limits are other ones.
             (Translation::Done, PCRE2_ERROR_JIT_STACKLIMIT | PCRE2_ERROR_MATCHLIMIT) => {
-                self.code.find(subject, start, PCRE2_NO_JIT, self.match_limit)
+                self.code.find_interpreted(subject, start, self.match_limit)
             }
-            _ => rc,
+            // It has no such stack. Where it gives up too, that is what there is to say.
+            (_, PCRE2_ERROR_JIT_STACKLIMIT) => {
+                let limit = pcre1::match_limit(self.match_limit);
+                match self.code.find_interpreted(subject, start, limit) {
+                    rc if rc >= 0 || rc == PCRE2_ERROR_NOMATCH => rc,
+                    _ => PCRE2_ERROR_JIT_STACKLIMIT,
+                }
+            }
+            (_, rc) => rc,
         }
     }
 

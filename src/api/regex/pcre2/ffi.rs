@@ -13,11 +13,11 @@ use pcre2_sys::{
     PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_ALLOPTIONS,
     PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT, PCRE2_INFO_MATCHLIMIT,
     PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE, PCRE2_JIT_COMPLETE,
-    PCRE2_MATCH_INVALID_UTF, PCRE2_UTF, pcre2_code_8, pcre2_code_free_8, pcre2_compile_8,
-    pcre2_config_8, pcre2_dfa_match_8, pcre2_get_error_message_8, pcre2_get_ovector_count_8,
-    pcre2_get_ovector_pointer_8, pcre2_jit_compile_8, pcre2_jit_match_8, pcre2_jit_stack_8,
-    pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8, pcre2_jit_stack_free_8, pcre2_match_8,
-    pcre2_match_context_8, pcre2_match_context_create_8, pcre2_match_context_free_8,
+    PCRE2_MATCH_INVALID_UTF, PCRE2_NO_JIT, PCRE2_UTF, pcre2_code_8, pcre2_code_free_8,
+    pcre2_compile_8, pcre2_config_8, pcre2_dfa_match_8, pcre2_get_error_message_8,
+    pcre2_get_ovector_count_8, pcre2_get_ovector_pointer_8, pcre2_jit_compile_8, pcre2_jit_match_8,
+    pcre2_jit_stack_8, pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8, pcre2_jit_stack_free_8,
+    pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8, pcre2_match_context_free_8,
     pcre2_match_data_8, pcre2_match_data_create_from_pattern_8, pcre2_match_data_free_8,
     pcre2_pattern_info_8, pcre2_set_match_limit_8,
 };
@@ -146,9 +146,8 @@ impl Code {
 
     /// Matches `subject` from byte `start` on. `limit` bounds the work; zero is PCRE2's default.
     /// Returns PCRE2's result: the number of pairs that are set, or a negative code.
-    pub fn find(&self, subject: &[u8], start: usize, options: u32, limit: u32) -> c_int {
+    pub fn find(&self, subject: &[u8], start: usize, limit: u32) -> c_int {
         if let Some(context) = &self.own_context
-            && options == 0
             && start <= subject.len()
             && !STACK_IS_SET.load(Ordering::Relaxed)
         {
@@ -166,6 +165,35 @@ impl Code {
                 )
             };
         }
+        self.find_into(self.matched, subject, start, 0, limit)
+    }
+
+    /// As [`Code::find`], without the translation. What memory that takes is given back at once.
+    pub fn find_interpreted(&self, subject: &[u8], start: usize, limit: u32) -> c_int {
+        // SAFETY: live code; null is checked. The data is freed once, and not used afterwards; both
+        // have the same number of pairs.
+        unsafe {
+            let matched = pcre2_match_data_create_from_pattern_8(self.code.as_ptr(), null_mut());
+            let Some(matched) = NonNull::new(matched) else { return PCRE2_ERROR_NOMEMORY };
+            let rc = self.find_into(matched, subject, start, PCRE2_NO_JIT, limit);
+            std::ptr::copy_nonoverlapping(
+                pcre2_get_ovector_pointer_8(matched.as_ptr()),
+                pcre2_get_ovector_pointer_8(self.matched.as_ptr()),
+                self.offsets.1,
+            );
+            pcre2_match_data_free_8(matched.as_ptr());
+            rc
+        }
+    }
+
+    fn find_into(
+        &self,
+        matched: NonNull<pcre2_match_data_8>,
+        subject: &[u8],
+        start: usize,
+        options: u32,
+        limit: u32,
+    ) -> c_int {
         let Some(context) = context(limit) else { return PCRE2_ERROR_NOMEMORY };
         // SAFETY: live code and match data, made for each other; a subject with its length. PCRE2
         // checks `start`.
@@ -176,7 +204,7 @@ impl Code {
                 subject.len(),
                 start,
                 options,
-                self.matched.as_ptr(),
+                matched.as_ptr(),
                 context,
             )
         }
