@@ -522,3 +522,113 @@ GET /t
 true function
 --- no_error_log
 [error]
+
+
+
+=== TEST 19: a value that does not fit leaves the one that was there
+--- http_config
+    lua_shared_dict dogs 100k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            local huge = string.rep("v", 200 * 1024)
+            local function only(make)
+                dogs:flush_all()
+                dogs:flush_expired()
+                make()
+            end
+            for _, set in ipairs{ "set", "safe_set", "replace" } do
+                only(function() dogs:set("old", "short", 100, 7) end)
+                ngx.say(set, " ", dogs[set](dogs, "old", huge))
+                ngx.say(dogs:get("old"))
+                ngx.say(dogs:ttl("old") > 90, " ", #dogs:get_keys(0))
+                dogs:set("old", "other length")
+                ngx.say(dogs:get("old"))
+                only(function()
+                    for i = 1, 3 do dogs:rpush("list", i .. string.rep("x", 100)) end
+                    dogs:expire("list", 100)
+                end)
+                ngx.say(dogs[set](dogs, "list", huge))
+                ngx.say(dogs:llen("list"), " ", dogs:ttl("list") > 90)
+                for i = 1, 3 do
+                    local item = dogs:lpop("list")
+                    ngx.print(item:sub(1, 1), #item, " ")
+                end
+                ngx.say(dogs:llen("list"))
+            end
+            dogs:set("other", "evicted")
+            dogs:set("old", "kept")
+            ngx.say(dogs:set("old", huge))
+            ngx.say(dogs:get("old"), " ", dogs:get("other"))
+        }
+    }
+--- request
+GET /t
+--- response_body eval
+join("", map {
+    "$_ falseno memoryfalse\nshort7\ntrue 1\nother length\n"
+    . "falseno memoryfalse\n3 true\n1101 2101 3101 0\n"
+} qw(set safe_set replace)) . "falseno memorytrue\nkept nil\n"
+--- no_error_log
+[error]
+
+
+
+=== TEST 20: a value of another length fits into what the old one leaves
+--- http_config
+    lua_shared_dict dogs 100k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            assert(dogs:safe_set("big", string.rep("v", 40 * 1024)))
+            local n = 0
+            while dogs:safe_set("key" .. n, string.rep("v", 3000)) do n = n + 1 end
+            ngx.say(n > 1, " ", dogs:safe_set("other", string.rep("w", 38 * 1024)))
+            ngx.say(dogs:safe_set("big", string.rep("w", 38 * 1024)))
+            ngx.say(#dogs:get("big"), " ", #dogs:get_keys(0) - n)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true falseno memoryfalse
+truenilfalse
+38912 1
+--- no_error_log
+[error]
+
+
+
+=== TEST 21: no more than thirty make place for one
+--- http_config
+    lua_shared_dict dogs 200k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            local n = 0
+            while dogs:safe_set("key" .. n, string.rep("v", 1500)) do n = n + 1 end
+            ngx.say(n > 70)
+            -- Two to a page: fifteen pages are not enough for sixteen, and enough for fifteen.
+            ngx.say(dogs:set("large", string.rep("v", 16 * 4096 - 100)))
+            ngx.say(n - #dogs:get_keys(0))
+            ngx.say(dogs:set("large", string.rep("v", 16 * 4096 - 100)))
+            ngx.say(n - #dogs:get_keys(0) < 40)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+falseno memorytrue
+30
+trueniltrue
+true
+--- no_error_log
+[error]

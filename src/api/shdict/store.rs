@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::{expiry, now};
-use crate::nginx::core::shared_memory::{Dict, Entry, Key, Locked, Value};
+use crate::nginx::core::shared_memory::{Detached, Dict, Entry, Former, Key, Locked, Value};
 
 /// Lua's numbers for the types of values.
 pub const NIL: u8 = 0;
@@ -71,9 +71,14 @@ pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> Outcom
             false if op & REPLACE != 0 => return Outcome::of(Err(StoreError::NotFound)),
             _ => {}
         }
-        if overwrite(entry, stored) {
+        let Some(stored) = stored else {
+            entry.remove();
             return Outcome::of(Ok(()));
-        }
+        };
+        return match overwrite(entry, stored) {
+            Ok(()) => Outcome::of(Ok(())),
+            Err(old) => replace(&mut dict, key, old, stored, op & SAFE_STORE == 0),
+        };
     } else if op & REPLACE != 0 {
         return Outcome::of(Err(StoreError::NotFound));
     }
@@ -83,31 +88,53 @@ pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> Outcom
     }
 }
 
-/// Puts a value in the place of another of its length; frees the entry where that cannot be.
-fn overwrite(mut entry: Entry, stored: Option<&Stored>) -> bool {
-    if let Some(stored) = stored
-        && entry.overwrite(stored.value)
-    {
-        entry.set_expires(expiry(stored.ttl));
-        entry.set_flags(stored.flags);
-        entry.promote();
-        return true;
+/// Puts a value in the place of another of its length; detaches the entry where that cannot be.
+fn overwrite(mut entry: Entry, stored: &Stored) -> Result<(), Detached> {
+    if !entry.overwrite(stored.value) {
+        return Err(entry.detach());
     }
-    entry.remove();
-    false
+    entry.set_expires(expiry(stored.ttl));
+    entry.set_flags(stored.flags);
+    entry.promote();
+    Ok(())
+}
+
+/// Adds an entry in the place of one that is detached, which stays where there is no memory for the
+/// new one: neither beside it nor without it nor, if need be, without the oldest ones.
+fn replace(
+    dict: &mut Locked,
+    key: Key,
+    old: Detached,
+    stored: &Stored,
+    may_evict: bool,
+) -> Outcome<()> {
+    if dict.insert(key, stored.value, expiry(stored.ttl), stored.flags).is_ok() {
+        dict.free(old);
+        return Outcome::of(Ok(()));
+    }
+    let Ok(former) = Former::copy_out(dict, old) else {
+        return Outcome::of(Err(StoreError::NoMemory));
+    };
+    let outcome = insert(dict, key, stored, may_evict);
+    if outcome.result.is_err() {
+        former.put_back(dict, key);
+    }
+    outcome
 }
 
 /// Adds an entry, if need be in the place of the oldest ones.
 fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> Outcome<()> {
     let expires = expiry(stored.ttl);
     let mut forcible = false;
-    for _ in 0..=MAX_EVICTIONS {
+    let mut may_evict = if may_evict { MAX_EVICTIONS } else { 0 };
+    loop {
         if dict.insert(key, stored.value, expires, stored.flags).is_ok() {
             return Outcome { result: Ok(()), forcible };
         }
-        if !may_evict || !evict(dict) {
+        if may_evict == 0 || !evict(dict) {
             break;
         }
+        may_evict -= 1;
         forcible = true;
     }
     Outcome { result: Err(StoreError::NoMemory), forcible }

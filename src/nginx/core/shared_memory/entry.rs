@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::ptr::copy_nonoverlapping;
 
 use super::dict::Root;
+use super::former::Detached;
 use super::layout::{self, Header, ITEM_DATA, LIST, list_head};
 use super::queue::Queue;
 use crate::nginx::core::pool::OutOfMemory;
@@ -151,15 +152,43 @@ impl Entry<'_> {
     }
 
     /// Frees the entry, and a list's items with it.
-    pub fn remove(mut self) {
-        self.clear();
-        // SAFETY: the entry is in the tree and the queue of its dictionary, and nobody uses it
-        // after this.
+    pub fn remove(self) {
+        let (pool, root, header) = (self.pool, self.root, self.header);
+        let Detached(_) = self.detach();
+        Entry::new(pool, root, header).free_detached();
+    }
+
+    /// Takes the entry out of tree and queue; its memory stays, and a list's items.
+    pub fn detach(self) -> Detached {
+        // SAFETY: the entry is in the tree and the queue of its dictionary.
         unsafe {
             Queue::remove(&raw mut (*self.header).lru);
             ngx_rbtree_delete(&raw mut (*self.root).tree, self.header.cast());
-            ngx_slab_free_locked(self.pool, self.header.cast());
         }
+        Detached(self.header)
+    }
+
+    /// Frees an entry that is in neither tree nor queue.
+    pub(super) fn free_detached(mut self) {
+        self.clear();
+        // SAFETY: nobody refers to the entry, nor uses it after this.
+        unsafe { ngx_slab_free_locked(self.pool, self.header.cast()) }
+    }
+
+    /// Calls `each` for a list's items, from left to right, until it fails.
+    pub fn for_each_item<E>(&self, mut each: impl FnMut(Value) -> Result<(), E>) -> Result<(), E> {
+        let Some(items) = self.items() else { return Ok(()) };
+        // SAFETY: the lock is held; the links are those of items, and their values follow them.
+        unsafe {
+            let mut next = Queue::first(items);
+            while let Some(link) = next {
+                let item: *mut layout::Item = link.cast();
+                let bytes = strings::raw(item.cast::<u8>().add(ITEM_DATA), (*item).len as usize);
+                each(Value { kind: (*item).kind, bytes })?;
+                next = Queue::after(link, items);
+            }
+        }
+        Ok(())
     }
 
     /// The head of a list's items; nothing for other entries.

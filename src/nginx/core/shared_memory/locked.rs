@@ -6,6 +6,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 use super::dict::{Dict, Root, format};
 use super::entry::{Entry, Value};
+use super::former::Detached;
 use super::layout::{DATA, Header, LIST, list_head, list_size};
 use super::queue::Queue;
 use crate::nginx::Level;
@@ -137,6 +138,21 @@ impl Locked<'_> {
         }
         self.link(header);
         Ok(())
+    }
+
+    /// What is in an entry that is detached.
+    pub(super) fn detached(&mut self, Detached(header): &Detached) -> Entry<'_> {
+        self.entry(*header)
+    }
+
+    /// Puts a detached entry back, at the front of the queue. Its key must not be there.
+    pub fn attach(&mut self, Detached(header): Detached) {
+        self.link(header);
+    }
+
+    /// Frees a detached entry.
+    pub fn free(&mut self, Detached(header): Detached) {
+        self.entry(header).free_detached();
     }
 
     /// Adds an empty list. The key must not be there.

@@ -2,7 +2,7 @@
 //!
 //! `zones` registers them with nginx and knows when all are there; `dict` is one that holds a
 //! dictionary: nginx's slab allocator, a red-black tree of entries by key, and a queue of them by
-//! last use. `locked` and `entry` are what its lock gives access to, `layout` the bytes of an
+//! last use. `locked` and `entry` are what its lock gives access to, `former` an entry on its way out, `layout` the bytes of an
 //! entry, `queue` nginx's doubly linked queue.
 //!
 //! A worker may die at any instruction, also with a zone's lock held; nginx's master then releases
@@ -11,6 +11,7 @@
 
 pub mod dict;
 mod entry;
+mod former;
 mod layout;
 mod locked;
 mod queue;
@@ -18,5 +19,6 @@ pub mod zones;
 
 pub use dict::Dict;
 pub use entry::{Entry, Item, Value};
+pub use former::{Detached, Former};
 pub use locked::{Key, Locked};
 pub use zones::SharedZones;

@@ -48,6 +48,15 @@ impl Queue {
         unsafe { Queue::unless_head((*link).prev, head) }
     }
 
+    /// The link behind another one, or nothing behind the last.
+    ///
+    /// # Safety
+    /// As for `before`.
+    pub unsafe fn after(link: *mut Queue, head: *mut Queue) -> Option<*mut Queue> {
+        // SAFETY: the caller's.
+        unsafe { Queue::unless_head((*link).next, head) }
+    }
+
     fn unless_head(link: *mut Queue, head: *mut Queue) -> Option<*mut Queue> {
         (link != head).then_some(link)
     }

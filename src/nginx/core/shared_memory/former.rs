@@ -1,0 +1,83 @@
+//! An entry that gives its place to another one under its key, and takes it back where the other
+//! one finds none.
+
+use super::entry::{Entry, Value};
+use super::layout::Header;
+use super::locked::{Key, Locked};
+use crate::nginx::core::pool::OutOfMemory;
+
+/// An entry that is in neither tree nor queue any more, but still has its memory. Whoever detached
+/// it attaches it again, frees it, or copies it out of the dictionary before its lock is released.
+#[must_use = "the memory of the entry is lost"]
+pub struct Detached(pub(super) *mut Header);
+
+/// A copy of an entry outside of the dictionary, whose memory is free.
+pub struct Former {
+    value: Copied,
+    expires: u64,
+    flags: u32,
+    /// A list's values.
+    items: Option<Vec<Copied>>,
+}
+
+/// A value's kind and bytes.
+struct Copied(u8, Vec<u8>);
+
+impl Copied {
+    fn of(Value { kind, bytes }: Value) -> Result<Copied, OutOfMemory> {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(bytes.len()).map_err(|_| OutOfMemory)?;
+        copy.extend_from_slice(bytes);
+        Ok(Copied(kind, copy))
+    }
+
+    fn as_value(&self) -> Value<'_> {
+        Value { kind: self.0, bytes: &self.1 }
+    }
+}
+
+impl Former {
+    /// Copies an entry out of the dictionary and frees it; where there is no memory for the copy,
+    /// the entry is attached again.
+    pub fn copy_out(dict: &mut Locked, detached: Detached) -> Result<Former, OutOfMemory> {
+        match Former::of(&dict.detached(&detached)) {
+            Ok(former) => {
+                dict.free(detached);
+                Ok(former)
+            }
+            Err(error) => {
+                dict.attach(detached);
+                Err(error)
+            }
+        }
+    }
+
+    fn of(entry: &Entry) -> Result<Former, OutOfMemory> {
+        let value = Copied::of(Value { kind: entry.kind(), bytes: entry.value() })?;
+        let mut items = entry.is_list().then(Vec::new);
+        if let Some(items) = &mut items {
+            items.try_reserve_exact(entry.size() as usize).map_err(|_| OutOfMemory)?;
+            entry.for_each_item(|item| {
+                items.push(Copied::of(item)?);
+                Ok(())
+            })?;
+        }
+        Ok(Former { value, expires: entry.expires(), flags: entry.flags(), items })
+    }
+
+    /// Puts the entry back. The memory that it had must be free still, then there is enough.
+    pub fn put_back(&self, dict: &mut Locked, key: Key) {
+        let Some(items) = &self.items else {
+            let _ = dict.insert(key, self.value.as_value(), self.expires, self.flags);
+            return;
+        };
+        let Ok(mut list) = dict.insert_list(key) else { return };
+        list.set_expires(self.expires);
+        list.set_flags(self.flags);
+        for item in items {
+            if list.push(false, item.as_value()).is_err() {
+                return;
+            }
+        }
+    }
+}
