@@ -1,7 +1,6 @@
 //! `cargo xtask fuzz`: the fuzz targets, for a moment each, on the stable compiler: codec forbids
 //! unsafe code, so the address sanitizer, which takes a nightly one, would find nothing.
 
-use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -47,14 +46,9 @@ pub fn run(names: &[String]) -> Result<()> {
 
 /// The names of the targets: a file each.
 fn all() -> Result<Vec<String>> {
-    let dir = paths::root().join("fuzz/fuzz_targets");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let path = entry?.path();
-        names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-    }
-    names.sort();
-    Ok(names)
+    let files = paths::below(&paths::root().join("fuzz/fuzz_targets"), "rs")?;
+    let stems = files.iter().filter_map(|path| path.file_stem());
+    Ok(stems.map(|stem| stem.to_string_lossy().into_owned()).collect())
 }
 
 fn host() -> Result<String> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::paths;
 
@@ -131,20 +131,13 @@ fn mutual(files: &Files) -> Vec<String> {
     wrong
 }
 
-fn read(dir: &Path, below: &str, files: &mut Files) {
-    for entry in fs::read_dir(dir).unwrap().flatten() {
-        let name = format!("{below}{}", entry.file_name().to_string_lossy());
-        if entry.path().is_dir() {
-            read(&entry.path(), &format!("{name}/"), files);
-        } else if name.ends_with(".rs") {
-            files.insert(name, fs::read_to_string(entry.path()).unwrap());
-        }
-    }
-}
-
 fn sources() -> Files {
-    let mut files = Files::new();
-    read(&paths::root().join("src"), "", &mut files);
+    let src = paths::root().join("src");
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).unwrap())
+    };
+    let files: Files = paths::below(&src, "rs").unwrap().into_iter().map(read).collect();
     assert!(files.len() > 100, "{} files are not all of src/", files.len());
     files
 }

@@ -1,6 +1,10 @@
 //! Where things lie: the one place that knows the layout of the checkout and of `target/`.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use walkdir::WalkDir;
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {
@@ -26,4 +30,19 @@ pub fn cargo_target() -> PathBuf {
 /// The built module, ready for `load_module`.
 pub fn module() -> PathBuf {
     target("module/ngx_http_lua_module.so")
+}
+
+/// The files below `dir` whose names end in `.EXTENSION`, in order; none of a server root, which may
+/// hold directories of nginx's user.
+pub fn below(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let is_servroot = |name: &OsStr| name.as_encoded_bytes().starts_with(b"servroot");
+    let walk = WalkDir::new(dir).sort_by_file_name().into_iter();
+    for entry in walk.filter_entry(|entry| !is_servroot(entry.file_name())) {
+        let path = entry?.into_path();
+        if path.is_file() && path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }

@@ -36,26 +36,10 @@ pub struct Settings {
 /// The `.t` files below `t/` and `nginx-tests/`, in order.
 pub fn all_files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for dir in ["t", "nginx-tests"] {
-        let dir = paths::root().join(dir);
-        if dir.is_dir() {
-            collect(&dir, &mut files)?;
-        }
+    for dir in ["nginx-tests", "t"] {
+        files.extend(paths::below(&paths::root().join(dir), "t")?);
     }
-    files.sort();
     Ok(files)
-}
-
-fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "t") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Claims a range of ports for this run, so that runs of several checkouts do not meet: whoever

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, Unit};
 use object::{Object, ObjectSection};
 
@@ -30,7 +30,7 @@ struct Layout {
 
 /// Compares the structures that the module defines with the table. Returns the faults.
 pub fn check(object: &object::File) -> Result<Vec<String>> {
-    let defined = defined(&paths::root().join("src"), "")?;
+    let defined = defined(&paths::root().join("src"))?;
     let compiled = compiled(object)?;
     let mut faults = Vec::new();
     let (mut checked, mut rest) = (0, Vec::new());
@@ -61,20 +61,18 @@ fn parse(cell: &str) -> Option<Layout> {
     Some(Layout { size, offsets: members.split(',').map(offset).collect::<Option<_>>()? })
 }
 
-/// The structures below `dir`, the source of the Rust module `module`, that stand for one of C:
-/// C's name to Rust's path, as `api::ffi::FfiStr`.
-fn defined(dir: &Path, module: &str) -> Result<BTreeMap<String, String>> {
+/// The structures below `src` that stand for one of C: C's name to Rust's path, as
+/// `api::ffi::FfiStr`.
+fn defined(src: &Path) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let module = if stem == "mod" { module.to_string() } else { format!("{module}{stem}::") };
-        if path.is_dir() {
-            found.extend(defined(&path, &module)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let structures = defined_in(&fs::read_to_string(&path)?);
-            found.extend(structures.into_iter().map(|(c, rust)| (c, format!("{module}{rust}"))));
+    for path in paths::below(src, "rs")? {
+        let mut module = path.strip_prefix(src)?.with_extension("");
+        if module.ends_with("mod") {
+            module.pop();
         }
+        let module = module.to_string_lossy().replace('/', "::");
+        let structures = defined_in(&fs::read_to_string(&path)?);
+        found.extend(structures.into_iter().map(|(c, rust)| (c, format!("{module}::{rust}"))));
     }
     Ok(found)
 }

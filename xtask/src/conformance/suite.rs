@@ -35,9 +35,11 @@ impl Suite {
                 "this machine's package sources have no {PACKAGE} {VERSION}: the suite is that of Debian 12"
             );
         }
+        let tests = dir.join("t");
         let mut files = Vec::new();
-        collect(&dir.join("t"), "", &mut files)?;
-        files.sort();
+        for path in paths::below(&tests, "t")? {
+            files.push(path.strip_prefix(&tests)?.to_string_lossy().into_owned());
+        }
         Ok(Self { dir, files, _lock: Some(lock) })
     }
 
@@ -77,22 +79,6 @@ fn is_meant(file: &str, name: &str) -> bool {
     file == name
         || file.strip_suffix(".t") == Some(name)
         || file.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
-}
-
-fn collect(dir: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
-    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_dir() {
-            if !name.starts_with("servroot") {
-                collect(&entry.path(), &format!("{prefix}{name}/"), files)?;
-            }
-        } else if name.ends_with(".t") {
-            files.push(format!("{prefix}{name}"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ sub start_mock {
         POSIX::_exit(0);
     }
     close $server;
-    return { pid => $pid, kind => $kind, record => $record, plan => \%plan };
+    return { pid => $pid, kind => $kind, target => $target, record => $record, plan => \%plan };
 }
 
 sub record_query {
@@ -159,6 +159,7 @@ sub stop_mocks {
     for my $mock (@_) {
         kill KILL => $mock->{pid};
         waitpid $mock->{pid}, 0;
+        unlink $mock->{target} if -S $mock->{target};
     }
 }
 
