@@ -448,3 +448,64 @@ qr/\t.*: in function 'yield'/,
 ]
 --- no_error_log
 [alert]
+
+
+
+=== TEST 14: coroutines in coroutines, ten thousand deep
+--- config
+    location = /exit {
+        content_by_lua_block {
+            local function nest(depth)
+                if depth == 0 then
+                    ngx.exit(201)
+                end
+                return coroutine.resume(coroutine.create(nest), depth - 1)
+            end
+            nest(10000)
+        }
+    }
+    location = /fail {
+        content_by_lua_block {
+            local function nest(depth)
+                if depth == 0 then
+                    error("at the bottom")
+                end
+                return coroutine.wrap(nest)(depth - 1)
+            end
+            nest(10000)
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            local function wrapped(depth, at_bottom)
+                if depth == 0 then
+                    return at_bottom()
+                end
+                return coroutine.wrap(wrapped)(depth - 1, at_bottom)
+            end
+            local function resumed(depth, at_bottom)
+                if depth == 0 then
+                    return at_bottom()
+                end
+                local co = coroutine.create(resumed)
+                return select(2, coroutine.resume(co, depth - 1, at_bottom))
+            end
+            for _, nest in ipairs { wrapped, resumed } do
+                ngx.say(nest(10000, function() return "came back" end))
+                ngx.say(nest(10000, function() ngx.sleep(0.001) return "slept" end))
+            end
+            ngx.say(ngx.location.capture("/exit").status)
+            ngx.say(ngx.location.capture("/fail").status)
+        }
+    }
+--- request
+GET /t
+--- response_body
+came back
+slept
+came back
+slept
+201
+500
+--- no_error_log
+[alert]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 2);
+plan tests => repeat_each() * (blocks() * 3 + 3);
 no_long_string();
 run_tests();
 
@@ -226,3 +226,70 @@ GET /t
 1500
 --- no_error_log
 [error]
+
+
+
+=== TEST 9: what another request has left behind is of no use, and does no harm
+--- http_config
+    init_by_lua_block { left = {} }
+--- config
+    location = /leave {
+        content_by_lua_block {
+            left.thread = ngx.thread.spawn(function() ngx.sleep(10) end)
+            left.coroutine = coroutine.create(function() ngx.sleep(10) end)
+            left.started = coroutine.create(function() coroutine.yield() end)
+            coroutine.resume(left.started)
+            left.wrapped = coroutine.wrap(function() ngx.sleep(10) end)
+            left.tcp, left.udp = ngx.socket.tcp(), ngx.socket.udp()
+            left.tcp:connect("127.0.0.1", ngx.var.server_port)
+            left.udp:setpeername("127.0.0.1", ngx.var.server_port)
+            left.line = left.tcp:receiveuntil("x")
+            left.semaphore = require("ngx.semaphore").new(0)
+            ngx.thread.spawn(function() left.semaphore:wait(10) end)
+            ngx.exit(204)
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            ngx.say(ngx.location.capture("/leave").status)
+            local tcp, udp = left.tcp, left.udp
+            local function use(where)
+                local results = {}
+                local function try(what, ...)
+                    results[#results + 1] = tostring((select(2, pcall(...))))
+                end
+                try("wait", ngx.thread.wait, left.thread)
+                try("kill", ngx.thread.kill, left.thread)
+                try("resume", coroutine.resume, left.thread)
+                try("start", coroutine.resume, left.coroutine)
+                try("go on", coroutine.resume, left.started)
+                try("wrapped", left.wrapped)
+                try("send", tcp.send, tcp, "x")
+                try("receive", tcp.receive, tcp)
+                try("iterate", left.line)
+                try("keep", tcp.setkeepalive, tcp)
+                try("close", tcp.close, tcp)
+                try("udp send", udp.send, udp, "x")
+                try("udp receive", udp.receive, udp)
+                try("udp close", udp.close, udp)
+                ngx.log(ngx.WARN, where, ": ", table.concat(results, ", "))
+            end
+            use("request")
+            ngx.timer.at(0, function() use("timer") end)
+            ngx.say(left.semaphore:post(1))
+            ngx.sleep(0.02)
+            ngx.say(left.semaphore:wait(0))
+        }
+    }
+--- request
+GET /t
+--- response_body
+204
+true
+true
+--- grep_error_log eval: qr/(?:request|timer): nil, [^:]*(?=, (?:client|context))/
+--- grep_error_log_out
+request: nil, nil, false, false, false, false, bad request, bad request, bad request, bad request, bad request, bad request, bad request, bad request
+timer: nil, nil, false, false, false, false, bad request, bad request, bad request, bad request, bad request, bad request, bad request, bad request
+--- no_error_log
+[alert]
