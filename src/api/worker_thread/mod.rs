@@ -87,7 +87,12 @@ struct Job {
 
 impl Work for Job {
     fn run(&mut self) {
-        self.outcome = self.vm.state().call(self.arguments, MULTRET, 0);
+        let state = self.vm.state();
+        self.outcome = state.call(self.arguments, MULTRET, 0);
+        if self.outcome != Outcome::Done {
+            // Here, for a `__tostring` may take its time.
+            state.error_text();
+        }
     }
 }
 
