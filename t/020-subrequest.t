@@ -369,3 +369,86 @@ a=1%0D%0AX-Evil: %00%0A
 a=1%0D%0AX-Evil: %00%0A
 --- no_error_log
 [error]
+
+
+
+=== TEST 14: pages and redirects that nginx would make: their headers, alone and in a batch
+--- config
+    location /t {
+        content_by_lua_block {
+            local function show(res)
+                local headers = {}
+                for name, value in pairs(res.header) do
+                    headers[#headers + 1] = name .. "=" .. value
+                end
+                table.sort(headers)
+                return table.concat({ res.status, #res.body, tostring(res.truncated),
+                                      table.concat(headers, "; ") }, " ")
+            end
+            local uris = { "/missing", "/returned", "/moved", "/empty", "/refused", "/relayed", "/fails",
+                           "/redirects", "/unchanged", "/exits", "/created", "/rewrites", "/filtered",
+                           "/long", "/error", "/directory" }
+            local queries = {}
+            for i, uri in ipairs(uris) do
+                queries[i] = { uri }
+            end
+            local batch = { ngx.location.capture_multi(queries) }
+            for i, uri in ipairs(uris) do
+                local alone = show(ngx.location.capture(uri))
+                local answer = show(batch[i])
+                ngx.say(uri, " ", answer, alone == answer and "" or " BUT " .. alone)
+            end
+        }
+    }
+    location = /missing { }
+    location = /returned { return 401; }
+    location = /moved { return 302 /else; }
+    location = /empty { return 204; }
+    location = /refused { proxy_pass http://127.0.0.1:1; }
+    location = /relayed {
+        proxy_intercept_errors on;
+        error_page 401 /page;
+        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/guarded;
+    }
+    location = /guarded {
+        content_by_lua_block {
+            ngx.header["WWW-Authenticate"] = 'Basic realm="x"'
+            ngx.exit(401)
+        }
+    }
+    location = /fails { content_by_lua_block { ngx.header["X-A"] = "b" error("oops") } }
+    location = /redirects { content_by_lua_block { ngx.header["X-A"] = "b" ngx.redirect("/foo", 301) } }
+    location = /unchanged { content_by_lua_block { ngx.header["X-A"] = "b" ngx.exit(304) } }
+    location = /exits { content_by_lua_block { ngx.exit(404) } }
+    location = /created { content_by_lua_block { ngx.header["X-A"] = "b" ngx.exit(201) } }
+    location = /rewrites {
+        rewrite_by_lua_block { ngx.header["WWW-Authenticate"] = "Basic" ngx.exit(401) }
+    }
+    location = /filtered { header_filter_by_lua_block { ngx.header["X-Status"] = ngx.status } }
+    location = /long { rewrite_by_lua_block { ngx.header["Content-Length"] = 7 ngx.exit(403) } }
+    location = /error { content_by_lua_block { ngx.exit(ngx.ERROR) } }
+    location /directory { }
+--- user_files
+>>> directory/file
+x
+--- request
+GET /t
+--- response_body
+/missing 404 0 true Content-Type=text/plain
+/returned 401 0 true Content-Type=text/plain
+/moved 302 0 true Content-Type=text/plain; Location=/else
+/empty 204 0 true Content-Length=0; Content-Type=text/plain
+/refused 502 0 true Content-Type=text/plain
+/relayed 401 0 true Content-Type=text/plain; WWW-Authenticate=Basic realm="x"
+/fails 500 0 true Content-Type=text/plain; X-A=b
+/redirects 301 0 true Content-Type=text/plain; Location=/foo; X-A=b
+/unchanged 304 0 true X-A=b
+/exits 404 0 true Content-Type=text/plain
+/created 201 0 false Content-Type=text/plain; X-A=b
+/rewrites 401 0 true Content-Type=text/plain; WWW-Authenticate=Basic
+/filtered 404 0 true Content-Type=text/plain; X-Status=404
+/long 403 0 true Content-Length=7; Content-Type=text/plain
+/error 500 0 true Content-Type=text/plain
+/directory 301 0 true Content-Type=text/plain; Location=/directory/
+--- error_log
+oops

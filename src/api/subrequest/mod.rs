@@ -19,10 +19,11 @@ pub use ffi::install_filters;
 pub use lua::inject;
 
 use crate::nginx::core::log::Shown;
-use crate::nginx::http::{filters, send as wire, subrequest};
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::{filters, framing, send as wire, subrequest};
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_debug;
-use crate::runtime::{Context, Operation, Task, output, scheduler};
+use crate::runtime::{Context, Operation, Phase, Task, output, scheduler};
 
 /// The subrequests of one call.
 pub struct Batch {
@@ -153,8 +154,10 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     captured.status.set(status_of(request, rc));
     let Some(parent) = request.parent() else { return Status::ERROR };
     let batch = &place.batch;
-    batch.pending.set(batch.pending.get().saturating_sub(1));
     set_default_type(request);
+    // The header goes through its filters before the parent looks at it.
+    let rc = code_for_nginx(batch, request, rc);
+    batch.pending.set(batch.pending.get().saturating_sub(1));
     if batch.pending.get() == 0 {
         resume(batch);
     }
@@ -162,7 +165,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         return Status::ERROR;
     }
     subrequest::let_end(request, &captured.was_active);
-    code_for_nginx(request, rc)
+    rc
 }
 
 /// The response's status; a handler that set none tells it by its code.
@@ -205,8 +208,9 @@ fn resume(batch: &Rc<Batch>) {
     scheduler::listen_for_write(&context);
 }
 
-/// What nginx is told: it must not make a page of its own for a captured error.
-fn code_for_nginx(request: Request, rc: Status) -> Status {
+/// What nginx is told: it must not make a page of its own for a captured error. The header of one
+/// is sent here.
+fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
     let drops_connection =
         matches!(rc.0, HTTP_CLOSE | HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST);
     let special = rc == Status::ERROR
@@ -215,13 +219,30 @@ fn code_for_nginx(request: Request, rc: Status) -> Status {
     if !special {
         return rc;
     }
-    if rc != Status::ERROR {
-        wire::set_special_response(request, rc);
-        if let Some(context) = Context::of(request)
-            && output::send_header_if_needed(&context) == Status::ERROR
-        {
-            return Status::ERROR;
-        }
+    let code = match rc {
+        Status::ERROR if request.status() != 0 => return Status::OK,
+        Status::ERROR => Status::HTTP_INTERNAL_SERVER_ERROR,
+        rc => rc,
+    };
+    wire::set_special_response(request, code);
+    // There is no page: its length is said only where a script did.
+    if request.get().headers_out.content_length.is_null() {
+        framing::clear_content_length(request);
     }
-    Status::OK
+    match context_of(batch, request) {
+        Ok(Some(context)) if output::send_header_if_needed(&context) != Status::ERROR => Status::OK,
+        Ok(None) => Status::OK,
+        _ => Status::ERROR,
+    }
+}
+
+/// The context of a subrequest, also where no Lua code of its own ran; none once its parent is over.
+fn context_of(batch: &Batch, request: Request) -> Result<Option<Rc<Context>>, OutOfMemory> {
+    if let Some(context) = Context::of(request) {
+        return Ok(Some(context));
+    }
+    let Some(parent) = batch.context() else { return Ok(None) };
+    let context = Context::new(request, parent.vm().clone(), Phase::Content);
+    context.attach()?;
+    Ok(Some(context))
 }
