@@ -449,3 +449,65 @@ GET /t
 ^nilpcre_exec\(\) failed: -(?:8|27)$
 --- no_error_log
 [error]
+
+
+
+=== TEST 19: a group that calls itself before anything is matched
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, pattern in ipairs{ "(?R)", "a|(?R)", "((?1))b", "b(x?(?<n>(?&n)))", "(?x: (?R) )", "x*(?R)" } do
+                for _, options in ipairs{ "", "jo", "d" } do
+                    local m, err = ngx.re.match("abc", pattern, options)
+                    ngx.say(m, " ", err)
+                end
+            end
+            ngx.say((select(3, ngx.re.find("abc", " (?R)", "x"))))
+            -- These end.
+            ngx.say(ngx.re.match("x(a(b)c)", "\\((?:[^()]++|(?R))*\\)", "jo")[0])
+            ngx.say(ngx.re.match("aabb", "^(a(?1)?b)$")[0])
+        }
+    }
+--- request
+GET /t
+--- response_body eval
+CORE::join("", map { qq{nil pcre_compile() failed: recursive call could loop indefinitely in $_\n} x 3 }
+    q{"(?R)" at ")"}, q{"a|(?R)" at ")"}, q{"((?1))b" at "))b"}, q{"b(x?(?<n>(?&n)))" at ")))"},
+    q{"(?x: (?R) )" at ") )"}, q{"x*(?R)" at ")"})
+. qq{pcre_compile() failed: recursive call could loop indefinitely in " (?R)" at ")"\n}
+. "(a(b)c)\naabb\n"
+--- no_error_log
+[error]
+
+
+
+=== TEST 20: where a pattern is bad
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, pattern in ipairs{ "(?P=n)", "(?P>n)x", "\\k<n>", "\\2", "(a)\\3b", "\\g{1}", "\\g{-3}x", "(?(2)a)",
+                                      "(?'n'a)(?'n'b)", "(?<n>a)(?<n>b)", "\\p{Foo}x", "[a-\\d]", "\\L", "\\N{name}" } do
+                local m, err = ngx.re.match("abc", pattern)
+                ngx.say(err:match('in (".*)'))
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+"(?P=n)" at ")"
+"(?P>n)x" at ")x"
+"\k<n>" at ">"
+"\2"
+"(a)\3b"
+"\g{1}"
+"\g{-3}x" at "}x"
+"(?(2)a)" at "a)"
+"(?'n'a)(?'n'b)" at "'b)"
+"(?<n>a)(?<n>b)" at ">b)"
+"\p{Foo}x" at "}x"
+"[a-\d]" at "d]"
+"\L" at "L"
+"\N{name}" at "N{name}"
+--- no_error_log
+[error]

@@ -18,6 +18,7 @@ pub mod http_time;
 pub mod md5;
 pub mod raw_header;
 pub mod receive_until;
+pub mod recursion;
 pub mod resty_core;
 pub mod sql;
 pub mod template;

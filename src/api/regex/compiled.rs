@@ -7,8 +7,9 @@ use std::ffi::{c_char, c_int, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr::{null, null_mut};
 
+use codec::recursion::endless_call;
 use pcre2_sys::{
-    PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH,
+    PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_EXTENDED,
     PCRE2_MATCH_INVALID_UTF, PCRE2_UTF,
 };
 
@@ -214,7 +215,11 @@ fn compile(pattern: &[u8], flags: c_int, bits: u32) -> Result<Code, CompileError
     if flags & NO_UTF8_CHECK != 0 && flags & DFA == 0 && options & PCRE2_UTF != 0 {
         options |= PCRE2_MATCH_INVALID_UTF;
     }
-    Code::compile(pattern, options)
+    let code = Code::compile(pattern, options)?;
+    match endless_call(pattern, options & PCRE2_EXTENDED != 0) {
+        Some(offset) => Err(CompileError { code: pcre1::ENDLESS_CALL, offset }),
+        None => Ok(code),
+    }
 }
 
 /// `pcre_compile() failed: TEXT in "PATTERN" at "REST"`.
@@ -224,9 +229,10 @@ fn describe(error: &CompileError, pattern: &[u8]) -> Vec<u8> {
             .into_bytes();
     text.extend_from_slice(pattern);
     text.push(b'"');
-    if error.offset < pattern.len() {
+    let offset = pcre1::error_offset(error.code, error.offset, pattern);
+    if offset < pattern.len() {
         text.extend_from_slice(b" at \"");
-        text.extend_from_slice(pattern.get(error.offset..).unwrap_or_default());
+        text.extend_from_slice(pattern.get(offset..).unwrap_or_default());
         text.push(b'"');
     }
     text

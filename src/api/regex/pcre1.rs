@@ -121,6 +121,7 @@ const TEXTS: &[(c_int, &str)] = &[
     (137, "PCRE does not support \\L, \\l, \\N{name}, \\U, or \\u"),
     (138, "number after (?C is > 255"),
     (139, "closing ) for (?C expected"),
+    (ENDLESS_CALL, "recursive call could loop indefinitely"),
     (142, "syntax error in subpattern name (missing terminator)"),
     (143, "two named subpatterns have the same name"),
     (144, "group name must start with a non-digit"),
@@ -131,6 +132,41 @@ const TEXTS: &[(c_int, &str)] = &[
     (178, "digits missing in \\x{} or \\o{}"),
     (186, "regular expression is too complicated"),
 ];
+
+/// A group that calls itself before anything is matched: an error of the first version alone.
+pub const ENDLESS_CALL: c_int = 140;
+/// Errors whose place the first version tells otherwise.
+const NO_SUCH_GROUP: c_int = 115;
+const NO_SUCH_ESCAPE: c_int = 137;
+const NAME_TWICE: c_int = 143;
+const NO_SUCH_PROPERTY: c_int = 147;
+const BAD_RANGE: c_int = 150;
+
+/// Where the first version finds a compile error that PCRE2 finds at `offset`: behind the name of a
+/// group that there is none of, and at the last byte of what PCRE2 has read of some others.
+pub fn error_offset(code: c_int, offset: usize, pattern: &[u8]) -> usize {
+    let rest = pattern.get(offset..).unwrap_or_default();
+    match code {
+        NO_SUCH_GROUP => {
+            let len = match rest.first() {
+                // A number is compared once all groups are known.
+                Some(b'}' | b'0'..=b'9') => rest.len(),
+                Some(b'{') => rest.iter().position(|byte| *byte == b'}').unwrap_or(0),
+                Some(b'(') => rest.iter().position(|byte| *byte == b')').map_or(0, |end| end + 1),
+                _ => {
+                    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+                    rest.iter().take_while(|byte| is_word(byte)).count()
+                }
+            };
+            offset + len
+        }
+        NO_SUCH_ESCAPE | NAME_TWICE | BAD_RANGE => offset.saturating_sub(1),
+        NO_SUCH_PROPERTY if pattern.get(..offset).is_some_and(|read| read.ends_with(b"}")) => {
+            offset - 1
+        }
+        _ => offset,
+    }
+}
 
 /// An unknown bit among the options.
 pub const UNKNOWN_OPTION: c_int = 117;
