@@ -43,10 +43,15 @@ pub fn all_files() -> Result<Vec<PathBuf>> {
 }
 
 /// Claims a range of ports for this run, so that runs of several checkouts do not meet: whoever
-/// listens on the last port of a range has it, for as long as the listener lives.
+/// listens on the last port of a range has it, for as long as the listener lives. A server that a run
+/// has left behind has its range too.
 fn claim_ports() -> Result<(u16, TcpListener)> {
     let size = SIDE_BY_SIDE * PORT_STEP;
+    let is_free = |port: u16| TcpListener::bind(("0.0.0.0", port)).is_ok();
     let claim = |first: u16| {
+        if !(0..SIDE_BY_SIDE).all(|slot| is_free(first + slot * PORT_STEP)) {
+            return None;
+        }
         let claimed = TcpListener::bind(("127.0.0.1", first + size - 1)).ok()?;
         Some((first, claimed))
     };
