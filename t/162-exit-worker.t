@@ -4,7 +4,7 @@ use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
 # What is looked for at the end is looked for once.
-plan tests => repeat_each() * (blocks() * 2) + 12;
+plan tests => repeat_each() * (blocks() * 2) + 13;
 no_long_string();
 run_tests();
 
@@ -107,3 +107,19 @@ served
 ["ends", "finalized in init"]
 --- no_shutdown_error_log
 [error]
+
+
+
+=== TEST 6: an error that is no text
+--- http_config
+    exit_worker_by_lua_block {
+        error(setmetatable({}, { __tostring = function() return "the end's own text" end }))
+    }
+--- config
+    location = /t { return 200 "served\n"; }
+--- request
+GET /t
+--- response_body
+served
+--- shutdown_error_log
+exit_worker_by_lua error: the end's own text
