@@ -179,39 +179,50 @@ impl HeaderList {
         Ok(())
     }
 
-    /// Takes the nodes for which `unwanted` holds out of the list. They stay valid to point at.
+    /// Takes the nodes for which `unwanted` holds out of the list, in one walk through it. They stay
+    /// valid to point at.
     pub(in crate::nginx) fn remove(
         self,
         pool: Pool,
         unwanted: impl Fn(Node) -> bool,
     ) -> Result<(), OutOfMemory> {
-        while let Some((part, index)) = self.find(&unwanted) {
-            // SAFETY: `part` is of this list, and `index` within it.
-            unsafe { self.cut(pool, part, index)? }
-        }
-        Ok(())
-    }
-
-    fn find(self, wanted: impl Fn(Node) -> bool) -> Option<(*mut ngx_list_part_t, usize)> {
         let mut nodes = self.nodes();
-        while let Some(node) = nodes.next() {
-            if wanted(node) {
-                return Some((nodes.part, nodes.next - 1));
+        let mut before = null_mut();
+        loop {
+            let part = nodes.part;
+            // SAFETY: a part of a live list, or null behind the last one.
+            let Some(list) = (unsafe { part.as_ref() }) else { return Ok(()) };
+            if nodes.next >= list.nelts {
+                before = part;
+                nodes = Nodes { part: list.next, next: 0 };
+                continue;
+            }
+            let index = nodes.next;
+            if !nodes.next().is_some_and(&unwanted) {
+                continue;
+            }
+            nodes.next = index;
+            let next = list.next;
+            // SAFETY: `part` is of this list, behind `before`, and `index` within it.
+            if unsafe { self.cut(pool, before, part, index)? } {
+                nodes = Nodes { part: next, next: 0 };
             }
         }
-        None
     }
 
-    /// Takes node `index` out of `part`: from an end of it, or by splitting it.
+    /// Takes node `index` out of `part`: from an end of it, or by splitting it. Tells whether the part
+    /// has gone with it.
     ///
     /// # Safety
-    /// `part` must be a part of the list with more than `index` nodes.
+    /// `part` must be a part of the list with more than `index` nodes, and `before` the one before it,
+    /// or null for the first.
     unsafe fn cut(
         self,
         pool: Pool,
+        before: *mut ngx_list_part_t,
         part: *mut ngx_list_part_t,
         index: usize,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<bool, OutOfMemory> {
         // SAFETY: the caller's; nginx's lists are singly linked, and `last` is one of its parts.
         unsafe {
             let list = self.0.as_ptr();
@@ -234,36 +245,21 @@ impl HeaderList {
                     (*list).last = tail;
                 }
             }
-            if (*part).nelts == 0 {
+            let is_empty = (*part).nelts == 0;
+            if is_empty {
                 (*part).elts = elements.cast();
-                self.unlink(part);
+            }
+            let goes = is_empty && !before.is_null();
+            if goes {
+                (*before).next = (*part).next;
+                if was_last {
+                    (*list).last = before;
+                }
             }
             if was_last {
                 self.close();
             }
-            Ok(())
-        }
-    }
-
-    /// Takes an empty part out of the list, unless it is the first.
-    ///
-    /// # Safety
-    /// `part` must be a part of the list.
-    unsafe fn unlink(self, part: *mut ngx_list_part_t) {
-        // SAFETY: the caller's.
-        unsafe {
-            let list = self.0.as_ptr();
-            let mut before = &raw mut (*list).part;
-            while !before.is_null() && (*before).next != part {
-                before = (*before).next;
-            }
-            if before.is_null() {
-                return;
-            }
-            (*before).next = (*part).next;
-            if (*list).last == part {
-                (*list).last = before;
-            }
+            Ok(goes)
         }
     }
 
