@@ -29,9 +29,9 @@ my %output = (
 my %without_body = map { $_ => 1 } qw(send_headers only_eof);
 
 my $locations = '';
-for my $phase (qw(rewrite access)) {
+for my $phase (qw(rewrite access precontent)) {
     for my $name ( sort keys %output ) {
-        next if $name eq 'jump' && $phase eq 'access';
+        next if $name eq 'jump' && $phase ne 'rewrite';
         $locations .= <<"_EOC_";
         location /$phase/$name {
             error_page 403 /backend;
@@ -77,7 +77,7 @@ my $next_answer = "HTTP/1.1 200 OK\nContent-Length: 5\nConnection: close\n\nnext
 
 sub next_request { return request( '/next', '1.1', 'close' ) }
 
-for my $phase (qw(server_rewrite rewrite access)) {
+for my $phase (qw(server_rewrite rewrite access precontent)) {
     for my $name ( sort keys %output ) {
         next if $name eq 'jump' && $phase ne 'rewrite';
         my $path = "/$phase/$name";

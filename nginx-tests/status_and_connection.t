@@ -83,6 +83,18 @@ $server->start( $server->write_http(<<"_EOC_") );
                 ngx.say(res.header.connection, " ", res.body)
             }
         }
+        location = /modified {
+            content_by_lua_block {
+                ngx.header["Last-Modified"] = "Thu, 18 Nov 2010 11:27:35 GMT"
+                ngx.say("body")
+            }
+        }
+        location = /modified_early {
+            access_by_lua_block {
+                ngx.header["Last-Modified"] = "Thu, 18 Nov 2010 11:27:35 GMT"
+                ngx.say("body")
+            }
+        }
         location = /refused {
             content_by_lua_block {
                 local code = { ["status"] = function(s) ngx.status = s end, exit = ngx.exit }
@@ -115,6 +127,18 @@ for my $maker ( sort keys %makers ) {
             unlike $answer, qr/Transfer-Encoding|body/, '… with no trace of a body';
             unlike $answer, qr/^(?:(?!\n\n).)*Content-Length/si, '… nor a length of one' if $status < 304;
         }
+    }
+}
+for my $path ( '/modified', '/modified_early' ) {
+    for my $version ( '1.0', '1.1' ) {
+        my $head = "HTTP/$version\r\nHost: a\r\nConnection: keep-alive";
+        my $answer = ProcessTest::talk( $port,
+            "GET $path $head\r\nIf-Modified-Since: Thu, 18 Nov 2010 11:27:35 GMT\r\n\r\n", $next );
+        like $answer, qr/^HTTP\S+ 304 Not Modified\n(?:[^\n]+\n)+\n\Q$next_answer\E$/,
+            "$path, not modified, HTTP/$version";
+        $answer = ProcessTest::talk( $port, "GET $path $head\r\nIf-Match: x\r\n\r\n", $next );
+        like $answer, qr/^HTTP\S+ 412 Precondition Failed\n(?:[^\n]+\n)+\n(?:(?!body\n).)*<\/html>\n(?:\Q$next_answer\E)?$/s,
+            '… nor as it should be';
     }
 }
 like talk( '/status?status=101', '1.1' ), qr/^HTTP\/1\.1 101 Switching Protocols\nConnection: upgrade\n\nbody\n$/,
