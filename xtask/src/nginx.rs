@@ -45,8 +45,9 @@ const VENDORED_FLAGS: &[&str] = &[
     "--with-stream_realip_module",
 ];
 
-/// What a minimal one is built with: no TLS, no threads, no layouts compatible with other builds.
-const MINIMAL_FLAGS: &[&str] = &["--error-log-path=stderr"];
+/// What a minimal one is built with: no TLS, no threads, no layouts compatible with other builds; the
+/// module is one that test files take as an example of a filter.
+const MINIMAL_FLAGS: &[&str] = &["--error-log-path=stderr", "--with-http_sub_module"];
 
 /// A configured nginx.
 #[derive(Clone, Debug)]
