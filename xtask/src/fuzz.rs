@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: the fuzz targets, for a moment each, on the stable compiler: codec forbids
-//! unsafe code, so the address sanitizer, which takes a nightly one, would find nothing.
+//! `cargo xtask fuzz`: the fuzz targets, for a moment each, on the stable compiler, without the address
+//! sanitizer of nightly ones: codec forbids unsafe code, so it would watch the dependencies only.
 
 use std::process::Command;
 
