@@ -17,7 +17,7 @@ our $HttpConfig = <<'_EOC_';
                 local sock = assert(ngx.req.socket(true))
                 local text = sock:receive()
                 for byte in text:gmatch(".") do
-                    if byte == "~" then ngx.sleep(0.2) else sock:send(byte) end
+                    if byte == "~" then ngx.sleep(0.8) else sock:send(byte) end
                 end
             }
         }
@@ -171,14 +171,14 @@ __DATA__
         content_by_lua_block {
             local sock = say("x--~end.")
             local read = sock:receiveuntil("--end")
-            sock:settimeout(50)
+            sock:settimeout(300)
             show(read())
             sock:settimeout(3000)
             show(read())
             show(sock:receive("*a"))
 
             sock = say("x--~end.")
-            sock:settimeout(50)
+            sock:settimeout(300)
             show(sock:receiveuntil("--end")())
             show(sock:receive(2))
             sock:settimeout(3000)

@@ -1,24 +1,21 @@
 //! The system's error texts for callers that get a pointer and nothing to free.
 
-use std::cell::RefCell;
 use std::ffi::{CStr, CString};
+use std::sync::{Mutex, PoisonError};
 
 use crate::nginx::event::stream::describe_error;
 
-thread_local! {
-    /// One text for each of the system's error numbers that occurred.
-    static TEXTS: RefCell<Vec<(i32, &'static CStr)>> = const { RefCell::new(Vec::new()) };
-}
+/// One text for each of the system's error numbers that occurred; they last as long as the process.
+static TEXTS: Mutex<Vec<(i32, &'static CStr)>> = Mutex::new(Vec::new());
 
 /// What the system says of an error number, as [`describe_error`] has it.
 pub fn error_text(error: i32) -> &'static CStr {
-    TEXTS.with_borrow_mut(|texts| {
-        if let Some((_, text)) = texts.iter().find(|(known, _)| *known == error) {
-            return *text;
-        }
-        let Ok(text) = CString::new(describe_error(error)) else { return c"error" };
-        let text: &'static CStr = Box::leak(text.into_boxed_c_str());
-        texts.push((error, text));
-        text
-    })
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, text)) = texts.iter().find(|(known, _)| *known == error) {
+        return text;
+    }
+    let Ok(text) = CString::new(describe_error(error)) else { return c"error" };
+    let text: &'static CStr = Box::leak(text.into_boxed_c_str());
+    texts.push((error, text));
+    text
 }
