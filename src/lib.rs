@@ -7,6 +7,7 @@
 )]
 
 mod api;
+#[allow(clippy::disallowed_methods, reason = "what a configuration holds, when nginx reads it")]
 mod config;
 mod lua;
 mod module;

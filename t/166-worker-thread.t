@@ -319,3 +319,32 @@ trueeA==ca=1httptrue
 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 8: a VM does not keep what a call left
+--- main_config
+    thread_pool pool threads=1;
+--- http_config eval: $::HttpConfig
+--- user_files
+>>> work.lua
+return {
+    big = function() return ("helloworld"):rep(1000000) end,
+    kilobytes = function() return collectgarbage("count") end,
+}
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ok, text = ngx.run_worker_thread("pool", "work", "big")
+            ngx.say(ok, " ", #text)
+            local ok, kilobytes = ngx.run_worker_thread("pool", "work", "kilobytes")
+            ngx.say(ok, " ", kilobytes < 9000 and "little" or kilobytes)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true 10000000
+true little
+--- no_error_log
+[error]

@@ -19,7 +19,7 @@ fuzz_target!(|input: (&[u8], u8, u8, &[u8])| {
         let mut status = Status::NeedMore;
         while status == Status::NeedMore && at < stream.len() {
             let piece = &stream[at..stream.len().min(at + cut)];
-            let fed = reader.feed(piece, &mut seen);
+            let fed = reader.feed(piece, &mut seen).unwrap();
             assert!(fed.status != Status::NeedMore || fed.consumed == piece.len());
             at += fed.consumed;
             status = fed.status;

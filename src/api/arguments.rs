@@ -1,7 +1,7 @@
 //! A Lua table as a query string: the `args` of `ngx.exec`, `ngx.location.capture` and
 //! `ngx.encode_args`.
 
-use codec::args::{Encoder, NON_STRING_KEY, bad_value};
+use codec::args::{BadValue, Encoder, NON_STRING_KEY};
 
 use crate::lua::{Kind, LuaError, State};
 
@@ -34,16 +34,16 @@ pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
 /// The value on top: true is a bare name, false nothing.
 fn encode_value(state: State, name: &[u8], encoder: &mut Encoder) -> Result<(), LuaError> {
     match state.kind(-1) {
-        Kind::String => encoder.pair(name, Some(state.bytes(-1).unwrap_or_default())),
+        Kind::String => encoder.pair(name, Some(state.bytes(-1).unwrap_or_default()))?,
         Kind::Number => {
             // A copy, so that a number in a table stays one.
             state.push_value(-1);
-            encoder.pair(name, Some(state.bytes(-1).unwrap_or_default()));
+            encoder.pair(name, Some(state.bytes(-1).unwrap_or_default()))?;
             state.pop(1);
         }
-        Kind::Boolean if state.boolean(-1) => encoder.pair(name, None),
+        Kind::Boolean if state.boolean(-1) => encoder.pair(name, None)?,
         Kind::Boolean => {}
-        kind => return Err(LuaError::text(bad_value(kind.name()))),
+        kind => return Err(LuaError::text(format_args!("{}", BadValue(kind.name())))),
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! A call from Lua into the API: who calls, for which request, and whether it may.
 
 use std::ffi::{CStr, c_int};
+use std::fmt;
 use std::rc::Rc;
+
+use codec::fallible;
 
 use crate::lua::function::{self, wrap};
 use crate::lua::{CFunction, LuaError, LuaResult, State, openresty};
@@ -138,6 +141,12 @@ impl Call {
         Ok(crate::lua::Returns::Values(2))
     }
 
+    /// `nil, text` with a text that is made.
+    pub fn fail_with(&self, text: fmt::Arguments<'_>) -> LuaResult {
+        let text = fallible::format(text)?;
+        self.fail(&text)
+    }
+
     /// `1`.
     pub fn succeed(&self) -> LuaResult {
         self.state.push_integer(1);
@@ -147,7 +156,7 @@ impl Call {
 
 #[cold]
 fn disabled_in(phase: Phase) -> LuaError {
-    LuaError::text(format!("API disabled in the context of {}", phase.context_name()))
+    LuaError::text(format_args!("API disabled in the context of {}", phase.context_name()))
 }
 
 /// The C function that makes a [`Call`], checks it and runs `F`.

@@ -7,6 +7,8 @@
 
 use std::rc::Rc;
 
+use codec::fallible;
+
 use crate::api::call::{Call, Row, set_functions};
 use crate::lua::function::wrap as lua_function;
 use crate::lua::state::{GLOBALS, NOREF, REGISTRY, upvalue};
@@ -59,6 +61,7 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
 /// their resumer's while they run or wait for it.
 pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     check_function(call)?;
+    call.context.reserve_task()?;
     // The three values at most here are few beside the LUA_MINSTACK that Lua has room for.
     let state = call.state;
     let thread = state.new_thread();
@@ -120,7 +123,7 @@ fn resume(call: &Call) -> LuaResult {
 #[cold]
 fn refuse(state: State, status: TaskStatus) -> LuaResult {
     state.push_bool(false);
-    state.push_str(&format!("cannot resume {} coroutine", status.name()));
+    state.push_str(&fallible::text(format_args!("cannot resume {} coroutine", status.name())));
     Ok(Returns::Values(2))
 }
 

@@ -7,6 +7,8 @@ use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null;
 use std::rc::Rc;
 
+use codec::fallible::{self, Grow};
+
 use crate::nginx::Request;
 use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
 use crate::runtime::{Context, PhaseSet};
@@ -61,13 +63,14 @@ pub unsafe fn with_values<T>(
             None => work(&[]),
         });
     }
-    let mut values = Vec::with_capacity(list_len);
+    let mut values = fallible::with_room(list_len).ok()?;
     for index in 0..list_len {
         // SAFETY: the caller's.
         unsafe {
             let text = *list.add(index);
-            values
-                .push(crate::nginx::core::strings::raw(text.data, usize::try_from(text.len).ok()?));
+            let value =
+                crate::nginx::core::strings::raw(text.data, usize::try_from(text.len).ok()?);
+            values.try_push(value).ok()?;
         }
     }
     Some(work(&values))
@@ -176,7 +179,8 @@ pub unsafe fn check_phase(
     if phases.has(phase) {
         return Ok(());
     }
-    let text = format!("API disabled in the context of {}", phase.context_name());
+    let text =
+        fallible::text(format_args!("API disabled in the context of {}", phase.context_name()));
     // SAFETY: the caller's.
     unsafe { write_error(err, errlen, &text) };
     Err(ERROR)

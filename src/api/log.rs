@@ -5,7 +5,7 @@ use crate::api::output::pieces;
 use crate::lua::state::GLOBALS;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, frames, openresty};
 use crate::nginx::Request;
-use crate::nginx::core::log::{Level, Log, cycle_log};
+use crate::nginx::core::log::{Level, Line, Log, cycle_log};
 
 /// Puts `ngx.log` into the `ngx` table on top, and `print` into the globals.
 pub fn inject(state: State) {
@@ -22,7 +22,7 @@ fn log_of(state: State) -> Log {
 fn ngx_log(state: State) -> LuaResult {
     let number = state.check_integer(1)?;
     let level = Level::from_number(number)
-        .ok_or_else(|| LuaError::argument(1, format!("bad log level: {number}")))?;
+        .ok_or_else(|| LuaError::argument(1, format_args!("bad log level: {number}")))?;
     state.remove(1);
     write(state, level)
 }
@@ -36,16 +36,17 @@ fn write(state: State, level: Level) -> LuaResult {
     if !log.enabled(level) {
         return Ok(Returns::Values(0));
     }
-    let mut line = b"[lua] ".to_vec();
+    let mut line = Line::new();
+    line.append(b"[lua] ");
     frames::describe_caller(state, &mut line);
     for index in 1..=state.top() {
         append(state, index, &mut line)?;
     }
-    log.write_bytes(level, &line);
+    log.write_bytes(level, line.bytes());
     Ok(Returns::Values(0))
 }
 
-fn append(state: State, index: i32, line: &mut Vec<u8>) -> Result<(), LuaError> {
+fn append(state: State, index: i32, line: &mut Line) -> Result<(), LuaError> {
     match state.kind(index) {
         Kind::Table => {
             if !state.call_metamethod(index, c"__tostring") {
@@ -54,7 +55,7 @@ fn append(state: State, index: i32, line: &mut Vec<u8>) -> Result<(), LuaError> 
                     "expected table to have __tostring metamethod",
                 ));
             }
-            line.extend_from_slice(state.bytes(-1).unwrap_or_default());
+            line.append(state.bytes(-1).unwrap_or_default());
             state.pop(1);
             Ok(())
         }
@@ -63,7 +64,7 @@ fn append(state: State, index: i32, line: &mut Vec<u8>) -> Result<(), LuaError> 
         }
         kind => Err(LuaError::argument(
             index,
-            format!("string, number, boolean, or nil expected, got {}", kind.name()),
+            format_args!("string, number, boolean, or nil expected, got {}", kind.name()),
         )),
     }
 }

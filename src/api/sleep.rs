@@ -13,13 +13,13 @@ pub fn inject(state: State) {
 }
 
 fn invalid(duration: impl Display) -> LuaError {
-    LuaError::text(format!("invalid sleep duration \"{duration}\""))
+    LuaError::text(format_args!("invalid sleep duration \"{duration}\""))
 }
 
 fn sleep(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
-        return Err(LuaError::text(format!("attempt to pass {n} arguments, but accepted 1")));
+        return Err(LuaError::text(format_args!("attempt to pass {n} arguments, but accepted 1")));
     }
     let seconds = call.state.check_number(1)?;
     let delay = (seconds * 1000.0) as i64;

@@ -25,6 +25,7 @@ fn spawn(call: &Call) -> LuaResult {
     let state = call.state;
     let parent = call.task()?;
     let arguments = state.top() - 1;
+    parent.reserve_thread(call.context.light_threads.get())?;
     let thread = coroutine::make(call, Role::LightThread)?;
     if arguments > 0 {
         if let Err(error) = thread.state.reserve(arguments) {
@@ -115,7 +116,7 @@ fn kill(call: &Call) -> LuaResult {
         scheduler::forget_zombie(&call.context, killer, &thread);
         return call.fail("already terminated");
     }
-    let chain = thread.chain();
+    let chain = thread.chain()?;
     if chain.iter().any(|task| Rc::ptr_eq(task, killer)) {
         return call.fail("killer runs in the thread");
     }

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 
+use codec::fallible::{self, OutOfMemory, Shown};
+
 use super::run::Outcome;
 use super::state::{REGISTRY, State};
 use super::vm::Vm;
@@ -29,15 +31,18 @@ pub struct CacheKey {
 
 impl CacheKey {
     /// The key of inline code: equal code of one directive is compiled once.
+    #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     fn of_code(directive: &str, code: &[u8]) -> CacheKey {
         CacheKey::new(format!("{directive}_nhli_"), code)
     }
 
     /// The key of a file, by its path as the configuration gives it.
+    #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     pub fn of_file(path: &[u8]) -> CacheKey {
         CacheKey::new("nhlf_".to_owned(), path)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     fn new(mut text: String, hashed: &[u8]) -> CacheKey {
         for byte in codec::md5::digest(hashed) {
             text.push_str(&format!("{byte:02x}"));
@@ -63,13 +68,23 @@ impl LoadError {
     /// The line for the error log.
     pub fn message(&self) -> Vec<u8> {
         match self {
-            LoadError::Inline(reason) => {
-                [b"failed to load inlined Lua code: ".as_slice(), reason].concat()
-            }
+            LoadError::Inline(reason) => joined(&[b"failed to load inlined Lua code: ", reason]),
             LoadError::File(path, reason) | LoadError::Unreadable(path, reason, _) => {
-                [b"failed to load external Lua file \"".as_slice(), path, b"\": ", reason].concat()
+                joined(&[b"failed to load external Lua file \"", path, b"\": ", reason])
             }
         }
+    }
+
+    fn out_of_memory() -> LoadError {
+        LoadError::Inline(fallible::reason(fallible::NOT_ENOUGH))
+    }
+
+    /// Whether memory was out.
+    fn is_out_of_memory(&self) -> bool {
+        let (LoadError::Inline(reason)
+        | LoadError::File(_, reason)
+        | LoadError::Unreadable(_, reason, _)) = self;
+        reason == fallible::NOT_ENOUGH
     }
 
     /// Lua's reason alone.
@@ -91,8 +106,13 @@ impl LoadError {
     }
 }
 
+fn joined(pieces: &[&[u8]]) -> Vec<u8> {
+    fallible::concat(pieces).unwrap_or_else(|_| fallible::reason(fallible::NOT_ENOUGH))
+}
+
 impl Chunk {
     /// Inline code; `name` is Lua's name for it, with the directive in front of a parenthesis.
+    #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     pub fn new(code: &[u8], name: &[u8]) -> Chunk {
         let name =
             CString::new(name.split(|&b| b == 0).next().unwrap_or_default()).unwrap_or_default();
@@ -106,8 +126,8 @@ impl Chunk {
 impl Vm {
     /// Pushes the function of inline code onto the stack of `on`.
     pub fn load_chunk(&self, on: State, chunk: &Chunk, log: Log) -> Result<(), LoadError> {
-        self.load_cached(on, &chunk.key, log, || {
-            self.compile(&chunk.code, &chunk.name).map_err(LoadError::Inline)
+        self.load_cached(on, &chunk.key, log, |state| {
+            self.compile(state, &chunk.code, &chunk.name).map_err(LoadError::Inline)
         })
     }
 
@@ -119,26 +139,27 @@ impl Vm {
         key: &CacheKey,
         log: Log,
     ) -> Result<(), LoadError> {
-        self.load_cached(on, key, log, || {
+        self.load_cached(on, key, log, |state| {
             let code = read_file(path).map_err(|error| {
-                let shown = String::from_utf8_lossy(path);
-                let reason =
-                    format!("cannot open {shown}: {}", strings::strerror(&error)).into_bytes();
+                let (shown, why) = (Shown(path), strings::strerror(&error));
+                let reason = fallible::text(format_args!("cannot open {shown}: {why}"));
                 let number = error.raw_os_error().unwrap_or_default();
-                LoadError::Unreadable(path.to_vec(), reason, number)
+                LoadError::Unreadable(fallible::reason(path), reason.into_bytes(), number)
             })?;
-            let name = CString::new([b"@".as_slice(), path].concat()).unwrap_or_default();
-            self.compile(&code, &name).map_err(|reason| LoadError::File(path.to_vec(), reason))
+            let name = fallible::concat(&[b"@", path]).and_then(|name| fallible::c_string(&name));
+            let name = name.map_err(|_| LoadError::out_of_memory())?;
+            self.compile(state, &code, &name)
+                .map_err(|reason| LoadError::File(fallible::reason(path), reason))
         })
     }
 
-    /// Pushes a function from the cache, or the one that `compile` leaves on the main stack.
+    /// Pushes a function from the cache, or the one that `compile` leaves on the stack.
     fn load_cached(
         &self,
         on: State,
         key: &CacheKey,
         log: Log,
-        compile: impl FnOnce() -> Result<(), LoadError>,
+        compile: impl Fn(State) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {
         // What a directive remembers is of the worker's VM; one of a request's own starts anew.
         let remembered = if self.caches_code { key.reference.get() } else { REFNIL };
@@ -159,16 +180,19 @@ impl Vm {
             }
             None => {
                 ngx_debug!(log, "code cache miss (key='{text}', ref={remembered})");
-                compile()?;
-                let reference = self.cache_top();
-                self.cache.borrow_mut().insert(text.clone(), reference);
-                reference
+                self.load_new(text, &compile).or_else(|error| {
+                    if !error.is_out_of_memory() {
+                        return Err(error);
+                    }
+                    // Garbage may be all that is in the way: what failed before left it.
+                    self.release_memory();
+                    self.load_new(text, &compile)
+                })?
             }
         };
         if self.caches_code {
+            key.anchor.set(self.anchor(reference)?);
             key.reference.set(reference);
-            self.main().push_value(-1);
-            key.anchor.set(self.main().new_ref(REGISTRY));
         }
         if on != self.main() {
             self.main().move_to(on, 1);
@@ -183,18 +207,51 @@ impl Vm {
         state.remove(-2);
     }
 
-    /// Gives the function on top a place in the cache; it stays on top.
-    fn cache_top(&self) -> i32 {
-        let state = self.main();
-        state.raw_get_index(REGISTRY, self.cache_table);
-        state.push_value(-2);
-        let reference = state.new_ref(-2);
-        state.pop(1);
-        reference
+    /// Pushes what `compile` makes, which has a place in the cache from then on.
+    fn load_new(
+        &self,
+        text: &str,
+        compile: &impl Fn(State) -> Result<(), LoadError>,
+    ) -> Result<i32, LoadError> {
+        let mut cache = self.cache.borrow_mut();
+        let room = cache.try_reserve(1).map_err(OutOfMemory::from);
+        let name = room.and_then(|()| fallible::format(format_args!("{text}")));
+        let name = name.map_err(|_| LoadError::out_of_memory())?;
+        let mut loaded = Err(LoadError::out_of_memory());
+        let produced = self.main().produce(1, |state| {
+            loaded = compile(state).map(|()| {
+                state.raw_get_index(REGISTRY, self.cache_table);
+                state.push_value(-2);
+                let reference = state.new_ref(-2);
+                state.pop(1);
+                reference
+            });
+            if loaded.is_err() {
+                state.push_nil();
+            }
+        });
+        produced.map_err(LoadError::Inline)?;
+        let reference = loaded.inspect_err(|_| self.main().pop(1))?;
+        cache.insert(name, reference);
+        Ok(reference)
     }
 
-    fn compile(&self, code: &[u8], name: &CStr) -> Result<(), Vec<u8>> {
-        let state = self.main();
+    /// A reference in the registry to a function of the cache.
+    fn anchor(&self, reference: i32) -> Result<i32, LoadError> {
+        let mut anchor = REFNIL;
+        let made = self.main().protect(|state| {
+            state.raw_get_index(REGISTRY, self.cache_table);
+            state.raw_get_index(-1, reference);
+            anchor = state.new_ref(REGISTRY);
+        });
+        made.map_err(|reason| {
+            self.main().pop(1);
+            LoadError::Inline(reason)
+        })?;
+        Ok(anchor)
+    }
+
+    fn compile(&self, state: State, code: &[u8], name: &CStr) -> Result<(), Vec<u8>> {
         match state.load(code, name) {
             Outcome::Done => Ok(()),
             Outcome::Yielded | Outcome::Failed(_) => Err(state.take_error()),

@@ -1,8 +1,9 @@
 //! What a Lua function of this module raises: built as a value, raised last.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use crate::nginx::core::pool::OutOfMemory;
+use codec::fallible::{self, OutOfMemory};
 
 /// An error for the Lua caller.
 #[derive(Debug)]
@@ -21,13 +22,37 @@ pub enum LuaError {
 
 impl LuaError {
     /// [`LuaError::Text`] from a literal or a formatted text.
-    pub fn text(text: impl Into<Cow<'static, str>>) -> LuaError {
-        LuaError::Text(text.into())
+    pub fn text(text: impl IntoText) -> LuaError {
+        text.into_text().map_or_else(LuaError::from, LuaError::Text)
     }
 
     /// [`LuaError::Argument`].
-    pub fn argument(position: i32, text: impl Into<Cow<'static, str>>) -> LuaError {
-        LuaError::Argument(position, text.into())
+    pub fn argument(position: i32, text: impl IntoText) -> LuaError {
+        let argument = |text| LuaError::Argument(position, text);
+        text.into_text().map_or_else(LuaError::from, argument)
+    }
+}
+
+/// What makes an error's text: a literal, `format_args!`, or a text that is there already.
+pub trait IntoText {
+    fn into_text(self) -> Result<Cow<'static, str>, OutOfMemory>;
+}
+
+impl IntoText for &'static str {
+    fn into_text(self) -> Result<Cow<'static, str>, OutOfMemory> {
+        Ok(Cow::Borrowed(self))
+    }
+}
+
+impl IntoText for Cow<'static, str> {
+    fn into_text(self) -> Result<Cow<'static, str>, OutOfMemory> {
+        Ok(self)
+    }
+}
+
+impl IntoText for fmt::Arguments<'_> {
+    fn into_text(self) -> Result<Cow<'static, str>, OutOfMemory> {
+        fallible::format(self).map(Cow::Owned)
     }
 }
 

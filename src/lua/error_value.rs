@@ -1,5 +1,7 @@
 //! The one way from an error value, which may be anything, to text for a log or a message.
 
+use codec::fallible;
+
 use super::function::{LuaResult, Returns, wrap};
 use super::registry::ERROR_TEXT;
 use super::run::Outcome;
@@ -36,16 +38,17 @@ fn text_of(state: State) -> LuaResult {
     }
     let kind = state.kind(1).name();
     if outcome != Outcome::Done && result == Kind::String {
-        state.push_str(&format!("(error object is a {kind} value; its __tostring failed: "));
+        let begin = format_args!("(error object is a {kind} value; its __tostring failed: ");
+        state.push_str(&fallible::text(begin));
         state.insert(-2);
         state.push_str(")");
         state.concat(3);
     } else {
         let verb = if outcome == Outcome::Done { "gave" } else { "failed with" };
         let result = result.name();
-        state.push_str(&format!(
+        state.push_str(&fallible::text(format_args!(
             "(error object is a {kind} value; its __tostring {verb} a {result} value)"
-        ));
+        )));
     }
     Ok(Returns::Values(1))
 }
@@ -66,7 +69,7 @@ impl State {
 
     /// As [`State::error_text`], and pops it.
     pub fn take_error(self) -> Vec<u8> {
-        let text = self.error_text().to_vec();
+        let text = fallible::reason(self.error_text());
         self.pop(1);
         text
     }

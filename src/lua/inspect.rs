@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use codec::fallible;
 use mlua::ffi;
 
 use super::function::{LuaResult, Returns};
@@ -28,11 +29,18 @@ impl State {
             let mut debug: ffi::lua_Debug = std::mem::zeroed();
             ffi::lua_getinfo(self.as_ptr(), c">S".as_ptr(), &mut debug);
             let source = match debug.source.is_null() {
-                true => b"(unknown)".to_vec(),
-                false => CStr::from_ptr(debug.source).to_bytes().to_vec(),
+                true => b"(unknown)".into(),
+                false => fallible::reason(CStr::from_ptr(debug.source).to_bytes()),
             };
             (source, debug.linedefined)
         }
+    }
+
+    /// How much memory the VM has in use, in kilobytes.
+    pub fn kilobytes(self) -> usize {
+        // SAFETY: a live VM; it only reads a number.
+        let count = unsafe { ffi::lua_gc(self.as_ptr(), ffi::LUA_GCCOUNT, 0) };
+        usize::try_from(count).unwrap_or(0)
     }
 
     /// Runs a full cycle of garbage collection; false where a finalizer raised an error.

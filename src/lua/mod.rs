@@ -15,9 +15,11 @@ pub mod frames;
 pub mod function;
 pub mod inspect;
 mod jit;
+mod memory;
 pub mod openresty;
 mod panic_barrier;
 pub mod registry;
+#[allow(clippy::disallowed_methods, reason = "a file of lua-resty-core, when a VM is made")]
 pub mod resty_core;
 mod run;
 pub mod state;

@@ -22,12 +22,17 @@ pub const TCP_POOLS_METATABLE: i32 = -105;
 pub const UDP_METATABLE: i32 = -106;
 pub const UDP_OWNER_METATABLE: i32 = -107;
 
+/// The string "no memory", which takes none.
+pub const NO_MEMORY: i32 = -108;
+
 /// Puts in what every VM needs; raises where memory is out.
 pub(super) fn fill(state: State, run_protected: CFunction) {
     for (key, function) in [(PROTECTED, run_protected), (TRACEBACK, wrap(add_traceback))] {
         state.push_function(function);
         state.raw_set_index(REGISTRY, key);
     }
+    state.push_str(codec::fallible::NO_MEMORY);
+    state.raw_set_index(REGISTRY, NO_MEMORY);
     spread_references(state);
 }
 

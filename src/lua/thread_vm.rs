@@ -4,7 +4,14 @@ use super::state::State;
 use super::vm::{Recipe, Vm, VmError};
 
 /// A VM that can be handed to another thread.
-pub struct ThreadVm(Vm);
+pub struct ThreadVm {
+    vm: Vm,
+    /// What it held when its garbage was collected last, in kilobytes.
+    kept: usize,
+}
+
+/// What a task may leave, in kilobytes, beside as much as the VM held before.
+const MAY_LEAVE: usize = 1024;
 
 // SAFETY: LuaJIT ties no VM to the thread that made it, nothing of a `Vm` is shared, and there is
 // one owner at a time: whoever holds the value.
@@ -13,10 +20,20 @@ unsafe impl Send for ThreadVm {}
 impl ThreadVm {
     /// A VM after `recipe`, with `modules` loaded.
     pub fn new(recipe: &Recipe, modules: &[&str]) -> Result<ThreadVm, VmError> {
-        Vm::plain(recipe, modules).map(ThreadVm)
+        let vm = Vm::plain(recipe, modules)?;
+        let kept = vm.main().kilobytes();
+        Ok(ThreadVm { vm, kept })
     }
 
     pub fn state(&self) -> State {
-        self.0.main()
+        self.vm.main()
+    }
+
+    /// Collects what tasks have left, where that is much: the next task may never come.
+    pub fn release_garbage(&mut self) {
+        if self.state().kilobytes() > 2 * self.kept + MAY_LEAVE {
+            self.vm.release_memory();
+            self.kept = self.state().kilobytes();
+        }
     }
 }

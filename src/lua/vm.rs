@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
 use std::rc::Rc;
 
+use codec::fallible::Shown;
 use mlua::ffi;
 
 use super::CFunction;
 use super::error_value;
 use super::jit;
+use super::memory::Collection;
 use super::openresty;
 use super::resty_core::Release;
 use super::run::Outcome;
@@ -68,6 +70,7 @@ pub struct Vm {
     owners: Cell<usize>,
     /// Whether compiled chunks are kept: true for the worker's own VM.
     pub(super) caches_code: bool,
+    pub(super) collection: Collection,
     release: Release,
 }
 
@@ -100,6 +103,7 @@ impl Vm {
             idle_threads: RefCell::default(),
             max_idle_threads: Cell::new(0),
             cache_table: NOREF,
+            collection: Collection::default(),
             cache: RefCell::default(),
             owners: Cell::new(0),
             caches_code,
@@ -144,6 +148,7 @@ impl Vm {
     }
 
     /// Puts a loader into `package.preload`; fails with Lua's reason where memory is out.
+    #[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
     pub fn add_preload(&self, package: &CStr, loader: CFunction) -> Result<(), Vec<u8>> {
         let entry = [(package.to_owned(), loader)];
         self.protect(move |state| set_preload(state, &entry))
@@ -184,6 +189,7 @@ impl Vm {
     }
 
     /// Why lua-resty-core failed; where it is of another release, with a word on that.
+    #[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
     fn with_release(&self, mut reason: Vec<u8>) -> Vec<u8> {
         if let Some(notice) = self.release.notice() {
             reason.extend_from_slice(b"; ");
@@ -205,8 +211,9 @@ impl Vm {
         }
         if outcome != Outcome::Done {
             let reason = state.take_error();
-            let reason = String::from_utf8_lossy(&reason);
+            let reason = Shown(&reason);
             crate::ngx_log!(log::cycle_log(), Level::Err, "failed to run Lua code: {reason}");
+            state.pop(1);
         }
     }
 
@@ -223,7 +230,7 @@ impl Vm {
             let thread = state.new_thread();
             made = Some(Thread { state: thread, reference: state.new_ref(REGISTRY) });
         })?;
-        made.ok_or_else(|| b"no coroutine".to_vec())
+        made.ok_or_else(|| b"no coroutine".into())
     }
 
     /// Gives a coroutine back: kept for the next request, or left to the garbage collector.
@@ -235,10 +242,12 @@ impl Vm {
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
         let mut idle = self.idle_threads.borrow_mut();
         let recycle = recycle && openresty::AVAILABLE && !thread.state.has_failed();
-        if recycle && idle.len() < self.max_idle_threads.get() {
+        let has_room = idle.len() < self.max_idle_threads.get() && idle.try_reserve(1).is_ok();
+        if recycle && has_room {
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
             openresty::reset_thread(self.main, thread.state);
             openresty::set_request(thread.state, std::ptr::null_mut());
+            #[expect(clippy::disallowed_methods, reason = "the room is there")]
             idle.push(thread);
             return;
         }
@@ -259,7 +268,7 @@ impl Drop for Vm {
 unsafe extern "C-unwind" fn at_panic(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua passes the failing state.
     let state = unsafe { State::from_ptr(state) };
-    let reason = String::from_utf8_lossy(state.bytes(-1).unwrap_or(b"unknown reason"));
+    let reason = Shown(state.bytes(-1).unwrap_or(b"unknown reason"));
     crate::ngx_log!(
         log::cycle_log(),
         Level::Alert,
@@ -309,6 +318,7 @@ const DEFAULT_CPATH: &str = match option_env!("LUA_DEFAULT_CPATH") {
 };
 
 /// Puts `default` before `package[field]`; the package table is on top.
+#[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
 fn prepend_default(state: State, field: &CStr, default: &str) {
     if default.is_empty() {
         return;
@@ -319,6 +329,7 @@ fn prepend_default(state: State, field: &CStr, default: &str) {
 }
 
 /// `package[field]`; the package table is on top.
+#[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
 fn path_of(state: State, field: &CStr) -> Vec<u8> {
     state.get_field(-1, field);
     let path = state.bytes(-1).unwrap_or_default().to_vec();
@@ -327,6 +338,7 @@ fn path_of(state: State, field: &CStr) -> Vec<u8> {
 }
 
 /// `;;` becomes the default path, `$prefix` and `${prefix}` nginx's prefix.
+#[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
 fn expand_path(configured: &[u8], default: &[u8], prefix: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(configured.len() + default.len());
     let mut rest = configured;

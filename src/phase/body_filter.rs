@@ -97,7 +97,7 @@ fn run(context: &Rc<Context>, script: &Script, input: Chain) -> Result<Chain, St
     let chain = &context.body_filter.chain;
     let outer = chain.replace(input);
     let result =
-        synchronous::run(context, script, Phase::BodyFilter, |_| 0, |state| state.integer(-1));
+        synchronous::run(context, script, Phase::BodyFilter, |_| Ok(0), |state| state.integer(-1));
     let out = chain.replace(outer);
     match result {
         Ok(code) if code != Status::ERROR.0 as i64 && code < HTTP_SPECIAL_RESPONSE => Ok(out),

@@ -24,8 +24,7 @@ pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
         Outcome::Yielded | Outcome::Failed(_) => Err(state.take_error()),
     });
     if let Err(reason) = &result {
-        let text = format!("{} error: ", script.name).into_bytes();
-        log.write(Level::Err, &[&text, reason.as_slice()].concat());
+        log.write_pieces(Level::Err, &[script.name.as_bytes(), b" error: ", reason]);
     }
     state.set_top(base);
     state.collect_garbage();

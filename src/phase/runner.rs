@@ -5,9 +5,12 @@
 
 use std::rc::Rc;
 
+use codec::fallible::OutOfMemory;
+
 use crate::config::code::{ScriptError, SharedScript};
 use crate::config::{LocationConf, MainConf};
 use crate::lua::vm::{Owner, Thread};
+use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::http::request_body;
 use crate::nginx::http::request_body::BodyRead;
@@ -44,6 +47,7 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
     let Some(vm) = main.vm() else {
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
+    has_memory(request, &vm, allocator::check)?;
     if LocationConf::of(request).code_cache() {
         return attached(Context::new(request, vm, phase));
     }
@@ -52,6 +56,22 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
     let owned = request.pool().own(Owner::new(vm.clone()));
     owned.map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     attached(Context::new(request, vm, phase))
+}
+
+/// Whether `ask` gets the memory that it wants, if need be once garbage is collected.
+fn has_memory(
+    request: Request,
+    vm: &crate::lua::Vm,
+    ask: impl Fn() -> Result<(), OutOfMemory>,
+) -> Result<(), Status> {
+    let again = |_| {
+        vm.release_memory();
+        ask()
+    };
+    ask().or_else(again).map_err(|_| {
+        request.log().write(Level::Err, b"no memory to run Lua code");
+        Status::HTTP_INTERNAL_SERVER_ERROR
+    })
 }
 
 fn attached(context: Rc<Context>) -> Result<Rc<Context>, Status> {
@@ -149,6 +169,7 @@ fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Stat
 
 /// Starts `script` as the request's entry thread and runs it until it waits or ends.
 fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<Status, Status> {
+    has_memory(context.request(), context.vm(), Task::reserve)?;
     let thread = load(context, script)?;
     context.remove_all_tasks();
     context.restart();

@@ -1,5 +1,7 @@
 //! `set_by_lua*`: the code's result becomes a variable's value, in order with nginx's `set`.
 
+use codec::fallible::{self, Grow, OutOfMemory};
+
 use super::{runner, synchronous};
 use crate::config::code::SetScript;
 use crate::lua::{Kind, State};
@@ -11,26 +13,32 @@ impl Value for SetScript {
     fn evaluate(&self, request: Request) -> Result<&'static [u8], Status> {
         const FAILED: Status = Status::HTTP_INTERNAL_SERVER_ERROR;
         let context = runner::context_of(request, Phase::Set)?;
-        let arguments: Option<Vec<&'static [u8]>> =
-            self.arguments.iter().map(|argument| argument.evaluate(request)).collect();
-        let arguments = arguments.ok_or(FAILED)?;
+        let mut arguments = fallible::with_room(self.arguments.len()).map_err(|_| FAILED)?;
+        for argument in &self.arguments {
+            arguments.try_push(argument.evaluate(request).ok_or(FAILED)?).map_err(|_| FAILED)?;
+        }
+        let for_lua = fallible::copy(&arguments).map_err(|_| FAILED)?;
         // A variable of the arguments may itself be set by Lua code, within this one.
-        let outer = context.set_arguments.replace(arguments.clone());
+        let outer = context.set_arguments.replace(for_lua);
         let push = |state: State| {
-            arguments.iter().for_each(|argument| state.push_bytes(argument));
-            arguments.len() as i32
+            let count = arguments.len() as i32;
+            if count > 0 {
+                let push = |state: State| arguments.iter().for_each(|text| state.push_bytes(text));
+                state.produce(count, push)?;
+            }
+            Ok(count)
         };
         let result = synchronous::run(&context, &self.script, Phase::Set, push, text);
         context.set_arguments.replace(outer);
-        let text = result.map_err(|_| FAILED)?;
+        let text = result.map_err(|_| FAILED)?.map_err(|_| FAILED)?;
         request.pool().copy_bytes(&text).map_err(|_| FAILED)
     }
 }
 
 /// The result as text; nothing for what is neither a string nor a number.
-fn text(state: State) -> Vec<u8> {
+fn text(state: State) -> Result<Vec<u8>, OutOfMemory> {
     match state.kind(-1) {
-        Kind::String | Kind::Number => state.bytes(-1).unwrap_or_default().to_vec(),
-        _ => Vec::new(),
+        Kind::String | Kind::Number => fallible::copy(state.bytes(-1).unwrap_or_default()),
+        _ => Ok(Vec::new()),
     }
 }

@@ -8,8 +8,7 @@
 use std::rc::Rc;
 
 use crate::config::Script;
-use crate::lua::Outcome;
-use crate::lua::{State, openresty};
+use crate::lua::{Failure, Outcome, State, openresty};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::{Context, Phase};
 
@@ -24,7 +23,7 @@ pub fn run<T>(
     context: &Rc<Context>,
     script: &Script,
     phase: Phase,
-    push_arguments: impl FnOnce(State) -> i32,
+    push_arguments: impl FnOnce(State) -> Result<i32, Vec<u8>>,
     take: impl FnOnce(State) -> T,
 ) -> Result<T, Failed> {
     let vm = context.vm().clone();
@@ -37,11 +36,20 @@ pub fn run<T>(
         super::runner::load_failed(request, error);
         return Err(Failed);
     }
-    let arguments = push_arguments(state);
+    let arguments = match push_arguments(state) {
+        Ok(arguments) => arguments,
+        Err(reason) => {
+            log_error(request, &reason, phase);
+            return Err(Failed);
+        }
+    };
     match state.call(arguments, 1, before.top + 1) {
         Outcome::Done => Ok(take(state)),
-        Outcome::Yielded | Outcome::Failed(_) => {
-            log_error(request, state, phase);
+        outcome => {
+            if outcome == Outcome::Failed(Failure::Memory) {
+                vm.release_memory_soon();
+            }
+            log_error(request, state.error_text(), phase);
             Err(Failed)
         }
     }
@@ -49,13 +57,12 @@ pub fn run<T>(
 
 /// A script without arguments, whose result does not matter.
 pub fn run_plainly(context: &Rc<Context>, script: &Script, phase: Phase) -> Result<(), Failed> {
-    run(context, script, phase, |_| 0, drop)
+    run(context, script, phase, |_| Ok(0), drop)
 }
 
-fn log_error(request: Request, state: State, phase: Phase) {
-    let reason = state.error_text();
-    let text = format!("failed to run {}: ", phase.failed_name()).into_bytes();
-    request.log().write(Level::Err, &[&text, reason].concat());
+fn log_error(request: Request, reason: &[u8], phase: Phase) {
+    let pieces = [b"failed to run ", phase.failed_name().as_bytes(), b": ", reason];
+    request.log().write_pieces(Level::Err, &pieces);
 }
 
 impl From<Failed> for Status {

@@ -83,8 +83,8 @@ pub fn exec(context: &Rc<Context>, uri: &[u8], args: &[u8]) -> Status {
                 request.log(),
                 Level::Warn,
                 "query strings {} ignored when exec'ing named location {}",
-                String::from_utf8_lossy(args),
-                String::from_utf8_lossy(uri)
+                Shown(args),
+                Shown(uri)
             );
         }
         redirect::named_location(request, uri)

@@ -87,6 +87,7 @@ impl Handshake {
 
     /// Notes that the code of `phase` starts, in the stand-in of `context`.
     pub fn begin(self: &Rc<Self>, phase: Phase, context: &Context) {
+        #[expect(clippy::disallowed_methods, reason = "one for each phase of a handshake")]
         self.runs.borrow_mut().push(Run { phase, verdict: Verdict::Wait, rc: Status::AGAIN });
         let handshake: Weak<Handshake> = Rc::downgrade(self);
         context.on_result.set(Some(Box::new(move |rc| {

@@ -409,12 +409,7 @@ fn fail(context: &Rc<Context>) -> Status {
 
 /// Wakes each task that waits in `ngx.flush(true)`.
 fn resume_flushing(context: &Rc<Context>) -> Status {
-    let waiting: Vec<_> = context
-        .entry()
-        .into_iter()
-        .chain(context.tasks())
-        .filter(|task| task.flushing.replace(false))
-        .collect();
+    let Ok(waiting) = context.take_flushing() else { return fail(context) };
     for task in waiting {
         if context.is_released() || !task.is_alive() {
             continue;

@@ -72,18 +72,18 @@ impl Context {
         } else {
             ngx_debug!(self.request().log(), "lua http cleanup reuse");
         }
-        let key = self.resources.held.borrow_mut().get_or_insert_default().insert(resource);
+        let mut held = self.resources.held.borrow_mut();
+        let held = held.get_or_insert_default();
+        held.try_reserve(1)?;
+        let key = held.insert(resource);
         Ok(Hold { context: Rc::downgrade(self), key })
     }
 
     /// Closes all of them. Safe to call twice.
     pub(super) fn close_resources(&self) {
-        // A copy: each one forgets its place as it closes.
-        let held: Vec<_> = match self.resources.held.borrow().as_ref() {
-            Some(held) if !held.is_empty() => held.values().cloned().collect(),
-            Some(_) | None => return,
-        };
-        for resource in held {
+        // Each one forgets its place as it closes: by then it finds none.
+        let Some(mut held) = self.resources.held.take() else { return };
+        for (_, resource) in held.drain() {
             if let Some(resource) = resource.upgrade() {
                 resource.close();
             }

@@ -8,9 +8,11 @@ use super::context::{Context, End, Switch};
 use super::task::{Role, Task, TaskStatus};
 use super::{ends, output, traceback};
 use crate::config::Phase;
-use crate::lua::state::Kind;
+use crate::lua::registry::NO_MEMORY;
+use crate::lua::state::{Kind, REGISTRY};
 use crate::lua::{Failure, Outcome, State, openresty};
 use crate::nginx::core::guard::{fault_point, guard, panics};
+use crate::nginx::core::log::Line;
 use crate::nginx::event::alarm::Waiter;
 use crate::nginx::http::request::run_posted_requests;
 use crate::nginx::http::{callback, client};
@@ -261,6 +263,7 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> St
         task.state.push_bool(success);
         task.state.insert(1);
         task.status.set(TaskStatus::Zombie);
+        #[expect(clippy::disallowed_methods, reason = "`reserve_thread` has made the room")]
         parent.zombies.borrow_mut().push(task.clone());
         // The parent may be a coroutine that nobody resumes any more.
         decrement(&context.light_threads);
@@ -333,6 +336,11 @@ fn failed(
     // What the failed code had asked for is void.
     context.take_switch();
     // `coroutine.resume` hands the error value over as it is, and logs nothing.
+    if failure == Failure::Memory
+        && let Some(context) = task.context()
+    {
+        context.vm().release_memory_soon();
+    }
     *abort = (task.role != Role::Coroutine).then(|| Abort::of(task, failure));
     aborted(context, task, abort)
 }
@@ -369,23 +377,24 @@ fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) ->
 /// Logs the error on top of the stack of `task`, which ends with it.
 fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut Option<Abort>) {
     let Some(Abort { kind, trace }) = abort.take() else { return };
-    let mut line = format!("lua {what} aborted: {kind}: ").into_bytes();
+    let mut line = Line::new();
+    line.add(format_args!("lua {what} aborted: {kind}: "));
     append_error_text(context, task.state, &mut line);
-    line.push(b'\n');
-    line.extend_from_slice(&trace);
-    context.request().log().write(Level::Err, &line);
+    line.append(b"\n");
+    line.append(&trace);
+    context.request().log().write(Level::Err, line.bytes());
 }
 
 /// Appends the text of the error on top of `failed`, a coroutine that runs no code any more: that
 /// of a `__tostring` runs on the main one.
-fn append_error_text(context: &Context, failed: State, line: &mut Vec<u8>) {
+fn append_error_text(context: &Context, failed: State, line: &mut Line) {
     if matches!(failed.kind(-1), Kind::String | Kind::Number) {
-        line.extend_from_slice(failed.error_text());
+        line.append(failed.error_text());
         return;
     }
     let main = context.main_state();
     if main.reserve(3).is_err() {
-        line.extend_from_slice(b"stack overflow");
+        line.append(b"stack overflow");
         return;
     }
     // To end the request is not for a `__tostring` to say.
@@ -393,7 +402,7 @@ fn append_error_text(context: &Context, failed: State, line: &mut Vec<u8>) {
     openresty::set_request(main, context.request().as_ptr().cast());
     failed.move_to(main, 1);
     main.push_value(-1);
-    line.extend_from_slice(main.error_text());
+    line.append(main.error_text());
     main.pop(1);
     // The thread that waits for this one gets the value itself.
     main.move_to(failed, 1);
@@ -521,6 +530,32 @@ pub fn wake(task: &Rc<Task>, values: i32) {
         fail(&context);
     }
     Context::retire(context);
+}
+
+/// As [`wake`], with the `count` results that `push` makes; it may raise, for it runs in protected
+/// mode. Where memory is out, the results are nil and "no memory".
+pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
+    let Some(main) = task.main_state() else { return };
+    let made = main.produce(count, push).is_ok();
+    let fits = task.state.reserve(count).is_ok();
+    if made && fits {
+        main.move_to(task.state, count);
+        return wake(task, count);
+    }
+    if made {
+        main.pop(count);
+    }
+    wake(task, push_no_memory(task));
+}
+
+/// Pushes nil and "no memory", which takes none; gives their number.
+pub fn push_no_memory(task: &Task) -> i32 {
+    if task.state.reserve(2).is_err() {
+        return 0;
+    }
+    task.state.push_nil();
+    task.state.raw_get_index(REGISTRY, NO_MEMORY);
+    2
 }
 
 /// The name of the place for [`fault_point`].

@@ -6,8 +6,10 @@
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::c_void;
+use std::iter::successors;
 use std::rc::{Rc, Weak};
 
+use codec::fallible::{self, OutOfMemory};
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 use smallvec::SmallVec;
 
@@ -17,6 +19,7 @@ use crate::lua::state::{NOREF, REGISTRY};
 use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
 use crate::nginx::Request;
+use crate::nginx::core::allocator;
 use crate::nginx::core::log::{Log, Shown};
 use crate::nginx::core::own_thread::{OwnThread, Spares};
 use crate::nginx::event::alarm::{Alarm, Sleeper};
@@ -192,6 +195,18 @@ impl Task {
         Task::fresh(context, state, reference, role)
     }
 
+    /// Has room for another task; fails where memory is out.
+    #[inline]
+    pub fn reserve() -> Result<(), OutOfMemory> {
+        allocator::check()?;
+        Ok(with_records(|records| records.try_reserve(1))?)
+    }
+
+    /// As [`Task::reserve`], for a light thread that this one spawns: it may wait to be joined.
+    pub fn reserve_thread(&self, running: usize) -> Result<(), OutOfMemory> {
+        Ok(self.zombies.borrow_mut().try_reserve(running + 1)?)
+    }
+
     fn fresh(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
         let task = Rc::new(Task {
             state,
@@ -355,12 +370,8 @@ impl Task {
     }
 
     /// This task and the coroutines that run on its behalf, innermost last.
-    pub fn chain(self: &Rc<Self>) -> Vec<Rc<Task>> {
-        let mut chain = vec![self.clone()];
-        while let Some(child) = chain.last().and_then(|task| task.resumed()) {
-            chain.push(child);
-        }
-        chain
+    pub fn chain(self: &Rc<Self>) -> Result<Vec<Rc<Task>>, OutOfMemory> {
+        fallible::collect(successors(Some(self.clone()), |task| task.resumed()))
     }
 
     /// Notes that `child` runs on this task's behalf from now on.

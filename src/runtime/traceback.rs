@@ -2,21 +2,25 @@
 
 use std::rc::Rc;
 
+use codec::fallible;
+
 use super::task::{Task, TaskStatus};
 use crate::lua::frames::describe_frames;
+use crate::nginx::core::log::Line;
 
 /// How many coroutines of a chain are shown.
 const MAX_COROUTINES: usize = 5;
 
-/// `stack traceback:` with one section per coroutine, from `task` up to its thread.
+/// `stack traceback:`, as much as fits a line of the log, with one section per coroutine, from `task` up to its thread.
 pub fn of(task: &Rc<Task>) -> Vec<u8> {
-    let mut text = b"stack traceback:".to_vec();
+    let mut line = Line::new();
+    line.append(b"stack traceback:");
     let mut next = Some(task.clone());
     for number in 0..MAX_COROUTINES {
         let Some(task) = next else { break };
-        text.extend_from_slice(format!("\ncoroutine {number}:").as_bytes());
-        describe_frames(task.state, &mut text);
+        line.add(format_args!("\ncoroutine {number}:"));
+        describe_frames(task.state, &mut line);
         next = task.parent().filter(|parent| parent.status.get() != TaskStatus::Dead);
     }
-    text
+    fallible::copy(line.bytes()).unwrap_or_default()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use codec::fallible;
+
 use crate::config::MainConf;
 use crate::lua::vm::{Recipe, VmError};
 use crate::lua::{State, Vm};
@@ -94,19 +96,19 @@ pub fn make(
 
 /// The line for the error log, in upstream's words.
 pub fn message(error: VmError) -> Vec<u8> {
+    let concat = |pieces: &[&[u8]]| {
+        fallible::concat(pieces).unwrap_or_else(|_| fallible::reason(fallible::NOT_ENOUGH))
+    };
     match error {
-        VmError::NoMemory => b"failed to initialize Lua VM".to_vec(),
-        VmError::Setup(reason) => {
-            [b"failed to initialize Lua VM: ".as_slice(), &reason].concat()
-        }
-        VmError::RestyCore(reason) => [
+        VmError::NoMemory => b"failed to initialize Lua VM".into(),
+        VmError::Setup(reason) => concat(&[b"failed to initialize Lua VM: ", &reason]),
+        VmError::RestyCore(reason) => concat(&[
             b"failed to load the 'resty.core' module (https://github.com/openresty/lua-resty-core); \
               ensure you are using an OpenResty release from \
               https://openresty.org/en/download.html (reason: "
                 .as_slice(),
             &reason,
             b")",
-        ]
-        .concat(),
+        ]),
     }
 }

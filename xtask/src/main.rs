@@ -3,8 +3,13 @@
 //! One variant per command in `Command`; a command prepares whatever it needs, so that each works on
 //! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
 
-// Here a panic ends a command, not a request.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
+// Here a panic ends a command, not a request, and so does the want of memory.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::disallowed_methods
+)]
 
 mod abi;
 mod bench;

@@ -4,10 +4,12 @@
 //! that. A piece without `=` is a name whose value is `true` in Lua; a pair whose name is empty is
 //! dropped, but counts towards the cap.
 
+use std::fmt;
 use std::ops::Range;
 
 use memchr::memchr_iter;
 
+use crate::fallible::{Grow, OutOfMemory};
 use crate::short::{SHORT, find_either};
 use crate::uri::{self, EscapeType};
 
@@ -161,7 +163,7 @@ impl Part {
 }
 
 /// Builds a query string: `name=value` and `name` pairs joined by `&`, each part escaped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Encoder {
     out: Vec<u8>,
     started: bool,
@@ -170,29 +172,26 @@ pub struct Encoder {
 /// Room enough for most query strings.
 const ROOM: usize = 240;
 
-impl Default for Encoder {
-    fn default() -> Self {
-        Encoder { out: Vec::with_capacity(ROOM), started: false }
-    }
-}
-
 impl Encoder {
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a pair; `None` stands for Lua's `true`, which shows as the name alone.
-    pub fn pair(&mut self, name: &[u8], value: Option<&[u8]>) {
+    pub fn pair(&mut self, name: &[u8], value: Option<&[u8]>) -> Result<(), OutOfMemory> {
         if self.started {
-            self.out.push(b'&');
+            self.out.try_push(b'&')?;
+        } else {
+            self.out.try_reserve(ROOM)?;
         }
         self.started = true;
 
-        uri::escape_to(name, EscapeType::UriComponent, &mut self.out);
+        uri::escape_to(name, EscapeType::UriComponent, &mut self.out)?;
         if let Some(value) = value {
-            self.out.push(b'=');
-            uri::escape_to(value, EscapeType::UriComponent, &mut self.out);
+            self.out.try_push(b'=')?;
+            uri::escape_to(value, EscapeType::UriComponent, &mut self.out)?;
         }
+        Ok(())
     }
 
     /// The query string built so far.
@@ -205,8 +204,12 @@ impl Encoder {
 pub const NON_STRING_KEY: &str = "attempt to use a non-string key in the \"args\" option table";
 
 /// Raised for a value that is neither string, number, boolean nor a list of them.
-pub fn bad_value(type_name: &str) -> String {
-    format!("attempt to use {type_name} as query arg value")
+pub struct BadValue<'a>(pub &'a str);
+
+impl fmt::Display for BadValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attempt to use {} as query arg value", self.0)
+    }
 }
 
 #[cfg(test)]
@@ -292,9 +295,9 @@ mod tests {
     #[test]
     fn encodes_parts() {
         let mut encoder = Encoder::new();
-        encoder.pair(b"a b", Some(b"c&d"));
-        encoder.pair(b"", None);
-        encoder.pair(b"e", Some(b""));
+        encoder.pair(b"a b", Some(b"c&d")).unwrap();
+        encoder.pair(b"", None).unwrap();
+        encoder.pair(b"e", Some(b"")).unwrap();
         assert_eq!(encoder.into_bytes(), b"a%20b=c%26d&&e=");
     }
 
@@ -303,8 +306,8 @@ mod tests {
         args.split(|&c| c == b'&')
             .map(|piece| {
                 let mut parts = piece.splitn(2, |&c| c == b'=');
-                let name = uri::unescape(parts.next().unwrap());
-                (name, parts.next().map(uri::unescape))
+                let name = uri::unescape(parts.next().unwrap()).unwrap();
+                (name, parts.next().map(|value| uri::unescape(value).unwrap()))
             })
             .collect()
     }
@@ -332,7 +335,7 @@ mod tests {
         fn what_is_encoded_decodes(input in prop::collection::vec((".{1,5}", proptest::option::of(".{0,5}")), 0..5)) {
             let mut encoder = Encoder::new();
             for (name, value) in &input {
-                encoder.pair(name.as_bytes(), value.as_deref().map(str::as_bytes));
+                encoder.pair(name.as_bytes(), value.as_deref().map(str::as_bytes)).unwrap();
             }
             prop_assert_eq!(decode_all(&encoder.into_bytes(), 0).0, input);
         }

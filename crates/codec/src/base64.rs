@@ -4,6 +4,8 @@
 //! padding, and ignores the unused bits of the last digit.
 
 use base64_simd::{AsOut, STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use crate::fallible;
 use memchr::memchr;
 
 /// The digits in use, and whether an encoded string is padded with `=`.
@@ -168,12 +170,12 @@ fn decode_digits(digits: &[u8], flavour: Flavour, dst: &mut [u8]) -> Option<usiz
 /// Like [`decode_into`] for the standard alphabet, but skips every byte before the first `=` that
 /// is not a digit, as MIME asks (RFC 2045).
 pub fn decode_mime_into(src: &[u8], dst: &mut [u8]) -> Option<usize> {
-    let digits: Vec<u8> = src
+    let digits = src
         .iter()
         .take_while(|&&byte| byte != b'=')
         .filter(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
-        .copied()
-        .collect();
+        .copied();
+    let digits = fallible::collect(digits).ok()?;
     decode_into(&digits, Flavour::Standard, dst)
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::fallible::{self, OutOfMemory};
 use crate::uri::{self, EscapeType, HEADER_NAME, HEADER_VALUE};
 
 /// A header's name as it goes onto the wire, with nginx's hash of its lower-case form
@@ -39,27 +40,37 @@ impl<'a> Name<'a> {
     /// The name that a script wrote as `written`. Bytes that must not reach the wire are escaped;
     /// with `dashes`, underscores become dashes (`lua_transform_underscores_in_response_headers`).
     #[inline]
-    pub fn new(written: &'a [u8], dashes: bool, room: &'a mut Room) -> Name<'a> {
+    pub fn new(
+        written: &'a [u8],
+        dashes: bool,
+        room: &'a mut Room,
+    ) -> Result<Name<'a>, OutOfMemory> {
         match plain_hash(written) {
-            Some(hash) => Name { text: Cow::Borrowed(written), hash },
+            Some(hash) => Ok(Name { text: Cow::Borrowed(written), hash }),
             None => Name::changed(written, dashes, room),
         }
     }
 
-    fn changed(written: &'a [u8], dashes: bool, room: &'a mut Room) -> Name<'a> {
+    fn changed(
+        written: &'a [u8],
+        dashes: bool,
+        room: &'a mut Room,
+    ) -> Result<Name<'a>, OutOfMemory> {
         if dashes && let Some(dashed) = room.get_mut(..written.len()) {
             dashed.copy_from_slice(written);
             underscores_to_dashes(dashed);
             if let Some(hash) = plain_hash(dashed) {
-                return Name { text: Cow::Borrowed(dashed), hash };
+                return Ok(Name { text: Cow::Borrowed(dashed), hash });
             }
         }
-        let mut text = uri::escape(written, EscapeType::HeaderName);
+        let mut text = uri::escape(written, EscapeType::HeaderName)?;
         if dashes {
-            underscores_to_dashes(text.to_mut());
+            let mut dashed = fallible::copy(&text)?;
+            underscores_to_dashes(&mut dashed);
+            text = Cow::Owned(dashed);
         }
         let hash = lowcase_hash(&text);
-        Name { text, hash }
+        Ok(Name { text, hash })
     }
 
     pub fn text(&self) -> &[u8] {
@@ -107,9 +118,9 @@ fn plain_hash(name: &[u8]) -> Option<usize> {
 
 /// `value` with the bytes escaped that must not reach the wire.
 #[inline]
-pub fn escaped_value(value: &[u8]) -> Cow<'_, [u8]> {
+pub fn escaped_value(value: &[u8]) -> Result<Cow<'_, [u8]>, OutOfMemory> {
     if is_plain_value(value) {
-        return Cow::Borrowed(value);
+        return Ok(Cow::Borrowed(value));
     }
     uri::escape(value, EscapeType::HeaderValue)
 }
@@ -218,7 +229,7 @@ mod tests {
             (&long, true, &long.replace('_', "-")),
         ] {
             let mut room = ROOM;
-            let name = Name::new(written.as_bytes(), dashes, &mut room);
+            let name = Name::new(written.as_bytes(), dashes, &mut room).unwrap();
             assert_eq!(name.text(), expected.as_bytes(), "{written}");
             assert_eq!(name.hash(), lowcase_hash(expected.as_bytes()), "{written}");
         }
@@ -291,15 +302,15 @@ mod tests {
                 underscores_to_dashes(&mut dashed);
             }
             let mut room = ROOM;
-            let name = Name::new(&written, dashes, &mut room);
-            prop_assert_eq!(name.text(), &*uri::escape(&dashed, EscapeType::HeaderName));
+            let name = Name::new(&written, dashes, &mut room).unwrap();
+            prop_assert_eq!(name.text(), &*uri::escape(&dashed, EscapeType::HeaderName).unwrap());
             prop_assert_eq!(name.hash(), lowcase_hash(name.text()));
         }
 
         #[test]
         fn a_name_is_known_in_any_case(written in "[ -~\r]{0,3}[A-Za-z-]{0,20}[ -~]{0,1}") {
             let mut room = ROOM;
-            let name = Name::new(written.as_bytes(), false, &mut room);
+            let name = Name::new(written.as_bytes(), false, &mut room).unwrap();
             let lower = written.to_ascii_lowercase();
             let is_plain = lower.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
             prop_assert!(!is_plain || name.is_lowcase(lower.as_bytes()));
@@ -311,12 +322,12 @@ mod tests {
         #[test]
         fn values_are_escaped(value in "[ -~]{0,20}[\\x00-\\xff]{0,2}[ -~\u{80}-\u{ff}]{0,20}") {
             let value = value.as_bytes();
-            prop_assert_eq!(escaped_value(value), uri::escape(value, EscapeType::HeaderValue));
+            prop_assert_eq!(escaped_value(value).unwrap(), uri::escape(value, EscapeType::HeaderValue).unwrap());
         }
 
         #[test]
         fn values_of_any_bytes_are_escaped(value: Vec<u8>) {
-            prop_assert_eq!(escaped_value(&value), uri::escape(&value, EscapeType::HeaderValue));
+            prop_assert_eq!(escaped_value(&value).unwrap(), uri::escape(&value, EscapeType::HeaderValue).unwrap());
         }
 
         #[test]

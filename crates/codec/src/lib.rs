@@ -3,15 +3,19 @@
 //! Everything here takes bytes and gives bytes. Functions that fill a caller's buffer take it as a
 //! slice, never write past it, and have a companion that tells the exact length beforehand.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may fail for want of memory"))]
 
 mod byte_set;
 mod short;
 
 pub mod args;
 pub mod base64;
+#[allow(clippy::disallowed_methods, reason = "a block of the configuration, when nginx reads it")]
 pub mod block;
+#[allow(clippy::disallowed_methods, reason = "a name of the configuration")]
 pub mod chunk_name;
 pub mod crc32;
+pub mod fallible;
 pub mod headers;
 pub mod hex;
 pub mod http_time;
@@ -19,6 +23,7 @@ pub mod md5;
 pub mod raw_header;
 pub mod receive_until;
 pub mod recursion;
+#[allow(clippy::disallowed_methods, reason = "a file of lua-resty-core, when a VM is made")]
 pub mod resty_core;
 pub mod sql;
 pub mod template;

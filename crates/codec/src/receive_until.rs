@@ -12,17 +12,32 @@ use std::num::NonZeroUsize;
 use memchr::memchr;
 use smallvec::SmallVec;
 
-/// The pattern has no bytes; the message is what `receiveuntil` returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EmptyPattern;
+use crate::fallible::{Grow, OutOfMemory};
 
-impl fmt::Display for EmptyPattern {
+/// Why a pattern is refused; the message is what `receiveuntil` returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadPattern {
+    Empty,
+    /// There is no memory for one as long.
+    NoMemory,
+}
+
+impl fmt::Display for BadPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("pattern is empty")
+        f.write_str(match self {
+            BadPattern::Empty => "pattern is empty",
+            BadPattern::NoMemory => "no memory",
+        })
     }
 }
 
-impl std::error::Error for EmptyPattern {}
+impl std::error::Error for BadPattern {}
+
+impl From<OutOfMemory> for BadPattern {
+    fn from(_: OutOfMemory) -> Self {
+        BadPattern::NoMemory
+    }
+}
 
 /// What a call of the iterator does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,14 +89,16 @@ pub struct ReceiveUntil {
 
 impl ReceiveUntil {
     /// A reader up to `pattern`; `inclusive` has the pattern itself in the result.
-    pub fn new(pattern: &[u8], inclusive: bool) -> Result<Self, EmptyPattern> {
+    pub fn new(pattern: &[u8], inclusive: bool) -> Result<Self, BadPattern> {
         if pattern.is_empty() {
-            return Err(EmptyPattern);
+            return Err(BadPattern::Empty);
         }
 
+        let mut kept = SmallVec::new();
+        kept.try_append(pattern)?;
         Ok(ReceiveUntil {
-            pattern: SmallVec::from_slice(pattern),
-            fallback: fallbacks(pattern),
+            pattern: kept,
+            fallback: fallbacks(pattern)?,
             inclusive,
             matched: 0,
             rest: None,
@@ -106,16 +123,16 @@ impl ReceiveUntil {
     }
 
     /// Reads `piece` and appends to `out` what lies before the pattern.
-    pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Fed {
+    pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<Fed, OutOfMemory> {
         let fed = self.scan(piece);
-        self.append(fed, piece, out);
-        fed
+        self.append(fed, piece, out)?;
+        Ok(fed)
     }
 
     /// Appends what `fed`, the answer to [`ReceiveUntil::scan`] for `piece`, hands out.
-    pub fn append(&self, fed: Fed, piece: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(self.pattern.get(..fed.held).unwrap_or_default());
-        out.extend_from_slice(piece.get(..fed.passed).unwrap_or_default());
+    pub fn append(&self, fed: Fed, piece: &[u8], out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        out.try_append(self.pattern.get(..fed.held).unwrap_or_default())?;
+        out.try_append(piece.get(..fed.passed).unwrap_or_default())
     }
 
     /// Reads `piece`; the answer tells what lies before the pattern.
@@ -202,23 +219,25 @@ impl ReceiveUntil {
 }
 
 /// For every prefix of `pattern`: the length of its longest proper prefix that is its suffix too.
-fn fallbacks(pattern: &[u8]) -> Fallbacks {
-    let mut table = Fallbacks::with_capacity(pattern.len() + 1);
-    table.extend([0, 0]);
+fn fallbacks(pattern: &[u8]) -> Result<Fallbacks, OutOfMemory> {
+    let mut table = Fallbacks::new();
+    table.try_fill(pattern.len() + 1, 0)?;
     let mut len = 0;
 
-    for byte in pattern.iter().skip(1) {
+    for (at, byte) in pattern.iter().enumerate().skip(1) {
         while len > 0 && pattern.get(len) != Some(byte) {
             len = table.get(len).map_or(0, |&len| len as usize);
         }
         if pattern.get(len) == Some(byte) {
             len += 1;
         }
-        // A string of Lua's is shorter than 4 GB.
-        table.push(len as u32);
+        if let Some(slot) = table.get_mut(at + 1) {
+            // A string of Lua's is shorter than 4 GB.
+            *slot = len as u32;
+        }
     }
 
-    table
+    Ok(table)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! matching. This reads an expression as PCRE does, as far as it takes to know where a group may be
 //! reached again without a byte in between. Where that cannot be told, nothing is said.
 
+use crate::fallible::Grow;
+
 /// A group that is open.
 struct Group<'p> {
     /// None for those that cannot be called by a number.
@@ -160,7 +162,7 @@ impl<'p> Reader<'p> {
             let mut parts = text.splitn(2, |byte| *byte == b',');
             let first = parts.next().unwrap_or_default();
             let second = parts.next().unwrap_or_default();
-            !first.is_empty() && [first, second].concat().iter().all(u8::is_ascii_digit)
+            !first.is_empty() && first.iter().chain(second).all(u8::is_ascii_digit)
         };
         match inner.filter(|inner| is_count(inner)) {
             Some(inner) => {
@@ -295,7 +297,10 @@ impl<'p> Reader<'p> {
             kind,
             extended,
         };
-        self.groups.push(group);
+        if self.groups.try_push(group).is_err() {
+            // What cannot be remembered cannot be told: this ends the search.
+            self.at = self.pattern.len();
+        }
     }
 
     fn named(&mut self, name: &'p [u8]) {

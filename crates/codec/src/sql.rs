@@ -3,18 +3,20 @@
 //! Every byte that could end the literal or start an escape is escaped; bytes of multi-byte
 //! characters are left alone.
 
+use crate::fallible::{self, Grow, OutOfMemory};
+
 /// `src` as a literal, with its quotes.
-pub fn quote(src: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(src.len() + 2);
-    out.push(b'\'');
+pub fn quote(src: &[u8]) -> Result<Vec<u8>, OutOfMemory> {
+    let mut out = fallible::with_room(src.len() + 2)?;
+    out.try_push(b'\'')?;
     for &byte in src {
         match escaped(byte) {
-            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
-            None => out.push(byte),
+            Some(letter) => out.try_append(&[b'\\', letter])?,
+            None => out.try_push(byte)?,
         }
     }
-    out.push(b'\'');
-    out
+    out.try_push(b'\'')?;
+    Ok(out)
 }
 
 /// The letter that stands for `byte` after a backslash.
@@ -39,10 +41,10 @@ mod tests {
 
     #[test]
     fn escapes_what_mysql_names() {
-        assert_eq!(quote(b""), b"''");
-        assert_eq!(quote(b"a'b\"c\\"), br#"'a\'b\"c\\'"#);
-        assert_eq!(quote(b"\0\x08\n\r\t\x1a"), br"'\0\b\n\r\t\Z'");
-        assert_eq!(quote("ü\x1b%_".as_bytes()), "'ü\x1b%_'".as_bytes());
+        assert_eq!(quote(b"").unwrap(), b"''");
+        assert_eq!(quote(b"a'b\"c\\").unwrap(), br#"'a\'b\"c\\'"#);
+        assert_eq!(quote(b"\0\x08\n\r\t\x1a").unwrap(), br"'\0\b\n\r\t\Z'");
+        assert_eq!(quote("ü\x1b%_".as_bytes()).unwrap(), "'ü\x1b%_'".as_bytes());
     }
 
     /// Reads a literal back as MySQL does.
@@ -70,7 +72,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_literal_reads_back(src: Vec<u8>) {
-            prop_assert_eq!(read(&quote(&src)), Some(src));
+            prop_assert_eq!(read(&quote(&src).unwrap()), Some(src));
         }
     }
 }

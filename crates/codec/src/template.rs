@@ -7,6 +7,8 @@ use std::fmt;
 
 use memchr::memchr;
 
+use crate::fallible::{self, Grow, OutOfMemory, Shown};
+
 /// Why a template was refused. `Display` gives the text for the error log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateError {
@@ -16,27 +18,33 @@ pub enum TemplateError {
     MissingBracket(Vec<u8>),
     /// A name instead of a number; holds it.
     NamedCapture(Vec<u8>),
+    NoMemory,
+}
+
+impl From<OutOfMemory> for TemplateError {
+    fn from(_: OutOfMemory) -> Self {
+        TemplateError::NoMemory
+    }
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (TemplateError::InvalidName(text)
-        | TemplateError::MissingBracket(text)
-        | TemplateError::NamedCapture(text)) = self;
-        let text = String::from_utf8_lossy(text);
-
         match self {
-            TemplateError::InvalidName(_) => {
-                write!(f, "lua script: invalid capturing variable name found in \"{text}\"")
-            }
-            TemplateError::MissingBracket(_) => {
-                write!(f, "the closing bracket in \"{text}\" variable is missing")
-            }
-            TemplateError::NamedCapture(_) => write!(
+            TemplateError::InvalidName(text) => write!(
                 f,
-                "attempt to use named capturing variable \"{text}\" \
-                 (named captures not supported yet)"
+                "lua script: invalid capturing variable name found in \"{}\"",
+                Shown(text)
             ),
+            TemplateError::MissingBracket(text) => {
+                write!(f, "the closing bracket in \"{}\" variable is missing", Shown(text))
+            }
+            TemplateError::NamedCapture(text) => write!(
+                f,
+                "attempt to use named capturing variable \"{}\" \
+                 (named captures not supported yet)",
+                Shown(text)
+            ),
+            TemplateError::NoMemory => f.write_str("no memory"),
         }
     }
 }
@@ -66,23 +74,23 @@ impl Template {
 
         while let Some(at) = memchr(b'$', rest) {
             let (text, tail) = rest.split_at(at);
-            push_text(&mut parts, text);
+            push_text(&mut parts, text)?;
 
             let tail = tail.get(1..).unwrap_or_default();
             rest = match tail.strip_prefix(b"$") {
                 Some(after) => {
-                    push_text(&mut parts, b"$");
+                    push_text(&mut parts, b"$")?;
                     after
                 }
                 None => {
                     let (number, after) = variable(tail, source)?;
-                    parts.push(Part::Capture(number));
+                    parts.try_push(Part::Capture(number))?;
                     after
                 }
             };
         }
 
-        push_text(&mut parts, rest);
+        push_text(&mut parts, rest)?;
         Ok(Template { parts, literal: memchr(b'$', source).is_none() })
     }
 
@@ -117,17 +125,21 @@ impl Template {
     }
 }
 
-fn push_text(parts: &mut Vec<Part>, text: &[u8]) {
+fn push_text(parts: &mut Vec<Part>, text: &[u8]) -> Result<(), OutOfMemory> {
     match parts.last_mut() {
-        _ if text.is_empty() => {}
-        Some(Part::Text(last)) => last.extend_from_slice(text),
-        _ => parts.push(Part::Text(text.to_vec())),
+        _ if text.is_empty() => Ok(()),
+        Some(Part::Text(last)) => last.try_append(text),
+        _ => parts.try_push(Part::Text(fallible::copy(text)?)),
     }
 }
 
 /// Reads what follows a `$`: the number of a group, and the rest of the template.
 fn variable<'a>(tail: &'a [u8], source: &[u8]) -> Result<(usize, &'a [u8]), TemplateError> {
-    let invalid = || TemplateError::InvalidName(source.to_vec());
+    let refused = |text, why: fn(Vec<u8>) -> TemplateError| match fallible::copy(text) {
+        Ok(text) => why(text),
+        Err(OutOfMemory) => TemplateError::NoMemory,
+    };
+    let invalid = || refused(source, TemplateError::InvalidName);
 
     let (bracket, body) = match tail.strip_prefix(b"{") {
         Some(body) => (true, body),
@@ -144,13 +156,13 @@ fn variable<'a>(tail: &'a [u8], source: &[u8]) -> Result<(usize, &'a [u8]), Temp
     let after = match (bracket, after.strip_prefix(b"}")) {
         (false, _) => after,
         (true, Some(after)) => after,
-        (true, None) => return Err(TemplateError::MissingBracket(name.to_vec())),
+        (true, None) => return Err(refused(name, TemplateError::MissingBracket)),
     };
     if name.is_empty() {
         return Err(invalid());
     }
     if !is_number {
-        return Err(TemplateError::NamedCapture(name.to_vec()));
+        return Err(refused(name, TemplateError::NamedCapture));
     }
 
     let number = name.iter().fold(0usize, |number, digit| {

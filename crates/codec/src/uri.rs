@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::byte_set::ByteSet;
+use crate::fallible::{self, Grow, OutOfMemory, Shown};
 use crate::hex;
 use crate::short::find_either;
 
@@ -109,37 +110,37 @@ pub fn escape_with(src: &[u8], kind: EscapeType, mut put: impl FnMut(&[u8])) {
 }
 
 /// Appends `src`, escaped, to `out`.
-pub fn escape_to(src: &[u8], kind: EscapeType, out: &mut Vec<u8>) {
+pub fn escape_to(src: &[u8], kind: EscapeType, out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
     let set = kind.escaped();
     let mut rest = src;
 
     while let Some(at) = rest.iter().position(|&byte| set.contains(byte)) {
         let (plain, tail) = rest.split_at(at);
-        out.extend_from_slice(plain);
+        out.try_append(plain)?;
         let Some((&byte, tail)) = tail.split_first() else { break };
         let [high, low] = hex::upper(byte);
-        out.extend_from_slice(&[b'%', high, low]);
+        out.try_append(&[b'%', high, low])?;
         rest = tail;
     }
 
-    out.extend_from_slice(rest);
+    out.try_append(rest)
 }
 
 /// `src` escaped; borrowed when nothing in it needs escaping.
-pub fn escape(src: &[u8], kind: EscapeType) -> Cow<'_, [u8]> {
+pub fn escape(src: &[u8], kind: EscapeType) -> Result<Cow<'_, [u8]>, OutOfMemory> {
     let set = kind.escaped();
     if !src.iter().any(|&byte| set.contains(byte)) {
-        return Cow::Borrowed(src);
+        return Ok(Cow::Borrowed(src));
     }
 
-    let mut out = Vec::with_capacity(escaped_len(src, kind));
-    escape_to(src, kind, &mut out);
-    Cow::Owned(out)
+    let mut out = fallible::with_room(escaped_len(src, kind))?;
+    escape_to(src, kind, &mut out)?;
+    Ok(Cow::Owned(out))
 }
 
 /// A query string without the bytes that would end a line of a request, or make one malformed:
 /// controls are escaped, all else is as the caller wrote it.
-pub fn escape_controls(args: &[u8]) -> Cow<'_, [u8]> {
+pub fn escape_controls(args: &[u8]) -> Result<Cow<'_, [u8]>, OutOfMemory> {
     escape(args, EscapeType::HeaderValue)
 }
 
@@ -185,11 +186,11 @@ pub fn unescape_in_place(buf: &mut [u8]) -> usize {
 }
 
 /// `src` unescaped.
-pub fn unescape(src: &[u8]) -> Vec<u8> {
-    let mut out = src.to_vec();
+pub fn unescape(src: &[u8]) -> Result<Vec<u8>, OutOfMemory> {
+    let mut out = fallible::copy(src)?;
     let len = unescape_in_place(&mut out);
     out.truncate(len);
-    out
+    Ok(out)
 }
 
 /// A byte that may not stand in a URI given to `ngx.req.set_uri` or `ngx.redirect`.
@@ -202,7 +203,7 @@ pub struct UnsafeByte {
 /// Refuses control bytes other than the tab, so that no URI can end a header line.
 pub fn check_unsafe_bytes(uri: &[u8]) -> Result<(), UnsafeByte> {
     match uri.iter().find(|&&byte| HEADER_VALUE.contains(byte)) {
-        Some(&byte) => Err(UnsafeByte { byte, uri: escape_log(uri) }),
+        Some(&byte) => Err(UnsafeByte { byte, uri: escape_log(uri).unwrap_or_default() }),
         None => Ok(()),
     }
 }
@@ -215,8 +216,17 @@ impl UnsafeByte {
 
     /// The message of `ngx.redirect`.
     pub fn in_redirect_uri(&self) -> impl fmt::Display {
-        let uri = String::from_utf8_lossy(&self.uri);
-        format!("unsafe byte \"0x{:02x}\" in redirect uri \"{uri}\"", self.byte)
+        InRedirectUri(self)
+    }
+}
+
+/// The message of `ngx.redirect`.
+struct InRedirectUri<'a>(&'a UnsafeByte);
+
+impl fmt::Display for InRedirectUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let UnsafeByte { byte, uri } = self.0;
+        write!(f, "unsafe byte \"0x{byte:02x}\" in redirect uri \"{}\"", Shown(uri))
     }
 }
 
@@ -227,7 +237,7 @@ impl fmt::Display for UnsafeByte {
             f,
             "unsafe byte \"0x{:02x}\" in uri \"{}\" (maybe you want to set the 'binary' argument?)",
             self.byte,
-            String::from_utf8_lossy(&self.uri)
+            Shown(&self.uri)
         )
     }
 }
@@ -235,17 +245,17 @@ impl fmt::Display for UnsafeByte {
 impl std::error::Error for UnsafeByte {}
 
 /// `src` with quotes, backslashes, controls and all that is not ASCII written as `\xHH`.
-pub fn escape_log(src: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(src.len() + 3 * LOG.count_in(src));
+pub fn escape_log(src: &[u8]) -> Result<Vec<u8>, OutOfMemory> {
+    let mut out = fallible::with_room(src.len() + 3 * LOG.count_in(src))?;
     for &byte in src {
         if LOG.contains(byte) {
             let [high, low] = hex::upper(byte);
-            out.extend_from_slice(&[b'\\', b'x', high, low]);
+            out.try_append(&[b'\\', b'x', high, low])?;
         } else {
-            out.push(byte);
+            out.try_push(byte)?;
         }
     }
-    out
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn set(state: State) -> LuaResult {
         match state.check_integer(2)? {
             1 => set_body(call)?,
             2 => filter::set_eof(&call.context, state.boolean(3))?,
-            index => return Err(LuaError::text(format!("bad index: {index}"))),
+            index => return Err(LuaError::text(format_args!("bad index: {index}"))),
         }
         Ok(Returns::Values(0))
     })
@@ -45,11 +45,11 @@ fn set_body(call: &Call) -> Result<(), LuaError> {
             let mut data = Vec::new();
             match kind {
                 Kind::Table => pieces::append_strict_table(state, 3, &mut data)?,
-                _ => pieces::append_scalar(state, 3, &mut data),
+                _ => pieces::append_scalar(state, 3, &mut data)?,
             }
             filter::replace_body(&call.context, &data)?;
         }
-        kind => return Err(LuaError::text(format!("bad chunk data type: {}", kind.name()))),
+        kind => return Err(LuaError::text(format_args!("bad chunk data type: {}", kind.name()))),
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
 
+use codec::fallible::Grow;
+
 use crate::config::MainConf;
 use crate::lua::{CFunction, State, openresty};
 use crate::nginx::core::conf::Conf;
@@ -52,13 +54,15 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
             return ERROR;
         }
         // SAFETY: a C string of the caller's.
-        let package = unsafe { CStr::from_ptr(package) }.to_owned();
+        let package: std::ffi::CString = unsafe { CStr::from_ptr(package) }.into();
         if let Some(vm) = main.vm()
             && vm.add_preload(&package, loader).is_err()
         {
             return ERROR;
         }
-        main.preload.borrow_mut().push((package, loader));
+        if main.preload.borrow_mut().try_push((package, loader)).is_err() {
+            return ERROR;
+        }
         OK
     })
 }

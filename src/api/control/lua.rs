@@ -1,5 +1,8 @@
 //! The Lua functions that end a request.
 
+use std::borrow::Cow;
+
+use codec::fallible::{self, Grow};
 use codec::uri::escape_controls;
 
 use crate::api::arguments;
@@ -43,7 +46,7 @@ fn phase_bits(state: State) -> LuaResult {
 fn exec(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 && n != 2 {
-        return Err(LuaError::text(format!("expecting one or two arguments, but got {n}")));
+        return Err(LuaError::text(format_args!("expecting one or two arguments, but got {n}")));
     }
     let state = call.state;
     let uri = state.check_bytes(1)?;
@@ -53,26 +56,28 @@ fn exec(call: &Call) -> LuaResult {
     check_abortable(call)?;
     let (uri, args) =
         redirect::parse_unsafe_uri(call.request, uri).map_err(|_| LuaError::text("unsafe uri"))?;
-    let (uri, mut args) = (uri.bytes().to_vec(), args.bytes().to_vec());
+    let (uri, mut args) = (fallible::copy(uri.bytes())?, fallible::copy(args.bytes())?);
     let user_args = match state.kind(2) {
-        Kind::Number | Kind::String => state.check_bytes(2)?.to_vec(),
+        Kind::Number | Kind::String => fallible::copy(state.check_bytes(2)?)?,
         Kind::Table => arguments::encode(state, 2)?,
         Kind::Nil | Kind::None => Vec::new(),
         kind => {
             return Err(LuaError::argument(
                 2,
-                format!("string, number, or table expected, but got {}", kind.name()),
+                format_args!("string, number, or table expected, but got {}", kind.name()),
             ));
         }
     };
     if !args.is_empty() && !user_args.is_empty() {
-        args.push(b'&');
+        args.try_push(b'&')?;
     }
-    args.extend_from_slice(&user_args);
+    args.try_append(&user_args)?;
     if call.context.is_header_sent() {
         return Err(LuaError::text("attempt to call ngx.exec after sending out response headers"));
     }
-    let args = escape_controls(&args).into_owned();
+    if let Cow::Owned(escaped) = escape_controls(&args)? {
+        args = escaped;
+    }
     call.context.end.replace(Some(End::Exec { uri, args }));
     Ok(Returns::Yield(0))
 }
@@ -97,7 +102,7 @@ fn redirect(call: &Call) -> LuaResult {
         return Err(LuaError::text("attempt to call ngx.redirect after sending out the headers"));
     }
     if let Err(found) = codec::uri::check_unsafe_bytes(uri) {
-        return Err(LuaError::text(found.in_redirect_uri().to_string()));
+        return Err(LuaError::text(format_args!("{}", found.in_redirect_uri())));
     }
     headers_out::add_location(call.request, uri)?;
     call.request.set_status(status as usize);
@@ -108,7 +113,7 @@ fn redirect(call: &Call) -> LuaResult {
 fn on_abort(call: &Call) -> LuaResult {
     if call.context.fake {
         let name = call.context.phase.get().context_name();
-        return Err(LuaError::text(format!("API disabled in the context of {name}")));
+        return Err(LuaError::text(format_args!("API disabled in the context of {name}")));
     }
     if call.context.on_abort.borrow().is_some() {
         return call.fail("duplicate call");
@@ -119,6 +124,7 @@ fn on_abort(call: &Call) -> LuaResult {
     let state = call.state;
     state.check_kind(1, Kind::Function, c"function")?;
     let parent = call.task()?.clone();
+    call.context.reserve_task()?;
     let thread = state.new_thread();
     let reference = state.new_ref(crate::lua::state::REGISTRY);
     state.push_value(1);

@@ -12,7 +12,7 @@ fn quote_sql_str(state: State) -> LuaResult {
     if state.top() != 1 {
         return Err(LuaError::text("expecting one argument"));
     }
-    let quoted = codec::sql::quote(state.check_bytes(1)?);
+    let quoted = codec::sql::quote(state.check_bytes(1)?)?;
     state.push_bytes(&quoted);
     Ok(Returns::Values(1))
 }

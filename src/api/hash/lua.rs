@@ -15,7 +15,7 @@ pub fn inject(state: State) {
 fn hmac_sha1(state: State) -> LuaResult {
     let n = state.top();
     if n != 2 {
-        return Err(LuaError::text(format!("expecting 2 arguments, but got {n}")));
+        return Err(LuaError::text(format_args!("expecting 2 arguments, but got {n}")));
     }
     let (secret, text) = (state.check_bytes(1)?, state.check_bytes(2)?);
     let mut mac = Hmac::<Sha1>::new_from_slice(secret)

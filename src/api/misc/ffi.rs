@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_double, c_int};
 use std::slice::from_raw_parts_mut;
 
+use codec::fallible;
+
 use crate::api::ffi;
 use crate::config::MainConf;
 use crate::nginx::core::log::{Level, Log, cycle_log};
@@ -88,7 +90,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
         };
         let Some(level) = Level::from_number(level.into()) else {
             // SAFETY: as above.
-            unsafe { ffi::write_error(err, errlen, format!("bad log level: {level}")) };
+            unsafe {
+                ffi::write_error(
+                    err,
+                    errlen,
+                    fallible::text(format_args!("bad log level: {level}")),
+                )
+            };
             return ffi::ERROR;
         };
         capture.set_filter_level(level);

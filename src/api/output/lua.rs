@@ -1,5 +1,7 @@
 //! The Lua functions that send the response.
 
+use codec::fallible::Grow;
+
 use crate::api::call::{Call, Row, set_functions};
 use crate::api::output::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
@@ -62,7 +64,8 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
     if let Some(room) = rooms.sum::<Option<usize>>() {
         return send(call, room + end.len(), end, |buf| {
             for index in 1..=call.arguments() {
-                pieces::append_scalar(call.state, index, buf);
+                // The buffer has the room.
+                let _ = pieces::append_scalar(call.state, index, buf);
             }
             buf.write(end);
         });
@@ -71,7 +74,7 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
     for index in 1..=call.arguments() {
         pieces::append_argument(call.state, index, &mut text)?;
     }
-    text.extend_from_slice(end);
+    text.try_append(end)?;
     send(call, text.len(), end, |buf| {
         buf.write(&text);
     })
@@ -112,7 +115,9 @@ fn send_headers(call: &Call) -> LuaResult {
 fn flush(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n > 1 {
-        return Err(LuaError::text(format!("attempt to pass {n} arguments, but accepted 0 or 1")));
+        return Err(LuaError::text(format_args!(
+            "attempt to pass {n} arguments, but accepted 0 or 1"
+        )));
     }
     let mut wait = false;
     if n == 1 && !call.request.is_subrequest() {

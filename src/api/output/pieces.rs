@@ -1,31 +1,43 @@
 //! Lua values as bytes: what `ngx.say`, `ngx.log` and captured bodies accept and how it is spelt.
 
+use codec::fallible::{Grow, OutOfMemory};
 use smallvec::{Array, SmallVec};
 
 use crate::lua::{Kind, LuaError, State};
 use crate::nginx::core::buf::Buf;
+use crate::nginx::core::log::Line;
 
 /// Where the bytes go.
 pub trait Output {
-    fn put(&mut self, bytes: &[u8]);
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory>;
 }
 
 impl Output for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
+        self.try_append(bytes)
     }
 }
 
 impl<A: Array<Item = u8>> Output for SmallVec<A> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
+        self.try_append(bytes)
     }
 }
 
 /// A buffer with room for the bytes.
 impl Output for Buf {
-    fn put(&mut self, bytes: &[u8]) {
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
         self.write(bytes);
+        Ok(())
+    }
+}
+
+/// A line for the log, which holds what nginx would write of it.
+impl Output for Line {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
+        self.append(bytes);
+        Ok(())
     }
 }
 
@@ -50,28 +62,27 @@ fn boolean(state: State, index: i32) -> &'static [u8] {
 }
 
 /// Appends what `ngx.print` makes of a value that is no table; nothing for what it refuses.
-pub fn append_scalar(state: State, index: i32, out: &mut impl Output) {
+pub fn append_scalar(state: State, index: i32, out: &mut impl Output) -> Result<(), OutOfMemory> {
     match state.kind(index) {
         Kind::String => out.put(state.bytes(index).unwrap_or_default()),
         Kind::Number => append_number(state, index, out),
         Kind::Boolean => out.put(boolean(state, index)),
         Kind::Nil => out.put(b"nil"),
         Kind::LightUserdata if state.userdata(index).is_null() => out.put(b"null"),
-        _ => {}
+        _ => Ok(()),
     }
 }
 
 /// Appends what `ngx.print` makes of argument `index`.
-pub fn append_argument(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
+pub fn append_argument(state: State, index: i32, out: &mut impl Output) -> Result<(), LuaError> {
     match state.kind(index) {
         Kind::Table => append_table(state, index, index, false, out),
         Kind::Nil | Kind::Boolean | Kind::LightUserdata | Kind::Number | Kind::String => {
-            append_scalar(state, index, out);
-            Ok(())
+            Ok(append_scalar(state, index, out)?)
         }
         kind => Err(LuaError::argument(
             index,
-            format!(
+            format_args!(
                 "string, number, boolean, nil, ngx.null, or array table expected, but got {}",
                 kind.name()
             ),
@@ -80,17 +91,17 @@ pub fn append_argument(state: State, index: i32, out: &mut Vec<u8>) -> Result<()
 }
 
 /// A number as `tostring` spells it. The value stays what it is.
-pub fn append_number(state: State, index: i32, out: &mut impl Output) {
+pub fn append_number(state: State, index: i32, out: &mut impl Output) -> Result<(), OutOfMemory> {
     let number = state.number(index);
     let integer = number as i64;
     let exact = integer as f64 == number && integer.unsigned_abs() < 100_000_000_000_000;
     if exact && !(number == 0.0 && number.is_sign_negative()) {
-        out.put(itoa::Buffer::new().format(integer).as_bytes());
-        return;
+        return out.put(itoa::Buffer::new().format(integer).as_bytes());
     }
     state.push_value(index);
-    out.put(state.bytes(-1).unwrap_or_default());
+    let put = out.put(state.bytes(-1).unwrap_or_default());
     state.pop(1);
+    put
 }
 
 /// The items of the array table in argument `index`, nested ones too: strings and numbers only.
@@ -104,7 +115,7 @@ fn append_table(
     table: i32,
     argument: i32,
     strict: bool,
-    out: &mut Vec<u8>,
+    out: &mut impl Output,
 ) -> Result<(), LuaError> {
     let table = if table < 0 { state.top() + table + 1 } else { table };
     state.reserve(4)?;
@@ -117,9 +128,14 @@ fn append_table(
     Ok(())
 }
 
+/// An array's highest index may be so large, or so many times the number of its elements, and no
+/// more: a hole shows as `nil` where those are allowed, but ten numbers are not to become gigabytes.
+const MAX_INDEX: f64 = 1_000_000.0;
+const MAX_SPREAD: f64 = 10.0;
+
 /// The highest index of a table whose keys are all positive integers.
 fn array_length(state: State, table: i32, argument: i32) -> Result<i32, LuaError> {
-    let mut length = 0;
+    let (mut length, mut elements) = (0.0f64, 0.0);
     state.push_nil();
     while state.next(table) {
         state.pop(1);
@@ -127,32 +143,33 @@ fn array_length(state: State, table: i32, argument: i32) -> Result<i32, LuaError
         if state.kind(-1) != Kind::Number || key.floor() != key || key < 1.0 {
             return Err(LuaError::argument(argument, "non-array table found"));
         }
-        length = length.max(key as i32);
+        length = length.max(key);
+        elements += 1.0;
     }
-    Ok(length)
+    if length > MAX_INDEX && length > elements * MAX_SPREAD || length > f64::from(i32::MAX) {
+        return Err(LuaError::argument(
+            argument,
+            format_args!("too sparse array table found: {elements} elements, the last at {length}"),
+        ));
+    }
+    Ok(length as i32)
 }
 
 fn append_item(
     state: State,
     argument: i32,
     strict: bool,
-    out: &mut Vec<u8>,
+    out: &mut impl Output,
 ) -> Result<(), LuaError> {
-    let bad =
-        |kind: Kind| LuaError::argument(argument, format!("bad data type {} found", kind.name()));
+    let bad = |kind: Kind| {
+        LuaError::argument(argument, format_args!("bad data type {} found", kind.name()))
+    };
     match state.kind(-1) {
         Kind::Table => append_table(state, -1, argument, strict, out),
-        Kind::Number | Kind::String => {
-            append_scalar(state, -1, out);
-            Ok(())
-        }
-        Kind::Nil | Kind::Boolean if !strict => {
-            append_scalar(state, -1, out);
-            Ok(())
-        }
+        Kind::Number | Kind::String => Ok(append_scalar(state, -1, out)?),
+        Kind::Nil | Kind::Boolean if !strict => Ok(append_scalar(state, -1, out)?),
         Kind::LightUserdata if !strict && state.userdata(-1).is_null() => {
-            append_scalar(state, -1, out);
-            Ok(())
+            Ok(append_scalar(state, -1, out)?)
         }
         kind => Err(bad(kind)),
     }

@@ -15,6 +15,8 @@ use std::rc::{Rc, Weak};
 
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
+use crate::lua::State;
+use crate::nginx::core::allocator;
 use crate::nginx::core::child;
 use crate::nginx::core::child::{Child, Exit};
 use crate::nginx::core::child_exec::Program;
@@ -59,12 +61,15 @@ fn spawn(
     merge: bool,
     buffer_size: usize,
 ) -> Result<(i32, u64), Failure> {
+    reserve()?;
     let (child, streams) = child::spawn(program, merge).map_err(|reason| Failure(reason.into()))?;
+    let stdout = Reader::new(streams.stdout, buffer_size)?;
+    let stderr = streams.stderr.map(|stderr| Reader::new(stderr, buffer_size)).transpose()?;
     let process = Rc::new_cyclic(|this: &Weak<Process>| Process {
         child,
         stdin: Writer::new(streams.stdin),
-        stdout: Reader::new(streams.stdout, buffer_size),
-        stderr: streams.stderr.map(|stderr| Reader::new(stderr, buffer_size)),
+        stdout,
+        stderr,
         closed: Cell::new(false),
         waiting: Waiting::new(this, time_out, exited),
     });
@@ -76,6 +81,13 @@ fn spawn(
         return Err(Failure::NO_MEMORY);
     }
     Ok((pid, key))
+}
+
+/// Has room for a process more.
+fn reserve() -> Result<(), Failure> {
+    allocator::check().map_err(|_| Failure::NO_MEMORY)?;
+    let room = PROCESSES.with_borrow_mut(|processes| processes.try_reserve(1));
+    room.map_err(|_| Failure::NO_MEMORY)
 }
 
 /// Nobody owns the process any more. Safe to call twice.
@@ -171,23 +183,25 @@ fn exited(process: &Weak<Process>) {
     let Some(process) = process.upgrade() else { return };
     let Some(task) = process.waiting.end() else { return };
     let Some(exit) = process.child.exit() else {
-        task.state.push_nil();
-        task.state.push_str(&Failure::EXITED.0);
-        return scheduler::wake(&task, 2);
+        return scheduler::wake_with(&task, 2, |state| push_failure(state, &Failure::EXITED));
     };
     process.close();
     let (success, reason, status) = told(exit);
-    task.state.push_bool(success);
-    task.state.push_bytes(reason.to_bytes());
-    task.state.push_integer(status.into());
-    scheduler::wake(&task, 3);
+    scheduler::wake_with(&task, 3, |state| {
+        state.push_bool(success);
+        state.push_bytes(reason.to_bytes());
+        state.push_integer(status.into());
+    });
 }
 
 fn time_out(process: &Weak<Process>) {
     let Some(process) = process.upgrade() else { return };
     if let Some(task) = process.waiting.end() {
-        task.state.push_nil();
-        task.state.push_str(&Failure::TIMEOUT.0);
-        scheduler::wake(&task, 2);
+        scheduler::wake_with(&task, 2, |state| push_failure(state, &Failure::TIMEOUT));
     }
+}
+
+fn push_failure(state: State, Failure(text): &Failure) {
+    state.push_nil();
+    state.push_str(text);
 }

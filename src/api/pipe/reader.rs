@@ -9,6 +9,8 @@ use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
+use codec::fallible;
+
 use super::failure::Failure;
 use super::waiting::{Place, Waiting};
 use crate::nginx::event::descriptor::End;
@@ -70,26 +72,30 @@ impl Place for Reader {
     }
 
     fn cancelled(&self) {
+        let mut all = VecDeque::from(self.taken.take());
         let mut unread = self.unread.borrow_mut();
-        for byte in self.taken.take().into_iter().rev() {
-            unread.push_front(byte);
+        // Mostly nothing: a read that waits has taken all there was.
+        if all.try_reserve(unread.len()).is_ok() {
+            all.append(&mut unread);
         }
+        *unread = all;
     }
 }
 
 impl Reader {
     /// Reads from `fd`, at most `size` bytes at a time.
-    pub fn new(fd: OwnedFd, size: usize) -> Rc<Reader> {
-        Rc::new_cyclic(|this| Reader {
+    pub fn new(fd: OwnedFd, size: usize) -> Result<Rc<Reader>, Failure> {
+        let chunk = fallible::zeroes(size.clamp(1, MOST)).map_err(|_| Failure::NO_MEMORY)?;
+        Ok(Rc::new_cyclic(|this| Reader {
             end: RefCell::new(End::Unused(fd)),
-            chunk: RefCell::new(vec![0; size.clamp(1, MOST)]),
+            chunk: RefCell::new(chunk),
             unread: RefCell::default(),
             eof: Cell::new(false),
             want: Cell::new(Want::All),
             taken: RefCell::default(),
             failure: RefCell::default(),
             waiting: Waiting::new(this, time_out, look),
-        })
+        }))
     }
 
     /// Starts a read for `task`, which may have to yield: for at most so many milliseconds, or for
@@ -154,7 +160,14 @@ impl Reader {
             let mut chunk = self.chunk.borrow_mut();
             match descriptor.read(&mut chunk) {
                 Ok(0) => self.eof.set(true),
-                Ok(n) => self.unread.borrow_mut().extend(chunk.iter().take(n)),
+                Ok(n) => {
+                    let mut unread = self.unread.borrow_mut();
+                    if unread.try_reserve(n).is_err() {
+                        return self.fail(Failure::NO_MEMORY);
+                    }
+                    #[expect(clippy::disallowed_methods, reason = "the room is there")]
+                    unread.extend(chunk.iter().take(n));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Attempt::Empty,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return self.fail(error.into()),
@@ -192,6 +205,7 @@ impl Reader {
         };
         taken.try_reserve(n).map_err(|_| Failure::NO_MEMORY)?;
         let is_line = self.want.get() == Want::Line;
+        #[expect(clippy::disallowed_methods, reason = "the room is there")]
         taken.extend(unread.drain(..n).filter(|&byte| !is_line || byte != b'\r'));
         if is_line && done {
             unread.pop_front();

@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
+use codec::fallible::Grow;
+
 use super::failure::Failure;
 use super::waiting::{Place, Waiting};
 use crate::nginx::event::descriptor::End;
@@ -60,8 +62,7 @@ impl Writer {
         let rest = data.get(sent..).unwrap_or_default();
         let mut unsent = self.unsent.borrow_mut();
         unsent.clear();
-        unsent.try_reserve(rest.len()).map_err(|_| Failure::NO_MEMORY)?;
-        unsent.extend_from_slice(rest);
+        unsent.try_append(rest).map_err(|_| Failure::NO_MEMORY)?;
         self.sent.set(0);
         *self.outcome.borrow_mut() = Ok(data.len());
         self.wait_writable()?;

@@ -7,6 +7,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr::{null, null_mut};
 
+use codec::fallible::{self, Grow, OutOfMemory};
 use codec::recursion::endless_call;
 use pcre2_sys::{
     PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_EXTENDED,
@@ -16,6 +17,7 @@ use pcre2_sys::{
 use super::pcre1;
 use super::pcre2::{Code, CompileError};
 use super::template::{ReplaceValue, Replacement};
+use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
 use crate::ngx_debug;
 
@@ -58,7 +60,7 @@ pub struct Regex {
     code: Code,
     /// Two offsets for the whole match and for each group, -1 where there is none. The head points
     /// into it.
-    captures: Box<[c_int]>,
+    captures: Vec<c_int>,
     /// What the captures are offsets into: the last subject's address and length.
     subject: (*const u8, usize),
     replacement: Option<Box<Replacement>>,
@@ -90,6 +92,7 @@ impl Regex {
         bits: u32,
         match_limit: u32,
     ) -> Result<Box<Regex>, Vec<u8>> {
+        allocator::check().map_err(|_| fallible::reason(b"no memory"))?;
         let mut code = compile(pattern, flags, bits).map_err(|error| describe(&error, pattern))?;
         let jitted = flags & JIT != 0 && code.jit_compile(match_limit);
         if flags & JIT != 0 {
@@ -97,7 +100,8 @@ impl Regex {
         }
         let groups = code.capture_count() as usize;
         let names = code.names();
-        let mut captures = vec![NONE; (groups + 1) * 2].into_boxed_slice();
+        let mut captures = Vec::new();
+        captures.try_fill((groups + 1) * 2, NONE).map_err(|_| fallible::reason(b"no memory"))?;
         let head = Head {
             pool: null_mut(),
             name_table: if names.count == 0 { null_mut() } else { names.table },
@@ -224,16 +228,15 @@ fn compile(pattern: &[u8], flags: c_int, bits: u32) -> Result<Code, CompileError
 
 /// `pcre_compile() failed: TEXT in "PATTERN" at "REST"`.
 fn describe(error: &CompileError, pattern: &[u8]) -> Vec<u8> {
-    let mut text =
-        format!("pcre_compile() failed: {} in \"", pcre1::compile_error_text(error.code))
-            .into_bytes();
-    text.extend_from_slice(pattern);
-    text.push(b'"');
+    let why = pcre1::compile_error_text(error.code);
     let offset = pcre1::error_offset(error.code, error.offset, pattern);
-    if offset < pattern.len() {
-        text.extend_from_slice(b" at \"");
-        text.extend_from_slice(pattern.get(offset..).unwrap_or_default());
-        text.push(b'"');
-    }
-    text
+    let begin: [&[u8]; 5] = [b"pcre_compile() failed: ", why.as_bytes(), b" in \"", pattern, b"\""];
+    let end: [&[u8]; 3] = [b" at \"", pattern.get(offset..).unwrap_or_default(), b"\""];
+    let end = if offset < pattern.len() { end.as_slice() } else { &[] };
+    let describe = || {
+        let mut text = fallible::concat(&begin)?;
+        end.iter().try_for_each(|piece| text.try_append(piece))?;
+        Ok::<_, OutOfMemory>(text)
+    };
+    describe().unwrap_or_else(|_| fallible::reason(b"pcre_compile() failed: no memory"))
 }

@@ -11,6 +11,7 @@ use crate::api::ffi;
 use crate::config::MainConf;
 use crate::nginx::core::{log, strings};
 use crate::nginx::{Level, guard};
+use crate::ngx_log;
 
 /// Compiles an expression.
 ///
@@ -114,7 +115,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_replace_template(
                 ffi::OK
             }
             Err(error) => {
-                log::log_cycle(Level::Err, error.to_string().as_bytes());
+                ngx_log!(log::cycle_log(), Level::Err, "{error}");
                 ffi::ERROR
             }
         }

@@ -175,10 +175,10 @@ pub const UNKNOWN_OPTION: c_int = 117;
 pub fn compile_error_text(code: c_int) -> String {
     // The validity of UTF-8 has one text in the first version, and its codes are negative here.
     if BAD_UTF8.contains(&code) {
-        return "invalid UTF-8 string".to_owned();
+        return "invalid UTF-8 string".into();
     }
     match TEXTS.iter().find(|(of, _)| *of == code) {
-        Some((_, text)) => (*text).to_owned(),
+        Some((_, text)) => (*text).into(),
         None => pcre2::error_text(code),
     }
 }

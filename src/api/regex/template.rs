@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::ptr::null;
 
+use codec::fallible;
 use codec::template::{Template, TemplateError};
 
 use super::compiled::Regex;
@@ -30,7 +31,8 @@ impl Replacement {
     pub fn parse(source: &[u8]) -> Result<Box<Replacement>, TemplateError> {
         let template = Template::parse(source)?;
         let view = ReplaceValue { value: strings::borrowed(&[]), lengths: null(), values: null() };
-        let mut replacement = Box::new(Replacement { view, source: source.to_vec(), template });
+        let mut replacement =
+            Box::new(Replacement { view, source: fallible::copy(source)?, template });
         replacement.view.value = strings::borrowed(&replacement.source);
         if !replacement.template.is_literal() {
             let template: *const Template = &replacement.template;

@@ -1,6 +1,7 @@
 //! The Lua functions for the URI, the arguments in it and those in the body.
 
 use codec::args::{self, Decoded, MAX_ARGS};
+use codec::fallible::Grow;
 use codec::uri::{self, EscapeType};
 use smallvec::SmallVec;
 
@@ -42,7 +43,7 @@ pub fn inject(state: State) {
 fn set_uri(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if !(1..=3).contains(&n) {
-        return Err(LuaError::text(format!("expecting 1, 2 or 3 arguments but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 1, 2 or 3 arguments but seen {n}")));
     }
     let uri = state.check_bytes(1)?;
     if uri.is_empty() {
@@ -50,7 +51,7 @@ fn set_uri(call: &Call) -> LuaResult {
     }
     let binary = n >= 3 && boolean(state, 3)?;
     if !binary && let Err(found) = uri::check_unsafe_bytes(uri) {
-        return Err(LuaError::text(found.to_string()));
+        return Err(LuaError::text(format_args!("{found}")));
     }
     let jump = n >= 2 && boolean(state, 2)?;
     if !jump {
@@ -61,9 +62,8 @@ fn set_uri(call: &Call) -> LuaResult {
     if call.context.no_abort.get() {
         return Err(LuaError::text("attempt to abort with pending subrequests"));
     }
-    call.request
-        .log()
-        .write(Level::Debug, &[b"lua set uri jump to \"".as_slice(), uri, b"\""].concat());
+    let pieces = [b"lua set uri jump to \"".as_slice(), uri, b"\""];
+    call.request.log().write_pieces(Level::Debug, &pieces);
     request_line::set_uri(call.request, uri, Next::Jump)?;
     Ok(Returns::Yield(0))
 }
@@ -77,18 +77,18 @@ fn set_uri_args(call: &Call) -> LuaResult {
     let state = call.state;
     if call.arguments() != 1 {
         let n = call.arguments();
-        return Err(LuaError::text(format!("expecting 1 argument but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 1 argument but seen {n}")));
     }
     match state.kind(1) {
         Kind::Number | Kind::String => {
-            let args = uri::escape(state.check_bytes(1)?, EscapeType::RawArgs);
+            let args = uri::escape(state.check_bytes(1)?, EscapeType::RawArgs)?;
             request_line::set_args(call.request, &args)?;
         }
         Kind::Table => request_line::set_args(call.request, &arguments::encode(state, 1)?)?,
         kind => {
             return Err(LuaError::argument(
                 1,
-                format!("string, number, or table expected, but got {}", kind.name()),
+                format_args!("string, number, or table expected, but got {}", kind.name()),
             ));
         }
     }
@@ -98,7 +98,7 @@ fn set_uri_args(call: &Call) -> LuaResult {
 fn get_post_args(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n > 1 {
-        return Err(LuaError::text(format!("expecting 0 or 1 arguments but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 0 or 1 arguments but seen {n}")));
     }
     let max = if n == 1 { cap(state, 1)? } else { MAX_ARGS as i32 };
     if call.request.is_discarding_body() {
@@ -117,7 +117,7 @@ fn get_post_args(call: &Call) -> LuaResult {
 fn encode_args(state: State) -> LuaResult {
     let n = state.top();
     if n != 1 {
-        return Err(LuaError::text(format!("expecting 1 argument but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 1 argument but seen {n}")));
     }
     state.check_kind(1, Kind::Table, c"table")?;
     let text = arguments::encode(state, 1)?;
@@ -128,11 +128,13 @@ fn encode_args(state: State) -> LuaResult {
 fn decode_args(state: State) -> LuaResult {
     let n = state.top();
     if n != 1 && n != 2 {
-        return Err(LuaError::text(format!("expecting 1 or 2 arguments but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 1 or 2 arguments but seen {n}")));
     }
     let text = state.check_bytes(1)?;
     let max = if n == 2 { cap(state, 2)? } else { MAX_ARGS as i32 };
-    decode_to_table(state, &mut SmallVec::<[u8; 512]>::from_slice(text), max)
+    let mut copy = SmallVec::<[u8; 512]>::new();
+    copy.try_append(text)?;
+    decode_to_table(state, &mut copy, max)
 }
 
 /// The argument `max_args`: 0 or less means no cap.

@@ -39,7 +39,7 @@ fn check_count(call: &Call, expected: i32, noun: &str) -> Result<(), LuaError> {
     if n == expected {
         return Ok(());
     }
-    Err(LuaError::text(format!("expecting {expected} {noun} but seen {n}")))
+    Err(LuaError::text(format_args!("expecting {expected} {noun} but seen {n}")))
 }
 
 fn discard_body(call: &Call) -> LuaResult {
@@ -86,7 +86,7 @@ fn set_body_data(call: &Call) -> LuaResult {
 fn set_body_file(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 1 && n != 2 {
-        return Err(LuaError::text(format!("expecting 1 or 2 arguments but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 1 or 2 arguments but seen {n}")));
     }
     let name = state.check_bytes(1)?;
     let mut delete = false;
@@ -102,13 +102,13 @@ fn set_body_file(call: &Call) -> LuaResult {
 fn init_body(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n > 1 {
-        return Err(LuaError::text(format!("expecting 0 or 1 argument but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 0 or 1 argument but seen {n}")));
     }
     let mut size = None;
     if n == 1 {
         let number = call.state.check_integer(1)?;
         let bytes = usize::try_from(number)
-            .map_err(|_| LuaError::text(format!("bad size argument: {number}")))?;
+            .map_err(|_| LuaError::text(format_args!("bad size argument: {number}")))?;
         size = Some(bytes);
     }
     edit::start(call.request, size)?;

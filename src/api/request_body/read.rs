@@ -5,6 +5,8 @@
 
 use std::rc::{Rc, Weak};
 
+use codec::fallible::{Grow, OutOfMemory};
+
 use crate::api::call::Call;
 use crate::lua::{LuaError, LuaResult, Returns};
 use crate::nginx::http::request_body;
@@ -37,12 +39,12 @@ impl Drop for Waiting {
 pub fn read_body(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 0 {
-        return Err(LuaError::text(format!("expecting 0 arguments but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 0 arguments but seen {n}")));
     }
     let task = call.task()?;
     let context = &call.context;
     if !context.body_readers.borrow().is_empty() {
-        wait(context, task);
+        wait(context, task)?;
         return Ok(Returns::Yield(0));
     }
     match request_body::read(call.request, body_is_there) {
@@ -52,7 +54,7 @@ pub fn read_body(call: &Call) -> LuaResult {
         }
         BodyRead::Waiting => {
             request_body::drop_reference(call.request);
-            wait(context, task);
+            wait(context, task)?;
             Ok(Returns::Yield(0))
         }
         BodyRead::Failed(rc) => {
@@ -62,10 +64,11 @@ pub fn read_body(call: &Call) -> LuaResult {
     }
 }
 
-fn wait(context: &Rc<Context>, task: &Rc<Task>) {
-    context.body_readers.borrow_mut().push(Rc::downgrade(task));
+fn wait(context: &Rc<Context>, task: &Rc<Task>) -> Result<(), OutOfMemory> {
+    context.body_readers.borrow_mut().try_push(Rc::downgrade(task))?;
     let waiting = Waiting { context: Rc::downgrade(context), task: Rc::downgrade(task) };
     task.wait_for(Box::new(waiting));
+    Ok(())
 }
 
 /// nginx has read the body: those who wait for it go on.

@@ -8,6 +8,7 @@ use crate::nginx::core::strings;
 use crate::nginx::http::headers_in;
 use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
 use crate::nginx::{HeaderError, Request, guard};
+use crate::ngx_debug;
 
 const DEFAULT_MAX_HEADERS: usize = 100;
 /// nginx's number of HTTP/1.0; what is older has no headers.
@@ -45,8 +46,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers_count(
 #[cold]
 fn log_cut(request: Request, count: usize, max: usize) {
     guard((), || {
-        let line = format!("lua exceeding request header limit {count} > {max}");
-        request.log().debug(line.as_bytes());
+        ngx_debug!(request.log(), "lua exceeding request header limit {count} > {max}");
     });
 }
 

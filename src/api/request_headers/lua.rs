@@ -29,13 +29,13 @@ fn http_version(call: &Call) -> LuaResult {
 fn raw_header(call: &Call) -> LuaResult {
     let without_request_line = call.arguments() > 0 && call.state.boolean(1);
     let raw = guard(None, || Some(headers_in::raw(call.request, without_request_line)));
-    match raw.ok_or(LuaError::text("internal error in ngx.req.raw_header"))? {
+    match raw.ok_or(LuaError::text("internal error in ngx.req.raw_header"))?? {
         Raw::Text(text) => {
             call.state.push_bytes(&text);
             Ok(Returns::Values(1))
         }
         Raw::Unsupported(version) => {
-            Err(LuaError::text(format!("http{version} requests not supported yet")))
+            Err(LuaError::text(format_args!("http{version} requests not supported yet")))
         }
     }
 }

@@ -75,7 +75,7 @@ fn set(
     replace: bool,
 ) -> Result<(), HeaderError> {
     let mut room = ROOM;
-    let name = Name::new(key, context.location().transform_underscores(), &mut room);
+    let name = Name::new(key, context.location().transform_underscores(), &mut room)?;
     context.headers_set.set(true);
     if headers_out::set(request, &name, values, replace)? {
         context.mime_set.set(true);
@@ -199,7 +199,7 @@ fn get(
     if let Some(length) = headers_out::content_length(request)
         && key.is(b"Content-Length")
     {
-        store(0, kept(request, length.to_string().as_bytes())?);
+        store(0, kept(request, itoa::Buffer::new().format(length).as_bytes())?);
         return Ok(1);
     }
     let media_type = headers_out::content_type(&request);

@@ -5,6 +5,7 @@ use crate::lua::state::upvalue;
 use crate::lua::{Kind, LuaResult, Returns, State, function};
 use crate::nginx::Header;
 use crate::nginx::http::headers_out;
+use crate::ngx_debug;
 
 const DEFAULT_MAX_HEADERS: i64 = 100;
 
@@ -70,8 +71,7 @@ fn get_headers(call: &Call) -> LuaResult {
         return Ok(Returns::Values(1));
     }
     let seen = headers.seen;
-    let line = format!("lua exceeding response header limit {seen} > {max}");
-    call.request.log().debug(line.as_bytes());
+    ngx_debug!(call.request.log(), "lua exceeding response header limit {seen} > {max}");
     state.push_str("truncated");
     Ok(Returns::Values(2))
 }
@@ -84,7 +84,7 @@ fn add_own(call: &Call, headers: &mut Collector) {
         headers.add(b"content-type", media_type);
     }
     if let Some(length) = headers_out::content_length(request) {
-        headers.add(b"content-length", length.to_string().as_bytes());
+        headers.add(b"content-length", itoa::Buffer::new().format(length).as_bytes());
     }
     headers.add(b"connection", headers_out::connection(request).as_bytes());
     if headers_out::is_chunked(request) {

@@ -34,7 +34,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
                 set_message(err, c"too many resources");
                 return ffi::ERROR;
             }
-            *psem = create(n) as usize as Handle;
+            let Ok(key) = create(n) else {
+                set_message(err, c"no memory");
+                return ffi::ERROR;
+            };
+            *psem = key as usize as Handle;
         }
         ffi::OK
     })

@@ -11,8 +11,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
+use codec::fallible::OutOfMemory;
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
+use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::alarm::{Timer, Waiter, is_stopping};
 use crate::nginx::{Level, Request};
@@ -34,7 +36,9 @@ thread_local! {
 }
 
 /// The key of a new semaphore.
-fn create(resources: i32) -> u64 {
+fn create(resources: i32) -> Result<u64, OutOfMemory> {
+    allocator::check()?;
+    SEMAPHORES.with_borrow_mut(|semaphores| semaphores.try_reserve(1))?;
     let semaphore = Rc::new_cyclic(|this| Semaphore {
         resources: Cell::new(resources),
         waiting: RefCell::default(),
@@ -46,7 +50,7 @@ fn create(resources: i32) -> u64 {
         }),
     });
     let key = SEMAPHORES.with_borrow_mut(|semaphores| semaphores.insert(semaphore));
-    key.data().as_ffi()
+    Ok(key.data().as_ffi())
 }
 
 fn key(word: u64) -> DefaultKey {
@@ -122,9 +126,10 @@ impl Semaphore {
             let Some((_, task)) = next else { return };
             let Some(task) = task.upgrade() else { continue };
             self.resources.set(self.resources.get() - 1);
-            task.state.push_bool(true);
-            task.state.push_nil();
-            scheduler::wake(&task, 2);
+            scheduler::wake_with(&task, 2, |state| {
+                state.push_bool(true);
+                state.push_nil();
+            });
         }
     }
 }
@@ -148,8 +153,9 @@ impl Drop for Wait {
 
 fn time_out(task: &Weak<Task>) {
     if let Some(task) = task.upgrade() {
-        task.state.push_bool(false);
-        task.state.push_str("timeout");
-        scheduler::wake(&task, 2);
+        scheduler::wake_with(&task, 2, |state| {
+            state.push_bool(false);
+            state.push_str("timeout");
+        });
     }
 }

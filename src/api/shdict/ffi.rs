@@ -6,6 +6,8 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::mem::size_of;
 use std::ptr::{copy_nonoverlapping, null, null_mut};
 
+use codec::fallible;
+
 use super::MAX_KEY;
 use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, Outcome, STRING, Stored};
 use crate::api::ffi::{self, DECLINED, ERROR, OK};
@@ -210,9 +212,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
                 return OK;
             };
             if let Err(Some(text)) = &written {
-                let text =
-                    format!("{text} in shared_dict {}", String::from_utf8_lossy(dict.name()));
-                log::log_cycle(Level::Err, text.as_bytes());
+                let pieces = [text.as_bytes(), b" in shared_dict ", dict.name()];
+                log::cycle_log().write_pieces(Level::Err, &pieces);
             }
             if written.is_ok() { OK } else { ERROR }
         }
@@ -222,7 +223,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
 /// Writes a value to the caller's cells. An error has been told there, or is for the log.
 unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<String>> {
     let bytes = found.value.bytes;
-    let bad = |what| Some(format!("bad lua {what} value size found: {}", bytes.len()));
+    let bad = |what| {
+        Some(fallible::text(format_args!("bad lua {what} value size found: {}", bytes.len())))
+    };
     // SAFETY: the caller checked its cells, and the buffer has the size that is beside it.
     unsafe {
         if found.is_list {
@@ -251,7 +254,7 @@ unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<Strin
                 }
                 **target.buffer = *truth;
             }
-            kind => return Err(Some(format!("bad value type found: {kind}"))),
+            kind => return Err(Some(fallible::text(format_args!("bad value type found: {kind}")))),
         }
         *target.len = bytes.len();
     }

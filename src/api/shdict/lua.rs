@@ -1,6 +1,8 @@
 //! `ngx.shared`: a table of dictionaries, and the methods that are Lua functions. lua-resty-core
 //! adds the others to the same metatable. Those of lists get FFI faces from `list_ffi`.
 
+use codec::fallible::{self, Shown};
+
 use super::list::{self, ListError};
 use super::store::{self, NUMBER, STRING};
 use super::{MAX_KEY, ffi, list_ffi};
@@ -72,7 +74,7 @@ fn dict(state: State) -> Option<Dict> {
 fn list_arguments(state: &State, count: i32) -> Result<(Dict, Result<&[u8], &str>), LuaError> {
     let n = state.top();
     if n != count {
-        let text = format!("expecting {count} arguments, but only seen {n}");
+        let text = format_args!("expecting {count} arguments, but only seen {n}");
         return Err(LuaError::text(text));
     }
     let dict = dict(*state).ok_or(LuaError::text("bad \"zone\" argument"))?;
@@ -129,8 +131,14 @@ fn pop(state: State, left: bool) -> LuaResult {
         Ok(key) => key,
         Err(text) => return fail(state, text),
     };
-    let item = |item: Value| Some(Item::of(item));
+    let mut fits = true;
+    let item = |item: Value| {
+        let copy = Item::of(item);
+        fits = copy.is_ok();
+        copy.ok()
+    };
     match list::pop(dict, key, left, item) {
+        Ok(None) if !fits => return fail(state, fallible::NO_MEMORY),
         Ok(None) => state.push_nil(),
         Ok(Some(item)) if item.kind == STRING => state.push_bytes(item.bytes()),
         Ok(Some(item)) => match (item.kind, <[u8; 8]>::try_from(item.bytes())) {
@@ -143,10 +151,10 @@ fn pop(state: State, left: bool) -> LuaResult {
 }
 
 fn bad_item(dict: Dict, key: &[u8], kind: u8) -> LuaError {
-    LuaError::text(format!(
+    LuaError::text(format_args!(
         "bad list node value type found for key {} in shared_dict {}: {kind}",
-        String::from_utf8_lossy(key),
-        String::from_utf8_lossy(dict.name()),
+        Shown(key),
+        Shown(dict.name()),
     ))
 }
 
@@ -166,7 +174,7 @@ fn llen(state: State) -> LuaResult {
 fn dict_and_count(state: State, default: i64) -> Result<(Dict, usize), LuaError> {
     let n = state.top();
     if n != 1 && n != 2 {
-        return Err(LuaError::text(format!("expecting 1 or 2 argument(s), but saw {n}")));
+        return Err(LuaError::text(format_args!("expecting 1 or 2 argument(s), but saw {n}")));
     }
     state.check_kind(1, Kind::Table, c"table")?;
     let dict = dict(state).ok_or(LuaError::text("bad user data for the ngx_shm_zone_t pointer"))?;
@@ -183,7 +191,7 @@ fn flush_expired(state: State) -> LuaResult {
 
 fn keys(state: State) -> LuaResult {
     let (dict, max) = dict_and_count(state, DEFAULT_KEYS)?;
-    let keys = store::keys(dict, max);
+    let keys = store::keys(dict, max)?;
     state.new_table(i32::try_from(keys.len()).unwrap_or(0), 0);
     for (n, key) in keys.iter().enumerate() {
         state.push_bytes(key);

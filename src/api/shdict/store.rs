@@ -2,6 +2,8 @@
 
 use std::ffi::CStr;
 
+use codec::fallible::{self, Grow, OutOfMemory};
+
 use super::{expiry, now};
 use crate::nginx::core::shared_memory::{Detached, Dict, Entry, Former, Key, Locked, Value};
 
@@ -286,15 +288,16 @@ pub fn flush_expired(dict: Dict, max: usize) -> usize {
 }
 
 /// Up to `max` keys of living entries (0 for all), the oldest first.
-pub fn keys(dict: Dict, max: usize) -> Vec<Vec<u8>> {
-    let Some(mut dict) = dict.lock() else { return Vec::new() };
+pub fn keys(dict: Dict, max: usize) -> Result<Vec<Vec<u8>>, OutOfMemory> {
+    let Some(mut dict) = dict.lock() else { return Ok(Vec::new()) };
     let now = now();
     let mut keys = Vec::new();
+    let mut kept = Ok(());
     dict.for_each(|entry| {
         if entry.is_alive(now) {
-            keys.push(entry.key().to_vec());
+            kept = fallible::copy(entry.key()).and_then(|key| keys.try_push(key));
         }
-        max == 0 || keys.len() < max
+        kept.is_ok() && (max == 0 || keys.len() < max)
     });
-    keys
+    kept.map(|()| keys)
 }

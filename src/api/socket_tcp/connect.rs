@@ -1,13 +1,16 @@
 //! Connecting: from the pool, or through the pool's queue, the resolver and the kernel.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::rc::{Rc, Weak};
+
+use codec::fallible::{self, OutOfMemory};
 
 use super::cancel::Waiting;
 use super::failure::Failure;
 use super::keepalive::{Taken, Woken};
 use super::pool::{Admission, Pool, Queued};
-use super::socket::{Socket, push_failure, wake_with};
+use super::socket::{Socket, push_failure};
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
 use crate::api::call::Call;
@@ -20,6 +23,7 @@ use crate::nginx::event::resolver;
 use crate::nginx::event::resolver::{Resolution, ResolveError, Resolved, Started};
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::{Level, Request};
+use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
 /// Where a socket that connects stands.
@@ -61,8 +65,12 @@ pub struct Target<'a> {
 
 impl Target<'_> {
     /// One that the caller's arguments may not outlive.
-    fn into_owned(self) -> Target<'static> {
-        Target { host: self.host.into_owned().into(), port: self.port, local: self.local }
+    fn kept(self) -> Result<Target<'static>, OutOfMemory> {
+        let host = match self.host {
+            Cow::Borrowed(host) => fallible::copy(host)?,
+            Cow::Owned(host) => host,
+        };
+        Ok(Target { host: host.into(), port: self.port, local: self.local })
     }
 }
 
@@ -128,9 +136,13 @@ impl Socket {
             }
             Admission::Queue(seat) => {
                 let timeout = self.timeouts.get().connect;
-                let queued = pool.queue(seat, self, target.into_owned(), timeout);
-                self.stage.replace(Stage::Queued(queued));
-                Progress::Waiting
+                match target.kept().and_then(|target| pool.queue(seat, self, target, timeout)) {
+                    Ok(queued) => {
+                        self.stage.replace(Stage::Queued(queued));
+                        Progress::Waiting
+                    }
+                    Err(OutOfMemory) => Progress::Failed(Failure::NoMemory),
+                }
             }
         }
     }
@@ -196,8 +208,8 @@ impl Socket {
     }
 
     fn resolve(self: &Rc<Self>, request: Request, target: Target) -> Progress {
-        let target = target.into_owned();
-        let name = target.host.clone();
+        let kept = target.kept().and_then(|target| Ok((fallible::copy(&target.host)?, target)));
+        let Ok((name, target)) = kept else { return Progress::Failed(Failure::NoMemory) };
         let (port, local) = (target.port, target.local);
         let wanted = Wanted { socket: Rc::downgrade(self), target };
         match resolver::start(request, &name, wanted, on_resolved) {
@@ -320,10 +332,10 @@ impl Socket {
         ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request");
         match progress {
             Progress::Failed(failure) => {
-                wake_with(&task, 2, |state| push_failure(state, &failure));
+                scheduler::wake_with(&task, 2, |state| push_failure(state, &failure));
             }
             Progress::Connected | Progress::Waiting => {
-                wake_with(&task, 1, |state| state.push_integer(1));
+                scheduler::wake_with(&task, 1, |state| state.push_integer(1));
             }
         }
     }
@@ -357,23 +369,24 @@ fn on_resolved(wanted: &Wanted, answer: Resolved) {
 }
 
 fn bad_host(host: &[u8], BadHost(reason): BadHost) -> Failure {
-    let host = String::from_utf8_lossy(host);
+    let host = Shown(host);
     Failure::text(match reason {
-        Some(reason) => format!("failed to parse host name \"{host}\": {reason}"),
-        None => format!("failed to parse host name \"{host}\""),
+        Some(reason) => {
+            fallible::text(format_args!("failed to parse host name \"{host}\": {reason}"))
+        }
+        None => fallible::text(format_args!("failed to parse host name \"{host}\"")),
     })
 }
 
 fn not_resolved(name: &[u8], error: ResolveError) -> Failure {
-    let name = String::from_utf8_lossy(name);
+    let name = Shown(name);
+    let text = |text: fmt::Arguments| Failure::text(fallible::text(text));
     match error {
         ResolveError::NotStarted => Failure::text("failed to start the resolver"),
-        ResolveError::NoResolver => {
-            Failure::text(format!("no resolver defined to resolve \"{name}\""))
-        }
-        ResolveError::Refused => Failure::text(format!("{name} could not be resolved")),
-        ResolveError::Failed(code, text) => {
-            Failure::text(format!("{name} could not be resolved ({code}: {text})"))
+        ResolveError::NoResolver => text(format_args!("no resolver defined to resolve \"{name}\"")),
+        ResolveError::Refused => text(format_args!("{name} could not be resolved")),
+        ResolveError::Failed(code, why) => {
+            text(format_args!("{name} could not be resolved ({code}: {why})"))
         }
     }
 }

@@ -7,6 +7,8 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::rc::Rc;
 
+use codec::fallible;
+
 use super::socket::Socket;
 use super::user_data::UserData;
 use crate::api::ffi::{self, set_message, write_error};
@@ -64,9 +66,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
         // SAFETY: lua-resty-core passes a userdata and cells of its own.
         unsafe {
             let text = match (stream(u), option(opt), val.as_mut()) {
-                (Err(text), _, _) => text.to_owned(),
-                (_, None, _) => format!("unsupported option {opt}"),
-                (_, _, None) => "no value".to_owned(),
+                (Err(text), _, _) => text.into(),
+                (_, None, _) => fallible::text(format_args!("unsupported option {opt}")),
+                (_, _, None) => "no value".into(),
                 (Ok(stream), Some((level, name)), Some(val)) => match stream.option(level, name) {
                     Ok(value) => {
                         *val = value;
@@ -95,8 +97,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_setoption(
         // SAFETY: as for the getter.
         unsafe {
             let text = match (stream(u), option(opt)) {
-                (Err(text), _) => text.to_owned(),
-                (_, None) => format!("unsupported option: {opt}"),
+                (Err(text), _) => text.into(),
+                (_, None) => fallible::text(format_args!("unsupported option: {opt}")),
                 (Ok(stream), Some((level, name))) => match stream.set_option(level, name, val) {
                     Ok(()) => return ffi::OK,
                     Err(error) => describe_error(error),
@@ -215,14 +217,18 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_add_udata(
         // SAFETY: the caller passes a userdata and cells of its own.
         unsafe {
             match with_user_data(u, |data| data.set(key, value)) {
-                Some(None) => ffi::OK,
-                Some(Some((old_key, old_value))) => {
+                Some(Ok(None)) => ffi::OK,
+                Some(Ok(Some((old_key, old_value)))) => {
                     if let (Some(evicted_key), Some(evicted_value)) =
                         (evicted_key.as_mut(), evicted_value.as_mut())
                     {
                         (*evicted_key, *evicted_value) = (old_key, old_value);
                     }
                     ffi::DONE
+                }
+                Some(Err(_)) => {
+                    set_message(err, c"no memory");
+                    ffi::ERROR
                 }
                 None => {
                     set_message(err, c"no udata queue");

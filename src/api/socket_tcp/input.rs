@@ -4,10 +4,12 @@
 //! looked through when it has to wait for more. Those that it holds back, for they may begin its
 //! pattern, stay here: when its call ends, they are unread like any others.
 
+use std::fmt;
 use std::ops::Range;
 
+use codec::fallible::Grow;
 use codec::receive_until::Status;
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use super::matcher::Matcher;
 use crate::lua::State;
@@ -36,6 +38,7 @@ pub enum Step {
     More,
     /// The other side closed before that.
     Closed,
+    OutOfMemory,
 }
 
 /// The bytes.
@@ -110,14 +113,20 @@ impl Input {
     }
 
     /// The call's want, and how much there is for it, for nginx's debug log.
-    pub fn describe(&self) -> String {
-        match &self.want {
-            Want::Line => "line".to_owned(),
-            Want::All => "all".to_owned(),
-            Want::Bytes(_) => format!("chunk {}", self.len()),
-            Want::Any(_) => "any".to_owned(),
-            Want::Until(_) => "until".to_owned(),
+    pub fn describe(&self) -> impl fmt::Display {
+        struct Described<'a>(&'a Input);
+        impl fmt::Display for Described<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match &self.0.want {
+                    Want::Line => f.write_str("line"),
+                    Want::All => f.write_str("all"),
+                    Want::Bytes(_) => write!(f, "chunk {}", self.0.len()),
+                    Want::Any(_) => f.write_str("any"),
+                    Want::Until(_) => f.write_str("until"),
+                }
+            }
         }
+        Described(self)
     }
 
     /// Looks at what is there; `ended`: no more will come.
@@ -162,7 +171,9 @@ impl Input {
             (self.length, self.taken) = (fed.passed, taken);
             return Step::Complete;
         }
-        matcher.append(fed, unread, &mut self.passed);
+        if matcher.append(fed, unread, &mut self.passed).is_err() {
+            return Step::OutOfMemory;
+        }
         self.start += taken;
         match complete {
             true => Step::Complete,
@@ -192,11 +203,7 @@ impl Input {
 
     /// Appends bytes that were read elsewhere; false where memory is out.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
-        let room = self.bytes.try_reserve(bytes.len()).is_ok();
-        if room {
-            self.bytes.extend_from_slice(bytes);
-        }
-        room
+        self.bytes.try_append(bytes).is_ok()
     }
 
     fn result(&self) -> Range<usize> {
@@ -208,12 +215,30 @@ impl Input {
     pub fn push_result(&mut self, state: State) {
         match &self.want {
             Want::Until(_) if !self.passed.is_empty() => state.push_bytes(&self.passed),
-            Want::Line => push_line(state, self.bytes.get(self.result()).unwrap_or_default()),
+            Want::Line => {
+                self.drop_carriage_returns();
+                state.push_bytes(self.bytes.get(self.result()).unwrap_or_default());
+            }
             Want::All | Want::Bytes(_) | Want::Any(_) | Want::Until(_) => {
                 state.push_bytes(self.bytes.get(self.result()).unwrap_or_default());
             }
         }
         self.take();
+    }
+
+    /// Takes the carriage returns out of the call's line, where it stands.
+    fn drop_carriage_returns(&mut self) {
+        let result = self.result();
+        let line = self.bytes.get_mut(result).unwrap_or_default();
+        let Some(first) = memchr(b'\r', line) else { return };
+        let mut kept = first;
+        for at in first..line.len() {
+            if line.get(at).is_some_and(|byte| *byte != b'\r') {
+                line.swap(kept, at);
+                kept += 1;
+            }
+        }
+        self.length = kept;
     }
 
     /// Takes the call's bytes out.
@@ -249,20 +274,5 @@ impl Input {
     /// Whether all that came has been taken.
     pub fn is_empty(&self) -> bool {
         self.start >= self.bytes.len()
-    }
-}
-
-/// Pushes a line without its carriage returns.
-fn push_line(state: State, line: &[u8]) {
-    let mut returns = memchr_iter(b'\r', line);
-    match returns.next() {
-        None => state.push_bytes(line),
-        Some(at) if at + 1 == line.len() => {
-            state.push_bytes(line.get(..at).unwrap_or_default());
-        }
-        Some(_) => {
-            let kept: Vec<u8> = line.iter().copied().filter(|&byte| byte != b'\r').collect();
-            state.push_bytes(&kept);
-        }
     }
 }

@@ -184,10 +184,10 @@ fn pool_for(
         call.context.location().socket_pool_size()
     };
     if size <= 0 {
-        let text = format!("bad \"pool_size\" option value: {size}");
+        let text = format_args!("bad \"pool_size\" option value: {size}");
         return Err(LuaError::argument(arguments, text));
     }
-    Ok(pools.create(key, size, -1, call.request.log()))
+    Ok(pools.create(key, size, -1, call.request.log())?)
 }
 
 /// Moves the connection from the socket into the pool; false where the other side had spoken.
@@ -219,9 +219,9 @@ fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
     let resting = Rc::new(Resting { taken: RefCell::new(None) });
     taken.peer.set_user(Rc::downgrade(&resting) as Weak<dyn Events>);
     *resting.taken.borrow_mut() = Some(taken);
-    pool.put(resting.clone());
+    let kept = pool.put(resting.clone()).is_ok();
     // nginx may not have told of what has come.
-    let rests = resting.check();
+    let rests = kept && resting.check();
     socket.finalize();
     if rests {
         pool.call_next();

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
+use codec::fallible::{self, Grow, OutOfMemory};
 use smallvec::SmallVec;
 
 use super::connect::Target;
@@ -103,7 +104,7 @@ fn metatable(state: State, name: &CStr, rows: &[&[Row]]) {
 fn tcp(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 0 {
-        return Err(LuaError::text(format!("expecting zero arguments, but got {n}")));
+        return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
     }
     call.state.new_table(7, 1);
     call.state.raw_get_index(REGISTRY, TCP_METATABLE);
@@ -114,7 +115,7 @@ fn tcp(call: &Call) -> LuaResult {
 fn bind(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 2 {
-        return Err(LuaError::text(format!("expecting 2 arguments, but got {n}")));
+        return Err(LuaError::text(format_args!("expecting 2 arguments, but got {n}")));
     }
     state.check_kind(1, Kind::Table, c"table")?;
     let text = state.check_bytes(2)?;
@@ -139,7 +140,7 @@ struct Options {
 fn connect(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if !(2..=4).contains(&n) {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen {n}"
         )));
     }
@@ -148,16 +149,17 @@ fn connect(call: &Call) -> LuaResult {
     let has_options = state.kind(n) == Kind::Table;
     let options = if has_options { options(call, n)? } else { Options::default() };
     let has_port = n - i32::from(has_options) >= 3 && state.is_number(3);
-    let mut key = Key::from_slice(host);
+    let mut key = Key::new();
+    key.try_append(host)?;
     let mut port = 0;
     if has_port {
         let number = state.integer(3);
         let Ok(valid) = u16::try_from(number) else {
-            return call.fail(&format!("bad port number: {number}"));
+            return call.fail_with(format_args!("bad port number: {number}"));
         };
         port = valid;
-        key.push(b':');
-        pieces::append_scalar(state, 3, &mut key);
+        key.try_push(b':')?;
+        pieces::append_scalar(state, 3, &mut key)?;
     } else if !host.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:")) {
         return call.fail("missing the port number");
     }
@@ -179,7 +181,7 @@ fn connect(call: &Call) -> LuaResult {
         timeout(SEND_TIMEOUT),
         timeout(READ_TIMEOUT),
     ));
-    socket.connect(call, target, find_pool(call, key, &options))
+    socket.connect(call, target, find_pool(call, key, &options)?)
 }
 
 /// Whether `sock:setoption("ip-transparent", …)` asked for a foreign source address.
@@ -198,36 +200,37 @@ fn bound(state: State) -> Option<Address> {
     address
 }
 
-fn find_pool(call: &Call, key: &[u8], options: &Options) -> Option<Rc<Pool>> {
+fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Pool>>, OutOfMemory> {
     let pools = Pools::of(call.context.main_state());
-    pools.find(key).or_else(|| {
-        let backlog = options.backlog.unwrap_or(-1);
-        let size = options.pool_size;
-        (size > 0).then(|| pools.create(key, size, backlog, call.request.log()))
-    })
+    let found = pools.find(key);
+    let (size, backlog) = (options.pool_size, options.backlog.unwrap_or(-1));
+    if found.is_some() || size <= 0 {
+        return Ok(found);
+    }
+    pools.create(key, size, backlog, call.request.log()).map(Some)
 }
 
 fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
     let state = call.state;
     let mut options = Options::default();
-    let bad = |what: &str, value: String| {
-        LuaError::argument(table, format!("bad \"{what}\" option {value}"))
+    let bad = |what: &str, value: std::fmt::Arguments| {
+        LuaError::argument(table, format_args!("bad \"{what}\" option {value}"))
     };
     state.get_field(table, c"pool_size");
     if state.is_number(-1) {
         options.pool_size = state.integer(-1);
         if options.pool_size <= 0 {
-            return Err(bad("pool_size", format!("value: {}", options.pool_size)));
+            return Err(bad("pool_size", format_args!("value: {}", options.pool_size)));
         }
     } else if !state.is_nil_or_none(-1) {
-        return Err(bad("pool_size", format!("type: {}", state.kind(-1).name())));
+        return Err(bad("pool_size", format_args!("type: {}", state.kind(-1).name())));
     }
     state.pop(1);
     state.get_field(table, c"backlog");
     if state.is_number(-1) {
         let backlog = state.integer(-1);
         if backlog < 0 {
-            return Err(bad("backlog", format!("value: {backlog}")));
+            return Err(bad("backlog", format_args!("value: {backlog}")));
         }
         options.backlog = Some(backlog);
         if options.pool_size == 0 {
@@ -237,9 +240,11 @@ fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
     state.pop(1);
     state.get_field(table, c"pool");
     match state.kind(-1) {
-        Kind::Number | Kind::String => options.pool = state.bytes(-1).map(<[u8]>::to_vec),
+        Kind::Number | Kind::String => {
+            options.pool = Some(fallible::copy(state.bytes(-1).unwrap_or_default())?);
+        }
         Kind::Nil => {}
-        kind => return Err(bad("pool", format!("type: {}", kind.name()))),
+        kind => return Err(bad("pool", format_args!("type: {}", kind.name()))),
     }
     state.pop(1);
     Ok(options)
@@ -253,7 +258,7 @@ enum Reuse {
 /// The table's socket, closed and ready to connect again; a new one where it has none.
 fn reuse(call: &Call) -> Result<Reuse, LuaError> {
     let Some(socket) = handle::socket(call.state, 1) else {
-        let socket = Socket::new(Use::Upstream, call);
+        let socket = Socket::new(Use::Upstream, call)?;
         handle::attach(call.state, 1, socket.clone());
         return Ok(Reuse::Socket(socket));
     };
@@ -279,7 +284,7 @@ fn reuse(call: &Call) -> Result<Reuse, LuaError> {
 fn send(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 2 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 2 arguments (including the object), but got {n}"
         )));
     }
@@ -312,7 +317,10 @@ fn send(call: &Call) -> LuaResult {
         }
         kind => Err(LuaError::argument(
             2,
-            format!("string, number, boolean, nil, or array table expected, got {}", kind.name()),
+            format_args!(
+                "string, number, boolean, nil, or array table expected, got {}",
+                kind.name()
+            ),
         )),
     }
 }
@@ -338,7 +346,7 @@ pub fn log_closed(call: &Call, verb: &str) {
 fn close(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 1 argument (including the object) but seen {n}"
         )));
     }
@@ -366,7 +374,7 @@ fn open_socket(socket: Option<Rc<Socket>>) -> Option<Rc<Socket>> {
 fn getreusedtimes(state: State) -> LuaResult {
     let n = state.top();
     if n != 1 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 1 argument (including the object), but got {n}"
         )));
     }
@@ -387,7 +395,7 @@ fn getreusedtimes(state: State) -> LuaResult {
 fn setkeepalive(call: &Call) -> LuaResult {
     let n = call.arguments();
     if !(1..=3).contains(&n) {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 1 to 3 arguments (including the object), but got {n}"
         )));
     }
@@ -420,7 +428,7 @@ fn settimeouts(state: State) -> LuaResult {
 fn check_timeouts(state: State, expected: i32) -> Result<(), LuaError> {
     let n = state.top();
     if n != expected {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "ngx.socket settimeout: expecting {expected} arguments (including the object) but \
              seen {n}"
         )));

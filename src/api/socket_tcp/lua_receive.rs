@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use codec::fallible::Shown;
 use codec::receive_until::{Call as Turn, ReceiveUntil};
 
 use super::handle;
@@ -13,6 +14,7 @@ use crate::api::call::{Call, Row};
 use crate::lua::registry::TCP_PATTERN_METATABLE;
 use crate::lua::state::upvalue;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, userdata};
+use crate::nginx::core::allocator;
 use crate::ngx_debug;
 
 /// Makes the metatable of matchers.
@@ -48,7 +50,7 @@ fn not_open(call: &Call, logs: bool) -> Ready {
 pub fn receive(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 1 && n != 2 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 1 or 2 arguments (including the object), but got {n}"
         )));
     }
@@ -87,17 +89,14 @@ fn pattern(state: State) -> Result<Want, LuaError> {
         b"*a" => Ok(Want::All),
         [b'*', _] => Err(bad()),
         _ if state.is_number(2) => size(),
-        other => {
-            let text = String::from_utf8_lossy(other);
-            Err(LuaError::argument(2, format!("bad pattern argument: {text}")))
-        }
+        other => Err(LuaError::argument(2, format_args!("bad pattern argument: {}", Shown(other)))),
     }
 }
 
 pub fn receiveany(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 2 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 2 arguments (including the object), but got {n}"
         )));
     }
@@ -118,16 +117,17 @@ pub fn receiveany(call: &Call) -> LuaResult {
 pub fn receiveuntil(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 2 && n != 3 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 2 or 3 arguments (including the object), but got {n}"
         )));
     }
     let inclusive = if n == 3 { inclusive(state)? } else { false };
     ngx_debug!(call.request.log(), "lua tcp socket calling receiveuntil() method");
     state.check_kind(1, Kind::Table, c"table")?;
+    allocator::check()?;
     let matcher = match ReceiveUntil::new(state.check_bytes(2)?, inclusive) {
         Ok(matcher) => Matcher::new(matcher),
-        Err(empty) => return call.fail(&empty.to_string()),
+        Err(bad) => return call.fail_with(format_args!("{bad}")),
     };
     state.push_value(1);
     userdata::push::<Matcher>(state, matcher, TCP_PATTERN_METATABLE);
@@ -145,7 +145,9 @@ fn inclusive(state: State) -> Result<bool, LuaError> {
         Kind::Boolean => state.boolean(-1),
         kind => {
             let name = kind.name();
-            return Err(LuaError::text(format!("bad \"inclusive\" option value type: {name}")));
+            return Err(LuaError::text(format_args!(
+                "bad \"inclusive\" option value type: {name}"
+            )));
         }
     };
     state.pop(1);
@@ -156,7 +158,7 @@ fn inclusive(state: State) -> Result<bool, LuaError> {
 fn iterate(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n > 1 {
-        return Err(LuaError::text(format!("expecting 0 or 1 arguments, but seen {n}")));
+        return Err(LuaError::text(format_args!("expecting 0 or 1 arguments, but seen {n}")));
     }
     let size = if n == 1 { state.check_integer(1)? } else { 0 };
     let socket = match ready(call, handle::socket(state, upvalue(1)), false)? {

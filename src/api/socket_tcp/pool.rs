@@ -8,6 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
+use codec::fallible::{self, OutOfMemory};
+
 use super::connect::Target;
 use super::keepalive::{Resting, Woken};
 use super::socket::Socket;
@@ -36,6 +38,7 @@ impl Pools {
                 return pools.clone();
             }
             let pools = Rc::<Pools>::default();
+            #[expect(clippy::disallowed_methods, reason = "a VM takes far more")]
             vms.push((main, pools.clone()));
             pools
         })
@@ -65,7 +68,13 @@ impl Pools {
     }
 
     /// A new pool for `size` connections; a negative `backlog` means that more may be made.
-    pub fn create(self: &Rc<Self>, key: &[u8], size: i64, backlog: i64, log: Log) -> Rc<Pool> {
+    pub fn create(
+        self: &Rc<Self>,
+        key: &[u8],
+        size: i64,
+        backlog: i64,
+        log: Log,
+    ) -> Result<Rc<Pool>, OutOfMemory> {
         ngx_debug!(log, "lua tcp socket connection pool size: {size}, backlog: {backlog}");
         ngx_debug!(
             log,
@@ -73,7 +82,7 @@ impl Pools {
             Shown(key)
         );
         let pool = Rc::new(Pool {
-            key: key.to_vec(),
+            key: fallible::copy(key)?,
             pools: Rc::downgrade(self),
             size: usize::try_from(size).unwrap_or(1),
             backlog: usize::try_from(backlog).ok(),
@@ -81,8 +90,10 @@ impl Pools {
             resting: RefCell::default(),
             waiting: RefCell::default(),
         });
-        self.0.borrow_mut().insert(key.to_vec(), pool.clone());
-        pool
+        let mut pools = self.0.borrow_mut();
+        pools.try_reserve(1)?;
+        pools.insert(fallible::copy(key)?, pool.clone());
+        Ok(pool)
     }
 }
 
@@ -151,12 +162,17 @@ impl Pool {
     }
 
     /// Puts a connection to rest; where there is no room, the one that rested longest goes.
-    pub fn put(&self, resting: Rc<Resting>) {
+    pub fn put(&self, resting: Rc<Resting>) -> Result<(), OutOfMemory> {
         let mut all = self.resting.borrow_mut();
         let oldest = if all.len() >= self.size { all.pop_back() } else { None };
-        all.push_front(resting);
+        let room = all.try_reserve(1);
+        if room.is_ok() {
+            #[expect(clippy::disallowed_methods, reason = "the room is there")]
+            all.push_front(resting);
+        }
         drop(all);
         drop(oldest);
+        Ok(room?)
     }
 
     /// Takes a connection out that is to be closed.
@@ -175,7 +191,8 @@ impl Pool {
         socket: &Rc<Socket>,
         target: Target<'static>,
         milliseconds: usize,
-    ) -> Rc<Queued> {
+    ) -> Result<Rc<Queued>, OutOfMemory> {
+        self.waiting.borrow_mut().try_reserve(1)?;
         ngx_debug!(
             socket.request.get().log(),
             "lua tcp socket queue connect operation for connection pool \"{}\", connections: {}",
@@ -195,8 +212,9 @@ impl Pool {
         });
         queued.timer.arm(milliseconds);
         ngx_debug!(cycle_log(), "lua tcp socket queued connect operation for {milliseconds}(ms)");
+        #[expect(clippy::disallowed_methods, reason = "the room is there")]
         self.waiting.borrow_mut().push_back(Rc::downgrade(&queued));
-        queued
+        Ok(queued)
     }
 
     /// It is the turn of the one that has waited longest, if there is a place for it.

@@ -6,13 +6,14 @@ use super::cancel::Waiting;
 use super::failure::Failure;
 use super::input::{Step, Want};
 use super::request_socket;
-use super::socket::{Kind, Socket, push_failure, wake_with};
+use super::socket::{Kind, Socket, push_failure};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns, State};
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::{Direction, Io, Stream};
 use crate::nginx::http::{client, client_socket};
 use crate::nginx::{Level, Status};
+use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
 /// How far a read has come.
@@ -120,7 +121,7 @@ impl Socket {
         self.after_read();
         ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request (read)");
         let count = if failure.is_some() { 3 } else { 1 };
-        wake_with(&task, count, |state| {
+        scheduler::wake_with(&task, count, |state| {
             self.push_received(state, failure.as_ref());
         });
     }
@@ -134,6 +135,7 @@ impl Socket {
         match self.look(stream) {
             Step::Complete => self.complete(stream),
             Step::Closed => Progress::Failed(Failure::Closed),
+            Step::OutOfMemory => Progress::Failed(Failure::NoMemory),
             Step::More => self.read_more(stream),
         }
     }
@@ -151,6 +153,7 @@ impl Socket {
             match self.look(stream) {
                 Step::Complete => return self.complete(stream),
                 Step::Closed => return Progress::Failed(Failure::Closed),
+                Step::OutOfMemory => return Progress::Failed(Failure::NoMemory),
                 Step::More => {}
             }
             if received && !stream.is_readable() && !self.ended.get() {

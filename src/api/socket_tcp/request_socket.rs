@@ -23,7 +23,7 @@ pub const RAW_METATABLE: &std::ffi::CStr = c"__tcp_raw_req_cosocket_mt";
 pub fn req_socket(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n > 1 {
-        return Err(LuaError::text(format!("expecting zero arguments, but got {n}")));
+        return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
     }
     let raw = n == 1 && call.state.boolean(1);
     let request = call.request;
@@ -90,7 +90,7 @@ fn take_body(call: &Call) -> Result<Option<&'static str>, LuaError> {
 }
 
 fn make(call: &Call, kind: Kind) -> LuaResult {
-    let socket = Socket::new(kind, call);
+    let socket = Socket::new(kind, call)?;
     let Some(stream) = client_socket::stream(call.request) else { return call.fail("closed") };
     socket.stream.set(Some(stream));
     if let Err(failure) = socket.hold_by(&call.context) {

@@ -2,15 +2,18 @@
 
 use std::rc::Rc;
 
+use codec::fallible::Grow;
+
 use super::cancel::Waiting;
 use super::failure::Failure;
 use super::request_socket;
-use super::socket::{Kind, Socket, push_failure, wake_with};
+use super::socket::{Kind, Socket, push_failure};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::Level;
 use crate::nginx::event::stream::{Direction, Io, Stream};
 use crate::nginx::http::client_socket;
+use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
 /// What is still to be written.
@@ -27,11 +30,7 @@ impl Output {
         self.rest.clear();
         self.sent = 0;
         self.total = total;
-        let room = self.rest.try_reserve(rest.len()).is_ok();
-        if room {
-            self.rest.extend_from_slice(rest);
-        }
-        room
+        self.rest.try_append(rest).is_ok()
     }
 
     /// Forgets it; whether something was still to be written.
@@ -161,18 +160,18 @@ impl Socket {
         if self.kind == Kind::Raw
             && let Some(context) = task.context()
         {
-            crate::runtime::scheduler::listen_for_write(&context);
+            scheduler::listen_for_write(&context);
         }
         let total = self.output.borrow().total;
         ngx_debug!(log, "lua tcp socket waking up the current request");
         match failure {
             None => {
                 self.output.take();
-                wake_with(&task, 1, |state| state.push_integer(total as i64));
+                scheduler::wake_with(&task, 1, |state| state.push_integer(total as i64));
             }
             Some(failure) => {
                 self.close_write();
-                wake_with(&task, 2, |state| push_failure(state, &failure));
+                scheduler::wake_with(&task, 2, |state| push_failure(state, &failure));
             }
         }
     }

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::rc::{Rc, Weak};
 
+use codec::fallible::OutOfMemory;
+
 use super::connect::Stage;
 use super::failure::Failure;
 use super::input::Input;
@@ -17,13 +19,14 @@ use crate::api::call::Call;
 use crate::config::LocationConf;
 use crate::lua::{LuaError, LuaResult, State};
 use crate::nginx::Request;
+use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Events, Peer};
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::http::client_socket;
 use crate::ngx_debug;
-use crate::runtime::{Context, Hold, Resource, Task, scheduler};
+use crate::runtime::{Context, Hold, Resource, Task};
 
 /// What a cosocket is connected to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,9 +122,10 @@ pub struct Socket {
 
 impl Socket {
     /// A socket for the calling request, not connected.
-    pub fn new(kind: Kind, call: &Call) -> Rc<Socket> {
+    pub fn new(kind: Kind, call: &Call) -> Result<Rc<Socket>, OutOfMemory> {
+        allocator::check()?;
         let conf = call.context.location();
-        Rc::new(Socket {
+        Ok(Rc::new(Socket {
             kind,
             request: Cell::new(call.request),
             context: RefCell::new(Some(Rc::downgrade(&call.context))),
@@ -145,7 +149,7 @@ impl Socket {
             seat: RefCell::default(),
             hold: RefCell::default(),
             user_data: RefCell::default(),
-        })
+        }))
     }
 
     /// Starts over, for another connect by the calling request.
@@ -347,28 +351,6 @@ impl Socket {
         );
         Some(request.log())
     }
-}
-
-/// Wakes a task with the `count` results that `push` makes.
-pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
-    let Some(main) = task.main_state() else { return };
-    let made = main.produce(count, push);
-    let count = match made {
-        Ok(()) if task.state.reserve(count + 1).is_ok() => {
-            main.move_to(task.state, count);
-            count
-        }
-        Ok(()) => {
-            main.pop(count);
-            0
-        }
-        Err(_) => {
-            task.state.push_nil();
-            task.state.push_str("no memory");
-            2
-        }
-    };
-    scheduler::wake(task, count);
 }
 
 /// Pushes `nil` and the failure's text.

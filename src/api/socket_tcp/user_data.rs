@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use codec::fallible::OutOfMemory;
+
 /// The numbers of one connection.
 pub struct UserData {
     /// The most that are kept; 0 for any number.
@@ -22,17 +24,20 @@ impl UserData {
     }
 
     /// Sets a number; gives the key and number that had to go for it.
-    pub fn set(&mut self, key: u64, value: u64) -> Option<(u64, u64)> {
+    pub fn set(&mut self, key: u64, value: u64) -> Result<Option<(u64, u64)>, OutOfMemory> {
+        self.entries.try_reserve(1)?;
         let known = self.remove(key);
         let full = self.capacity > 0 && self.entries.len() >= self.capacity;
         let evicted = if full && !known { self.entries.pop_back() } else { None };
+        #[expect(clippy::disallowed_methods, reason = "the room is there")]
         self.entries.push_front((key, value));
-        evicted
+        Ok(evicted)
     }
 
     pub fn get(&mut self, key: u64) -> Option<u64> {
         let at = self.entries.iter().position(|entry| entry.0 == key)?;
         let entry = self.entries.remove(at)?;
+        #[expect(clippy::disallowed_methods, reason = "its own place is free")]
         self.entries.push_front(entry);
         Some(entry.1)
     }

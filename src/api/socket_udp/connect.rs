@@ -2,8 +2,10 @@
 
 use std::rc::{Rc, Weak};
 
+use codec::fallible;
+
 use super::failure::Failure;
-use super::socket::{Socket, push_failure, wake_with};
+use super::socket::{Socket, push_failure};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
@@ -12,6 +14,7 @@ use crate::nginx::event::resolver::{Resolution, Resolved, Started};
 use crate::nginx::http::client_socket;
 use crate::ngx_debug;
 use crate::runtime::Operation;
+use crate::runtime::scheduler;
 
 /// A name that is looked up for a socket.
 struct Wanted {
@@ -39,7 +42,9 @@ impl Socket {
     /// Sets the peer: `host` is an IP address, `unix:PATH` or a name.
     pub fn set_peer(self: &Rc<Self>, call: &Call, host: &[u8], port: u16) -> LuaResult {
         match parse_host(host, port) {
-            Err(reason) => self.settle(call, Err(Failure::BadHost(host.to_vec(), reason))),
+            Err(reason) => {
+                self.settle(call, Err(kept(host, |host| Failure::BadHost(host, reason))))
+            }
             Ok(Host::Address(address)) => {
                 ngx_debug!(call.request.log(), "lua udp socket network address given directly");
                 self.settle(call, self.connect_to(&address))
@@ -49,7 +54,7 @@ impl Socket {
     }
 
     fn look_up(self: &Rc<Self>, call: &Call, name: &[u8], port: u16) -> LuaResult {
-        let wanted = Wanted { socket: Rc::downgrade(self), name: name.to_vec(), port };
+        let wanted = Wanted { socket: Rc::downgrade(self), name: fallible::copy(name)?, port };
         match resolver::start(call.request, name, wanted, answered) {
             Started::Done(answer) => {
                 let connected = self.connect_resolved(name, port, answer);
@@ -75,7 +80,7 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve handler");
         let address: Address =
-            answer.map_err(|error| Failure::NotResolved(name.to_vec(), error))?;
+            answer.map_err(|error| kept(name, |name| Failure::NotResolved(name, error)))?;
         ngx_debug!(log, "name was resolved to {}", address.text(false));
         self.connect_to(&address.with_port(port))
     }
@@ -89,6 +94,11 @@ impl Socket {
     }
 }
 
+/// The failure that `make` makes of a copy of the name.
+fn kept(name: &[u8], make: impl FnOnce(Vec<u8>) -> Failure) -> Failure {
+    fallible::copy(name).map_or(Failure::NoMemory, make)
+}
+
 /// The resolver's answer, for a socket that waits for it.
 fn answered(wanted: &Wanted, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
@@ -96,7 +106,7 @@ fn answered(wanted: &Wanted, answer: Resolved) {
     client_socket::log_as(socket.request.get());
     let connected = socket.connect_resolved(&wanted.name, wanted.port, answer);
     match connected {
-        Ok(()) => wake_with(&task, 1, |state| state.push_integer(1)),
-        Err(failure) => wake_with(&task, 2, |state| push_failure(state, &failure)),
+        Ok(()) => scheduler::wake_with(&task, 1, |state| state.push_integer(1)),
+        Err(failure) => scheduler::wake_with(&task, 2, |state| push_failure(state, &failure)),
     }
 }

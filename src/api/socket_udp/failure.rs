@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use codec::fallible::{self, Shown};
+
 use crate::nginx::core::address::BadHost;
 use crate::nginx::event::resolver::ResolveError;
 use crate::nginx::event::stream::describe_error;
@@ -43,7 +45,9 @@ impl Failure {
             Failure::NoConnection => NoConnection::TEXT.into(),
             Failure::System(0) => "error".into(),
             Failure::System(error) => describe_error(*error).into(),
-            Failure::BadPort(port) => format!("bad port number: {port}").into(),
+            Failure::BadPort(port) => {
+                fallible::text(format_args!("bad port number: {port}")).into()
+            }
             Failure::BadHost(host, BadHost(reason)) => bad_host(host, *reason).into(),
             Failure::NotResolved(name, error) => not_resolved(name, *error),
         }
@@ -51,21 +55,27 @@ impl Failure {
 }
 
 fn bad_host(host: &[u8], reason: Option<&str>) -> String {
-    let host = String::from_utf8_lossy(host);
+    let host = Shown(host);
     match reason {
-        Some(reason) => format!("failed to parse host name \"{host}\": {reason}"),
-        None => format!("failed to parse host name \"{host}\""),
+        Some(reason) => {
+            fallible::text(format_args!("failed to parse host name \"{host}\": {reason}"))
+        }
+        None => fallible::text(format_args!("failed to parse host name \"{host}\"")),
     }
 }
 
 fn not_resolved(name: &[u8], error: ResolveError) -> Cow<'static, str> {
-    let name = String::from_utf8_lossy(name);
+    let name = Shown(name);
     match error {
         ResolveError::NotStarted => "failed to start the resolver".into(),
-        ResolveError::NoResolver => format!("no resolver defined to resolve \"{name}\"").into(),
-        ResolveError::Refused => format!("{name} could not be resolved").into(),
+        ResolveError::NoResolver => {
+            fallible::text(format_args!("no resolver defined to resolve \"{name}\"")).into()
+        }
+        ResolveError::Refused => {
+            fallible::text(format_args!("{name} could not be resolved")).into()
+        }
         ResolveError::Failed(code, text) => {
-            format!("{name} could not be resolved ({code}: {text})").into()
+            fallible::text(format_args!("{name} could not be resolved ({code}: {text})")).into()
         }
     }
 }

@@ -44,7 +44,7 @@ pub fn inject(state: State) {
 fn udp(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 0 {
-        return Err(LuaError::text(format!("expecting zero arguments, but got {n}")));
+        return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
     }
     call.check_phase(PhaseSet::YIELDABLE)?;
     call.state.new_table(3, 1);
@@ -57,14 +57,14 @@ fn set_peer_name(call: &Call) -> LuaResult {
     let state = call.state;
     let n = call.arguments();
     if n != 2 && n != 3 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "ngx.socket.udp setpeername: expecting 2 or 3 arguments (including the object), but \
              seen {n}"
         )));
     }
     call.check_phase(PhaseSet::YIELDABLE)?;
     state.check_kind(1, Kind::Table, c"table")?;
-    let host = state.check_bytes(2)?.to_vec();
+    let host = state.check_bytes(2)?;
     let port = if n == 3 { state.check_integer(3)? } else { 0 };
     let Ok(port) = u16::try_from(port) else {
         return call.fail(&Failure::BadPort(port).message());
@@ -84,13 +84,13 @@ fn set_peer_name(call: &Call) -> LuaResult {
             socket
         }
         None => {
-            let socket = Socket::new(call);
+            let socket = Socket::new(call)?;
             handle::attach(state, 1, socket.clone());
             socket
         }
     };
     socket.set_timeout(handle::timeout(state, 1));
-    socket.set_peer(call, &host, port)
+    socket.set_peer(call, host, port)
 }
 
 /// The connected socket of argument 1, for `doing` something; none, logged, where it is closed.
@@ -110,7 +110,7 @@ fn connected(call: &Call, doing: &str) -> Result<Option<Rc<Socket>>, LuaError> {
 fn send(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 2 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 2 arguments (including the object), but got {n}"
         )));
     }
@@ -137,7 +137,10 @@ fn append_datagram(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), Lu
         }
         kind => Err(LuaError::argument(
             index,
-            format!("string, number, boolean, nil, or array table expected, got {}", kind.name()),
+            format_args!(
+                "string, number, boolean, nil, or array table expected, got {}",
+                kind.name()
+            ),
         )),
     }
 }
@@ -145,7 +148,7 @@ fn append_datagram(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), Lu
 fn receive(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 && n != 2 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 1 or 2 arguments (including the object), but got {n}"
         )));
     }
@@ -174,7 +177,7 @@ fn buffer_size(wanted: f64) -> usize {
 fn set_timeout(state: State) -> LuaResult {
     let n = state.top();
     if n != 2 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "ngx.socket settimeout: expecting at least 2 arguments (including the object) but \
              seen {n}"
         )));
@@ -195,7 +198,7 @@ fn set_timeout(state: State) -> LuaResult {
 fn close(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting 1 argument (including the object) but seen {n}"
         )));
     }

@@ -3,28 +3,34 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use codec::fallible::{self, OutOfMemory};
+
 use super::failure::Failure;
-use super::socket::{Socket, push_failure, wake_with};
+use super::socket::{Socket, push_failure};
 use crate::api::call::Call;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::Level;
 use crate::nginx::event::udp::Received;
 use crate::runtime::Operation;
+use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
 /// The longest datagram that is received, in bytes.
 pub const MAX_DATAGRAM: usize = 65536;
 
 thread_local! {
-    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
 /// Room for the longest datagram; the next one to need some gets the same.
-struct Buffer(Box<[u8]>);
+struct Buffer(Vec<u8>);
 
 impl Buffer {
-    fn take() -> Buffer {
-        Buffer(SPARE.take().unwrap_or_else(|| vec![0; MAX_DATAGRAM].into_boxed_slice()))
+    fn take() -> Result<Buffer, OutOfMemory> {
+        match SPARE.take() {
+            Some(spare) => Ok(Buffer(spare)),
+            None => fallible::zeroes(MAX_DATAGRAM).map(Buffer),
+        }
     }
 
     /// The first `len` bytes.
@@ -65,7 +71,7 @@ impl Socket {
     /// Receives up to `size` bytes of a datagram, for the calling task.
     pub fn receive(self: &Rc<Self>, call: &Call, size: usize) -> LuaResult {
         self.size.set(size);
-        let mut buffer = Buffer::take();
+        let Ok(mut buffer) = Buffer::take() else { return call.fail(&Failure::NoMemory.message()) };
         match self.read(&mut buffer.0) {
             Progress::Done(len) => {
                 ngx_debug!(call.request.log(), "lua udp socket receive done in a single run");
@@ -132,11 +138,13 @@ impl Socket {
             return;
         }
         self.clear_timer();
-        let mut buffer = Buffer::take();
+        let Ok(mut buffer) = Buffer::take() else { return self.fail(&Failure::NoMemory) };
         match self.read(&mut buffer.0) {
             Progress::Done(len) => {
                 if let Some(task) = self.take_waiter() {
-                    wake_with(&task, 1, move |state| state.push_bytes(buffer.bytes(len)));
+                    scheduler::wake_with(&task, 1, move |state| {
+                        state.push_bytes(buffer.bytes(len))
+                    });
                 }
             }
             Progress::Waiting => {}
@@ -147,7 +155,7 @@ impl Socket {
     fn fail(&self, failure: &Failure) {
         ngx_debug!(self.request.get().log(), "lua udp socket handle error");
         if let Some(task) = self.take_waiter() {
-            wake_with(&task, 2, |state| push_failure(state, failure));
+            scheduler::wake_with(&task, 2, |state| push_failure(state, failure));
         }
     }
 }

@@ -3,19 +3,22 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use codec::fallible::OutOfMemory;
+
 use super::failure::Failure;
 use crate::api::call::Call;
 use crate::config::LocationConf;
 use crate::lua::{LuaError, State};
 use crate::nginx::Request;
 use crate::nginx::core::address::Address;
+use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer::has_left;
 use crate::nginx::event::udp;
 use crate::nginx::event::udp::{Connection, Receiver};
 use crate::nginx::http::client_socket;
 use crate::ngx_debug;
-use crate::runtime::{Context, Hold, Resource, Task, scheduler};
+use crate::runtime::{Context, Hold, Resource, Task};
 
 /// A datagram cosocket.
 pub struct Socket {
@@ -36,8 +39,9 @@ pub struct Socket {
 
 impl Socket {
     /// A socket for the calling request, without a peer.
-    pub fn new(call: &Call) -> Rc<Socket> {
-        Rc::new(Socket {
+    pub fn new(call: &Call) -> Result<Rc<Socket>, OutOfMemory> {
+        allocator::check()?;
+        Ok(Rc::new(Socket {
             request: Cell::new(call.request),
             context: RefCell::new(Rc::downgrade(&call.context)),
             conf: Cell::new(call.context.location()),
@@ -46,7 +50,7 @@ impl Socket {
             connection: RefCell::default(),
             waiting: RefCell::default(),
             hold: RefCell::default(),
-        })
+        }))
     }
 
     /// Starts over, for another peer that the calling request sets.
@@ -160,20 +164,6 @@ impl Receiver for Socket {
             connection.watch();
         }
     }
-}
-
-/// Wakes a task with the `count` results that `push` makes.
-pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
-    let (Some(main), Some(request)) = (task.main_state(), task.request()) else { return };
-    let mut made = if main.produce(count, push).is_ok() { count } else { 0 };
-    // Without room for the results the call gives none.
-    if task.state.reserve(made).is_err() {
-        main.pop(made);
-        made = 0;
-    }
-    main.move_to(task.state, made);
-    ngx_debug!(request.log(), "lua udp socket waking up the current request");
-    scheduler::wake(task, made);
 }
 
 /// Pushes `nil` and the failure's text.

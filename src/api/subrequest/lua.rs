@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use codec::fallible::{self, Grow, OutOfMemory};
 use smallvec::SmallVec;
 
 use super::ffi::post_subrequest;
@@ -10,6 +11,7 @@ use super::options::{self, Query};
 use super::{Batch, Captured, Place, response};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::http::request_line;
 use crate::nginx::http::subrequest;
@@ -18,6 +20,7 @@ use crate::nginx::http::variable;
 use crate::nginx::http::variable::{Name, SetError};
 use crate::nginx::{Level, Request};
 use crate::ngx_debug;
+use crate::ngx_log;
 use crate::runtime::{Context, Phase, PhaseSet};
 
 const PHASES: u32 = PhaseSet::REQUEST.without(Phase::ServerRewrite).0;
@@ -47,7 +50,7 @@ fn capture(call: &Call) -> LuaResult {
 fn capture_multi(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
-        return Err(LuaError::text(format!("only one argument is expected, but got {n}")));
+        return Err(LuaError::text(format_args!("only one argument is expected, but got {n}")));
     }
     let state = call.state;
     state.check_kind(1, Kind::Table, c"table")?;
@@ -55,9 +58,9 @@ fn capture_multi(call: &Call) -> LuaResult {
     if count == 0 {
         return Err(LuaError::text("at least one subrequest should be specified"));
     }
-    let mut queries = Vec::with_capacity(count);
+    let mut queries = Vec::new();
     for index in 0..count {
-        queries.push(read_query(call, index)?);
+        queries.try_push(read_query(call, index)?)?;
     }
     start(call, &queries)
 }
@@ -72,7 +75,7 @@ fn read_query(call: &Call, index: usize) -> Result<Query, LuaError> {
         Kind::Table => {}
         Kind::Nil => return Err(LuaError::text("only array-like tables are allowed")),
         kind => {
-            return Err(LuaError::text(format!(
+            return Err(LuaError::text(format_args!(
                 "the query argument {index} is not a table, but a {}",
                 kind.name()
             )));
@@ -80,7 +83,7 @@ fn read_query(call: &Call, index: usize) -> Result<Query, LuaError> {
     }
     let length = state.raw_len(item);
     if length != 1 && length != 2 {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "query argument {index} expecting one or two arguments"
         )));
     }
@@ -114,11 +117,15 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
         Shown(call.request.uri()),
         call.request.references()
     );
-    let batch = Rc::new(Batch {
-        task: Rc::downgrade(task),
-        pending: Cell::new(queries.len()),
-        captured: queries.iter().map(|_| Captured::default()).collect(),
-    });
+    allocator::check()?;
+    let mut captured = SmallVec::new();
+    for _ in queries {
+        captured.try_push(Captured::default())?;
+    }
+    let batch =
+        Rc::new(Batch { task: Rc::downgrade(task), pending: Cell::new(queries.len()), captured });
+    let room = context.subrequests.borrow_mut().try_reserve(queries.len());
+    room.map_err(OutOfMemory::from)?;
     let mut made = SmallVec::new();
     for (index, query) in queries.iter().enumerate() {
         let result = make(call, &batch, index, query, &mut made);
@@ -129,6 +136,7 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
             return Err(error);
         }
     }
+    #[expect(clippy::disallowed_methods, reason = "the room is there")]
     context.subrequests.borrow_mut().extend(made);
     super::ffi::pass_client_events_on(call.request);
     context.pending_captures.set(context.pending_captures.get() + 1);
@@ -150,7 +158,10 @@ fn make(
     let data = place.as_ptr().cast();
     let request = subrequest::create(parent, query.uri, query.args, post_subrequest, data)
         .map_err(|_| LuaError::text("failed to issue subrequest: -1"))?;
-    made.push(request);
+    if made.try_push(request).is_err() {
+        subrequest::cancel(request);
+        return Err(LuaError::text(fallible::NO_MEMORY));
+    }
     let options = &query.options;
     let body = match &options.body {
         Some(body) => Body::Given(body),
@@ -160,8 +171,7 @@ fn make(
     subrequest::set_body_and_headers(request, body)?;
     if !u32::try_from(options.method).is_ok_and(|number| request_line::set_method(request, number))
     {
-        let text = format!("unsupported HTTP method: {}", options.method);
-        request.log().write(Level::Err, text.as_bytes());
+        ngx_log!(request.log(), Level::Err, "unsupported HTTP method: {}", options.method);
         return Err(adjust_failed());
     }
     subrequest::set_variables(request, options.variables)?;
@@ -173,24 +183,23 @@ fn make(
 
 /// Sets a variable of the subrequest; the reason of a failure is logged.
 fn set_variable(request: Request, name: &[u8], value: &[u8]) -> Result<(), LuaError> {
-    let mut lower = name.to_vec();
+    let mut lower = fallible::copy(name)?;
     let result = variable::set(request, &mut Name::in_place(&mut lower), Some(value));
     let Err(error) = result else { return Ok(()) };
-    let text = match error {
+    let begin: &[u8] = b"variable \"";
+    let log = request.log();
+    match error {
         SetError::NotChangeable => {
-            [b"variable \"".as_slice(), &lower, b"\" not changeable"].concat()
+            log.write_pieces(Level::Err, &[begin, &lower, b"\" not changeable"]);
         }
-        SetError::CannotBeAssigned | SetError::NotFound => [
-            b"variable \"".as_slice(),
-            &lower,
-            b"\" cannot be assigned a value (maybe you forgot to define it first?) ",
-        ]
-        .concat(),
-        error => error.message(&lower),
-    };
-    request.log().write(Level::Err, &text);
+        SetError::CannotBeAssigned | SetError::NotFound => {
+            let end = b"\" cannot be assigned a value (maybe you forgot to define it first?) ";
+            log.write_pieces(Level::Err, &[begin, &lower, end]);
+        }
+        error => log.write(Level::Err, &error.message(&lower)),
+    }
     let code = if matches!(error, SetError::NotChangeable) { 500 } else { -1 };
-    Err(LuaError::text(format!("failed to adjust the subrequest: {code}")))
+    Err(LuaError::text(format_args!("failed to adjust the subrequest: {code}")))
 }
 
 fn adjust_failed() -> LuaError {

@@ -199,7 +199,7 @@ fn resume(batch: &Rc<Batch>) {
         Ok(values) => values,
         Err(reason) => {
             context.request().log().write(Level::Err, &reason);
-            0
+            scheduler::push_no_memory(&task)
         }
     };
     task.drop_pending();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use codec::fallible::{self, Grow, Shown};
 use codec::uri::escape_controls;
 
 use crate::api::arguments;
@@ -88,15 +89,15 @@ pub fn read(
     }
     let given = state.bytes(uri).ok_or_else(|| no_string(state, uri))?;
     let Ok((uri, mut args)) = redirect::parse_quietly(request, given) else {
-        let shown = String::from_utf8_lossy(given).into_owned();
-        return Err(LuaError::text(format!("unsafe uri in argument #1: {shown}")));
+        let shown = Shown(given);
+        return Err(LuaError::text(format_args!("unsafe uri in argument #1: {shown}")));
     };
     if !asked.args.is_empty() {
         let and: &[u8] = if args.bytes().is_empty() { b"" } else { b"&" };
-        args = request.pool().concat(args.bytes(), &[and, &asked.args].concat())?;
+        args = request.pool().concat(&[args.bytes(), and, &asked.args])?;
     }
-    if let Cow::Owned(escaped) = escape_controls(args.bytes()) {
-        args = request.pool().concat(&escaped, &[])?;
+    if let Cow::Owned(escaped) = escape_controls(args.bytes())? {
+        args = request.pool().concat(&[&escaped])?;
     }
     Ok(Query { uri, args, options: asked })
 }
@@ -109,7 +110,7 @@ fn read_options(
 ) -> Result<(), LuaError> {
     let kind = state.kind(options);
     if kind != Kind::Table {
-        return Err(LuaError::text(format!(
+        return Err(LuaError::text(format_args!(
             "expecting table as the 2nd argument for subrequest {index}, but got {}",
             kind.name()
         )));
@@ -118,7 +119,7 @@ fn read_options(
     parsed.args = match state.kind(-1) {
         Kind::Table => arguments::encode(state, state.top())?,
         Kind::Nil => Vec::new(),
-        Kind::Number | Kind::String => state.bytes(-1).unwrap_or_default().to_vec(),
+        Kind::Number | Kind::String => fallible::copy(state.bytes(-1).unwrap_or_default())?,
         _ => return Err(LuaError::text("Bad args option value")),
     };
     state.pop(1);
@@ -145,7 +146,7 @@ fn read_ctx(state: State, options: i32, parsed: &mut Options) -> Result<(), LuaE
         Kind::Nil => state.pop(1),
         Kind::Table => parsed.ctx = Some(state.top()),
         kind => {
-            return Err(LuaError::text(format!(
+            return Err(LuaError::text(format_args!(
                 "Bad ctx option value type {}, expected a Lua table",
                 kind.name()
             )));
@@ -185,7 +186,7 @@ fn read_body(state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError> {
     state.get_field(options, c"body");
     let body = match state.kind(-1) {
         Kind::Nil => None,
-        Kind::Number | Kind::String => Some(state.bytes(-1).unwrap_or_default().to_vec()),
+        Kind::Number | Kind::String => Some(fallible::copy(state.bytes(-1).unwrap_or_default())?),
         _ => return Err(LuaError::text("Bad http request body")),
     };
     state.pop(1);
@@ -208,13 +209,13 @@ fn read_vars(state: State, options: i32) -> Result<Vec<Variable>, LuaError> {
                 }
                 let kind = state.kind(-1);
                 if !matches!(kind, Kind::String | Kind::Number) {
-                    return Err(LuaError::text(format!(
+                    return Err(LuaError::text(format_args!(
                         "attempt to use bad variable value type {}",
                         kind.name()
                     )));
                 }
-                let name = state.bytes(-2).unwrap_or_default().to_vec();
-                vars.push((name, state.bytes(-1).unwrap_or_default().to_vec()));
+                let name = fallible::copy(state.bytes(-2).unwrap_or_default())?;
+                vars.try_push((name, fallible::copy(state.bytes(-1).unwrap_or_default())?))?;
                 state.pop(1);
             }
         }

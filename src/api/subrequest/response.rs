@@ -9,7 +9,7 @@ use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, State};
 use crate::nginx::http::headers_out::captured;
 use crate::nginx::http::headers_out::captured::Value;
-use crate::nginx::http::send;
+use crate::nginx::http::{request_body, send};
 use crate::nginx::{Chain, Request};
 use crate::runtime::{Context, Task};
 
@@ -27,7 +27,7 @@ pub fn push_all(context: &Rc<Context>, task: &Task, captured: &[Captured]) -> Re
     })?;
     if task.state.reserve(count + 1).is_err() {
         main.pop(count);
-        return Err(b"no stack space for captured responses".to_vec());
+        return Err(b"no stack space for captured responses".into());
     }
     main.move_to(task.state, count);
     recycle(context, captured);
@@ -43,6 +43,7 @@ pub fn inject(state: State) {
     }
 }
 
+/// Pushes the table of one response; raises where memory is out.
 fn push(state: State, response: &Captured) {
     state.raw_get_index(REGISTRY, CAPTURED_RESPONSE);
     state.push_integer(response.status.get() as i64);
@@ -57,11 +58,10 @@ fn push_body(state: State, body: Chain) {
     match (bufs.next(), bufs.next()) {
         (None, _) => state.push_bytes(b""),
         (Some(only), None) => state.push_bytes(only.memory()),
-        _ => {
-            let mut whole = Vec::with_capacity(body.memory_len());
-            body.bufs().for_each(|buf| whole.extend_from_slice(buf.memory()));
-            state.push_bytes(&whole);
-        }
+        _ => match request_body::copy(body) {
+            Ok(whole) => state.push_bytes(&whole),
+            Err(error) => state.raise(error.into()),
+        },
     }
 }
 

@@ -35,7 +35,9 @@ fn every(state: State) -> LuaResult {
 fn make(state: State, repeats: bool) -> LuaResult {
     let arguments = state.top();
     if arguments < 2 {
-        return Err(LuaError::text(format!("expecting at least 2 arguments but got {arguments}")));
+        return Err(LuaError::text(format_args!(
+            "expecting at least 2 arguments but got {arguments}"
+        )));
     }
     // A delay below zero is over at once.
     let delay = (state.check_number(1)? * 1000.0) as usize;

@@ -9,6 +9,7 @@ mod lua;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use codec::fallible;
 use slotmap::{DefaultKey, SlotMap};
 
 pub use lua::inject;
@@ -17,7 +18,8 @@ use crate::config::MainConf;
 use crate::lua::vm::{Owner, Thread};
 use crate::lua::{State, Vm};
 use crate::nginx::Level;
-use crate::nginx::core::log::{cycle_log, log_cycle};
+use crate::nginx::core::allocator;
+use crate::nginx::core::log::{Shown, cycle_log};
 use crate::nginx::event::NoConnection;
 use crate::nginx::event::alarm;
 use crate::nginx::event::alarm::{Timer, Waiter};
@@ -37,6 +39,7 @@ struct Handler {
 impl Handler {
     /// Room for a handler in `vm`.
     fn new(vm: &Rc<Vm>) -> Result<Handler, Vec<u8>> {
+        allocator::check().map_err(|_| fallible::NO_MEMORY)?;
         let thread = vm.take_thread(cycle_log())?;
         let state = thread.state;
         Ok(Handler { vm: Owner::new(vm.clone()), thread: Some(thread), state })
@@ -47,7 +50,7 @@ impl Handler {
         let copy = Handler::new(self.vm.vm())?;
         let values = self.state.top();
         if self.state.reserve(values).is_err() || copy.state.reserve(values + 1).is_err() {
-            return Err(b"stack overflow".to_vec());
+            return Err(b"stack overflow".into());
         }
         for index in 1..=values {
             self.state.push_value(index);
@@ -88,14 +91,15 @@ fn pending_count() -> usize {
 fn arm(pending: Pending, delay: usize) -> Result<(), NoConnection> {
     exit_watcher::watch(abort_pending)?;
     PENDING.with_borrow_mut(|all| {
+        all.try_reserve(1).map_err(|_| NoConnection)?;
         let key = all.insert(pending);
         let timer = Timer::new(Key(key), expired);
         timer.arm(delay);
         if let Some(pending) = all.get_mut(key) {
             pending.timer = Some(timer);
         }
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The place of a pending timer.
@@ -119,7 +123,9 @@ fn expired(key: &Key) {
 /// The worker exits: what is pending expires now, prematurely.
 fn abort_pending() {
     ngx_debug!(cycle_log(), "lua abort pending timers");
-    let keys: Vec<DefaultKey> = PENDING.with_borrow(|all| all.keys().collect());
+    let Ok(keys) = PENDING.with_borrow(|all| fallible::collect(all.keys())) else {
+        return drop_pending();
+    };
     if keys.is_empty() {
         return;
     }
@@ -167,21 +173,31 @@ fn arm_again(pending: &Pending) -> Result<(), ()> {
 /// Runs a handler until it waits or ends; gives it back with the reason where it cannot start.
 fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
     let Pending { mut handler, origin, main, .. } = pending;
+    if allocator::check().is_err() {
+        handler.vm.vm().release_memory_soon();
+        return Err((handler, fallible::NO_MEMORY.into()));
+    }
     let max = main.max_running_timers();
     if stand_in::running_timers() >= max {
-        return Err((handler, format!("{max} lua_max_running_timers are not enough")));
+        return Err((
+            handler,
+            fallible::text(format_args!("{max} lua_max_running_timers are not enough")),
+        ));
     }
     let Ok(request) = fake::create(&origin, Some(log_context::timer)) else {
-        return Err((handler, "could not create fake connection".to_owned()));
+        return Err((handler, "could not create fake connection".into()));
     };
     let context = Context::new(request, handler.vm.vm().clone(), Phase::Timer);
     if context.attach().is_err() {
         fake::destroy(request);
-        return Err((handler, "could not create ctx".to_owned()));
+        return Err((handler, "could not create ctx".into()));
     }
     context.enter(Phase::Content);
+    if Task::reserve().is_err() {
+        return Err((handler, fallible::NO_MEMORY.into()));
+    }
     let Some(thread) = handler.thread.take() else {
-        return Err((handler, "no coroutine".to_owned()));
+        return Err((handler, "no coroutine".into()));
     };
     let task = Task::entry(&context, thread);
     stand_in::timer_started();
@@ -198,8 +214,11 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
 
 fn log_failure(handler: &Handler, reason: &str) {
     let (source, line) = handler.state.definition(1);
-    let mut text = b"lua failed to run timer with function defined at ".to_vec();
-    text.extend_from_slice(&source);
-    text.extend_from_slice(format!(":{line}: {reason}").as_bytes());
-    log_cycle(Level::Alert, &text);
+    let source = Shown(&source);
+    let log = cycle_log();
+    ngx_log!(
+        log,
+        Level::Alert,
+        "lua failed to run timer with function defined at {source}:{line}: {reason}"
+    );
 }

@@ -1,6 +1,6 @@
 //! `ngx.run_worker_thread(pool, module, function, arguments…)`.
 
-use std::ffi::CString;
+use codec::fallible;
 
 use super::{copy, give_back, start, take_vm};
 use crate::api::call::{Call, Row, set_functions};
@@ -34,7 +34,7 @@ fn run_worker_thread(call: &Call) -> LuaResult {
         return refuse(call, b"threadpool should be a string");
     };
     let Some(pool) = ThreadPool::find(name) else {
-        return refuse(call, &[b"thread pool ".as_slice(), name, b" not found"].concat());
+        return refuse(call, &fallible::concat(&[b"thread pool ", name, b" not found"])?);
     };
     let Some(module) = state.bytes(2) else {
         return refuse(call, b"module name should be a string");
@@ -78,12 +78,15 @@ fn push_function(vm: State, module: &[u8], function: &[u8]) -> Result<(), Vec<u8
         return Err(vm.take_error());
     }
     if vm.kind(-1) != Kind::Table {
-        return Err(b"invalid lua module".to_vec());
+        return Err(b"invalid lua module".into());
     }
-    let name = CString::new(function).map_err(|_| b"invalid function".to_vec())?;
+    if function.contains(&0) {
+        return Err(b"invalid function".into());
+    }
+    let name = fallible::c_string(function).map_err(|_| fallible::reason(b"no memory"))?;
     vm.get_field(-1, &name);
     if vm.kind(-1) != Kind::Function {
-        return Err(b"invalid function".to_vec());
+        return Err(b"invalid function".into());
     }
     vm.remove(1);
     Ok(())
@@ -94,8 +97,9 @@ fn push_arguments(from: State, top: i32, vm: State) -> Result<(), Vec<u8>> {
         return Err(copy::STACK_OVERFLOW.into());
     }
     for index in 4..=top {
-        copy::value(from, index, vm)
-            .map_err(|reason| format!("{reason} in the argument").into_bytes())?;
+        copy::value(from, index, vm).map_err(|reason| {
+            fallible::text(format_args!("{reason} in the argument")).into_bytes()
+        })?;
     }
     Ok(())
 }

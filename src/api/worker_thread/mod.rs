@@ -12,6 +12,8 @@ use std::rc::{Rc, Weak};
 
 pub use lua::inject;
 
+use codec::fallible::{self, Grow};
+
 use crate::config::MainConf;
 use crate::lua::Outcome;
 use crate::lua::state::{GLOBALS, MULTRET};
@@ -56,9 +58,12 @@ fn take_vm(context: &Context) -> Option<ThreadVm> {
     Some(vm)
 }
 
-fn give_back(vm: ThreadVm) {
+fn give_back(mut vm: ThreadVm) {
     vm.state().set_top(0);
-    IDLE.with_borrow_mut(|idle| idle.push(vm));
+    vm.release_garbage();
+    if IDLE.with_borrow_mut(|idle| idle.try_push(vm)).is_err() {
+        VMS.set(VMS.get().saturating_sub(1));
+    }
 }
 
 /// The worker exits: its VMs are closed while nginx is still there.
@@ -124,39 +129,43 @@ fn start(pool: ThreadPool, vm: ThreadVm, arguments: i32, task: &Rc<Task>) -> boo
 /// The thread is done: the task runs on with the results, if it still waits for them.
 fn finish(job: Job, waits: &Weak<()>, task: &Weak<Task>) {
     let task = waits.upgrade().and_then(|_| task.upgrade());
-    let results = task.as_ref().map(|task| push_results(&job, task.state));
+    let Some(task) = task else { return give_back(job.vm) };
+    let results = take_results(&job, &task);
     give_back(job.vm);
-    if let (Some(task), Some(results)) = (task, results) {
-        scheduler::wake(&task, results);
+    match results {
+        Ok(count) => scheduler::wake(&task, count),
+        Err(reason) => scheduler::wake_with(&task, 2, |to| {
+            to.push_bool(false);
+            to.push_bytes(&reason);
+        }),
     }
 }
 
-/// Pushes true and the results, or false and why there are none; gives their number.
-fn push_results(job: &Job, to: State) -> i32 {
+/// Leaves true and the results on the task's stack, and gives their number; or why there are none.
+fn take_results(job: &Job, task: &Task) -> Result<i32, Vec<u8>> {
     let from = job.vm.state();
-    let refused = if job.outcome == Outcome::Done {
-        let top = to.top();
-        match push_copies(from, to) {
-            Ok(results) => return results,
-            Err(reason) => {
-                to.set_top(top);
-                format!("{reason} in the return value").into_bytes()
-            }
-        }
-    } else {
-        from.error_text().to_vec()
-    };
-    to.push_bool(false);
-    to.push_bytes(&refused);
-    2
+    if job.outcome != Outcome::Done {
+        return Err(from.take_error());
+    }
+    let count = from.top() + 1;
+    let main = task.main_state().ok_or_else(Vec::new)?;
+    let mut copied = Ok(());
+    main.produce(count, |to| copied = push_copies(from, to))?;
+    let fits = task.state.reserve(count).map_err(|_| copy::STACK_OVERFLOW);
+    if let Err(reason) = copied.and(fits) {
+        main.pop(count);
+        return Err(fallible::text(format_args!("{reason} in the return value")).into_bytes());
+    }
+    main.move_to(task.state, count);
+    Ok(count)
 }
 
-fn push_copies(from: State, to: State) -> Result<i32, &'static str> {
+fn push_copies(from: State, to: State) -> Result<(), &'static str> {
     let results = from.top();
     to.reserve(results + 1).map_err(|_| copy::STACK_OVERFLOW)?;
     to.push_bool(true);
     for index in 1..=results {
         copy::value(from, index, to)?;
     }
-    Ok(results + 1)
+    Ok(())
 }

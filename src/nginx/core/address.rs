@@ -4,6 +4,8 @@ use std::mem::size_of;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ptr::NonNull;
 
+use codec::fallible::{self, Shown};
+
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
@@ -159,7 +161,7 @@ impl Address {
                 usize::from(with_port),
             )
         };
-        String::from_utf8_lossy(text.get(..len).unwrap_or_default()).into_owned()
+        fallible::text(format_args!("{}", Shown(text.get(..len).unwrap_or_default())))
     }
 }
 
@@ -188,8 +190,8 @@ pub fn parse_host(host: &[u8], port: u16) -> Result<Host, BadHost> {
     }
     let scratch = Scratch::new().ok_or(BadHost(Some("no memory")))?;
     // nginx looks for the NUL at the end.
-    let mut text = host.to_vec();
-    text.push(0);
+    let text = fallible::concat(&[host, b"\0"]);
+    let mut text = text.map_err(|_| BadHost(Some("no memory")))?;
     // SAFETY: a zeroed ngx_url_t is what nginx starts from; its results live in the scratch pool,
     // and are copied before that goes. Its error texts are static.
     unsafe {

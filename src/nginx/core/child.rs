@@ -17,8 +17,10 @@ use std::rc::{Rc, Weak};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use codec::fallible;
+
 use crate::nginx::core::child_exec::{Program, exec};
-use crate::nginx::core::log::{Level, cycle_log};
+use crate::nginx::core::log::{Level, Line, cycle_log};
 use crate::nginx::core::strings::strerror;
 use crate::nginx::event::descriptor::Descriptor;
 use crate::ngx_log;
@@ -85,7 +87,7 @@ pub fn spawn(program: &Program, merge: bool) -> Result<(Rc<Child>, Streams), Str
 }
 
 fn told(what: &str, error: &io::Error) -> String {
-    format!("{what}: {}", strerror(error))
+    fallible::text(format_args!("{what}: {}", strerror(error)))
 }
 
 /// A pipe's ends, to read from and to write to; a program that is started inherits neither.
@@ -132,7 +134,7 @@ fn fork(program: &Program, fds: [&OwnedFd; 4]) -> Result<libc::pid_t, String> {
 fn watch(pid: libc::pid_t, file: &CStr, failure: File) -> Result<Rc<Child>, String> {
     let child = Rc::new(Child {
         pid,
-        file: file.to_bytes().to_vec(),
+        file: fallible::reason(file.to_bytes()),
         pidfd: RefCell::new(None),
         failure,
         exit: Cell::new(None),
@@ -144,7 +146,7 @@ fn watch(pid: libc::pid_t, file: &CStr, failure: File) -> Result<Rc<Child>, Stri
                 child.reap();
             }
         });
-        let descriptor = descriptor.map_err(|_| "no connection".to_string())?;
+        let descriptor = descriptor.map_err(|_| String::from("no connection"))?;
         let waits = descriptor.wait_readable();
         waits.then_some(descriptor).ok_or_else(|| "failed to add read event".into())
     });
@@ -237,8 +239,10 @@ impl Child {
     fn log_failure(&self) {
         let mut errno = [0; size_of::<c_int>()];
         if matches!((&self.failure).read(&mut errno), Ok(n) if n == errno.len()) {
-            let text = [b"lua pipe child execvp() failed while executing ", self.file.as_slice()];
-            cycle_log().write_errno(Level::Err, c_int::from_ne_bytes(errno), &text.concat());
+            let mut line = Line::new();
+            line.append(b"lua pipe child execvp() failed while executing ");
+            line.append(&self.file);
+            cycle_log().write_errno(Level::Err, c_int::from_ne_bytes(errno), line.bytes());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr::{NonNull, null_mut};
 
 use crate::nginx::core::cycle::Cycle;
-use crate::nginx::core::log::{Level, without_nul};
+use crate::nginx::core::log::{Level, Line};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings;
 use crate::nginx::http::configuration::Configuration;
@@ -171,7 +171,8 @@ impl Conf {
 
     /// As [`Conf::log`], with the description of the system error `errno` behind the text.
     pub fn log_errno(self, level: Level, errno: i32, text: &[u8]) {
-        let text = without_nul(text);
+        let line = Line::without_nul(text);
+        let text = line.bytes();
         // SAFETY: "%*s" takes a size_t length and that many bytes.
         unsafe {
             ngx_conf_log_error(

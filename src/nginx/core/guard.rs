@@ -10,7 +10,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-use crate::nginx::core::log::{Level, log_cycle};
+use crate::nginx::core::log::{Level, Line, log_cycle};
 
 /// Runs `work`; where it panics, returns `fallback` instead.
 #[inline]
@@ -41,8 +41,10 @@ pub fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
-            let text = format!("lua module panicked: {panic}").replace('\n', " ");
-            log_cycle(Level::Alert, text.as_bytes());
+            let mut line = Line::new();
+            line.add(format_args!("lua module panicked: {panic}"));
+            line.replace(b'\n', b' ');
+            log_cycle(Level::Alert, line.bytes());
         }));
     });
 }

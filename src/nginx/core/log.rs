@@ -1,6 +1,5 @@
 //! nginx's error log.
 
-use std::borrow::Cow;
 use std::ffi::c_char;
 
 use crate::nginx::sys::{
@@ -88,18 +87,27 @@ impl Log {
     /// The same for the macro below, which asks first whether it would be written.
     #[cold]
     pub fn debug_formatted(self, text: std::fmt::Arguments) {
-        self.debug(text.to_string().as_bytes());
+        self.debug(Line::of(text).bytes());
     }
 
     /// As [`Log::write`], for the macro below.
     #[cold]
     pub fn write_formatted(self, level: Level, text: std::fmt::Arguments) {
-        self.write(level, text.to_string().as_bytes());
+        self.write(level, Line::of(text).bytes());
     }
 
     /// Writes one line; nginx cuts it at [`MAX_LINE`].
     pub fn write(self, level: Level, text: &[u8]) {
         self.write_errno(level, 0, text);
+    }
+
+    /// Writes one line of several pieces.
+    pub fn write_pieces(self, level: Level, pieces: &[&[u8]]) {
+        if self.enabled(level) {
+            let mut line = Line::new();
+            pieces.iter().for_each(|piece| line.append(piece));
+            self.put(level, 0, line.bytes());
+        }
     }
 
     /// Writes one line that ends in the description of the system error `errno`.
@@ -111,7 +119,10 @@ impl Log {
     }
 
     fn put(self, level: Level, errno: i32, text: &[u8]) {
-        self.put_bytes(level, errno, &without_nul(text));
+        if memchr::memchr(0, text).is_none() {
+            return self.put_bytes(level, errno, text);
+        }
+        self.put_bytes(level, errno, Line::without_nul(text).bytes());
     }
 
     /// Writes one line of a script's own, every byte as it is.
@@ -128,16 +139,6 @@ impl Log {
             ngx_log_error_core(level as usize, self.0, errno, format, text.len(), text.as_ptr());
         }
     }
-}
-
-/// `text`, as far as a line has room for it, with each NUL spelled as nginx spells it in an access log.
-pub(super) fn without_nul(text: &[u8]) -> Cow<'_, [u8]> {
-    let text = text.get(..MAX_LINE).unwrap_or(text);
-    if memchr::memchr(0, text).is_none() {
-        return Cow::Borrowed(text);
-    }
-    let pieces: Vec<&[u8]> = text.split(|&byte| byte == 0).collect();
-    Cow::Owned(pieces.join(br"\x00".as_slice()))
 }
 
 /// The log of the current cycle: where there is no request at hand.
@@ -169,11 +170,65 @@ macro_rules! ngx_debug {
 }
 
 /// Bytes in a formatted line.
-pub struct Shown<'a>(pub &'a [u8]);
+pub use codec::fallible::Shown;
 
-impl std::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.0))
+/// A line under way: as much of it as nginx would write. It takes no memory of its own.
+pub struct Line {
+    bytes: [u8; MAX_LINE],
+    len: usize,
+}
+
+impl Line {
+    pub fn new() -> Line {
+        Line { bytes: [0; MAX_LINE], len: 0 }
+    }
+
+    fn of(text: std::fmt::Arguments) -> Line {
+        let mut line = Line::new();
+        line.add(text);
+        line
+    }
+
+    /// `text`, with each NUL spelled as nginx spells it in an access log.
+    pub(super) fn without_nul(text: &[u8]) -> Line {
+        let mut line = Line::new();
+        for (number, piece) in text.split(|&byte| byte == 0).enumerate() {
+            line.append(if number == 0 { b"" } else { br"\x00" });
+            line.append(piece);
+        }
+        line
+    }
+
+    /// Appends what there is room for.
+    pub fn append(&mut self, piece: &[u8]) {
+        let rest = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let len = rest.len().min(piece.len());
+        if let (Some(to), Some(from)) = (rest.get_mut(..len), piece.get(..len)) {
+            to.copy_from_slice(from);
+            self.len += len;
+        }
+    }
+
+    /// Appends a formatted piece.
+    pub fn add(&mut self, piece: std::fmt::Arguments) {
+        // A piece that fails to show itself ends there.
+        let _ = std::fmt::write(self, piece);
+    }
+
+    /// Puts `new` where `old` is.
+    pub fn replace(&mut self, old: u8, new: u8) {
+        self.bytes.iter_mut().filter(|byte| **byte == old).for_each(|byte| *byte = new);
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Write for Line {
+    fn write_str(&mut self, piece: &str) -> std::fmt::Result {
+        self.append(piece.as_bytes());
+        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@ use std::cell::{RefCell, UnsafeCell};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use codec::fallible::{self, Grow};
+
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log::Level;
@@ -83,7 +85,7 @@ impl Capture {
             (*ours).wdata = std::ptr::from_ref(self).cast_mut().cast();
             (*ours).next = (*head).next;
             (*head).next = ours;
-            logs.push((head, ours));
+            logs.try_push((head, ours))?;
         }
         Ok(())
     }
@@ -146,6 +148,7 @@ struct Ring {
 }
 
 impl Ring {
+    #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     fn new(size: usize) -> Ring {
         Ring { data: vec![0; size.max(1)].into_boxed_slice(), first: 0, used: 0 }
     }
@@ -167,7 +170,7 @@ impl Ring {
 
     fn pop(&mut self) -> Option<Line> {
         let (time, len, level) = self.head()?;
-        let mut text = vec![0; len];
+        let mut text = fallible::zeroes(len).ok()?;
         self.copy(HEAD, &mut text);
         self.drop_first();
         Some(Line { level: level as i32, time, text })

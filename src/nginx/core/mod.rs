@@ -1,14 +1,18 @@
 //! nginx's core: memory, strings, logs, its parser, processes, time.
 
 pub mod address;
+pub mod allocator;
 pub(in crate::nginx) mod bits;
 pub mod buf;
 pub mod chain;
 pub(in crate::nginx) mod chain_limit;
 pub mod child;
 pub mod child_exec;
+#[allow(clippy::disallowed_methods, reason = "what a configuration holds, when nginx reads it")]
 pub mod conf;
+#[allow(clippy::disallowed_methods, reason = "what a configuration holds, when nginx reads it")]
 pub mod conf_file;
+#[allow(clippy::disallowed_methods, reason = "what a configuration holds, when nginx reads it")]
 pub mod conf_value;
 pub mod cycle;
 pub mod directive;

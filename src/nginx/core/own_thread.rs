@@ -6,6 +6,8 @@
 use std::cell::RefCell;
 use std::ops::Deref;
 
+use crate::nginx::core::allocator;
+
 /// A value that one thread uses, whoever else there is.
 pub struct OwnThread<T>(T);
 
@@ -64,11 +66,12 @@ impl<T> Spares<T> {
         self.values.borrow_mut().pop()
     }
 
-    /// Keeps `value`, or drops it where there is no room.
+    /// Keeps `value`, or drops it where there is no room, or no memory for it.
     #[inline]
     pub fn keep(&self, value: T) {
         let mut values = self.values.borrow_mut();
-        if values.len() < self.max {
+        if values.len() < self.max && !allocator::is_in_reserve() && values.try_reserve(1).is_ok() {
+            #[expect(clippy::disallowed_methods, reason = "the room is there")]
             values.push(value);
         }
     }

@@ -10,9 +10,7 @@ use crate::nginx::sys::{
     ngx_str_t,
 };
 
-/// A pool had no memory left; the request that asked ends with a 500.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfMemory;
+pub use codec::fallible::OutOfMemory;
 
 /// An nginx pool; copies are the same pool.
 #[derive(Clone, Copy)]
@@ -75,11 +73,22 @@ impl Pool {
         }
     }
 
-    /// The two pieces as one string.
-    pub fn concat(self, first: &[u8], second: &[u8]) -> Result<PoolStr, OutOfMemory> {
-        let whole = self.copy_str(&[first, second].concat())?;
-        // SAFETY: the pool's own copy; callers do not keep it beyond the pool.
-        Ok(unsafe { PoolStr::new(whole) })
+    /// The pieces as one string.
+    pub fn concat(self, pieces: &[&[u8]]) -> Result<PoolStr, OutOfMemory> {
+        let add = |len: usize, piece: &&[u8]| len.checked_add(piece.len());
+        let len = pieces.iter().try_fold(0, add).ok_or(OutOfMemory)?;
+        let data = self.bytes(len.checked_add(1).ok_or(OutOfMemory)?)?.as_ptr();
+        // SAFETY: `data` has room for all pieces and a NUL, and is fresh, so nothing overlaps;
+        // callers do not keep the string beyond the pool.
+        unsafe {
+            let mut end = data;
+            for piece in pieces {
+                std::ptr::copy_nonoverlapping(piece.as_ptr(), end, piece.len());
+                end = end.add(piece.len());
+            }
+            end.write(0);
+            Ok(PoolStr::new(ngx_str_t { len, data }))
+        }
     }
 
     /// A copy of `bytes`, which lives as long as the pool.

@@ -2,7 +2,7 @@
 
 use std::ptr::null_mut;
 
-use crate::nginx::core::log::{Level, cycle_log};
+use crate::nginx::core::log::{Level, Line, cycle_log};
 use crate::nginx::sys::{
     NGX_PROCESS_HELPER, NGX_PROCESS_SIGNALLER, nginx_version, ngx_cycle, ngx_process,
     ngx_test_config,
@@ -56,8 +56,9 @@ pub fn set_sa_restart() {
 
 fn warn_of_signal(verb: &str, signal: i32) {
     let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    let text = format!("failed to {verb} sigaction for signal {signal}");
-    cycle_log().write_errno(Level::Warn, errno, text.as_bytes());
+    let mut line = Line::new();
+    line.add(format_args!("failed to {verb} sigaction for signal {signal}"));
+    cycle_log().write_errno(Level::Warn, errno, line.bytes());
 }
 
 /// nginx's prefix (`-p`), with its slash.

@@ -1,5 +1,7 @@
 //! `ngx_str_t` and byte slices.
 
+use codec::fallible;
+
 use crate::nginx::sys::ngx_str_t;
 
 /// The bytes of an nginx string.
@@ -57,6 +59,8 @@ pub fn borrowed(bytes: &[u8]) -> ngx_str_t {
 
 /// The system's words for an error, as C's `strerror` gives them.
 pub fn strerror(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    let mut text = fallible::text(format_args!("{error}"));
+    let len = text.find(" (os error").unwrap_or(text.len());
+    text.truncate(len);
+    text
 }

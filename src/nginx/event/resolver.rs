@@ -7,6 +7,8 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::ptr::null_mut;
 
+use codec::fallible;
+
 use crate::nginx::core::address::Address;
 use crate::nginx::core::strings;
 use crate::nginx::guard;
@@ -61,9 +63,12 @@ pub fn start<T: 'static>(
     data: T,
     on_done: fn(&T, Resolved),
 ) -> Started<T> {
+    let Ok(kept) = fallible::copy(name) else {
+        return Started::Done(Err(ResolveError::NotStarted));
+    };
     let resolution = Box::new(Resolution {
         ctx: Cell::new(null_mut()),
-        name: name.to_vec(),
+        name: kept,
         data,
         on_done,
         early: Cell::new(None),

@@ -6,6 +6,8 @@
 use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
 
+use codec::fallible::{self, Shown};
+
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::alarm::add_timer;
@@ -356,5 +358,8 @@ pub fn describe_error(error: i32) -> String {
     // SAFETY: nginx writes no more than the room that it is told of.
     let end = unsafe { crate::nginx::sys::ngx_strerror(error, text.as_mut_ptr(), text.len()) };
     let len = (end as usize).saturating_sub(text.as_ptr() as usize);
-    String::from_utf8_lossy(text.get(..len).unwrap_or_default()).to_ascii_lowercase()
+    let text = Shown(text.get(..len).unwrap_or_default());
+    let mut words = fallible::text(format_args!("{text}"));
+    words.make_ascii_lowercase();
+    words
 }

@@ -7,6 +7,8 @@ use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use codec::fallible;
+
 use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::http::configuration::Configuration;
@@ -34,7 +36,7 @@ impl Origin {
         // SAFETY: a live request has a live connection, whose address text is in its pool.
         let (listening, client) = unsafe {
             let c = &*request.connection();
-            (c.listening, crate::nginx::core::strings::bytes(c.addr_text).to_vec())
+            (c.listening, fallible::reason(crate::nginx::core::strings::bytes(c.addr_text)))
         };
         let configuration = Configuration::of(request);
         Origin { configuration, log: error_log(configuration), listening, client }
@@ -47,7 +49,7 @@ impl Origin {
     pub unsafe fn of_connection(c: *mut ngx_connection_t, configuration: Configuration) -> Origin {
         // SAFETY: the caller's; its address text is in its pool.
         let (listening, client) = unsafe {
-            ((*c).listening, crate::nginx::core::strings::bytes((*c).addr_text).to_vec())
+            ((*c).listening, fallible::reason(crate::nginx::core::strings::bytes((*c).addr_text)))
         };
         Origin { configuration, log: error_log(configuration), listening, client }
     }

@@ -1,5 +1,7 @@
 //! The response's status and status line.
 
+use codec::fallible;
+
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
@@ -32,8 +34,8 @@ pub fn set(request: Request, status: usize) {
 
 /// Sets the status with a reason, unsafe bytes of it escaped.
 pub fn set_with_reason(request: Request, status: usize, reason: &[u8]) -> Result<(), OutOfMemory> {
-    let mut line = format!("{status:03} ").into_bytes();
-    codec::uri::escape_to(reason, codec::uri::EscapeType::HeaderValue, &mut line);
+    let mut line = fallible::format(format_args!("{status:03} "))?.into_bytes();
+    codec::uri::escape_to(reason, codec::uri::EscapeType::HeaderValue, &mut line)?;
     set_line(request, status, request.pool().copy_str(&line)?);
     Ok(())
 }

@@ -47,6 +47,7 @@ struct Step<V> {
 }
 
 /// Has nginx set the variable `target` (`$name`) to `value` where the directive stands.
+#[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
 pub fn set_variable<V: Value + 'static>(cf: Conf, target: &[u8], value: V) -> ConfResult {
     let Some((b'$', name)) = target.split_first().filter(|(_, name)| !name.is_empty()) else {
         let text = [b"invalid variable name \"".as_slice(), target, b"\""].concat();
@@ -150,8 +151,8 @@ unsafe extern "C" fn uninitialized(
                 let all: &[ngx_http_variable_t] = (*main).variables.as_slice();
                 let name = all.get(data).map_or(ngx_str_t::empty(), |variable| variable.name);
                 let name = strings::bytes(name);
-                let text = [b"using uninitialized \"".as_slice(), name, b"\" variable"].concat();
-                request.log().write(Level::Warn, &text);
+                let pieces = [b"using uninitialized \"".as_slice(), name, b"\" variable"];
+                request.log().write_pieces(Level::Warn, &pieces);
             }
             let mut empty: ngx_http_variable_value_t = std::mem::zeroed();
             empty.set_valid(1);

@@ -65,7 +65,7 @@ pub fn create(
 ) -> Result<Request, Failure> {
     if parent.get().subrequests() == 0 {
         let text = [b"lua subrequests cycle while processing \"".as_slice(), uri.bytes(), b"\""];
-        parent.log().write(Level::Err, &text.concat());
+        parent.log().write_pieces(Level::Err, &text);
         return Err(Failure::Cycle);
     }
     ngx_debug!(

@@ -31,7 +31,7 @@ pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
 /// Adds the header that frames a body of `length` bytes.
 pub fn set_content_length(request: Request, length: i64) -> Result<(), OutOfMemory> {
     let pool = request.pool();
-    let value = pool.copy_str(length.to_string().as_bytes())?;
+    let value = pool.copy_str(itoa::Buffer::new().format(length).as_bytes())?;
     let name = pool.copy_str(b"Content-Length")?;
     let lowcase = pool.copy_str(b"content-length")?;
     // SAFETY: zero is a valid header node; every field that nginx reads is set.

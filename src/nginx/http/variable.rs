@@ -1,5 +1,6 @@
 //! nginx's variables, and the captures of the last regex that nginx matched.
 
+use codec::fallible;
 use codec::uri::escape_controls;
 
 use crate::nginx::core::bits;
@@ -121,21 +122,23 @@ pub enum SetError {
 impl SetError {
     /// The message for Lua, in upstream's words.
     pub fn message(self, name: &[u8]) -> Vec<u8> {
-        let quoted = |end: &str| [b"variable \"", name, b"\" ", end.as_bytes()].concat();
+        let concat = |pieces: &[&[u8]]| {
+            fallible::concat(pieces).unwrap_or_else(|_| fallible::reason(b"no memory"))
+        };
+        let quoted = |end: &str| concat(&[b"variable \"", name, b"\" ", end.as_bytes()]);
         match self {
             SetError::NotChangeable => quoted("not changeable"),
             SetError::CannotBeAssigned => quoted("cannot be assigned a value"),
             SetError::TooLong => quoted("cannot hold a value of 256 megabytes or more"),
-            SetError::NoMemory => b"no memory".to_vec(),
-            SetError::NotFound => [
-                quoted(
+            SetError::NoMemory => b"no memory".into(),
+            SetError::NotFound => concat(&[
+                &quoted(
                     "not found for writing; maybe it is a built-in variable that is not \
                      changeable or you forgot to use \"set $",
                 ),
-                name.to_vec(),
-                b" '';\" in the config file to define it first".to_vec(),
-            ]
-            .concat(),
+                name,
+                b" '';\" in the config file to define it first",
+            ]),
         }
     }
 }
@@ -182,7 +185,7 @@ fn set_by(
     // A query string goes to other servers as it is.
     // SAFETY: the name is of the configuration.
     let is_query = unsafe { strings::bytes(variable.name) } == b"args";
-    let escaped = value.filter(|_| is_query).map(escape_controls);
+    let escaped = value.filter(|_| is_query).map(escape_controls).transpose()?;
     let new = content(request, escaped.as_deref().or(value))?;
     // SAFETY: zero is a valid value structure; the handler gets what nginx would pass.
     unsafe {

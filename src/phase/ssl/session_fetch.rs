@@ -2,6 +2,8 @@
 //!
 //! OpenSSL has no way to wait for one: code that waits is ended, and the handshake is a full one.
 
+use codec::fallible;
+
 use super::driver::{self, Waiting};
 use crate::config::ServerConf;
 use crate::nginx::Level;
@@ -34,7 +36,7 @@ pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
     }
     ServerConf::of_handshake(at).script(Phase::SslSessionFetch)?;
     let handshake = driver::handshake(at)?;
-    *handshake.session_id.borrow_mut() = id.to_vec();
+    *handshake.session_id.borrow_mut() = fallible::copy(id).ok()?;
     if driver::enter(at, &SESSION_FETCH) == Verdict::Wait {
         ngx_log!(
             log,

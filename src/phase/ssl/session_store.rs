@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use codec::fallible;
+
 use super::driver;
 use crate::config::ServerConf;
 use crate::nginx::Status;
@@ -28,7 +30,8 @@ pub fn enter(at: Handshaking, session: Session) {
         return;
     };
     let Some(handshake) = driver::handshake(at) else { return };
-    *handshake.session_id.borrow_mut() = session.id().to_vec();
+    let Ok(id) = fallible::copy(session.id()) else { return };
+    *handshake.session_id.borrow_mut() = id;
     let outer = handshake.session.replace(Some(session));
     at.client.set_action(c"storing SSL session by lua");
     let handler = log_context::ssl_session_store;

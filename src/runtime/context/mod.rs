@@ -11,6 +11,8 @@ use std::rc::{Rc, Weak};
 
 mod lifecycle;
 
+use codec::fallible::{self, OutOfMemory};
+
 use super::ctx::{self, NO_CTX};
 use super::filter::BodyFilter;
 use super::output::Held;
@@ -223,17 +225,38 @@ impl Context {
         self.entry.borrow().as_ref().is_some_and(|task| task.is_alive())
     }
 
+    /// Has room for another task, wherever it may wait for its turn; fails where memory is out.
+    #[inline]
+    pub fn reserve_task(&self) -> Result<(), OutOfMemory> {
+        Task::reserve()?;
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.try_reserve(1)?;
+        // Each task, the entry thread and this one, may wait there once.
+        let most = tasks.len() + 2;
+        for queue in [&self.posted, &self.woken] {
+            let mut queue = queue.borrow_mut();
+            let missing = most.saturating_sub(queue.len());
+            queue.try_reserve(missing)?;
+        }
+        Ok(())
+    }
+
     #[inline(always)]
     pub fn add_task(&self, task: Rc<Task>) {
         self.had_tasks.set(true);
         let mut tasks = self.tasks.borrow_mut();
         task.place.set(tasks.len());
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
         tasks.push(task);
     }
 
-    /// All tasks but the entry thread.
-    pub fn tasks(&self) -> Vec<Rc<Task>> {
-        self.tasks.borrow().clone()
+    /// The tasks that wait in `ngx.flush(true)`; they do not from now on.
+    pub fn take_flushing(&self) -> Result<Vec<Rc<Task>>, OutOfMemory> {
+        let (entry, tasks) = (self.entry.borrow(), self.tasks.borrow());
+        let all = entry.iter().chain(tasks.iter()).filter(|task| task.flushing.get());
+        let waiting = fallible::collect(all.cloned())?;
+        waiting.iter().for_each(|task| task.flushing.set(false));
+        Ok(waiting)
     }
 
     pub fn current(&self) -> Option<Rc<Task>> {
@@ -272,6 +295,7 @@ impl Context {
 
     pub fn post(&self, task: Rc<Task>, values: i32) {
         self.had_tasks.set(true);
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
         self.posted.borrow_mut().push_back((task, values));
     }
 
@@ -285,6 +309,7 @@ impl Context {
 
     pub fn set_woken(&self, task: Rc<Task>, values: i32) {
         self.had_tasks.set(true);
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
         self.woken.borrow_mut().push_back((task, values));
     }
 
@@ -388,6 +413,7 @@ pub struct RunningGuard(());
 impl Context {
     /// `self`'s code runs from now on, until the guard is dropped.
     pub fn run_guard(self: &Rc<Self>) -> RunningGuard {
+        #[expect(clippy::disallowed_methods, reason = "as many as calls nest on the C stack")]
         RUNNING.borrow_mut().push(self.clone());
         RunningGuard(())
     }

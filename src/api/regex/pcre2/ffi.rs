@@ -9,6 +9,7 @@ use std::ffi::c_int;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use codec::fallible::{self, Shown};
 use pcre2_sys::{
     PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_ALLOPTIONS,
     PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT, PCRE2_INFO_MATCHLIMIT,
@@ -353,5 +354,5 @@ pub fn error_text(code: c_int) -> String {
     // SAFETY: a buffer with its length; PCRE2 ends the text with a NUL.
     let len = unsafe { pcre2_get_error_message_8(code, buffer.as_mut_ptr(), buffer.len()) };
     let text = usize::try_from(len).ok().and_then(|len| buffer.get(..len)).unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
+    fallible::text(format_args!("{}", Shown(text)))
 }

@@ -3,6 +3,8 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::{copy_nonoverlapping, null_mut};
 
+use codec::fallible;
+
 use crate::api::ffi::{DECLINED, DONE, ERROR, OK};
 use crate::api::shdict::MAX_KEY;
 use crate::api::shdict::store::{self, BOOLEAN, Found, NUMBER, STRING};
@@ -77,7 +79,7 @@ unsafe fn read(found: &Found, value: &mut LuaValue) -> Result<(), String> {
             unsafe {
                 let into = &mut value.value.string;
                 if into.data.is_null() || into.len == 0 {
-                    return Err("no string buffer initialized".to_owned());
+                    return Err("no string buffer initialized".into());
                 }
                 into.len = into.len.min(bytes.len());
                 copy_nonoverlapping(bytes.as_ptr(), into.data, into.len);
@@ -98,7 +100,7 @@ unsafe fn read(found: &Found, value: &mut LuaValue) -> Result<(), String> {
 }
 
 fn bad(found: &Found) -> String {
-    format!("bad lua value type found: {}", found.value.kind)
+    fallible::text(format_args!("bad lua value type found: {}", found.value.kind))
 }
 
 /// The zone of that name that was added through this module, `lua_shared_dict` included; null where

@@ -40,7 +40,7 @@ impl Socket {
             return unsafe { self.reconnect(task, stream, wanted) };
         }
         if suits != Suits::Yes && wanted.verify {
-            self.tls.borrow_mut().begin(wanted);
+            self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;
             stream.post_read();
             return Ok(self.wait_for_handshake(task));
         }
@@ -48,7 +48,7 @@ impl Socket {
             return Ok(Progress::Known);
         }
         let mut tls = self.tls.borrow_mut();
-        tls.begin(wanted);
+        tls.begin(wanted).map_err(|_| c"no memory")?;
         tls.save_session(connection, stream);
         Ok(Progress::Complete)
     }
@@ -77,7 +77,7 @@ impl Socket {
         let connection = unsafe { self.put_tls_on(&peer, wanted) }?;
         let stream = peer.stream();
         self.replace_connection(peer);
-        self.tls.borrow_mut().begin(wanted);
+        self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;
         if waits {
             stream.set_timer(Direction::Write, self.timeouts.get().connect);
             self.stage.replace(Stage::Reconnecting(Box::new(address)));

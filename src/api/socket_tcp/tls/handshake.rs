@@ -3,13 +3,15 @@
 //! Whatever fails in a handshake fails in its event, where the result has a place for OpenSSL's
 //! number, even if it failed before the caller could yield.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::rc::Rc;
+
+use codec::fallible;
 
 use super::state::Failure;
 use crate::api::socket_tcp::cancel::Waiting;
 use crate::api::socket_tcp::connect::Stage;
-use crate::api::socket_tcp::socket::{Socket, wake_with};
+use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer::Peer;
 use crate::nginx::event::stream::{Direction, Stream};
@@ -17,6 +19,7 @@ use crate::nginx::event::tls::{Connection, Handshake};
 use crate::nginx::sys::{EVP_PKEY, SSL_SESSION, stack_st_X509};
 use crate::ngx_debug;
 use crate::runtime::Task;
+use crate::runtime::scheduler;
 
 /// What a handshake is to do. The pointers are null or live.
 pub struct Wanted<'a> {
@@ -61,7 +64,7 @@ impl Socket {
             // SAFETY: the caller's.
             unsafe { self.put_tls_on(peer.as_ref().ok_or(c"closed")?, wanted) }?
         };
-        self.tls.borrow_mut().begin(wanted);
+        self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;
         match self.start(connection, stream) {
             Handshake::Done if !wanted.verify => {
                 self.tls.borrow_mut().succeed(connection, stream, self);
@@ -127,7 +130,7 @@ impl Socket {
             ngx_debug!(log, "lua ssl server name: \"{}\"", Shown(name));
             // What follows a NUL is no part of a name for the server.
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-            let name = CString::new(name).map_err(|_| c"no memory")?;
+            let name = fallible::c_string(name).map_err(|_| c"no memory")?;
             if !connection.set_server_name(&name) {
                 return Err(c"SSL_set_tlsext_host_name failed");
             }
@@ -154,7 +157,7 @@ impl Socket {
         }
         let Some(task) = waiter else { return };
         ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request");
-        wake_with(&task, 0, |_| {});
+        scheduler::wake_with(&task, 0, |_| {});
     }
 
     fn conclude(&self, stream: Stream) -> Result<(), Failure> {

@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_int};
 use std::ptr::{self, null_mut};
 
+use codec::fallible::{self, OutOfMemory};
+
 use super::handshake::Wanted;
 use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::Level;
@@ -82,12 +84,13 @@ impl Tls {
         self.made.take()
     }
 
-    pub fn begin(&mut self, wanted: &Wanted) {
+    pub fn begin(&mut self, wanted: &Wanted) -> Result<(), OutOfMemory> {
+        self.host = fallible::copy(wanted.server_name.unwrap_or_default())?;
         self.verify = wanted.verify;
         self.keep_session = wanted.keep_session || !wanted.session.is_null();
-        self.host = wanted.server_name.unwrap_or_default().to_vec();
         self.failure = None;
         self.session = Kept::None;
+        Ok(())
     }
 
     /// The handshake, or another look at what it showed, has succeeded.

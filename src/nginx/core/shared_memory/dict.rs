@@ -4,6 +4,8 @@ use std::mem::size_of;
 use std::ptr::{NonNull, copy_nonoverlapping, null_mut};
 use std::sync::atomic::AtomicU32;
 
+use codec::fallible;
+
 use super::locked::Locked;
 use super::queue::Queue;
 use super::zones::is_initialised_by;
@@ -111,7 +113,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void)
 /// # Safety
 /// `pool` must be an initialised slab pool that nobody else uses meanwhile.
 pub unsafe fn format(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Result<*mut Root, OutOfMemory> {
-    let context = [b" in lua_shared_dict zone \"".as_slice(), name, b"\"\0"].concat();
+    let context = fallible::concat(&[b" in lua_shared_dict zone \"", name, b"\"\0"])?;
     // SAFETY: the pool is the caller's alone; sizes fit what is written.
     unsafe {
         let root: *mut Root = ngx_slab_alloc_locked(pool, size_of::<Root>()).cast();

@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 use std::ptr::copy_nonoverlapping;
 
+use codec::fallible;
+
 use super::dict::Root;
 use super::former::Detached;
 use super::layout::{self, Header, ITEM_DATA, LIST, list_head};
@@ -35,16 +37,16 @@ enum Bytes {
 const SHORT: usize = 32;
 
 impl Item {
-    pub fn of(Value { kind, bytes }: Value) -> Item {
+    pub fn of(Value { kind, bytes }: Value) -> Result<Item, OutOfMemory> {
         let mut short = [0; SHORT];
         let bytes = match short.get_mut(..bytes.len()) {
             Some(start) => {
                 start.copy_from_slice(bytes);
                 Bytes::Short(short, bytes.len())
             }
-            None => Bytes::Long(bytes.to_vec()),
+            None => Bytes::Long(fallible::copy(bytes)?),
         };
-        Item { kind, bytes }
+        Ok(Item { kind, bytes })
     }
 
     pub fn bytes(&self) -> &[u8] {

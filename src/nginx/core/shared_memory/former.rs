@@ -1,6 +1,8 @@
 //! An entry that gives its place to another one under its key, and takes it back where the other
 //! one finds none.
 
+use codec::fallible::{self, Grow};
+
 use super::entry::{Entry, Value};
 use super::layout::Header;
 use super::locked::{Key, Locked};
@@ -25,10 +27,7 @@ struct Copied(u8, Vec<u8>);
 
 impl Copied {
     fn of(Value { kind, bytes }: Value) -> Result<Copied, OutOfMemory> {
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(bytes.len()).map_err(|_| OutOfMemory)?;
-        copy.extend_from_slice(bytes);
-        Ok(Copied(kind, copy))
+        Ok(Copied(kind, fallible::copy(bytes)?))
     }
 
     fn as_value(&self) -> Value<'_> {
@@ -56,11 +55,8 @@ impl Former {
         let value = Copied::of(Value { kind: entry.kind(), bytes: entry.value() })?;
         let mut items = entry.is_list().then(Vec::new);
         if let Some(items) = &mut items {
-            items.try_reserve_exact(entry.size() as usize).map_err(|_| OutOfMemory)?;
-            entry.for_each_item(|item| {
-                items.push(Copied::of(item)?);
-                Ok(())
-            })?;
+            items.try_reserve_exact(entry.size() as usize)?;
+            entry.for_each_item(|item| items.try_push(Copied::of(item)?))?;
         }
         Ok(Former { value, expires: entry.expires(), flags: entry.flags(), items })
     }

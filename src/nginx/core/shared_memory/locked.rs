@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 use std::ptr::{copy_nonoverlapping, null_mut};
 use std::sync::atomic::{Ordering, compiler_fence};
 
+use codec::fallible::{self, Shown};
+
 use super::dict::{Dict, Root, format};
 use super::entry::{Entry, Value};
 use super::former::Detached;
@@ -224,11 +226,11 @@ impl Drop for Locked<'_> {
 /// The caller holds the lock of `pool`.
 #[cold]
 unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> {
-    let name_shown = String::from_utf8_lossy(name);
-    let text = format!(
+    let name_shown = Shown(name);
+    let text = fallible::text(format_args!(
         "lua_shared_dict \"{name_shown}\" was being changed by a process that died: \
          its entries are dropped"
-    );
+    ));
     log_cycle(Level::Alert, text.as_bytes());
     // Drops the lock, where this ends early.
     let mut locked = Locked { pool, root: null_mut(), of: PhantomData };

@@ -80,6 +80,10 @@ impl SharedZones {
             if !zone.as_ref().data.is_null() {
                 return Some(false);
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "of the configuration, when nginx reads it"
+            )]
             self.dicts.borrow_mut().push(Dict::define(zone));
         }
         Some(true)

@@ -1,7 +1,9 @@
 //! TLS on a connection of this module's own, as the client of the two sides.
 
-use std::ffi::{CStr, CString, c_int, c_long};
+use std::ffi::{CStr, c_int, c_long};
 use std::ptr::null_mut;
+
+use codec::fallible;
 
 use super::{Context, Session, clear_errors};
 use crate::nginx::core::strings;
@@ -209,7 +211,10 @@ impl Connection {
     /// Whether the server's certificate is for `host`.
     pub fn is_for_host(self, host: &[u8]) -> bool {
         // nginx may look one byte beyond the name.
-        let Ok(host) = CString::new(host) else { return false };
+        if host.contains(&0) {
+            return false;
+        }
+        let Ok(host) = fallible::c_string(host) else { return false };
         let mut name = strings::borrowed(host.as_bytes());
         // SAFETY: as in `ssl`; nginx only reads the name, during the call.
         unsafe { ngx_ssl_check_host(self.0.as_ptr(), &mut name) == NGX_OK }

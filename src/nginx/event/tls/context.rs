@@ -4,9 +4,11 @@ use std::cell::UnsafeCell;
 use std::ffi::c_long;
 use std::ptr::null_mut;
 
+use codec::fallible::Grow;
+
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
-use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::core::pool::Pool;
 use crate::nginx::sys::{
     SSL_CTRL_MODE, SSL_CTX_ctrl, SSL_CTX_set_cipher_list, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
     ngx_array_t, ngx_int_t, ngx_keyval_t, ngx_ssl_cleanup_ctx, ngx_ssl_conf_commands,
@@ -96,13 +98,11 @@ impl Context {
             return Ok(());
         }
         let pool = cf.pool()?;
-        let pairs: Result<Vec<ngx_keyval_t>, OutOfMemory> = commands
-            .iter()
-            .map(|(key, value)| {
-                Ok(ngx_keyval_t { key: pool.copy_str(key)?, value: pool.copy_str(value)? })
-            })
-            .collect();
-        let mut pairs = pairs?;
+        let mut pairs = Vec::new();
+        for (key, value) in commands {
+            let (key, value) = (pool.copy_str(key)?, pool.copy_str(value)?);
+            pairs.try_push(ngx_keyval_t { key, value })?;
+        }
         let mut array = array_over(&mut pairs, pool);
         // SAFETY: nginx reads the array during the call; the texts end in a NUL.
         done(unsafe { ngx_ssl_conf_commands(cf.as_ptr(), self.as_ptr(), &mut array) })

@@ -1,7 +1,9 @@
 //! The system's error texts for callers that get a pointer and nothing to free.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::sync::{Mutex, PoisonError};
+
+use codec::fallible;
 
 use crate::nginx::event::stream::describe_error;
 
@@ -14,8 +16,10 @@ pub fn error_text(error: i32) -> &'static CStr {
     if let Some((_, text)) = texts.iter().find(|(known, _)| *known == error) {
         return text;
     }
-    let Ok(text) = CString::new(describe_error(error)) else { return c"error" };
+    let Ok(text) = fallible::c_string(describe_error(error).as_bytes()) else { return c"error" };
+    let Ok(()) = texts.try_reserve(1) else { return c"error" };
     let text: &'static CStr = Box::leak(text.into_boxed_c_str());
+    #[expect(clippy::disallowed_methods, reason = "the room is there")]
     texts.push((error, text));
     text
 }

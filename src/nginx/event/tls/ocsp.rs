@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_int, c_long, c_ulong, c_void};
 use std::ptr::null_mut;
 
+use codec::fallible::{self, Shown};
+
 use super::chain::Chain;
 use super::objects::{
     Certificate, OcspBasic, OcspCertId, OcspRequest, OcspResponse, Owned, Result, Source,
@@ -59,7 +61,8 @@ fn first_responder(certificate: &Certificate) -> Option<Vec<u8>> {
             return None;
         }
         let first = OPENSSL_sk_value(list.cast(), 0);
-        let address = (!first.is_null()).then(|| CStr::from_ptr(first.cast()).to_bytes().to_vec());
+        let address =
+            (!first.is_null()).then(|| fallible::reason(CStr::from_ptr(first.cast()).to_bytes()));
         X509_email_free(list);
         address
     }
@@ -97,7 +100,7 @@ pub fn request(chain: &[u8]) -> Result<Vec<u8>> {
         let encoder = |out: *mut *mut u8| unsafe { i2d_OCSP_REQUEST(request.as_ptr(), out) };
         let failed = c"i2d_OCSP_REQUEST() failed";
         let len = usize::try_from(encoder(null_mut())).map_err(|_| failed)?;
-        let mut bytes = vec![0; len];
+        let mut bytes = fallible::zeroes(len).map_err(|_| c"no memory")?;
         encode(&mut bytes, encoder).ok_or(failed)?;
         Ok(bytes)
     })
@@ -115,7 +118,7 @@ pub fn validate(response: &[u8], chain: &[u8]) -> std::result::Result<(), String
 }
 
 fn text(reason: &CStr) -> String {
-    reason.to_string_lossy().into_owned()
+    fallible::text(format_args!("{}", Shown(reason.to_bytes())))
 }
 
 /// The signed part of an answer that says that all went well.
@@ -130,10 +133,13 @@ fn read_response(response: &[u8]) -> std::result::Result<OcspBasic, String> {
         let status = OCSP_response_status(response.as_ptr());
         if status != OCSP_RESPONSE_STATUS_SUCCESSFUL as c_int {
             let words = CStr::from_ptr(OCSP_response_status_str(status.into()));
-            return Err(format!("OCSP response not successful ({status}: {})", text(words)));
+            return Err(fallible::text(format_args!(
+                "OCSP response not successful ({status}: {})",
+                text(words)
+            )));
         }
         OcspBasic::from_ptr(OCSP_response_get1_basic(response.as_ptr()))
-            .ok_or_else(|| "OCSP_response_get1_basic() failed".to_owned())
+            .ok_or_else(|| String::from("OCSP_response_get1_basic() failed"))
     }
 }
 
@@ -150,7 +156,7 @@ fn verify_signature(basic: &OcspBasic, issuer: Certificate) -> std::result::Resu
             c_ulong::from(OCSP_NOVERIFY),
         )
     };
-    if verified == 1 { Ok(()) } else { Err("OCSP_basic_verify() failed".to_owned()) }
+    if verified == 1 { Ok(()) } else { Err("OCSP_basic_verify() failed".into()) }
 }
 
 fn check_status(basic: &OcspBasic, id: &OcspCertId) -> std::result::Result<(), String> {
@@ -168,14 +174,16 @@ fn check_status(basic: &OcspBasic, id: &OcspCertId) -> std::result::Result<(), S
             &mut until,
         );
         if found != 1 {
-            return Err("certificate status not found in the OCSP response".to_owned());
+            return Err("certificate status not found in the OCSP response".into());
         }
         if status != V_OCSP_CERTSTATUS_GOOD as c_int {
             let words = text(CStr::from_ptr(OCSP_cert_status_str(status.into())));
-            return Err(format!("certificate status \"{words}\" in the OCSP response"));
+            return Err(fallible::text(format_args!(
+                "certificate status \"{words}\" in the OCSP response"
+            )));
         }
         if OCSP_check_validity(from, until, CLOCK_SKEW, -1) != 1 {
-            return Err("OCSP_check_validity() failed".to_owned());
+            return Err("OCSP_check_validity() failed".into());
         }
     }
     Ok(())

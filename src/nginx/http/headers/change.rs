@@ -1,5 +1,7 @@
 //! What setting a header of a request and one of a response have in common.
 
+use codec::fallible::{self, Grow};
+
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::headers::error::HeaderError;
 
@@ -18,7 +20,10 @@ pub fn set_all<C>(
         // The common case, without a list of its own.
         return Ok(apply(check(value)?, replace)?);
     }
-    let changes = values.iter().map(|value| check(value)).collect::<Result<Vec<_>, _>>()?;
+    let mut changes = fallible::with_room(values.len())?;
+    for value in values {
+        changes.try_push(check(value)?)?;
+    }
     for (number, change) in changes.into_iter().enumerate() {
         apply(change, replace && number == 0)?;
     }

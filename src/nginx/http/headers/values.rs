@@ -1,6 +1,8 @@
 //! The headers that nginx keeps all values of: an array of nodes up to nginx 1.22, a linked list
 //! of them since.
 
+use codec::fallible::{self};
+
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::http::headers::list::Node;
 
@@ -23,13 +25,13 @@ impl HeaderValues {
 
 #[cfg(nginx_header_links)]
 impl HeaderValues {
-    pub fn nodes(self) -> Vec<Node> {
+    pub fn nodes(self) -> Result<Vec<Node>, OutOfMemory> {
         let mut nodes = Vec::new();
         // SAFETY: a live request's field, and nodes of its list; each but the last links to one.
         unsafe {
             let mut next = *self.0;
             while let Some(node) = Node::from_ptr(next) {
-                nodes.push(node);
+                nodes.try_push(node)?;
                 next = (*next).next;
             }
         }
@@ -58,14 +60,14 @@ impl HeaderValues {
 
 #[cfg(not(nginx_header_links))]
 impl HeaderValues {
-    pub fn nodes(self) -> Vec<Node> {
+    pub fn nodes(self) -> Result<Vec<Node>, OutOfMemory> {
         // SAFETY: a live request's array; its elements point at nodes of the list.
         unsafe {
             let elements: *const *mut crate::nginx::sys::ngx_table_elt_t = (*self.0).elts.cast();
             if elements.is_null() {
-                return Vec::new();
+                return Ok(Vec::new());
             }
-            (0..(*self.0).nelts).filter_map(|i| Node::from_ptr(*elements.add(i))).collect()
+            fallible::collect((0..(*self.0).nelts).filter_map(|i| Node::from_ptr(*elements.add(i))))
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::mem::offset_of;
 
+use codec::fallible::{self, Grow};
+
 use super::{known, list};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::headers::list::Node;
@@ -21,9 +23,11 @@ pub fn own(request: Request) -> Result<(), OutOfMemory> {
     if !list.is_made() {
         return Ok(());
     }
-    let shared: Vec<Node> = list.nodes().collect();
-    let values: Vec<_> =
-        known::with_values().map(|known| (known, nodes_of(request, known))).collect();
+    let shared = fallible::collect(list.nodes())?;
+    let mut values = Vec::new();
+    for known in known::with_values() {
+        values.try_push((known, nodes_of(request, known)?))?;
+    }
     // SAFETY: plain fields of a live request.
     let saved = unsafe { (*request.as_ptr()).headers_in };
     match copy(request, &shared, &values) {
@@ -36,7 +40,7 @@ pub fn own(request: Request) -> Result<(), OutOfMemory> {
     }
 }
 
-fn nodes_of(request: Request, known: &known::Known) -> Vec<Node> {
+fn nodes_of(request: Request, known: &known::Known) -> Result<Vec<Node>, OutOfMemory> {
     // SAFETY: callers pass a header of this kind.
     unsafe { HeaderValues::from_ptr(known.field(request)) }.nodes()
 }
@@ -48,12 +52,12 @@ fn copy(
 ) -> Result<(), OutOfMemory> {
     let (list, pool) = (list(request), request.pool());
     list.start_anew(pool, shared.len() + MORE)?;
-    let mut copies = Vec::with_capacity(shared.len());
+    let mut copies = fallible::with_room(shared.len())?;
     for old in shared {
         let new = list.push_blank()?;
         // SAFETY: two nodes of one pool; the links are set below.
         unsafe { *new.as_ptr() = *old.as_ptr() }
-        copies.push((*old, new));
+        copies.try_push((*old, new))?;
     }
     point_at_copies(request, &copies);
     for (known, nodes) in values {

@@ -1,5 +1,7 @@
 //! The request's header as it came over the wire, from nginx's buffers.
 
+use codec::fallible::{self, Grow, OutOfMemory};
+
 use crate::nginx::core::strings;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_buf_t;
@@ -15,21 +17,21 @@ pub enum Raw {
 
 /// The header of the main request, with or without its first line; empty where nginx could not
 /// read that line.
-pub fn raw(request: Request, without_request_line: bool) -> Raw {
+pub fn raw(request: Request, without_request_line: bool) -> Result<Raw, OutOfMemory> {
     let main = request.main();
     if main.http_version() >= HTTP_VERSION_20 {
-        return Raw::Unsupported(main.http_version() / 1000);
+        return Ok(Raw::Unsupported(main.http_version() / 1000));
     }
     // SAFETY: a live request; its first line, where there is one, is in one of nginx's buffers.
     let line = unsafe { strings::bytes(main.get().request_line) };
     if line.is_empty() {
-        return Raw::Text(Vec::new());
+        return Ok(Raw::Text(Vec::new()));
     }
-    let buffers = buffers(main);
-    let pieces = pieces(&buffers, line.as_ptr());
-    let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.bytes()).collect();
+    let mut buffers = buffers(main)?;
+    let pieces = pieces(&mut buffers, line.as_ptr());
+    let pieces = fallible::collect(pieces.iter().map(Piece::bytes))?;
     let blank_line = pieces.last().and_then(|last| blank_line(main, last));
-    Raw::Text(codec::raw_header::restore(&pieces, blank_line, without_request_line))
+    codec::raw_header::restore(&pieces, blank_line, without_request_line).map(Raw::Text)
 }
 
 /// The parsed part of a buffer.
@@ -56,7 +58,7 @@ impl Piece {
 }
 
 /// nginx's buffers, oldest first: the connection's, then the large ones, up to where it read last.
-fn buffers(main: Request) -> Vec<Piece> {
+fn buffers(main: Request) -> Result<Vec<Piece>, OutOfMemory> {
     let mut buffers = Vec::new();
     // SAFETY: a live request and connection; nginx keeps the large buffers that are in use in
     // a chain, the last one first.
@@ -71,7 +73,7 @@ fn buffers(main: Request) -> Vec<Piece> {
                 if std::ptr::eq(buf, current) {
                     buffers.clear();
                 }
-                buffers.push(Piece::of(buf));
+                buffers.try_push(Piece::of(buf))?;
             }
             busy = link.next;
         }
@@ -80,17 +82,17 @@ fn buffers(main: Request) -> Vec<Piece> {
             if std::ptr::eq(buf, current) {
                 buffers.clear();
             }
-            buffers.push(Piece::of(buf));
+            buffers.try_push(Piece::of(buf))?;
         }
     }
     buffers.reverse();
-    buffers
+    Ok(buffers)
 }
 
 /// What `buffers` hold from the request line on.
-fn pieces(buffers: &[Piece], line: *const u8) -> Vec<Piece> {
+fn pieces(buffers: &mut [Piece], line: *const u8) -> &mut [Piece] {
     let first = buffers.iter().position(|piece| piece.contains(line));
-    let mut pieces = first.and_then(|first| buffers.get(first..)).unwrap_or_default().to_vec();
+    let pieces = first.and_then(|first| buffers.get_mut(first..)).unwrap_or_default();
     if let Some(first) = pieces.first_mut() {
         first.start = line;
     }

@@ -37,7 +37,7 @@ pub fn set(
     replace: bool,
 ) -> Result<(), HeaderError> {
     let mut room = ROOM;
-    let name = Name::new(name, false, &mut room);
+    let name = Name::new(name, false, &mut room)?;
     let known = known::find(&name);
     // nginx may have refused the request before it had read the header.
     let is_refused = request.status() == BAD_REQUEST || !list(request).is_made();
@@ -56,7 +56,7 @@ impl<'a> Change<'a> {
         name: &'a Name<'a>,
         value: &[u8],
     ) -> Result<Change<'a>, HeaderError> {
-        let value = escaped_value(value);
+        let value = escaped_value(value)?;
         let kind = known.map_or(Kind::Plain, |known| known.kind);
         let effect = effects::of(request, kind, &value)?;
         let value = request.pool().copy_str(&value)?;

@@ -51,7 +51,7 @@ impl<'a> Change<'a> {
         name: &'a Name<'a>,
         value: &[u8],
     ) -> Result<Change<'a>, HeaderError> {
-        let value = escaped_value(value);
+        let value = escaped_value(value)?;
         let is_length = known.is_some_and(|known| known.kind == Kind::ContentLength);
         let length = if is_length && !value.is_empty() {
             content_length(&value).ok_or(HeaderError::BadValue)?
@@ -168,7 +168,7 @@ impl Change<'_> {
     fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
         // SAFETY: the field is of this kind.
         let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
-        let nodes = values.nodes();
+        let nodes = values.nodes()?;
         if replace {
             let first = nodes.first().copied();
             self.hide_others(first);

@@ -4,13 +4,15 @@
 //! was. The length in the request's headers always follows; in a subrequest, callers give it
 //! headers of its own first. A body that a subrequest shares with its parent stays the parent's.
 
-use std::ffi::{CString, c_void};
+use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::{fn_addr_eq, null_mut};
 
-use crate::nginx::core::log::Level;
+use codec::fallible::{self, Shown};
+
+use crate::nginx::core::log::{Level, Line};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
@@ -38,12 +40,15 @@ pub enum BodyError {
 impl BodyError {
     pub fn message(&self) -> Vec<u8> {
         match self {
-            BodyError::Discarded => b"request body already discarded asynchronously".to_vec(),
-            BodyError::Unread => b"request body not read yet".to_vec(),
-            BodyError::NotInitialized => b"request_body not initialized".to_vec(),
-            BodyError::NoMemory => b"no memory".to_vec(),
-            BodyError::File(what, name) => [what.as_bytes(), b" \"", name, b"\" failed"].concat(),
-            BodyError::Write => b"fail to write file".to_vec(),
+            BodyError::Discarded => b"request body already discarded asynchronously".into(),
+            BodyError::Unread => b"request body not read yet".into(),
+            BodyError::NotInitialized => b"request_body not initialized".into(),
+            BodyError::NoMemory => b"no memory".into(),
+            BodyError::File(what, name) => {
+                let pieces = [what.as_bytes(), b" \"", name, b"\" failed"];
+                fallible::concat(&pieces).unwrap_or_else(|_| fallible::reason(what.as_bytes()))
+            }
+            BodyError::Write => b"fail to write file".into(),
         }
     }
 }
@@ -177,7 +182,7 @@ pub fn set_file(request: Request, name: &[u8], delete: bool) -> Result<(), BodyE
 /// Opens a plain file and tells its size.
 fn open(name: &[u8]) -> Result<(File, u64), BodyError> {
     use std::os::unix::ffi::OsStrExt;
-    let failed = |what| BodyError::File(what, name.to_vec());
+    let failed = |what| BodyError::File(what, fallible::reason(name));
     let path = std::ffi::OsStr::from_bytes(name);
     // Not to hang on a pipe; no effect on plain files.
     let mut options = OpenOptions::new();
@@ -192,12 +197,14 @@ fn open(name: &[u8]) -> Result<(File, u64), BodyError> {
 }
 
 fn delete_file(request: Request, name: &[u8]) {
-    let Ok(path) = CString::new(name) else { return };
+    let Ok(path) = fallible::c_string(name) else { return };
     // SAFETY: a string ended by NUL.
     if unsafe { libc::unlink(path.as_ptr()) } != 0 && crate::nginx::sys::ngx_errno() != libc::ENOENT
     {
-        let line = [b"unlink() \"".as_slice(), name, b"\" failed"].concat();
-        request.log().write_errno(Level::Crit, crate::nginx::sys::ngx_errno(), &line);
+        let errno = crate::nginx::sys::ngx_errno();
+        let mut line = Line::new();
+        line.add(format_args!("unlink() \"{}\" failed", Shown(name)));
+        request.log().write_errno(Level::Crit, errno, line.bytes());
     }
 }
 
@@ -440,7 +447,7 @@ struct Length {
 
 impl Length {
     fn prepare(request: Request, bytes: u64) -> Result<Length, OutOfMemory> {
-        let text = request.pool().copy_str(bytes.to_string().as_bytes())?;
+        let text = request.pool().copy_str(itoa::Buffer::new().format(bytes).as_bytes())?;
         // SAFETY: a live request's list; `set` fills the fresh node before anyone looks.
         unsafe {
             let headers = &mut (*request.as_ptr()).headers_in;

@@ -1,5 +1,7 @@
 //! The client's request body: reading it through nginx, and looking at what was read.
 
+use codec::fallible::Grow;
+
 use crate::nginx::core::bits;
 use crate::nginx::core::chain::Chain;
 use crate::nginx::core::pool::OutOfMemory;
@@ -95,9 +97,9 @@ pub fn body(request: &Request) -> Body<'_> {
 /// The bytes of a body in memory, in one piece.
 pub fn copy(bufs: Chain) -> Result<Vec<u8>, OutOfMemory> {
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(bufs.memory_len()).map_err(|_| OutOfMemory)?;
+    bytes.try_reserve_exact(bufs.memory_len())?;
     for buf in bufs.bufs() {
-        bytes.extend_from_slice(buf.memory());
+        bytes.try_append(buf.memory())?;
     }
     Ok(bytes)
 }

@@ -1,0 +1,229 @@
+//! Memory whose size a script, a peer or a request decides: asked for so that it can fail.
+//!
+//! What the standard library offers for it, in the shapes that this project needs. Its infallible
+//! counterparts end the process where memory is out, and `clippy.toml` refuses them.
+
+use std::collections::TryReserveError;
+use std::ffi::CString;
+use std::fmt::{self, Write as _};
+
+use smallvec::{Array, SmallVec};
+
+/// There was no memory left; whoever asked gets an error, or its request a 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl From<TryReserveError> for OutOfMemory {
+    fn from(_: TryReserveError) -> Self {
+        OutOfMemory
+    }
+}
+
+/// An empty vector with room for exactly `room` items.
+pub fn with_room<T>(room: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut made = Vec::new();
+    made.try_reserve_exact(room)?;
+    Ok(made)
+}
+
+/// A copy of `items`.
+pub fn copy<T: Clone>(items: &[T]) -> Result<Vec<T>, OutOfMemory> {
+    let mut made = with_room(items.len())?;
+    made.try_append(items)?;
+    Ok(made)
+}
+
+/// The pieces, one behind the other.
+pub fn concat(pieces: &[&[u8]]) -> Result<Vec<u8>, OutOfMemory> {
+    let mut made = with_room(pieces.iter().map(|piece| piece.len()).sum())?;
+    for piece in pieces {
+        made.try_append(piece)?;
+    }
+    Ok(made)
+}
+
+/// `len` zeroes.
+pub fn zeroes(len: usize) -> Result<Vec<u8>, OutOfMemory> {
+    let mut made = Vec::new();
+    made.try_fill(len, 0)?;
+    Ok(made)
+}
+
+/// `text` up to its first NUL, ended by one.
+pub fn c_string(text: &[u8]) -> Result<CString, OutOfMemory> {
+    let len = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    let mut made = with_room(len + 1)?;
+    made.try_append(text.get(..len).unwrap_or_default())?;
+    made.try_push(0)?;
+    CString::from_vec_with_nul(made).map_err(|_| OutOfMemory)
+}
+
+/// Everything that `items` gives.
+pub fn collect<T>(items: impl Iterator<Item = T>) -> Result<Vec<T>, OutOfMemory> {
+    let mut made = with_room(items.size_hint().0)?;
+    for item in items {
+        made.try_push(item)?;
+    }
+    Ok(made)
+}
+
+/// What `format!` would make: `fallible::format(format_args!("bad name {name}"))`.
+pub fn format(arguments: fmt::Arguments<'_>) -> Result<String, OutOfMemory> {
+    let mut made = Text(String::new());
+    fmt::write(&mut made, arguments).map_err(|_| OutOfMemory)?;
+    Ok(made.0)
+}
+
+/// As [`format`], for the text of an error: where there is no memory for it, that is the text.
+pub fn text(arguments: fmt::Arguments<'_>) -> String {
+    format(arguments).unwrap_or_else(|_| NO_MEMORY.into())
+}
+
+/// A copy of an error's text: where there is no memory for it, that is the text.
+pub fn reason(text: &[u8]) -> Vec<u8> {
+    copy(text).unwrap_or_else(|_| NOT_ENOUGH.into())
+}
+
+/// How this module and nginx say it, and how Lua does.
+pub const NO_MEMORY: &str = "no memory";
+pub const NOT_ENOUGH: &[u8] = b"not enough memory";
+
+struct Text(String);
+
+impl fmt::Write for Text {
+    #[expect(clippy::disallowed_methods, reason = "the room is there")]
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0.try_reserve(piece.len()).map_err(|_| fmt::Error)?;
+        self.0.push_str(piece);
+        Ok(())
+    }
+}
+
+/// Bytes as text: what is no UTF-8 shows as U+FFFD.
+pub struct Shown<'a>(pub &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a vector grows where that can fail; what it held stays in it then.
+pub trait Grow<T> {
+    /// Appends copies of `items`.
+    fn try_append(&mut self, items: &[T]) -> Result<(), OutOfMemory>
+    where
+        T: Clone;
+
+    /// Appends one item.
+    fn try_push(&mut self, item: T) -> Result<(), OutOfMemory>;
+
+    /// Makes it `len` long, with copies of `item` where it grows.
+    fn try_fill(&mut self, len: usize, item: T) -> Result<(), OutOfMemory>
+    where
+        T: Clone;
+}
+
+#[expect(clippy::disallowed_methods, reason = "the room is there")]
+impl<T> Grow<T> for Vec<T> {
+    #[inline]
+    fn try_append(&mut self, items: &[T]) -> Result<(), OutOfMemory>
+    where
+        T: Clone,
+    {
+        self.try_reserve(items.len())?;
+        self.extend_from_slice(items);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, item: T) -> Result<(), OutOfMemory> {
+        if self.len() == self.capacity() {
+            self.try_reserve(1)?;
+        }
+        self.push(item);
+        Ok(())
+    }
+
+    fn try_fill(&mut self, len: usize, item: T) -> Result<(), OutOfMemory>
+    where
+        T: Clone,
+    {
+        self.try_reserve_exact(len.saturating_sub(self.len()))?;
+        self.resize(len, item);
+        Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the room is there")]
+impl<A: Array> Grow<A::Item> for SmallVec<A> {
+    #[inline]
+    fn try_append(&mut self, items: &[A::Item]) -> Result<(), OutOfMemory>
+    where
+        A::Item: Clone,
+    {
+        self.try_reserve(items.len()).map_err(|_| OutOfMemory)?;
+        self.extend(items.iter().cloned());
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, item: A::Item) -> Result<(), OutOfMemory> {
+        self.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.push(item);
+        Ok(())
+    }
+
+    fn try_fill(&mut self, len: usize, item: A::Item) -> Result<(), OutOfMemory>
+    where
+        A::Item: Clone,
+    {
+        let more = len.saturating_sub(self.len());
+        self.try_reserve(more).map_err(|_| OutOfMemory)?;
+        self.resize(len, item);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_made() {
+        assert_eq!(copy(b"ab"), Ok(vec![b'a', b'b']));
+        assert_eq!(concat(&[b"ab", b"", b"c"]), Ok(b"abc".to_vec()));
+        assert_eq!(c_string(b"ab\0c"), Ok(c"ab".to_owned()));
+        assert_eq!(collect((0..3).filter(|n| n % 2 == 0)), Ok(vec![0, 2]));
+        assert_eq!(zeroes(2), Ok(vec![0, 0]));
+        assert_eq!(
+            format(format_args!("{}", Shown(b"a\xff\xfeb\xc3"))).as_deref(),
+            Ok("a\u{fffd}\u{fffd}b\u{fffd}")
+        );
+        assert_eq!(format(format_args!("{}-{:02}", "a", 7)), Ok("a-07".to_owned()));
+    }
+
+    #[test]
+    fn what_does_not_fit_fails() {
+        assert_eq!(with_room::<u64>(usize::MAX), Err(OutOfMemory));
+        assert_eq!(zeroes(usize::MAX), Err(OutOfMemory));
+        let mut held = b"abc".to_vec();
+        assert_eq!(held.try_fill(usize::MAX, 0), Err(OutOfMemory));
+        assert_eq!(held, b"abc");
+    }
+
+    #[test]
+    fn a_vector_grows() {
+        let mut held = Vec::new();
+        held.try_push(1).unwrap();
+        held.try_append(&[2, 3]).unwrap();
+        held.try_fill(5, 9).unwrap();
+        assert_eq!(held, [1, 2, 3, 9, 9]);
+    }
+}

@@ -1,0 +1,43 @@
+//! What is done where Lua's memory was out: its garbage is collected, and what that leaves free goes
+//! back to the system. LuaJIT does neither by itself when an allocation fails.
+
+use std::cell::RefCell;
+
+use super::state::State;
+use super::vm::Vm;
+use crate::nginx::core::allocator;
+use crate::nginx::event::alarm::{Timer, Waiter};
+
+/// When a VM is to collect its garbage.
+#[derive(Default)]
+pub(super) struct Collection(RefCell<Option<Box<Timer<Collected>>>>);
+
+/// The main coroutine of the VM, which owns the timer.
+#[derive(Clone, Copy)]
+struct Collected(State);
+
+impl Waiter for Collected {
+    fn abandon(&self) {}
+}
+
+impl Vm {
+    /// Collects the garbage now. For code that Lua did not call.
+    pub fn release_memory(&self) {
+        release(&Collected(self.main()));
+    }
+
+    /// Collects it at the end of the current round of the event loop, when the code that failed has
+    /// left its coroutine.
+    pub fn release_memory_soon(&self) {
+        let mut collection = self.collection.0.borrow_mut();
+        let timer = || Timer::new(Collected(self.main()), release);
+        collection.get_or_insert_with(timer).post();
+    }
+}
+
+fn release(collected: &Collected) {
+    // What has a finalizer goes in the second cycle only.
+    collected.0.collect_garbage();
+    collected.0.collect_garbage();
+    allocator::trim();
+}

@@ -1,0 +1,166 @@
+//! Rust's allocator in this module: malloc, and a reserve of small pieces for where it has none left.
+//!
+//! Rust ends the process where an allocation fails that cannot say so: that of a `Box`, an `Rc`, a
+//! node of a map. What a script or a peer can make large is asked for by way of
+//! [`codec::fallible`]; what it can only make many of is small, and asks [`check`] first. While
+//! malloc fails, such small pieces come from the reserve, so that what has begun can end in order,
+//! and [`check`] refuses what would begin.
+//!
+//! Invariant: a piece of the reserve has one owner, told by its bit in [`TAKEN`].
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use codec::fallible::OutOfMemory;
+
+/// The size of a piece, which is more than any object here that is no buffer takes.
+const PIECE: usize = 1024;
+const WORDS: usize = 16;
+const PIECES: usize = WORDS * 64;
+/// What pieces are aligned to.
+const ALIGNMENT: usize = 64;
+/// What malloc must have before more may begin.
+const ENOUGH: usize = 64 * 1024;
+
+#[repr(C, align(64))]
+struct Reserve(UnsafeCell<[u8; PIECE * PIECES]>);
+
+// SAFETY: each piece is touched by its owner only, and the bits that tell the owner are atomic.
+unsafe impl Sync for Reserve {}
+
+/// No memory of the system's until it is used, for it is all zeroes.
+static RESERVE: Reserve = Reserve(UnsafeCell::new([0; PIECE * PIECES]));
+/// A bit for each piece that has an owner.
+static TAKEN: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
+/// How many have one.
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether something new may begin of which a script can make any number. It costs a look at one
+/// number, unless the reserve is in use.
+#[inline]
+pub fn check() -> Result<(), OutOfMemory> {
+    if is_in_reserve() { probe() } else { Ok(()) }
+}
+
+/// Whether pieces of the reserve are in use: who keeps what is used again shall not keep those.
+#[inline]
+pub fn is_in_reserve() -> bool {
+    USED.load(Ordering::Relaxed) != 0
+}
+
+/// Whether malloc has memory again.
+#[cold]
+fn probe() -> Result<(), OutOfMemory> {
+    // SAFETY: free takes what malloc gave, or null.
+    unsafe {
+        let memory = std::hint::black_box(libc::malloc(ENOUGH));
+        libc::free(memory);
+        if memory.is_null() { Err(OutOfMemory) } else { Ok(()) }
+    }
+}
+
+/// Gives the system back what malloc has free.
+pub fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes no pointer.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+struct Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+// SAFETY: what malloc gives goes back to malloc, a piece of the reserve to the reserve, told by its
+// address; both are at least of the size and alignment that were asked for. Nothing here unwinds.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's.
+        let memory = unsafe { System.alloc(layout) };
+        if memory.is_null() { take(layout) } else { memory }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's; a piece has room for the layout's size.
+        unsafe {
+            let memory = System.alloc_zeroed(layout);
+            if !memory.is_null() {
+                return memory;
+            }
+            let piece = take(layout);
+            if !piece.is_null() {
+                piece.write_bytes(0, layout.size());
+            }
+            piece
+        }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        match number(memory) {
+            // SAFETY: the caller's; it was malloc's.
+            None => unsafe { System.dealloc(memory, layout) },
+            Some(number) => give_back(number),
+        }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's; the size is one that a layout may have.
+        unsafe {
+            if number(memory).is_none() {
+                let moved = System.realloc(memory, layout, size);
+                if !moved.is_null() {
+                    return moved;
+                }
+            } else if size <= PIECE {
+                return memory;
+            }
+            let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            if !moved.is_null() {
+                moved.copy_from_nonoverlapping(memory, layout.size().min(size));
+                self.dealloc(memory, layout);
+            }
+            moved
+        }
+    }
+}
+
+/// Which piece of the reserve this is, if it is one.
+#[inline(always)]
+fn number(memory: *mut u8) -> Option<usize> {
+    let offset = (memory as usize).wrapping_sub(RESERVE.0.get() as usize);
+    (offset < PIECE * PIECES).then_some(offset / PIECE)
+}
+
+/// A piece of the reserve; null where there is none, or it is too small.
+#[cold]
+fn take(layout: Layout) -> *mut u8 {
+    if layout.size() > PIECE || layout.align() > ALIGNMENT {
+        return null_mut();
+    }
+    for (at, word) in TAKEN.iter().enumerate() {
+        let mut taken = word.load(Ordering::Relaxed);
+        while taken != u64::MAX {
+            let bit = taken.trailing_ones() as usize;
+            let before = word.fetch_or(1 << bit, Ordering::Acquire);
+            if before & (1 << bit) == 0 {
+                USED.fetch_add(1, Ordering::Relaxed);
+                // SAFETY: within the reserve; the bit was clear: the piece is the caller's now.
+                return unsafe { RESERVE.0.get().cast::<u8>().add((at * 64 + bit) * PIECE) };
+            }
+            taken = before;
+        }
+    }
+    null_mut()
+}
+
+#[cold]
+fn give_back(number: usize) {
+    if let Some(word) = TAKEN.get(number / 64) {
+        word.fetch_and(!(1 << (number % 64)), Ordering::Release);
+        USED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
