@@ -1,5 +1,7 @@
 //! `ngx.__fault`, in builds with the cargo feature `fault-injection` only: what goes wrong next.
 
+use codec::fallible::{self, Shown};
+
 use crate::api::call::{Row, set_functions};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::nginx::core::fault;
@@ -21,7 +23,7 @@ fn fault(state: State) -> LuaResult {
             fault::arm_allocations(count(succeed)?, count(fail)?);
         }
         b"callback" => {
-            let part = String::from_utf8_lossy(state.check_bytes(2)?).into_owned();
+            let part = fallible::format(format_args!("{}", Shown(state.check_bytes(2)?)))?;
             fault::arm_callback(part);
         }
         b"none" => {

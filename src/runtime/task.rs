@@ -199,7 +199,11 @@ impl Task {
     #[inline]
     pub fn reserve() -> Result<(), OutOfMemory> {
         allocator::check()?;
-        Ok(with_records(|records| records.try_reserve(1))?)
+        if SPARE.is_empty() {
+            // A spare one has its record.
+            with_records(|records| records.try_reserve(1))?;
+        }
+        Ok(())
     }
 
     /// As [`Task::reserve`], for a light thread that this one spawns: it may wait to be joined.

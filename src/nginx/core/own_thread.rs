@@ -66,6 +66,11 @@ impl<T> Spares<T> {
         self.values.borrow_mut().pop()
     }
 
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.values.borrow().is_empty()
+    }
+
     /// Keeps `value`, or drops it where there is no room, or no memory for it.
     #[inline]
     pub fn keep(&self, value: T) {
