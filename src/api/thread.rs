@@ -25,7 +25,7 @@ fn spawn(call: &Call) -> LuaResult {
     let state = call.state;
     let parent = call.task()?;
     let arguments = state.top() - 1;
-    parent.reserve_thread(call.context.light_threads.get())?;
+    parent.reserve_thread(call.context.tasks.light_threads.get())?;
     let thread = coroutine::make(call, Role::LightThread)?;
     if arguments > 0 {
         if let Err(error) = thread.state.reserve(arguments) {
@@ -38,7 +38,7 @@ fn spawn(call: &Call) -> LuaResult {
     }
     thread.set_parent(parent);
     thread.status.set(TaskStatus::Running);
-    call.context.light_threads.set(call.context.light_threads.get() + 1);
+    call.context.tasks.light_threads.set(call.context.tasks.light_threads.get() + 1);
     // The new thread runs first; its parent goes on with the thread on top as the result.
     call.context.post(parent.clone(), 1);
     call.context.set_switch(Switch::Spawn(thread, arguments));

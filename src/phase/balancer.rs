@@ -28,7 +28,7 @@ impl upstream::Balancer for Balancer {
         let outer = context.upstream_peer.replace(Some(peer));
         let result = synchronous::run_plainly(&context, script, Phase::Balancer);
         context.upstream_peer.set(outer);
-        let end = context.end.take();
+        let end = context.ending.end.take();
         result?;
         match end {
             Some(End::Exit(code)) => go_on(Status(code)),

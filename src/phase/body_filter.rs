@@ -22,8 +22,7 @@ pub fn enter(request: Request, input: Chain) -> Status {
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
         return Status::ERROR;
     };
-    if context.body_filter.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0
-    {
+    if context.filter.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0 {
         return filters::CODE.next_body(request, input);
     }
     if !keep(&context, input) {
@@ -32,7 +31,7 @@ pub fn enter(request: Request, input: Chain) -> Status {
     if let Some(rc) = wait_for_client(&context) {
         return rc;
     }
-    let input = context.body_filter.waiting.replace(Chain::EMPTY);
+    let input = context.filter.waiting.replace(Chain::EMPTY);
     let mut out = Chain::EMPTY;
     if !input.is_empty() {
         match run(&context, script, input) {
@@ -55,7 +54,7 @@ pub fn enter(request: Request, input: Chain) -> Status {
 
 /// Adds the input to what waits, or drops it where the response has ended; false without memory.
 fn keep(context: &Context, input: Chain) -> bool {
-    let filter = &context.body_filter;
+    let filter = &context.filter;
     if filter.seen_last.get() {
         input.bufs().for_each(|mut buf| buf.consume());
         return true;
@@ -82,19 +81,18 @@ fn wait_for_client(context: &Rc<Context>) -> Option<Status> {
 }
 
 fn is_waiting(context: &Context) -> bool {
-    context.body_filter.recycled.borrow().is_busy()
-        && client::has_buffered_output(context.request())
+    context.filter.recycled.borrow().is_busy() && client::has_buffered_output(context.request())
 }
 
 fn file_sent(context: &Context, out: Chain) {
     let pool = context.request().pool();
-    context.body_filter.recycled.borrow_mut().sent(pool, out, send::filter_tag());
+    context.filter.recycled.borrow_mut().sent(pool, out, send::filter_tag());
 }
 
 /// Runs the code on `input` and gives the chain that it left.
 fn run(context: &Rc<Context>, script: &Script, input: Chain) -> Result<Chain, Status> {
     const HTTP_SPECIAL_RESPONSE: i64 = 300;
-    let chain = &context.body_filter.chain;
+    let chain = &context.filter.chain;
     let outer = chain.replace(input);
     let result =
         synchronous::run(context, script, Phase::BodyFilter, |_| Ok(0), |state| state.integer(-1));

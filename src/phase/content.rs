@@ -7,6 +7,7 @@ use crate::nginx::core::conf::Conf;
 use crate::nginx::http::callback;
 use crate::nginx::http::request_body;
 use crate::nginx::{Request, Status, guard};
+use crate::runtime::context::BodyState;
 use crate::runtime::{Context, Phase, scheduler};
 
 /// Makes this module the content handler of the location that is being read.
@@ -72,8 +73,7 @@ fn body_is_there(request: Request) {
         request_body::drop_reference(request);
         return;
     };
-    context.body_read.set(true);
-    if context.waiting_more_body.replace(false) {
+    if context.body.state.replace(BodyState::Read) == BodyState::Awaited {
         let rc = guard(Status::HTTP_INTERNAL_SERVER_ERROR, || enter(request));
         request.finalize(rc);
     } else {

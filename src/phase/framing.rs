@@ -11,7 +11,7 @@ use crate::nginx::http::filters::FRAMING;
 use crate::nginx::http::framing;
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_log;
-use crate::runtime::context::BodyCount;
+use crate::runtime::context::output::BodyCount;
 use crate::runtime::{Context, Phase};
 
 /// nginx's header filters.
@@ -33,14 +33,14 @@ pub fn send_counted(request: Request, next: impl FnOnce(Request) -> Status) -> S
     }
     let Some(length) = framing::promised_length(request) else { return rc };
     let Ok(context) = context_of(request, Phase::HeaderFilter) else { return Status::ERROR };
-    context.body_count.set(BodyCount::Left(length));
+    context.output.body_count.set(BodyCount::Left(length));
     rc
 }
 
 /// nginx's body filters.
 pub fn body(request: Request, input: Chain) -> Status {
     match Context::of(request.main()) {
-        Some(context) if context.body_count.get() != BodyCount::Off => {
+        Some(context) if context.output.body_count.get() != BodyCount::Off => {
             count(&context, request, input)
         }
         _ => FRAMING.next_body(request, input),
@@ -50,7 +50,7 @@ pub fn body(request: Request, input: Chain) -> Status {
 #[cold]
 fn count(context: &Rc<Context>, request: Request, input: Chain) -> Status {
     let size = input.size();
-    let left = match context.body_count.get() {
+    let left = match context.output.body_count.get() {
         BodyCount::Off => return FRAMING.next_body(request, input),
         BodyCount::Left(left) => left,
         BodyCount::Exceeded => 0,
@@ -60,7 +60,7 @@ fn count(context: &Rc<Context>, request: Request, input: Chain) -> Status {
     }
     let left = left - size;
     if size > 0 {
-        context.body_count.set(BodyCount::Left(left));
+        context.output.body_count.set(BodyCount::Left(left));
     }
     if left > 0 && framing::ends_with(request, input) {
         ngx_log!(
@@ -78,7 +78,7 @@ fn count(context: &Rc<Context>, request: Request, input: Chain) -> Status {
 
 /// Sends the bytes that the header leaves room for.
 fn cut(context: &Context, request: Request, input: Chain, left: u64) -> Status {
-    if context.body_count.replace(BodyCount::Exceeded) != BodyCount::Exceeded {
+    if context.output.body_count.replace(BodyCount::Exceeded) != BodyCount::Exceeded {
         let text = b"response body longer than its header says, the rest is not sent";
         request.log().write(Level::Err, text);
     }

@@ -58,10 +58,10 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
 
 /// Runs the code; gives the status that it asked for with `ngx.exit`, where that is a new one.
 fn run(context: &Rc<Context>, script: &Script) -> Result<Option<Status>, synchronous::Failed> {
-    let end_before = context.end.take();
-    let code_before = context.exit_code.get();
+    let end_before = context.ending.end.take();
+    let code_before = context.ending.exit_code.get();
     let result = synchronous::run_plainly(context, script, Phase::HeaderFilter);
-    let end = context.end.replace(end_before);
+    let end = context.ending.end.replace(end_before);
     result?;
     Ok(match end {
         Some(End::Exit(code)) if code != code_before => Some(Status(code)),

@@ -16,6 +16,8 @@ use crate::nginx::http::request_body;
 use crate::nginx::http::request_body::BodyRead;
 use crate::nginx::http::{callback, phases};
 use crate::nginx::{Level, Request, Status};
+use crate::runtime::context::BodyState;
+use crate::runtime::context::output::Stage;
 use crate::runtime::{Context, Phase, Task, client_watch, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
 
@@ -151,16 +153,16 @@ pub fn postpone(request: Request, phase: Phase, after: usize) -> bool {
 ///
 /// `Some(rc)`: the phase handler returns that now, and is entered again when the body is there.
 fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Status> {
-    if context.waiting_more_body.get() {
+    if context.body.state.get() == BodyState::Awaited {
         return Some(Status::DONE);
     }
-    if !context.location().need_request_body() || context.body_read.get() {
+    if !context.location().need_request_body() || context.body.state.get() == BodyState::Read {
         return None;
     }
     match request_body::read(context.request(), after) {
         BodyRead::Failed(rc) => Some(rc),
         BodyRead::Waiting => {
-            context.waiting_more_body.set(true);
+            context.body.state.set(BodyState::Awaited);
             Some(Status::DONE)
         }
         BodyRead::Done => None,
@@ -221,10 +223,10 @@ pub fn load_failed(request: Request, error: ScriptError) -> Status {
 ///
 /// `Some(rc)`: the phase handler returns that; no later phase may make a response again.
 pub fn end_if_responded(context: &Rc<Context>) -> Option<Status> {
-    if !context.is_header_sent() && !context.buffering.get() {
+    if !context.is_header_sent() && !context.output.buffering.get() {
         return None;
     }
-    if !context.eof.get() {
+    if context.output.stage.get() != Stage::Ended {
         let rc = output::send_last(context);
         if rc == Status::ERROR || rc.0 > 0 {
             return Some(rc);
@@ -237,8 +239,7 @@ pub fn end_if_responded(context: &Rc<Context>) -> Option<Status> {
 pub fn body_is_there(request: Request) {
     request_body::drop_reference(request);
     let Some(context) = Context::of(request) else { return };
-    context.body_read.set(true);
-    if context.waiting_more_body.replace(false) {
+    if context.body.state.replace(BodyState::Read) == BodyState::Awaited {
         request.run_phases();
     }
 }

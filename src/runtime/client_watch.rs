@@ -39,7 +39,7 @@ fn client_event(request: Request) {
 }
 
 fn client_left(request: Request, context: &Rc<Context>, rc: Status) {
-    let on_abort = context.on_abort.borrow().clone();
+    let on_abort = context.tasks.on_abort.borrow().clone();
     let Some(task) = on_abort else {
         client::set_error(request);
         ends::cleanup(context);
@@ -54,7 +54,7 @@ fn client_left(request: Request, context: &Rc<Context>, rc: Status) {
         }
         return;
     }
-    context.light_threads.set(context.light_threads.get() + 1);
+    context.tasks.light_threads.set(context.tasks.light_threads.get() + 1);
     task.status.set(TaskStatus::Running);
     scheduler::listen_for_write(context);
     scheduler::wake(&task, 0);

@@ -47,7 +47,7 @@ pub fn exit(context: &Rc<Context>, code: Status) -> Status {
     }
     let drops_connection =
         matches!(code.0, HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST | HTTP_CLOSE);
-    if context.buffering.get()
+    if context.output.buffering.get()
         && request.status() != 0
         && code != Status::ERROR
         && !drops_connection
@@ -114,7 +114,7 @@ pub fn jump(context: &Rc<Context>) -> Status {
 #[cold]
 pub fn abort(context: &Rc<Context>) -> Status {
     cleanup(context);
-    if context.no_abort.replace(false) || context.is_header_sent() {
+    if context.ending.no_abort.replace(false) || context.is_header_sent() {
         return Status::ERROR;
     }
     Status::HTTP_INTERNAL_SERVER_ERROR

@@ -16,7 +16,7 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     }
     context.remove_all_tasks();
     timer_ended(context);
-    if let Some(on_result) = context.on_result.take() {
+    if let Some(on_result) = context.fake_end.on_result.take() {
         on_result(rc);
     }
     fake::destroy(context.request());
@@ -41,7 +41,7 @@ pub fn timer_started() {
 pub fn timer_ended(context: &Context) {
     if context.fake
         && context.phase.get() == Phase::Timer
-        && !context.timer_counted_out.replace(true)
+        && !context.fake_end.timer_counted_out.replace(true)
     {
         RUNNING_TIMERS.set(RUNNING_TIMERS.get().saturating_sub(1));
     }

@@ -51,7 +51,7 @@ impl Default for BodyFilter {
 
 /// `ngx.arg[1] = data`: the chain is replaced by one buffer; flags of the old one pass to it.
 pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
-    let filter = &context.body_filter;
+    let filter = &context.filter;
     let (mut last, mut flush) = (false, false);
     for mut buf in filter.chain.get().bufs() {
         last |= buf.is_last();
@@ -78,7 +78,7 @@ pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
 
 /// `ngx.arg[2] = eof`: the response ends here, or does not.
 pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
-    let filter = &context.body_filter;
+    let filter = &context.filter;
     filter.seen_last.set(eof);
     if !eof {
         for mut buf in filter.chain.get().bufs() {
@@ -101,5 +101,5 @@ pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
 
 fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
     let pool = context.request().pool();
-    context.body_filter.recycled.borrow_mut().take(pool, len, send::filter_tag())
+    context.filter.recycled.borrow_mut().take(pool, len, send::filter_tag())
 }

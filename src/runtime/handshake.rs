@@ -90,7 +90,7 @@ impl Handshake {
         #[expect(clippy::disallowed_methods, reason = "one for each phase of a handshake")]
         self.runs.borrow_mut().push(Run { phase, verdict: Verdict::Wait, rc: Status::AGAIN });
         let handshake: Weak<Handshake> = Rc::downgrade(self);
-        context.on_result.set(Some(Box::new(move |rc| {
+        context.fake_end.on_result.set(Some(Box::new(move |rc| {
             if let Some(handshake) = handshake.upgrade() {
                 handshake.end(phase, rc);
             }
@@ -145,7 +145,7 @@ impl Handshake {
 
 /// Ends code that waits in a stand-in, for a handshake that nobody goes on with.
 pub fn abandon(context: &Rc<Context>) {
-    context.on_result.take();
+    context.fake_end.on_result.take();
     tls::take_back(context.request());
     stand_in::finalize(context, Status::ERROR);
 }

@@ -22,6 +22,7 @@ use crate::nginx::http::{client, send as wire};
 use crate::nginx::http::{pending, subrequest};
 use crate::nginx::{Chain, Status};
 use crate::ngx_debug;
+use crate::runtime::context::output::Stage;
 
 const HTTP_OK: usize = 200;
 const HTTP_NOT_MODIFIED: usize = 304;
@@ -36,14 +37,14 @@ pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
     if request.status() == 0 {
         request.set_status(HTTP_OK);
     }
-    if !context.mime_set.get() && !set_default_type(context) {
+    if !context.output.mime_set.get() && !set_default_type(context) {
         return Status::ERROR;
     }
-    if !context.headers_set.get() {
+    if !context.output.headers_set.get() {
         framing::clear_content_length(request);
         wire::clear_accept_ranges(request);
     }
-    if context.buffering.get() {
+    if context.output.buffering.get() {
         return Status::OK;
     }
     send_header(context)
@@ -53,13 +54,13 @@ fn send_header(context: &Context) -> Status {
     let request = context.request();
     framing::follow_status(request);
     // The flag comes first: a header filter may run Lua, or nginx make a page of its own, within.
-    context.header_sent.set(true);
+    context.output.header_sent.set(true);
     request.send_header()
 }
 
 /// Content-Type by the location's types, where `lua_use_default_type` says so.
 fn set_default_type(context: &Rc<Context>) -> bool {
-    context.mime_set.set(true);
+    context.output.mime_set.set(true);
     let request = context.request();
     !context.location().use_default_type()
         || request.status() == HTTP_NOT_MODIFIED
@@ -88,7 +89,7 @@ pub fn write(
     if let Prepared::Finished(rc) = prepare(context) {
         return Ok(rc);
     }
-    if context.buffering.get() {
+    if context.output.buffering.get() {
         ngx_debug!(context.request().log(), "lua buffering output bufs for the HTTP 1.0 request");
     } else {
         if !context.location().coalesce_output() {
@@ -110,19 +111,19 @@ pub fn write(
 /// Whether `len` bytes more may wait. A broken connection is told at once.
 fn may_hold(context: &Context, len: usize) -> bool {
     let request = context.request();
-    let held = context.held.get().len;
+    let held = context.output.held.get().len;
     held.saturating_add(len) < client::postpone_output(request)
         && !is_body_filtered(context)
         && !client::is_broken(request)
 }
 
 fn hold(context: &Context, room: usize, fill: impl FnOnce(&mut Buf)) -> Result<(), OutOfMemory> {
-    let mut held = context.held.get();
+    let mut held = context.output.held.get();
     let mut buf = match held.last {
         Some(last) if last.room() >= room => last,
         // A response of one piece takes no more memory than that, and a free buffer is not to grow.
         last => {
-            let suffices = last.is_none() || context.recycled.borrow().offers(room);
+            let suffices = last.is_none() || context.output.recycled.borrow().offers(room);
             let size = if suffices { room } else { room.max(HELD_BUF) };
             let (chain, buf) = new_buf(context, size)?;
             held.chain.append(chain);
@@ -133,24 +134,24 @@ fn hold(context: &Context, room: usize, fill: impl FnOnce(&mut Buf)) -> Result<(
     fill(&mut buf);
     held.last = Some(buf);
     held.len += before - buf.room();
-    context.held.set(held);
+    context.output.held.set(held);
     Ok(())
 }
 
 fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
-    context.recycled.borrow_mut().take(context.request().pool(), len, wire::tag())
+    context.output.recycled.borrow_mut().take(context.request().pool(), len, wire::tag())
 }
 
 /// Gives the filters what is held back, and `chain`.
 fn pass_on(context: &Rc<Context>, chain: Chain) -> Status {
-    let mut all = context.held.take().chain;
+    let mut all = context.output.held.take().chain;
     all.append(chain);
     filter(context, all)
 }
 
 /// Gives the filters what is held back, if anything is.
 fn pass_on_held(context: &Rc<Context>) -> Status {
-    match context.held.get().last {
+    match context.output.held.get().last {
         Some(_) => pass_on(context, Chain::EMPTY),
         None => Status::OK,
     }
@@ -159,7 +160,7 @@ fn pass_on_held(context: &Rc<Context>) -> Status {
 /// Gives the filters what is held back, for the code waits, or others write now. Where they refuse
 /// it, so will they what follows, and that tells.
 pub fn release_held(context: &Rc<Context>) {
-    if !context.buffering.get() && !context.is_released() {
+    if !context.output.buffering.get() && !context.is_released() {
         pass_on_held(context);
     }
 }
@@ -173,21 +174,21 @@ pub fn send_last(context: &Rc<Context>) -> Status {
     if !discard_unread_body(context) {
         return Status::ERROR;
     }
-    if context.buffering.get() {
+    if context.output.buffering.get() {
         let rc = send_http10_header(context);
         if rc.is_failure() {
             return rc;
         }
         if context.request().header_only() {
-            context.eof.set(true);
-            context.held.take();
+            context.output.stage.set(Stage::Ended);
+            context.output.held.take();
             return Status::OK;
         }
     }
-    context.eof.set(true);
+    context.output.stage.set(Stage::Ended);
     let request = context.request();
     ngx_debug!(request.log(), "lua sending last buf of the response body");
-    let rc = match context.held.get().last {
+    let rc = match context.output.held.get().last {
         Some(mut last) if !is_body_filtered(context) => {
             last.set_end(request.is_subrequest());
             pass_on(context, Chain::EMPTY)
@@ -213,7 +214,7 @@ enum Prepared {
 
 /// What precedes any piece of the body.
 fn prepare(context: &Rc<Context>) -> Prepared {
-    if context.raw_socket_acquired.get() || context.eof.get() {
+    if context.output.stage.get() != Stage::Open {
         return Prepared::Finished(Status::OK);
     }
     let request = context.request();
@@ -229,7 +230,7 @@ fn prepare(context: &Rc<Context>) -> Prepared {
         && context.location().http10_buffering()
         && framing::content_length(request) < 0;
     if must_buffer {
-        context.buffering.set(true);
+        context.output.buffering.set(true);
     }
     let rc = send_header_if_needed(context);
     if rc == Status::ERROR || rc.0 > 0 {
@@ -238,11 +239,11 @@ fn prepare(context: &Rc<Context>) -> Prepared {
     if !request.header_only() {
         return Prepared::Body;
     }
-    context.eof.set(true);
+    context.output.stage.set(Stage::Ended);
     if !discard_unread_body(context) {
         return Prepared::Finished(Status::ERROR);
     }
-    if context.buffering.get() {
+    if context.output.buffering.get() {
         return Prepared::Finished(send_http10_header(context));
     }
     Prepared::Finished(rc)
@@ -266,7 +267,7 @@ fn send_http10_header(context: &Rc<Context>) -> Status {
     ngx_debug!(request.log(), "lua sending HTTP 1.0 response headers");
     framing::follow_status(request);
     if !request.header_only() && request.get().headers_out.content_length.is_null() {
-        framing::set_content_length(request, context.held.get().len);
+        framing::set_content_length(request, context.output.held.get().len);
     }
     send_header(context)
 }
@@ -278,9 +279,9 @@ fn filter(context: &Rc<Context>, chain: Chain) -> Status {
     if rc == Status::ERROR || context.is_released() {
         return Status::ERROR;
     }
-    context.recycled.borrow_mut().sent(request.pool(), chain, wire::tag());
+    context.output.recycled.borrow_mut().sent(request.pool(), chain, wire::tag());
     if rc == Status::OK {
-        pending::join(request.main(), &mut context.recycled.borrow_mut());
+        pending::join(request.main(), &mut context.output.recycled.borrow_mut());
     }
     rc
 }
@@ -290,7 +291,7 @@ fn flush_pending(context: &Rc<Context>) -> Status {
     let request = context.request();
     let buffered = client::buffered_bits(request);
     ngx_debug!(request.log(), "lua flushing output: buffered 0x{buffered:x}");
-    let chain = if context.recycled.borrow().is_busy() {
+    let chain = if context.output.recycled.borrow().is_busy() {
         Chain::EMPTY
     } else {
         match flush_chain(context) {
@@ -309,7 +310,7 @@ fn flush_pending(context: &Rc<Context>) -> Status {
     if !client::wait_for_writable(request) {
         return Status::ERROR;
     }
-    if context.flushing.get() == 0 {
+    if context.output.flushing.get() == 0 {
         return Status::OK;
     }
     let buffered = client::buffered_bits(request);
@@ -348,8 +349,8 @@ impl Operation for Flush {}
 impl Drop for Flush {
     fn drop(&mut self) {
         let Some(context) = self.context.upgrade() else { return };
-        context.flushing.set(context.flushing.get().saturating_sub(1));
-        if context.flushing.get() == 0 && !context.is_released() {
+        context.output.flushing.set(context.output.flushing.get().saturating_sub(1));
+        if context.output.flushing.get() == 0 && !context.is_released() {
             client::stop_send_timer(context.request());
         }
     }
@@ -363,7 +364,7 @@ pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
         return false;
     }
     task.flushing.set(true);
-    context.flushing.set(context.flushing.get() + 1);
+    context.output.flushing.set(context.output.flushing.get() + 1);
     task.wait_for(Box::new(Flush { context: Rc::downgrade(context) }));
     true
 }
@@ -393,7 +394,7 @@ pub fn write_event(context: &Rc<Context>) -> Status {
             }
         }
     }
-    if context.flushing.get() == 0 {
+    if context.output.flushing.get() == 0 {
         ngx_debug!(context.request().log(), "useless lua write event handler");
         return useless;
     }

@@ -113,7 +113,7 @@ fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> Step {
 /// Ends the handler as the code said.
 #[cold]
 fn end(context: &Rc<Context>) -> Status {
-    match context.end.take() {
+    match context.ending.end.take() {
         Some(End::Exit(code)) => ends::exit(context, Status(code)),
         Some(End::Exec { uri, args }) => ends::exec(context, &uri, &args),
         None => Status::AGAIN,
@@ -219,7 +219,7 @@ pub fn kill(context: &Rc<Context>, chain: &[Rc<Task>]) {
         drop_zombies(context, task);
         context.remove_task(task);
     }
-    decrement(&context.light_threads);
+    decrement(&context.tasks.light_threads);
 }
 
 /// The parent took the results of a light thread that had ended.
@@ -234,7 +234,7 @@ fn decrement(count: &std::cell::Cell<usize>) {
 
 /// The handler is over once its entry thread and all light threads are.
 fn leave_if_over(context: &Rc<Context>) -> Step {
-    if context.light_threads.get() > 0 || context.is_entry_alive() {
+    if context.tasks.light_threads.get() > 0 || context.is_entry_alive() {
         return Step::Leave(Status::AGAIN);
     }
     Step::Leave(all_done(context))
@@ -266,11 +266,11 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> St
         #[expect(clippy::disallowed_methods, reason = "`reserve_thread` has made the room")]
         parent.zombies.borrow_mut().push(task.clone());
         // The parent may be a coroutine that nobody resumes any more.
-        decrement(&context.light_threads);
+        decrement(&context.tasks.light_threads);
         return leave_if_over(context);
     }
     context.remove_task(task);
-    decrement(&context.light_threads);
+    decrement(&context.tasks.light_threads);
     leave_if_over(context)
 }
 
@@ -310,7 +310,7 @@ fn hand_results_over(
     parent.drop_pending();
     let step = hand_over(task, parent, task.state.top(), Some(success));
     context.remove_task(task);
-    decrement(&context.light_threads);
+    decrement(&context.tasks.light_threads);
     step
 }
 
@@ -398,7 +398,7 @@ fn append_error_text(context: &Context, failed: State, line: &mut Line) {
         return;
     }
     // To end the request is not for a `__tostring` to say.
-    let (before, end) = (openresty::request(main), context.end.take());
+    let (before, end) = (openresty::request(main), context.ending.end.take());
     openresty::set_request(main, context.request().as_ptr().cast());
     failed.move_to(main, 1);
     main.push_value(-1);
@@ -407,7 +407,7 @@ fn append_error_text(context: &Context, failed: State, line: &mut Line) {
     // The thread that waits for this one gets the value itself.
     main.move_to(failed, 1);
     openresty::set_request(main, before);
-    context.end.replace(end);
+    context.ending.end.replace(end);
 }
 
 #[cold]

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_eof(
     guard(0, || {
         // SAFETY: lua-resty-core passes the running request.
         let context = unsafe { ffi::borrowed_context(r) };
-        c_int::from(context.is_some_and(|context| context.body_filter.is_eof()))
+        c_int::from(context.is_some_and(|context| context.filter.is_eof()))
     })
 }
 
@@ -59,13 +59,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_body(
             let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return ffi::ERROR };
             (*data, *len) = (null_mut(), 0);
             let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
-            let mut bufs = context.body_filter.chain.get().bufs();
+            let mut bufs = context.filter.chain.get().bufs();
             if let (Some(only), None) = (bufs.next(), bufs.next()) {
                 let bytes = only.memory();
                 (*data, *len) = (bytes.as_ptr().cast_mut(), bytes.len());
                 return ffi::OK;
             }
-            *len = context.body_filter.pieces().map(|buf| buf.memory().len()).sum();
+            *len = context.filter.pieces().map(|buf| buf.memory().len()).sum();
             if *len == 0 { ffi::OK } else { ffi::AGAIN }
         }
     })
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_copy_body_filter_param_body(
                 return ffi::ERROR;
             }
             let mut at = data;
-            for buf in context.body_filter.pieces() {
+            for buf in context.filter.pieces() {
                 let bytes = buf.memory();
                 std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
                 at = at.add(bytes.len());

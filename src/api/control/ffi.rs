@@ -66,7 +66,7 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
         return Err("bad argument to 'ngx.exit': invalid HTTP status code");
     }
     let ends_anyhow = status == ffi::ERROR || drops_connection(status);
-    if context.no_abort.get() && !ends_anyhow {
+    if context.ending.no_abort.get() && !ends_anyhow {
         return Err("attempt to abort with pending subrequests");
     }
     let mut status = status;
@@ -84,8 +84,8 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
         status = 200;
     }
     ngx_debug!(context.request().log(), "lua exit with code {status}");
-    context.end.replace(Some(End::Exit(status as isize)));
-    context.exit_code.set(status as isize);
+    context.ending.end.replace(Some(End::Exit(status as isize)));
+    context.ending.exit_code.set(status as isize);
     match context.phase.get() {
         Phase::HeaderFilter | Phase::Balancer | Phase::SslSessionStore => Ok(ffi::DONE),
         _ => Ok(ffi::OK),

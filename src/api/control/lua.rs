@@ -28,7 +28,7 @@ pub fn inject(state: State) {
 
 /// Raises while an operation is pending that cannot be cancelled.
 fn check_abortable(call: &Call) -> Result<(), LuaError> {
-    if call.context.no_abort.get() {
+    if call.context.ending.no_abort.get() {
         return Err(LuaError::text("attempt to abort with pending subrequests"));
     }
     Ok(())
@@ -78,7 +78,7 @@ fn exec(call: &Call) -> LuaResult {
     if let Cow::Owned(escaped) = escape_controls(&args)? {
         args = escaped;
     }
-    call.context.end.replace(Some(End::Exec { uri, args }));
+    call.context.ending.end.replace(Some(End::Exec { uri, args }));
     Ok(Returns::Yield(0))
 }
 
@@ -106,7 +106,7 @@ fn redirect(call: &Call) -> LuaResult {
     }
     headers_out::add_location(call.request, uri)?;
     call.request.set_status(status as usize);
-    call.context.end.replace(Some(End::Exit(status as isize)));
+    call.context.ending.end.replace(Some(End::Exit(status as isize)));
     Ok(Returns::Yield(0))
 }
 
@@ -115,7 +115,7 @@ fn on_abort(call: &Call) -> LuaResult {
         let name = call.context.phase.get().context_name();
         return Err(LuaError::text(format_args!("API disabled in the context of {name}")));
     }
-    if call.context.on_abort.borrow().is_some() {
+    if call.context.tasks.on_abort.borrow().is_some() {
         return call.fail("duplicate call");
     }
     if !call.context.location().check_client_abort() {
@@ -132,7 +132,7 @@ fn on_abort(call: &Call) -> LuaResult {
     let task = Task::new(&call.context, thread, reference, Role::LightThread);
     task.status.set(TaskStatus::Suspended);
     task.set_parent(&parent);
-    *call.context.on_abort.borrow_mut() = Some(task.clone());
+    *call.context.tasks.on_abort.borrow_mut() = Some(task.clone());
     call.context.add_task(task);
     call.succeed()
 }

@@ -8,6 +8,7 @@ use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::buf::Buf;
 use crate::nginx::http::client;
 use crate::ngx_debug;
+use crate::runtime::context::output::Stage;
 use crate::runtime::{PhaseSet, output};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;
@@ -37,11 +38,11 @@ fn print(call: &Call) -> LuaResult {
 
 /// Why nothing can be sent any more.
 fn closed(call: &Call) -> Option<&'static str> {
-    if call.context.raw_socket_acquired.get() {
+    if call.context.output.stage.get() == Stage::Raw {
         Some("raw request socket acquired")
     } else if call.request.header_only() {
         Some("header only")
-    } else if call.context.eof.get() {
+    } else if call.context.output.stage.get() == Stage::Ended {
         Some("seen eof")
     } else {
         None
@@ -90,13 +91,13 @@ fn send(call: &Call, room: usize, end: &[u8], write: impl FnOnce(&mut Buf)) -> L
         }
         return call.succeed();
     }
-    context.seen_body_data.set(true);
+    context.output.seen_body_data.set(true);
     let name = if end.is_empty() { "lua print response" } else { "lua say response" };
     ngx_debug!(call.request.log(), "{name}");
     if output::write(context, room, write)?.is_failure() {
         return call.fail(FILTER_ERROR);
     }
-    let no = if context.recycled.borrow().is_busy() { "" } else { "no " };
+    let no = if context.output.recycled.borrow().is_busy() { "" } else { "no " };
     ngx_debug!(call.request.log(), "{name} has {no}busy bufs");
     call.succeed()
 }
@@ -125,7 +126,7 @@ fn flush(call: &Call) -> LuaResult {
         wait = call.state.boolean(1);
     }
     call.check_phase(PhaseSet::REQUEST)?;
-    if call.context.raw_socket_acquired.get() {
+    if call.context.output.stage.get() == Stage::Raw {
         return call.fail("raw request socket acquired");
     }
     let task = call.task()?;
@@ -133,11 +134,11 @@ fn flush(call: &Call) -> LuaResult {
         return call.fail(reason);
     }
     let context = &call.context;
-    if context.buffering.get() {
+    if context.output.buffering.get() {
         ngx_debug!(call.request.log(), "lua http 1.0 buffering makes ngx.flush() a no-op");
         return call.fail("buffering");
     }
-    if !context.is_header_sent() || (!context.seen_body_data.get() && !wait) {
+    if !context.is_header_sent() || (!context.output.seen_body_data.get() && !wait) {
         return call.fail("nothing to flush");
     }
     if output::flush(context)?.is_failure() {
@@ -164,10 +165,10 @@ fn eof(call: &Call) -> LuaResult {
         return Err(LuaError::text("no argument is expected"));
     }
     let context = &call.context;
-    if context.raw_socket_acquired.get() {
+    if context.output.stage.get() == Stage::Raw {
         return call.fail("raw request socket acquired");
     }
-    if context.eof.get() {
+    if context.output.stage.get() == Stage::Ended {
         return call.fail("seen eof");
     }
     call.check_phase(PhaseSet::REQUEST)?;

@@ -59,7 +59,7 @@ fn set_uri(call: &Call) -> LuaResult {
         return Ok(Returns::Values(0));
     }
     call.check_phase(JUMP_PHASES)?;
-    if call.context.no_abort.get() {
+    if call.context.ending.no_abort.get() {
         return Err(LuaError::text("attempt to abort with pending subrequests"));
     }
     let pieces = [b"lua set uri jump to \"".as_slice(), uri, b"\""];

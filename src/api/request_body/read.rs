@@ -27,7 +27,7 @@ impl Operation for Waiting {}
 impl Drop for Waiting {
     fn drop(&mut self) {
         let Some(context) = self.context.upgrade() else { return };
-        let mut readers = context.body_readers.borrow_mut();
+        let mut readers = context.body.readers.borrow_mut();
         let before = readers.len();
         readers.retain(|reader| !reader.ptr_eq(&self.task));
         if readers.is_empty() && before > 0 {
@@ -43,7 +43,7 @@ pub fn read_body(call: &Call) -> LuaResult {
     }
     let task = call.task()?;
     let context = &call.context;
-    if !context.body_readers.borrow().is_empty() {
+    if !context.body.readers.borrow().is_empty() {
         wait(context, task)?;
         return Ok(Returns::Yield(0));
     }
@@ -58,14 +58,14 @@ pub fn read_body(call: &Call) -> LuaResult {
             Ok(Returns::Yield(0))
         }
         BodyRead::Failed(rc) => {
-            context.end.replace(Some(End::Exit(rc.0)));
+            context.ending.end.replace(Some(End::Exit(rc.0)));
             Ok(Returns::Yield(0))
         }
     }
 }
 
 fn wait(context: &Rc<Context>, task: &Rc<Task>) -> Result<(), OutOfMemory> {
-    context.body_readers.borrow_mut().try_push(Rc::downgrade(task))?;
+    context.body.readers.borrow_mut().try_push(Rc::downgrade(task))?;
     let waiting = Waiting { context: Rc::downgrade(context), task: Rc::downgrade(task) };
     task.wait_for(Box::new(waiting));
     Ok(())
@@ -74,7 +74,7 @@ fn wait(context: &Rc<Context>, task: &Rc<Task>) -> Result<(), OutOfMemory> {
 /// nginx has read the body: those who wait for it go on.
 unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
     let work = |request: Request, context: &Rc<Context>| {
-        let readers = std::mem::take(&mut *context.body_readers.borrow_mut());
+        let readers = std::mem::take(&mut *context.body.readers.borrow_mut());
         if readers.is_empty() {
             return;
         }

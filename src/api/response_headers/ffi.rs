@@ -76,9 +76,9 @@ fn set(
 ) -> Result<(), HeaderError> {
     let mut room = ROOM;
     let name = Name::new(key, context.location().transform_underscores(), &mut room)?;
-    context.headers_set.set(true);
+    context.output.headers_set.set(true);
     if headers_out::set(request, &name, values, replace)? {
-        context.mime_set.set(true);
+        context.output.mime_set.set(true);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::nginx::http::{client, client_socket};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Request, guard};
 use crate::ngx_debug;
+use crate::runtime::context::output::Stage;
 use crate::runtime::{Context, client_watch, output, scheduler};
 
 /// The registry's names of the metatables.
@@ -54,17 +55,17 @@ fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
     if client_socket::has_output(request) {
         return Ok(Some("pending data to write"));
     }
-    if context.buffering.get() {
+    if context.output.buffering.get() {
         return Ok(Some("http 1.0 buffering"));
     }
-    if context.raw_socket_acquired.get() {
+    if context.output.stage.get() == Stage::Raw {
         return Ok(Some("duplicate call"));
     }
     if !client_socket::has_body_reader(request) {
         client_socket::take_body(request, 0)?;
     }
-    context.header_sent.set(true);
-    context.raw_socket_acquired.set(true);
+    context.output.header_sent.set(true);
+    context.output.stage.set(Stage::Raw);
     client_socket::take_connection(request);
     Ok(None)
 }
@@ -97,7 +98,7 @@ fn make(call: &Call, kind: Kind) -> LuaResult {
         return call.fail(&failure.message());
     }
     let events: Weak<dyn Events> = Rc::downgrade(&socket) as Weak<dyn Events>;
-    *call.context.downstream.borrow_mut() = Some(events);
+    *call.context.client_user.borrow_mut() = Some(events);
     stream.clear_timer(Direction::Read);
     if kind == Kind::Raw {
         stream.clear_timer(Direction::Write);
@@ -114,10 +115,10 @@ fn make(call: &Call, kind: Kind) -> LuaResult {
 ///
 /// A socket for the body has nothing more to wait for once another one took the connection.
 pub fn listen(socket: &Rc<Socket>, call: &Call) {
-    let is_over = socket.kind == Kind::Body && call.context.raw_socket_acquired.get();
+    let is_over = socket.kind == Kind::Body && call.context.output.stage.get() == Stage::Raw;
     if socket.is_downstream() && !is_over {
         let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
-        *call.context.downstream.borrow_mut() = Some(events);
+        *call.context.client_user.borrow_mut() = Some(events);
         client_socket::set_read_handler(call.request, on_read);
     }
 }
@@ -126,7 +127,7 @@ pub fn listen(socket: &Rc<Socket>, call: &Call) {
 /// or the socket that took the connection over.
 pub fn is_listening(socket: &Socket) -> bool {
     let is_user = |context: Rc<Context>| {
-        let user = context.downstream.borrow();
+        let user = context.client_user.borrow();
         user.as_ref().is_some_and(|user| std::ptr::addr_eq(user.as_ptr(), socket))
     };
     client_socket::has_read_handler(socket.request.get(), on_read)
@@ -145,7 +146,7 @@ pub fn stop_listening(socket: &Socket) {
 /// The client's write events go to the socket until [`scheduler::listen_for_write`].
 pub fn listen_for_write(socket: &Rc<Socket>, context: &Rc<Context>) {
     let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
-    *context.downstream.borrow_mut() = Some(events);
+    *context.client_user.borrow_mut() = Some(events);
     client::set_write_handler(socket.request.get(), on_write);
 }
 
@@ -161,7 +162,7 @@ impl Downstream {
         // SAFETY: nginx passes a live request.
         let request = unsafe { Request::from_ptr(r) }?;
         let context = Context::of(request)?;
-        let user = context.downstream.borrow().as_ref().and_then(Weak::upgrade);
+        let user = context.client_user.borrow().as_ref().and_then(Weak::upgrade);
         Some(Downstream { request, context, user })
     }
 }

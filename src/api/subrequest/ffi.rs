@@ -86,13 +86,13 @@ unsafe extern "C" fn client_event(r: *mut ngx_http_request_t) {
         // SAFETY: nginx passes a live request.
         let Some(request) = (unsafe { Request::from_ptr(r) }) else { return };
         let Some(context) = Context::of(request) else { return };
-        let subrequests = context.subrequests.borrow().clone();
+        let subrequests = context.captures.requests.borrow().clone();
         for subrequest in subrequests {
             // One that left with the client may have taken all others along.
             if context.is_released() {
                 return;
             }
-            if context.subrequests.borrow().contains(&subrequest) {
+            if context.captures.requests.borrow().contains(&subrequest) {
                 client::run_read_handler(subrequest);
             }
         }

@@ -124,7 +124,7 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
     }
     let batch =
         Rc::new(Batch { task: Rc::downgrade(task), pending: Cell::new(queries.len()), captured });
-    let room = context.subrequests.borrow_mut().try_reserve(queries.len());
+    let room = context.captures.requests.borrow_mut().try_reserve(queries.len());
     room.map_err(OutOfMemory::from)?;
     let mut made = SmallVec::new();
     for (index, query) in queries.iter().enumerate() {
@@ -137,10 +137,10 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
         }
     }
     #[expect(clippy::disallowed_methods, reason = "the room is there")]
-    context.subrequests.borrow_mut().extend(made);
+    context.captures.requests.borrow_mut().extend(made);
     super::ffi::pass_client_events_on(call.request);
-    context.pending_captures.set(context.pending_captures.get() + 1);
-    context.no_abort.set(true);
+    context.captures.batches.set(context.captures.batches.get() + 1);
+    context.ending.no_abort.set(true);
     task.wait_for_shared(batch);
     Ok(Returns::Yield(0))
 }

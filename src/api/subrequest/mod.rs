@@ -88,7 +88,7 @@ fn capture_header(request: Request) -> Status {
     filters::need_in_memory(request);
     wire::set_header_sent(request);
     if let Some(context) = Context::of(request) {
-        context.header_sent.set(true);
+        context.output.header_sent.set(true);
     }
     if request.method() == METHOD_HEAD {
         wire::set_header_only(request);
@@ -112,7 +112,7 @@ fn capture_body(place: &Place, request: Request, chain: Chain) -> Status {
     for mut buf in chain.bufs() {
         let bytes = buf.memory();
         if !bytes.is_empty() {
-            let mut recycled = context.recycled.borrow_mut();
+            let mut recycled = context.output.recycled.borrow_mut();
             let Ok((link, mut copy)) = recycled.take(request.pool(), bytes.len(), wire::tag())
             else {
                 request.log().write(Level::Err, b"no memory for the body of a captured response");
@@ -145,7 +145,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     }
     captured.request.set(Some(request));
     if let Some(context) = place.batch.context() {
-        context.subrequests.borrow_mut().retain(|other| *other != request);
+        context.captures.requests.borrow_mut().retain(|other| *other != request);
     }
     if rc.0 == HTTP_CLIENT_CLOSED_REQUEST {
         // The parent ends with it, whatever it has sent: the log shall say why.
@@ -181,7 +181,10 @@ fn status_of(request: Request, rc: Status) -> isize {
 /// A response whose script set headers, but no type, has the location's.
 fn set_default_type(request: Request) {
     let Some(context) = Context::of(request) else { return };
-    if context.headers_set.get() && !context.mime_set.get() && !wire::set_content_type(request) {
+    if context.output.headers_set.get()
+        && !context.output.mime_set.get()
+        && !wire::set_content_type(request)
+    {
         request.log().write(Level::Err, b"failed to set default content type");
     }
 }
@@ -190,8 +193,8 @@ fn set_default_type(request: Request) {
 fn resume(batch: &Rc<Batch>) {
     let Some(task) = batch.task.upgrade() else { return };
     let Some(context) = task.context() else { return };
-    context.pending_captures.set(context.pending_captures.get().saturating_sub(1));
-    context.no_abort.set(context.pending_captures.get() > 0);
+    context.captures.batches.set(context.captures.batches.get().saturating_sub(1));
+    context.ending.no_abort.set(context.captures.batches.get() > 0);
     if !task.is_alive() || context.is_released() {
         return;
     }

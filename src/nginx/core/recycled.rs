@@ -19,6 +19,12 @@ pub struct Recycled {
     joined: Option<Buf>,
 }
 
+impl Default for Recycled {
+    fn default() -> Recycled {
+        Recycled::new()
+    }
+}
+
 impl Recycled {
     pub const fn new() -> Recycled {
         Recycled { free: null_mut(), busy: null_mut(), joined: None }

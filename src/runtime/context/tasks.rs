@@ -1,0 +1,226 @@
+//! The tasks of one context: its entry thread, the others, and those that are ready to run.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use codec::fallible::{self, OutOfMemory};
+
+use super::Context;
+use crate::lua::State;
+use crate::lua::vm::Thread;
+use crate::runtime::task::{Role, Task};
+
+/// What a coroutine asked of the scheduler when it yielded.
+#[derive(Default)]
+pub enum Switch {
+    /// Wait for its pending operation.
+    #[default]
+    Wait,
+    /// `coroutine.resume`: run that one, with so many of the yielded values.
+    Resume(Rc<Task>, i32),
+    /// `coroutine.yield`: back to the resumer, with so many values, all that are yielded.
+    Yield(i32),
+    /// `ngx.thread.spawn`: run that one first, with so many values on its stack.
+    Spawn(Rc<Task>, i32),
+}
+
+/// The tasks of one context.
+#[derive(Default)]
+pub struct Tasks {
+    entry: RefCell<Option<Rc<Task>>>,
+    /// All but the entry thread.
+    others: RefCell<Vec<Rc<Task>>>,
+    /// Whether there may be other tasks than the entry thread, or tasks in a queue.
+    had_others: Cell<bool>,
+    current: RefCell<Option<Rc<Task>>>,
+    /// Threads that are ready to run, with the number of values on their stacks.
+    posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
+    /// The tasks that events woke, until their phase handler has been entered again.
+    woken: RefCell<VecDeque<(Rc<Task>, i32)>>,
+    switch: Cell<Switch>,
+    pub on_abort: RefCell<Option<Rc<Task>>>,
+    /// Light threads that have not ended.
+    pub light_threads: Cell<usize>,
+}
+
+/// Capacity for so many tasks is kept for the next request.
+const KEPT: usize = 64;
+
+impl Tasks {
+    /// Makes it what [`Tasks::default`] makes, but for capacity that it has already.
+    pub(super) fn reset(&mut self) {
+        let mut others = std::mem::take(self.others.get_mut());
+        let mut posted = std::mem::take(self.posted.get_mut());
+        let mut woken = std::mem::take(self.woken.get_mut());
+        others.clear();
+        posted.clear();
+        woken.clear();
+        *self = Tasks {
+            others: RefCell::new(others),
+            posted: RefCell::new(posted),
+            woken: RefCell::new(woken),
+            ..Tasks::default()
+        };
+    }
+}
+
+impl Context {
+    pub fn entry(&self) -> Option<Rc<Task>> {
+        self.tasks.entry.borrow().clone()
+    }
+
+    pub fn set_entry(&self, task: Rc<Task>) {
+        *self.tasks.entry.borrow_mut() = Some(task);
+    }
+
+    pub fn is_entry_alive(&self) -> bool {
+        self.tasks.entry.borrow().as_ref().is_some_and(|task| task.is_alive())
+    }
+
+    /// Has room for another task, wherever it may wait for its turn; fails where memory is out.
+    #[inline]
+    pub fn reserve_task(&self) -> Result<(), OutOfMemory> {
+        Task::reserve()?;
+        let mut others = self.tasks.others.borrow_mut();
+        others.try_reserve(1)?;
+        // Each task, the entry thread and this one, may wait there once.
+        let most = others.len() + 2;
+        for queue in [&self.tasks.posted, &self.tasks.woken] {
+            let mut queue = queue.borrow_mut();
+            let missing = most.saturating_sub(queue.len());
+            queue.try_reserve(missing)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub fn add_task(&self, task: Rc<Task>) {
+        self.tasks.had_others.set(true);
+        let mut others = self.tasks.others.borrow_mut();
+        task.place.set(others.len());
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
+        others.push(task);
+    }
+
+    /// The tasks that wait in `ngx.flush(true)`; they do not from now on.
+    pub fn take_flushing(&self) -> Result<Vec<Rc<Task>>, OutOfMemory> {
+        let (entry, others) = (self.tasks.entry.borrow(), self.tasks.others.borrow());
+        let all = entry.iter().chain(others.iter()).filter(|task| task.flushing.get());
+        let waiting = fallible::collect(all.cloned())?;
+        waiting.iter().for_each(|task| task.flushing.set(false));
+        Ok(waiting)
+    }
+
+    pub fn current(&self) -> Option<Rc<Task>> {
+        self.tasks.current.borrow().clone()
+    }
+
+    /// The running task, if it is the one that runs on `state`.
+    #[inline(always)]
+    pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
+        self.tasks.current.borrow().as_ref().filter(|task| task.state == state).cloned()
+    }
+
+    pub fn set_current(&self, task: Option<Rc<Task>>) {
+        let before = self.tasks.current.replace(task);
+        drop(before);
+    }
+
+    #[inline]
+    pub fn set_switch(&self, switch: Switch) {
+        let old = self.tasks.switch.replace(switch);
+        // As it nearly always is: that needs no dropping.
+        if matches!(old, Switch::Wait) {
+            std::mem::forget(old);
+        }
+    }
+
+    pub fn take_switch(&self) -> Switch {
+        self.tasks.switch.replace(Switch::Wait)
+    }
+
+    pub fn post(&self, task: Rc<Task>, values: i32) {
+        self.tasks.had_others.set(true);
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
+        self.tasks.posted.borrow_mut().push_back((task, values));
+    }
+
+    pub fn take_posted(&self) -> Option<(Rc<Task>, i32)> {
+        self.tasks.posted.borrow_mut().pop_front()
+    }
+
+    pub fn has_posted(&self) -> bool {
+        !self.tasks.posted.borrow().is_empty()
+    }
+
+    pub fn set_woken(&self, task: Rc<Task>, values: i32) {
+        self.tasks.had_others.set(true);
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
+        self.tasks.woken.borrow_mut().push_back((task, values));
+    }
+
+    pub fn take_woken(&self) -> Option<(Rc<Task>, i32)> {
+        self.tasks.woken.borrow_mut().pop_front()
+    }
+
+    /// Ends one task: its operation is cancelled, its coroutine given back.
+    pub fn remove_task(&self, task: &Rc<Task>) {
+        self.end_task(task);
+        task.retire();
+    }
+
+    #[inline]
+    fn end_task(&self, task: &Rc<Task>) {
+        if let Some(reference) = task.detach() {
+            let recycle = task.role == Role::Entry && !task.runs.get();
+            let thread = Thread { state: task.state, reference };
+            self.vm().give_back_thread(thread, recycle, self.request().log());
+        }
+        if task.role == Role::Entry {
+            let mut entry = self.tasks.entry.borrow_mut();
+            if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
+                *entry = None;
+            }
+            return;
+        }
+        let mut others = self.tasks.others.borrow_mut();
+        let place = task.place.replace(usize::MAX);
+        if place < others.len() {
+            others.swap_remove(place);
+            if let Some(moved) = others.get(place) {
+                moved.place.set(place);
+            }
+        }
+    }
+
+    /// Ends all tasks, in whatever they wait. Safe to call twice.
+    pub fn remove_all_tasks(&self) {
+        if self.tasks.had_others.replace(false) {
+            self.remove_others();
+        }
+        if self.tasks.entry.borrow().is_some()
+            && let Some(entry) = self.entry()
+        {
+            entry.zombies.borrow_mut().clear();
+            self.remove_task(&entry);
+        }
+    }
+
+    fn remove_others(&self) {
+        self.tasks.posted.borrow_mut().clear();
+        self.tasks.woken.borrow_mut().clear();
+        *self.tasks.on_abort.borrow_mut() = None;
+        let mut others = self.tasks.others.take();
+        for task in others.drain(..) {
+            task.place.set(usize::MAX);
+            task.zombies.borrow_mut().clear();
+            self.remove_task(&task);
+        }
+        if others.capacity() <= KEPT {
+            *self.tasks.others.borrow_mut() = others;
+        }
+        self.tasks.light_threads.set(0);
+        self.output.flushing.set(0);
+    }
+}
