@@ -1,6 +1,7 @@
 //! What runs Lua code for a request: its context, its tasks, the scheduler, its output.
 
 pub mod client_watch;
+pub mod co_ctx;
 pub mod context;
 pub mod ctx;
 pub mod ends;

@@ -14,7 +14,7 @@ use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 use smallvec::SmallVec;
 
 use super::context::Context;
-use super::scheduler;
+use super::{co_ctx, scheduler};
 use crate::lua::state::{NOREF, REGISTRY};
 use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
@@ -68,6 +68,11 @@ pub trait Operation {
     /// `ngx.thread.kill` and `ngx.exit` from ending it.
     fn can_cancel(&self) -> bool {
         true
+    }
+
+    /// Whether another module waits for it, and resumes the task.
+    fn is_foreign(&self) -> bool {
+        false
     }
 }
 
@@ -155,6 +160,8 @@ pub struct Task {
     pub waited_by_parent: Cell<bool>,
     /// It waits in `ngx.flush(true)`.
     pub flushing: Cell<bool>,
+    /// By what other modules know it, if they do.
+    pub(super) co_ctx: Cell<Option<DefaultKey>>,
 }
 
 /// Another task, as long as that is there.
@@ -230,6 +237,7 @@ impl Task {
             zombies: RefCell::default(),
             waited_by_parent: Cell::new(false),
             flushing: Cell::new(false),
+            co_ctx: Cell::new(None),
         });
         task.key.set(with_records(|records| records.insert(Rc::as_ptr(&task))));
         task.mark(context);
@@ -257,6 +265,7 @@ impl Task {
             zombies: _,
             waited_by_parent,
             flushing,
+            co_ctx: _,
         } = self;
         (*state, *role) = (on, kind);
         reference.set(anchor);
@@ -408,23 +417,24 @@ impl Task {
 
     /// Takes over the operation that this task now waits for.
     pub fn wait_for(&self, operation: Box<dyn Operation>) {
-        *self.pending.borrow_mut() = Some(Pending::Own(operation));
+        // What was there goes last: dropping it may look at the task.
+        drop(self.pending.replace(Some(Pending::Own(operation))));
     }
 
     /// As [`Task::wait_for`], for one that nginx has a share of.
     pub fn wait_for_shared(&self, operation: Rc<dyn Operation>) {
-        *self.pending.borrow_mut() = Some(Pending::Shared(operation));
+        drop(self.pending.replace(Some(Pending::Shared(operation))));
     }
 
     /// Takes over the light threads that this task now waits for.
     pub fn wait_for_threads(&self, threads: Join) {
-        *self.pending.borrow_mut() = Some(Pending::Threads { _joined: threads });
+        drop(self.pending.replace(Some(Pending::Threads { _joined: threads })));
     }
 
     /// The running task sleeps for `milliseconds` from now on.
     pub fn sleep(self: &Rc<Self>, milliseconds: usize, log: Log) {
         Alarm::set(self, milliseconds, log);
-        *self.pending.borrow_mut() = Some(Pending::Sleep);
+        drop(self.pending.replace(Some(Pending::Sleep)));
     }
 
     /// Lets go of the pending operation, finished or not.
@@ -453,6 +463,17 @@ impl Task {
         })
     }
 
+    /// Whether it waits for nothing that is known: it runs, or its code yielded by itself.
+    pub fn waits_for_nothing(&self) -> bool {
+        self.pending.borrow().is_none()
+    }
+
+    /// Whether it waits for another module's operation.
+    pub fn waits_for_foreign(&self) -> bool {
+        let pending = self.pending.borrow();
+        matches!(&*pending, Some(Pending::Own(operation)) if operation.is_foreign())
+    }
+
     /// Ends the task: what it waits for is cancelled, and its coroutine forgets it.
     ///
     /// Gives the coroutine's anchor in the registry, which is the caller's to give back. Safe to
@@ -460,6 +481,9 @@ impl Task {
     pub(super) fn detach(&self) -> Option<i32> {
         self.status.set(TaskStatus::Dead);
         self.drop_pending();
+        if let Some(key) = self.co_ctx.take() {
+            co_ctx::forget(key);
+        }
         drop(self.context.take());
         self.parent.cut();
         self.resumed.cut();

@@ -23,6 +23,11 @@ impl Context {
         RunningGuard(())
     }
 
+    /// Whether any request's code is on the C stack.
+    pub fn any_runs() -> bool {
+        !RUNNING.borrow().is_empty()
+    }
+
     /// The context of running code for `request`, where nginx's slot has been emptied below it.
     pub fn running(request: Request) -> Option<Rc<Context>> {
         RUNNING.borrow().iter().rev().find(|context| context.request() == request).cloned()

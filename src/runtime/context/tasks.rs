@@ -9,7 +9,7 @@ use codec::fallible::{self, OutOfMemory};
 use super::Context;
 use crate::lua::State;
 use crate::lua::vm::Thread;
-use crate::runtime::task::{Role, Task};
+use crate::runtime::task::{Role, Task, TaskStatus};
 
 /// What a coroutine asked of the scheduler when it yielded.
 #[derive(Default)]
@@ -162,6 +162,17 @@ impl Context {
 
     pub fn take_woken(&self) -> Option<(Rc<Task>, i32)> {
         self.tasks.woken.borrow_mut().pop_front()
+    }
+
+    /// Whether `task` has yielded to wait, and nobody has woken it yet.
+    pub fn is_waiting(&self, task: &Rc<Task>) -> bool {
+        let queued = |queue: &RefCell<VecDeque<(Rc<Task>, i32)>>| {
+            queue.borrow().iter().any(|(other, _)| Rc::ptr_eq(other, task))
+        };
+        task.status.get() == TaskStatus::Running
+            && !task.runs.get()
+            && !queued(&self.tasks.posted)
+            && !queued(&self.tasks.woken)
     }
 
     /// Ends one task: its operation is cancelled, its coroutine given back.

@@ -1,0 +1,172 @@
+//! Coroutines in the hands of other modules: one of their C functions yields, and they resume it.
+//!
+//! What they hold of a task is a key, never an address that is followed: once the task is over, it
+//! finds nothing. What the task waits for meanwhile is theirs, and they say how it is cancelled.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::rc::{Rc, Weak};
+
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+
+use super::{Context, Operation, Task, scheduler};
+use crate::lua::State;
+use crate::nginx::Level;
+use crate::nginx::event::alarm::{Timer, Waiter};
+use crate::ngx_log;
+
+thread_local! {
+    static KNOWN: RefCell<SlotMap<DefaultKey, Rc<CoCtx>>> = RefCell::default();
+}
+
+/// How another module cancels its operation.
+pub type Cancel = Box<dyn FnOnce()>;
+
+/// A task that another module knows.
+pub struct CoCtx {
+    task: Weak<Task>,
+    /// A word of the other module's; never followed here.
+    pub data: Cell<*mut c_void>,
+    cancel: Cell<Option<Cancel>>,
+}
+
+/// The word by which other modules know `task`, the same each time; it is not 0.
+pub fn word_of(task: &Rc<Task>) -> u64 {
+    let key = task.co_ctx.get().unwrap_or_else(|| {
+        let record = CoCtx {
+            task: Rc::downgrade(task),
+            data: Cell::new(null_mut()),
+            cancel: Cell::new(None),
+        };
+        let key = KNOWN.with_borrow_mut(|known| known.insert(Rc::new(record)));
+        task.co_ctx.set(Some(key));
+        key
+    });
+    key.data().as_ffi()
+}
+
+/// The task behind `word`; none once that is over.
+pub fn find(word: u64) -> Option<Rc<CoCtx>> {
+    let key = DefaultKey::from(KeyData::from_ffi(word));
+    KNOWN.with_borrow(|known| known.get(key).cloned())
+}
+
+/// The task of `key` is over.
+pub(super) fn forget(key: DefaultKey) {
+    let record = KNOWN.with_borrow_mut(|known| known.remove(key));
+    drop(record);
+}
+
+/// What a task waits for that another module resumes; dropped before that, it is cancelled.
+struct Foreign(Rc<CoCtx>);
+
+impl Operation for Foreign {
+    fn is_foreign(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl CoCtx {
+    /// The task, unless it is over.
+    pub fn task(&self) -> Option<Rc<Task>> {
+        self.task.upgrade().filter(|task| task.is_alive())
+    }
+
+    /// Its coroutine, which is still there while its operation is being cancelled.
+    pub fn state(&self) -> Option<State> {
+        self.task.upgrade().map(|task| task.state)
+    }
+
+    fn cancel(&self) {
+        if let Some(cancel) = self.cancel.take() {
+            cancel();
+        }
+    }
+
+    /// Has `cancel` called, once, should the task's wait end before it is resumed. Forgets what was
+    /// to be called before.
+    pub fn set_cancel(self: &Rc<Self>, cancel: Option<Cancel>) {
+        let Some(task) = self.task() else { return };
+        if cancel.is_some() && !task.waits_for_foreign() {
+            if !task.waits_for_nothing() {
+                return complain(&task, "has no place for a cleanup");
+            }
+            task.wait_for(Box::new(Foreign(self.clone())));
+        }
+        self.cancel.set(cancel);
+    }
+
+    /// Cancels what the task waits for, whoever's it is.
+    pub fn cancel_pending(&self) {
+        if let Some(task) = self.task() {
+            task.drop_pending();
+        }
+    }
+
+    /// The operation is over: the task runs on with the top `values` of its stack. At once; or, where
+    /// Lua code is running now, once nginx's events come round again.
+    pub fn resume(&self, values: i32) {
+        let Some(task) = self.task() else { return };
+        let Some(context) = task.context() else { return };
+        if !(task.waits_for_nothing() || task.waits_for_foreign()) || !context.is_waiting(&task) {
+            return complain(&task, "is not waiting for it");
+        }
+        drop(self.cancel.take());
+        let values = values.clamp(0, task.state.top());
+        if !Context::any_runs() {
+            return scheduler::wake(&task, values);
+        }
+        let top = task.state.top();
+        let resumption = Resumption { task: Rc::downgrade(&task), values, top };
+        let timer = Timer::with_log(resumption, Resumption::wake, context.request().log());
+        timer.post();
+        task.wait_for(Box::new(Later { _timer: timer }));
+    }
+}
+
+#[cold]
+fn complain(task: &Task, what: &str) {
+    if let Some(request) = task.request() {
+        ngx_log!(request.log(), Level::Alert, "lua co_ctx: another module's coroutine {what}");
+    }
+}
+
+/// A resume that was asked for while Lua code ran.
+#[derive(Clone)]
+struct Resumption {
+    task: Weak<Task>,
+    values: i32,
+    /// The stack's top then: what comes above is none of the results.
+    top: i32,
+}
+
+impl Resumption {
+    fn wake(&self) {
+        if let Some(task) = self.task.upgrade() {
+            task.state.set_top(self.top);
+            scheduler::wake(&task, self.values);
+        }
+    }
+}
+
+impl Waiter for Resumption {
+    fn abandon(&self) {
+        if let Some(task) = self.task.upgrade() {
+            scheduler::fail_task(&task);
+        }
+    }
+}
+
+/// A task that is about to be resumed.
+struct Later {
+    _timer: Box<Timer<Resumption>>,
+}
+
+impl Operation for Later {}
