@@ -9,6 +9,7 @@ pub mod fake;
 pub mod filter;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod handshake;
+pub mod keyed;
 pub mod output;
 pub mod resources;
 pub mod scheduler;
@@ -18,5 +19,6 @@ pub mod vm;
 
 pub use crate::config::{Phase, PhaseSet};
 pub use context::Context;
+pub use keyed::Keyed;
 pub use resources::{Hold, Resource};
 pub use task::{Operation, Role, Task, TaskStatus};

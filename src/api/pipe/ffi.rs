@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::failure::Failure;
 use super::reader::{Progress, Reader, Want};
-use super::{Process, destroy, find, spawn, told};
+use super::{PROCESSES, Process, destroy, spawn, told};
 use crate::api::ffi::{self, check_phase, write_error};
 use crate::nginx::core::child_exec::Program;
 use crate::nginx::core::strings;
@@ -53,7 +53,7 @@ impl ErrorText {
 /// `proc` must be null or lua-resty-core's structure.
 unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
     // SAFETY: the caller's.
-    find(unsafe { proc.as_ref() }?.pipe as u64)
+    PROCESSES.get(unsafe { proc.as_ref() }?.pipe as u64)
 }
 
 /// The running task, for functions that wait; else -100, or -101 with a text.

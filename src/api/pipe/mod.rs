@@ -10,10 +10,8 @@ mod reader;
 mod waiting;
 mod writer;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::{Rc, Weak};
-
-use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use crate::lua::State;
 use crate::nginx::core::allocator;
@@ -23,8 +21,8 @@ use crate::nginx::core::child_exec::Program;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::http::cleanup;
 use crate::nginx::{Level, Request};
-use crate::ngx_log;
-use crate::runtime::{Task, scheduler};
+use crate::runtime::{Keyed, Task, scheduler};
+use crate::{ngx_log, own_thread};
 use failure::Failure;
 use reader::Reader;
 use waiting::{Place, Waiting};
@@ -42,16 +40,8 @@ struct Process {
     waiting: Waiting<Process>,
 }
 
-thread_local! {
-    static PROCESSES: RefCell<SlotMap<DefaultKey, Rc<Process>>> = RefCell::default();
-}
-
-fn find(word: u64) -> Option<Rc<Process>> {
-    PROCESSES.with_borrow(|processes| processes.get(key(word)).cloned())
-}
-
-fn key(word: u64) -> DefaultKey {
-    DefaultKey::from(KeyData::from_ffi(word))
+own_thread! {
+    static PROCESSES: Keyed<Rc<Process>> = Keyed::new();
 }
 
 /// Starts a program for `request`, at whose end it is killed; its id, and the process's key.
@@ -61,7 +51,7 @@ fn spawn(
     merge: bool,
     buffer_size: usize,
 ) -> Result<(i32, u64), Failure> {
-    reserve()?;
+    allocator::check().and_then(|()| PROCESSES.reserve()).map_err(|_| Failure::NO_MEMORY)?;
     let (child, streams) = child::spawn(program, merge).map_err(|reason| Failure(reason.into()))?;
     let stdout = Reader::new(streams.stdout, buffer_size)?;
     let stderr = streams.stderr.map(|stderr| Reader::new(stderr, buffer_size)).transpose()?;
@@ -75,7 +65,7 @@ fn spawn(
     });
     let (pid, ended) = (process.child.pid(), Rc::downgrade(&process));
     process.child.on_exit(move || exited(&ended));
-    let key = PROCESSES.with_borrow_mut(|processes| processes.insert(process)).data().as_ffi();
+    let key = PROCESSES.insert(process);
     if cleanup::on_request_end(request, move || destroy(key)).is_err() {
         destroy(key);
         return Err(Failure::NO_MEMORY);
@@ -83,17 +73,9 @@ fn spawn(
     Ok((pid, key))
 }
 
-/// Has room for a process more.
-fn reserve() -> Result<(), Failure> {
-    allocator::check().map_err(|_| Failure::NO_MEMORY)?;
-    let room = PROCESSES.with_borrow_mut(|processes| processes.try_reserve(1));
-    room.map_err(|_| Failure::NO_MEMORY)
-}
-
 /// Nobody owns the process any more. Safe to call twice.
-fn destroy(word: u64) {
-    let process = PROCESSES.with_borrow_mut(|processes| processes.remove(key(word)));
-    let Some(process) = process else { return };
+fn destroy(key: u64) {
+    let Some(process) = PROCESSES.remove(key) else { return };
     process.kill_for_good();
     process.close();
     process.waiting.look_again();
@@ -101,12 +83,10 @@ fn destroy(word: u64) {
 
 /// The worker exits: no process survives it.
 pub fn destroy_all() {
-    let processes = PROCESSES.with_borrow_mut(std::mem::take);
-    for (_, process) in &processes {
+    for process in PROCESSES.take() {
         process.kill_for_good();
         process.close();
     }
-    drop(processes);
     child::forget_all();
 }
 

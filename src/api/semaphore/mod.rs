@@ -12,13 +12,12 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use codec::fallible::OutOfMemory;
-use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::alarm::{Timer, Waiter, is_stopping};
 use crate::nginx::{Level, Request};
-use crate::runtime::{Operation, Task, scheduler};
+use crate::runtime::{Keyed, Operation, Task, scheduler};
 use crate::{ngx_debug, ngx_log};
 
 /// Resources, and those who wait for some.
@@ -32,13 +31,14 @@ struct Semaphore {
 }
 
 thread_local! {
-    static SEMAPHORES: RefCell<SlotMap<DefaultKey, Rc<Semaphore>>> = RefCell::default();
+    // The code of a pool's thread may make semaphores too, to no avail.
+    static SEMAPHORES: Keyed<Rc<Semaphore>> = const { Keyed::new() };
 }
 
 /// The key of a new semaphore.
 fn create(resources: i32) -> Result<u64, OutOfMemory> {
     allocator::check()?;
-    SEMAPHORES.with_borrow_mut(|semaphores| semaphores.try_reserve(1))?;
+    SEMAPHORES.with(Keyed::reserve)?;
     let semaphore = Rc::new_cyclic(|this| Semaphore {
         resources: Cell::new(resources),
         waiting: RefCell::default(),
@@ -49,28 +49,22 @@ fn create(resources: i32) -> Result<u64, OutOfMemory> {
             }
         }),
     });
-    let key = SEMAPHORES.with_borrow_mut(|semaphores| semaphores.insert(semaphore));
-    Ok(key.data().as_ffi())
+    Ok(SEMAPHORES.with(|semaphores| semaphores.insert(semaphore)))
 }
 
-fn key(word: u64) -> DefaultKey {
-    DefaultKey::from(KeyData::from_ffi(word))
-}
-
-fn find(word: u64) -> Option<Rc<Semaphore>> {
-    SEMAPHORES.with_borrow(|semaphores| semaphores.get(key(word)).cloned())
+fn find(key: u64) -> Option<Rc<Semaphore>> {
+    SEMAPHORES.with(|semaphores| semaphores.get(key))
 }
 
 /// Lua's garbage collector found the semaphore unused.
-fn collect(word: u64) {
-    ngx_debug!(cycle_log(), "in lua gc, semaphore {word:016X}");
-    let semaphore = SEMAPHORES.with_borrow_mut(|semaphores| semaphores.remove(key(word)));
-    let Some(semaphore) = semaphore else { return };
+fn collect(key: u64) {
+    ngx_debug!(cycle_log(), "in lua gc, semaphore {key:016X}");
+    let Some(semaphore) = SEMAPHORES.with(|semaphores| semaphores.remove(key)) else { return };
     if !is_stopping() && !semaphore.waiting.borrow().is_empty() {
         ngx_log!(
             cycle_log(),
             Level::Err,
-            "in lua semaphore gc wait queue is not empty while the semaphore {word:016X} is being \
+            "in lua semaphore gc wait queue is not empty while the semaphore {key:016X} is being \
              destroyed"
         );
     }

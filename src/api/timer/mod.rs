@@ -6,11 +6,9 @@
 
 mod lua;
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use codec::fallible;
-use slotmap::{DefaultKey, SlotMap};
 
 pub use lua::inject;
 
@@ -25,8 +23,8 @@ use crate::nginx::event::alarm;
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::nginx::event::exit_watcher;
 use crate::nginx::http::{fake, log_context};
-use crate::runtime::{Context, Phase, Task, fake as stand_in, scheduler};
-use crate::{ngx_debug, ngx_log};
+use crate::runtime::{Context, Keyed, Phase, Task, fake as stand_in, scheduler};
+use crate::{ngx_debug, ngx_log, own_thread};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
 struct Handler {
@@ -78,44 +76,40 @@ struct Pending {
     timer: Option<Box<Timer<Key>>>,
 }
 
-thread_local! {
-    static PENDING: RefCell<SlotMap<DefaultKey, Pending>> = RefCell::default();
+own_thread! {
+    static PENDING: Keyed<Pending> = Keyed::new();
 }
 
 /// How many timers of this worker have not expired.
 fn pending_count() -> usize {
-    PENDING.with_borrow(SlotMap::len)
+    PENDING.len()
 }
 
 /// Lets `pending` expire after `delay` milliseconds.
-fn arm(pending: Pending, delay: usize) -> Result<(), NoConnection> {
+fn arm(mut pending: Pending, delay: usize) -> Result<(), NoConnection> {
     exit_watcher::watch(abort_pending)?;
-    PENDING.with_borrow_mut(|all| {
-        all.try_reserve(1).map_err(|_| NoConnection)?;
-        let key = all.insert(pending);
+    PENDING.reserve().map_err(|_| NoConnection)?;
+    PENDING.insert_with(|key| {
         let timer = Timer::new(Key(key), expired);
         timer.arm(delay);
-        if let Some(pending) = all.get_mut(key) {
-            pending.timer = Some(timer);
-        }
-        Ok(())
-    })
+        pending.timer = Some(timer);
+        pending
+    });
+    Ok(())
 }
 
 /// The place of a pending timer.
 #[derive(Clone, Copy)]
-struct Key(DefaultKey);
+struct Key(u64);
 
 impl Waiter for Key {
     fn abandon(&self) {
-        let pending = PENDING.with_borrow_mut(|all| all.remove(self.0));
-        drop(pending);
+        drop(PENDING.remove(self.0));
     }
 }
 
 fn expired(key: &Key) {
-    let pending = PENDING.with_borrow_mut(|all| all.remove(key.0));
-    if let Some(pending) = pending {
+    if let Some(pending) = PENDING.remove(key.0) {
         expire(pending, false);
     }
 }
@@ -123,7 +117,7 @@ fn expired(key: &Key) {
 /// The worker exits: what is pending expires now, prematurely.
 fn abort_pending() {
     ngx_debug!(cycle_log(), "lua abort pending timers");
-    let Ok(keys) = PENDING.with_borrow(|all| fallible::collect(all.keys())) else {
+    let Ok(keys) = PENDING.keys() else {
         return drop_pending();
     };
     if keys.is_empty() {
@@ -131,8 +125,7 @@ fn abort_pending() {
     }
     ngx_debug!(cycle_log(), "lua found {} pending timers to be aborted prematurely", keys.len());
     for key in keys {
-        let pending = PENDING.with_borrow_mut(|all| all.remove(key));
-        if let Some(pending) = pending {
+        if let Some(pending) = PENDING.remove(key) {
             expire(pending, true);
         }
     }
@@ -140,8 +133,7 @@ fn abort_pending() {
 
 /// Drops what is pending; at the end of the process, when no handler may run any more.
 pub fn drop_pending() {
-    let all = PENDING.with_borrow_mut(std::mem::take);
-    drop(all);
+    PENDING.take().for_each(drop);
 }
 
 fn expire(pending: Pending, premature: bool) {

@@ -1,0 +1,82 @@
+//! Values that code outside knows by a number: lua-resty-core's semaphores and processes, a
+//! coroutine's task, a timer.
+//!
+//! Whoever is outside holds a key, never an address: a key whose value is gone finds nothing, however
+//! often its place has been used since.
+
+use std::cell::RefCell;
+
+use codec::fallible::{self, OutOfMemory};
+use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+
+/// Values by their keys.
+pub struct Keyed<T>(RefCell<Option<SlotMap<DefaultKey, T>>>);
+
+impl<T> Keyed<T> {
+    /// Nothing yet.
+    pub const fn new() -> Keyed<T> {
+        Keyed(RefCell::new(None))
+    }
+
+    /// Has room for a value more: what every insertion asks for first.
+    pub fn reserve(&self) -> Result<(), OutOfMemory> {
+        self.0.borrow_mut().get_or_insert_default().try_reserve(1)?;
+        Ok(())
+    }
+
+    /// Keeps `value`, for which [`Keyed::reserve`] made room; its key, which is never below 2^32.
+    #[inline]
+    pub fn insert(&self, value: T) -> u64 {
+        number(self.0.borrow_mut().get_or_insert_default().insert(value))
+    }
+
+    /// As [`Keyed::insert`], where the value is to know its key. `make` must not come back here.
+    pub fn insert_with(&self, make: impl FnOnce(u64) -> T) -> u64 {
+        let mut values = self.0.borrow_mut();
+        number(values.get_or_insert_default().insert_with_key(|key| make(number(key))))
+    }
+
+    /// What `look` makes of the value, if there is one. It must not come back here.
+    #[inline(always)]
+    pub fn with<R>(&self, key: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
+        self.0.borrow().as_ref()?.get(known(key)).map(look)
+    }
+
+    /// Takes the value out.
+    #[inline]
+    pub fn remove(&self, key: u64) -> Option<T> {
+        self.0.borrow_mut().as_mut()?.remove(known(key))
+    }
+
+    /// Takes all of them out.
+    pub fn take(&self) -> impl Iterator<Item = T> + use<T> {
+        self.0.take().into_iter().flatten().map(|(_, value)| value)
+    }
+
+    /// The keys of all.
+    pub fn keys(&self) -> Result<Vec<u64>, OutOfMemory> {
+        fallible::collect(self.0.borrow().iter().flat_map(SlotMap::keys).map(number))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.borrow().as_ref().map_or(0, SlotMap::len)
+    }
+}
+
+impl<T: Clone> Keyed<T> {
+    /// A copy of the value: an `Rc`, as a rule.
+    pub fn get(&self, key: u64) -> Option<T> {
+        self.with(key, T::clone)
+    }
+}
+
+#[inline(always)]
+fn number(key: DefaultKey) -> u64 {
+    key.data().as_ffi()
+}
+
+#[inline(always)]
+fn known(key: u64) -> DefaultKey {
+    DefaultKey::from(KeyData::from_ffi(key))
+}
