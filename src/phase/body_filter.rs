@@ -12,11 +12,16 @@ use crate::nginx::http::{client, filters, framing, send};
 use crate::nginx::{Chain, Request, Status};
 use crate::runtime::{Context, Phase};
 
+/// Whether the location has code for the body, and there is one.
+#[inline]
+pub fn concerns(request: Request) -> bool {
+    super::runner::log_filter(request, Phase::BodyFilter);
+    LocationConf::of(request).script(Phase::BodyFilter).is_some() && !request.header_only()
+}
+
 /// nginx's body filters.
 pub fn enter(request: Request, input: Chain) -> Status {
-    super::runner::log_filter(request, Phase::BodyFilter);
-    let script = LocationConf::of(request).script(Phase::BodyFilter);
-    let Some(script) = script.filter(|_| !request.header_only()) else {
+    let Some(script) = LocationConf::of(request).script(Phase::BodyFilter) else {
         return filters::CODE.next_body(request, input);
     };
     let Ok(context) = context_of(request, Phase::BodyFilter) else {

@@ -4,8 +4,6 @@
 //! sent; where something is missing, the client learns it from the end of the connection (of the
 //! stream, in HTTP/2), and does not take the next response for it.
 
-use std::rc::Rc;
-
 use super::header_filter::context_of;
 use crate::nginx::http::filters::FRAMING;
 use crate::nginx::http::framing;
@@ -13,6 +11,12 @@ use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_log;
 use crate::runtime::context::output::BodyCount;
 use crate::runtime::{Context, Phase};
+
+/// Whether a script may have set the Content-Length.
+#[inline]
+pub fn has_length(request: Request) -> bool {
+    framing::has_listed_length(request)
+}
 
 /// nginx's header filters.
 pub fn header(request: Request) -> Status {
@@ -37,18 +41,16 @@ pub fn send_counted(request: Request, next: impl FnOnce(Request) -> Status) -> S
     rc
 }
 
-/// nginx's body filters.
-pub fn body(request: Request, input: Chain) -> Status {
-    match Context::of(request.main()) {
-        Some(context) if context.output.body_count.get() != BodyCount::Off => {
-            count(&context, request, input)
-        }
-        _ => FRAMING.next_body(request, input),
-    }
+/// Whether the body of the response is counted.
+#[inline]
+pub fn is_counted(request: Request) -> bool {
+    Context::of(request.main())
+        .is_some_and(|context| context.output.body_count.get() != BodyCount::Off)
 }
 
-#[cold]
-fn count(context: &Rc<Context>, request: Request, input: Chain) -> Status {
+/// nginx's body filters.
+pub fn body(request: Request, input: Chain) -> Status {
+    let Some(context) = Context::of(request.main()) else { return Status::ERROR };
     let size = input.size();
     let left = match context.output.body_count.get() {
         BodyCount::Off => return FRAMING.next_body(request, input),
@@ -56,7 +58,7 @@ fn count(context: &Rc<Context>, request: Request, input: Chain) -> Status {
         BodyCount::Exceeded => 0,
     };
     if size > left {
-        return cut(context, request, input, left);
+        return cut(&context, request, input, left);
     }
     let left = left - size;
     if size > 0 {

@@ -10,9 +10,16 @@ use crate::nginx::{Request, Status};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase};
 
+/// Whether the location has code for the header, or for the body, of which the header is to tell.
+#[inline]
+pub fn concerns(request: Request) -> bool {
+    runner::log_filter(request, Phase::HeaderFilter);
+    let location = LocationConf::of(request);
+    location.script(Phase::HeaderFilter).is_some() || location.script(Phase::BodyFilter).is_some()
+}
+
 /// nginx's header filters.
 pub fn enter(request: Request) -> Status {
-    runner::log_filter(request, Phase::HeaderFilter);
     let location = LocationConf::of(request);
     let filters_body = location.script(Phase::BodyFilter).is_some();
     if filters_body {

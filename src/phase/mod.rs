@@ -42,18 +42,18 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     }
     // Below all filters of ours that see what code makes.
     if used.meets(PhaseSet::OF_CLIENTS) {
-        filters::FRAMING.install_header(callback::header_filter(framing::header));
-        filters::FRAMING.install_body(callback::body_filter(framing::body));
+        filters::FRAMING.install_header(framing::has_length, framing::header);
+        filters::FRAMING.install_body(framing::is_counted, framing::body);
     }
     if used.meets(PhaseSet::REQUEST) {
-        api::subrequest::install_filters(cf);
+        api::subrequest::install_filters();
     }
     // Where the body is filtered, the header filter tells nginx so.
     if used.meets(PhaseSet::of(&[Phase::HeaderFilter, Phase::BodyFilter])) {
-        filters::CODE.install_header(callback::header_filter(header_filter::enter));
+        filters::CODE.install_header(header_filter::concerns, header_filter::enter);
     }
     if used.has(Phase::BodyFilter) {
-        filters::CODE.install_body(callback::body_filter(body_filter::enter));
+        filters::CODE.install_body(body_filter::concerns, body_filter::enter);
     }
     Ok(())
 }
@@ -65,7 +65,7 @@ fn handler(phase: Phase) -> Option<Handler> {
         Phase::Rewrite => Some(callback::handler(rewrite::enter)),
         Phase::Access => Some(callback::handler(access::enter)),
         Phase::Precontent => Some(callback::handler(precontent::enter)),
-        Phase::Log => Some(callback::header_filter(log::enter)),
+        Phase::Log => Some(callback::log_handler(log::enter)),
         _ => None,
     }
 }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use codec::fallible::{self, Grow, OutOfMemory};
 use smallvec::SmallVec;
 
-use super::ffi::post_subrequest;
 use super::options::{self, Query};
 use super::{Batch, Captured, Place, response};
 use crate::api::call::{Call, Row, set_functions_in};
@@ -138,7 +137,7 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
     }
     #[expect(clippy::disallowed_methods, reason = "the room is there")]
     context.captures.requests.borrow_mut().extend(made);
-    super::ffi::pass_client_events_on(call.request);
+    super::client::pass_events_on(call.request);
     context.captures.batches.set(context.captures.batches.get() + 1);
     context.ending.no_abort.set(true);
     task.wait_for_shared(batch);
@@ -154,9 +153,8 @@ fn make(
     made: &mut Made,
 ) -> Result<(), LuaError> {
     let parent = call.request;
-    let place = parent.pool().own(Place { batch: batch.clone(), index })?;
-    let data = place.as_ptr().cast();
-    let request = subrequest::create(parent, query.uri, query.args, post_subrequest, data)
+    let place = Place { batch: batch.clone(), index };
+    let request = subrequest::create(parent, query.uri, query.args, place)
         .map_err(|_| LuaError::text("failed to issue subrequest: -1"))?;
     if made.try_push(request).is_err() {
         subrequest::cancel(request);

@@ -5,7 +5,7 @@
 //! nginx keeps with the subrequest, so nothing depends on module contexts, which nginx empties.
 //! The batch knows its task weakly: a task that is gone is not woken.
 
-mod ffi;
+mod client;
 mod lua;
 mod options;
 mod response;
@@ -15,7 +15,6 @@ use std::rc::{Rc, Weak};
 
 use smallvec::SmallVec;
 
-pub use ffi::install_filters;
 pub use lua::inject;
 
 use crate::nginx::core::log::Shown;
@@ -97,7 +96,11 @@ fn capture_header(request: Request) -> Status {
 }
 
 /// A piece of a captured body.
-fn capture_body(place: &Place, request: Request, chain: Chain) -> Status {
+fn capture_body(request: Request, chain: Chain) -> Status {
+    if chain.is_empty() {
+        return filters::CAPTURE.next_body(request, chain);
+    }
+    let Some(place) = subrequest::place_of::<Place>(&request) else { return Status::ERROR };
     let Some(captured) = place.captured() else { return Status::ERROR };
     if captured.finished.get() {
         return Status::OK;
@@ -128,6 +131,25 @@ fn capture_body(place: &Place, request: Request, chain: Chain) -> Status {
     }
     captured.body.set(body);
     Status::OK
+}
+
+/// Puts the capturing filters on top of nginx's; once per configuration.
+pub fn install_filters() {
+    filters::CAPTURE.install_header(is_captured, capture_header);
+    filters::CAPTURE.install_body(is_captured, capture_body);
+}
+
+/// Whether it is a subrequest that this module made.
+#[inline]
+fn is_captured(request: Request) -> bool {
+    ngx_debug!(request.log(), "lua capture filter, uri \"{}\"", Shown(request.uri()));
+    subrequest::place_of::<Place>(&request).is_some()
+}
+
+impl subrequest::Place for Place {
+    fn finished(&self, request: Request, rc: Status) -> Status {
+        finish(self, request, rc)
+    }
 }
 
 /// nginx is done with a subrequest: its parent goes on once all of the batch are.

@@ -6,16 +6,13 @@
 use std::mem::size_of;
 use std::ptr::NonNull;
 
-use crate::nginx::core::chain::Chain;
 use crate::nginx::core::guard::{fault_point, guard};
 use crate::nginx::core::status::Status;
 use crate::nginx::http::request::Request;
-use crate::nginx::sys::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
+use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
 
-/// A phase handler, content handler or header filter in nginx's form.
+/// A phase handler or content handler in nginx's form.
 pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
-/// A body filter in nginx's form.
-pub type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
 /// A read, write or body event of a request in nginx's form.
 pub type Event = unsafe extern "C" fn(*mut ngx_http_request_t);
 
@@ -25,18 +22,10 @@ pub const fn handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) ->
     run_handler::<F, { Status::HTTP_INTERNAL_SERVER_ERROR.0 }>
 }
 
-/// A header filter, or a handler of the log phase: a panic is `NGX_ERROR`.
-pub const fn header_filter<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> Handler {
+/// A handler of the log phase: a panic is `NGX_ERROR`.
+pub const fn log_handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> Handler {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     run_handler::<F, { Status::ERROR.0 }>
-}
-
-/// A body filter: a panic is `NGX_ERROR`.
-pub const fn body_filter<F: Fn(Request, Chain) -> Status + Copy + 'static>(
-    _function: F,
-) -> BodyFilter {
-    const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
-    run_body_filter::<F>
 }
 
 /// An event of a request. After a panic the request waits for what else ends it: what could panic
@@ -63,21 +52,6 @@ where
         let request = unsafe { Request::from_ptr(r) };
         fault_point::<F>();
         request.map_or(FALLBACK, |request| instance::<F>()(request).0)
-    })
-}
-
-unsafe extern "C" fn run_body_filter<F>(
-    r: *mut ngx_http_request_t,
-    chain: *mut ngx_chain_t,
-) -> ngx_int_t
-where
-    F: Fn(Request, Chain) -> Status + Copy + 'static,
-{
-    guard(Status::ERROR.0, || {
-        // SAFETY: nginx passes a live request, and a live chain or none.
-        let (request, chain) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
-        fault_point::<F>();
-        request.map_or(Status::ERROR.0, |request| instance::<F>()(request, chain).0)
     })
 }
 

@@ -1,75 +1,137 @@
 //! nginx's chains of output filters: filters of ours on top, and the ones below them.
+//!
+//! Most responses do not concern a filter: they pass at once, without a panic guard, for no code that
+//! could panic runs.
 
 use std::cell::Cell;
 use std::ptr::addr_of_mut;
 
 use crate::nginx::core::chain::Chain;
-use crate::nginx::core::own_thread::OwnThread;
+use crate::nginx::core::guard::{fault_point, guard};
 use crate::nginx::core::status::Status;
-use crate::nginx::http::callback::{BodyFilter, Handler};
+use crate::nginx::http::callback::instance;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    ngx_http_filter_finalize_request, ngx_http_output_body_filter_pt,
-    ngx_http_output_header_filter_pt, ngx_http_top_body_filter, ngx_http_top_header_filter,
+    ngx_chain_t, ngx_http_filter_finalize_request, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
+    ngx_http_top_header_filter, ngx_int_t,
 };
+use crate::own_thread;
 
-/// A header filter and a body filter of ours: what stands below them.
-pub struct Filters {
-    next_header: OwnThread<Cell<ngx_http_output_header_filter_pt>>,
-    next_body: OwnThread<Cell<ngx_http_output_body_filter_pt>>,
-}
+/// A header filter and a body filter of ours, number `N`.
+#[derive(Clone, Copy)]
+pub struct Filters<const N: usize>;
 
 /// The filters that run Lua code.
-pub static CODE: Filters = Filters::new();
+pub const CODE: Filters<0> = Filters;
 /// The filters that keep a response's framing.
-pub static FRAMING: Filters = Filters::new();
+pub const FRAMING: Filters<1> = Filters;
+/// The filters that capture the responses of subrequests.
+pub const CAPTURE: Filters<2> = Filters;
 
-impl Filters {
-    const fn new() -> Filters {
-        // SAFETY: nginx reads its configuration, and filters responses, in its own thread.
-        unsafe {
-            Filters {
-                next_header: OwnThread::new(Cell::new(None)),
-                next_body: OwnThread::new(Cell::new(None)),
-            }
-        }
+/// What stands below a pair of filters.
+struct Next {
+    header: Cell<ngx_http_output_header_filter_pt>,
+    body: Cell<ngx_http_output_body_filter_pt>,
+}
+
+own_thread! {
+    static NEXT: [Next; 3] =
+        [const { Next { header: Cell::new(None), body: Cell::new(None) } }; 3];
+}
+
+impl<const N: usize> Filters<N> {
+    #[inline(always)]
+    fn next(self) -> &'static Next {
+        const { assert!(N < 3, "NEXT has a place for each pair of filters") };
+        #[expect(clippy::indexing_slicing, reason = "asserted above")]
+        &NEXT[N]
     }
 
-    /// Puts `filter` on top of the header filters. Once per configuration: nginx makes the chain
-    /// anew for each.
-    pub fn install_header(&self, filter: Handler) {
+    /// Puts `filter` on top of the header filters, for the responses that concern it. Once per
+    /// configuration: nginx makes the chain anew for each. `concerns` must not panic.
+    pub fn install_header<C, F>(self, _concerns: C, _filter: F)
+    where
+        C: Fn(Request) -> bool + Copy + 'static,
+        F: Fn(Request) -> Status + Copy + 'static,
+    {
+        const { assert!(size_of::<C>() + size_of::<F>() == 0, "a callback captures nothing") };
         // SAFETY: nginx reads its configuration in one thread.
         unsafe {
             let top = addr_of_mut!(ngx_http_top_header_filter);
-            self.next_header.set(*top);
-            *top = Some(filter);
+            self.next().header.set(*top);
+            *top = Some(run_header::<N, C, F>);
         }
     }
 
     /// Puts `filter` on top of the body filters, as [`Filters::install_header`] does.
-    pub fn install_body(&self, filter: BodyFilter) {
+    pub fn install_body<C, F>(self, _concerns: C, _filter: F)
+    where
+        C: Fn(Request) -> bool + Copy + 'static,
+        F: Fn(Request, Chain) -> Status + Copy + 'static,
+    {
+        const { assert!(size_of::<C>() + size_of::<F>() == 0, "a callback captures nothing") };
         // SAFETY: as above.
         unsafe {
             let top = addr_of_mut!(ngx_http_top_body_filter);
-            self.next_body.set(*top);
-            *top = Some(filter);
+            self.next().body.set(*top);
+            *top = Some(run_body::<N, C, F>);
         }
     }
 
     /// The header goes on, through the filters below.
-    pub fn next_header(&self, request: Request) -> Status {
+    #[inline]
+    pub fn next_header(self, request: Request) -> Status {
+        let next = self.next().header.get();
         // SAFETY: a live request, and nginx's own filter.
-        self.next_header
-            .get()
-            .map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr()) }))
+        next.map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr()) }))
     }
 
     /// A piece of the body goes on, through the filters below.
-    pub fn next_body(&self, request: Request, chain: Chain) -> Status {
-        let next = self.next_body.get();
+    #[inline]
+    pub fn next_body(self, request: Request, chain: Chain) -> Status {
+        let next = self.next().body.get();
         // SAFETY: a live request, a chain in its pool, and nginx's own filter.
         next.map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr(), chain.as_ptr()) }))
     }
+}
+
+/// What nginx calls for a header: a panic is `NGX_ERROR`.
+unsafe extern "C" fn run_header<const N: usize, C, F>(r: *mut ngx_http_request_t) -> ngx_int_t
+where
+    C: Fn(Request) -> bool + Copy + 'static,
+    F: Fn(Request) -> Status + Copy + 'static,
+{
+    // SAFETY: nginx passes a live request.
+    let Some(request) = (unsafe { Request::from_ptr(r) }) else { return Status::ERROR.0 };
+    if !instance::<C>()(request) {
+        return Filters::<N>.next_header(request).0;
+    }
+    guard(Status::ERROR.0, || {
+        fault_point::<F>();
+        instance::<F>()(request).0
+    })
+}
+
+/// What nginx calls for a piece of a body: a panic is `NGX_ERROR`.
+unsafe extern "C" fn run_body<const N: usize, C, F>(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+) -> ngx_int_t
+where
+    C: Fn(Request) -> bool + Copy + 'static,
+    F: Fn(Request, Chain) -> Status + Copy + 'static,
+{
+    // SAFETY: nginx passes a live request, and a live chain or none.
+    let (request, chain) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
+    let Some(request) = request else { return Status::ERROR.0 };
+    if !instance::<C>()(request) {
+        return Filters::<N>.next_body(request, chain).0;
+    }
+    guard(Status::ERROR.0, || {
+        fault_point::<F>();
+        instance::<F>()(request, chain).0
+    })
 }
 
 /// Ends the response that a header filter looks at with another one, of status `rc`; this

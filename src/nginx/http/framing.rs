@@ -94,15 +94,15 @@ pub fn comes_in_parts(request: Request) -> bool {
     !request.is_subrequest() && request.get().subrequest_ranges() != 0
 }
 
-/// Before the header is written: nginx frames the body by the Content-Length that it has in the
-/// list of headers, where a script has set or cleared one. Tells whether one was set.
+/// Whether the list of headers has a Content-Length.
 #[inline]
-pub fn settle_length(request: Request) -> bool {
-    !request.get().headers_out.content_length.is_null() && settle_listed_length(request)
+pub fn has_listed_length(request: Request) -> bool {
+    !request.get().headers_out.content_length.is_null()
 }
 
-#[cold]
-fn settle_listed_length(request: Request) -> bool {
+/// Before the header is written: nginx frames the body by the Content-Length that it has in the
+/// list of headers, where a script has set or cleared one. Tells whether one was set.
+pub fn settle_length(request: Request) -> bool {
     let status = response_status::get(request);
     if request.is_subrequest() {
         return false;

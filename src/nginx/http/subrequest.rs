@@ -23,6 +23,7 @@ use crate::nginx::sys::{
     ngx_http_set_exten, ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc,
     ngx_pcalloc, ngx_table_elt_t, ngx_timeofday,
 };
+use crate::nginx::{Status, guard};
 use crate::ngx_debug;
 
 /// Which variables a subrequest starts with.
@@ -50,18 +51,19 @@ impl From<OutOfMemory> for Failure {
     }
 }
 
-/// What runs when a subrequest is over; `data` is what [`create`] got.
-pub type PostHandler =
-    unsafe extern "C" fn(r: *mut ngx_http_request_t, data: *mut c_void, rc: ngx_int_t) -> ngx_int_t;
+/// Where a subrequest belongs, for whoever made it.
+pub trait Place: 'static {
+    /// nginx has finalized the subrequest with `rc`; the result is what it goes on with.
+    fn finished(&self, request: Request, rc: Status) -> Status;
+}
 
 /// Makes a subrequest of `parent` and posts it; it does not run before [`Request`]s posted on the
 /// connection do. `uri` and `args` are in the pool of `parent`; `data` must live as long as the request's pool.
-pub fn create(
+pub fn create<P: Place>(
     parent: Request,
     uri: PoolStr,
     args: PoolStr,
-    handler: PostHandler,
-    data: *mut c_void,
+    place: P,
 ) -> Result<Request, Failure> {
     if parent.get().subrequests() == 0 {
         let text = [b"lua subrequests cycle while processing \"".as_slice(), uri.bytes(), b"\""];
@@ -88,8 +90,8 @@ pub fn create(
         init_header_list(&mut (*sr).headers_out.headers, parent)?;
         init_header_list(&mut (*sr).headers_in.headers, parent)?;
         let post = pool.zeroed::<ngx_http_post_subrequest_t>()?.as_ptr();
-        (*post).handler = Some(handler);
-        (*post).data = data;
+        (*post).handler = Some(finished::<P>);
+        (*post).data = pool.own(place)?.as_ptr().cast();
 
         (*sr).signature = NGX_HTTP_MODULE;
         (*sr).connection = (*r).connection;
@@ -248,12 +250,36 @@ pub fn has_postponed(request: Request) -> bool {
     !request.get().postponed.is_null()
 }
 
-/// What was given to [`create`] as `data`, where `request` was made with `handler`.
-pub fn post_data(request: Request, handler: PostHandler) -> Option<*mut c_void> {
-    // SAFETY: post_subrequest is null or a structure in the request's pool.
-    let post = unsafe { request.get().post_subrequest.as_ref() }?;
-    let is_ours = post.handler.is_some_and(|other| std::ptr::fn_addr_eq(other, handler));
-    (is_ours && !post.data.is_null()).then_some(post.data)
+/// The place that [`create`] was given, where it made `request` with one of that kind.
+#[inline]
+pub fn place_of<P: Place>(request: &Request) -> Option<&P> {
+    // SAFETY: post_subrequest is null or a structure in the request's pool; where its handler is
+    // ours, its data is the place, in the same pool.
+    unsafe {
+        let post = request.get().post_subrequest.as_ref()?;
+        let ours: PostHandler = finished::<P>;
+        if !post.handler.is_some_and(|other| std::ptr::fn_addr_eq(other, ours)) {
+            return None;
+        }
+        post.data.cast::<P>().as_ref()
+    }
+}
+
+type PostHandler =
+    unsafe extern "C" fn(*mut ngx_http_request_t, *mut c_void, ngx_int_t) -> ngx_int_t;
+
+/// nginx calls this when it finalizes the subrequest.
+unsafe extern "C" fn finished<P: Place>(
+    r: *mut ngx_http_request_t,
+    data: *mut c_void,
+    rc: ngx_int_t,
+) -> ngx_int_t {
+    guard(Status::ERROR.0, || {
+        // SAFETY: nginx passes a live request and the place that `create` put into its pool.
+        let (request, place) = unsafe { (Request::from_ptr(r), data.cast::<P>().as_ref()) };
+        let (Some(request), Some(place)) = (request, place) else { return Status::ERROR.0 };
+        place.finished(request, Status(rc)).0
+    })
 }
 
 /// Gives the subrequest its variables.
