@@ -1,9 +1,10 @@
 //! `cargo xtask conformance`: upstream's own suite, run against this module and compared, block by
 //! block, with what upstream's C module did on the same machine image.
 //!
-//! With `--reference` the C module itself runs: that measures the harness, not the module.
-//! With `--ratchet` exactly the files of `t/conformance/ratchet.txt` run, and only the blocks that
-//! are excused there may fail.
+//! `--upstream head` does the same with today's suite and lua-resty-core, where the developer has
+//! checkouts of them. With `--reference` the C module itself runs: that measures the harness, not the module.
+//! With `--ratchet` exactly the files of the release's ratchet in `t/conformance/` run, and only the
+//! blocks that are excused there may fail.
 
 mod ratchet;
 mod report;
@@ -11,6 +12,7 @@ mod sandbox;
 mod sources;
 mod suite;
 mod tap;
+mod upstream;
 mod verdicts;
 
 pub use sandbox::inside as sandboxed;
@@ -21,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::nginx::DEBIAN_BINARY;
@@ -34,6 +36,7 @@ use ratchet::Ratchet;
 use report::Report;
 use sandbox::Job;
 use suite::Suite;
+use upstream::Upstream;
 use verdicts::Verdicts;
 
 /// How many test files run side by side, each in a sandbox of its own.
@@ -50,7 +53,10 @@ pub struct Arguments {
     /// Take Debian's build of upstream's C module in place of this one
     #[arg(long, conflicts_with = "release")]
     reference: bool,
-    /// Run the files of t/conformance/ratchet.txt: only the blocks that it excuses may fail
+    /// The release whose suite runs, with its lua-resty-core
+    #[arg(long, value_enum, default_value_t)]
+    upstream: Upstream,
+    /// Run the files of the release's ratchet in t/conformance/: only what it excuses may fail
     #[arg(long, conflicts_with = "files")]
     ratchet: bool,
     /// Files of upstream's suite, instead of all
@@ -66,15 +72,18 @@ impl Arguments {
 
 /// Runs `cargo xtask conformance`.
 pub fn command(arguments: &Arguments) -> Result<()> {
-    let reference = arguments.reference;
+    let (reference, upstream) = (arguments.reference, arguments.upstream);
+    if reference && upstream != Upstream::default() {
+        bail!("--reference is Debian's C module: it has no part in the suite of another release");
+    }
     setup::ensure(&[Group::Run, Group::Test, Group::Conformance])?;
 
-    let verdicts = Verdicts::read(&paths::root().join("t/conformance/reference-0.10.23.tsv"))?;
+    let verdicts = Verdicts::read(&upstream.verdicts())?;
     let ratchet = match arguments.ratchet {
-        true => Some(Ratchet::read(&paths::root().join("t/conformance/ratchet.txt"))?),
+        true => Some(Ratchet::read(&upstream.ratchet())?),
         false => None,
     };
-    let suite = Suite::fetch()?;
+    let suite = upstream.suite()?;
     let wanted = match &ratchet {
         Some(ratchet) => ratchet.files(),
         None => arguments.files.clone(),
@@ -143,20 +152,20 @@ impl TestBed {
         let reference = arguments.reference;
         let (lua, nginx, results) = if reference {
             let lua = sources::debian_module("ngx_http_lua_module.so")?;
-            (lua, PathBuf::from(DEBIAN_BINARY), "reference")
+            (lua, PathBuf::from(DEBIAN_BINARY), "results/reference")
         } else {
             setup::ensure(&[Group::Build])?;
             let nginx = build::build(Build { release: arguments.release, ..Build::default() })?;
-            (paths::module(), nginx, "module")
+            (paths::module(), nginx, arguments.upstream.results())
         };
-        let results = paths::target("conformance/results").join(results);
+        let results = paths::target("conformance").join(results);
         std::fs::create_dir_all(&results)?;
         // Upstream's harness ends a file at the first block for which nginx does not start, and so
         // did the reference; of this module one wants to know about the other blocks too.
-        let environment = match reference {
-            true => Vec::new(),
-            false => vec![("TEST_NGINX_GO_ON".to_string(), "1".to_string())],
-        };
+        let mut environment = arguments.upstream.environment()?;
+        if !reference {
+            environment.push(("TEST_NGINX_GO_ON".to_string(), "1".to_string()));
+        }
         let purpose = Purpose { results, environment, time_limit: TIME_LIMIT };
         Ok(Self { suite, modules: sources::side_modules(lua)?, nginx, purpose })
     }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, WaitOptions, wait};
 
-use super::Purpose;
 use super::tap::Outcome;
+use super::{Purpose, upstream};
 use crate::{paths, shell};
 
 /// One test file to run.
@@ -115,6 +115,9 @@ fn wait_for(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
 /// Process 1 of the namespaces: sets the network up, starts the back ends, runs the test file
 /// `file` and reaps until it has ended.
 pub fn inside(file: &str) -> Result<()> {
+    if let Some(lib) = std::env::var_os(upstream::MOUNTED) {
+        upstream::mount(Path::new(&lib))?;
+    }
     set_up_network()?;
     start_backends()?;
     let test = Command::new("perl")

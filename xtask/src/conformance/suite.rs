@@ -1,18 +1,19 @@
-//! Upstream's suite as Debian's source package carries it, unpacked under `target/`.
+//! Upstream's suite under `target/`: unpacked from Debian's source package, or copied from a checkout.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 
 use super::sources;
-use crate::paths;
+use crate::{paths, shell};
 
 const PACKAGE: &str = "libnginx-mod-http-lua";
 const VERSION: &str = "0.10.23";
 
-/// The unpacked source package; test files are named relative to its `t/`.
+/// A suite that can be run; test files are named relative to its `t/`.
 pub struct Suite {
     pub dir: PathBuf,
     files: Vec<String>,
@@ -35,6 +36,31 @@ impl Suite {
                 "this machine's package sources have no {PACKAGE} {VERSION}: the suite is that of Debian 12"
             );
         }
+        Self::of(dir, lock)
+    }
+
+    /// Copies the tests `tests` of a checkout to `home/NAME/t`, once `prepare` has made of `home`
+    /// what they expect beside them.
+    pub fn copy(
+        tests: &Path,
+        home: &Path,
+        name: &str,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        let dir = home.join(name);
+        fs::create_dir_all(home)?;
+        let lock = lock(&home.join("lock"))?;
+        prepare(home)?;
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir(&dir)?;
+        shell::run(Command::new("cp").arg("-R").arg(tests).arg(dir.join("t")))?;
+        Self::of(dir, lock)
+    }
+
+    /// The suite whose tests are in `dir/t`.
+    fn of(dir: PathBuf, lock: File) -> Result<Self> {
         let tests = dir.join("t");
         let mut files = Vec::new();
         for path in paths::below(&tests, "t")? {

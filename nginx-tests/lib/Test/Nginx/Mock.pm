@@ -51,7 +51,7 @@ sub start_mocks {
         next if !defined $targets;
         my @targets = ref $targets eq 'ARRAY' ? @$targets : ($targets);
         for my $i ( 0 .. $#targets ) {
-            push @mocks, start_mock( $block, $kind, $targets[$i],
+            push @mocks, start_mock( $block, $kind, expand_env( $targets[$i] ),
                 @targets > 1 ? $i : undef );
         }
     }

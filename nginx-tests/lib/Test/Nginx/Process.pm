@@ -17,7 +17,8 @@ our @EXPORT = qw(
 
 my $valgrind_pid;
 
-# Fills $NginxVersion (1.022001), $NginxRawVersion (1.22.1), $OpenSSLVersion.
+# Fills $NginxVersion (1.022001), $NginxRawVersion (1.22.1), $OpenSSLVersion and, unless it was
+# given, $PcreVersion: whose texts a block expects.
 sub query_nginx_version {
     my $out = `$NginxBinary -V 2>&1`;
     bail_out("Can't run $NginxBinary -V") if !defined $out || $? != 0;
@@ -28,6 +29,7 @@ sub query_nginx_version {
     if ( $out =~ /(?:running with|built with) OpenSSL (\S+)/ ) {
         $OpenSSLVersion = $1;
     }
+    $PcreVersion ||= ( $NginxVersion // 0 ) >= 1.025001 ? 2 : 1;
 }
 
 sub nginx_pid {

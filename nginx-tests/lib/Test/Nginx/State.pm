@@ -17,7 +17,7 @@ our @EXPORT = qw(
     $EventType $LoadModules @EnvToNginx $ConfigPreamble $HttpConfigFilter
     $ServerPort $ServerPortForClient $ServerAddr $ServerName
     $ServRoot $ConfDir $LogDir $HtmlDir $ConfFile $ErrLogFile $AccLogFile $PidFile
-    $NginxBinary $NginxVersion $NginxRawVersion $OpenSSLVersion
+    $NginxBinary $NginxVersion $NginxRawVersion $OpenSSLVersion $PcreVersion
     $ErrLogFilePos $InSubprocess $Verbose
     @BlockPreprocessors @ResponseBodyChecks @CleanupHandlers
     set_server_root parse_time trim expand_env bail_out
@@ -65,6 +65,7 @@ our $ServerName          = $ENV{TEST_NGINX_SERVER_NAME} || 'localhost';
 
 our $NginxBinary = $ENV{TEST_NGINX_BINARY} || 'nginx';
 our ( $NginxVersion, $NginxRawVersion, $OpenSSLVersion );
+our $PcreVersion = $ENV{TEST_NGINX_PCRE_VERSION};
 
 # Where the error log of the current repetition begins.
 our $ErrLogFilePos = 0;

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IO::Socket::INET;
 use Test::Nginx::Runner;
 use Test::Nginx::State;
 
@@ -20,11 +21,11 @@ our @EXPORT = qw(
     config_preamble add_block_preprocessor add_response_body_check
     add_cleanup_handler set_http_config_filter bail_out run_tests
     $ServerPort $ServerPortForClient $ServerAddr $ServerName $NginxBinary
-    $NginxVersion $ServRoot $HtmlDir $ConfFile $ErrLogFile $AccLogFile $PidFile
+    $NginxVersion $PcreVersion $ServRoot $HtmlDir $ConfFile $ErrLogFile $AccLogFile $PidFile
     $TestNginxSleep
 );
 # Not exported by default: a function `trim` in main would shadow the filter.
-our @EXPORT_OK = qw(trim parse_time);
+our @EXPORT_OK = qw(trim parse_time is_tcp_port_used);
 
 sub accessor {
     my ( $name, $variable ) = @_;
@@ -69,6 +70,18 @@ sub add_response_body_check { push @ResponseBodyChecks, @_ }
 sub add_cleanup_handler     { push @CleanupHandlers,    @_ }
 
 sub html_dir { return $HtmlDir }
+
+# Whether a server has the port.
+sub is_tcp_port_used {
+    my ($port) = @_;
+    my $listener = IO::Socket::INET->new(
+        LocalAddr => $ServerAddr,
+        LocalPort => $port,
+        Listen    => 1,
+        ReuseAddr => 1,
+    );
+    return !$listener;
+}
 
 sub server_root {
     set_server_root(@_) if @_;
