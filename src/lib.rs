@@ -1,5 +1,7 @@
 //! lua-nginx-module in Rust: the tree of rooms. ARCHITECTURE.md says what is where.
 
+// Unsafe code stays at the boundaries, and where C code calls in.
+#![deny(unsafe_code)]
 // For an nginx without TLS or threads, what serves these alone has no caller.
 #![cfg_attr(
     not(all(ngx_feature = "http_ssl", ngx_feature = "threads")),

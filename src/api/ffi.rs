@@ -3,6 +3,8 @@
 //! LuaJIT's FFI calls these symbols from compiled code: they raise no Lua error and let no panic
 //! out. Each runs its work in [`crate::nginx::guard`], with the code for an error as fall-back.
 
+#![allow(unsafe_code, reason = "what the exported symbols share")]
+
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! `ngx.log`, `print`: lines in nginx's error log, with the place of the Lua code in front.
 
 use crate::api::call::{Row, set_functions};
-use crate::api::output::pieces;
+use crate::api::print::pieces;
 use crate::lua::state::GLOBALS;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, frames, openresty};
 use crate::nginx::Request;

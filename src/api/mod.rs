@@ -21,8 +21,8 @@ pub mod hash;
 pub mod log;
 pub mod misc;
 pub mod ndk;
-pub mod output;
 pub mod pipe;
+pub mod print;
 pub mod regex;
 pub mod request;
 pub mod request_args;
@@ -74,7 +74,7 @@ const FAMILIES: &[fn(State)] = &[
     constants::inject,
     arg::inject,
     log::inject,
-    output::inject,
+    print::inject,
     control::inject,
     coroutine::inject,
     sleep::inject,

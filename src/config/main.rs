@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::code::HookScript;
 use super::phases::{Phase, PhaseSet};
@@ -31,6 +32,8 @@ pub struct MainConf {
     pub hook_configuration: OnceCell<Configuration>,
     /// The buffer of `lua_capture_error_log`, in the cycle's pool too.
     capture: Cell<Option<&'static Capture>>,
+    /// What [`Main::regex_match_limit`] says, for other threads.
+    regex_match_limit: AtomicUsize,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }
@@ -168,12 +171,15 @@ impl MainConf {
         self.written.borrow().regex_cache_max_entries.unwrap_or(1024)
     }
 
+    /// The configuration has been read, and no Lua code has run yet.
+    pub fn is_read(&self) {
+        let written = self.written.borrow().regex_match_limit;
+        self.regex_match_limit.store(written.unwrap_or(0), Ordering::Relaxed);
+    }
+
     /// Threads beside the worker's own ask this too.
     pub fn regex_match_limit(&self) -> usize {
-        // SAFETY: nothing is written any more once Lua code runs. The check that a `borrow` makes
-        // would count in a cell that belongs to one thread.
-        let written = unsafe { self.written.try_borrow_unguarded() };
-        written.ok().and_then(|written| written.regex_match_limit).unwrap_or(0)
+        self.regex_match_limit.load(Ordering::Relaxed)
     }
 
     /// How many VMs the worker has for `ngx.run_worker_thread`.

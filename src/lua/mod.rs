@@ -7,6 +7,8 @@
 //! - nginx's callbacks, which do sit below a guard, enter Lua in protected mode only:
 //!   [`State::resume`], [`State::call`], [`State::protect`].
 
+#![allow(unsafe_code, reason = "the boundary to LuaJIT")]
+
 pub mod chunk;
 pub mod coroutine;
 pub mod error;

@@ -1,6 +1,8 @@
 //! The statics that nginx looks for in a dynamic module, and the hooks that they name: each is a
 //! panic guard around a function of `life_cycle`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_void};
 use std::ptr::{addr_of, null, null_mut};
 

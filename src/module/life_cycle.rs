@@ -54,6 +54,7 @@ pub fn set_up(cf: Conf) -> Result<(), ()> {
         return Ok(());
     }
     let main = MainConf::under(cf);
+    main.is_read();
     phase::install_hooks(cf, main).map_err(drop)?;
     let _ = main.hook_configuration.set(cf.hook_configuration().map_err(drop)?);
     #[cfg(ngx_feature = "http_ssl")]

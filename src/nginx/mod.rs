@@ -5,6 +5,8 @@
 //! safe to call for as long as the object's pool lives. SAFETY.md states the host-wide invariants
 //! that all of this rests on: one thread, pool lifetimes, reload.
 
+#![allow(unsafe_code, reason = "the boundary to nginx")]
+
 pub mod core;
 pub mod event;
 pub mod http;

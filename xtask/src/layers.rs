@@ -1,5 +1,5 @@
-//! The layers of `src/`, held by tests: imports between rooms run one way, and no two files of
-//! different rooms import each other.
+//! The layers of `src/`, held by tests: imports between rooms run one way, no two files of different
+//! rooms import each other, and nginx's own types stay in the room that wraps them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -131,6 +131,20 @@ fn mutual(files: &Files) -> Vec<String> {
     wrong
 }
 
+/// Every file outside the rooms that wrap nginx's C API, and outside the exports, that names it.
+fn raw_types(files: &Files) -> Vec<String> {
+    files
+        .iter()
+        .filter(|(file, _)| !file.starts_with("nginx/") && !file.ends_with("/ffi.rs"))
+        .filter(|(_, text)| {
+            crate_paths(text).iter().any(|path| path.starts_with(&RAW.map(Into::into)))
+        })
+        .map(|(file, _)| format!("src/{file} names crate::nginx::sys"))
+        .collect()
+}
+
+const RAW: [&str; 2] = ["nginx", "sys"];
+
 fn sources() -> Files {
     let src = paths::root().join("src");
     let read = |path: PathBuf| {
@@ -154,6 +168,11 @@ fn no_import_runs_up() {
 #[test]
 fn no_two_rooms_import_each_other_by_one_file() {
     assert_eq!(mutual(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn nginx_s_own_types_stay_in_its_room() {
+    assert_eq!(raw_types(&sources()), Vec::<String>::new());
 }
 
 #[test]
@@ -182,4 +201,11 @@ fn files_that_import_each_other_are_found() {
         ("runtime/c.rs", "use crate::runtime::b::{self};"),
     ]);
     assert_eq!(mutual(&files), ["src/api/a.rs and src/runtime/b.rs import each other"]);
+}
+
+#[test]
+fn types_of_nginx_s_outside_its_room_are_found() {
+    let text = "use crate::nginx::{Level, sys::ngx_str_t};";
+    let files = made_up(&[("api/x/mod.rs", text), ("api/x/ffi.rs", text), ("nginx/y.rs", text)]);
+    assert_eq!(raw_types(&files), ["src/api/x/mod.rs names crate::nginx::sys"]);
 }

@@ -1,5 +1,7 @@
 //! The symbols behind reading `ngx.arg`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::c_int;
 use std::ptr::null_mut;
 

@@ -5,7 +5,7 @@
 mod ffi;
 
 use crate::api::call::Call;
-use crate::api::output::pieces;
+use crate::api::print::pieces;
 use crate::lua::function::wrap;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, openresty};
 use crate::runtime::{Phase, PhaseSet, filter};

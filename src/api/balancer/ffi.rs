@@ -1,5 +1,7 @@
 //! The symbols behind `ngx.balancer`. Texts in `*err` are static.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{CStr, c_char, c_int, c_long};
 
 use crate::api::ffi::{self, set_message};

@@ -1,5 +1,7 @@
 //! The functions that other nginx modules link against.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
 

@@ -1,5 +1,7 @@
 //! The symbols behind `ngx.exit`, `ngx.get_phase` and the request's flags.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int};
 
 use crate::api::ffi::{self, check_phase, set_message, write_error};

@@ -1,6 +1,8 @@
 //! The C symbols of escaping and base64. They keep nothing: memory stays the caller's, and the
 //! source and the destination do not overlap.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::c_int;
 use std::ptr::copy_nonoverlapping;
 use std::slice::from_raw_parts_mut;

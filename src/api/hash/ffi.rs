@@ -1,6 +1,8 @@
 //! The C symbols of digests and checksums. Buffers are the caller's and of the size that each
 //! names.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_int, c_uint};
 
 use codec::{hex, md5};

@@ -1,5 +1,7 @@
 //! The C symbols of the environment, of `ngx.errlog` and of string helpers.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_double, c_int};
 use std::slice::from_raw_parts_mut;
@@ -20,7 +22,7 @@ const NO_CAPTURE: &str = "directive \"lua_capture_error_log\" is not set";
 const DONE: c_int = crate::nginx::sys::NGX_DONE as c_int;
 
 thread_local! {
-    /// The line that was taken last, which Lua code copies at once.
+    /// The line that was taken last, which Lua code copies at once; in a pool's thread, that one's.
     static TAKEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -1,5 +1,7 @@
 //! The symbols behind `ndk.set_var`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::c_int;
 
 use crate::api::ffi::{self, FfiStr};

@@ -3,6 +3,8 @@
 //! `ngx_http_lua_pipe_t *` is opaque to Lua: its value is a process's key, never an address that is
 //! followed. All texts of errors go to `errbuf`, which has room for `*errbuf_size` bytes.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::rc::Rc;

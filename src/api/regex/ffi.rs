@@ -1,5 +1,7 @@
 //! The C symbols behind `ngx.re.*`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int};
 use std::ops::Range;
 use std::ptr::{copy_nonoverlapping, null, null_mut};

@@ -7,13 +7,12 @@ use codec::fallible;
 use codec::template::{Template, TemplateError};
 
 use super::compiled::Regex;
-use crate::nginx::core::strings;
-use crate::nginx::sys::ngx_str_t;
+use crate::nginx::core::strings::View;
 
 /// `ngx_http_lua_complex_value_t`: a constant text, unless `lengths` is set.
 #[repr(C)]
 pub struct ReplaceValue {
-    value: ngx_str_t,
+    value: View,
     lengths: *const c_void,
     values: *const c_void,
 }
@@ -30,10 +29,10 @@ pub struct Replacement {
 impl Replacement {
     pub fn parse(source: &[u8]) -> Result<Box<Replacement>, TemplateError> {
         let template = Template::parse(source)?;
-        let view = ReplaceValue { value: strings::borrowed(&[]), lengths: null(), values: null() };
+        let view = ReplaceValue { value: View::of(&[]), lengths: null(), values: null() };
         let mut replacement =
             Box::new(Replacement { view, source: fallible::copy(source)?, template });
-        replacement.view.value = strings::borrowed(&replacement.source);
+        replacement.view.value = View::of(&replacement.source);
         if !replacement.template.is_literal() {
             let template: *const Template = &replacement.template;
             replacement.view.lengths = template.cast();

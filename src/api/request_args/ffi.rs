@@ -1,5 +1,7 @@
 //! The symbols behind `ngx.req.get_uri_args`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::c_int;
 
 use codec::args;

@@ -9,10 +9,9 @@ use codec::fallible::{Grow, OutOfMemory};
 
 use crate::api::call::Call;
 use crate::lua::{LuaError, LuaResult, Returns};
-use crate::nginx::http::request_body;
+use crate::nginx::Request;
 use crate::nginx::http::request_body::BodyRead;
-use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Request, guard};
+use crate::nginx::http::{callback, request_body};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Operation, Task, client_watch, scheduler};
 
@@ -47,7 +46,7 @@ pub fn read_body(call: &Call) -> LuaResult {
         wait(context, task)?;
         return Ok(Returns::Yield(0));
     }
-    match request_body::read(call.request, body_is_there) {
+    match request_body::read(call.request, callback::event(body_is_there)) {
         BodyRead::Done => {
             request_body::drop_reference(call.request);
             Ok(Returns::Values(0))
@@ -72,8 +71,8 @@ fn wait(context: &Rc<Context>, task: &Rc<Task>) -> Result<(), OutOfMemory> {
 }
 
 /// nginx has read the body: those who wait for it go on.
-unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
-    let work = |request: Request, context: &Rc<Context>| {
+fn body_is_there(request: Request) {
+    scheduler::on_event(request, |context| {
         let readers = std::mem::take(&mut *context.body.readers.borrow_mut());
         if readers.is_empty() {
             return;
@@ -84,12 +83,6 @@ unsafe extern "C" fn body_is_there(r: *mut ngx_http_request_t) {
             if let Some(task) = reader.upgrade() {
                 scheduler::wake(&task, 0);
             }
-        }
-    };
-    guard((), || {
-        // SAFETY: nginx passes a live request.
-        if let Some(request) = unsafe { Request::from_ptr(r) } {
-            scheduler::on_event(request, |context| work(request, context));
         }
     });
 }

@@ -1,6 +1,8 @@
 //! The symbols behind `ngx.req.get_headers`, `set_header`, `clear_header` and
 //! `ngx.req.add_header` of lua-resty-core.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int};
 
 use crate::api::ffi::{self, FfiStr, FfiTableElt, set_message, with_values};

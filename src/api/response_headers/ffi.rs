@@ -1,5 +1,7 @@
 //! The symbols behind `ngx.header` and lua-resty-core's `ngx.resp.add_header`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int};
 
 use codec::headers::{Name, ROOM};

@@ -1,5 +1,7 @@
 //! The symbols behind `ngx.status` and `ngx.resp.set_status`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::c_int;
 
 use crate::api::ffi;

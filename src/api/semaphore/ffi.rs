@@ -3,6 +3,8 @@
 //! `ngx_http_lua_sema_t *` is opaque to Lua: its value is a semaphore's key, never an address that
 //! is followed.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int, c_void};
 
 use super::{collect, create, find};

@@ -2,6 +2,8 @@
 //!
 //! `zone` is what `ngx_http_lua_ffi_shdict_udata_to_zone` gave; keys are checked here too.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::mem::size_of;
 use std::ptr::{copy_nonoverlapping, null, null_mut};

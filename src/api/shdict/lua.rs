@@ -1,11 +1,11 @@
 //! `ngx.shared`: a table of dictionaries, and the methods that are Lua functions. lua-resty-core
-//! adds the others to the same metatable. Those of lists get FFI faces from `list_ffi`.
+//! adds the others to the same metatable. Those of lists get FFI faces from `list::ffi`.
 
 use codec::fallible::{self, Shown};
 
 use super::list::{self, ListError};
 use super::store::{self, NUMBER, STRING};
-use super::{MAX_KEY, ffi, list_ffi};
+use super::{MAX_KEY, ffi};
 use crate::api::call::{Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::shared_memory::{Dict, Item, Value};
@@ -39,7 +39,7 @@ pub fn inject(state: State, dicts: &[Dict]) {
         for dict in dicts {
             push_dict(state, *dict);
         }
-        list_ffi::inject(state);
+        list::ffi::inject(state);
         state.pop(2);
     }
     state.set_field(-2, c"shared");

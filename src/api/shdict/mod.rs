@@ -2,12 +2,11 @@
 //!
 //! `store` has what is done to single values, `list` to lists; lua-resty-core calls the former
 //! through the C symbols of `ffi`, the latter are Lua functions in `lua`, most of them with an FFI
-//! face in `list_ffi`. `c_api` is for other nginx modules. Each operation takes the zone's lock once and calls nothing else while it has it.
+//! face in `list::ffi`. `c_api` is for other nginx modules. Each operation takes the zone's lock once and calls nothing else while it has it.
 
 mod c_api;
 pub mod ffi;
 pub mod list;
-mod list_ffi;
 pub mod lua;
 mod macos;
 pub mod store;

@@ -4,6 +4,8 @@
 //! `ngx_http_lua_socket_tcp_upstream_t *` is the memory of the userdata that owns a cosocket, as
 //! LuaJIT's FFI passes a userdata; its layout is this module's own.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int, c_void};
 use std::rc::Rc;
 

@@ -13,7 +13,8 @@ use memchr::memchr;
 
 use super::matcher::Matcher;
 use crate::lua::State;
-use crate::nginx::core::own_thread::{OwnThread, Spares};
+use crate::nginx::core::own_thread::Spares;
+use crate::own_thread;
 
 /// What a call reads.
 #[derive(Clone)]
@@ -64,9 +65,10 @@ const MAX_READ: usize = 256 * 1024;
 /// Memory beyond this is given back when it is not needed.
 const KEEP: usize = 64 * 1024;
 
-/// Memory that closed sockets leave to the next ones: a socket may last for a single request.
-// SAFETY: cosockets read in nginx's own thread.
-static SPARE: OwnThread<Spares<Vec<u8>>> = unsafe { OwnThread::new(Spares::new(MAX_SPARE)) };
+own_thread! {
+    /// Memory that closed sockets leave to the next ones: a socket may last for a single request.
+    static SPARE: Spares<Vec<u8>> = Spares::new(MAX_SPARE);
+}
 /// So many pieces, each no larger than this.
 const MAX_SPARE: usize = 16;
 const MAX_SPARE_SIZE: usize = 16 * 1024;

@@ -14,7 +14,7 @@ use super::pool::{Pool, Pools};
 use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
 use super::socket::{Busy, Kind as Use, Socket, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
-use crate::api::output::pieces;
+use crate::api::print::pieces;
 use crate::lua::Outcome;
 use crate::lua::registry::TCP_METATABLE;
 use crate::lua::state::REGISTRY;

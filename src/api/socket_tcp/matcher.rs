@@ -8,15 +8,17 @@ use std::rc::Rc;
 
 use codec::receive_until::ReceiveUntil;
 
-use crate::nginx::core::own_thread::{OwnThread, Spares};
+use crate::nginx::core::own_thread::Spares;
+use crate::own_thread;
 
 type Shared = Rc<RefCell<ReceiveUntil>>;
 
 /// How many wait at most for the next iterators.
 const MAX_IDLE: usize = 512;
 
-// SAFETY: cosockets are used in nginx's own thread.
-static IDLE: OwnThread<Spares<Shared>> = unsafe { OwnThread::new(Spares::new(MAX_IDLE)) };
+own_thread! {
+    static IDLE: Spares<Shared> = Spares::new(MAX_IDLE);
+}
 
 /// A share of an iterator's state.
 #[derive(Clone)]

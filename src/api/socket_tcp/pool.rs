@@ -18,39 +18,36 @@ use crate::lua::state::REGISTRY;
 use crate::lua::{State, userdata};
 use crate::nginx::core::log::{Log, Shown, cycle_log};
 use crate::nginx::event::alarm::{Timer, Waiter};
-use crate::ngx_debug;
 use crate::runtime::scheduler;
+use crate::{ngx_debug, own_thread};
 
 /// The pools of one Lua VM.
 #[derive(Default)]
 pub struct Pools(RefCell<HashMap<Vec<u8>, Rc<Pool>>>);
 
-thread_local! {
+own_thread! {
     /// The pools of every VM of this worker, by its main coroutine.
-    static VMS: RefCell<Vec<(State, Rc<Pools>)>> = const { RefCell::new(Vec::new()) };
+    static VMS: RefCell<Vec<(State, Rc<Pools>)>> = RefCell::new(Vec::new());
 }
 
 impl Pools {
     /// Those of a VM.
     pub fn of(main: State) -> Rc<Pools> {
-        VMS.with_borrow_mut(|vms| {
-            if let Some((_, pools)) = vms.iter().find(|(vm, _)| *vm == main) {
-                return pools.clone();
-            }
-            let pools = Rc::<Pools>::default();
-            #[expect(clippy::disallowed_methods, reason = "a VM takes far more")]
-            vms.push((main, pools.clone()));
-            pools
-        })
+        let mut vms = VMS.borrow_mut();
+        if let Some((_, pools)) = vms.iter().find(|(vm, _)| *vm == main) {
+            return pools.clone();
+        }
+        let pools = Rc::<Pools>::default();
+        #[expect(clippy::disallowed_methods, reason = "a VM takes far more")]
+        vms.push((main, pools.clone()));
+        pools
     }
 
     /// A VM is closed: so are the connections that rest in its pools.
     pub fn close(main: State) {
-        let pools = VMS.with_borrow_mut(|vms| {
-            let at = vms.iter().position(|(vm, _)| *vm == main)?;
-            Some(vms.swap_remove(at).1)
-        });
-        let Some(pools) = pools else { return };
+        let at = VMS.borrow().iter().position(|(vm, _)| *vm == main);
+        let Some(at) = at else { return };
+        let (_, pools) = VMS.borrow_mut().swap_remove(at);
         for (key, pool) in pools.0.take() {
             ngx_debug!(
                 cycle_log(),

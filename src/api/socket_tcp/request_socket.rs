@@ -7,11 +7,11 @@ use super::socket::{Kind, Socket};
 use crate::api::call::Call;
 use crate::lua::state::REGISTRY;
 use crate::lua::{LuaError, LuaResult, Returns};
+use crate::nginx::Request;
 use crate::nginx::event::peer::Events;
 use crate::nginx::event::stream::Direction;
+use crate::nginx::http::callback::{self, Event};
 use crate::nginx::http::{client, client_socket};
-use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Request, guard};
 use crate::ngx_debug;
 use crate::runtime::context::output::Stage;
 use crate::runtime::{Context, client_watch, output, scheduler};
@@ -19,6 +19,9 @@ use crate::runtime::{Context, client_watch, output, scheduler};
 /// The registry's names of the metatables.
 pub const BODY_METATABLE: &std::ffi::CStr = c"__tcp_req_cosocket_mt";
 pub const RAW_METATABLE: &std::ffi::CStr = c"__tcp_raw_req_cosocket_mt";
+
+/// The read event of a request whose client's connection a socket uses.
+const ON_READ: Event = callback::event(on_read);
 
 /// `ngx.req.socket(raw?)`.
 pub fn req_socket(call: &Call) -> LuaResult {
@@ -119,7 +122,7 @@ pub fn listen(socket: &Rc<Socket>, call: &Call) {
     if socket.is_downstream() && !is_over {
         let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
         *call.context.client_user.borrow_mut() = Some(events);
-        client_socket::set_read_handler(call.request, on_read);
+        client_socket::set_read_handler(call.request, ON_READ);
     }
 }
 
@@ -130,7 +133,7 @@ pub fn is_listening(socket: &Socket) -> bool {
         let user = context.client_user.borrow();
         user.as_ref().is_some_and(|user| std::ptr::addr_eq(user.as_ptr(), socket))
     };
-    client_socket::has_read_handler(socket.request.get(), on_read)
+    client_socket::has_read_handler(socket.request.get(), ON_READ)
         && socket.context().is_some_and(is_user)
 }
 
@@ -147,43 +150,36 @@ pub fn stop_listening(socket: &Socket) {
 pub fn listen_for_write(socket: &Rc<Socket>, context: &Rc<Context>) {
     let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
     *context.client_user.borrow_mut() = Some(events);
-    client::set_write_handler(socket.request.get(), on_write);
+    client::set_write_handler(socket.request.get(), callback::event(on_write));
 }
 
-/// A request whose client's connection may be used, and by whom.
+/// Who uses a request's client's connection.
 struct Downstream {
-    request: Request,
     context: Rc<Context>,
     user: Option<Rc<dyn Events>>,
 }
 
 impl Downstream {
-    fn of(r: *mut ngx_http_request_t) -> Option<Downstream> {
-        // SAFETY: nginx passes a live request.
-        let request = unsafe { Request::from_ptr(r) }?;
+    fn of(request: Request) -> Option<Downstream> {
         let context = Context::of(request)?;
         let user = context.client_user.borrow().as_ref().and_then(Weak::upgrade);
-        Some(Downstream { request, context, user })
+        Some(Downstream { context, user })
     }
 }
 
-unsafe extern "C" fn on_read(r: *mut ngx_http_request_t) {
-    guard((), || {
-        let Some(downstream) = Downstream::of(r) else { return };
-        ngx_debug!(downstream.request.log(), "lua request socket read event handler");
-        match downstream.user {
-            Some(user) => user.on_read(),
-            None => client::ignore_client(downstream.request),
-        }
-    });
+fn on_read(request: Request) {
+    let Some(downstream) = Downstream::of(request) else { return };
+    ngx_debug!(request.log(), "lua request socket read event handler");
+    match downstream.user {
+        Some(user) => user.on_read(),
+        None => client::ignore_client(request),
+    }
 }
 
-unsafe extern "C" fn on_write(r: *mut ngx_http_request_t) {
-    guard((), || {
-        let Some(downstream) = Downstream::of(r) else { return };
-        match downstream.user {
-            Some(user) => user.on_write(),
-            None => scheduler::listen_for_write(&downstream.context),
-        }
-    });
+fn on_write(request: Request) {
+    let Some(downstream) = Downstream::of(request) else { return };
+    match downstream.user {
+        Some(user) => user.on_write(),
+        None => scheduler::listen_for_write(&downstream.context),
+    }
 }

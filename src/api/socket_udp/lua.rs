@@ -8,7 +8,7 @@ use super::handle;
 use super::receive::MAX_DATAGRAM;
 use super::socket::Socket;
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
-use crate::api::output::pieces;
+use crate::api::print::pieces;
 use crate::lua::registry::UDP_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};

@@ -13,13 +13,13 @@ use crate::nginx::Level;
 use crate::nginx::event::udp::Received;
 use crate::runtime::Operation;
 use crate::runtime::scheduler;
-use crate::{ngx_debug, ngx_log};
+use crate::{ngx_debug, ngx_log, own_thread};
 
 /// The longest datagram that is received, in bytes.
 pub const MAX_DATAGRAM: usize = 65536;
 
-thread_local! {
-    static SPARE: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+own_thread! {
+    static SPARE: Cell<Option<Vec<u8>>> = Cell::new(None);
 }
 
 /// Room for the longest datagram; the next one to need some gets the same.

@@ -1,17 +1,82 @@
 //! The symbols behind `ngx.ssl` that tell of a connection. Texts in `*err` are static.
 
-use std::ffi::{c_char, c_int, c_ushort, c_void};
-use std::ptr::null_mut;
+#![allow(unsafe_code, reason = "C code calls what is here")]
 
-use super::{connection, done, give, number};
+use std::ffi::{CStr, c_char, c_int, c_ushort, c_void};
+use std::ptr::null_mut;
+use std::rc::Rc;
+
 use crate::api::ffi::{self, set_message};
 use crate::lua::resty_core;
-use crate::nginx::event::tls::{Client, RawAddress};
+use crate::nginx::event::tls::{self, Client, RawAddress, Ssl};
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
+use crate::runtime::handshake::Handshake;
 
 /// The release since which [`ngx_http_lua_ffi_get_req_ssl_pointer`] has an `err`.
 const WITH_ERROR: u32 = 10_029;
+
+/// The TLS connection behind the request that lua-resty-core passes.
+///
+/// # Safety
+/// As for [`ffi::request`].
+pub unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
+    // SAFETY: the caller's.
+    unsafe { ffi::request(r) }.ok_or(c"bad request").and_then(Ssl::of)
+}
+
+/// What is known of it from its handshake.
+///
+/// # Safety
+/// As for [`ffi::request`].
+pub unsafe fn handshake(r: *mut ngx_http_request_t) -> tls::Result<Rc<Handshake>> {
+    // SAFETY: the caller's.
+    unsafe { connection(r) }.and_then(|ssl| Handshake::of(ssl).ok_or(c"bad lua context"))
+}
+
+/// The number that `work` gives, or -1 with the error in `*err`.
+///
+/// # Safety
+/// As for [`set_message`].
+pub unsafe fn number(
+    err: *mut *const c_char,
+    work: impl FnOnce() -> Result<c_int, &'static CStr>,
+) -> c_int {
+    guard(ffi::ERROR, || match work() {
+        Ok(number) => number,
+        Err(text) => {
+            // SAFETY: the caller's.
+            unsafe { set_message(err, text) };
+            ffi::ERROR
+        }
+    })
+}
+
+/// 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// As for [`set_message`].
+pub unsafe fn done(
+    err: *mut *const c_char,
+    work: impl FnOnce() -> Result<(), &'static CStr>,
+) -> c_int {
+    // SAFETY: the caller's.
+    unsafe { number(err, || work().map(|()| ffi::OK)) }
+}
+
+/// Hands `bytes` out in the caller's cells, which may be null.
+///
+/// # Safety
+/// `data` and `len` must be null or valid for one value.
+pub unsafe fn give(bytes: &[u8], data: *mut *const u8, len: *mut usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        if let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) {
+            *data = bytes.as_ptr();
+            *len = bytes.len();
+        }
+    }
+}
 
 /// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
 #[unsafe(no_mangle)]

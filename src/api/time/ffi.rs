@@ -1,5 +1,7 @@
 //! The C symbols of the clock. Buffers are the caller's and of the fixed size that each names.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_double, c_int, c_long};
 use std::slice::from_raw_parts_mut;
 

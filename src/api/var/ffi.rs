@@ -1,5 +1,7 @@
 //! The symbols behind `ngx.var.NAME`, reading and writing.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{CStr, c_char, c_int};
 
 use crate::api::ffi::{self, set_message, write_error};

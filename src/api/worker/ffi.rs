@@ -1,5 +1,7 @@
 //! The C symbols of workers and processes.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int, c_uint};
 
 use crate::api::ffi;

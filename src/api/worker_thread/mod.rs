@@ -22,13 +22,14 @@ use crate::lua::{State, ThreadVm};
 use crate::nginx::core::process;
 use crate::nginx::core::shared_memory::Dict;
 use crate::nginx::core::thread_pool::{ThreadPool, Work};
+use crate::own_thread;
 use crate::runtime::{Context, Operation, Task, scheduler};
 
-thread_local! {
+own_thread! {
     /// The VMs that no thread uses.
-    static IDLE: RefCell<Vec<ThreadVm>> = const { RefCell::new(Vec::new()) };
+    static IDLE: RefCell<Vec<ThreadVm>> = RefCell::new(Vec::new());
     /// How many there are, idle or not.
-    static VMS: Cell<usize> = const { Cell::new(0) };
+    static VMS: Cell<usize> = Cell::new(0);
 }
 
 /// What of lua-resty-core a thread's VM has.
@@ -37,7 +38,7 @@ const MODULES: &[&str] =
 
 /// An idle VM, or a new one unless there are as many as the configuration allows.
 fn take_vm(context: &Context) -> Option<ThreadVm> {
-    if let Some(vm) = IDLE.with_borrow_mut(Vec::pop) {
+    if let Some(vm) = IDLE.borrow_mut().pop() {
         return Some(vm);
     }
     let main = MainConf::of(context.request());
@@ -61,7 +62,7 @@ fn take_vm(context: &Context) -> Option<ThreadVm> {
 fn give_back(mut vm: ThreadVm) {
     vm.state().set_top(0);
     vm.release_garbage();
-    if IDLE.with_borrow_mut(|idle| idle.try_push(vm)).is_err() {
+    if IDLE.borrow_mut().try_push(vm).is_err() {
         VMS.set(VMS.get().saturating_sub(1));
     }
 }

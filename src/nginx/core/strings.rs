@@ -57,6 +57,16 @@ pub fn borrowed(bytes: &[u8]) -> ngx_str_t {
     ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
 }
 
+/// An nginx string in a structure that C code reads, over bytes that the structure's owner keeps.
+#[repr(transparent)]
+pub struct View(ngx_str_t);
+
+impl View {
+    pub fn of(bytes: &[u8]) -> View {
+        View(borrowed(bytes))
+    }
+}
+
 /// The system's words for an error, as C's `strerror` gives them.
 pub fn strerror(error: &std::io::Error) -> String {
     let mut text = fallible::text(format_args!("{error}"));

@@ -8,6 +8,8 @@
 //! puts the results onto the coroutine's stack ([`ngx_http_lua_get_co_ctx_vm`]) and calls
 //! [`ngx_http_lua_co_ctx_resume_helper`]. Where the coroutine ends before, the cleanup is called once.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_int, c_void};
 use std::ptr::{null_mut, without_provenance_mut};
 use std::rc::Rc;

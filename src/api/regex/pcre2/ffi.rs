@@ -4,6 +4,8 @@
 //! share; it is made at the first match. Expressions that were translated for the processor have a
 //! context of their own, for as long as nobody sets the stack.
 
+#![allow(unsafe_code, reason = "the boundary to PCRE2")]
+
 use std::cell::RefCell;
 use std::ffi::c_int;
 use std::ptr::{NonNull, null_mut};

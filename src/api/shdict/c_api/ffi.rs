@@ -1,5 +1,7 @@
 //! The functions that other nginx modules link against.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_int, c_void};
 use std::ptr::{copy_nonoverlapping, null_mut};
 

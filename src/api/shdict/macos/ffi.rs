@@ -1,5 +1,7 @@
 //! Calls with their arguments in a structure.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int, c_long};
 
 use crate::api::ffi::ERROR;

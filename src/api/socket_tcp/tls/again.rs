@@ -24,27 +24,24 @@ use crate::ngx_debug;
 use crate::runtime::Task;
 
 impl Socket {
-    /// # Safety
-    /// As for [`Socket::handshake`].
-    pub unsafe fn handshake_again(
+    /// As [`Socket::handshake`], on a connection that has had one.
+    pub fn handshake_again(
         self: &Rc<Self>,
         task: &Rc<Task>,
         connection: Connection,
         stream: Stream,
         wanted: &Wanted,
     ) -> Result<Progress, &'static CStr> {
-        // SAFETY: the caller's.
-        let suits = unsafe { self.tls.borrow().suits(connection, wanted, self) };
+        let suits = self.tls.borrow().suits(connection, wanted, self);
         if suits == Suits::Not && self.tls.borrow().is_untouched(stream) {
-            // SAFETY: the caller's.
-            return unsafe { self.reconnect(task, stream, wanted) };
+            return self.reconnect(task, stream, wanted);
         }
         if suits != Suits::Yes && wanted.verify {
             self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;
             stream.post_read();
             return Ok(self.wait_for_handshake(task));
         }
-        if !wanted.session.is_null() {
+        if wanted.session.is_some() {
             return Ok(Progress::Known);
         }
         let mut tls = self.tls.borrow_mut();
@@ -55,10 +52,7 @@ impl Socket {
 
     /// Connects anew to where the socket is connected, for another handshake. Where that cannot
     /// begin, the connection stays.
-    ///
-    /// # Safety
-    /// As for [`Socket::handshake`].
-    unsafe fn reconnect(
+    fn reconnect(
         self: &Rc<Self>,
         task: &Rc<Task>,
         old: Stream,
@@ -73,8 +67,7 @@ impl Socket {
             Err(Refusal::NoConnection) => return Err(c"worker_connections are not enough"),
             Err(Refusal::System(error)) => return Err(error_text(error)),
         };
-        // SAFETY: the caller's.
-        let connection = unsafe { self.put_tls_on(&peer, wanted) }?;
+        let connection = self.put_tls_on(&peer, wanted)?;
         let stream = peer.stream();
         self.replace_connection(peer);
         self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;

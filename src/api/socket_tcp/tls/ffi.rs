@@ -1,5 +1,7 @@
 //! The symbols behind lua-resty-core's `sock:sslhandshake`.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::rc::Rc;
 
@@ -9,7 +11,7 @@ use crate::api::socket_tcp::socket::Socket;
 use crate::lua::userdata;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::core::strings;
-use crate::nginx::event::tls::Session;
+use crate::nginx::event::tls::{BorrowedSession, ClientCertificate, GivenSession, Session};
 use crate::nginx::guard;
 use crate::nginx::sys::{EVP_PKEY, SSL_SESSION, ngx_http_request_t, ngx_str_t, stack_st_X509};
 use crate::ngx_debug;
@@ -45,13 +47,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
             let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
             let name = server_name.as_ref().filter(|name| !name.data.is_null());
             let wanted = Wanted {
-                session: sess,
+                session: BorrowedSession::from_ptr(sess),
                 keep_session: enable_session_reuse != 0,
                 server_name: name.map(|name| strings::bytes(*name)),
                 verify: verify != 0,
                 status: ocsp_status_req != 0,
-                certificates: chain,
-                key: pkey,
+                certificate: ClientCertificate::from_ptr(chain, pkey),
             };
             match begin(userdata::of_payload::<Rc<Socket>>(u), &context, &wanted) {
                 Ok(Progress::Complete) => ffi::OK,
@@ -66,9 +67,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
     })
 }
 
-/// # Safety
-/// As for [`Socket::handshake`].
-unsafe fn begin(
+/// Begins it, where the socket and the running code can have one.
+fn begin(
     socket: Option<Rc<Socket>>,
     context: &Rc<Context>,
     wanted: &Wanted,
@@ -92,8 +92,7 @@ unsafe fn begin(
         return Err(c"API disabled in the current context");
     }
     let task = context.current().ok_or(c"no co ctx found")?;
-    // SAFETY: the caller's.
-    unsafe { socket.handshake(&task, wanted) }
+    socket.handshake(&task, wanted)
 }
 
 /// How the handshake of the cosocket at `u` ended. 0, with its session in `*sess`, which is the
@@ -122,7 +121,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(
             let socket = userdata::of_payload::<Rc<Socket>>(u);
             let rc = match socket.map(|socket| socket.tls.borrow_mut().take_result()) {
                 Some(Ok(taken)) => {
-                    session = taken;
+                    session = taken.map_or(std::ptr::null_mut(), GivenSession::as_ptr);
                     ffi::OK
                 }
                 Some(Err(failure)) => {

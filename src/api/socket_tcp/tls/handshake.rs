@@ -15,24 +15,22 @@ use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer::Peer;
 use crate::nginx::event::stream::{Direction, Stream};
-use crate::nginx::event::tls::{Connection, Handshake};
-use crate::nginx::sys::{EVP_PKEY, SSL_SESSION, stack_st_X509};
+use crate::nginx::event::tls::{BorrowedSession, ClientCertificate, Connection, Handshake};
 use crate::ngx_debug;
 use crate::runtime::Task;
 use crate::runtime::scheduler;
 
-/// What a handshake is to do. The pointers are null or live.
+/// What a handshake is to do.
 pub struct Wanted<'a> {
     /// The session to take up again.
-    pub session: *mut SSL_SESSION,
+    pub session: Option<BorrowedSession<'a>>,
     /// Whether the caller wants this connection's session.
     pub keep_session: bool,
     pub server_name: Option<&'a [u8]>,
     pub verify: bool,
     /// Whether to ask for the OCSP status of the server's certificate.
     pub status: bool,
-    pub certificates: *mut stack_st_X509,
-    pub key: *mut EVP_PKEY,
+    pub certificate: Option<ClientCertificate<'a>>,
 }
 
 /// How far it has come.
@@ -46,23 +44,18 @@ pub enum Progress {
 
 impl Socket {
     /// Begins a handshake for `task`.
-    ///
-    /// # Safety
-    /// The pointers in `wanted` must be live, or null.
-    pub unsafe fn handshake(
+    pub fn handshake(
         self: &Rc<Self>,
         task: &Rc<Task>,
         wanted: &Wanted,
     ) -> Result<Progress, &'static CStr> {
         let stream = self.stream.get().ok_or(c"closed")?;
         if let Some(connection) = Connection::of(stream).filter(|c| c.is_established()) {
-            // SAFETY: the caller's.
-            return unsafe { self.handshake_again(task, connection, stream, wanted) };
+            return self.handshake_again(task, connection, stream, wanted);
         }
         let connection = {
             let peer = self.peer.borrow();
-            // SAFETY: the caller's.
-            unsafe { self.put_tls_on(peer.as_ref().ok_or(c"closed")?, wanted) }?
+            self.put_tls_on(peer.as_ref().ok_or(c"closed")?, wanted)?
         };
         self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;
         match self.start(connection, stream) {
@@ -95,36 +88,25 @@ impl Socket {
         Progress::Waiting
     }
 
-    /// # Safety
-    /// As for [`Socket::handshake`].
-    pub unsafe fn put_tls_on(
-        &self,
-        peer: &Peer,
-        wanted: &Wanted,
-    ) -> Result<Connection, &'static CStr> {
+    /// Puts TLS on a connection, for what is wanted.
+    pub fn put_tls_on(&self, peer: &Peer, wanted: &Wanted) -> Result<Connection, &'static CStr> {
         const NOT_MADE: &CStr = c"failed to create ssl connection";
         let context = self.conf.get().tls_context().ok_or(NOT_MADE)?;
         let connection = Connection::start(peer, context).ok_or(NOT_MADE)?;
-        // SAFETY: the caller's.
-        unsafe { self.prepare(connection, wanted) }.inspect_err(|_| connection.abandon())?;
+        self.prepare(connection, wanted).inspect_err(|_| connection.abandon())?;
         Ok(connection)
     }
 
-    /// # Safety
-    /// As for [`Socket::handshake`].
-    unsafe fn prepare(&self, connection: Connection, wanted: &Wanted) -> Result<(), &'static CStr> {
+    fn prepare(&self, connection: Connection, wanted: &Wanted) -> Result<(), &'static CStr> {
         let log = self.request.get().log();
-        // SAFETY: the caller's.
-        unsafe {
-            if !wanted.session.is_null() {
-                if !connection.set_session(wanted.session) {
-                    return Err(c"ssl set session failed");
-                }
-                ngx_debug!(log, "lua ssl set session: {:016X}", wanted.session as usize);
+        if let Some(session) = wanted.session {
+            if !connection.set_session(session) {
+                return Err(c"ssl set session failed");
             }
-            if !wanted.certificates.is_null() {
-                connection.present(wanted.certificates, wanted.key)?;
-            }
+            ngx_debug!(log, "lua ssl set session: {:016X}", session.as_ptr() as usize);
+        }
+        if let Some(certificate) = wanted.certificate {
+            connection.present(certificate)?;
         }
         if let Some(name) = wanted.server_name {
             ngx_debug!(log, "lua ssl server name: \"{}\"", Shown(name));

@@ -1,7 +1,7 @@
 //! What a cosocket knows of its TLS: how the last handshake ended, and what it was made with.
 
 use std::ffi::{CStr, c_int};
-use std::ptr::{self, null_mut};
+use std::ptr;
 
 use codec::fallible::{self, OutOfMemory};
 
@@ -10,8 +10,7 @@ use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::Level;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::Stream;
-use crate::nginx::event::tls::{Connection, Context, Session};
-use crate::nginx::sys::SSL_SESSION;
+use crate::nginx::event::tls::{Connection, Context, GivenSession, Session};
 use crate::{ngx_debug, ngx_log};
 
 /// Why a handshake failed: OpenSSL's number of what is wrong with the certificate, or 0.
@@ -63,7 +62,7 @@ enum Kept {
     None,
     Here(Session),
     /// Lua owns it, and may ask for it once more.
-    Given(*mut SSL_SESSION),
+    Given(GivenSession),
 }
 
 impl Made {
@@ -87,7 +86,7 @@ impl Tls {
     pub fn begin(&mut self, wanted: &Wanted) -> Result<(), OutOfMemory> {
         self.host = fallible::copy(wanted.server_name.unwrap_or_default())?;
         self.verify = wanted.verify;
-        self.keep_session = wanted.keep_session || !wanted.session.is_null();
+        self.keep_session = wanted.keep_session || wanted.session.is_some();
         self.failure = None;
         self.session = Kept::None;
         Ok(())
@@ -117,14 +116,10 @@ impl Tls {
     }
 
     /// How a connection that has had its handshake suits one who wants another.
-    ///
-    /// # Safety
-    /// The pointers in `wanted` must be live, or null.
-    pub unsafe fn suits(&self, connection: Connection, wanted: &Wanted, socket: &Socket) -> Suits {
+    pub fn suits(&self, connection: Connection, wanted: &Wanted, socket: &Socket) -> Suits {
         let Some(made) = &self.made else { return Suits::Not };
         let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the caller's.
-        let presents = unsafe { connection.presents(wanted.certificates) };
+        let presents = connection.presents(wanted.certificate);
         if made.is_for_another(wanted.server_name) || !presents {
             return Suits::Not;
         }
@@ -136,19 +131,19 @@ impl Tls {
         }
     }
 
-    /// How the last handshake ended; where it succeeded, its session, or null, which is the
-    /// caller's from now on.
-    pub fn take_result(&mut self) -> Result<*mut SSL_SESSION, Failure> {
+    /// How the last handshake ended; where it succeeded, its session, if there is one, which
+    /// is the caller's from now on.
+    pub fn take_result(&mut self) -> Result<Option<GivenSession>, Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         let session = match std::mem::take(&mut self.session) {
-            Kept::None => return Ok(null_mut()),
-            Kept::Here(session) => session.into_raw(),
+            Kept::None => return Ok(None),
+            Kept::Here(session) => session.give(),
             Kept::Given(session) => session,
         };
         self.session = Kept::Given(session);
-        Ok(session)
+        Ok(Some(session))
     }
 
     pub fn save_session(&mut self, connection: Connection, stream: Stream) {

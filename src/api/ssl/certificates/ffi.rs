@@ -1,11 +1,13 @@
 //! The symbols behind the certificates and keys of `ngx.ssl`. Texts in `*err` are static.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
 
 use crate::api::ffi::{self, set_message};
-use crate::api::ssl::{connection, done, number};
+use crate::api::ssl::ffi::{connection, done, number};
 use crate::lua::resty_core;
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;

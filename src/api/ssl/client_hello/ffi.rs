@@ -1,9 +1,11 @@
 //! The symbols behind `ngx.ssl.clienthello`. Texts in `*err` are static.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int, c_uint};
 
 use crate::api::ffi;
-use crate::api::ssl::{connection, done, give, number};
+use crate::api::ssl::ffi::{connection, done, give, number};
 use crate::nginx::sys::ngx_http_request_t;
 
 /// The server's name in the client's hello: 0 with `*namelen` bytes at `*name`, which are the

@@ -1,9 +1,11 @@
 //! The symbols behind `ngx.ocsp`. Texts in `*err` are static.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_char, c_int};
 
 use crate::api::ffi::{self, set_message, write_error};
-use crate::api::ssl::{connection, number};
+use crate::api::ssl::ffi::{connection, number};
 use crate::nginx::core::strings;
 use crate::nginx::event::tls::ocsp;
 use crate::nginx::guard;

@@ -1,8 +1,10 @@
 //! The symbols behind `ngx.ssl.session`. Texts in `*err` are static.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{CStr, c_char, c_int};
 
-use crate::api::ssl::{connection, done, handshake, number};
+use crate::api::ssl::ffi::{connection, done, handshake, number};
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::Session;

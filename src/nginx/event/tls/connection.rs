@@ -1,23 +1,24 @@
 //! TLS on a connection of this module's own, as the client of the two sides.
 
 use std::ffi::{CStr, c_int, c_long};
-use std::ptr::null_mut;
+use std::marker::PhantomData;
+use std::ptr::{NonNull, null_mut};
 
 use codec::fallible;
 
-use super::{Context, Session, clear_errors};
+use super::{BorrowedSession, Context, Session, clear_errors};
 use crate::nginx::core::strings;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::Peer;
 use crate::nginx::event::stream::Stream;
 use crate::nginx::sys::{
-    EVP_PKEY, NGX_AGAIN, NGX_OK, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_sk_num, OPENSSL_sk_value,
-    SSL, SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME, SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE,
-    SSL_SESSION, SSL_ctrl, SSL_get_certificate, SSL_get_verify_result, SSL_use_PrivateKey,
-    SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509, X509_V_OK,
-    X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host, ngx_ssl_connection_t,
-    ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake, ngx_ssl_set_session,
-    ngx_ssl_shutdown, stack_st_X509,
+    EVP_PKEY, NGX_AGAIN, NGX_OK, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_STACK, OPENSSL_sk_num,
+    OPENSSL_sk_value, SSL, SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+    SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, SSL_ctrl, SSL_get_certificate, SSL_get_verify_result,
+    SSL_use_PrivateKey, SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp,
+    X509, X509_V_OK, X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host,
+    ngx_ssl_connection_t, ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake,
+    ngx_ssl_set_session, ngx_ssl_shutdown, stack_st_X509,
 };
 
 /// How a handshake stands.
@@ -35,6 +36,29 @@ pub struct VerifyError {
     /// OpenSSL's number and text.
     pub code: c_int,
     pub text: &'static CStr,
+}
+
+/// A certificate that a client presents, with those that lead to its issuer, and its key.
+#[derive(Clone, Copy)]
+pub struct ClientCertificate<'a> {
+    chain: NonNull<stack_st_X509>,
+    key: *mut EVP_PKEY,
+    owner: PhantomData<&'a EVP_PKEY>,
+}
+
+impl ClientCertificate<'_> {
+    /// None where `chain` is null.
+    ///
+    /// # Safety
+    /// `chain` and `key` must be null, or live as long as the value.
+    pub unsafe fn from_ptr(chain: *mut stack_st_X509, key: *mut EVP_PKEY) -> Option<Self> {
+        let chain = NonNull::new(chain)?;
+        Some(ClientCertificate { chain, key, owner: PhantomData })
+    }
+
+    fn stack(self) -> *mut OPENSSL_STACK {
+        self.chain.as_ptr().cast()
+    }
 }
 
 /// A connection that has TLS on it, be it in a handshake or after one. As with [`Stream`], whoever
@@ -89,12 +113,9 @@ impl Connection {
     }
 
     /// Offers to take up a session; false where OpenSSL refuses.
-    ///
-    /// # Safety
-    /// `session` must be live.
-    pub unsafe fn set_session(self, session: *mut SSL_SESSION) -> bool {
-        // SAFETY: the caller's; as in `ssl`.
-        unsafe { ngx_ssl_set_session(self.0.as_ptr(), session) == NGX_OK }
+    pub fn set_session(self, session: BorrowedSession<'_>) -> bool {
+        // SAFETY: a live session, by its type; as in `ssl`.
+        unsafe { ngx_ssl_set_session(self.0.as_ptr(), session.as_ptr()) == NGX_OK }
     }
 
     /// The session, for other connections.
@@ -104,17 +125,10 @@ impl Connection {
     }
 
     /// Presents a certificate, with those that lead to its issuer behind it, to a server that asks.
-    ///
-    /// # Safety
-    /// `chain` and `key` must be live, or null.
-    pub unsafe fn present(
-        self,
-        chain: *mut stack_st_X509,
-        key: *mut EVP_PKEY,
-    ) -> Result<(), &'static CStr> {
+    pub fn present(self, client: ClientCertificate<'_>) -> Result<(), &'static CStr> {
         let ssl = self.as_ptr();
-        let stack = chain.cast::<crate::nginx::sys::OPENSSL_STACK>();
-        // SAFETY: the caller's; OpenSSL takes shares of its own in what it keeps, and looks at
+        let stack = client.stack();
+        // SAFETY: a live chain, and a live key or none, by their type; OpenSSL takes shares of its own in what it keeps, and looks at
         // null pointers before it follows them.
         unsafe {
             let count = OPENSSL_sk_num(stack);
@@ -138,27 +152,21 @@ impl Connection {
                     return Err(c"ssl set client intermediate certificate failed");
                 }
             }
-            if SSL_use_PrivateKey(ssl, key) == 0 {
+            if SSL_use_PrivateKey(ssl, client.key) == 0 {
                 return Err(c"ssl set client private key failed");
             }
         }
         Ok(())
     }
 
-    /// Whether it has presented, or would have, the first certificate of `chain`; none where that
-    /// is null.
-    ///
-    /// # Safety
-    /// `chain` must be live, or null.
-    pub unsafe fn presents(self, chain: *mut stack_st_X509) -> bool {
-        // SAFETY: the caller's; as in `ssl`. OpenSSL takes a null stack for an empty one.
+    /// Whether it has presented, or would have, the certificate of `client`, or none.
+    pub fn presents(self, client: Option<ClientCertificate<'_>>) -> bool {
+        // SAFETY: as in `ssl`; a live chain, by its type.
         unsafe {
             let own = SSL_get_certificate(self.as_ptr());
-            let wanted = OPENSSL_sk_value(chain.cast(), 0).cast::<X509>();
-            if own.is_null() || wanted.is_null() {
-                return own.is_null() && chain.is_null();
-            }
-            X509_cmp(own, wanted) == 0
+            let Some(client) = client else { return own.is_null() };
+            let wanted = OPENSSL_sk_value(client.stack(), 0).cast::<X509>();
+            !own.is_null() && !wanted.is_null() && X509_cmp(own, wanted) == 0
         }
     }
 

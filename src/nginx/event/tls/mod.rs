@@ -19,13 +19,13 @@ mod ssl;
 pub mod verify;
 
 pub use chain::Chain;
-pub use connection::{Connection, Handshake};
+pub use connection::{ClientCertificate, Connection, Handshake};
 pub use context::{Context, Settings};
 pub use error_text::error_text;
 pub use handshake::{Handshaking, ServerContext, Verdict};
 pub use objects::{Owned, PrivateKey, Result};
 pub use protocols::{DEFAULT_PROTOCOLS, PROTOCOLS};
-pub use session::Session;
+pub use session::{BorrowedSession, GivenSession, Session};
 pub use ssl::{Client, Kept, RawAddress, Ssl, register_slot, take_back};
 
 use crate::nginx::sys::ERR_clear_error;

@@ -1,6 +1,7 @@
 //! Sessions of TLS connections, which later connections to the same server may take up again.
 
 use std::ffi::{c_long, c_uint};
+use std::marker::PhantomData;
 use std::ptr::{NonNull, null_mut};
 
 use super::objects::clearing_errors;
@@ -10,6 +11,34 @@ use crate::nginx::sys::{
     SSL_SESSION, SSL_SESSION_free, SSL_SESSION_get_id, SSL_SESSION_up_ref, d2i_SSL_SESSION,
     i2d_SSL_SESSION,
 };
+
+/// A session that somebody else has a share in.
+#[derive(Clone, Copy)]
+pub struct BorrowedSession<'a>(NonNull<SSL_SESSION>, PhantomData<&'a Session>);
+
+impl BorrowedSession<'_> {
+    /// None for a null pointer.
+    ///
+    /// # Safety
+    /// `session` must be null, or live as long as the value.
+    pub unsafe fn from_ptr(session: *mut SSL_SESSION) -> Option<Self> {
+        NonNull::new(session).map(|session| BorrowedSession(session, PhantomData))
+    }
+
+    pub fn as_ptr(self) -> *mut SSL_SESSION {
+        self.0.as_ptr()
+    }
+}
+
+/// A session whose share was given away, by its address.
+#[derive(Clone, Copy)]
+pub struct GivenSession(NonNull<SSL_SESSION>);
+
+impl GivenSession {
+    pub fn as_ptr(self) -> *mut SSL_SESSION {
+        self.0.as_ptr()
+    }
+}
 
 /// A share in a session: dropping gives it up.
 pub struct Session(NonNull<SSL_SESSION>);
@@ -32,6 +61,13 @@ impl Session {
         let session = self.as_ptr();
         std::mem::forget(self);
         session
+    }
+
+    /// Gives the share to whoever gets the address from what this returns.
+    pub fn give(self) -> GivenSession {
+        let given = GivenSession(self.0);
+        std::mem::forget(self);
+        given
     }
 
     /// Another reference to a session of OpenSSL's.

@@ -1,63 +1,13 @@
-//! `ngx.ctx`: lua-resty-core keeps the tables, this module their references, one per request and one
-//! per TLS connection, which its requests' tables inherit.
+//! The symbols behind lua-resty-core's `ngx.ctx`.
+
+#![allow(unsafe_code, reason = "C code calls what is here")]
 
 use std::ffi::c_int;
-#[cfg(ngx_feature = "http_ssl")]
-use std::rc::Rc;
 
+use super::connection::OfConnection;
 use crate::api::ffi;
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::runtime::Context;
-#[cfg(ngx_feature = "http_ssl")]
-use crate::runtime::PhaseSet;
-use crate::runtime::ctx::NO_CTX;
-
-/// The table of a TLS connection, made by the code of its handshake's phases.
-struct OfConnection {
-    /// Whether such code runs now: it has no other table.
-    runs: bool,
-    #[cfg(ngx_feature = "http_ssl")]
-    handshake: Option<Rc<crate::runtime::handshake::Handshake>>,
-}
-
-#[cfg(ngx_feature = "http_ssl")]
-impl OfConnection {
-    fn of(context: &Context) -> OfConnection {
-        let ssl = crate::nginx::event::tls::Ssl::of(context.request()).ok();
-        let handshake = ssl.and_then(crate::runtime::handshake::Handshake::of);
-        OfConnection {
-            runs: PhaseSet::HANDSHAKE.has(context.phase.get()),
-            // A request's own VM (`lua_code_cache off`) has other tables.
-            handshake: handshake.filter(|handshake| handshake.is_in(context.vm())),
-        }
-    }
-
-    fn reference(&self) -> c_int {
-        self.handshake.as_ref().map_or(NO_CTX, |handshake| handshake.ctx_ref())
-    }
-
-    fn set(&self, reference: c_int) -> c_int {
-        let Some(handshake) = &self.handshake else { return ffi::ERROR };
-        handshake.set_ctx_ref(reference);
-        ffi::OK
-    }
-}
-
-#[cfg(not(ngx_feature = "http_ssl"))]
-impl OfConnection {
-    fn of(_context: &Context) -> OfConnection {
-        OfConnection { runs: false }
-    }
-
-    fn reference(&self) -> c_int {
-        NO_CTX
-    }
-
-    fn set(&self, _reference: c_int) -> c_int {
-        ffi::ERROR
-    }
-}
 
 /// The reference of the request's `ngx.ctx` table: non-negative, or -2 for none yet, or -100
 /// where the request has no context.

@@ -1,5 +1,7 @@
 //! Lists: values that are added and taken at either end.
 
+pub mod ffi;
+
 use super::now;
 use super::store::drop_expired;
 use crate::nginx::core::shared_memory::{Dict, Key, Value};

@@ -3,7 +3,7 @@
 use codec::fallible::Grow;
 
 use crate::api::call::{Call, Row, set_functions};
-use crate::api::output::pieces;
+use crate::api::print::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::buf::Buf;
 use crate::nginx::http::client;

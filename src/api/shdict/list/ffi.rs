@@ -4,12 +4,14 @@
 //! `zone` is one of the dictionaries that the Lua code was given, `key` a Lua string. Below zero is
 //! a result that the Lua code looks up elsewhere; nothing has been changed then.
 
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
 use std::ffi::{c_int, c_void};
 use std::ptr::copy_nonoverlapping;
 
-use super::ffi::arguments;
-use super::list;
-use super::store::{NUMBER, STRING};
+use crate::api::shdict::ffi::arguments;
+use crate::api::shdict::list;
+use crate::api::shdict::store::{NUMBER, STRING};
 use crate::lua::Outcome;
 use crate::lua::State;
 use crate::nginx::core::shared_memory::Value;
@@ -105,7 +107,7 @@ unsafe extern "C" fn len(zone: Zone, key: *const u8, key_len: usize) -> f64 {
 ///
 /// Runs in protected mode: may raise.
 pub fn inject(state: State) {
-    let code = include_bytes!("../../../lua/shdict_lists.lua");
+    let code = include_bytes!("../../../../lua/shdict_lists.lua");
     if state.load(code, c"=ngx.shared lists") != Outcome::Done {
         return state.pop(1);
     }
