@@ -65,7 +65,7 @@ pub unsafe fn with_values<T>(
             None => work(&[]),
         });
     }
-    let mut values = fallible::with_room(list_len).ok()?;
+    let mut values = fallible::with_capacity(list_len).ok()?;
     for index in 0..list_len {
         // SAFETY: the caller's.
         unsafe {

@@ -50,10 +50,11 @@ impl Script {
             }
             Script::File(path, key) => {
                 let path = path.evaluate(request).ok_or(ScriptError::Path)?;
+                let path = path.bytes();
                 let full = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;
                 match key {
-                    Some(key) => vm.load_file(on, full, key, request.log()),
-                    None => vm.load_file(on, full, &CacheKey::of_file(path), request.log()),
+                    Some(key) => vm.load_file(on, full.bytes(), key, request.log()),
+                    None => vm.load_file(on, full.bytes(), &CacheKey::of_file(path), request.log()),
                 }
                 .map_err(ScriptError::Load)
             }

@@ -247,7 +247,7 @@ impl Vm {
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
             openresty::reset_thread(self.main, thread.state);
             openresty::set_request(thread.state, std::ptr::null_mut());
-            #[expect(clippy::disallowed_methods, reason = "the room is there")]
+            #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
             idle.push(thread);
             return;
         }

@@ -1,9 +1,9 @@
-//! The boundary to nginx: the only room that touches nginx's own structures.
+//! The boundary to nginx: the only folder that touches nginx's own structures.
 //!
-//! Everything above deals in the small wrappers declared here. A wrapper is built from a pointer
-//! that nginx handed over (an `unsafe` step that names nginx as the guarantor); its methods are then
-//! safe to call for as long as the object's pool lives. SAFETY.md states the host-wide invariants
-//! that all of this rests on: one thread, pool lifetimes, reload.
+//! All other layers use the small wrappers declared here. A wrapper is built from a pointer that
+//! nginx passed (an `unsafe` step, in which nginx is the guarantor); its methods are then safe to
+//! call for as long as the object's pool lives. SAFETY.md states the invariants that all of this
+//! rests on: one thread, pool lifetimes, reload.
 
 #![allow(unsafe_code, reason = "the boundary to nginx")]
 

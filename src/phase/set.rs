@@ -5,15 +5,16 @@ use codec::fallible::{self, Grow, OutOfMemory};
 use super::{runner, synchronous};
 use crate::config::code::SetScript;
 use crate::lua::{Kind, State};
+use crate::nginx::core::strings::PoolStr;
 use crate::nginx::http::script_code::Value;
 use crate::nginx::{Request, Status};
 use crate::runtime::Phase;
 
 impl Value for SetScript {
-    fn evaluate(&self, request: Request) -> Result<&'static [u8], Status> {
+    fn evaluate(&self, request: Request) -> Result<PoolStr, Status> {
         const FAILED: Status = Status::HTTP_INTERNAL_SERVER_ERROR;
         let context = runner::context_of(request, Phase::Set)?;
-        let mut arguments = fallible::with_room(self.arguments.len()).map_err(|_| FAILED)?;
+        let mut arguments = fallible::with_capacity(self.arguments.len()).map_err(|_| FAILED)?;
         for argument in &self.arguments {
             arguments.try_push(argument.evaluate(request).ok_or(FAILED)?).map_err(|_| FAILED)?;
         }
@@ -23,7 +24,8 @@ impl Value for SetScript {
         let push = |state: State| {
             let count = arguments.len() as i32;
             if count > 0 {
-                let push = |state: State| arguments.iter().for_each(|text| state.push_bytes(text));
+                let push =
+                    |state: State| arguments.iter().for_each(|text| state.push_bytes(text.bytes()));
                 state.produce(count, push)?;
             }
             Ok(count)
@@ -31,7 +33,7 @@ impl Value for SetScript {
         let result = synchronous::run(&context, &self.script, Phase::Set, push, text);
         context.set_arguments.replace(outer);
         let text = result.map_err(|_| FAILED)?.map_err(|_| FAILED)?;
-        request.pool().copy_bytes(&text).map_err(|_| FAILED)
+        request.pool().concat(&[&text]).map_err(|_| FAILED)
     }
 }
 

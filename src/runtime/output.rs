@@ -120,7 +120,7 @@ fn may_hold(context: &Context, len: usize) -> bool {
 fn hold(context: &Context, room: usize, fill: impl FnOnce(&mut Buf)) -> Result<(), OutOfMemory> {
     let mut held = context.output.held.get();
     let mut buf = match held.last {
-        Some(last) if last.room() >= room => last,
+        Some(last) if last.spare_capacity() >= room => last,
         // A response of one piece takes no more memory than that, and a free buffer is not to grow.
         last => {
             let suffices = last.is_none() || context.output.recycled.borrow().offers(room);
@@ -130,10 +130,10 @@ fn hold(context: &Context, room: usize, fill: impl FnOnce(&mut Buf)) -> Result<(
             buf
         }
     };
-    let before = buf.room();
+    let before = buf.spare_capacity();
     fill(&mut buf);
     held.last = Some(buf);
-    held.len += before - buf.room();
+    held.len += before - buf.spare_capacity();
     context.output.held.set(held);
     Ok(())
 }

@@ -18,7 +18,7 @@ pub trait Resource {
 }
 
 /// A request with room for more than this leaves the memory to none.
-const KEEP: usize = 16;
+const KEPT_CAPACITY: usize = 16;
 
 type Held = SlotMap<DefaultKey, Weak<dyn Resource>>;
 
@@ -35,7 +35,7 @@ impl Resources {
     /// The next request holds nothing yet; the memory is its.
     pub(super) fn empty(&mut self) {
         let held = self.held.get_mut();
-        if held.as_ref().is_some_and(|held| !held.is_empty() || held.capacity() > KEEP) {
+        if held.as_ref().is_some_and(|held| !held.is_empty() || held.capacity() > KEPT_CAPACITY) {
             *held = None;
         }
         self.registered.set(false);

@@ -263,7 +263,10 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> St
         task.state.push_bool(success);
         task.state.insert(1);
         task.status.set(TaskStatus::Zombie);
-        #[expect(clippy::disallowed_methods, reason = "`reserve_thread` has made the room")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "`reserve_thread` has reserved the capacity"
+        )]
         parent.zombies.borrow_mut().push(task.clone());
         // The parent may be a coroutine that nobody resumes any more.
         decrement(&context.tasks.light_threads);

@@ -21,7 +21,7 @@ use crate::lua::{State, openresty};
 use crate::nginx::Request;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::{Log, Shown};
-use crate::nginx::core::own_thread::{OwnThread, Spares};
+use crate::nginx::core::own_thread::{FreeList, OwnThread};
 use crate::nginx::event::alarm::{Alarm, Sleeper};
 use crate::ngx_debug;
 
@@ -542,4 +542,4 @@ fn with_records<T>(work: impl FnOnce(&mut Records) -> T) -> T {
 
 /// Tasks that are over, as [`Task::retire`] leaves them. Their coroutines have forgotten their keys.
 // SAFETY: tasks run in nginx's own thread.
-static SPARE: OwnThread<Spares<Rc<Task>>> = unsafe { OwnThread::new(Spares::new(MAX_SPARE)) };
+static SPARE: OwnThread<FreeList<Rc<Task>>> = unsafe { OwnThread::new(FreeList::new(MAX_SPARE)) };

@@ -9,7 +9,7 @@ use crate::paths;
 
 /// The rooms, lowest first. A room imports itself and those before it. (`crates/codec`, below them
 /// all, is a package of its own.)
-const ROOMS: &[&str] = &["nginx", "lua", "config", "runtime", "api", "phase", "module"];
+const LAYERS: &[&str] = &["nginx", "lua", "config", "runtime", "api", "phase", "module"];
 
 /// Each file of `src/`, by its path below that, with its text.
 type Files = BTreeMap<String, String>;
@@ -81,7 +81,7 @@ fn expand<'t>(text: &'t str, prefix: &mut Vec<String>, found: &mut Vec<Vec<Strin
 }
 
 fn room(file: &str) -> Option<usize> {
-    ROOMS.iter().position(|room| file.starts_with(&format!("{room}/")))
+    LAYERS.iter().position(|room| file.starts_with(&format!("{room}/")))
 }
 
 /// Every import that runs up.
@@ -90,7 +90,7 @@ fn upward(files: &Files) -> Vec<String> {
     for (file, text) in files {
         let Some(here) = room(file) else { continue };
         for path in crate_paths(text) {
-            let there = path.first().and_then(|name| ROOMS.iter().position(|room| room == name));
+            let there = path.first().and_then(|name| LAYERS.iter().position(|room| room == name));
             if there.is_some_and(|there| there > here) {
                 wrong.push(format!("src/{file} names crate::{}", path.join("::")));
             }

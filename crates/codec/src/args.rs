@@ -23,7 +23,7 @@ pub struct Arg {
     pub value: Option<Range<usize>>,
 }
 
-/// How many slots a caller must bring for [`parse_in_place`].
+/// How many slots [`parse_in_place`] needs for a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
     pub slots: usize,
@@ -134,7 +134,8 @@ struct Part {
 }
 
 impl Part {
-    /// What stands before the first `&` or `STOP`; of long ones, only the beginning byte by byte.
+    /// The bytes before the first `&` or `STOP`. Only the first few are compared one by one; in
+    /// long strings the rest is searched with `memchr`.
     #[inline(always)]
     fn before<const STOP: u8>(rest: &[u8]) -> Part {
         let is_stop = |byte| byte == b'&' || byte == STOP;
@@ -151,7 +152,7 @@ impl Part {
         Part { len, escaped: escaped || find_either(b'%', b'+', part).is_some() }
     }
 
-    /// The part, which starts at `start`, as it is once unescaped there.
+    /// Unescapes the part, which starts at `start`, in place; gives its new range.
     #[inline]
     fn unescaped(&self, buf: &mut [u8], start: usize) -> Range<usize> {
         let mut len = self.len;
@@ -169,8 +170,8 @@ pub struct Encoder {
     started: bool,
 }
 
-/// Room enough for most query strings.
-const ROOM: usize = 240;
+/// The capacity that a query string starts with; enough for most.
+const INITIAL_CAPACITY: usize = 240;
 
 impl Encoder {
     pub fn new() -> Self {
@@ -182,7 +183,7 @@ impl Encoder {
         if self.started {
             self.out.try_push(b'&')?;
         } else {
-            self.out.try_reserve(ROOM)?;
+            self.out.try_reserve(INITIAL_CAPACITY)?;
         }
         self.started = true;
 
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(encoder.into_bytes(), b"a%20b=c%26d&&e=");
     }
 
-    /// The slow obvious version: split first, unescape after.
+    /// A slow, simple version to compare with: split first, then unescape.
     fn reference(args: &[u8]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         args.split(|&c| c == b'&')
             .map(|piece| {

@@ -4,7 +4,7 @@
 //! long brackets of every level and comments. Bytes are pushed in pieces of any size, as nginx
 //! reads its configuration, and the result never depends on where the pieces are cut.
 //!
-//! Two habits of the C module are kept because configurations and error messages show them:
+//! Two peculiarities of the C module are kept, because users can see them:
 //! - A quote that is not closed on its own line opens nothing: the bytes after it are code again.
 //! - A long bracket must close within nginx's configuration buffer, see [`CONF_BUFFER`]. Strings,
 //!   comments and plain code may be longer than that buffer; the C module refuses or misreads some
@@ -14,7 +14,7 @@ use std::fmt;
 
 use memchr::{memchr, memmem};
 
-/// Size of nginx's configuration buffer (`NGX_CONF_BUFFER`), the room a long bracket must fit in.
+/// Size of nginx's configuration buffer (`NGX_CONF_BUFFER`). A long bracket must fit into it.
 pub const CONF_BUFFER: usize = 4096;
 
 /// What stopped the lexer. `Display` gives the text for `ngx_conf_log_error`, which adds the file
@@ -61,8 +61,8 @@ pub struct Block {
     pub code: Vec<u8>,
     /// The line of the closing brace.
     pub line: usize,
-    /// How many of the bytes fed lie after the closing brace. It may exceed the last piece: only
-    /// the end of a line tells that a quote opened nothing.
+    /// How many of the bytes fed lie after the closing brace. It may be more than the last piece
+    /// had: that a quote opened nothing is known only at the end of its line.
     pub unread: usize,
 }
 

@@ -139,7 +139,8 @@ fn strings_comments_and_code_may_exceed_the_buffer() {
     }
 }
 
-/// The slow obvious version: the tokens as one expression, over the whole text at once.
+/// A slow, simple version to compare with: the tokens as one regular expression, over the whole
+/// text.
 fn reference(text: &[u8]) -> Result<(usize, usize), ()> {
     let token = Regex::new(
         r#"(?-u)(?<open>\{)|(?<close>\})|(?:--)?(?<long>\[=*\[)|\]=*\]|--[^\n]*|"(?:\\[^\n]|[^"\n\\])*"|'(?:\\[^\n]|[^'\n\\])*'"#,

@@ -2,10 +2,10 @@
 //!
 //! nginx has two functions for short and long input with the same result; here one serves both.
 
-/// From so many bytes on, what is faster is worth its preparations.
+/// From this length on, the crate's faster method is worth its fixed cost.
 const LONG: usize = 12;
 
-/// The checksums of single bytes that are followed by none to three zero bytes.
+/// The checksums of single bytes, followed by zero to three zero bytes.
 static BYTES: [[u32; 256]; 4] = {
     let mut tables = [[0; 256]; 4];
     let mut byte = 0;

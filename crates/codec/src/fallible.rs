@@ -1,7 +1,7 @@
-//! Memory whose size a script, a peer or a request decides: asked for so that it can fail.
+//! Fallible allocation, for memory whose size a script, a peer or a request decides.
 //!
-//! What the standard library offers for it, in the shapes that this project needs. Its infallible
-//! counterparts end the process where memory is out, and `clippy.toml` refuses them.
+//! These helpers return [`OutOfMemory`] where the usual methods of the standard library would end
+//! the process. `clippy.toml` refuses those methods.
 
 use std::collections::TryReserveError;
 use std::ffi::CString;
@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 
 use smallvec::{Array, SmallVec};
 
-/// There was no memory left; whoever asked gets an error, or its request a 500.
+/// No memory was left: a Lua error, or a 500 for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 
@@ -19,23 +19,23 @@ impl From<TryReserveError> for OutOfMemory {
     }
 }
 
-/// An empty vector with room for exactly `room` items.
-pub fn with_room<T>(room: usize) -> Result<Vec<T>, OutOfMemory> {
+/// An empty vector with room for exactly `capacity` items.
+pub fn with_capacity<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut made = Vec::new();
-    made.try_reserve_exact(room)?;
+    made.try_reserve_exact(capacity)?;
     Ok(made)
 }
 
 /// A copy of `items`.
 pub fn copy<T: Clone>(items: &[T]) -> Result<Vec<T>, OutOfMemory> {
-    let mut made = with_room(items.len())?;
+    let mut made = with_capacity(items.len())?;
     made.try_append(items)?;
     Ok(made)
 }
 
 /// The pieces, one behind the other.
 pub fn concat(pieces: &[&[u8]]) -> Result<Vec<u8>, OutOfMemory> {
-    let mut made = with_room(pieces.iter().map(|piece| piece.len()).sum())?;
+    let mut made = with_capacity(pieces.iter().map(|piece| piece.len()).sum())?;
     for piece in pieces {
         made.try_append(piece)?;
     }
@@ -52,7 +52,7 @@ pub fn zeroes(len: usize) -> Result<Vec<u8>, OutOfMemory> {
 /// `text` up to its first NUL, ended by one.
 pub fn c_string(text: &[u8]) -> Result<CString, OutOfMemory> {
     let len = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    let mut made = with_room(len + 1)?;
+    let mut made = with_capacity(len + 1)?;
     made.try_append(text.get(..len).unwrap_or_default())?;
     made.try_push(0)?;
     CString::from_vec_with_nul(made).map_err(|_| OutOfMemory)
@@ -60,7 +60,7 @@ pub fn c_string(text: &[u8]) -> Result<CString, OutOfMemory> {
 
 /// Everything that `items` gives.
 pub fn collect<T>(items: impl Iterator<Item = T>) -> Result<Vec<T>, OutOfMemory> {
-    let mut made = with_room(items.size_hint().0)?;
+    let mut made = with_capacity(items.size_hint().0)?;
     for item in items {
         made.try_push(item)?;
     }
@@ -74,24 +74,24 @@ pub fn format(arguments: fmt::Arguments<'_>) -> Result<String, OutOfMemory> {
     Ok(made.0)
 }
 
-/// As [`format`], for the text of an error: where there is no memory for it, that is the text.
+/// As [`format`], for the text of an error: [`NO_MEMORY`] if there is no memory for it.
 pub fn text(arguments: fmt::Arguments<'_>) -> String {
     format(arguments).unwrap_or_else(|_| NO_MEMORY.into())
 }
 
-/// A copy of an error's text: where there is no memory for it, that is the text.
+/// A copy of an error's text: [`NO_MEMORY`] if there is no memory for it.
 pub fn reason(text: &[u8]) -> Vec<u8> {
     copy(text).unwrap_or_else(|_| NOT_ENOUGH.into())
 }
 
-/// How this module and nginx say it, and how Lua does.
+/// The text for it in this module and in nginx, and Lua's.
 pub const NO_MEMORY: &str = "no memory";
 pub const NOT_ENOUGH: &[u8] = b"not enough memory";
 
 struct Text(String);
 
 impl fmt::Write for Text {
-    #[expect(clippy::disallowed_methods, reason = "the room is there")]
+    #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         self.0.try_reserve(piece.len()).map_err(|_| fmt::Error)?;
         self.0.push_str(piece);
@@ -99,7 +99,7 @@ impl fmt::Write for Text {
     }
 }
 
-/// Bytes as text: what is no UTF-8 shows as U+FFFD.
+/// Displays bytes as text; what is not UTF-8 shows as U+FFFD.
 pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
@@ -114,7 +114,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// How a vector grows where that can fail; what it held stays in it then.
+/// Growing a vector fallibly. On failure the vector is unchanged.
 pub trait Grow<T> {
     /// Appends copies of `items`.
     fn try_append(&mut self, items: &[T]) -> Result<(), OutOfMemory>
@@ -124,13 +124,13 @@ pub trait Grow<T> {
     /// Appends one item.
     fn try_push(&mut self, item: T) -> Result<(), OutOfMemory>;
 
-    /// Makes it `len` long, with copies of `item` where it grows.
+    /// Sets the length to `len`; new places get copies of `item`.
     fn try_fill(&mut self, len: usize, item: T) -> Result<(), OutOfMemory>
     where
         T: Clone;
 }
 
-#[expect(clippy::disallowed_methods, reason = "the room is there")]
+#[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
 impl<T> Grow<T> for Vec<T> {
     #[inline]
     fn try_append(&mut self, items: &[T]) -> Result<(), OutOfMemory>
@@ -161,7 +161,7 @@ impl<T> Grow<T> for Vec<T> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the room is there")]
+#[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
 impl<A: Array> Grow<A::Item> for SmallVec<A> {
     #[inline]
     fn try_append(&mut self, items: &[A::Item]) -> Result<(), OutOfMemory>
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_fails() {
-        assert_eq!(with_room::<u64>(usize::MAX), Err(OutOfMemory));
+        assert_eq!(with_capacity::<u64>(usize::MAX), Err(OutOfMemory));
         assert_eq!(zeroes(usize::MAX), Err(OutOfMemory));
         let mut held = b"abc".to_vec();
         assert_eq!(held.try_fill(usize::MAX, 0), Err(OutOfMemory));

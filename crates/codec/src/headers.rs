@@ -13,16 +13,17 @@ pub struct Name<'a> {
     hash: usize,
 }
 
-/// Where a name is put together that differs from how it was written; no limit to its length.
-pub const ROOM: Room = [0; 64];
-type Room = [u8; 64];
+/// A buffer for [`Name::new`], used when the name differs from how it was written. Longer names are
+/// possible: they get memory of their own.
+pub const NAME_BUFFER: NameBuffer = [0; 64];
+type NameBuffer = [u8; 64];
 
 /// A one in each byte of a word.
 const ONES: u64 = u64::MAX / 255;
 
 static LOWER: [u8; 256] = lower_names();
 
-/// Each byte that stands for itself in a header's name, in lower case; 0 for the others, and for
+/// For each byte that needs no change in a header's name: its lower case. 0 for all others and for
 /// the underscore.
 const fn lower_names() -> [u8; 256] {
     let mut table = [0; 256];
@@ -43,20 +44,20 @@ impl<'a> Name<'a> {
     pub fn new(
         written: &'a [u8],
         dashes: bool,
-        room: &'a mut Room,
+        buffer: &'a mut NameBuffer,
     ) -> Result<Name<'a>, OutOfMemory> {
         match plain_hash(written) {
             Some(hash) => Ok(Name { text: Cow::Borrowed(written), hash }),
-            None => Name::changed(written, dashes, room),
+            None => Name::changed(written, dashes, buffer),
         }
     }
 
     fn changed(
         written: &'a [u8],
         dashes: bool,
-        room: &'a mut Room,
+        buffer: &'a mut NameBuffer,
     ) -> Result<Name<'a>, OutOfMemory> {
-        if dashes && let Some(dashed) = room.get_mut(..written.len()) {
+        if dashes && let Some(dashed) = buffer.get_mut(..written.len()) {
             dashed.copy_from_slice(written);
             underscores_to_dashes(dashed);
             if let Some(hash) = plain_hash(dashed) {
@@ -84,14 +85,15 @@ impl<'a> Name<'a> {
     /// Whether this is the header `name`, in any case of letters.
     #[inline]
     pub fn is(&self, name: &[u8]) -> bool {
-        // Most spell a header as it is.
+        // Most scripts write a header in its usual case.
         self.text.len() == name.len()
             && (*self.text == *name || self.text.eq_ignore_ascii_case(name))
     }
 
-    /// As [`Name::is`], for a name of small letters and dashes only.
+    /// As [`Name::is`], where `name` consists of lower-case letters and dashes only.
     pub fn is_lowcase(&self, name: &[u8]) -> bool {
-        // Nothing in an escaped name becomes a small letter or a dash but these and capitals.
+        // In an escaped name, setting bit 5 turns only capitals into lower-case letters, and
+        // nothing into a dash.
         let (words, rest) = self.text.as_chunks();
         let (lower_words, lower_rest) = name.as_chunks();
         let lower = |word| u64::from_ne_bytes(word) | (ONES * 0x20);
@@ -101,7 +103,7 @@ impl<'a> Name<'a> {
     }
 }
 
-/// The hash of a name in which nothing is to be changed.
+/// The hash of a name that needs no change; `None` if it needs one.
 #[inline]
 #[expect(clippy::indexing_slicing, reason = "a byte, in a table of 256")]
 fn plain_hash(name: &[u8]) -> Option<usize> {
@@ -125,14 +127,15 @@ pub fn escaped_value(value: &[u8]) -> Result<Cow<'_, [u8]>, OutOfMemory> {
     uri::escape(value, EscapeType::HeaderValue)
 }
 
-/// Whether nothing in a value needs a look: eight bytes at a time. It may say no where nothing needs
-/// escaping, a tab for one.
+/// A quick test of eight bytes at a time: true means that nothing in the value needs escaping.
+/// False may be a false alarm, for a tab for example.
 fn is_plain_value(value: &[u8]) -> bool {
     let (words, rest) = value.as_chunks();
     let suspicious = words.iter().fold(0, |found, word| {
         let word = u64::from_ne_bytes(*word);
         let delete = word ^ (ONES * 0x7f);
-        // The high bit of a byte that is less than 32, or 127; maybe of one above such a byte.
+        // Sets the high bit of each byte that is below 32 or is 127, and perhaps of the byte above
+        // one.
         found | (word.wrapping_sub(ONES * 0x20) & !word) | (delete.wrapping_sub(ONES) & !delete)
     });
     suspicious & (ONES * 0x80) == 0 && !rest.iter().any(|&byte| HEADER_VALUE.contains(byte))
@@ -228,8 +231,8 @@ mod tests {
             ("", true, ""),
             (&long, true, &long.replace('_', "-")),
         ] {
-            let mut room = ROOM;
-            let name = Name::new(written.as_bytes(), dashes, &mut room).unwrap();
+            let mut buffer = NAME_BUFFER;
+            let name = Name::new(written.as_bytes(), dashes, &mut buffer).unwrap();
             assert_eq!(name.text(), expected.as_bytes(), "{written}");
             assert_eq!(name.hash(), lowcase_hash(expected.as_bytes()), "{written}");
         }
@@ -301,16 +304,16 @@ mod tests {
             if dashes {
                 underscores_to_dashes(&mut dashed);
             }
-            let mut room = ROOM;
-            let name = Name::new(&written, dashes, &mut room).unwrap();
+            let mut buffer = NAME_BUFFER;
+            let name = Name::new(&written, dashes, &mut buffer).unwrap();
             prop_assert_eq!(name.text(), &*uri::escape(&dashed, EscapeType::HeaderName).unwrap());
             prop_assert_eq!(name.hash(), lowcase_hash(name.text()));
         }
 
         #[test]
         fn a_name_is_known_in_any_case(written in "[ -~\r]{0,3}[A-Za-z-]{0,20}[ -~]{0,1}") {
-            let mut room = ROOM;
-            let name = Name::new(written.as_bytes(), false, &mut room).unwrap();
+            let mut buffer = NAME_BUFFER;
+            let name = Name::new(written.as_bytes(), false, &mut buffer).unwrap();
             let lower = written.to_ascii_lowercase();
             let is_plain = lower.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
             prop_assert!(!is_plain || name.is_lowcase(lower.as_bytes()));

@@ -30,7 +30,8 @@ pub fn encode_into(src: &[u8], dst: &mut [u8]) -> Option<usize> {
     Some(len)
 }
 
-/// The lower-case digit of a value under 16: without a table, many are made at once.
+/// The lower-case digit of a value below 16. Computed rather than looked up, so that the compiler
+/// can vectorise it.
 #[inline]
 fn lower(value: u8) -> u8 {
     value + if value > 9 { b'a' - 10 } else { b'0' }

@@ -151,7 +151,7 @@ fn any_date(value: &[u8]) -> Option<Date> {
     }
 }
 
-/// The date in the first format, where all of it stands at its place: nearly always.
+/// The date in the first format, if every part is exactly at its place, as it nearly always is.
 #[inline]
 #[expect(clippy::indexing_slicing, reason = "a remainder by 32, in a table of 32")]
 fn usual_date(value: &[u8]) -> Option<Date> {
@@ -181,13 +181,14 @@ fn usual_date(value: &[u8]) -> Option<Date> {
     })
 }
 
-/// How eight bytes must look, to be compared all at once.
+/// A pattern for eight bytes, compared all at once.
 struct Shape {
     /// The bits that count.
     mask: u64,
-    /// What they are, of digits a zero.
+    /// The values that they must have; for a digit, those of `0`.
     bits: u64,
-    /// What carries a byte into its highest bit that is more than it may be: 9 for digits, else 0.
+    /// Added to each byte: it carries into the highest bit where the byte is more than allowed (9
+    /// for digits, else 0).
     excess: u64,
 }
 
@@ -212,7 +213,8 @@ impl Shape {
         }
     }
 
-    /// Where two digits begin, the number that they make; and not 0 where the bytes look different.
+    /// The numbers that pairs of digits make, each at the place of its first digit; and a value
+    /// that is not 0 if the bytes do not match the pattern.
     #[inline]
     fn read(&self, bytes: u64) -> (u64, u64) {
         let digits = (bytes & self.mask) ^ self.bits;
@@ -237,7 +239,7 @@ fn seconds_of_day(hour: i64, minute: i64, second: i64) -> Option<i64> {
     (hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
 }
 
-/// The month, from 0, by the letters that tell it from the others.
+/// The month, from 0, by the letters that nginx looks at.
 fn month(name: [u8; 3]) -> Option<u8> {
     Some(match name {
         [b'J', b'a', _] => 0,
@@ -268,7 +270,7 @@ struct Date {
 impl Date {
     fn seconds(&self) -> Option<i64> {
         let last = *LAST_DAYS.get(usize::from(self.month))?;
-        // A day of 00 passes in nginx, as the day before the first.
+        // nginx accepts a day of 00, as the day before the first.
         if self.day > last && (self.month, self.day, is_leap(self.year)) != (1, 29, true) {
             return None;
         }
@@ -367,8 +369,8 @@ fn is_leap(year: i64) -> bool {
 /// Days since 1970 of a date in the Gregorian calendar, of the year 0 or later.
 fn days_of(year: i64, month: u8, day: i64) -> i64 {
     let before = DAYS_BEFORE.get(usize::from(month)).copied().unwrap_or_default();
-    // A leap year's odd day is one of the months behind it. The calendar begins anew every 400
-    // years: so many more keep the year above zero.
+    // Years are counted from March, so that the leap day comes last. The calendar repeats every 400
+    // years: adding 400 keeps the year above zero.
     let with_odd_day = year as u32 + 400 - u32::from(month <= 2);
     let century = with_odd_day / 100;
     let odd_days = with_odd_day / 4 - century + century / 4;
@@ -377,9 +379,9 @@ fn days_of(year: i64, month: u8, day: i64) -> i64 {
 
 /// The last day of each month.
 const LAST_DAYS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-/// Days of a year before a month, counted from 1; without a leap year's odd day.
+/// Days of a year before each month (the first month is 1), without the leap day.
 const DAYS_BEFORE: [u32; 13] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-/// What [`days_of`] counts up to the first day of 1970: 97 odd days are those of 400 years.
+/// What [`days_of`] counts up to the first day of 1970; 97 is the number of leap days in 400 years.
 const FIRST_DAY: i64 = 1970 * 365 + 1969 / 4 - 1969 / 100 + 1969 / 400 + 97 + 1;
 
 /// Days of 400 years.

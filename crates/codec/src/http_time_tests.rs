@@ -1,5 +1,5 @@
-//! Tests of times: known values, a calendar that counts day by day, and a parser that goes by the
-//! letter of nginx's.
+//! Tests of times: known values, a calendar that counts day by day, and a parser that follows
+//! nginx's literally.
 
 use proptest::prelude::*;
 
@@ -88,7 +88,7 @@ fn refuses_malformed_times() {
     }
 }
 
-/// The slow obvious calendar.
+/// A slow, simple calendar to compare with.
 fn count_days(mut days: i64) -> (i64, u8, u8) {
     let (mut year, mut month) = (1970, 1);
     loop {

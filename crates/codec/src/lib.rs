@@ -1,7 +1,7 @@
 //! Encoders, decoders and lexers that need neither nginx nor Lua.
 //!
 //! Everything here takes bytes and gives bytes. Functions that fill a caller's buffer take it as a
-//! slice, never write past it, and have a companion that tells the exact length beforehand.
+//! slice, never write past it, and come with a function or constant for the length it needs.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may fail for want of memory"))]
 

@@ -1,9 +1,9 @@
-//! MD5 (RFC 1321), by hand: with the crate md-5, `ngx.md5` of 16 bytes takes 866 instructions in place of
-//! 809, and a third more time.
+//! MD5 (RFC 1321). Written here because with the crate md-5, `ngx.md5` of 16 bytes takes 866
+//! instructions instead of 809, and a third more time.
 //!
-//! A block takes 64 steps, each of which waits for the one before: what counts is how much of a
-//! step waits. All that can be done ahead is, and the functions of the rounds are written so that
-//! what the last step gave comes into them last.
+//! A block takes 64 steps, each of which depends on the one before, so the length of that chain
+//! decides the speed. All that does not depend on the previous step is computed ahead, and the
+//! round functions use the previous result as late as possible.
 
 use std::hint::black_box;
 
@@ -117,7 +117,7 @@ macro_rules! run_rounds {
 #[expect(clippy::indexing_slicing, reason = "four of four")]
 fn compress(state: &mut State, blocks: &[Block]) {
     for block in blocks {
-        // In memory: otherwise the constants would be added last, in the chain.
+        // Forces the sums into memory: otherwise the compiler adds the constants within the chain.
         let addends = black_box(addends(block));
         let mut words = *state;
         run_rounds!(words, addends);
@@ -130,7 +130,8 @@ fn step<const ROUND: usize, const BITS: u32>([a, b, c, d]: State, addend: u32) -
     let a = a.wrapping_add(addend);
     let a = match ROUND {
         0 => a.wrapping_add(d ^ (b & (c ^ d))),
-        // The two have no bit in common. `b` waits, `c` and `d` do not.
+        // The two terms share no bit, so adding is the same as "or". Only `b` is the previous
+        // result.
         1 => a.wrapping_add(c & !d).wrapping_add(b & d),
         2 => a.wrapping_add(b ^ (c ^ d)),
         _ => a.wrapping_add(c ^ (b | !d)),
@@ -176,7 +177,7 @@ mod tests {
         }
     }
 
-    /// The RFC's words, step by step.
+    /// The RFC's description, step by step, to compare with.
     fn digest_slowly(src: &[u8]) -> [u8; 16] {
         const BITS: [[u32; 4]; 4] =
             [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];

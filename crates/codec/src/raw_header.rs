@@ -9,7 +9,7 @@ use crate::fallible::{self, Grow, OutOfMemory};
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';
 
-/// Puts the header together again.
+/// Restores the header.
 ///
 /// `pieces` are the parsed parts of nginx's buffers, oldest first; the first starts with the
 /// request line. All but the last may end in a part of a line, which the next one repeats.
@@ -23,7 +23,7 @@ pub fn restore(
     let Some((first, _)) = pieces.split_first() else { return Ok(Vec::new()) };
     let request_line_end = memchr::memchr(LF, first).unwrap_or(first.len().saturating_sub(1));
     let breaks_with_cr = request_line_end > 0 && first.get(request_line_end - 1) == Some(&CR);
-    let mut out = fallible::with_room(pieces.iter().map(|piece| piece.len()).sum())?;
+    let mut out = fallible::with_capacity(pieces.iter().map(|piece| piece.len()).sum())?;
     let last = pieces.len() - 1;
 
     for (number, piece) in pieces.iter().enumerate() {

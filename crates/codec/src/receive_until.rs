@@ -1,10 +1,9 @@
 //! The matcher behind the cosocket's `receiveuntil`: reads a stream up to a pattern, in pieces.
 //!
-//! Bytes that may begin the pattern are held back until the stream tells whether they do; while a
-//! call lasts, they are not looked at again. What is held back when a call ends is unread: whoever
-//! reads next, this iterator or another one, begins with it. With a size the reader returns early,
-//! and as in the C module a chunk may then exceed the size by bytes that were held back: they are
-//! handed out together.
+//! Bytes that may begin the pattern are held back until the stream tells whether they do; within
+//! one call they are not looked at again. What is held back when a call ends counts as unread: the
+//! next read, by this iterator or another one, begins with it. With a size the reader returns
+//! early. As in the C module, such a chunk may exceed the size by the bytes that were held back.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -18,7 +17,7 @@ use crate::fallible::{Grow, OutOfMemory};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadPattern {
     Empty,
-    /// There is no memory for one as long.
+    /// There is no memory for so long a pattern.
     NoMemory,
 }
 
@@ -65,9 +64,9 @@ pub struct Fed {
     /// Bytes of the piece that were taken.
     pub consumed: usize,
     pub status: Status,
-    /// Handed out first: so many bytes from the start of the pattern, which had been held back.
+    /// Handed out first: the number of bytes from the start of the pattern that had been held back.
     pub held: usize,
-    /// Handed out then: so many bytes from the start of the piece.
+    /// Handed out after that: the number of bytes from the start of the piece.
     pub passed: usize,
 }
 
@@ -106,7 +105,8 @@ impl ReceiveUntil {
         })
     }
 
-    /// Begins a call of the iterator, where the stream is unread; a `size` of zero reads up to the pattern.
+    /// Begins a call of the iterator at the current position of the stream; a `size` of zero reads
+    /// up to the pattern.
     pub fn begin(&mut self, size: usize) -> Call {
         if std::mem::take(&mut self.ended) {
             return Call::End;
@@ -116,8 +116,8 @@ impl ReceiveUntil {
         Call::Read
     }
 
-    /// The bytes held back, which were fed last: they begin the pattern, so far. They are not part
-    /// of what a call returns, and unread once it is over.
+    /// The bytes held back, the last ones that were fed: so far they match the beginning of the
+    /// pattern. They are not part of what a call returns, and count as unread when it ends.
     pub fn held(&self) -> &[u8] {
         self.pattern.get(..self.matched).unwrap_or_default()
     }
@@ -232,7 +232,7 @@ fn fallbacks(pattern: &[u8]) -> Result<Fallbacks, OutOfMemory> {
             len += 1;
         }
         if let Some(slot) = table.get_mut(at + 1) {
-            // A string of Lua's is shorter than 4 GB.
+            // Lua strings are shorter than 4 GB.
             *slot = len as u32;
         }
     }

@@ -119,7 +119,7 @@ fn an_empty_pattern_is_refused() {
     assert_eq!(ReceiveUntil::new(b"", true).unwrap_err().to_string(), "pattern is empty");
 }
 
-/// The slow obvious version of a sized reader: at every offset, compare what is there.
+/// A slow, simple version of a sized reader: compare at every offset.
 fn find(pattern: &[u8], input: &[u8]) -> Option<usize> {
     input.windows(pattern.len()).position(|window| window == pattern)
 }

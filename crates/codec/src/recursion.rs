@@ -1,8 +1,9 @@
 //! Regular expressions that call themselves before they have matched anything.
 //!
-//! PCRE's first version refuses such a call when it compiles; the second one finds out only by
-//! matching. This reads an expression as PCRE does, as far as it takes to know where a group may be
-//! reached again without a byte in between. Where that cannot be told, nothing is said.
+//! PCRE1 refuses such a call ("recursive call could loop indefinitely") when it compiles; PCRE2
+//! finds out only while matching. This parser understands just enough of an expression to find a
+//! group that can reach itself without a byte in between. An expression that it does not understand
+//! is not refused.
 
 use crate::fallible::Grow;
 
@@ -11,32 +12,32 @@ struct Group<'p> {
     /// None for those that cannot be called by a number.
     number: Option<u32>,
     name: &'p [u8],
-    /// Whether what stands before, in this alternative, may match nothing.
+    /// Whether everything so far in this alternative may match the empty string.
     empty_so_far: bool,
-    /// Whether an alternative before this one may.
+    /// Whether an earlier alternative may match the empty string.
     empty_before: bool,
     alternatives: u32,
     kind: Kind,
-    /// Whether white space counted for nothing in front of it.
+    /// Whether white space was ignored before this group (option `x`).
     extended: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
-    /// An assertion: it takes nothing.
+    /// An assertion (look-around): it consumes nothing.
     Look,
     /// `(?(…)yes|no)`
     Condition,
 }
 
-/// Whom a call calls.
+/// The group that a call refers to.
 enum Callee<'p> {
     Number(u32),
     Name(&'p [u8]),
 }
 
-/// How many bytes a count in braces or the name of a class has at most.
+/// The longest count in braces, or name of a class, that is looked for.
 const NEAR: usize = 32;
 
 struct Reader<'p> {
@@ -45,12 +46,13 @@ struct Reader<'p> {
     extended: bool,
     groups: Vec<Group<'p>>,
     count: u32,
-    /// Whether the item just read may match nothing; a quantifier may still say so.
+    /// Whether the item just read may match the empty string; a quantifier after it may still
+    /// change that.
     last: Option<bool>,
 }
 
-/// Where a call ends that comes back to its own group with nothing matched: the offset of its
-/// closing bracket. `pattern` must be one that PCRE2 has compiled; `extended`: with its option `x`.
+/// The offset of the closing bracket of a call that reaches its own group with nothing matched.
+/// `pattern` must be one that PCRE2 has compiled; `extended` says that option `x` was set.
 pub fn endless_call(pattern: &[u8], extended: bool) -> Option<usize> {
     if !may_call(pattern) {
         return None;
@@ -68,7 +70,7 @@ pub fn endless_call(pattern: &[u8], extended: bool) -> Option<usize> {
     Reader { pattern, at: 0, extended, groups, count: 0, last: None }.find()
 }
 
-/// Whether there is anything that looks like a call. (Others are not worth reading.)
+/// Whether there is anything that looks like a call. If not, the pattern need not be parsed.
 fn may_call(pattern: &[u8]) -> bool {
     pattern.windows(3).any(|window| match window {
         [b'(', b'?', next] => matches!(next, b'R' | b'&' | b'P' | b'+' | b'-' | b'0'..=b'9'),
@@ -92,7 +94,7 @@ impl<'p> Reader<'p> {
         found
     }
 
-    /// What stands before `end`, which is read too.
+    /// Reads up to and including `end`; returns what is before it.
     fn until(&mut self, end: &[u8]) -> Option<&'p [u8]> {
         let rest = self.rest();
         let len = rest.windows(end.len()).position(|window| window == end)?;
@@ -298,7 +300,7 @@ impl<'p> Reader<'p> {
             extended,
         };
         if self.groups.try_push(group).is_err() {
-            // What cannot be remembered cannot be told: this ends the search.
+            // No memory to remember the group: give up the search.
             self.at = self.pattern.len();
         }
     }
@@ -319,7 +321,7 @@ impl<'p> Reader<'p> {
         Some(())
     }
 
-    /// `(?i)`, `(?x-i:`. Anything else cannot be told.
+    /// `(?i)`, `(?x-i:`. Anything else is not understood.
     fn flags(&mut self) -> Option<()> {
         let rest = self.rest();
         let len = rest.iter().position(|byte| !matches!(byte, b'a'..=b'z' | b'J' | b'U' | b'-'))?;

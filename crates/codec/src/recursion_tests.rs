@@ -1,4 +1,4 @@
-//! Tests of endless calls: what PCRE's first version refuses and where, and what it does not.
+//! Tests of endless calls: what PCRE1 refuses, with the offset, and what it accepts.
 
 use proptest::prelude::*;
 

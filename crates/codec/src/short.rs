@@ -1,8 +1,8 @@
-//! Searches in what is short most times, where vectors would not pay.
+//! Searches in byte strings that are mostly short, where vector instructions do not pay.
 
 use memchr::memchr2;
 
-/// The longest that is looked at byte by byte.
+/// Strings up to this length are searched byte by byte.
 pub(crate) const SHORT: usize = 24;
 
 /// Where the first of two bytes is.

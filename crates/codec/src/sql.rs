@@ -7,7 +7,7 @@ use crate::fallible::{self, Grow, OutOfMemory};
 
 /// `src` as a literal, with its quotes.
 pub fn quote(src: &[u8]) -> Result<Vec<u8>, OutOfMemory> {
-    let mut out = fallible::with_room(src.len() + 2)?;
+    let mut out = fallible::with_capacity(src.len() + 2)?;
     out.try_push(b'\'')?;
     for &byte in src {
         match escaped(byte) {

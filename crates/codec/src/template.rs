@@ -239,7 +239,7 @@ mod tests {
         assert!(!Template::parse(b"a$$c").unwrap().is_literal());
     }
 
-    /// The slow obvious version, one expression at a time.
+    /// A slow, simple version to compare with.
     fn reference(source: &str) -> Option<String> {
         let token =
             regex::Regex::new(r"^(?s:\$(?<dollar>\$)|\$\{(?<a>\d+)\}|\$(?<b>\d+)|(?<text>[^$]))")

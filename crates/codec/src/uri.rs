@@ -24,7 +24,7 @@ pub enum EscapeType {
     UriComponent,
     /// A link in HTML (`NGX_ESCAPE_HTML`).
     Html,
-    /// A link in a refresh tag (`NGX_ESCAPE_REFRESH`): its escapes are taken to be there already.
+    /// A link in a refresh tag (`NGX_ESCAPE_REFRESH`): existing escapes are kept.
     Refresh,
     /// A memcached key (`NGX_ESCAPE_MEMCACHED`).
     Memcached,
@@ -133,7 +133,7 @@ pub fn escape(src: &[u8], kind: EscapeType) -> Result<Cow<'_, [u8]>, OutOfMemory
         return Ok(Cow::Borrowed(src));
     }
 
-    let mut out = fallible::with_room(escaped_len(src, kind))?;
+    let mut out = fallible::with_capacity(escaped_len(src, kind))?;
     escape_to(src, kind, &mut out)?;
     Ok(Cow::Owned(out))
 }
@@ -193,7 +193,7 @@ pub fn unescape(src: &[u8]) -> Result<Vec<u8>, OutOfMemory> {
     Ok(out)
 }
 
-/// A byte that may not stand in a URI given to `ngx.req.set_uri` or `ngx.redirect`.
+/// A byte that is not allowed in a URI given to `ngx.req.set_uri` or `ngx.redirect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsafeByte {
     byte: u8,
@@ -214,13 +214,13 @@ impl UnsafeByte {
         self.byte
     }
 
-    /// The message of `ngx.redirect`.
+    /// Displays the message of `ngx.redirect`.
     pub fn in_redirect_uri(&self) -> impl fmt::Display {
         InRedirectUri(self)
     }
 }
 
-/// The message of `ngx.redirect`.
+/// Displays the message of `ngx.redirect`.
 struct InRedirectUri<'a>(&'a UnsafeByte);
 
 impl fmt::Display for InRedirectUri<'_> {
@@ -246,7 +246,7 @@ impl std::error::Error for UnsafeByte {}
 
 /// `src` with quotes, backslashes, controls and all that is not ASCII written as `\xHH`.
 pub fn escape_log(src: &[u8]) -> Result<Vec<u8>, OutOfMemory> {
-    let mut out = fallible::with_room(src.len() + 3 * LOG.count_in(src))?;
+    let mut out = fallible::with_capacity(src.len() + 3 * LOG.count_in(src))?;
     for &byte in src {
         if LOG.contains(byte) {
             let [high, low] = hex::upper(byte);

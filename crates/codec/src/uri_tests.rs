@@ -1,4 +1,5 @@
-//! Tests of URI escaping: the sets byte by byte, round trips, and slow obvious versions.
+//! Tests of URI escaping: the sets byte by byte, round trips, and slow, simple versions to compare
+//! with.
 
 use proptest::prelude::*;
 
@@ -112,7 +113,7 @@ fn kinds() -> impl Strategy<Value = EscapeType> {
     prop::sample::select(ALL.as_slice())
 }
 
-/// The slow obvious unescape, by way of numbers parsed from text.
+/// A slow, simple unescape to compare with.
 fn unescape_slowly(src: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut i = 0;

@@ -35,7 +35,7 @@ pub fn browser(user_agent: &[u8]) -> Browser {
 }
 
 impl Browser {
-    /// Konqueror, where it is no other browser.
+    /// Adds Konqueror, if it is none of the other browsers.
     fn or_konqueror(self, named: bool) -> Browser {
         Browser { konqueror: named && self == Browser::default(), ..self }
     }

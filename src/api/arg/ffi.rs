@@ -27,8 +27,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_setby_param(
             let arguments = context.set_arguments.borrow();
             let index = usize::try_from(idx).ok().and_then(|idx| idx.checked_sub(1));
             if let Some(argument) = index.and_then(|index| arguments.get(index)) {
-                *data = argument.as_ptr().cast_mut();
-                *len = argument.len();
+                *data = argument.raw().data;
+                *len = argument.bytes().len();
             }
         }
     });

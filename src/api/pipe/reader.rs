@@ -165,7 +165,7 @@ impl Reader {
                     if unread.try_reserve(n).is_err() {
                         return self.fail(Failure::NO_MEMORY);
                     }
-                    #[expect(clippy::disallowed_methods, reason = "the room is there")]
+                    #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
                     unread.extend(chunk.iter().take(n));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Attempt::Empty,
@@ -205,7 +205,7 @@ impl Reader {
         };
         taken.try_reserve(n).map_err(|_| Failure::NO_MEMORY)?;
         let is_line = self.want.get() == Want::Line;
-        #[expect(clippy::disallowed_methods, reason = "the room is there")]
+        #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
         taken.extend(unread.drain(..n).filter(|&byte| !is_line || byte != b'\r'));
         if is_line && done {
             unread.pop_front();

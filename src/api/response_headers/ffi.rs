@@ -4,7 +4,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use codec::headers::{Name, ROOM};
+use codec::headers::{NAME_BUFFER, Name};
 
 use crate::api::ffi::{self, FfiStr, set_message, with_values};
 use crate::nginx::core::pool::OutOfMemory;
@@ -76,8 +76,8 @@ fn set(
     values: &[&[u8]],
     replace: bool,
 ) -> Result<(), HeaderError> {
-    let mut room = ROOM;
-    let name = Name::new(key, context.location().transform_underscores(), &mut room)?;
+    let mut buffer = NAME_BUFFER;
+    let name = Name::new(key, context.location().transform_underscores(), &mut buffer)?;
     context.output.headers_set.set(true);
     if headers_out::set(request, &name, values, replace)? {
         context.output.mime_set.set(true);

@@ -13,7 +13,7 @@ use memchr::memchr;
 
 use super::matcher::Matcher;
 use crate::lua::State;
-use crate::nginx::core::own_thread::Spares;
+use crate::nginx::core::own_thread::FreeList;
 use crate::own_thread;
 
 /// What a call reads.
@@ -63,11 +63,11 @@ pub struct Input {
 /// The most that is read from the kernel at once.
 const MAX_READ: usize = 256 * 1024;
 /// Memory beyond this is given back when it is not needed.
-const KEEP: usize = 64 * 1024;
+const KEPT_CAPACITY: usize = 64 * 1024;
 
 own_thread! {
     /// Memory that closed sockets leave to the next ones: a socket may last for a single request.
-    static SPARE: Spares<Vec<u8>> = Spares::new(MAX_SPARE);
+    static SPARE: FreeList<Vec<u8>> = FreeList::new(MAX_SPARE);
 }
 /// So many pieces, each no larger than this.
 const MAX_SPARE: usize = 16;
@@ -258,8 +258,8 @@ impl Input {
     fn empty(&mut self) {
         self.bytes.clear();
         self.start = 0;
-        self.bytes.shrink_to(KEEP);
-        self.passed.shrink_to(KEEP);
+        self.bytes.shrink_to(KEPT_CAPACITY);
+        self.passed.shrink_to(KEPT_CAPACITY);
     }
 
     /// Forgets everything.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use codec::receive_until::ReceiveUntil;
 
-use crate::nginx::core::own_thread::Spares;
+use crate::nginx::core::own_thread::FreeList;
 use crate::own_thread;
 
 type Shared = Rc<RefCell<ReceiveUntil>>;
@@ -17,7 +17,7 @@ type Shared = Rc<RefCell<ReceiveUntil>>;
 const MAX_IDLE: usize = 512;
 
 own_thread! {
-    static IDLE: Spares<Shared> = Spares::new(MAX_IDLE);
+    static IDLE: FreeList<Shared> = FreeList::new(MAX_IDLE);
 }
 
 /// A share of an iterator's state.

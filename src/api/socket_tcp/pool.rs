@@ -164,7 +164,7 @@ impl Pool {
         let oldest = if all.len() >= self.size { all.pop_back() } else { None };
         let room = all.try_reserve(1);
         if room.is_ok() {
-            #[expect(clippy::disallowed_methods, reason = "the room is there")]
+            #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
             all.push_front(resting);
         }
         drop(all);
@@ -209,7 +209,7 @@ impl Pool {
         });
         queued.timer.arm(milliseconds);
         ngx_debug!(cycle_log(), "lua tcp socket queued connect operation for {milliseconds}(ms)");
-        #[expect(clippy::disallowed_methods, reason = "the room is there")]
+        #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
         self.waiting.borrow_mut().push_back(Rc::downgrade(&queued));
         Ok(queued)
     }

@@ -29,7 +29,7 @@ impl UserData {
         let known = self.remove(key);
         let full = self.capacity > 0 && self.entries.len() >= self.capacity;
         let evicted = if full && !known { self.entries.pop_back() } else { None };
-        #[expect(clippy::disallowed_methods, reason = "the room is there")]
+        #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
         self.entries.push_front((key, value));
         Ok(evicted)
     }

@@ -135,7 +135,7 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
             return Err(error);
         }
     }
-    #[expect(clippy::disallowed_methods, reason = "the room is there")]
+    #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
     context.captures.requests.borrow_mut().extend(made);
     super::client::pass_events_on(call.request);
     context.captures.batches.set(context.captures.batches.get() + 1);

@@ -23,10 +23,10 @@ pub struct Address {
     len: socklen_t,
 }
 
-/// What a host as Lua code names it means.
+/// What the host that Lua code gave is.
 pub enum Host {
     Address(Address),
-    /// A name, to be asked of the resolver.
+    /// A name, for the resolver.
     Name,
 }
 
@@ -64,7 +64,7 @@ impl Address {
         address
     }
 
-    /// An IP address without a port, as `bind` takes it.
+    /// Reads an IP address without a port, as `bind` takes it.
     pub fn ip(text: &[u8]) -> Option<Address> {
         let text = std::str::from_utf8(text).ok()?;
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
@@ -73,7 +73,7 @@ impl Address {
         text.parse::<Ipv6Addr>().ok().map(|ip| Address::v6(ip, 0))
     }
 
-    /// A copy of an address that nginx holds; none where it is too long for one.
+    /// A copy of an address that nginx holds; `None` if it is too long for an address.
     ///
     /// # Safety
     /// `data` must be valid for `len` bytes.
@@ -83,7 +83,8 @@ impl Address {
             return None;
         }
         let mut address = Address::empty(bytes);
-        // SAFETY: the caller's; the length is checked.
+        // SAFETY: `data` is valid for `len` bytes, the contract of this function; the length is
+        // checked.
         unsafe {
             std::ptr::copy_nonoverlapping(
                 data.cast::<u8>(),
@@ -94,12 +95,12 @@ impl Address {
         Some(address)
     }
 
-    /// Whom a socket is connected to, and from where: the latter as `bind` takes it, and none for
-    /// a unix domain socket. Fails with the system's error number.
+    /// The peer's address of a connected socket, and the local one as `bind` takes it (`None` for a
+    /// unix domain socket). Fails with the system's error number.
     pub fn of_connection(fd: i32) -> Result<(Address, Option<Address>), i32> {
         let ask = |get: unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut socklen_t) -> i32| {
             let mut address = Address::empty(size_of::<libc::sockaddr_storage>());
-            // SAFETY: the kernel writes no more than the length that it is told of.
+            // SAFETY: the kernel writes no more than the length that it is given.
             let rc = unsafe { get(fd, (&raw mut address.storage).cast(), &raw mut address.len) };
             if rc == -1 { Err(ngx_errno()) } else { Ok(address) }
         };
@@ -150,8 +151,8 @@ impl Address {
     /// The address in nginx's spelling.
     pub fn text(&self, with_port: bool) -> String {
         let mut text = [0u8; MAX_TEXT];
-        // SAFETY: nginx reads an address of the length that goes with it, and writes no more than
-        // the room that it is told of.
+        // SAFETY: nginx reads an address of the given length, and writes no more than the given
+        // size.
         let len = unsafe {
             ngx_sock_ntop(
                 self.as_ptr(),

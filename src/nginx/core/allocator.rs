@@ -1,12 +1,12 @@
-//! Rust's allocator in this module: malloc, and a reserve of small pieces for where it has none left.
+//! Rust's allocator in this module: malloc, with a reserve of small pieces for when malloc fails.
 //!
-//! Rust ends the process where an allocation fails that cannot say so: that of a `Box`, an `Rc`, a
-//! node of a map. What a script or a peer can make large is asked for by way of
-//! [`codec::fallible`]; what it can only make many of is small, and asks [`check`] first. While
-//! malloc fails, such small pieces come from the reserve, so that what has begun can end in order,
-//! and [`check`] refuses what would begin.
+//! Rust ends the process when an infallible allocation fails: a `Box`, an `Rc`, a node of a map.
+//! What a script or a peer can make large is allocated by way of [`codec::fallible`]. What it can
+//! only make many of is small, and is preceded by [`check`]. While malloc fails, small pieces come
+//! from the reserve, so that work under way can end in order, and [`check`] refuses to begin new
+//! work.
 //!
-//! Invariant: a piece of the reserve has one owner, told by its bit in [`TAKEN`].
+//! Invariant: a piece of the reserve has an owner exactly while its bit in [`TAKEN`] is set.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -15,36 +15,36 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use codec::fallible::OutOfMemory;
 
-/// The size of a piece, which is more than any object here that is no buffer takes.
+/// The size of a piece: more than any object of this module other than a buffer.
 const PIECE: usize = 1024;
 const WORDS: usize = 16;
 const PIECES: usize = WORDS * 64;
 /// What pieces are aligned to.
 const ALIGNMENT: usize = 64;
-/// What malloc must have before more may begin.
+/// What malloc must be able to give before new work may begin.
 const ENOUGH: usize = 64 * 1024;
 
 #[repr(C, align(64))]
 struct Reserve(UnsafeCell<[u8; PIECE * PIECES]>);
 
-// SAFETY: each piece is touched by its owner only, and the bits that tell the owner are atomic.
+// SAFETY: each piece is used by its owner only, and the bits in `TAKEN` are atomic.
 unsafe impl Sync for Reserve {}
 
-/// No memory of the system's until it is used, for it is all zeroes.
+/// All zeroes: it takes no physical memory until it is used.
 static RESERVE: Reserve = Reserve(UnsafeCell::new([0; PIECE * PIECES]));
 /// A bit for each piece that has an owner.
 static TAKEN: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
-/// How many have one.
+/// The number of pieces that have an owner.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether something new may begin of which a script can make any number. It costs a look at one
-/// number, unless the reserve is in use.
+/// Whether a script may begin something that it can begin any number of times. Costs one load,
+/// unless the reserve is in use.
 #[inline]
 pub fn check() -> Result<(), OutOfMemory> {
     if is_in_reserve() { probe() } else { Ok(()) }
 }
 
-/// Whether pieces of the reserve are in use: who keeps what is used again shall not keep those.
+/// Whether pieces of the reserve are in use: free lists must not keep those.
 #[inline]
 pub fn is_in_reserve() -> bool {
     USED.load(Ordering::Relaxed) != 0
@@ -64,7 +64,7 @@ fn probe() -> Result<(), OutOfMemory> {
 /// Gives the system back what malloc has free.
 pub fn trim() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it takes no pointer.
+    // SAFETY: the function takes no pointer.
     unsafe {
         libc::malloc_trim(0);
     }
@@ -75,17 +75,18 @@ struct Allocator;
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-// SAFETY: what malloc gives goes back to malloc, a piece of the reserve to the reserve, told by its
-// address; both are at least of the size and alignment that were asked for. Nothing here unwinds.
+// SAFETY: memory of malloc's goes back to malloc, a piece of the reserve to the reserve; the
+// address tells which it is. Both have at least the size and alignment of the layout. Nothing here
+// unwinds.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's.
+        // SAFETY: the layout has a size above zero, by `GlobalAlloc`'s contract.
         let memory = unsafe { System.alloc(layout) };
         if memory.is_null() { take(layout) } else { memory }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's; a piece has room for the layout's size.
+        // SAFETY: as in `alloc`; a piece has at least the layout's size.
         unsafe {
             let memory = System.alloc_zeroed(layout);
             if !memory.is_null() {
@@ -101,14 +102,15 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         match number(memory) {
-            // SAFETY: the caller's; it was malloc's.
+            // SAFETY: `memory` came from this allocator with this layout, by `GlobalAlloc`'s
+            // contract; it is not in the reserve, so malloc gave it.
             None => unsafe { System.dealloc(memory, layout) },
             Some(number) => give_back(number),
         }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's; the size is one that a layout may have.
+        // SAFETY: as in `dealloc`; the new size is valid for a layout, by `GlobalAlloc`'s contract.
         unsafe {
             if number(memory).is_none() {
                 let moved = System.realloc(memory, layout, size);
@@ -128,14 +130,14 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Which piece of the reserve this is, if it is one.
+/// The number of the piece of the reserve at `memory`, if it is one.
 #[inline(always)]
 fn number(memory: *mut u8) -> Option<usize> {
     let offset = (memory as usize).wrapping_sub(RESERVE.0.get() as usize);
     (offset < PIECE * PIECES).then_some(offset / PIECE)
 }
 
-/// A piece of the reserve; null where there is none, or it is too small.
+/// Takes a piece of the reserve; null if none is free, or a piece is too small.
 #[cold]
 fn take(layout: Layout) -> *mut u8 {
     if layout.size() > PIECE || layout.align() > ALIGNMENT {
@@ -148,7 +150,8 @@ fn take(layout: Layout) -> *mut u8 {
             let before = word.fetch_or(1 << bit, Ordering::Acquire);
             if before & (1 << bit) == 0 {
                 USED.fetch_add(1, Ordering::Relaxed);
-                // SAFETY: within the reserve; the bit was clear: the piece is the caller's now.
+                // SAFETY: within the reserve. The bit was clear, so the piece was free; now it is
+                // taken.
                 return unsafe { RESERVE.0.get().cast::<u8>().add((at * 64 + bit) * PIECE) };
             }
             taken = before;

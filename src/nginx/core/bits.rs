@@ -1,8 +1,8 @@
 //! Bit fields of nginx's structures that are wider than a flag.
 //!
-//! The generated accessors go bit by bit, hundreds of instructions for one reference count. These
-//! read and write the word that such a field fills: on little-endian machines a field that starts
-//! its unit is the unit's lowest bits. Debug builds compare with the generated ones.
+//! bindgen's accessors go bit by bit, hundreds of instructions for one reference count. These
+//! functions read and write the whole word: on little-endian machines, the first field of a unit is
+//! in its lowest bits. Debug builds compare the result with bindgen's.
 
 use std::mem::offset_of;
 use std::ptr::addr_of_mut;
@@ -44,7 +44,8 @@ pub fn set_value_len(value: &mut ngx_http_variable_value_t, len: usize) {
 /// # Safety
 /// `r` must be a live request.
 pub unsafe fn count(r: *mut ngx_http_request_t) -> u32 {
-    // SAFETY: the caller's; the count is the first 16 bits of its unit.
+    // SAFETY: `r` is live, the contract of this function; the count is the first 16 bits of its
+    // unit.
     unsafe {
         if !WORDS {
             return (*r).count();

@@ -33,8 +33,8 @@ impl Buf {
         unsafe { std::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize) }
     }
 
-    /// How many bytes a buffer has that is nothing but those, in memory: it marks no end and no
-    /// flush, is not in a file too, and is not part of another one.
+    /// The number of bytes of a plain buffer: one that is in memory only, is not part of another
+    /// one, and marks neither an end nor a flush. `None` for others.
     pub fn plain_len(&self) -> Option<usize> {
         let buf = self.get();
         let marks = buf.in_file() | buf.flush() | buf.sync() | buf.recycled();
@@ -65,12 +65,12 @@ impl Buf {
         self.get().last_buf() != 0 || self.get().last_in_chain() != 0
     }
 
-    /// Whether it ends the response itself, not only what a subrequest adds to it.
+    /// Whether it ends the whole response, not only a subrequest's part.
     pub fn ends_response(&self) -> bool {
         self.get().last_buf() != 0
     }
 
-    /// Appends bytes to a buffer of ours that has the room; tells how many fitted.
+    /// Appends bytes to a buffer of ours, as many as fit; returns their number.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         // SAFETY: ours alone to write: `Recycled::take` gave it, nginx has not seen it yet.
         unsafe {
@@ -83,8 +83,8 @@ impl Buf {
         }
     }
 
-    /// How many bytes more a buffer of ours takes.
-    pub fn room(&self) -> usize {
+    /// How many more bytes fit into a buffer of ours.
+    pub fn spare_capacity(&self) -> usize {
         let buf = self.get();
         // SAFETY: both lie within the buffer's memory, or are null together.
         unsafe { buf.end.offset_from(buf.last).max(0) as usize }
@@ -99,7 +99,7 @@ impl Buf {
         self.get().flush() != 0
     }
 
-    /// The buffer does not end the response any more; without data it is one that only passes.
+    /// Removes the mark of the response's end; an empty buffer becomes one that nginx ignores.
     pub fn clear_last(&mut self) {
         if !self.is_last() {
             return;
@@ -116,8 +116,8 @@ impl Buf {
         }
     }
 
-    /// The buffer ends the response, or that of a subrequest: nginx sends one without bytes on only
-    /// with another mark, for it may be followed by others.
+    /// Marks the end of the response, or of a subrequest's part of it. nginx passes an empty buffer
+    /// on only if it has a mark besides `last_in_chain`.
     pub fn set_end(&mut self, of_subrequest: bool) {
         let is_empty = self.size() == 0;
         // SAFETY: as in `write`.

@@ -1,4 +1,4 @@
-//! Buffer chains: what goes to nginx's output filters.
+//! Buffer chains, as nginx's output filters take them.
 
 use std::ptr::{NonNull, null_mut};
 
@@ -59,7 +59,7 @@ impl Chain {
         }
     }
 
-    /// Appends links of `pool`'s own to the buffers of `other`.
+    /// Appends the buffers of `other`, in new links from `pool`.
     pub fn append_copy(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
         // SAFETY: both are live chains, the first one's links in `pool`.
         match unsafe { ngx_chain_add_copy(pool.as_ptr(), &mut self.0, other.0) } {
@@ -68,11 +68,12 @@ impl Chain {
         }
     }
 
-    /// Gives the links, not their buffers, back to `pool`, which they came from.
+    /// Gives the links, not their buffers, back to `pool`, which they came from. Nothing may use
+    /// the chain afterwards.
     pub fn free_links(self, pool: Pool) {
         for mut link in self.links() {
-            // SAFETY: the caller's: nobody uses the links any more. The pool keeps free ones in
-            // a list.
+            // SAFETY: the links are live (`from_ptr`'s contract); a pool keeps free links in a
+            // list.
             unsafe {
                 link.as_mut().next = (*pool.as_ptr()).chain;
                 (*pool.as_ptr()).chain = link.as_ptr();
@@ -80,7 +81,7 @@ impl Chain {
         }
     }
 
-    /// Bytes in memory buffers, all together.
+    /// The total number of bytes in memory buffers.
     pub fn memory_len(self) -> usize {
         self.bufs().map(|buf| buf.memory().len()).sum()
     }

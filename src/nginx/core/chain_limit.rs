@@ -1,4 +1,4 @@
-//! The beginning of a chain, where the rest must not be sent.
+//! Cutting a chain to a length, for a response that must not be longer than its header says.
 
 use std::ptr::null_mut;
 
@@ -8,13 +8,13 @@ use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::sys::{ngx_alloc_chain_link, ngx_buf_t};
 
 impl Chain {
-    /// Bytes in all buffers.
+    /// The total number of bytes in all buffers.
     pub fn size(self) -> u64 {
         self.bufs().map(|buf| u64::try_from(buf.size()).unwrap_or(0)).sum()
     }
 
-    /// A chain of the first `limit` bytes, in links of `pool`, with the flags of what is left out;
-    /// that counts as sent.
+    /// A chain of the first `limit` bytes, in links from `pool`, with the flags of the buffers that
+    /// are left out; those are marked as sent.
     pub fn first(self, pool: Pool, limit: u64) -> Result<Chain, OutOfMemory> {
         let mut left = limit;
         let mut first = Chain::EMPTY;

@@ -1,10 +1,10 @@
 //! Programs that a worker starts: fork and exec with three pipes, and how they end.
 //!
-//! nginx's handler of SIGCHLD takes the status of every child there is, and knows what to do with
-//! none of a worker's. So from the first program on, SIGCHLD reaches nginx only while no program of
-//! ours runs; a program's end shows on its pidfd, and only then, and only for it, the status is
-//! taken. A program is kept here until it has been reaped, whoever has lost interest in it: its id
-//! is its own that long.
+//! nginx's SIGCHLD handler reaps every child of the process, and in a worker discards the status.
+//! So from the first program on, SIGCHLD reaches nginx only while no program of ours runs. The
+//! event loop learns from a program's pidfd that it has ended; then this child alone is reaped. A
+//! program is kept in [`CHILDREN`] until then, even if Lua code has dropped it: until it is reaped,
+//! no other process can get its id.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ use crate::own_thread;
 pub enum Exit {
     Code(i32),
     Signal(i32),
-    /// Something else in this process took the status.
+    /// Something else in this process reaped it.
     Unknown,
 }
 
@@ -40,17 +40,17 @@ pub struct Child {
     pid: libc::pid_t,
     file: Vec<u8>,
     pidfd: RefCell<Option<Box<Descriptor<Weak<Child>>>>>,
-    /// Where the child tells why it could not run the program.
+    /// The pipe through which the child reports why it could not run the program.
     failure: File,
     exit: Cell<Option<Exit>>,
     on_exit: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
-/// The worker's ends of a program's pipes, none of which blocks.
+/// The worker's ends of a program's pipes, all non-blocking.
 pub struct Streams {
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
-    /// None where it goes to stdout.
+    /// `None` if stderr goes to stdout.
     pub stderr: Option<OwnedFd>,
 }
 
@@ -60,12 +60,12 @@ own_thread! {
         RefCell::new(BTreeMap::new());
 }
 
-/// How many children there are, or are just being made.
+/// The number of children, those about to be forked included.
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts `program`, with its stderr on its stdout where `merge` is set.
 ///
-/// Errors: what failed, in upstream's words.
+/// Errors: what failed, in the C module's words.
 pub fn spawn(program: &Program, merge: bool) -> Result<(Rc<Child>, Streams), String> {
     let stdin = pipe()?;
     let stdout = pipe()?;
@@ -90,10 +90,10 @@ fn told(what: &str, error: &io::Error) -> String {
     fallible::text(format_args!("{what}: {}", strerror(error)))
 }
 
-/// A pipe's ends, to read from and to write to; a program that is started inherits neither.
+/// The read and the write end of a new pipe, both close-on-exec.
 fn pipe() -> Result<(OwnedFd, OwnedFd), String> {
     let mut ends = [0; 2];
-    // SAFETY: the array takes two descriptors, which are ours then.
+    // SAFETY: the array takes two descriptors; nothing else owns them.
     unsafe {
         if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
             return Err(told("pipe failed", &io::Error::last_os_error()));
@@ -130,7 +130,7 @@ fn fork(program: &Program, fds: [&OwnedFd; 4]) -> Result<libc::pid_t, String> {
     }
 }
 
-/// Watches the child `pid` by the event loop; where that cannot be, the child ends.
+/// Has the event loop watch the child `pid`; if that fails, the child is killed.
 fn watch(pid: libc::pid_t, file: &CStr, failure: File) -> Result<Rc<Child>, String> {
     let child = Rc::new(Child {
         pid,
@@ -153,7 +153,8 @@ fn watch(pid: libc::pid_t, file: &CStr, failure: File) -> Result<Rc<Child>, Stri
     match watched {
         Ok(descriptor) => *child.pidfd.borrow_mut() = Some(descriptor),
         Err(reason) => {
-            // SAFETY: a child of ours, not reaped yet; killed, it ends at once.
+            // SAFETY: a child of ours that is not reaped yet; after SIGKILL, waiting for it is
+            // short.
             unsafe {
                 libc::kill(pid, libc::SIGKILL);
                 libc::waitpid(pid, null_mut(), 0);
@@ -181,12 +182,12 @@ impl Child {
         self.pid
     }
 
-    /// How it ended; none while it runs.
+    /// How it ended; `None` while it runs.
     pub fn exit(&self) -> Option<Exit> {
         self.exit.get()
     }
 
-    /// Calls `work` when it ends. Forgets what was to be called before.
+    /// Calls `work` when the program ends, in place of what was set before.
     pub fn on_exit(&self, work: impl FnOnce() + 'static) {
         *self.on_exit.borrow_mut() = Some(Box::new(work));
     }
@@ -196,14 +197,14 @@ impl Child {
         if self.exit.get().is_some() {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
-        // SAFETY: a child that has not been reaped: its id is its own.
+        // SAFETY: the child has not been reaped, so the id is still its own.
         match unsafe { libc::kill(self.pid, signal) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    /// The pidfd says that the child has ended: its status is taken.
+    /// The pidfd says that the child has ended: reaps it.
     fn reap(&self) {
         let mut status = 0;
         // SAFETY: a child of ours; this does not block.
@@ -235,7 +236,7 @@ impl Child {
         drop(owner);
     }
 
-    /// The line for a program that could not be run.
+    /// Logs that the program could not be run.
     fn log_failure(&self) {
         let mut errno = [0; size_of::<c_int>()];
         if matches!((&self.failure).read(&mut errno), Ok(n) if n == errno.len()) {
@@ -247,7 +248,7 @@ impl Child {
     }
 }
 
-/// The worker exits: the children are no longer its own.
+/// Forgets all children, because the worker exits.
 pub fn forget_all() {
     let children = CHILDREN.take();
     for child in children.values() {
@@ -263,7 +264,7 @@ type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 /// nginx's handler of SIGCHLD.
 static NGINX_HANDLER: OnceLock<Handler> = OnceLock::new();
 
-/// Puts [`on_sigchld`] in the place of nginx's handler, once in a process.
+/// Installs [`on_sigchld`] in place of nginx's handler, once per process.
 fn take_sigchld() -> io::Result<()> {
     let ours: Handler = on_sigchld;
     // SAFETY: the action is read before it is written, and changed in nothing but the handler; a
@@ -289,7 +290,7 @@ fn take_sigchld() -> io::Result<()> {
     }
 }
 
-/// Leaves the status of our children alone; without any, all others are nginx's business.
+/// Does nothing while children of ours exist; otherwise calls nginx's handler.
 extern "C" fn on_sigchld(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     if ALIVE.load(Ordering::SeqCst) == 0
         && let Some(nginx) = NGINX_HANDLER.get()
@@ -298,12 +299,12 @@ extern "C" fn on_sigchld(signal: c_int, info: *mut libc::siginfo_t, context: *mu
     }
 }
 
-/// One child less. After the last one, nginx looks for what it did not hear of meanwhile.
+/// Counts one child less. After the last one, nginx's handler reaps what ended meanwhile.
 fn give_sigchld_back() {
     if ALIVE.fetch_sub(1, Ordering::SeqCst) != 1 {
         return;
     }
-    // SAFETY: this only looks, and SIGCHLD has a handler: nginx's, through ours.
+    // SAFETY: `raise` takes no pointer, and SIGCHLD has a handler: nginx's, called by ours.
     unsafe {
         let mut other: libc::siginfo_t = std::mem::zeroed();
         let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;

@@ -18,7 +18,7 @@ pub struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    /// An `environment` of null is the worker's own. None where there is no file or no arguments.
+    /// If `environment` is null, the worker's own is used. `None` without a file or arguments.
     ///
     /// # Safety
     /// `file` must be null or a C string, the other two null or arrays of C strings that null
@@ -31,7 +31,7 @@ impl<'a> Program<'a> {
         if file.is_null() || arguments.is_null() {
             return None;
         }
-        // SAFETY: the caller's.
+        // SAFETY: `file` is a C string, the contract of this function.
         let file = unsafe { CStr::from_ptr(file) };
         Some(Program { file, arguments, environment })
     }
@@ -74,14 +74,19 @@ const LAST_SIGNAL: c_int = 64;
 /// restorer, mask. All zero is the default action.
 const KERNEL_SIGACTION_WORDS: usize = 4;
 
-/// Signals, descriptors and processors as a program expects them; 0 or an error's number.
+/// Sets signals, descriptors and CPU affinity to what a program expects; returns 0 or an error's
+/// number.
+///
+/// # Safety
+/// As for [`exec`].
 unsafe fn set_up(fds: [c_int; 4], failure: &mut c_int) -> c_int {
-    // SAFETY: the caller's, see `exec`.
+    // SAFETY: system calls on values of this frame; the process has just been forked and the
+    // descriptors are open, the contract of this function.
     unsafe {
         reset_affinity();
-        // nginx's handlers are no business of the child's; what is ignored stays so through exec.
-        // The C library refuses to touch the signals that it keeps for its threads, which whoever
-        // started nginx may have ignored: so the kernel is asked.
+        // Resets every signal to its default action: ignored ones would stay ignored through exec.
+        // The kernel is called directly, because the C library refuses to change the signals that
+        // it reserves for its threads.
         let default = [0u64; KERNEL_SIGACTION_WORDS];
         for signal in 1..=LAST_SIGNAL {
             let size_of_mask = size_of::<u64>();
@@ -96,7 +101,7 @@ unsafe fn set_up(fds: [c_int; 4], failure: &mut c_int) -> c_int {
         let mut none = MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), null_mut());
-        // Out of the way first: any of them may be one of the numbers that are to be filled.
+        // Moved out of the way first: any of them may be one of the numbers 0 to 3.
         let mut safe = fds;
         for fd in &mut safe {
             *fd = libc::fcntl(*fd, libc::F_DUPFD, FAILURE + 1);
@@ -118,10 +123,13 @@ unsafe fn set_up(fds: [c_int; 4], failure: &mut c_int) -> c_int {
     0
 }
 
-/// Closes every descriptor from `first` on: the listening sockets, the clients' connections, the
-/// event loop's own, and whatever other modules hold.
+/// Closes every descriptor from `first` on: listening sockets, clients' connections, the event
+/// loop's own, and those of other modules.
+///
+/// # Safety
+/// Nothing in this process uses those descriptors any more.
 unsafe fn close_from(first: c_int) {
-    // SAFETY: the caller's: nothing in this process uses those descriptors any more.
+    // SAFETY: nothing uses those descriptors any more, the contract of this function.
     unsafe {
         if libc::syscall(libc::SYS_close_range, first, c_int::MAX, 0) == 0 {
             return;
@@ -135,10 +143,13 @@ unsafe fn close_from(first: c_int) {
     }
 }
 
-/// A worker may be bound to a processor (`worker_cpu_affinity`); its programs are not.
+/// Undoes the worker's CPU affinity (`worker_cpu_affinity`), which a program must not inherit.
+///
+/// # Safety
+/// Only for a process that has just been forked.
 unsafe fn reset_affinity() {
     let Some(number) = worker::worker_id().and_then(|id| usize::try_from(id).ok()) else { return };
-    // SAFETY: nginx's own look-up in the configuration; a set of processors is plain bits.
+    // SAFETY: nginx's own look-up in the configuration; a CPU set is plain bits.
     unsafe {
         if ngx_get_cpu_affinity(number).is_null() {
             return;

@@ -1,4 +1,4 @@
-//! The configuration parser: a directive's words, its place, and errors in nginx's manner.
+//! The configuration parser: a directive's arguments, its place, and errors in nginx's format.
 
 use std::ffi::c_char;
 use std::ptr::{NonNull, null_mut};
@@ -6,7 +6,7 @@ use std::ptr::{NonNull, null_mut};
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log::{Level, Line};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
-use crate::nginx::core::strings;
+use crate::nginx::core::strings::{self, PoolStr};
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::sys::{
     ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_cycle_t, ngx_str_t,
@@ -118,8 +118,8 @@ impl Conf {
         unsafe { strings::bytes((*self.get().cycle).prefix) }
     }
 
-    /// What a location without directives of its own has, merged from the `http` block: for code
-    /// that runs without a request. Only at the end of that block.
+    /// The configuration for code that runs without a request: that of a location without
+    /// directives of its own, merged from the `http` block. Call it only at the end of that block.
     pub fn hook_configuration(self) -> Result<Configuration, ConfError> {
         // SAFETY: a number that nginx sets before it reads a configuration.
         let slots = unsafe { *std::ptr::addr_of!(crate::nginx::sys::ngx_http_max_module) };
@@ -147,8 +147,8 @@ impl Conf {
         }
     }
 
-    /// The error log of the location that is being merged; null where it is the cycle's own, which
-    /// is not complete before the whole configuration is read.
+    /// The error log of the location that is being merged; null if it is the cycle's own, which is
+    /// complete only when the whole configuration has been read.
     pub fn location_error_log(self) -> *mut crate::nginx::sys::ngx_log_t {
         // SAFETY: nginx merges its core module's configuration of a location before ours.
         unsafe {
@@ -164,12 +164,12 @@ impl Conf {
         unsafe { (*Configuration::under(self).core_location()).handler = Some(handler) }
     }
 
-    /// Logs in nginx's manner, ` in FILE:LINE` at the end.
+    /// Logs in nginx's format, with ` in FILE:LINE` at the end.
     pub fn log(self, level: Level, text: &[u8]) {
         self.log_errno(level, 0, text);
     }
 
-    /// As [`Conf::log`], with the description of the system error `errno` behind the text.
+    /// As [`Conf::log`], with the description of the system error `errno` after the text.
     pub fn log_errno(self, level: Level, errno: i32, text: &[u8]) {
         let line = Line::without_nul(text);
         let text = line.bytes();
@@ -200,11 +200,12 @@ impl Conf {
 
     /// `path` made absolute: below the configuration prefix (`conf`), or the server's prefix.
     pub fn full_name(self, path: &[u8], conf_prefix: bool) -> Result<ngx_str_t, OutOfMemory> {
-        full_name(self.get().cycle, self.pool()?, path, conf_prefix)
+        // SAFETY: the parser's cycle is live.
+        unsafe { full_name(self.get().cycle, self.pool()?, path, conf_prefix) }
     }
 }
 
-/// A size in bytes, as nginx writes it: a number, with `k` or `m` behind it or not.
+/// Reads a size in bytes as nginx does: a number, optionally followed by `k` or `m`.
 pub fn parse_size(text: &[u8]) -> Option<usize> {
     let mut text = strings::borrowed(text);
     // SAFETY: nginx only reads the text.
@@ -212,23 +213,26 @@ pub fn parse_size(text: &[u8]) -> Option<usize> {
 }
 
 /// `path` made absolute as nginx does it; the result lives in `cycle`'s pool.
-pub fn full_name(
+///
+/// # Safety
+/// `cycle` must be live.
+unsafe fn full_name(
     cycle: *mut ngx_cycle_t,
     pool: Pool,
     path: &[u8],
     conf_prefix: bool,
 ) -> Result<ngx_str_t, OutOfMemory> {
     let mut name = pool.copy_str(path)?;
-    // SAFETY: a live cycle, and a NUL-terminated name of ours.
+    // SAFETY: the cycle is live, the contract of this function; `copy_str` ends the name with a NUL.
     let rc = unsafe { ngx_conf_full_name(cycle, &mut name, usize::from(conf_prefix)) };
     if rc == 0 { Ok(name) } else { Err(OutOfMemory) }
 }
 
 /// `path` made absolute below nginx's prefix, at run time; the result lives in `pool`.
-pub fn below_prefix<'a>(pool: Pool, path: &[u8]) -> Option<&'a [u8]> {
+pub fn below_prefix(pool: Pool, path: &[u8]) -> Option<PoolStr> {
     // SAFETY: nginx's current cycle is live while requests run.
     unsafe {
         let cycle = crate::nginx::sys::ngx_cycle;
-        full_name(cycle, pool, path, false).ok().map(|name| strings::bytes(name))
+        full_name(cycle, pool, path, false).ok().map(|name| PoolStr::new(name))
     }
 }

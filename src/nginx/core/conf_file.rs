@@ -1,10 +1,10 @@
-//! The configuration file behind nginx's parser, for directives whose blocks nginx cannot read itself.
+//! The file that nginx's parser reads, for directives whose blocks the parser cannot read itself.
 
 use crate::nginx::core::conf::{Conf, ConfError};
 use crate::nginx::core::strings;
 use crate::nginx::sys::{file_size, ngx_buf_t, ngx_conf_file_t, ngx_read_file};
 
-/// The configuration file that the parser reads, at the byte that it has reached.
+/// The file that the parser reads, at its current position.
 pub struct ConfFile {
     conf: Conf,
     /// The last bytes that were handed out, so that some can be given back.
@@ -20,7 +20,8 @@ pub fn conf_file(conf: Conf) -> Option<ConfFile> {
 
 impl ConfFile {
     fn file(&mut self) -> &mut ngx_conf_file_t {
-        // SAFETY: `conf_file` checked it; the parser waits for us, so nobody else uses it now.
+        // SAFETY: `conf_file` has checked that it is not null; the parser is waiting for this
+        // directive, so nothing else uses it now.
         unsafe { &mut *self.conf.get().conf_file }
     }
 
@@ -37,14 +38,14 @@ impl ConfFile {
         self.file().line = line;
     }
 
-    /// What nginx has read already and its parser has not.
+    /// The bytes that nginx has read and its parser has not used yet.
     pub fn buffered(&mut self) -> &[u8] {
         let buffer = self.buffer();
         // SAFETY: pos..last lies within the parser's buffer.
         unsafe { strings::raw(buffer.pos, buffer.last.offset_from(buffer.pos).max(0) as usize) }
     }
 
-    /// Takes those bytes.
+    /// Consumes those bytes.
     pub fn take_buffered(&mut self) -> Vec<u8> {
         let bytes = self.buffered().to_vec();
         self.buffer().pos = self.buffer().last;
@@ -53,17 +54,17 @@ impl ConfFile {
     }
 
     fn remember(&mut self, bytes: &[u8]) {
-        /// The lexer gives back less than two of nginx's buffers.
+        /// The lexer never gives back more than two of nginx's buffers.
         const KEPT: usize = 2 * 4096;
         self.handed_out.extend_from_slice(bytes);
         let excess = self.handed_out.len().saturating_sub(KEPT);
         self.handed_out.drain(..excess);
     }
 
-    /// Takes the next piece of the file, also for `nginx -T`; nothing at its end.
+    /// Reads the next piece of the file, and records it for `nginx -T`; `None` at the end.
     pub fn read_more(&mut self) -> Result<Option<Vec<u8>>, ConfError> {
-        // SAFETY: nginx's own parser reads its file in the same way, into the same buffer; it
-        // waits for us, so nobody else uses either.
+        // SAFETY: nginx's parser reads its file in the same way, into the same buffer; it is
+        // waiting for this directive, so nothing else uses either.
         let bytes = unsafe {
             let file = &mut *self.conf.get().conf_file;
             let buffer = &mut *file.buffer;
@@ -109,7 +110,7 @@ impl ConfFile {
             if tail.len() > room {
                 return Err(conf.refuse(b"too long line after a lua code block"));
             }
-            // Where they still stand at the end of the buffer, they stay: nginx counts on it.
+            // If they are still at the end of the buffer, they stay there: nginx relies on it.
             let read = buffer.last.offset_from(buffer.start).max(0) as usize;
             if count <= read {
                 buffer.pos = buffer.last.sub(count);

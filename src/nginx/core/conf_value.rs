@@ -14,7 +14,7 @@ use crate::nginx::sys::{ngx_conf_bitmask_t, ngx_conf_set_bitmask_slot, ngx_str_t
 
 type Slot = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
-/// `NGX_CONF_UNSET`, in the word that nginx's slot functions fill.
+/// `NGX_CONF_UNSET`, as nginx's slot functions expect it.
 const UNSET: isize = NGX_CONF_UNSET as isize;
 
 /// A time, in milliseconds.
@@ -60,7 +60,7 @@ pub fn bits(conf: Conf, before: usize, names: &[(&CStr, u32)]) -> Result<usize, 
 /// Lets one of nginx's slot functions read the directive's value into `word`.
 ///
 /// # Safety
-/// `post` must be what `slot` wants there.
+/// `post` must be what `slot` expects in the command's `post`.
 unsafe fn fill(
     conf: Conf,
     slot: Slot,

@@ -1,4 +1,4 @@
-//! nginx's cycle: one configuration, from the moment it is read to the end of its last worker.
+//! nginx's cycle: one configuration, from being read to the end of its last worker.
 
 use std::ptr::{NonNull, addr_of_mut};
 
@@ -11,7 +11,8 @@ pub struct Cycle(NonNull<ngx_cycle_t>);
 
 impl Cycle {
     /// # Safety
-    /// `cycle` must be null or live, and the value not be kept after the call that nginx makes.
+    /// `cycle` must be null or live. The value must not be kept after the call in which nginx
+    /// passed it.
     pub unsafe fn from_ptr(cycle: *mut ngx_cycle_t) -> Option<Cycle> {
         NonNull::new(cycle).map(Cycle)
     }
@@ -34,7 +35,7 @@ impl Cycle {
 
     /// Runs `work` with this cycle, whose configuration has just been read, as nginx's current one.
     pub fn make_current<T>(self, work: impl FnOnce() -> T) -> T {
-        /// Puts the cycle from before back, however the work ends.
+        /// Restores the previous cycle, even if `work` panics.
         struct Before(*mut ngx_cycle_t);
         impl Drop for Before {
             fn drop(&mut self) {

@@ -47,20 +47,20 @@ pub const fn command<D: Directive>(
     }
 }
 
-/// As many commands, and the empty one that ends them.
+/// `N` commands, the last of which is the empty one that ends the table.
 #[repr(transparent)]
 pub struct Commands<const N: usize>([ngx_command_t; N]);
 
-// SAFETY: nginx reads the commands, and writes nothing to them; all pointers are to statics.
+// SAFETY: nginx only reads the commands; all their pointers are to statics.
 unsafe impl<const N: usize> Sync for Commands<N> {}
 
 impl<const N: usize> Commands<N> {
-    /// None of the commands has been put into its place yet.
+    /// A table of empty commands.
     pub const fn empty() -> Commands<N> {
         Commands([const { ngx_command_t::empty() }; N])
     }
 
-    /// The same with `command` at `index`.
+    /// The same table with `command` at `index`.
     pub const fn with(mut self, index: usize, command: ngx_command_t) -> Commands<N> {
         self.0[index] = command;
         self

@@ -1,12 +1,12 @@
-//! Faults on demand, for tests (the cargo feature `fault-injection`; nothing of it is in a build
-//! without): allocations that fail, and panics where nginx enters the module.
+//! Fault injection for tests (compiled in only with the cargo feature `fault-injection`):
+//! allocations that fail, and panics where nginx enters the module.
 //!
-//! What is armed is the worker's, and stays armed until it has happened.
+//! A fault is armed in one worker, and stays armed until it has happened.
 
 use std::cell::{Cell, RefCell};
 
 thread_local! {
-    /// Pool allocations that still succeed, and how many fail after those.
+    /// How many more pool allocations succeed, and how many fail after those.
     static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
     /// Part of the name of the callback that panics when it is called next.
     static CALLBACK: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -17,13 +17,13 @@ pub fn arm_allocations(succeed: usize, fail: usize) {
     ALLOCATIONS.set((succeed, fail));
 }
 
-/// The next callback of nginx's whose name has `part` in it panics: the path of its function, or
-/// for a timer the type of what it is for.
+/// Makes the next callback from nginx whose name contains `part` panic. The name is the path of its
+/// function, or for a timer the type that it belongs to.
 pub fn arm_callback(part: String) {
     CALLBACK.set(Some(part));
 }
 
-/// Nothing is armed any more; gives whether something was.
+/// Disarms everything; returns whether something was armed.
 pub fn disarm() -> bool {
     ALLOCATIONS.replace((0, 0)).1 > 0 || CALLBACK.take().is_some()
 }

@@ -21,7 +21,7 @@ pub fn guard<T>(fallback: T, work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Runs `work`; tells whether it panicked, for callers that have to make up for that.
+/// Runs `work`; returns whether it panicked, for callers that must clean up then.
 pub fn panics(work: impl FnOnce()) -> bool {
     guard(true, || {
         work();

@@ -39,7 +39,7 @@ impl Level {
     }
 }
 
-/// Bytes of a line at which nginx cuts it, with what it adds of its own.
+/// The length at which nginx cuts a line, including the prefix and suffix that nginx adds.
 pub const MAX_LINE: usize = NGX_MAX_ERROR_STR as usize;
 
 /// An nginx log; copies are the same log.
@@ -59,7 +59,7 @@ impl Log {
 
     /// Whether a line of this level would be written.
     pub fn enabled(self, level: Level) -> bool {
-        // SAFETY: `from_ptr`'s caller guarantees a live log, or null.
+        // SAFETY: the log is live or null, `from_ptr`'s contract.
         unsafe { self.0.as_ref() }.is_some_and(|log| log.log_level >= level as usize)
     }
 
@@ -84,7 +84,7 @@ impl Log {
         }
     }
 
-    /// The same for the macro below, which asks first whether it would be written.
+    /// As [`Log::debug`], for the macro below, which has checked the level.
     #[cold]
     pub fn debug_formatted(self, text: std::fmt::Arguments) {
         self.debug(Line::of(text).bytes());
@@ -125,7 +125,7 @@ impl Log {
         self.put_bytes(level, errno, Line::without_nul(text).bytes());
     }
 
-    /// Writes one line of a script's own, every byte as it is.
+    /// Writes one line with a script's bytes, unchanged.
     pub fn write_bytes(self, level: Level, text: &[u8]) {
         if self.enabled(level) {
             self.put_bytes(level, 0, text);
@@ -141,7 +141,7 @@ impl Log {
     }
 }
 
-/// The log of the current cycle: where there is no request at hand.
+/// The log of the current cycle, for when there is no request.
 pub fn cycle_log() -> Log {
     // SAFETY: nginx sets ngx_cycle before it loads a module's configuration, and keeps its log.
     unsafe {
@@ -172,7 +172,7 @@ macro_rules! ngx_debug {
 /// Bytes in a formatted line.
 pub use codec::fallible::Shown;
 
-/// A line under way: as much of it as nginx would write. It takes no memory of its own.
+/// A buffer on the stack in which a line is formatted, up to the length that nginx would write.
 pub struct Line {
     bytes: [u8; MAX_LINE],
     len: usize,
@@ -199,7 +199,7 @@ impl Line {
         line
     }
 
-    /// Appends what there is room for.
+    /// Appends as much as fits.
     pub fn append(&mut self, piece: &[u8]) {
         let rest = self.bytes.get_mut(self.len..).unwrap_or_default();
         let len = rest.len().min(piece.len());
@@ -211,7 +211,7 @@ impl Line {
 
     /// Appends a formatted piece.
     pub fn add(&mut self, piece: std::fmt::Arguments) {
-        // A piece that fails to show itself ends there.
+        // If a piece's `Display` fails, the line ends there.
         let _ = std::fmt::write(self, piece);
     }
 

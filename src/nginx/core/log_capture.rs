@@ -1,9 +1,9 @@
 //! `lua_capture_error_log`: the last lines of the error log, kept in memory.
 //!
-//! nginx writes a line to each log of a chain, and lets a log bring a writer of its own. A log of
-//! ours stands second in every chain of the configuration and puts its lines into a buffer.
-//! Invariant: the writer allocates nothing and never waits, for nginx also logs in signal handlers
-//! and threads: a line that comes while the buffer is in use is not kept.
+//! nginx writes a line to each log of a chain, and a log may have a writer function of its own. A
+//! log of ours is second in every chain of the configuration and puts the lines into a buffer.
+//! Invariant: the writer allocates nothing and never waits, because nginx also logs in signal
+//! handlers and threads. A line that comes while the buffer is in use is lost.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::ptr::null_mut;
@@ -19,7 +19,7 @@ use crate::nginx::core::time;
 use crate::nginx::guard;
 use crate::nginx::sys::{ngx_log_t, ngx_uint_t};
 
-/// What a line takes beside its text: time, length and level.
+/// The size of a line's header: time, length and level.
 const HEAD: usize = 16;
 
 /// A line that was captured.
@@ -30,17 +30,17 @@ pub struct Line {
     pub text: Vec<u8>,
 }
 
-/// The buffer of a configuration, which belongs to its pool; and the logs that fill it.
+/// A configuration's buffer, which lives in its pool, and the logs that fill it.
 pub struct Capture {
     in_use: AtomicBool,
     ring: UnsafeCell<Ring>,
     filter_level: AtomicUsize,
-    /// Heads of chains, and what was put behind them.
+    /// The heads of log chains, each with our log that was inserted after it.
     logs: RefCell<Vec<(*mut ngx_log_t, *mut ngx_log_t)>>,
 }
 
 impl Capture {
-    /// A buffer of `size` bytes, with nothing in it, in the pool of the configuration that is read.
+    /// Makes an empty buffer of `size` bytes, in the pool of the configuration that is being read.
     pub fn define(cf: Conf, size: usize) -> Result<&'static Capture, OutOfMemory> {
         let capture = Capture {
             in_use: AtomicBool::new(false),
@@ -49,7 +49,7 @@ impl Capture {
             logs: RefCell::default(),
         };
         let capture = cf.pool()?.own(capture)?;
-        // SAFETY: the pool lives as long as the configuration, and with it everybody who asks.
+        // SAFETY: the pool lives as long as the configuration, and so do all users of the buffer.
         Ok(unsafe { capture.as_ref() })
     }
 
@@ -76,7 +76,7 @@ impl Capture {
         if head.is_null() || logs.iter().any(|(known, _)| *known == head) {
             return Ok(());
         }
-        // SAFETY: all zero is a valid ngx_log_t; the chain is live by the caller's word.
+        // SAFETY: all zero is a valid ngx_log_t; the chain is live, the contract of this function.
         unsafe {
             let ours = pool.zeroed::<ngx_log_t>()?.as_ptr();
             // nginx stops at the first log of a chain whose level is too low.
@@ -90,7 +90,7 @@ impl Capture {
         Ok(())
     }
 
-    /// Lines of finer levels are not kept from now on.
+    /// From now on, keeps only lines of this level and more severe ones.
     pub fn set_filter_level(&self, level: Level) {
         self.filter_level.store(level as usize, Ordering::Relaxed);
     }
@@ -140,7 +140,7 @@ unsafe extern "C" fn keep(log: *mut ngx_log_t, level: ngx_uint_t, text: *mut u8,
     });
 }
 
-/// Lines one behind the other in a fixed number of bytes, the oldest of which make room.
+/// A ring buffer of lines; new lines push out the oldest.
 struct Ring {
     data: Box<[u8]>,
     first: usize,
@@ -194,7 +194,7 @@ impl Ring {
         self.used -= size;
     }
 
-    /// Fills `target` from the first line on, `offset` bytes into it.
+    /// Copies bytes into `target`, starting `offset` bytes after the start of the oldest line.
     fn copy(&self, offset: usize, target: &mut [u8]) {
         let (before, behind) = self.data.split_at(self.first);
         let bytes = behind.iter().chain(before).skip(offset);
@@ -203,7 +203,7 @@ impl Ring {
         }
     }
 
-    /// There is room for `bytes`.
+    /// Appends `bytes`, which must fit.
     fn append(&mut self, bytes: &[u8]) {
         let size = self.data.len();
         for byte in bytes {

@@ -78,8 +78,8 @@ impl Pool {
         let add = |len: usize, piece: &&[u8]| len.checked_add(piece.len());
         let len = pieces.iter().try_fold(0, add).ok_or(OutOfMemory)?;
         let data = self.bytes(len.checked_add(1).ok_or(OutOfMemory)?)?.as_ptr();
-        // SAFETY: `data` has room for all pieces and a NUL, and is fresh, so nothing overlaps;
-        // callers do not keep the string beyond the pool.
+        // SAFETY: `data` has room for all pieces and a NUL, and is fresh, so nothing overlaps. The
+        // string lives as long as the pool, like every `PoolStr`.
         unsafe {
             let mut end = data;
             for piece in pieces {
@@ -89,13 +89,6 @@ impl Pool {
             end.write(0);
             Ok(PoolStr::new(ngx_str_t { len, data }))
         }
-    }
-
-    /// A copy of `bytes`, which lives as long as the pool.
-    pub fn copy_bytes<'a>(self, bytes: &[u8]) -> Result<&'a [u8], OutOfMemory> {
-        let copy = self.copy_str(bytes)?;
-        // SAFETY: the copy's length; callers do not keep it beyond the pool.
-        Ok(unsafe { std::slice::from_raw_parts(copy.data, copy.len) })
     }
 
     /// A zeroed `T`; for nginx's own plain structures, whose zero pattern is valid.
@@ -127,13 +120,13 @@ impl Pool {
     }
 }
 
-/// A test's injected failure.
+/// Fails where a test has injected a fault.
 #[cfg(feature = "fault-injection")]
 pub(in crate::nginx) fn may_fail() -> Result<(), OutOfMemory> {
     if crate::nginx::core::fault::allocation_fails() { Err(OutOfMemory) } else { Ok(()) }
 }
 
-/// Allocations fail where nginx's do.
+/// Without fault injection, only nginx's own allocations fail.
 #[cfg(not(feature = "fault-injection"))]
 #[inline(always)]
 pub(in crate::nginx) fn may_fail() -> Result<(), OutOfMemory> {

@@ -1,4 +1,4 @@
-//! This process: what kind it is, and whether it only tests a configuration.
+//! This process as a whole: its kind, its signals, how nginx was built.
 
 use std::ptr::null_mut;
 
@@ -20,7 +20,7 @@ pub fn is_helper() -> bool {
     unsafe { ngx_process == NGX_PROCESS_HELPER as usize }
 }
 
-/// Signals that nginx or Lua code may get: system calls go on after them.
+/// Signals after which interrupted system calls are restarted.
 const RESTARTED_SIGNALS: [i32; 12] = [
     libc::SIGHUP,
     libc::SIGUSR1,
@@ -36,7 +36,7 @@ const RESTARTED_SIGNALS: [i32; 12] = [
     libc::SIGPIPE,
 ];
 
-/// Has the system go on with calls that signals interrupt (`SA_RESTART`).
+/// Has system calls restarted after signals (`lua_sa_restart`, `SA_RESTART`).
 pub fn set_sa_restart() {
     for signal in RESTARTED_SIGNALS {
         crate::ngx_debug!(cycle_log(), "setting SA_RESTART for signal {signal}");
@@ -75,12 +75,12 @@ pub const fn is_debug_build() -> bool {
     cfg!(ngx_feature = "debug")
 }
 
-/// The arguments that nginx was configured with.
+/// The arguments of nginx's `configure`.
 pub fn configure_arguments() -> &'static [u8] {
     crate::nginx::sys::NGX_CONFIGURE.to_bytes()
 }
 
-/// Has the C library give back the memory that it holds beyond one byte; 1 where it did.
+/// Has the C library return free memory to the system; 1 if there was any.
 pub fn malloc_trim() -> i32 {
     // SAFETY: no precondition.
     unsafe { libc::malloc_trim(1) }

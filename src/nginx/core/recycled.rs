@@ -1,4 +1,4 @@
-//! Buffers of a request's own, which are used again once nginx has sent them.
+//! Output buffers of a request, which are reused once nginx has sent them.
 
 use std::ptr::{NonNull, null_mut};
 
@@ -11,11 +11,11 @@ use crate::nginx::sys::{
 };
 use crate::ngx_debug;
 
-/// Buffers of one request that are used again once nginx has sent them.
+/// The output buffers of one request.
 pub struct Recycled {
     free: *mut ngx_chain_t,
     busy: *mut ngx_chain_t,
-    /// The one that holds the bytes of many.
+    /// The buffer into which many small ones are joined.
     joined: Option<Buf>,
 }
 
@@ -30,7 +30,8 @@ impl Recycled {
         Recycled { free: null_mut(), busy: null_mut(), joined: None }
     }
 
-    /// A one-link chain whose buffer has room for `len` bytes (0: a special buffer, no memory).
+    /// A chain of one link whose buffer has a capacity of `len` bytes (0: a special buffer without
+    /// memory).
     pub fn take(
         &mut self,
         pool: Pool,
@@ -48,14 +49,15 @@ impl Recycled {
         }
     }
 
-    /// Whether the next buffer that `take` gives has room for `len` bytes already.
+    /// Whether the next buffer that `take` gives has a capacity of `len` bytes already.
     pub fn offers(&self, len: usize) -> bool {
         // SAFETY: a free link of ours is live, and so is its buffer.
         let next = unsafe { self.free.as_ref().and_then(|link| link.buf.as_ref()) };
-        next.is_some_and(|buf| memory_room(buf) >= len)
+        next.is_some_and(|buf| memory_size(buf) >= len)
     }
 
-    /// Files what was just sent (`out`): finished buffers become free, the others stay busy.
+    /// To be called after `out` was sent: buffers that are finished become free, the others stay
+    /// busy.
     pub fn sent(&mut self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
         let mut out = out.as_ptr();
         // SAFETY: all three lists are live and belong to this request.
@@ -69,11 +71,12 @@ impl Recycled {
         self.joined.is_some_and(|joined| std::ptr::eq(joined.as_ptr(), buf.as_ptr()))
     }
 
-    /// An empty buffer with room for `len` bytes, in which others are joined: there is one at a time.
+    /// An empty buffer with a capacity of `len` bytes into which others are joined: there is one at
+    /// a time.
     pub fn take_joined(&mut self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<Buf> {
         let link = match self.joined {
             Some(joined) if !joined.memory().is_empty() => return None,
-            Some(joined) if memory_room(joined.get()) >= len => {
+            Some(joined) if memory_size(joined.get()) >= len => {
                 // SAFETY: a buffer of ours that nginx has sent.
                 unsafe { reset_buf(joined.as_ptr(), len, tag) };
                 return Some(joined);
@@ -99,17 +102,17 @@ struct Small {
     buf: ngx_buf_t,
 }
 
-/// Memory of more bytes is a piece of its own, which a pool may free.
+/// Above this size, the memory is allocated by itself, so that the pool can free it.
 const SMALL: usize = 512;
 
-/// A new link with a buffer that has room for `len` bytes.
+/// A new link with a buffer of `len` bytes.
 fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
     let inside = if len <= SMALL { len } else { 0 };
     let small: NonNull<Small> = pool.bytes_aligned(size_of::<Small>() + inside)?.cast();
     let start = match inside {
         0 if len == 0 => null_mut(),
         0 => pool.bytes(len)?.as_ptr(),
-        // SAFETY: behind the structures there are that many bytes.
+        // SAFETY: that many bytes follow the structures.
         _ => unsafe { small.as_ptr().add(1).cast() },
     };
     // SAFETY: fresh memory of that size, aligned for nginx's types; zero is valid for both.
@@ -123,19 +126,22 @@ fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
     Ok(small.cast())
 }
 
-/// How many bytes the memory of a buffer of ours has in all.
-fn memory_room(buf: &ngx_buf_t) -> usize {
+/// The whole size of a buffer's memory.
+fn memory_size(buf: &ngx_buf_t) -> usize {
     // SAFETY: both ends lie within one allocation, or are null together.
     unsafe { buf.end.offset_from(buf.start).max(0) as usize }
 }
 
-/// Gives a free buffer the room for `len` bytes.
+/// Gives a free buffer a capacity of `len` bytes.
+///
+/// # Safety
+/// `link` and its buffer must be live, of `pool`, made by [`new`], and in use by nothing else.
 unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(), OutOfMemory> {
-    // SAFETY: the caller's: a free link of ours in `pool`, whose memory nobody uses.
+    // SAFETY: `link` is a free link of ours in `pool`, the contract of this function.
     unsafe {
         let log = Log::from_ptr((*pool.as_ptr()).log);
         let buf = &mut *link.as_ref().buf;
-        let room = memory_room(buf);
+        let room = memory_size(buf);
         if room >= len {
             ngx_debug!(log, "lua reuse free buf memory {room} >= {len}");
             return Ok(());
@@ -153,10 +159,13 @@ unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(),
     Ok(())
 }
 
-/// A link and its buffer, empty and alone. One that is to hold no bytes is a special buffer: it
-/// has no memory as far as nginx's filters can see.
+/// Empties a link and its buffer. If the buffer is to hold no bytes, it becomes a special buffer,
+/// which looks to nginx's filters as if it had no memory.
+///
+/// # Safety
+/// `link` and its buffer must be live, made by [`new`], and in use by nothing else.
 unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (Chain, Buf) {
-    // SAFETY: the caller's: `link` and its buffer are live and ours alone.
+    // SAFETY: `link` and its buffer are live and ours alone, the contract of this function.
     unsafe {
         (*link.as_ptr()).next = null_mut();
         let buf = link.as_ref().buf;
@@ -165,9 +174,12 @@ unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (
     }
 }
 
-/// A buffer, empty, as [`reset`] leaves it.
+/// Empties a buffer, as [`reset`] does.
+///
+/// # Safety
+/// `buf` must be live, made by [`new`], and in use by nothing else.
 unsafe fn reset_buf(buf: *mut ngx_buf_t, len: usize, tag: ngx_buf_tag_t) {
-    // SAFETY: the caller's: a live buffer that is ours alone.
+    // SAFETY: `buf` is live and ours alone, the contract of this function.
     unsafe {
         let buf = &mut *buf;
         let (start, end) = (buf.start, buf.end);

@@ -12,7 +12,8 @@ pub unsafe fn bytes<'a>(s: ngx_str_t) -> &'a [u8] {
     if s.len == 0 || s.data.is_null() {
         return &[];
     }
-    // SAFETY: the caller's.
+    // SAFETY: pointer and length are valid for `'a`, the contract of this function; null is handled
+    // above.
     unsafe { std::slice::from_raw_parts(s.data, s.len) }
 }
 
@@ -46,13 +47,15 @@ pub unsafe fn raw<'a>(data: *const u8, len: usize) -> &'a [u8] {
     if data.is_null() || len == 0 {
         return &[];
     }
-    // SAFETY: the caller's.
+    // SAFETY: pointer and length are valid for `'a`, the contract of this function; null is handled
+    // above.
     unsafe { std::slice::from_raw_parts(data, len) }
 }
 
-/// An nginx string over bytes that somebody else owns.
+/// An nginx string that borrows `bytes`.
 ///
-/// nginx's type is not const-correct: whoever gets the value must not write through it.
+/// nginx's type is not const-correct: the value must only be passed to functions that do not write
+/// through it.
 pub fn borrowed(bytes: &[u8]) -> ngx_str_t {
     ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
 }

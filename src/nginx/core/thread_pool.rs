@@ -1,7 +1,7 @@
 //! nginx's thread pools (`thread_pool`): work that runs beside the event loop.
 //!
-//! The work and what follows it are two values: only the work, which is `Send`, is seen by the
-//! thread; the rest stays with the event loop, which also frees both.
+//! The work and its continuation are two values: the thread sees only the work, which is `Send`;
+//! the continuation stays with the event loop, which also frees both.
 
 use std::ptr::{NonNull, addr_of_mut};
 
@@ -11,8 +11,8 @@ use crate::nginx::sys::{
     ngx_thread_pool_get, ngx_thread_pool_t, ngx_thread_task_post, ngx_thread_task_t,
 };
 
-/// Milliseconds of the timer of work under way: a worker that leaves looks for timers alone, and
-/// would not wait for a thread.
+/// The timer of work under way, in milliseconds. A worker that exits waits for timers only, so
+/// without one it would not wait for the thread.
 const KEEPS_WORKER: usize = 60_000;
 
 /// What a thread of a pool does.
@@ -24,7 +24,7 @@ pub trait Work: Send + 'static {
 #[derive(Clone, Copy)]
 pub struct ThreadPool(NonNull<ngx_thread_pool_t>);
 
-/// Work under way: nginx's record of it, the work, and what follows on the event loop.
+/// Work under way: nginx's task, the work, and its continuation on the event loop.
 struct Posted<W, F> {
     task: ngx_thread_task_t,
     work: W,
@@ -71,10 +71,11 @@ unsafe extern "C" fn run<W: Work, F>(data: *mut std::ffi::c_void, _log: *mut ngx
     });
 }
 
-/// On the event loop: the work is done, or has taken so long that its timer is set anew.
+/// Runs on the event loop: the work is done, or its timer has expired and is set again.
 unsafe extern "C" fn complete<W: Work, F: FnOnce(W)>(event: *mut ngx_event_t) {
     guard((), || {
-        // SAFETY: the event of a task of ours, which a thread may still work on without touching it.
+        // SAFETY: the event of a task of ours; a thread may still run the work, but does not touch
+        // the event.
         unsafe {
             if (*event).timedout() != 0 {
                 (*event).set_timedout(0);

@@ -1,10 +1,11 @@
-//! nginx's cached time: what every clock of the API shows, until the event loop or
-//! [`update`] moves it on.
+//! nginx's cached time, which every clock of the API shows. The event loop and [`update`] advance
+//! it.
 
 use crate::nginx::Request;
 use crate::nginx::sys::{ngx_cached_time, ngx_current_msec, ngx_time_t, ngx_time_update};
 
-/// The cached time's slot; nginx rewrites other slots, and moves the pointer.
+/// The current slot of the cached time; nginx writes the new time to another slot, then moves the
+/// pointer.
 fn cached() -> ngx_time_t {
     // SAFETY: nginx sets the time up before it reads the configuration, on this thread.
     unsafe { std::ptr::read_volatile(ngx_cached_time) }
@@ -18,7 +19,7 @@ pub fn seconds() -> i64 {
 /// Seconds since the epoch with their milliseconds.
 pub fn now() -> f64 {
     let time = cached();
-    // Below 1,000: a signed conversion is a single instruction.
+    // `msec` is below 1,000; the conversion of a signed number is a single instruction.
     time.sec as f64 + time.msec as i64 as f64 / 1000.0
 }
 
@@ -34,7 +35,7 @@ pub fn local_seconds() -> i64 {
     time.sec + time.gmtoff as i64 * 60
 }
 
-/// Milliseconds of a clock that never goes back; the start is arbitrary.
+/// Milliseconds of a monotonic clock with an arbitrary start.
 pub fn monotonic_milliseconds() -> usize {
     // SAFETY: a plain word of this thread's.
     unsafe { ngx_current_msec }
@@ -42,7 +43,7 @@ pub fn monotonic_milliseconds() -> usize {
 
 /// Asks the system for the time.
 pub fn update() {
-    // SAFETY: no arguments; signals are nginx's own matter there.
+    // SAFETY: no arguments; nginx's function guards itself against signal handlers.
     unsafe { ngx_time_update() }
 }
 

@@ -58,14 +58,14 @@ pub fn page_size() -> usize {
     unsafe { ngx_pagesize }
 }
 
-/// Leaves once the work at hand is done, as after the signal QUIT.
+/// Has this process finish its work and exit, as after the signal QUIT.
 pub fn quit() {
-    // SAFETY: a word that nginx's signal handler sets the same way.
+    // SAFETY: a plain word, which nginx's signal handler sets the same way.
     unsafe { ngx_quit = 1 }
 }
 
-/// The ids of the processes that the master started, this one among them, into `pids`; how many
-/// there are. A worker knows of those that were started before it.
+/// Writes the ids of the processes that the master started, this one included, to `pids`; returns
+/// their number. A worker knows only those that were started before it.
 pub fn pids(pids: &mut [i32]) -> usize {
     let table = addr_of!(ngx_processes).cast::<ngx_process_t>();
     // SAFETY: as for `pid`.
@@ -73,7 +73,8 @@ pub fn pids(pids: &mut [i32]) -> usize {
     // SAFETY: a slot of the table, read without a reference: nginx's signal handler may write it.
     let process = |slot: usize| unsafe { addr_of!((*table.add(slot)).pid).read_volatile() };
     let slots = (0..NGX_MAX_PROCESSES as usize).map(|slot| (slot, process(slot)));
-    // A slot of pid 0 ends the table, but for a worker's own, which nginx does not fill there.
+    // A slot with pid 0 ends the table, except for a worker's own slot, which nginx leaves empty in
+    // that worker.
     let known = slots.map_while(|(slot, process)| match process {
         0 if usize::try_from(own) == Ok(slot) => Some(pid()),
         0 => None,
@@ -108,7 +109,7 @@ pub fn configured_env(name: &[u8]) -> Option<&'static [u8]> {
 /// The configuration outside of any block, once it has been read.
 fn core_conf() -> Option<&'static ngx_core_conf_t> {
     // SAFETY: the cycle, its configurations and their contents live as long as the cycle is the
-    // current one; callers do not keep what they read. The first cycle has none yet.
+    // current one, which in a worker is its whole life. The first cycle has no configuration yet.
     unsafe {
         let contexts = (*addr_of!(ngx_cycle)).as_ref()?.conf_ctx.as_ref()?;
         let contexts: *const *mut *mut *mut std::ffi::c_void = contexts;

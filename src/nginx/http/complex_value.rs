@@ -2,7 +2,7 @@
 
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::core::strings;
+use crate::nginx::core::strings::PoolStr;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     ngx_http_compile_complex_value, ngx_http_compile_complex_value_t, ngx_http_complex_value,
@@ -38,12 +38,12 @@ impl ComplexValue {
     }
 
     /// The string for a request; it lives in the request's pool.
-    pub fn evaluate<'a>(&self, request: Request) -> Option<&'a [u8]> {
+    pub fn evaluate(&self, request: Request) -> Option<PoolStr> {
         let mut text = ngx_str_t::empty();
         // SAFETY: a live request; the value lives as long as the configuration.
         unsafe {
             match ngx_http_complex_value(request.as_ptr(), self.0, &mut text) {
-                0 => Some(strings::bytes(text)),
+                0 => Some(PoolStr::new(text)),
                 _ => None,
             }
         }

@@ -27,7 +27,7 @@ pub fn join(request: Request, recycled: &mut Recycled) {
     let Some(size) = plain_size(held, limit) else { return };
     let (Some(mut link), Some(first)) = (held.links().next(), held.bufs().next()) else { return };
     // Where an earlier call has joined the first ones, that buffer has the room.
-    if recycled.has_joined(first) && first.room() >= size - first.memory().len() {
+    if recycled.has_joined(first) && first.spare_capacity() >= size - first.memory().len() {
         move_bytes(held.bufs().skip(1), first);
     } else {
         let Some(joined) = recycled.take_joined(request.pool(), limit, send::tag()) else { return };

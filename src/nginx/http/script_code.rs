@@ -5,7 +5,7 @@ use crate::nginx::Level;
 use crate::nginx::core::bits;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::status::Status;
-use crate::nginx::core::strings;
+use crate::nginx::core::strings::{self, PoolStr};
 use crate::nginx::guard;
 use crate::nginx::http::configuration::{Configuration, Scope};
 use crate::nginx::http::request::Request;
@@ -36,7 +36,7 @@ struct RewriteConf {
 /// What gives a variable its value.
 pub trait Value {
     /// The value, in the request's pool; `Err` with the status that the request ends with.
-    fn evaluate(&self, request: Request) -> Result<&'static [u8], Status>;
+    fn evaluate(&self, request: Request) -> Result<PoolStr, Status>;
 }
 
 /// One step: nginx reads the first word of each, and calls it.
@@ -116,11 +116,11 @@ unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine
         let step = &*e.ip.cast::<Step<V>>();
         let request = Request::from_ptr(e.request);
         match guard(failed, || request.map_or(failed, |r| (*step.value).evaluate(r))) {
-            Ok(bytes) => {
+            Ok(text) => {
                 let mut value: ngx_http_variable_value_t = std::mem::zeroed();
-                bits::set_value_len(&mut value, bytes.len());
+                bits::set_value_len(&mut value, text.bytes().len());
                 value.set_valid(1);
-                value.data = bytes.as_ptr().cast_mut();
+                value.data = text.raw().data;
                 *e.sp = value;
                 e.sp = e.sp.add(1);
                 e.ip = e.ip.add(size_of::<Step<V>>());

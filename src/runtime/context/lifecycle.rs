@@ -12,7 +12,7 @@ use super::{Captures, Context, Ending, FakeEnd, RequestBody};
 use crate::config::{Phase, PhaseSet};
 use crate::lua::Vm;
 use crate::nginx::Request;
-use crate::nginx::core::own_thread::Spares;
+use crate::nginx::core::own_thread::FreeList;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::Shared;
 use crate::own_thread;
@@ -25,7 +25,7 @@ use crate::runtime::resources::Resources;
 const MAX_IDLE: usize = 256;
 
 own_thread! {
-    static IDLE: Spares<Rc<Context>> = Spares::new(MAX_IDLE);
+    static IDLE: FreeList<Rc<Context>> = FreeList::new(MAX_IDLE);
 }
 
 impl Context {

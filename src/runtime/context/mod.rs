@@ -21,6 +21,7 @@ use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
 use crate::lua::{State, Vm};
+use crate::nginx::core::strings::PoolStr;
 use crate::nginx::event::peer::Events;
 use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::upstream::Peer;
@@ -131,7 +132,7 @@ pub struct Context {
     /// Who reads from or writes to the client's connection (`ngx.req.socket`).
     pub client_user: RefCell<Option<Weak<dyn Events>>>,
     /// The arguments of the running `set_by_lua*`.
-    pub set_arguments: RefCell<Vec<&'static [u8]>>,
+    pub set_arguments: RefCell<Vec<PoolStr>>,
     /// The try that the running `balancer_by_lua*` decides on.
     pub upstream_peer: Cell<Option<Peer>>,
 }

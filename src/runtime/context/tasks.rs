@@ -99,7 +99,7 @@ impl Context {
         self.tasks.had_others.set(true);
         let mut others = self.tasks.others.borrow_mut();
         task.place.set(others.len());
-        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has reserved the capacity")]
         others.push(task);
     }
 
@@ -142,7 +142,7 @@ impl Context {
 
     pub fn post(&self, task: Rc<Task>, values: i32) {
         self.tasks.had_others.set(true);
-        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has reserved the capacity")]
         self.tasks.posted.borrow_mut().push_back((task, values));
     }
 
@@ -156,7 +156,7 @@ impl Context {
 
     pub fn set_woken(&self, task: Rc<Task>, values: i32) {
         self.tasks.had_others.set(true);
-        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has made the room")]
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has reserved the capacity")]
         self.tasks.woken.borrow_mut().push_back((task, values));
     }
 

@@ -1,4 +1,4 @@
-//! A zone that holds a dictionary: its definition, its making, its lock.
+//! A zone that holds a dictionary: how it is defined, initialised and locked.
 
 use std::mem::size_of;
 use std::ptr::{NonNull, copy_nonoverlapping, null_mut};
@@ -16,13 +16,13 @@ use crate::nginx::sys::{
     ngx_slab_alloc_locked, ngx_slab_pool_t,
 };
 
-/// What a zone's slab pool points to.
+/// The root of the dictionary, to which the zone's slab pool points.
 #[repr(C)]
 pub struct Root {
     pub tree: ngx_rbtree_t,
     sentinel: ngx_rbtree_node_t,
     pub lru: Queue,
-    /// Set while somebody changes something.
+    /// Set while a process changes something.
     pub changing: AtomicU32,
 }
 
@@ -42,7 +42,7 @@ impl Dict {
         is_dict.then_some(Dict(zone))
     }
 
-    /// Makes a zone one that holds a dictionary, once nginx has its memory.
+    /// Has a zone initialised as a dictionary when nginx has its memory.
     ///
     /// # Safety
     /// `zone` is one that `SharedZones::add` gave, and that has no use yet.
@@ -76,7 +76,7 @@ impl Dict {
 
     /// Takes the lock, waiting for it. Nothing while nginx has no memory for the zone yet.
     ///
-    /// Whoever holds the lock calls nothing that may take it again, and no Lua code.
+    /// While the lock is held, do not call anything that may take it again, nor any Lua code.
     #[inline]
     pub fn lock(&self) -> Option<Locked<'_>> {
         let pool: *mut ngx_slab_pool_t = self.zone().shm.addr.cast();
@@ -91,7 +91,8 @@ impl Dict {
     }
 }
 
-/// nginx has the memory of a zone: makes it a dictionary, or keeps the one that is there.
+/// nginx calls this when it has the memory of a zone: makes a dictionary in it, or keeps the one
+/// that is there.
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> ngx_int_t {
     crate::nginx::guard(-1, || {
         // SAFETY: nginx passes the zone, with a slab pool at its start.
@@ -108,13 +109,13 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void)
     })
 }
 
-/// Makes an empty dictionary in a slab pool that has nothing in it.
+/// Makes an empty dictionary in an empty slab pool.
 ///
 /// # Safety
-/// `pool` must be an initialised slab pool that nobody else uses meanwhile.
+/// `pool` must be an initialised slab pool that nothing else uses meanwhile.
 pub unsafe fn format(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Result<*mut Root, OutOfMemory> {
     let context = fallible::concat(&[b" in lua_shared_dict zone \"", name, b"\"\0"])?;
-    // SAFETY: the pool is the caller's alone; sizes fit what is written.
+    // SAFETY: nothing else uses the pool, the contract of this function; sizes fit what is written.
     unsafe {
         let root: *mut Root = ngx_slab_alloc_locked(pool, size_of::<Root>()).cast();
         if root.is_null() {
@@ -132,11 +133,11 @@ pub unsafe fn format(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Result<*mut Roo
         }
         copy_nonoverlapping(context.as_ptr(), log_context, context.len());
         (*pool).log_ctx = log_context;
-        // A full dictionary is nothing to log.
+        // Keeps nginx from logging that the dictionary is full.
         (*pool).set_log_nomem(0);
         Ok(root)
     }
 }
 
-/// Nothing is where a dictionary should be.
+/// The null pointer that stands for no zone.
 pub const NO_ZONE: *mut ngx_shm_zone_t = null_mut();

@@ -28,7 +28,7 @@ pub struct Item {
     bytes: Bytes,
 }
 
-/// Short values need no memory of their own.
+/// The bytes of an item; short ones are kept inline.
 enum Bytes {
     Short([u8; SHORT], usize),
     Long(Vec<u8>),
@@ -143,7 +143,7 @@ impl Entry<'_> {
         true
     }
 
-    /// Marks the entry as the one used last.
+    /// Marks the entry as the most recently used one.
     pub fn promote(&mut self) {
         // SAFETY: the entry is in the queue of its dictionary.
         unsafe {
@@ -233,8 +233,8 @@ impl Entry<'_> {
         Ok(self.size())
     }
 
-    /// Takes an item off the left or right of a list, and gives what `take` makes of it; where that
-    /// is nothing, the item stays.
+    /// Takes an item off the left or right of a list, and returns what `take` makes of it. If
+    /// `take` returns `None`, the item stays.
     pub fn pop<T>(&mut self, left: bool, take: impl FnOnce(Value) -> Option<T>) -> Option<T> {
         let item = self.item_at(left)?;
         // SAFETY: the lock is held; the value follows the item's header.
@@ -254,7 +254,7 @@ impl Entry<'_> {
         Some(link.cast())
     }
 
-    /// Frees an item of this list, which nobody uses after this.
+    /// Frees an item of this list.
     fn free(&mut self, item: *mut layout::Item) {
         // SAFETY: the lock is held, and the item is in this list's queue.
         unsafe {

@@ -1,5 +1,5 @@
-//! An entry that gives its place to another one under its key, and takes it back where the other
-//! one finds none.
+//! An entry that is replaced by another one with the same key, and is restored if there is no
+//! memory for the other one.
 
 use codec::fallible::{self, Grow};
 
@@ -8,8 +8,8 @@ use super::layout::Header;
 use super::locked::{Key, Locked};
 use crate::nginx::core::pool::OutOfMemory;
 
-/// An entry that is in neither tree nor queue any more, but still has its memory. Whoever detached
-/// it attaches it again, frees it, or copies it out of the dictionary before its lock is released.
+/// An entry that is in neither tree nor queue any more, but still has its memory. It must be
+/// attached again, freed, or copied out before the dictionary's lock is released.
 #[must_use = "the memory of the entry is lost"]
 pub struct Detached(pub(super) *mut Header);
 
@@ -36,8 +36,8 @@ impl Copied {
 }
 
 impl Former {
-    /// Copies an entry out of the dictionary and frees it; where there is no memory for the copy,
-    /// the entry is attached again.
+    /// Copies an entry out of the dictionary and frees it; if there is no memory for the copy, the
+    /// entry is attached again.
     pub fn copy_out(dict: &mut Locked, detached: Detached) -> Result<Former, OutOfMemory> {
         match Former::of(&dict.detached(&detached)) {
             Ok(former) => {
@@ -61,7 +61,8 @@ impl Former {
         Ok(Former { value, expires: entry.expires(), flags: entry.flags(), items })
     }
 
-    /// Puts the entry back. The memory that it had must be free still, then there is enough.
+    /// Puts the entry back. There is enough memory, provided that what `copy_out` freed is free
+    /// again.
     pub fn put_back(&self, dict: &mut Locked, key: Key) {
         let Some(items) = &self.items else {
             let _ = dict.insert(key, self.value.as_value(), self.expires, self.flags);

@@ -21,7 +21,7 @@ pub struct Header {
     pub key_len: u16,
     /// In bytes; of a list, its items.
     pub value_len: u32,
-    /// When it is over, in milliseconds since the epoch; 0 for never.
+    /// When it expires, in milliseconds since the epoch; 0 for never.
     pub expires: u64,
     pub lru: Queue,
     pub flags: u32,
@@ -65,7 +65,8 @@ impl Header {
     /// # Safety
     /// `entry` is a whole entry that lives for `'a`.
     pub unsafe fn key<'a>(entry: *const Header) -> &'a [u8] {
-        // SAFETY: the caller's; the key follows the header.
+        // SAFETY: the entry is whole and lives for `'a`, the contract of this function; the key
+        // follows the header.
         unsafe { std::slice::from_raw_parts(entry.cast::<u8>().add(DATA), (*entry).key_len.into()) }
     }
 
@@ -74,7 +75,7 @@ impl Header {
     /// # Safety
     /// As for `key`.
     pub unsafe fn value(entry: *mut Header) -> *mut u8 {
-        // SAFETY: the caller's; the value follows the key.
+        // SAFETY: the entry is whole, the contract of this function; the value follows the key.
         unsafe { entry.cast::<u8>().add(DATA + usize::from((*entry).key_len)) }
     }
 
@@ -83,7 +84,7 @@ impl Header {
     /// # Safety
     /// `link` is in an entry.
     pub unsafe fn of_lru(link: *mut Queue) -> *mut Header {
-        // SAFETY: the caller's.
+        // SAFETY: the link is in an entry, the contract of this function.
         unsafe { link.byte_sub(offset_of!(Header, lru)).cast() }
     }
 

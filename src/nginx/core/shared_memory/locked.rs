@@ -33,7 +33,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// A dictionary whose lock is held; dropped, it is released.
+/// A dictionary whose lock is held. Dropping the value releases it.
 pub struct Locked<'d> {
     pool: *mut ngx_slab_pool_t,
     root: *mut Root,
@@ -41,21 +41,21 @@ pub struct Locked<'d> {
 }
 
 impl Locked<'_> {
-    /// What the lock of a zone's slab pool gives access to. Nothing where there is no memory even
-    /// for an empty dictionary; then the lock is released.
+    /// The dictionary in a slab pool whose lock is held. `None` if there is no memory even for an
+    /// empty dictionary; then the lock is released.
     ///
     /// # Safety
-    /// The caller holds the lock of `pool`, whose data, if any, is a root.
+    /// The lock of `pool` must be held, and its data be null or a root.
     #[inline]
     pub unsafe fn begin(pool: *mut ngx_slab_pool_t, dict: &Dict) -> Option<Locked<'_>> {
-        // SAFETY: the caller's.
+        // SAFETY: the lock is held and the data is a root, the contract of this function.
         unsafe {
             let mut root: *mut Root = (*pool).data.cast();
             if root.is_null() || (*root).changing.load(Ordering::Relaxed) != 0 {
                 root = rebuild(pool, dict.name())?;
             }
-            // All that a process has stored up to the instruction at which it dies is seen by the
-            // next one, in whatever order: only the compiler must keep to it.
+            // If a process dies, the next one sees all that it had stored up to that instruction.
+            // So no memory barrier is needed: it is enough that the compiler keeps the order.
             (*root).changing.store(1, Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
             Some(Locked { pool, root, of: PhantomData })
@@ -104,7 +104,7 @@ impl Locked<'_> {
         Entry::new(self.pool, self.root, header)
     }
 
-    /// Calls `each` for every entry, the least recently used first, until it says no. It may
+    /// Calls `each` for every entry, the least recently used first, until it returns false. It may
     /// remove the entry that it is given.
     pub fn for_each(&mut self, mut each: impl FnMut(Entry<'_>) -> bool) {
         // SAFETY: the lock is held; the next link is read before the entry may go.
@@ -131,7 +131,7 @@ impl Locked<'_> {
         let value_len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
         let size = DATA + key.bytes.len() + value.bytes.len();
         let header = self.allocate(size, key, value.kind, value_len)?;
-        // SAFETY: a fresh entry with room for the value.
+        // SAFETY: a fresh entry, allocated with space for the value.
         unsafe {
             (*header).expires = expires;
             (*header).flags = flags;
@@ -142,7 +142,7 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// What is in an entry that is detached.
+    /// Gives access to a detached entry.
     pub(super) fn detached(&mut self, Detached(header): &Detached) -> Entry<'_> {
         self.entry(*header)
     }
@@ -160,7 +160,7 @@ impl Locked<'_> {
     /// Adds an empty list. The key must not be there.
     pub fn insert_list(&mut self, key: Key) -> Result<Entry<'_>, OutOfMemory> {
         let header = self.allocate(list_size(key.bytes.len()), key, LIST, 0)?;
-        // SAFETY: a fresh entry with room for a list's head.
+        // SAFETY: a fresh entry, allocated with space for a list's head.
         unsafe { Queue::init(header.byte_add(list_head(key.bytes.len())).cast()) };
         self.link(header);
         Ok(self.entry(header))
@@ -175,8 +175,8 @@ impl Locked<'_> {
     ) -> Result<*mut Header, OutOfMemory> {
         let Key { bytes, hash } = key;
         let key_len = u16::try_from(bytes.len()).map_err(|_| OutOfMemory)?;
-        // SAFETY: the lock is held; `size` has room for header and key. The header is written field
-        // by field, for it may be longer than its last field's end.
+        // SAFETY: the lock is held; `size` covers header and key. The header is written field by
+        // field, because its size includes padding after the last field, where the key begins.
         unsafe {
             let header: *mut Header = ngx_slab_alloc_locked(self.pool, size).cast();
             if header.is_null() {
@@ -209,7 +209,8 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         // SAFETY: the lock is held, and the zone stays.
         unsafe {
-            // A panic in the middle of a change leaves the flag: the next one begins anew.
+            // After a panic in the middle of a change the flag stays set: the next process to take
+            // the lock empties the dictionary.
             if !self.root.is_null() && !std::thread::panicking() {
                 compiler_fence(Ordering::SeqCst);
                 (*self.root).changing.store(0, Ordering::Relaxed);
@@ -219,11 +220,11 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// Somebody died in the middle of a change: begins anew with an empty dictionary. Nothing where
-/// there is no memory even for that; then the lock is released.
+/// Makes an empty dictionary, because a process died in the middle of a change. `None` if there is
+/// no memory even for that; then the lock is released.
 ///
 /// # Safety
-/// The caller holds the lock of `pool`.
+/// The lock of `pool` must be held.
 #[cold]
 unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> {
     let name_shown = Shown(name);
@@ -232,9 +233,9 @@ unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> 
          its entries are dropped"
     ));
     log_cycle(Level::Alert, text.as_bytes());
-    // Drops the lock, where this ends early.
+    // Releases the lock on an early return.
     let mut locked = Locked { pool, root: null_mut(), of: PhantomData };
-    // SAFETY: the lock is held; nginx initialises a slab pool so when it makes a zone.
+    // SAFETY: the lock is held; nginx initialises a slab pool the same way when it makes a zone.
     unsafe {
         ngx_slab_init(pool);
         locked.root = format(pool, name).ok()?;
@@ -244,14 +245,15 @@ unsafe fn rebuild(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Option<*mut Root> 
     Some(root)
 }
 
-/// A child of `node`. A branch leads to it, not a selection: so the processor goes on to the child
-/// that it guesses while the node is still on its way from memory.
+/// A child of `node`, chosen by a branch rather than a conditional move: so the processor can go on
+/// speculatively while the node is still being loaded from memory.
 ///
 /// # Safety
 /// `node` must be a live node of a tree.
 #[inline(always)]
 unsafe fn child(node: *mut ngx_rbtree_node_t, left: bool) -> *mut ngx_rbtree_node_t {
-    // SAFETY: the caller's; the assembly is empty, and keeps the compiler from selecting.
+    // SAFETY: `node` is live, the contract of this function; the empty assembly keeps the compiler
+    // from using a conditional move.
     unsafe {
         if left {
             std::arch::asm!("", options(nomem, nostack, preserves_flags));
@@ -262,7 +264,7 @@ unsafe fn child(node: *mut ngx_rbtree_node_t, left: bool) -> *mut ngx_rbtree_nod
     }
 }
 
-/// nginx's tree asks where a new entry belongs: by hash, then by key.
+/// nginx's tree calls this to insert a new entry: ordered by hash, then by key.
 unsafe extern "C" fn insert_value(
     mut at: *mut ngx_rbtree_node_t,
     node: *mut ngx_rbtree_node_t,

@@ -1,13 +1,14 @@
 //! Zones of memory that all workers share.
 //!
-//! `zones` registers them with nginx and knows when all are there; `dict` is one that holds a
+//! `zones` registers them with nginx and knows when all are ready; `dict` is a zone that holds a
 //! dictionary: nginx's slab allocator, a red-black tree of entries by key, and a queue of them by
-//! last use. `locked` and `entry` are what its lock gives access to, `former` an entry on its way out, `layout` the bytes of an
-//! entry, `queue` nginx's doubly linked queue.
+//! last use. `locked` and `entry` are what its lock gives access to, `former` an entry that is being
+//! replaced, `layout` the bytes of an entry, `queue` nginx's doubly linked queue.
 //!
 //! A worker may die at any instruction, also with a zone's lock held; nginx's master then releases
 //! the lock. What the dead worker was changing may be half done, so a flag in the zone says that a
-//! change is under way. Whoever takes the lock and finds it set makes the dictionary anew.
+//! change is under way. A process that takes the lock and finds the flag set empties the
+//! dictionary.
 
 pub mod dict;
 mod entry;

@@ -1,4 +1,5 @@
-//! nginx's doubly linked queue: links inside of what they link, and a head that is a link too.
+//! nginx's intrusive doubly linked queue: links are part of the structures that they link, and the
+//! head is a link too.
 
 use std::ptr::null_mut;
 
@@ -17,7 +18,7 @@ impl Queue {
     /// # Safety
     /// `head` is valid for writes.
     pub unsafe fn init(head: *mut Queue) {
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function: the pointers are to a queue and its links.
         unsafe { head.write(Queue { prev: head, next: head }) }
     }
 
@@ -26,7 +27,7 @@ impl Queue {
     /// # Safety
     /// `head` is a queue, and so for the other functions here.
     pub unsafe fn first(head: *mut Queue) -> Option<*mut Queue> {
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function: the pointers are to a queue and its links.
         unsafe { Queue::unless_head((*head).next, head) }
     }
 
@@ -35,7 +36,7 @@ impl Queue {
     /// # Safety
     /// As for `first`.
     pub unsafe fn last(head: *mut Queue) -> Option<*mut Queue> {
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function: the pointers are to a queue and its links.
         unsafe { Queue::unless_head((*head).prev, head) }
     }
 
@@ -44,7 +45,7 @@ impl Queue {
     /// # Safety
     /// `link` is in the queue `head`.
     pub unsafe fn before(link: *mut Queue, head: *mut Queue) -> Option<*mut Queue> {
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function: the pointers are to a queue and its links.
         unsafe { Queue::unless_head((*link).prev, head) }
     }
 
@@ -53,7 +54,7 @@ impl Queue {
     /// # Safety
     /// As for `before`.
     pub unsafe fn after(link: *mut Queue, head: *mut Queue) -> Option<*mut Queue> {
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function: the pointers are to a queue and its links.
         unsafe { Queue::unless_head((*link).next, head) }
     }
 
@@ -66,7 +67,7 @@ impl Queue {
     /// # Safety
     /// `link` is valid and in no queue.
     pub unsafe fn push_front(head: *mut Queue, link: *mut Queue) {
-        // SAFETY: the caller's; a queue's links are valid.
+        // SAFETY: `link` is as this function's contract says; the links of a queue are valid.
         unsafe {
             let next = (*head).next;
             link.write(Queue { prev: head, next });
@@ -89,7 +90,7 @@ impl Queue {
     /// # Safety
     /// `link` is in a queue.
     pub unsafe fn remove(link: *mut Queue) {
-        // SAFETY: the caller's; a queue's links are valid.
+        // SAFETY: `link` is as this function's contract says; the links of a queue are valid.
         unsafe {
             (*(*link).next).prev = (*link).prev;
             (*(*link).prev).next = (*link).next;

@@ -1,9 +1,9 @@
-//! The zones of one configuration, and what waits for all of them.
+//! The zones of one configuration, and work that waits until all of them are ready.
 //!
-//! nginx has the memory of zones only after it has read its configuration, and `init_by_lua*` may
-//! use them: it runs when the last zone is there. Other modules' zones count too when they are
-//! registered through [`SharedZones::add`]: each gets a copy of nginx's zone, whose `init` and
-//! `data` are theirs, and which this room initialises when nginx does its own.
+//! nginx allocates zones only after it has read its configuration, and `init_by_lua*` may use them:
+//! so it runs when the last zone is ready. Zones of other modules count too if they are registered
+//! through [`SharedZones::add`]: the module gets a copy of nginx's zone, with `init` and `data` for
+//! its own use, which is initialised when nginx initialises the original.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -19,7 +19,7 @@ use crate::nginx::sys::{
 };
 use crate::nginx::{guard, module};
 
-/// What runs when all zones are there; an error stops nginx, or the reload.
+/// What runs when all zones are ready; an error stops nginx, or the reload.
 type Ready = Box<dyn FnOnce(Cycle, Log) -> Result<(), ()>>;
 
 /// The zones of one configuration. It lives as long as the configuration's cycle.
@@ -33,7 +33,7 @@ pub struct SharedZones {
 
 /// The data of nginx's zone.
 struct ZoneContext {
-    /// What the one who added it sees.
+    /// The copy that the module that added it uses.
     zone: ngx_shm_zone_t,
     zones: *const SharedZones,
     cycle: *mut ngx_cycle_t,
@@ -41,8 +41,8 @@ struct ZoneContext {
 }
 
 impl SharedZones {
-    /// Registers a zone with nginx. Where the same one is registered already (same name, size and
-    /// tag), that is given. Nothing on an error, which has been logged.
+    /// Registers a zone with nginx, or finds the one that is registered already with the same name,
+    /// size and tag. `None` on an error, which has been logged.
     pub fn add(
         &'static self,
         cf: Conf,
@@ -70,8 +70,8 @@ impl SharedZones {
         }
     }
 
-    /// Adds a dictionary's zone; false where there is one of that name. Nothing on another error,
-    /// which has been logged.
+    /// Adds a dictionary's zone; false if there is one of that name. `None` on another error, which
+    /// has been logged.
     pub fn add_dict(&'static self, cf: Conf, name: &[u8], size: usize) -> Option<bool> {
         let tag = std::ptr::from_ref(module()).cast_mut().cast();
         let zone = self.add(cf, name, size, tag)?;
@@ -94,7 +94,7 @@ impl SharedZones {
         self.dicts.borrow().clone()
     }
 
-    /// Has `work` run when all zones are there. Where there are none, it is given back.
+    /// Has `work` run when all zones are ready. If there are no zones, returns it.
     pub fn when_ready(&self, work: Ready) -> Option<Ready> {
         if self.added.get() == 0 {
             return Some(work);
@@ -124,7 +124,8 @@ pub fn is_initialised_by(zone: &ngx_shm_zone_t, init: ZoneInit) -> bool {
     zone.init.is_some_and(|its| std::ptr::fn_addr_eq(its, init))
 }
 
-/// nginx has the memory of a zone; `old` is the context of the same zone in the previous cycle.
+/// nginx calls this when it has the memory of a zone; `old` is the context of the same zone in the
+/// previous cycle.
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_int_t {
     guard(-1, || {
         // SAFETY: nginx passes a zone that `add` set up, whose context is in the cycle's pool; the
@@ -146,8 +147,8 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
     })
 }
 
-/// The zone `name` of the current cycle, as the one who added it through this module sees it; null
-/// where there is none.
+/// The copy of the zone `name` of the current cycle that the module that added it uses; null if
+/// there is none.
 pub fn find(name: &[u8]) -> *mut ngx_shm_zone_t {
     // SAFETY: the cycle's list of zones is nginx's own; only zones that `add` set up have the
     // context behind them.

@@ -19,7 +19,7 @@ pub fn error_text(error: i32) -> &'static CStr {
     let Ok(text) = fallible::c_string(describe_error(error).as_bytes()) else { return c"error" };
     let Ok(()) = texts.try_reserve(1) else { return c"error" };
     let text: &'static CStr = Box::leak(text.into_boxed_c_str());
-    #[expect(clippy::disallowed_methods, reason = "the room is there")]
+    #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
     texts.push((error, text));
     text
 }

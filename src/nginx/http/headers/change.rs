@@ -20,7 +20,7 @@ pub fn set_all<C>(
         // The common case, without a list of its own.
         return Ok(apply(check(value)?, replace)?);
     }
-    let mut changes = fallible::with_room(values.len())?;
+    let mut changes = fallible::with_capacity(values.len())?;
     for value in values {
         changes.try_push(check(value)?)?;
     }

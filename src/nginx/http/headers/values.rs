@@ -79,12 +79,12 @@ impl HeaderValues {
     }
 
     pub fn push(self, pool: Pool, node: Node) -> Result<(), OutOfMemory> {
-        const ROOM: usize = 2;
+        const CAPACITY: usize = 2;
         // SAFETY: a live request's array, set up before its first use.
         unsafe {
             if (*self.0).elts.is_null() || (*self.0).nalloc == 0 {
                 let size = size_of::<*mut crate::nginx::sys::ngx_table_elt_t>();
-                let fresh = crate::nginx::sys::ngx_array_create(pool.as_ptr(), ROOM, size);
+                let fresh = crate::nginx::sys::ngx_array_create(pool.as_ptr(), CAPACITY, size);
                 *self.0 = *fresh.as_ref().ok_or(OutOfMemory)?;
             }
             let slot: *mut *mut crate::nginx::sys::ngx_table_elt_t =

@@ -52,7 +52,7 @@ fn copy(
 ) -> Result<(), OutOfMemory> {
     let (list, pool) = (list(request), request.pool());
     list.start_anew(pool, shared.len() + MORE)?;
-    let mut copies = fallible::with_room(shared.len())?;
+    let mut copies = fallible::with_capacity(shared.len())?;
     for old in shared {
         let new = list.push_blank()?;
         // SAFETY: two nodes of one pool; the links are set below.

@@ -1,6 +1,6 @@
 //! Setting and clearing request headers, with nginx's fields for them kept in step.
 
-use codec::headers::{Name, ROOM, escaped_value};
+use codec::headers::{NAME_BUFFER, Name, escaped_value};
 
 use super::effects::{self, Effect};
 use super::known::{self, Kind, Known};
@@ -36,8 +36,8 @@ pub fn set(
     values: &[&[u8]],
     replace: bool,
 ) -> Result<(), HeaderError> {
-    let mut room = ROOM;
-    let name = Name::new(name, false, &mut room)?;
+    let mut buffer = NAME_BUFFER;
+    let name = Name::new(name, false, &mut buffer)?;
     let known = known::find(&name);
     // nginx may have refused the request before it had read the header.
     let is_refused = request.status() == BAD_REQUEST || !list(request).is_made();
