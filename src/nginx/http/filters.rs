@@ -107,6 +107,12 @@ where
     if !instance::<C>()(request) {
         return Filters::<N>.next_header(request).0;
     }
+    guarded_header::<F>(request)
+}
+
+/// Apart from its caller, so that the way past it stays short.
+#[inline(never)]
+fn guarded_header<F: Fn(Request) -> Status + Copy + 'static>(request: Request) -> ngx_int_t {
     guard(Status::ERROR.0, || {
         fault_point::<F>();
         instance::<F>()(request).0
@@ -128,6 +134,15 @@ where
     if !instance::<C>()(request) {
         return Filters::<N>.next_body(request, chain).0;
     }
+    guarded_body::<F>(request, chain)
+}
+
+/// As [`guarded_header`].
+#[inline(never)]
+fn guarded_body<F>(request: Request, chain: Chain) -> ngx_int_t
+where
+    F: Fn(Request, Chain) -> Status + Copy + 'static,
+{
     guard(Status::ERROR.0, || {
         fault_point::<F>();
         instance::<F>()(request, chain).0

@@ -48,20 +48,29 @@ pub struct Tasks {
 const KEPT: usize = 64;
 
 impl Tasks {
-    /// Makes it what [`Tasks::default`] makes, but for capacity that it has already.
+    /// Makes it what [`Tasks::default`] makes, for the next request: no task is left, and the queues
+    /// keep their capacity. Every field is named here: one that is forgotten does not compile.
+    #[inline]
     pub(super) fn reset(&mut self) {
-        let mut others = std::mem::take(self.others.get_mut());
-        let mut posted = std::mem::take(self.posted.get_mut());
-        let mut woken = std::mem::take(self.woken.get_mut());
-        others.clear();
-        posted.clear();
-        woken.clear();
-        *self = Tasks {
-            others: RefCell::new(others),
-            posted: RefCell::new(posted),
-            woken: RefCell::new(woken),
-            ..Tasks::default()
-        };
+        let Tasks {
+            entry,
+            others,
+            had_others,
+            current,
+            posted,
+            woken,
+            switch,
+            on_abort,
+            light_threads,
+        } = self;
+        debug_assert!(others.get_mut().is_empty(), "a released context has no tasks");
+        debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "nor queues");
+        *entry.get_mut() = None;
+        had_others.set(false);
+        *current.get_mut() = None;
+        switch.set(Switch::Wait);
+        *on_abort.get_mut() = None;
+        light_threads.set(0);
     }
 }
 
