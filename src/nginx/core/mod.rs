@@ -26,6 +26,7 @@ pub(in crate::nginx) mod module;
 pub mod own_thread;
 pub mod pool;
 pub mod process;
+pub mod rc_cell;
 pub mod recycled;
 pub mod shared_memory;
 pub mod status;

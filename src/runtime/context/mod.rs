@@ -199,9 +199,12 @@ impl Context {
     }
 
     /// nginx starts over with the request (a jump to another URI): so does the context.
+    #[inline]
     pub fn restart(&self) {
         self.entered.set(PhaseSet::NONE);
-        self.ending.end.take();
+        if self.is_to_end() {
+            self.ending.end.take();
+        }
         self.ending.exit_code.set(0);
         self.body.state.set(BodyState::Unread);
     }

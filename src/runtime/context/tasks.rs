@@ -9,6 +9,7 @@ use codec::fallible::{self, OutOfMemory};
 use super::Context;
 use crate::lua::State;
 use crate::lua::vm::Thread;
+use crate::nginx::core::rc_cell::RcCell;
 use crate::runtime::task::{Role, Task, TaskStatus};
 
 /// What a coroutine asked of the scheduler when it yielded.
@@ -33,7 +34,7 @@ pub struct Tasks {
     others: RefCell<Vec<Rc<Task>>>,
     /// Whether there may be other tasks than the entry thread, or tasks in a queue.
     had_others: Cell<bool>,
-    current: RefCell<Option<Rc<Task>>>,
+    current: RcCell<Task>,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
     /// The tasks that events woke, until their phase handler has been entered again.
@@ -67,7 +68,7 @@ impl Tasks {
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "nor queues");
         *entry.get_mut() = None;
         had_others.set(false);
-        *current.get_mut() = None;
+        current.set(None);
         switch.set(Switch::Wait);
         *on_abort.get_mut() = None;
         light_threads.set(0);
@@ -122,18 +123,17 @@ impl Context {
     }
 
     pub fn current(&self) -> Option<Rc<Task>> {
-        self.tasks.current.borrow().clone()
+        self.tasks.current.get()
     }
 
     /// The running task, if it is the one that runs on `state`.
     #[inline(always)]
     pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
-        self.tasks.current.borrow().as_ref().filter(|task| task.state == state).cloned()
+        self.tasks.current.get().filter(|task| task.state == state)
     }
 
     pub fn set_current(&self, task: Option<Rc<Task>>) {
-        let before = self.tasks.current.replace(task);
-        drop(before);
+        self.tasks.current.set(task);
     }
 
     #[inline]
