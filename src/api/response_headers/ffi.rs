@@ -85,46 +85,6 @@ fn set(
     Ok(())
 }
 
-/// `ngx_http_lua_set_resp_header_params_t`: the arguments of [`ngx_http_lua_ffi_set_resp_header`]
-/// in a structure.
-#[repr(C)]
-pub struct SetRespHeaderParams {
-    r: *mut ngx_http_request_t,
-    key_data: *const u8,
-    key_len: usize,
-    is_nil: c_int,
-    sval: *const u8,
-    sval_len: usize,
-    mvals: *const FfiStr,
-    mvals_len: usize,
-    r#override: c_int,
-    errmsg: *mut *const c_char,
-}
-
-/// As [`ngx_http_lua_ffi_set_resp_header`], for LuaJIT on macOS, which passes that many arguments
-/// differently. -1 for null.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header_macos(
-    p: *const SetRespHeaderParams,
-) -> c_int {
-    // SAFETY: lua-resty-core passes a structure of its own, with what the other symbol takes.
-    unsafe {
-        let Some(p) = p.as_ref() else { return ffi::ERROR };
-        ngx_http_lua_ffi_set_resp_header(
-            p.r,
-            p.key_data,
-            p.key_len,
-            p.is_nil,
-            p.sval,
-            p.sval_len,
-            p.mvals,
-            p.mvals_len,
-            p.r#override,
-            p.errmsg,
-        )
-    }
-}
-
 /// Puts the values of a response header into `values`, at most `max_nvalues`; they belong to the
 /// request. `_key_buf` is scratch space of `key_len` bytes, of no use here.
 ///

@@ -8,7 +8,6 @@ mod c_api;
 pub mod ffi;
 pub mod list;
 pub mod lua;
-mod macos;
 pub mod store;
 
 pub use lua::inject;
