@@ -1,21 +1,20 @@
 //! Connecting: from the pool, or through the pool's queue, the resolver and the kernel.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, OutOfMemory};
 
 use super::cancel::Waiting;
-use super::failure::Failure;
 use super::keepalive::{Taken, Woken};
 use super::pool::{Admission, Pool, Queued};
-use super::socket::{Socket, push_failure};
+use super::socket::Socket;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
 use crate::api::call::Call;
+use crate::api::socket_failure::Failure;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::core::address::{Address, BadHost, Host, parse_host};
+use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Connecting, Events};
@@ -102,7 +101,7 @@ impl Socket {
             }
             Progress::Failed(failure) => {
                 self.finalize();
-                push_failure(call.state, &failure);
+                failure.push(call.state);
                 Ok(Returns::Values(2))
             }
             Progress::Waiting => {
@@ -189,7 +188,7 @@ impl Socket {
     fn proceed(self: &Rc<Self>, target: Target) -> Progress {
         let request = self.request.get();
         match parse_host(&target.host, target.port) {
-            Err(bad) => Progress::Failed(bad_host(&target.host, bad)),
+            Err(bad) => Progress::Failed(Failure::bad_host(&target.host, bad)),
             Ok(Host::Address(address)) => {
                 self.note_timeout(request);
                 ngx_debug!(request.log(), "lua tcp socket network address given directly");
@@ -235,7 +234,7 @@ impl Socket {
                 ngx_debug!(log, "name was resolved to {}", address.text(false));
                 self.open(address.with_port(port), local)
             }
-            Err(error) => Progress::Failed(not_resolved(name, error)),
+            Err(error) => Progress::Failed(Failure::not_resolved(name, error)),
         }
     }
 
@@ -332,7 +331,7 @@ impl Socket {
         ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request");
         match progress {
             Progress::Failed(failure) => {
-                scheduler::wake_with(&task, 2, |state| push_failure(state, &failure));
+                scheduler::wake_with(&task, 2, |state| failure.push(state));
             }
             Progress::Connected | Progress::Waiting => {
                 scheduler::wake_with(&task, 1, |state| state.push_integer(1));
@@ -366,27 +365,4 @@ fn on_resolved(wanted: &Wanted, answer: Resolved) {
     drop(socket.stage.take());
     let progress = socket.resolved(&host, port, local, answer);
     socket.settle_connect(progress);
-}
-
-fn bad_host(host: &[u8], BadHost(reason): BadHost) -> Failure {
-    let host = Shown(host);
-    Failure::text(match reason {
-        Some(reason) => {
-            fallible::text(format_args!("failed to parse host name \"{host}\": {reason}"))
-        }
-        None => fallible::text(format_args!("failed to parse host name \"{host}\"")),
-    })
-}
-
-fn not_resolved(name: &[u8], error: ResolveError) -> Failure {
-    let name = Shown(name);
-    let text = |text: fmt::Arguments| Failure::text(fallible::text(text));
-    match error {
-        ResolveError::NotStarted => Failure::text("failed to start the resolver"),
-        ResolveError::NoResolver => text(format_args!("no resolver defined to resolve \"{name}\"")),
-        ResolveError::Refused => text(format_args!("{name} could not be resolved")),
-        ResolveError::Failed(code, why) => {
-            text(format_args!("{name} could not be resolved ({code}: {why})"))
-        }
-    }
 }

@@ -15,6 +15,7 @@ use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
 use super::socket::{Busy, Kind as Use, Socket, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
+use crate::api::socket_failure::Failure;
 use crate::lua::Outcome;
 use crate::lua::registry::TCP_METATABLE;
 use crate::lua::state::REGISTRY;
@@ -155,7 +156,7 @@ fn connect(call: &Call) -> LuaResult {
     if has_port {
         let number = state.integer(3);
         let Ok(valid) = u16::try_from(number) else {
-            return call.fail_with(format_args!("bad port number: {number}"));
+            return call.fail(&Failure::bad_port(number).message());
         };
         port = valid;
         key.try_push(b':')?;

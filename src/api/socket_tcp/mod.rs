@@ -7,7 +7,6 @@
 
 mod cancel;
 mod connect;
-mod failure;
 mod ffi;
 mod handle;
 mod input;

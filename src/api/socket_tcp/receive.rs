@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::cancel::Waiting;
-use super::failure::Failure;
 use super::input::{Step, Want};
 use super::request_socket;
-use super::socket::{Kind, Socket, push_failure};
+use super::socket::{Kind, Socket};
 use crate::api::call::Call;
+use crate::api::socket_failure::Failure;
 use crate::lua::{LuaResult, Returns, State};
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::{Direction, Io, Stream};
@@ -86,7 +86,7 @@ impl Socket {
 
     #[cold]
     fn push_failed(&self, state: State, failure: &Failure) -> i32 {
-        push_failure(state, failure);
+        failure.push(state);
         self.input.borrow_mut().push_result(state);
         if failure.is_timeout() {
             self.answer_due.set(true);

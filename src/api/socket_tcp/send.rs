@@ -5,10 +5,10 @@ use std::rc::Rc;
 use codec::fallible::Grow;
 
 use super::cancel::Waiting;
-use super::failure::Failure;
 use super::request_socket;
-use super::socket::{Kind, Socket, push_failure};
+use super::socket::{Kind, Socket};
 use crate::api::call::Call;
+use crate::api::socket_failure::Failure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::Level;
 use crate::nginx::event::stream::{Direction, Io, Stream};
@@ -69,7 +69,7 @@ impl Socket {
             }
             Progress::Failed(failure) => {
                 self.close_write();
-                push_failure(call.state, &failure);
+                failure.push(call.state);
                 Ok(Returns::Values(2))
             }
             Progress::Waiting(sent) => {
@@ -171,7 +171,7 @@ impl Socket {
             }
             Some(failure) => {
                 self.close_write();
-                scheduler::wake_with(&task, 2, |state| push_failure(state, &failure));
+                scheduler::wake_with(&task, 2, |state| failure.push(state));
             }
         }
     }

@@ -7,7 +7,6 @@ use std::rc::{Rc, Weak};
 use codec::fallible::OutOfMemory;
 
 use super::connect::Stage;
-use super::failure::Failure;
 use super::input::Input;
 use super::pool::Seat;
 use super::request_socket;
@@ -16,8 +15,9 @@ use super::send::Output;
 use super::tls::Tls;
 use super::user_data::UserData;
 use crate::api::call::Call;
+use crate::api::socket_failure::Failure;
 use crate::config::LocationConf;
-use crate::lua::{LuaError, LuaResult, State};
+use crate::lua::{LuaError, LuaResult};
 use crate::nginx::Request;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
@@ -351,10 +351,4 @@ impl Socket {
         );
         Some(request.log())
     }
-}
-
-/// Pushes `nil` and the failure's text.
-pub fn push_failure(state: State, failure: &Failure) {
-    state.push_nil();
-    state.push_str(&failure.message());
 }

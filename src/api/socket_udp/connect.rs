@@ -4,9 +4,9 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible;
 
-use super::failure::Failure;
-use super::socket::{Socket, push_failure};
+use super::socket::Socket;
 use crate::api::call::Call;
+use crate::api::socket_failure::Failure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::event::resolver;
@@ -42,9 +42,7 @@ impl Socket {
     /// Sets the peer: `host` is an IP address, `unix:PATH` or a name.
     pub fn set_peer(self: &Rc<Self>, call: &Call, host: &[u8], port: u16) -> LuaResult {
         match parse_host(host, port) {
-            Err(reason) => {
-                self.settle(call, Err(kept(host, |host| Failure::BadHost(host, reason))))
-            }
+            Err(bad) => self.settle(call, Err(Failure::bad_host(host, bad))),
             Ok(Host::Address(address)) => {
                 ngx_debug!(call.request.log(), "lua udp socket network address given directly");
                 self.settle(call, self.connect_to(&address))
@@ -79,8 +77,7 @@ impl Socket {
     ) -> Result<(), Failure> {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve handler");
-        let address: Address =
-            answer.map_err(|error| kept(name, |name| Failure::NotResolved(name, error)))?;
+        let address: Address = answer.map_err(|error| Failure::not_resolved(name, error))?;
         ngx_debug!(log, "name was resolved to {}", address.text(false));
         self.connect_to(&address.with_port(port))
     }
@@ -94,11 +91,6 @@ impl Socket {
     }
 }
 
-/// The failure that `make` makes of a copy of the name.
-fn kept(name: &[u8], make: impl FnOnce(Vec<u8>) -> Failure) -> Failure {
-    fallible::copy(name).map_or(Failure::NoMemory, make)
-}
-
 /// The resolver's answer, for a socket that waits for it.
 fn answered(wanted: &Wanted, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
@@ -107,6 +99,6 @@ fn answered(wanted: &Wanted, answer: Resolved) {
     let connected = socket.connect_resolved(&wanted.name, wanted.port, answer);
     match connected {
         Ok(()) => scheduler::wake_with(&task, 1, |state| state.push_integer(1)),
-        Err(failure) => scheduler::wake_with(&task, 2, |state| push_failure(state, &failure)),
+        Err(failure) => scheduler::wake_with(&task, 2, |state| failure.push(state)),
     }
 }

@@ -3,12 +3,12 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use super::failure::Failure;
 use super::handle;
 use super::receive::MAX_DATAGRAM;
 use super::socket::Socket;
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
+use crate::api::socket_failure::Failure;
 use crate::lua::registry::UDP_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
@@ -67,13 +67,13 @@ fn set_peer_name(call: &Call) -> LuaResult {
     let host = state.check_bytes(2)?;
     let port = if n == 3 { state.check_integer(3)? } else { 0 };
     let Ok(port) = u16::try_from(port) else {
-        return call.fail(&Failure::BadPort(port).message());
+        return call.fail(&Failure::bad_port(port).message());
     };
     let socket = match handle::socket(state, 1) {
         Some(socket) => {
             socket.check_owner(call)?;
             if socket.is_waited_for() {
-                return call.fail(&Failure::Busy.message());
+                return call.fail(&BUSY.message());
             }
             if socket.is_connected() {
                 ngx_debug!(call.request.log(), "lua udp socket reconnect without shutting down");
@@ -92,6 +92,9 @@ fn set_peer_name(call: &Call) -> LuaResult {
     socket.set_timeout(handle::timeout(state, 1));
     socket.set_peer(call, host, port)
 }
+
+/// A task waits for the socket already.
+const BUSY: Failure = Failure::text("socket busy");
 
 /// The connected socket of argument 1, for `doing` something; none, logged, where it is closed.
 fn connected(call: &Call, doing: &str) -> Result<Option<Rc<Socket>>, LuaError> {
@@ -118,7 +121,7 @@ fn send(call: &Call) -> LuaResult {
         return call.fail(&Failure::Closed.message());
     };
     if socket.is_waited_for() {
-        return call.fail(&Failure::Busy.message());
+        return call.fail(&BUSY.message());
     }
     let mut datagram = Vec::new();
     append_datagram(call.state, 2, &mut datagram)?;
@@ -158,7 +161,7 @@ fn receive(call: &Call) -> LuaResult {
         return call.fail(&Failure::Closed.message());
     };
     if socket.is_waited_for() {
-        return call.fail(&Failure::Busy.message());
+        return call.fail(&BUSY.message());
     }
     ngx_debug!(log, "lua udp socket read timeout: {}", socket.read_timeout.get());
     let size = match call.state.is_nil_or_none(2) {
@@ -207,7 +210,7 @@ fn close(call: &Call) -> LuaResult {
     let Some(socket) = socket else { return call.fail(&Failure::Closed.message()) };
     socket.check_owner(call)?;
     if socket.is_waited_for() {
-        return call.fail(&Failure::Busy.message());
+        return call.fail(&BUSY.message());
     }
     socket.finalize();
     call.succeed()

@@ -5,7 +5,6 @@
 //! cancelled, and events wake nobody who has not asked to be woken.
 
 mod connect;
-mod failure;
 mod handle;
 mod lua;
 mod receive;

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use codec::fallible::{self, OutOfMemory};
 
-use super::failure::Failure;
-use super::socket::{Socket, push_failure};
+use super::socket::Socket;
 use crate::api::call::Call;
+use crate::api::socket_failure::Failure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::Level;
 use crate::nginx::event::udp::Received;
@@ -116,7 +116,7 @@ impl Socket {
             Received::Again => ngx_debug!(log, "lua udp recv returned -2"),
         }
         if !connection.watch() {
-            return Progress::Failed(Failure::System(0));
+            return Progress::Failed(Failure::Error);
         }
         if connection.is_watched() {
             connection.set_timer(self.read_timeout.get());
@@ -155,7 +155,7 @@ impl Socket {
     fn fail(&self, failure: &Failure) {
         ngx_debug!(self.request.get().log(), "lua udp socket handle error");
         if let Some(task) = self.take_waiter() {
-            scheduler::wake_with(&task, 2, |state| push_failure(state, failure));
+            scheduler::wake_with(&task, 2, |state| failure.push(state));
         }
     }
 }

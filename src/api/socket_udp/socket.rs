@@ -5,10 +5,10 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible::OutOfMemory;
 
-use super::failure::Failure;
 use crate::api::call::Call;
+use crate::api::socket_failure::Failure;
 use crate::config::LocationConf;
-use crate::lua::{LuaError, State};
+use crate::lua::LuaError;
 use crate::nginx::Request;
 use crate::nginx::core::address::Address;
 use crate::nginx::core::allocator;
@@ -106,7 +106,7 @@ impl Socket {
         let connection = connection.as_ref().ok_or(Failure::Closed)?;
         match connection.send(datagram) {
             Ok(sent) if sent == datagram.len() => Ok(()),
-            Ok(_) => Err(Failure::PartialWrite),
+            Ok(_) => Err(Failure::text("partial write")),
             Err(error) => Err(Failure::System(error)),
         }
     }
@@ -164,10 +164,4 @@ impl Receiver for Socket {
             connection.watch();
         }
     }
-}
-
-/// Pushes `nil` and the failure's text.
-pub fn push_failure(state: State, failure: &Failure) {
-    state.push_nil();
-    state.push_str(&failure.message());
 }

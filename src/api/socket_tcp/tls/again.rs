@@ -10,9 +10,9 @@ use std::rc::{Rc, Weak};
 
 use super::handshake::{Progress, Wanted};
 use super::state::{Failure, Suits, Tls};
+use crate::api::socket_failure::Failure as NotConnected;
 use crate::api::socket_tcp::cancel::Waiting;
 use crate::api::socket_tcp::connect::Stage;
-use crate::api::socket_tcp::failure::Failure as NotConnected;
 use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::address::Address;
 use crate::nginx::event::Refusal;

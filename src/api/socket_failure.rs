@@ -1,0 +1,98 @@
+//! Why a cosocket's method fails, TCP or UDP, in the words that Lua code gets.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use codec::fallible::{self, Shown};
+
+use crate::lua::State;
+use crate::nginx::core::address::BadHost;
+use crate::nginx::event::resolver::ResolveError;
+use crate::nginx::event::stream::describe_error;
+use crate::nginx::event::{NoConnection, Refusal};
+
+/// The second result of a method that failed.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    Timeout,
+    Closed,
+    ClientAborted,
+    NoMemory,
+    /// Something in nginx failed; its log has more.
+    Error,
+    /// The system's error number.
+    System(i32),
+    /// A text of its own.
+    Text(Cow<'static, str>),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::NoConnection => Failure::text(NoConnection::TEXT),
+            Refusal::System(error) => Failure::System(error),
+        }
+    }
+}
+
+impl Failure {
+    pub const fn text(text: &'static str) -> Failure {
+        Failure::Text(Cow::Borrowed(text))
+    }
+
+    /// With a text that is made.
+    pub fn with(text: fmt::Arguments<'_>) -> Failure {
+        Failure::Text(fallible::text(text).into())
+    }
+
+    pub fn bad_port(port: i64) -> Failure {
+        Failure::with(format_args!("bad port number: {port}"))
+    }
+
+    pub fn bad_host(host: &[u8], BadHost(reason): BadHost) -> Failure {
+        let host = Shown(host);
+        match reason {
+            Some(reason) => {
+                Failure::with(format_args!("failed to parse host name \"{host}\": {reason}"))
+            }
+            None => Failure::with(format_args!("failed to parse host name \"{host}\"")),
+        }
+    }
+
+    pub fn not_resolved(name: &[u8], error: ResolveError) -> Failure {
+        let name = Shown(name);
+        match error {
+            ResolveError::NotStarted => Failure::text("failed to start the resolver"),
+            ResolveError::NoResolver => {
+                Failure::with(format_args!("no resolver defined to resolve \"{name}\""))
+            }
+            ResolveError::Refused => Failure::with(format_args!("{name} could not be resolved")),
+            ResolveError::Failed(code, why) => {
+                Failure::with(format_args!("{name} could not be resolved ({code}: {why})"))
+            }
+        }
+    }
+
+    pub fn message(&self) -> Cow<'static, str> {
+        match self {
+            Failure::Timeout => "timeout".into(),
+            Failure::Closed => "closed".into(),
+            Failure::ClientAborted => "client aborted".into(),
+            Failure::NoMemory => fallible::NO_MEMORY.into(),
+            Failure::Error | Failure::System(0) => "error".into(),
+            Failure::System(error) => describe_error(*error).into(),
+            Failure::Text(text) => text.clone(),
+        }
+    }
+
+    /// Pushes `nil` and the text.
+    pub fn push(&self, state: State) {
+        state.push_nil();
+        state.push_str(&self.message());
+    }
+
+    /// Whether reading can go on afterwards.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Failure::Timeout)
+    }
+}
