@@ -645,3 +645,90 @@ bad timeout value, bad timeout value
 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 20: bind to an address and a port
+--- http_config
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        location / { return 200 "$remote_addr $remote_port"; }
+    }
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function from(...)
+                local sock = ngx.socket.tcp()
+                local ok, err = sock:bind(...)
+                if not ok then return tostring(ok) .. " " .. err end
+                assert(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+                assert(sock:send("GET / HTTP/1.0\r\n\r\n"))
+                local address, port = assert(sock:receive("*a")):match("(%S+) (%d+)$")
+                return address, tonumber(port)
+            end
+            ngx.say((from("127.0.0.5")))
+            -- A port that is free, and whose connection the client closes last.
+            local base = 20000 + ngx.worker.pid() % 10000
+            local address, port, wanted
+            for i = 0, 50 do
+                wanted = base + i
+                local ok
+                ok, address, port = pcall(from, "127.0.0.6", wanted)
+                if ok then break end
+            end
+            ngx.say(address, " ", port == wanted)
+            ngx.say((select(2, from("127.0.0.5", 0))) ~= 0)
+            for _, port in ipairs{ -1, 65536, 2^40 } do ngx.say((from("127.0.0.1", port))) end
+            ngx.say((from("127.0.0.1", {})))
+            ngx.say((from("localhost", 80)))
+            ngx.say(select(2, pcall(from)):match("expecting.*"))
+            ngx.say(select(2, pcall(from, "127.0.0.1", 1, 2)):match("expecting.*"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+127.0.0.5
+127.0.0.6 true
+true
+nil bad port number: -1
+nil bad port number: 65536
+nil bad port number: 1099511627776
+nil expecting port to be anumber but got type: table
+nil bad address
+expecting 2 or 3 arguments, but got 1
+expecting 2 or 3 arguments, but got 4
+--- no_error_log
+[error]
+
+
+
+=== TEST 21: how often a connection is asked whether it lives
+--- http_config eval: $::HttpConfig
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ffi = require "ffi"
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+            -- lua-resty-core has names for them from release 0.1.29 on: keepintvl, keepcnt.
+            local value, err, len = ffi.new("int[1]"), ffi.new("unsigned char[64]"), ffi.new("size_t[1]")
+            for i, wanted in ipairs{ 7, 3 } do
+                local option = 5 + i
+                assert(ffi.C.ngx_http_lua_ffi_socket_tcp_setoption(sock[1], option, wanted, err, len) == 0)
+                assert(ffi.C.ngx_http_lua_ffi_socket_tcp_getoption(sock[1], option, value, err, len) == 0)
+                ngx.say(value[0])
+            end
+            len[0] = 64
+            ngx.say(ffi.C.ngx_http_lua_ffi_socket_tcp_setoption(sock[1], 6, -1, err, len), " ",
+                ffi.string(err, len[0]))
+        }
+    }
+--- request
+GET /t
+--- response_body
+7
+3
+-1 invalid argument
+--- no_error_log
+[error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 12);
+plan tests => repeat_each() * (blocks() * 3 + 13);
 no_long_string();
 
 # A resolver for which every name has the address 127.0.0.1.
@@ -720,3 +720,41 @@ true niltimeout
 true niltimeout
 --- error_log
 lua udp socket read timed out
+
+
+
+=== TEST 24: bind to an address
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function new() return ngx.socket.udp() end
+            local receiver, sender = new(), new()
+            ngx.say(sender:bind("127.0.0.7"))
+            assert(sender:setpeername("127.0.0.1", 19230))
+            assert(sender:send("ping"))
+            ngx.say(sender:receive())
+            for _, address in ipairs{ "localhost", "", "unix:/tmp/x", "127.0.0.1:80" } do
+                ngx.say(new():bind(address))
+            end
+            local foreign = new()
+            assert(foreign:bind("192.0.2.1"))
+            ngx.say(foreign:setpeername("127.0.0.1", 19230))
+            ngx.say(select(2, pcall(sender.bind, sender)))
+        }
+    }
+--- udp_listen: 19230
+--- udp_query: ping
+--- udp_reply: pong
+--- request
+GET /t
+--- response_body
+1
+pong
+nilbad address
+nilbad address
+nilbad address
+nilbad address
+nilcannot assign requested address
+expecting 2 arguments, but got 1
+--- error_log
+bind(192.0.2.1) failed (99: Cannot assign requested address)

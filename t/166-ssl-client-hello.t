@@ -277,3 +277,66 @@ TLSv1.3
 --- grep_error_log_out
 a hello is here
 lua_client_hello_by_lua: client hello cb exit code: 1
+
+
+
+=== TEST 8: all extensions and ciphers of the hello
+--- http_config eval
+qq{
+    $::Init
+    init_worker_by_lua_block {
+        local ffi = require "ffi"
+        require "resty.core"
+        ffi.cdef[[
+            int ngx_http_lua_ffi_ssl_get_client_hello_ext_present(ngx_http_request_t *r,
+                int **extensions, size_t *extensions_len, char **err);
+            int ngx_http_lua_ffi_ssl_get_client_hello_ciphers(ngx_http_request_t *r,
+                unsigned short *ciphers, size_t ciphers_len, char **err);
+        ]]
+        local request = require "resty.core.base".get_request
+        local err, list, len = ffi.new("char *[1]"), ffi.new("int *[1]"), ffi.new("size_t[1]")
+        local ciphers = ffi.new("unsigned short[128]")
+
+        function extensions()
+            local rc = ffi.C.ngx_http_lua_ffi_ssl_get_client_hello_ext_present(request(), list, len, err)
+            if rc ~= 0 then return rc .. " " .. ffi.string(err[0]) end
+            local found = {}
+            for i = 0, tonumber(len[0]) - 1 do found[list[0][i]] = true end
+            -- server_name, supported_groups, supported_versions, padding
+            return tostring(found[0]) .. " " .. tostring(found[10]) .. " " .. tostring(found[43])
+                .. " " .. tostring(found[21])
+        end
+
+        function ciphers_of_hello(room)
+            local rc = ffi.C.ngx_http_lua_ffi_ssl_get_client_hello_ciphers(request(), ciphers, room, err)
+            if rc < 0 then return rc .. " " .. ffi.string(err[0]) end
+            local found = {}
+            for i = 1, rc do found[i] = ("%04x"):format(ciphers[i - 1]) end
+            return table.concat(found, ",")
+        end
+    }
+    server {
+        $::Server
+        ssl_client_hello_by_lua_block {
+            ngx.log(ngx.WARN, "offers: ", extensions(), "; ", ciphers_of_hello(128), "; ",
+                ciphers_of_hello(1), "; ", ciphers_of_hello(0), ".")
+        }
+        ssl_certificate_by_lua_block {
+            ngx.log(ngx.WARN, "offers: ", extensions(), "; ", ciphers_of_hello(128), ".")
+        }
+    }
+}
+--- config
+    lua_ssl_protocols TLSv1.2;
+    lua_ssl_ciphers ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-GCM-SHA256;
+    location /t {
+        content_by_lua_block { ngx.say(protocol("test.com"), " ", extensions(), " ", ciphers_of_hello(128)) }
+    }
+--- request
+GET /t
+--- response_body
+TLSv1.2 -1 bad request -1 bad request
+--- grep_error_log eval: qr/offers: [^.]*/
+--- grep_error_log_out
+offers: true true nil nil; c009,c02b,00ff; c009; -5 failed SSL_client_hello_get0_ciphers()
+offers: -5 failed SSL_client_hello_get1_extensions_present(); -5 failed SSL_client_hello_get0_ciphers()

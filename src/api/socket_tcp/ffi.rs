@@ -50,12 +50,14 @@ fn option(number: c_int) -> Option<(c_int, c_int)> {
         3 => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
         4 => (libc::SOL_SOCKET, libc::SO_SNDBUF),
         5 => (libc::SOL_SOCKET, libc::SO_RCVBUF),
+        6 => (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL),
+        7 => (libc::IPPROTO_TCP, libc::TCP_KEEPCNT),
         _ => return None,
     })
 }
 
-/// The value of option `opt` (1 keepalive, 2 reuseaddr, 3 tcp-nodelay, 4 sndbuf, 5 rcvbuf) goes to
-/// `*val`. 0, or -1 with the error in `err` (room for `*errlen` bytes).
+/// The value of option `opt` (1 keepalive, 2 reuseaddr, 3 tcp-nodelay, 4 sndbuf, 5 rcvbuf, 6 keepintvl in
+/// seconds, 7 keepcnt; the last two by name in lua-resty-core from 0.1.29 on) goes to `*val`. 0, or -1 with the error in `err` (room for `*errlen` bytes).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
     u: Handle,

@@ -18,6 +18,8 @@ pub const READ_TIMEOUT: i32 = 5;
 pub const BIND: i32 = 8;
 /// Whether `ip-transparent` was asked for, by lua-resty-core from 0.1.32 on.
 pub const TRANSPARENT: i32 = 9;
+/// The port to connect from; lua-resty-core keeps what it anchors below.
+pub const BIND_PORT: i32 = 11;
 
 /// Makes the userdata's metatable.
 pub fn inject(state: State) {

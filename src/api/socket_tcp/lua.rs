@@ -7,7 +7,9 @@ use codec::fallible::{self, Grow, OutOfMemory};
 use smallvec::SmallVec;
 
 use super::connect::Target;
-use super::handle::{self, BIND, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT, TRANSPARENT};
+use super::handle::{
+    self, BIND, BIND_PORT, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT, TRANSPARENT,
+};
 use super::keepalive::set_keepalive;
 use super::lua_receive::{self, receive, receiveany, receiveuntil};
 use super::pool::{Pool, Pools};
@@ -23,7 +25,7 @@ use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::Shown;
-use crate::runtime::{Phase, PhaseSet};
+use crate::runtime::PhaseSet;
 use crate::{ngx_debug, ngx_log};
 
 /// lua-resty-core adds its methods to the metatable of this name.
@@ -32,17 +34,8 @@ const METATABLE: &CStr = c"__tcp_cosocket_mt";
 /// The key of a pool: mostly a host and a port.
 type Key = SmallVec<[u8; 64]>;
 
-const BIND_PHASES: u32 = PhaseSet::of(&[
-    Phase::Rewrite,
-    Phase::Access,
-    Phase::Content,
-    Phase::Timer,
-    Phase::SslCertificate,
-])
-.0;
-
 const METHODS: &[Row] = &[
-    Row::in_phases::<BIND_PHASES, _>(c"bind", bind),
+    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"bind", bind),
     Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"connect", connect),
     Row::in_phases::<{ u32::MAX }, _>(c"send", send),
     Row::in_phases::<{ u32::MAX }, _>(c"close", close),
@@ -115,10 +108,15 @@ fn tcp(call: &Call) -> LuaResult {
 
 fn bind(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
-    if n != 2 {
-        return Err(LuaError::text(format_args!("expecting 2 arguments, but got {n}")));
+    if n != 2 && n != 3 {
+        return Err(LuaError::text(format_args!("expecting 2 or 3 arguments, but got {n}")));
     }
     state.check_kind(1, Kind::Table, c"table")?;
+    let port = if n == 3 { bind_port(call)? } else { Ok(0) };
+    let port = match port {
+        Ok(port) => port,
+        Err(failed) => return Ok(failed),
+    };
     let text = state.check_bytes(2)?;
     if Address::ip(text).is_none() {
         return call.fail("bad address");
@@ -126,8 +124,26 @@ fn bind(call: &Call) -> LuaResult {
     ngx_debug!(call.request.log(), "lua tcp socket bind ip: {}", Shown(text));
     state.push_value(2);
     state.raw_set_index(1, BIND);
+    state.push_integer(port.into());
+    state.raw_set_index(1, BIND_PORT);
     state.push_bool(true);
     Ok(Returns::Values(1))
+}
+
+/// The port to connect from, or what `bind` returns where it is none.
+fn bind_port(call: &Call) -> Result<Result<u16, Returns>, LuaError> {
+    let state = call.state;
+    if !state.is_number(3) {
+        let kind = state.kind(3).name();
+        let failed =
+            call.fail_with(format_args!("expecting port to be anumber but got type: {kind}"));
+        return failed.map(Err);
+    }
+    let number = state.integer(3);
+    match u16::try_from(number) {
+        Ok(port) => Ok(Ok(port)),
+        Err(_) => call.fail_with(format_args!("bad port number: {number}")).map(Err),
+    }
 }
 
 /// What `sock:connect` found in its options table.
@@ -198,7 +214,8 @@ fn bound(state: State) -> Option<Address> {
     state.raw_get_index(1, BIND);
     let address = state.bytes(-1).and_then(Address::ip);
     state.pop(1);
-    address
+    let port = u16::try_from(handle::integer(state, 1, BIND_PORT)).unwrap_or(0);
+    address.map(|address| address.with_port(port))
 }
 
 fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Pool>>, OutOfMemory> {

@@ -1,15 +1,17 @@
-//! What Lua holds of a socket: a table whose first item is a userdata that owns it, and whose second
-//! is the timeout.
+//! What Lua holds of a socket: a table whose first item is a userdata that owns it, whose second is the
+//! timeout, and whose third is the address that it sends from.
 
 use std::rc::Rc;
 
 use super::socket::Socket;
 use crate::lua::registry::UDP_OWNER_METATABLE;
 use crate::lua::{State, userdata};
+use crate::nginx::core::address::Address;
 
 /// The table's items.
 const SOCKET: i32 = 1;
 const TIMEOUT: i32 = 2;
+const BIND: i32 = 3;
 
 /// Makes the userdata's metatable.
 pub fn inject(state: State) {
@@ -41,4 +43,19 @@ pub fn timeout(state: State, index: i32) -> i64 {
 /// Pops the value on top, and makes it the timeout of the table at `index`.
 pub fn set_timeout(state: State, index: i32) {
     state.raw_set_index(index, TIMEOUT);
+}
+
+/// Makes the text on top, which stays there, the address that the socket of the table at `index` sends
+/// from, at its next `setpeername`.
+pub fn bind(state: State, index: i32) {
+    state.push_value(-1);
+    state.raw_set_index(index, BIND);
+}
+
+/// The address that `sock:bind` kept.
+pub fn bound(state: State, index: i32) -> Option<Address> {
+    state.raw_get_index(index, BIND);
+    let address = state.bytes(-1).and_then(Address::ip);
+    state.pop(1);
+    address
 }

@@ -13,10 +13,13 @@ use crate::lua::registry::UDP_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
+use crate::nginx::core::address::Address;
+use crate::nginx::core::log::Shown;
 use crate::runtime::PhaseSet;
 use crate::{ngx_debug, ngx_log};
 
 const METHODS: &[Row] = &[
+    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"bind", bind),
     Row::in_phases::<{ u32::MAX }, _>(c"setpeername", set_peer_name),
     Row::in_phases::<{ u32::MAX }, _>(c"send", send),
     Row::in_phases::<{ u32::MAX }, _>(c"receive", receive),
@@ -51,6 +54,22 @@ fn udp(call: &Call) -> LuaResult {
     call.state.raw_get_index(REGISTRY, UDP_METATABLE);
     call.state.set_metatable(-2);
     Ok(Returns::Values(1))
+}
+
+fn bind(call: &Call) -> LuaResult {
+    let (state, n) = (call.state, call.arguments());
+    if n != 2 {
+        return Err(LuaError::text(format_args!("expecting 2 arguments, but got {n}")));
+    }
+    state.check_kind(1, Kind::Table, c"table")?;
+    let text = state.check_bytes(2)?;
+    if Address::ip(text).is_none() {
+        return call.fail("bad address");
+    }
+    ngx_debug!(call.request.log(), "lua udp socket bind ip: {}", Shown(text));
+    state.set_top(2);
+    handle::bind(state, 1);
+    call.succeed()
 }
 
 fn set_peer_name(call: &Call) -> LuaResult {
@@ -90,6 +109,7 @@ fn set_peer_name(call: &Call) -> LuaResult {
         }
     };
     socket.set_timeout(handle::timeout(state, 1));
+    socket.local.set(handle::bound(state, 1));
     socket.set_peer(call, host, port)
 }
 

@@ -27,6 +27,8 @@ pub struct Socket {
     context: RefCell<Weak<Context>>,
     /// The configuration of the location where its peer was set.
     pub conf: Cell<&'static LocationConf>,
+    /// Where it sends from, if code said so.
+    pub local: Cell<Option<Address>>,
     /// In milliseconds.
     pub read_timeout: Cell<usize>,
     /// How many bytes of a datagram the receive that waits has asked for.
@@ -45,6 +47,7 @@ impl Socket {
             request: Cell::new(call.request),
             context: RefCell::new(Rc::downgrade(&call.context)),
             conf: Cell::new(call.context.location()),
+            local: Cell::new(None),
             read_timeout: Cell::new(0),
             size: Cell::new(0),
             connection: RefCell::default(),
@@ -89,7 +92,7 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve retval handler");
         let context = self.context.borrow().upgrade().ok_or(Failure::Closed)?;
-        let connected = udp::connect(address, log);
+        let connected = udp::connect(address, self.local.get().as_ref(), log);
         ngx_debug!(log, "lua udp socket connect: {}", if connected.is_ok() { 0 } else { -1 });
         let connection = connected?;
         let resource: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;

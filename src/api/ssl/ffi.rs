@@ -78,6 +78,18 @@ pub unsafe fn give(bytes: &[u8], data: *mut *const u8, len: *mut usize) {
     }
 }
 
+/// A caller's buffer; empty where it is null.
+///
+/// # Safety
+/// `data` must be null or valid for `len` bytes, and nobody else's for `'a`.
+pub unsafe fn room<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
+    if data.is_null() {
+        return &mut [];
+    }
+    // SAFETY: lua-resty-core's buffer, by what the caller has said of it.
+    unsafe { std::slice::from_raw_parts_mut(data, len) }
+}
+
 /// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_tls1_version(
@@ -199,6 +211,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_req_ssl_pointer(
                     null_mut()
                 }
             }
+        }
+    })
+}
+
+/// OpenSSL's `SSL` of the connection to the server that the request is passed to, which stays nginx's,
+/// and lives as long as the request's try at that server; null with the error in `*err` where there is
+/// none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_get_upstream_ssl_pointer(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> *mut c_void {
+    guard(null_mut(), || {
+        // SAFETY: lua-resty-core passes the running request and a cell of its own.
+        unsafe {
+            let ssl = ffi::request(r).ok_or(c"bad request").and_then(Ssl::of_upstream);
+            ssl.map_or_else(
+                |text| {
+                    set_message(err, text);
+                    null_mut()
+                },
+                |ssl| ssl.as_ptr().cast(),
+            )
         }
     })
 }

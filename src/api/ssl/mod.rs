@@ -4,4 +4,5 @@ mod certificates;
 mod client_hello;
 mod ffi;
 mod ocsp;
+mod secrets;
 mod session;

@@ -47,8 +47,13 @@ pub enum Received {
     Failed(i32),
 }
 
-/// Makes a socket whose peer is `address`; what fails is logged.
-pub fn connect(address: &Address, log: Log) -> Result<Connection, Refusal> {
+/// Makes a socket whose peer is `address`, and that sends from `local` where given; what fails is
+/// logged.
+pub fn connect(
+    address: &Address,
+    local: Option<&Address>,
+    log: Log,
+) -> Result<Connection, Refusal> {
     let connection = open(address.family(), log)?;
     let c = connection.shared.connection;
     // SAFETY: a live connection of ours; the addresses are valid for their lengths.
@@ -61,6 +66,11 @@ pub fn connect(address: &Address, log: Log) -> Result<Connection, Refusal> {
             if libc::bind((*c).fd, &any, len) == -1 {
                 return Err(failed(log, Level::Crit, "bind() failed"));
             }
+        } else if let Some(local) = local
+            && libc::bind((*c).fd, local.as_ptr().cast(), local.len()) == -1
+        {
+            let text = codec::fallible::text(format_args!("bind({}) failed", local.text(false)));
+            return Err(failed(log, Level::Crit, &text));
         }
         ngx_debug!(log, "connect to {}, fd:{} #{}", address.text(true), (*c).fd, (*c).number);
         if libc::connect((*c).fd, address.as_ptr().cast(), address.len()) == -1 {

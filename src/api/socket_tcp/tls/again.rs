@@ -37,6 +37,9 @@ impl Socket {
             return self.reconnect(task, stream, wanted);
         }
         if suits != Suits::Yes && wanted.verify {
+            if self.tls.borrow().trusted_others() {
+                return Err(c"the server was verified by another trusted store");
+            }
             self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;
             stream.post_read();
             return Ok(self.wait_for_handshake(task));
@@ -92,7 +95,9 @@ impl Socket {
         let old = self.peer.replace(Some(peer));
         drop(old);
         drop(self.user_data.take());
+        let trusted = self.tls.borrow().trusted().cloned();
         self.tls.replace(Tls::default());
+        self.tls.borrow_mut().trust(trusted);
     }
 
     /// nginx tells that the connect is over, or has taken too long.

@@ -117,6 +117,11 @@ impl Socket {
                 return Err(c"SSL_set_tlsext_host_name failed");
             }
         }
+        if let Some(store) = self.tls.borrow().trusted()
+            && !connection.trust(store)
+        {
+            return Err(c"SSL_set1_verify_cert_store() failed");
+        }
         if wanted.status {
             connection.request_status();
         }

@@ -1,6 +1,7 @@
 //! TLS on cosockets, as the client: `sock:sslhandshake`.
 
 mod again;
+mod connection;
 mod ffi;
 mod handshake;
 mod state;

@@ -10,7 +10,7 @@ use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::Level;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::Stream;
-use crate::nginx::event::tls::{Connection, Context, GivenSession, Session};
+use crate::nginx::event::tls::{Connection, Context, GivenSession, Owned, Session, Store};
 use crate::{ngx_debug, ngx_log};
 
 /// Why a handshake failed: OpenSSL's number of what is wrong with the certificate, or 0.
@@ -31,6 +31,8 @@ pub struct Tls {
     session: Kept,
     /// None before the connection's handshake.
     made: Option<Made>,
+    /// Who is trusted in the next handshake, instead of the configured authorities.
+    trusted: Option<Store>,
     /// How many bytes had been sent when the connection came out of a pool.
     sent_before: Option<i64>,
 }
@@ -41,6 +43,8 @@ pub struct Made {
     server_name: Vec<u8>,
     /// By whose settings; only compared.
     context: *const Context,
+    /// Who was trusted instead of the configured authorities.
+    trusted: Option<Store>,
     /// The server is trusted, and the one of that name.
     verified: bool,
 }
@@ -70,6 +74,12 @@ impl Made {
     fn is_for_another(&self, name: Option<&[u8]>) -> bool {
         name.is_some_and(|name| !name.eq_ignore_ascii_case(&self.server_name))
     }
+
+    /// Whether it was made with the context and the store that a handshake has now.
+    fn is_by(&self, context: *const Context, trusted: Option<&Store>) -> bool {
+        self.context == context
+            && self.trusted.as_ref().map(Store::as_ptr) == trusted.map(Store::as_ptr)
+    }
 }
 
 impl Tls {
@@ -98,12 +108,33 @@ impl Tls {
         let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
         let verified = self.verify;
         match &mut self.made {
-            None => self.made = Some(Made { server_name: self.host.clone(), context, verified }),
-            Some(made) if made.context == context && !made.is_for_another(Some(&self.host)) => {
+            None => {
+                let (server_name, trusted) = (self.host.clone(), self.trusted.clone());
+                self.made = Some(Made { server_name, context, trusted, verified });
+            }
+            Some(made)
+                if made.is_by(context, self.trusted.as_ref())
+                    && !made.is_for_another(Some(&self.host)) =>
+            {
                 made.verified |= verified;
             }
             Some(_) => {}
         }
+    }
+
+    /// Trusts these authorities in the next handshake, or again the configured ones.
+    pub fn trust(&mut self, store: Option<Store>) {
+        self.trusted = store;
+    }
+
+    pub fn trusted(&self) -> Option<&Store> {
+        self.trusted.as_ref()
+    }
+
+    /// Whether the connection's handshake trusted others than the next one is to trust.
+    pub fn trusted_others(&self) -> bool {
+        let made = self.made.as_ref().and_then(|made| made.trusted.as_ref());
+        self.made.is_some() && made.map(Store::as_ptr) != self.trusted().map(Store::as_ptr)
     }
 
     pub fn fail(&mut self, failure: Failure) {
@@ -123,7 +154,7 @@ impl Tls {
         if made.is_for_another(wanted.server_name) || !presents {
             return Suits::Not;
         }
-        match (wanted.verify, made.context == context) {
+        match (wanted.verify, made.is_by(context, self.trusted.as_ref())) {
             (false, _) => Suits::Yes,
             (true, false) => Suits::Not,
             (true, true) if made.verified => Suits::Yes,

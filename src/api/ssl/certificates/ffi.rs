@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
 
 use crate::api::ffi::{self, set_message};
-use crate::api::ssl::ffi::{connection, done, number};
+use crate::api::ssl::ffi::{connection, done, number, room};
 use crate::lua::resty_core;
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
@@ -141,16 +141,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
     }
 }
 
-/// # Safety
-/// `data` must be null or valid for `len` bytes, and nobody else's for `'a`.
-unsafe fn room<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
-    if data.is_null() {
-        return &mut [];
-    }
-    // SAFETY: the caller's.
-    unsafe { std::slice::from_raw_parts_mut(data, len) }
-}
-
 /// A certificate and its chain, for [`ngx_http_lua_ffi_free_cert`] to free; null with the error in
 /// `*err`.
 #[unsafe(no_mangle)]
@@ -176,6 +166,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_priv_key(
     }
 }
 
+/// As [`ngx_http_lua_ffi_parse_pem_cert`], from DER: a certificate and the rest of its chain, one behind
+/// the other in the `len` bytes at `data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_cert(
+    data: *const u8,
+    len: usize,
+    err: *mut *const c_char,
+) -> *mut c_void {
+    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    unsafe { object(err, || Ok(pem::der_chain(strings::raw(data, len))?.into_raw().cast())) }
+}
+
+/// As [`ngx_http_lua_ffi_parse_pem_priv_key`], from DER in the `len` bytes at `data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_priv_key(
+    data: *const u8,
+    len: usize,
+    err: *mut *const c_char,
+) -> *mut c_void {
+    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    unsafe { object(err, || Ok(pem::der_private_key(strings::raw(data, len))?.into_ptr().cast())) }
+}
+
 /// # Safety
 /// As for [`set_message`].
 unsafe fn object(
@@ -191,14 +204,15 @@ unsafe fn object(
     })
 }
 
-/// Frees a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s.
+/// Frees a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s or [`ngx_http_lua_ffi_parse_der_cert`]'s.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
     // SAFETY: lua-resty-core passes what it got, once, or null.
     guard((), || drop(unsafe { Chain::from_raw(cdata.cast()) }));
 }
 
-/// Frees a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s.
+/// Frees a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s or
+/// [`ngx_http_lua_ffi_parse_der_priv_key`]'s.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
     // SAFETY: lua-resty-core passes what it got, once, or null.

@@ -1,10 +1,11 @@
-//! The symbols behind `ngx.ssl.clienthello`. Texts in `*err` are static.
+//! The symbols behind `ngx.ssl.clienthello`, and the ciphers in common of `ngx.ssl`. Texts in `*err` are
+//! static.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
-use std::ffi::{c_char, c_int, c_uint};
+use std::ffi::{c_char, c_int, c_uint, c_ushort};
 
-use crate::api::ffi;
+use crate::api::ffi::{self, set_message};
 use crate::api::ssl::ffi::{connection, done, give, number};
 use crate::nginx::sys::ngx_http_request_t;
 
@@ -49,6 +50,68 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
     }
 }
 
+/// The numbers of the extensions in the client's hello that OpenSSL knows, in the client's order: 0 with
+/// `*extensions_len` of them at `*extensions`, in the memory of the handshake's stand-in request, which
+/// frees them; -5 where there are none, outside of `ssl_client_hello_by_lua*` too; -1 with the error in
+/// `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext_present(
+    r: *mut ngx_http_request_t,
+    extensions: *mut *mut c_int,
+    extensions_len: *mut usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    unsafe {
+        number(err, || {
+            let ssl = connection(r)?;
+            let found = ssl.hello_extensions().filter(|found| !found.is_empty());
+            let (Some(found), Some(request)) = (found, ffi::request(r)) else {
+                set_message(err, c"failed SSL_client_hello_get1_extensions_present()");
+                return Ok(ffi::DECLINED);
+            };
+            let copy = request.pool().bytes_aligned(size_of_val(&*found));
+            let copy: *mut c_int = copy.map_err(|_| c"no memory")?.as_ptr().cast();
+            std::ptr::copy_nonoverlapping(found.as_ptr(), copy, found.len());
+            if let (Some(extensions), Some(len)) = (extensions.as_mut(), extensions_len.as_mut()) {
+                *extensions = copy;
+                *len = found.len();
+            }
+            Ok(ffi::OK)
+        })
+    }
+}
+
+/// Writes the numbers of the ciphers in the client's hello to `ciphers`, the first `ciphers_len` of them
+/// at most. How many were written; -5 with the error in `*err` where there are none, outside of
+/// `ssl_client_hello_by_lua*` too; -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
+    r: *mut ngx_http_request_t,
+    ciphers: *mut c_ushort,
+    ciphers_len: usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and a cell.
+    unsafe {
+        number(err, || {
+            let ssl = connection(r)?;
+            let mut count = 0;
+            for (index, cipher) in ssl.hello_ciphers().take(ciphers_len).enumerate() {
+                if !ciphers.is_null() {
+                    *ciphers.add(index) = cipher;
+                }
+                count += 1;
+            }
+            if count == 0 {
+                set_message(err, c"failed SSL_client_hello_get0_ciphers()");
+                return Ok(ffi::DECLINED);
+            }
+            Ok(count)
+        })
+    }
+}
+
 /// Has the client answered in the protocols with these bits of nginx's only. 0, or -1 with the
 /// error in `*err`.
 #[unsafe(no_mangle)]
@@ -64,4 +127,50 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_protocols(
             Ok(())
         })
     }
+}
+
+/// Writes the numbers in TLS of the ciphers that the client and the server have in common, in the
+/// server's order, to `ciphers`, which has room for `*nciphers` of them; how many there are goes there.
+/// Without those that clients name for nobody to know (GREASE) where `filter_grease` is not 0. 0, or -1
+/// with the error in `*err`, and `*nciphers` 0 where the room is too small.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_req_shared_ssl_ciphers(
+    r: *mut ngx_http_request_t,
+    ciphers: *mut c_ushort,
+    nciphers: *mut c_ushort,
+    filter_grease: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and cells.
+    unsafe {
+        done(err, || {
+            let ssl = connection(r)?;
+            let nciphers = nciphers.as_mut().ok_or(c"buffer too small")?;
+            let room = std::mem::take(nciphers);
+            let room = if ciphers.is_null() { 0 } else { room };
+            let mut fits = true;
+            ssl.shared_ciphers(|cipher| {
+                if filter_grease != 0 && is_grease(cipher) {
+                    return true;
+                }
+                fits = *nciphers < room;
+                if fits {
+                    *ciphers.add((*nciphers).into()) = cipher;
+                    *nciphers += 1;
+                }
+                fits
+            });
+            if !fits {
+                *nciphers = 0;
+                return Err(c"buffer too small");
+            }
+            Ok(())
+        })
+    }
+}
+
+/// RFC 8701: both bytes alike, and each ends in ten.
+fn is_grease(cipher: u16) -> bool {
+    let [first, second] = cipher.to_be_bytes();
+    first == second && first & 0x0f == 0x0a
 }

@@ -1,12 +1,17 @@
 //! What a client says first, and which protocols it is answered in.
 
-use super::objects::Result;
+use std::ffi::c_int;
+use std::ptr::{NonNull, null, null_mut};
+
+use super::objects::{Result, clearing_errors};
 use super::ssl::Ssl;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    NGX_SSL_SSLv3, NGX_SSL_TLSv1, NGX_SSL_TLSv1_1, NGX_SSL_TLSv1_2, NGX_SSL_TLSv1_3,
-    SSL_clear_options, SSL_client_hello_get0_ext, SSL_set_options, TLSEXT_NAMETYPE_host_name,
-    TLSEXT_TYPE_server_name,
+    CRYPTO_free, NGX_SSL_SSLv3, NGX_SSL_TLSv1, NGX_SSL_TLSv1_1, NGX_SSL_TLSv1_2, NGX_SSL_TLSv1_3,
+    OPENSSL_STACK, OPENSSL_sk_free, OPENSSL_sk_num, OPENSSL_sk_value, SSL_CIPHER_get_protocol_id,
+    SSL_clear_options, SSL_client_hello_get0_ciphers, SSL_client_hello_get0_ext,
+    SSL_client_hello_get1_extensions_present, SSL_get_client_ciphers, SSL_get1_supported_ciphers,
+    SSL_set_options, TLSEXT_NAMETYPE_host_name, TLSEXT_TYPE_server_name,
 };
 
 /// nginx's bit of each protocol, and OpenSSL's option that forbids it (`SSL_OP_NO_…`).
@@ -23,7 +28,7 @@ const BAD_EXTENSION: &std::ffi::CStr = c"Bad SSL Client Hello Extension";
 impl Ssl {
     /// An extension of the client's hello, while OpenSSL asks about that; none elsewhere.
     pub fn hello_extension(&self, kind: u32) -> Option<&[u8]> {
-        let (mut data, mut len) = (std::ptr::null(), 0);
+        let (mut data, mut len) = (null(), 0);
         // SAFETY: a live connection, which keeps the client's hello.
         unsafe {
             if SSL_client_hello_get0_ext(self.as_ptr(), kind, &mut data, &mut len) == 0 {
@@ -36,6 +41,49 @@ impl Ssl {
     /// The server's name in the client's hello; none where it names none.
     pub fn hello_server_name(&self) -> Result<Option<&[u8]>> {
         self.hello_extension(TLSEXT_TYPE_server_name).map(server_name).transpose()
+    }
+
+    /// The ciphers in the client's hello, by their numbers in TLS, while OpenSSL asks about that; none
+    /// elsewhere.
+    pub fn hello_ciphers(&self) -> impl Iterator<Item = u16> {
+        let mut data = null();
+        // SAFETY: a live connection, which keeps the client's hello.
+        let bytes = unsafe {
+            let len = SSL_client_hello_get0_ciphers(self.as_ptr(), &mut data);
+            strings::raw(data, len)
+        };
+        bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair))
+    }
+
+    /// The numbers of the extensions in the client's hello that OpenSSL knows, while it asks about
+    /// that; none elsewhere.
+    pub fn hello_extensions(&self) -> Option<Extensions> {
+        let (mut data, mut len) = (null_mut(), 0);
+        // SAFETY: a live connection; the numbers are ours.
+        let made = clearing_errors(|| unsafe {
+            match SSL_client_hello_get1_extensions_present(self.as_ptr(), &mut data, &mut len) {
+                1 => Ok(()),
+                _ => Err(()),
+            }
+        });
+        made.ok().and_then(|()| NonNull::new(data)).map(|data| Extensions { data, len })
+    }
+
+    /// Gives `each` the numbers of the ciphers that the client and this server have in common, in
+    /// the server's order, until it gives false. None before the hello has been looked at.
+    pub fn shared_ciphers(self, mut each: impl FnMut(u16) -> bool) {
+        // SAFETY: a live connection, which keeps the client's list; the server's is ours.
+        let (own, client): (*mut OPENSSL_STACK, *const OPENSSL_STACK) = unsafe {
+            let own = SSL_get1_supported_ciphers(self.as_ptr());
+            (own.cast(), SSL_get_client_ciphers(self.as_ptr()).cast())
+        };
+        for cipher in ciphers(own) {
+            if ciphers(client).any(|other| other == cipher) && !each(cipher) {
+                break;
+            }
+        }
+        // SAFETY: ours; its elements are OpenSSL's, for ever.
+        unsafe { OPENSSL_sk_free(own) }
     }
 
     /// Has the client answered in the protocols with these bits of nginx's only.
@@ -51,6 +99,36 @@ impl Ssl {
             }
         }
     }
+}
+
+/// The numbers of extensions, in memory of OpenSSL's.
+pub struct Extensions {
+    data: NonNull<c_int>,
+    len: usize,
+}
+
+impl std::ops::Deref for Extensions {
+    type Target = [c_int];
+
+    fn deref(&self) -> &[c_int] {
+        // SAFETY: made by `hello_extensions`, of that length.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Extensions {
+    fn drop(&mut self) {
+        // SAFETY: OpenSSL gave it to us, and it is freed once.
+        unsafe { CRYPTO_free(self.data.as_ptr().cast(), c"".as_ptr(), 0) }
+    }
+}
+
+/// The numbers in TLS of a list of ciphers, or of a null pointer, which has none.
+fn ciphers(list: *const OPENSSL_STACK) -> impl Iterator<Item = u16> {
+    // SAFETY: null or a live list, of elements of that kind, by who calls.
+    (0..unsafe { OPENSSL_sk_num(list) }).map(move |index| unsafe {
+        SSL_CIPHER_get_protocol_id(OPENSSL_sk_value(list, index).cast_const().cast())
+    })
 }
 
 /// The first name of the extension `server_name`, which must be a host's.

@@ -6,7 +6,8 @@ use std::ptr::{NonNull, null_mut};
 
 use codec::fallible;
 
-use super::{BorrowedSession, Context, Session, clear_errors};
+use super::objects::Owned;
+use super::{BorrowedSession, Context, Session, Store, clear_errors};
 use crate::nginx::core::strings;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::Peer;
@@ -14,11 +15,12 @@ use crate::nginx::event::stream::Stream;
 use crate::nginx::sys::{
     EVP_PKEY, NGX_AGAIN, NGX_OK, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_STACK, OPENSSL_sk_num,
     OPENSSL_sk_value, SSL, SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME,
-    SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, SSL_ctrl, SSL_get_certificate, SSL_get_verify_result,
-    SSL_use_PrivateKey, SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp,
-    X509, X509_V_OK, X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host,
-    ngx_ssl_connection_t, ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake,
-    ngx_ssl_set_session, ngx_ssl_shutdown, stack_st_X509,
+    SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, SSL_CTRL_SET_VERIFY_CERT_STORE, SSL_CTX, SSL_ctrl,
+    SSL_get_SSL_CTX, SSL_get_certificate, SSL_get_verify_result, SSL_use_PrivateKey,
+    SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509, X509_V_OK,
+    X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host, ngx_ssl_connection_t,
+    ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake, ngx_ssl_set_session,
+    ngx_ssl_shutdown, stack_st_X509,
 };
 
 /// How a handshake stands.
@@ -168,6 +170,23 @@ impl Connection {
             let wanted = OPENSSL_sk_value(client.stack(), 0).cast::<X509>();
             !own.is_null() && !wanted.is_null() && X509_cmp(own, wanted) == 0
         }
+    }
+
+    /// Trusts the authorities of `store` instead of the context's; false where OpenSSL refuses.
+    pub fn trust(self, store: &Store) -> bool {
+        let command = SSL_CTRL_SET_VERIFY_CERT_STORE as c_int;
+        // SAFETY: as in `ssl`; `SSL_set1_verify_cert_store`: one more share is taken.
+        let trusts = unsafe { SSL_ctrl(self.as_ptr(), command, 1, store.as_ptr().cast()) != 0 };
+        if !trusts {
+            clear_errors();
+        }
+        trusts
+    }
+
+    /// OpenSSL's context of the connection, which stays its.
+    pub fn context_ptr(self) -> *mut SSL_CTX {
+        // SAFETY: as in `ssl`.
+        unsafe { SSL_get_SSL_CTX(self.as_ptr()) }
     }
 
     /// Tells the server which name is meant (SNI); false where OpenSSL refuses it.

@@ -9,7 +9,7 @@ use crate::nginx::sys::{
     BIO, BIO_CTRL_EOF, BIO_ctrl, BIO_free, BIO_new_mem_buf, EVP_PKEY, EVP_PKEY_free,
     OCSP_BASICRESP, OCSP_BASICRESP_free, OCSP_CERTID, OCSP_CERTID_free, OCSP_REQUEST,
     OCSP_REQUEST_free, OCSP_RESPONSE, OCSP_RESPONSE_free, X509, X509_NAME, X509_NAME_free,
-    X509_STORE, X509_STORE_free, X509_free, d2i_X509_bio,
+    X509_STORE, X509_STORE_free, X509_STORE_up_ref, X509_free, d2i_PrivateKey_bio, d2i_X509_bio,
 };
 
 /// What can fail says why in upstream's words.
@@ -78,6 +78,30 @@ owned! {
     OcspCertId(OCSP_CERTID), OCSP_CERTID_free;
 }
 
+impl Clone for Store {
+    fn clone(&self) -> Store {
+        // SAFETY: a live store, whose counter is an int's; the new reference is ours.
+        unsafe { X509_STORE_up_ref(self.0.as_ptr()) };
+        Store(self.0)
+    }
+}
+
+impl Store {
+    /// Another reference to somebody's store; none for a null pointer, or where OpenSSL has no more.
+    ///
+    /// # Safety
+    /// `raw` must be null or a live store.
+    pub unsafe fn share(raw: *mut X509_STORE) -> Option<Store> {
+        // SAFETY: the caller's; the new reference is ours.
+        unsafe {
+            if raw.is_null() || X509_STORE_up_ref(raw) == 0 {
+                return None;
+            }
+            Store::from_ptr(raw)
+        }
+    }
+}
+
 /// Bytes that OpenSSL reads.
 pub struct Source<'a>(NonNull<BIO>, PhantomData<&'a [u8]>);
 
@@ -107,6 +131,13 @@ impl<'a> Source<'a> {
         // SAFETY: a live BIO; the certificate is ours.
         unsafe { Certificate::from_ptr(d2i_X509_bio(self.as_ptr(), null_mut())) }
             .ok_or(c"d2i_X509_bio() failed")
+    }
+
+    /// Reads a private key in DER.
+    pub fn der_private_key(&self) -> Result<PrivateKey> {
+        // SAFETY: a live BIO; the key is ours.
+        unsafe { PrivateKey::from_ptr(d2i_PrivateKey_bio(self.as_ptr(), null_mut())) }
+            .ok_or(c"d2i_PrivateKey_bio() failed")
     }
 }
 

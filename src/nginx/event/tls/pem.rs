@@ -1,4 +1,4 @@
-//! Certificates and keys as PEM text.
+//! Certificates and keys as PEM text, and in DER.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
@@ -29,6 +29,33 @@ pub fn chain(pem: &[u8]) -> Result<Chain> {
         }
         Ok(chain)
     })
+}
+
+/// Reads a certificate and the rest of its chain, in DER, one behind the other.
+pub fn der_chain(der: &[u8]) -> Result<Chain> {
+    if der.is_empty() {
+        return Err(c"invalid argument");
+    }
+    clearing_errors(|| {
+        let source = Source::new(der)?;
+        let mut chain = Chain::new().ok_or(c"sk_X509_new_null() failed")?;
+        chain.push(source.der_certificate()?).map_err(|_| c"sk_X509_push() failed")?;
+        while !source.is_at_end() {
+            let certificate = source.der_certificate();
+            let certificate = certificate.map_err(|_| c"d2i_X509_bio() failed in rest of chain")?;
+            let pushed = chain.push(certificate);
+            pushed.map_err(|_| c"sk_X509_push() failed in rest of chain")?;
+        }
+        Ok(chain)
+    })
+}
+
+/// Reads a private key in DER.
+pub fn der_private_key(der: &[u8]) -> Result<PrivateKey> {
+    if der.is_empty() {
+        return Err(c"invalid argument");
+    }
+    clearing_errors(|| Source::new(der)?.der_private_key())
 }
 
 /// The next certificate; none at the end.

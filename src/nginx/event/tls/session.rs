@@ -8,8 +8,8 @@ use super::objects::clearing_errors;
 use super::pem::encode;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    SSL_SESSION, SSL_SESSION_free, SSL_SESSION_get_id, SSL_SESSION_up_ref, d2i_SSL_SESSION,
-    i2d_SSL_SESSION,
+    SSL_SESSION, SSL_SESSION_free, SSL_SESSION_get_id, SSL_SESSION_is_resumable,
+    SSL_SESSION_up_ref, d2i_SSL_SESSION, i2d_SSL_SESSION,
 };
 
 /// A session that somebody else has a share in.
@@ -105,6 +105,12 @@ impl Session {
     pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
         // SAFETY: a live session, and the room that is asked for first.
         encode(out, |out| unsafe { i2d_SSL_SESSION(self.as_ptr(), out) })
+    }
+
+    /// Whether another connection can take it up.
+    pub fn is_resumable(&self) -> bool {
+        // SAFETY: a live session.
+        unsafe { SSL_SESSION_is_resumable(self.as_ptr()) != 0 }
     }
 
     pub fn id(&self) -> &[u8] {

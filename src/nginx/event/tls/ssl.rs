@@ -15,8 +15,8 @@ use crate::nginx::sys::{
     CRYPTO_EX_INDEX_SSL, CRYPTO_get_ex_new_index, SSL, SSL_CTRL_CHAIN_CERT, SSL_certs_clear,
     SSL_ctrl, SSL_get_ex_data, SSL_get_servername, SSL_set_ex_data, SSL_use_PrivateKey,
     SSL_use_certificate, SSL_version, TLS1_3_VERSION, TLSEXT_NAMETYPE_host_name, X509,
-    d2i_PrivateKey_bio, ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event,
-    ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
+    ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event, ngx_posted_events,
+    ngx_ssl_connection_index, sockaddr, socklen_t,
 };
 use crate::own_thread;
 
@@ -61,6 +61,17 @@ impl Ssl {
             let ssl = request.connection().as_ref().and_then(|c| c.ssl.as_ref());
             let ssl = ssl.ok_or(c"bad request")?;
             Ssl::from_ptr(ssl.connection).ok_or(c"bad ssl conn")
+        }
+    }
+
+    /// The TLS connection to the server that `request` is passed to.
+    pub fn of_upstream(request: Request) -> Result<Ssl> {
+        // SAFETY: a live request, whose upstream, its connection and that one's ssl are null or live.
+        unsafe {
+            let upstream = request.get().upstream.as_ref().ok_or(c"bad upstream")?;
+            let c = upstream.peer.connection.as_ref().ok_or(c"bad peer connection")?;
+            let ssl = c.ssl.as_ref().and_then(|ssl| Ssl::from_ptr(ssl.connection));
+            ssl.ok_or(c"not ssl connection")
         }
     }
 
@@ -177,13 +188,7 @@ impl Ssl {
 
     /// Takes a private key in DER.
     pub fn use_der_private_key(self, der: &[u8]) -> Result<()> {
-        clearing_errors(|| {
-            let source = Source::new(der)?;
-            // SAFETY: a live BIO; the key is ours.
-            let key =
-                unsafe { PrivateKey::from_ptr(d2i_PrivateKey_bio(source.as_ptr(), null_mut())) };
-            self.use_private_key(&key.ok_or(c"d2i_PrivateKey_bio() failed")?)
-        })
+        clearing_errors(|| self.use_private_key(&Source::new(der)?.der_private_key()?))
     }
 
     pub fn use_private_key(self, key: &PrivateKey) -> Result<()> {

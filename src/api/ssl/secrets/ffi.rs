@@ -1,0 +1,119 @@
+//! The symbols behind the random numbers, the master key and the exported keys of `ngx.ssl`. Texts in
+//! `*err` are static.
+
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
+use std::ffi::{c_char, c_int};
+
+use crate::api::ssl::ffi::{connection, done, room};
+use crate::nginx::core::strings;
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::Ssl;
+use crate::nginx::sys::ngx_http_request_t;
+
+/// Writes the start of the client's random number (32 bytes) to `out`, which has room for `*outlen`
+/// bytes; `*outlen` becomes the length written, or, where it was 0, the number's own. 0, or -1 with the
+/// error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_client_random(
+    r: *mut ngx_http_request_t,
+    out: *mut u8,
+    outlen: *mut usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and cells.
+    unsafe { bytes(r, out, outlen, err, |ssl, out| Ok(ssl.client_random(out))) }
+}
+
+/// As [`ngx_http_lua_ffi_ssl_client_random`], the server's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_random(
+    r: *mut ngx_http_request_t,
+    out: *mut u8,
+    outlen: *mut usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and cells.
+    unsafe { bytes(r, out, outlen, err, |ssl, out| Ok(ssl.server_random(out))) }
+}
+
+/// As [`ngx_http_lua_ffi_ssl_client_random`], the session's master key (at most 48 bytes). -1 with the
+/// error in `*err` also where the handshake has not come to a session yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_session_master_key(
+    r: *mut ngx_http_request_t,
+    out: *mut u8,
+    outlen: *mut usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and cells.
+    unsafe { bytes(r, out, outlen, err, Ssl::master_key) }
+}
+
+/// # Safety
+/// As for [`connection`]; `out` must be null or valid for `*outlen` bytes, the cells null or valid.
+unsafe fn bytes(
+    r: *mut ngx_http_request_t,
+    out: *mut u8,
+    outlen: *mut usize,
+    err: *mut *const c_char,
+    write: impl FnOnce(Ssl, &mut [u8]) -> tls::Result<usize>,
+) -> c_int {
+    // SAFETY: the caller's word for each pointer.
+    unsafe {
+        done(err, || {
+            let ssl = connection(r)?;
+            let outlen = outlen.as_mut().ok_or(c"no length")?;
+            *outlen = write(ssl, room(out, *outlen))?;
+            Ok(())
+        })
+    }
+}
+
+/// Fills the `out_size` bytes at `out` with key material (RFC 5705) for a label of `llen` bytes and,
+/// where `use_ctx` is not 0, a context of `ctxlen` bytes. 0, or -1 with the error in `*err`; what
+/// OpenSSL says of it is logged at `[info]`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
+    r: *mut ngx_http_request_t,
+    out: *mut u8,
+    out_size: usize,
+    label: *const u8,
+    llen: usize,
+    ctx: *const u8,
+    ctxlen: usize,
+    use_ctx: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length, Lua strings and a
+    // cell of its own.
+    unsafe {
+        done(err, || {
+            let context = (use_ctx != 0).then(|| strings::raw(ctx, ctxlen));
+            let label = strings::raw(label, llen);
+            connection(r)?.export_keying_material(room(out, out_size), label, context)
+        })
+    }
+}
+
+/// As [`ngx_http_lua_ffi_ssl_export_keying_material`], from the secret of TLS 1.3's early data, always
+/// with a context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material_early(
+    r: *mut ngx_http_request_t,
+    out: *mut u8,
+    out_size: usize,
+    label: *const u8,
+    llen: usize,
+    ctx: *const u8,
+    ctxlen: usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: as for the one above.
+    unsafe {
+        done(err, || {
+            let (label, context) = (strings::raw(label, llen), strings::raw(ctx, ctxlen));
+            connection(r)?.export_keying_material_early(room(out, out_size), label, context)
+        })
+    }
+}

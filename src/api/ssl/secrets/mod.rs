@@ -1,0 +1,3 @@
+//! What `ngx.ssl` tells of a connection's secrets.
+
+mod ffi;
