@@ -28,13 +28,13 @@ fn spawn(call: &Call) -> LuaResult {
     parent.reserve_thread(call.context.tasks.light_threads.get())?;
     let thread = coroutine::make(call, Role::LightThread)?;
     if arguments > 0 {
-        if let Err(error) = thread.state.reserve(arguments) {
+        if let Err(error) = thread.state().reserve(arguments) {
             call.context.remove_task(&thread);
             return Err(error);
         }
         // The thread takes the function's place, below the arguments.
         state.replace(1);
-        state.move_to(thread.state, arguments);
+        state.move_to(thread.state(), arguments);
     }
     thread.set_parent(parent);
     thread.status.set(TaskStatus::Running);
@@ -72,7 +72,7 @@ fn wait(call: &Call) -> LuaResult {
     let mut threads = Join::default();
     for i in 1..=n {
         let thread = match light_thread(call, i)? {
-            Record::Task(task) if task.role == Role::LightThread => task,
+            Record::Task(task) if task.role() == Role::LightThread => task,
             Record::EndedThread if i < n => continue,
             Record::EndedThread => return call.fail("already waited or killed"),
             _ => {
@@ -95,9 +95,9 @@ fn wait(call: &Call) -> LuaResult {
 
 /// The thread has ended: its results lie on its stack.
 fn take_results(call: &Call, parent: &Task, thread: &Rc<Task>) -> LuaResult {
-    let results = thread.state.top();
+    let results = thread.state().top();
     call.state.reserve(results)?;
-    thread.state.move_to(call.state, results);
+    thread.state().move_to(call.state, results);
     scheduler::forget_zombie(&call.context, parent, thread);
     Ok(Returns::Values(results))
 }
@@ -105,7 +105,7 @@ fn take_results(call: &Call, parent: &Task, thread: &Rc<Task>) -> LuaResult {
 fn kill(call: &Call) -> LuaResult {
     let killer = call.task()?;
     let thread = match light_thread(call, 1)? {
-        Record::Task(task) if task.role == Role::LightThread => task,
+        Record::Task(task) if task.role() == Role::LightThread => task,
         Record::EndedThread => return call.fail("already waited or killed"),
         _ => return call.fail("not user thread"),
     };

@@ -81,7 +81,7 @@ impl CoCtx {
 
     /// Its coroutine, which is still there while its operation is being cancelled.
     pub fn state(&self) -> Option<State> {
-        self.task.upgrade().map(|task| task.state)
+        self.task.upgrade().map(|task| task.state())
     }
 
     fn cancel(&self) {
@@ -119,11 +119,11 @@ impl CoCtx {
             return complain(&task, "is not waiting for it");
         }
         drop(self.cancel.take());
-        let values = values.clamp(0, task.state.top());
+        let values = values.clamp(0, task.state().top());
         if !Context::any_runs() {
             return scheduler::wake(&task, values);
         }
-        let top = task.state.top();
+        let top = task.state().top();
         let resumption = Resumption { task: Rc::downgrade(&task), values, top };
         let timer = Timer::with_log(resumption, Resumption::wake, context.request().log());
         timer.post();
@@ -150,7 +150,7 @@ struct Resumption {
 impl Resumption {
     fn wake(&self) {
         if let Some(task) = self.task.upgrade() {
-            task.state.set_top(self.top);
+            task.state().set_top(self.top);
             scheduler::wake(&task, self.values);
         }
     }

@@ -13,7 +13,6 @@ pub mod keyed;
 pub mod output;
 pub mod resources;
 pub mod scheduler;
-#[allow(unsafe_code, reason = "tasks are found by their address")]
 pub mod task;
 pub mod traceback;
 pub mod vm;

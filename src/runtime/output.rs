@@ -428,7 +428,7 @@ fn resume_flushing(context: &Rc<Context>) -> Status {
 
 /// 1, or nil and why the output did not reach the client.
 fn push_flush_result(context: &Context, task: &Task) -> i32 {
-    let state = task.state;
+    let state = task.state();
     let failure = client::failure(context.request());
     match failure {
         None => {

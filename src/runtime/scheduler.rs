@@ -62,7 +62,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
             fails(context, &task, &mut abort)
         } else {
             task.runs.set(true);
-            let outcome = task.state.resume(values);
+            let outcome = task.state().resume(values);
             task.runs.set(false);
             match outcome {
                 Outcome::Yielded => yielded(context, &task),
@@ -122,7 +122,7 @@ fn end(context: &Rc<Context>) -> Status {
 
 /// `coroutine.yield` in a light thread: the others that are ready run first.
 fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> Step {
-    task.state.set_top(0);
+    task.state().set_top(0);
     task.status.set(TaskStatus::Running);
     if context.has_posted() {
         context.post(task.clone(), 0);
@@ -134,14 +134,14 @@ fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> Step {
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
 /// its `coroutine.yield`. Below them stands the coroutine, which stays.
 fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> Step {
-    if child.state.reserve_waiting(values).is_err() {
+    if child.state().reserve_waiting(values).is_err() {
         child.status.set(TaskStatus::Suspended);
-        task.state.set_top(0);
+        task.state().set_top(0);
         return raise_in(task, "stack overflow");
     }
     task.resume(&child);
     if values > 0 {
-        task.state.move_to(child.state, values);
+        task.state().move_to(child.state(), values);
     }
     Step::Run(child, values)
 }
@@ -157,20 +157,20 @@ fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> Ste
 
 /// `coroutine.resume` gives its status first, `coroutine.wrap` does not.
 fn resume_status(child: &Task) -> Option<bool> {
-    (child.role != Role::Wrapped).then_some(true)
+    (child.role() != Role::Wrapped).then_some(true)
 }
 
 /// `parent` runs on with the top `values` of `task` as results, below them perhaps a status.
 #[inline(always)]
 fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Option<bool>) -> Step {
-    if parent.state.reserve_waiting(values + 1).is_err() {
+    if parent.state().reserve_waiting(values + 1).is_err() {
         return raise_in(&parent, "stack overflow");
     }
     if let Some(status) = status {
-        parent.state.push_bool(status);
+        parent.state().push_bool(status);
     }
     if values > 0 {
-        task.state.move_to(parent.state, values);
+        task.state().move_to(parent.state(), values);
     }
     Step::Run(parent, values + i32::from(status.is_some()))
 }
@@ -178,7 +178,7 @@ fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Option<bool>) -
 /// `task` runs on with an error.
 #[cold]
 fn raise_in(task: &Rc<Task>, text: &str) -> Step {
-    task.state.push_str(text);
+    task.state().push_str(text);
     task.propagates_error.set(true);
     Step::Run(task.clone(), 0)
 }
@@ -187,7 +187,7 @@ fn finished(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     task.drop_pending();
     task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
-    match task.role {
+    match task.role() {
         // `ngx.exit` could not yield, and nobody heard of it: it is called for all the same.
         Role::Entry | Role::LightThread if context.is_to_end() => Step::Leave(end(context)),
         Role::Entry => {
@@ -260,8 +260,8 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> St
         if task.waited_by_parent.get() {
             return hand_results_over(context, task, parent, success);
         }
-        task.state.push_bool(success);
-        task.state.insert(1);
+        task.state().push_bool(success);
+        task.state().insert(1);
         task.status.set(TaskStatus::Zombie);
         #[expect(
             clippy::disallowed_methods,
@@ -282,7 +282,7 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> St
 /// A quirk of upstream's that scripts see: for `error("text")`, `ngx.thread.wait` gives the text
 /// without its position first, and then the whole message.
 fn keep_error_only(task: &Task) {
-    let state = task.state;
+    let state = task.state();
     let top = state.top();
     if top > 1 && state.kind(1) == Kind::String && state.kind(top) == Kind::String {
         let (text, message) = (state.bytes(1), state.bytes(top));
@@ -311,7 +311,7 @@ fn hand_results_over(
 ) -> Step {
     // Lets go of the other threads that the parent waits for.
     parent.drop_pending();
-    let step = hand_over(task, parent, task.state.top(), Some(success));
+    let step = hand_over(task, parent, task.state().top(), Some(success));
     context.remove_task(task);
     decrement(&context.tasks.light_threads);
     step
@@ -323,7 +323,7 @@ fn end_coroutine(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     };
     // It is there: its resumer's stack keeps it until that runs on.
     task.be_forgotten();
-    let step = hand_over(task, parent, task.state.top(), resume_status(task));
+    let step = hand_over(task, parent, task.state().top(), resume_status(task));
     context.remove_task(task);
     step
 }
@@ -344,7 +344,7 @@ fn failed(
     {
         context.vm().release_memory_soon();
     }
-    *abort = (task.role != Role::Coroutine).then(|| Abort::of(task, failure));
+    *abort = (task.role() != Role::Coroutine).then(|| Abort::of(task, failure));
     aborted(context, task, abort)
 }
 
@@ -352,7 +352,7 @@ fn failed(
 fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
     task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
-    match task.role {
+    match task.role() {
         Role::LightThread => {
             log_abort(context, task, "user thread", abort);
             end_light_thread(context, task, false)
@@ -365,7 +365,7 @@ fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) ->
             let Some(parent) = task.leave_parent() else {
                 return no_parent(context);
             };
-            let raises = task.role == Role::Wrapped;
+            let raises = task.role() == Role::Wrapped;
             if !raises {
                 *abort = None;
             }
@@ -382,7 +382,7 @@ fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut Option<Abor
     let Some(Abort { kind, trace }) = abort.take() else { return };
     let mut line = Line::new();
     line.add(format_args!("lua {what} aborted: {kind}: "));
-    append_error_text(context, task.state, &mut line);
+    append_error_text(context, task.state(), &mut line);
     line.append(b"\n");
     line.append(&trace);
     context.request().log().write(Level::Err, line.bytes());
@@ -540,9 +540,9 @@ pub fn wake(task: &Rc<Task>, values: i32) {
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
     let Some(main) = task.main_state() else { return };
     let made = main.produce(count, push).is_ok();
-    let fits = task.state.reserve(count).is_ok();
+    let fits = task.state().reserve(count).is_ok();
     if made && fits {
-        main.move_to(task.state, count);
+        main.move_to(task.state(), count);
         return wake(task, count);
     }
     if made {
@@ -553,11 +553,11 @@ pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
 
 /// Pushes nil and "no memory", which takes none; gives their number.
 pub fn push_no_memory(task: &Task) -> i32 {
-    if task.state.reserve(2).is_err() {
+    if task.state().reserve(2).is_err() {
         return 0;
     }
-    task.state.push_nil();
-    task.state.raw_get_index(REGISTRY, NO_MEMORY);
+    task.state().push_nil();
+    task.state().raw_get_index(REGISTRY, NO_MEMORY);
     2
 }
 

@@ -4,16 +4,17 @@
 //! operation is owned by its task: killing the task, ending the request or closing its pool drops
 //! the operation, and dropping it cancels it.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::iter::successors;
 use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, OutOfMemory};
-use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+use slotmap::DefaultKey;
 use smallvec::SmallVec;
 
 use super::context::Context;
+use super::keyed::Keyed;
 use super::{co_ctx, scheduler};
 use crate::lua::state::{NOREF, REGISTRY};
 use crate::lua::vm::Thread;
@@ -21,9 +22,9 @@ use crate::lua::{State, openresty};
 use crate::nginx::Request;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::{Log, Shown};
-use crate::nginx::core::own_thread::{FreeList, OwnThread};
-use crate::nginx::event::alarm::{Alarm, Sleeper};
-use crate::ngx_debug;
+use crate::nginx::core::own_thread::FreeList;
+use crate::nginx::event::alarm::{Alarm, AlarmField, Sleeper};
+use crate::{alarm_field, ngx_debug, own_thread};
 
 /// Where a coroutine stands; the names are those of `coroutine.status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,14 +131,14 @@ const MAX_SPARE: usize = 256;
 
 /// One Lua coroutine.
 pub struct Task {
-    pub state: State,
+    state: Cell<State>,
     /// Its anchor in the registry; `NOREF` for coroutines that Lua code anchors itself, or, while
     /// they run or wait, the stack of their resumer.
     reference: Cell<i32>,
     /// Its place among the context's tasks.
     pub(super) place: Cell<usize>,
-    pub role: Role,
-    key: Cell<DefaultKey>,
+    role: Cell<Role>,
+    key: Cell<u64>,
     /// Its coroutine does not carry its key any more.
     forgotten: Cell<bool>,
     /// None once the task is over.
@@ -192,11 +193,11 @@ impl Link {
 impl Task {
     #[inline]
     pub fn new(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
-        if let Some(mut spare) = SPARE.take()
-            && let Some(task) = Rc::get_mut(&mut spare)
-            && task.zombies.get_mut().is_empty()
+        if let Some(spare) = SPARE.take()
+            && spare.is_unshared()
+            && spare.zombies.borrow().is_empty()
         {
-            task.begin(context, state, reference, role);
+            spare.begin(context, state, reference, role);
             return spare;
         }
         Task::fresh(context, state, reference, role)
@@ -208,7 +209,7 @@ impl Task {
         allocator::check()?;
         if SPARE.is_empty() {
             // A spare one has its record.
-            with_records(|records| records.try_reserve(1))?;
+            RECORDS.reserve()?;
         }
         Ok(())
     }
@@ -220,11 +221,11 @@ impl Task {
 
     fn fresh(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
         let task = Rc::new(Task {
-            state,
+            state: Cell::new(state),
             reference: Cell::new(reference),
             place: Cell::new(usize::MAX),
-            role,
-            key: Cell::new(DefaultKey::null()),
+            role: Cell::new(role),
+            key: Cell::new(0),
             forgotten: Cell::new(false),
             context: RefCell::new(Some(context.clone())),
             status: Cell::new(TaskStatus::Running),
@@ -239,14 +240,14 @@ impl Task {
             flushing: Cell::new(false),
             co_ctx: Cell::new(None),
         });
-        task.key.set(with_records(|records| records.insert(Rc::as_ptr(&task))));
+        task.key.set(RECORDS.insert(Rc::downgrade(&task)));
         task.mark(context);
         task
     }
 
     /// Makes a spare task what [`Task::fresh`] makes. Every field is named here: one that is forgotten
     /// does not compile.
-    fn begin(&mut self, of: &Rc<Context>, on: State, anchor: i32, kind: Role) {
+    fn begin(&self, of: &Rc<Context>, on: State, anchor: i32, kind: Role) {
         let Task {
             state,
             reference,
@@ -267,15 +268,32 @@ impl Task {
             flushing,
             co_ctx: _,
         } = self;
-        (*state, *role) = (on, kind);
+        state.set(on);
+        role.set(kind);
         reference.set(anchor);
         place.set(usize::MAX);
-        *context.get_mut() = Some(of.clone());
+        *context.borrow_mut() = Some(of.clone());
         status.set(TaskStatus::Running);
         for flag in [forgotten, runs, propagates_error, waited_by_parent, flushing] {
             flag.set(false);
         }
         self.mark(of);
+    }
+
+    /// Whether nobody but the holder of this share knows the task, and its record.
+    fn is_unshared(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) == 1 && Rc::weak_count(self) == 1
+    }
+
+    /// Its coroutine.
+    #[inline(always)]
+    pub fn state(&self) -> State {
+        self.state.get()
+    }
+
+    #[inline(always)]
+    pub fn role(&self) -> Role {
+        self.role.get()
     }
 
     /// Lets a task that is over wait to be used again, if its coroutine does not know it any more. Who
@@ -289,16 +307,16 @@ impl Task {
 
     /// The coroutine, which is there, forgets the task, for that is over.
     pub(super) fn be_forgotten(&self) {
-        let word = if self.role == Role::LightThread { ENDED_THREAD } else { ENDED };
-        openresty::set_record(self.state, word as usize as *mut c_void);
+        let word = if self.role() == Role::LightThread { ENDED_THREAD } else { ENDED };
+        openresty::set_record(self.state(), word as usize as *mut c_void);
         self.forgotten.set(true);
     }
 
     /// Tells the coroutine whose it is.
     fn mark(&self, context: &Context) {
-        let word = self.key.get().data().as_ffi() as usize;
-        openresty::set_record(self.state, word as *mut c_void);
-        openresty::set_request(self.state, context.request().as_ptr().cast());
+        let word = self.key.get() as usize;
+        openresty::set_record(self.state(), word as *mut c_void);
+        openresty::set_request(self.state(), context.request().as_ptr().cast());
     }
 
     /// A task for the code of a phase or a timer, in a coroutine of the VM's.
@@ -344,21 +362,15 @@ impl Task {
             ENDED => return Record::Ended,
             _ => {}
         }
-        let key = DefaultKey::from(KeyData::from_ffi(word));
-        let found = with_records(|records| records.get(key).copied());
-        let Some(task) = found else { return Record::Ended };
-        // SAFETY: the value of an Rc, which takes its record away when it is dropped.
-        unsafe {
+        let Some(task) = RECORDS.with(word, Weak::upgrade).flatten() else { return Record::Ended };
+        if task.state() != state {
             // A coroutine of LuaJIT's own that took the word over from the one that made it.
-            if (*task).state != state {
-                return Record::None;
-            }
-            if (*task).context.borrow().is_none() {
-                return Record::Ended;
-            }
-            Rc::increment_strong_count(task);
-            Record::Task(Rc::from_raw(task))
+            return Record::None;
         }
+        if task.context.borrow().is_none() {
+            return Record::Ended;
+        }
+        Record::Task(task)
     }
 
     pub fn parent(&self) -> Option<Rc<Task>> {
@@ -371,8 +383,8 @@ impl Task {
     /// where it is a coroutine that Lua code has forgotten. Raises where memory is out.
     pub fn set_parent(&self, parent: &Rc<Task>) {
         if parent.reference.get() < 0 {
-            parent.state.push_thread();
-            parent.reference.set(parent.state.new_ref(REGISTRY));
+            parent.state().push_thread();
+            parent.reference.set(parent.state().new_ref(REGISTRY));
         }
         self.parent.set(parent);
     }
@@ -412,7 +424,7 @@ impl Task {
 
     /// Whether the scheduler runs it on its own: an entry or light thread.
     pub fn is_thread(&self) -> bool {
-        matches!(self.role, Role::Entry | Role::LightThread)
+        matches!(self.role(), Role::Entry | Role::LightThread)
     }
 
     /// Takes over the operation that this task now waits for.
@@ -496,11 +508,8 @@ impl Task {
     }
 }
 
-// SAFETY: one field of the task.
-unsafe impl Sleeper for Task {
-    fn alarm(&self) -> &Alarm {
-        &self.alarm
-    }
+impl Sleeper for Task {
+    const ALARM: AlarmField<Task> = alarm_field!(Task, alarm);
 
     fn wake(self: Rc<Self>) {
         let Some(request) = self.request() else { return };
@@ -520,26 +529,15 @@ unsafe impl Sleeper for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        with_records(|records| records.remove(self.key.get()));
+        RECORDS.remove(self.key.get());
     }
 }
 
-type Records = SlotMap<DefaultKey, *const Task>;
+own_thread! {
+    /// The tasks by the key that their coroutines carry. A coroutine may outlive its request in a Lua
+    /// variable: its key then finds nothing.
+    static RECORDS: Keyed<Weak<Task>> = Keyed::new();
 
-/// Does `work`, which does not come back here, with the tasks by the key that their coroutines carry.
-///
-/// A coroutine may outlive its request in a Lua variable: its key then finds nothing, however often
-/// the slot has been used since.
-#[inline(always)]
-fn with_records<T>(work: impl FnOnce(&mut Records) -> T) -> T {
-    // SAFETY: tasks run in nginx's own thread.
-    static RECORDS: OwnThread<UnsafeCell<Option<Records>>> =
-        unsafe { OwnThread::new(UnsafeCell::new(None)) };
-    // SAFETY: nobody else has a reference, for none leaves this function, and `work` calls nobody
-    // who comes here.
-    work(unsafe { &mut *RECORDS.get() }.get_or_insert_with(Records::new))
+    /// Tasks that are over, as [`Task::retire`] leaves them. Their coroutines have forgotten their keys.
+    static SPARE: FreeList<Rc<Task>> = FreeList::new(MAX_SPARE);
 }
-
-/// Tasks that are over, as [`Task::retire`] leaves them. Their coroutines have forgotten their keys.
-// SAFETY: tasks run in nginx's own thread.
-static SPARE: OwnThread<FreeList<Rc<Task>>> = unsafe { OwnThread::new(FreeList::new(MAX_SPARE)) };

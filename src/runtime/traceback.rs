@@ -19,7 +19,7 @@ pub fn of(task: &Rc<Task>) -> Vec<u8> {
     for number in 0..MAX_COROUTINES {
         let Some(task) = next else { break };
         line.add(format_args!("\ncoroutine {number}:"));
-        describe_frames(task.state, &mut line);
+        describe_frames(task.state(), &mut line);
         next = task.parent().filter(|parent| parent.status.get() != TaskStatus::Dead);
     }
     fallible::copy(line.bytes()).unwrap_or_default()

@@ -25,11 +25,11 @@ pub fn push_all(context: &Rc<Context>, task: &Task, captured: &[Captured]) -> Re
             push(state, response);
         }
     })?;
-    if task.state.reserve(count + 1).is_err() {
+    if task.state().reserve(count + 1).is_err() {
         main.pop(count);
         return Err(b"no stack space for captured responses".into());
     }
-    main.move_to(task.state, count);
+    main.move_to(task.state(), count);
     recycle(context, captured);
     Ok(count)
 }

@@ -152,12 +152,12 @@ fn take_results(job: &Job, task: &Task) -> Result<i32, Vec<u8>> {
     let main = task.main_state().ok_or_else(Vec::new)?;
     let mut copied = Ok(());
     main.produce(count, |to| copied = push_copies(from, to))?;
-    let fits = task.state.reserve(count).map_err(|_| copy::STACK_OVERFLOW);
+    let fits = task.state().reserve(count).map_err(|_| copy::STACK_OVERFLOW);
     if let Err(reason) = copied.and(fits) {
         main.pop(count);
         return Err(fallible::text(format_args!("{reason} in the return value")).into_bytes());
     }
-    main.move_to(task.state, count);
+    main.move_to(task.state(), count);
     Ok(count)
 }
 

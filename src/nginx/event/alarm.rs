@@ -1,6 +1,7 @@
 //! Timers and posted events that belong to one owner: dropping them takes them out of nginx.
 
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::ptr::addr_of_mut;
 use std::rc::Rc;
 
@@ -28,11 +29,9 @@ impl Default for Alarm {
 }
 
 /// Who has an alarm of its own.
-///
-/// # Safety
-/// [`Sleeper::alarm`] must give the same field of the value each time.
-pub unsafe trait Sleeper: 'static {
-    fn alarm(&self) -> &Alarm;
+pub trait Sleeper: Sized + 'static {
+    /// Which field it is: [`alarm_field!`](crate::alarm_field) tells.
+    const ALARM: AlarmField<Self>;
 
     /// It went off.
     fn wake(self: Rc<Self>);
@@ -41,11 +40,51 @@ pub unsafe trait Sleeper: 'static {
     fn abandon(&self);
 }
 
+/// Where in a `T` its alarm is.
+pub struct AlarmField<T> {
+    offset: usize,
+    owner: PhantomData<T>,
+}
+
+impl<T> AlarmField<T> {
+    /// # Safety
+    /// At `offset` of each `T` there is an [`Alarm`].
+    pub const unsafe fn new(offset: usize) -> AlarmField<T> {
+        AlarmField { offset, owner: PhantomData }
+    }
+
+    #[inline(always)]
+    fn of(self, owner: &T) -> &Alarm {
+        // SAFETY: the contract of `new`.
+        unsafe { &*std::ptr::from_ref(owner).byte_add(self.offset).cast() }
+    }
+}
+
+/// The field `$field` of `$owner`, as an [`AlarmField`].
+#[macro_export]
+macro_rules! alarm_field {
+    ($owner:ty, $field:ident) => {{
+        /// Only an alarm compiles.
+        const fn check(owner: &$owner) -> &$crate::nginx::event::alarm::Alarm {
+            &owner.$field
+        }
+        #[allow(unsafe_code, reason = "the field is an alarm: it is checked above")]
+        const FIELD: $crate::nginx::event::alarm::AlarmField<$owner> = {
+            let _ = check;
+            // SAFETY: `check` compiles: the field at that offset is an alarm.
+            unsafe {
+                $crate::nginx::event::alarm::AlarmField::new(std::mem::offset_of!($owner, $field))
+            }
+        };
+        FIELD
+    }};
+}
+
 impl Alarm {
     /// The alarm of `owner` goes off after `milliseconds`; after none, in the next round of the event
     /// loop. Debug lines of nginx's about it go to `log`.
     pub fn set<T: Sleeper>(owner: &Rc<T>, milliseconds: usize, log: Log) {
-        let alarm = owner.alarm();
+        let alarm = T::ALARM.of(owner);
         let event = alarm.0.get();
         // SAFETY: the event is part of the Rc's value, which does not move, and disarms the event when
         // it is dropped.
@@ -121,7 +160,7 @@ unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
         Rc::from_raw(owner)
     };
     // Posted and timed at once, it goes off once.
-    owner.alarm().disarm();
+    T::ALARM.of(&owner).disarm();
     let woken = owner.clone();
     if panics(|| {
         fault_point::<T>();

@@ -129,7 +129,7 @@ impl Context {
     /// The running task, if it is the one that runs on `state`.
     #[inline(always)]
     pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
-        self.tasks.current.get().filter(|task| task.state == state)
+        self.tasks.current.get().filter(|task| task.state() == state)
     }
 
     pub fn set_current(&self, task: Option<Rc<Task>>) {
@@ -193,11 +193,11 @@ impl Context {
     #[inline]
     fn end_task(&self, task: &Rc<Task>) {
         if let Some(reference) = task.detach() {
-            let recycle = task.role == Role::Entry && !task.runs.get();
-            let thread = Thread { state: task.state, reference };
+            let recycle = task.role() == Role::Entry && !task.runs.get();
+            let thread = Thread { state: task.state(), reference };
             self.vm().give_back_thread(thread, recycle, self.request().log());
         }
-        if task.role == Role::Entry {
+        if task.role() == Role::Entry {
             let mut entry = self.tasks.entry.borrow_mut();
             if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
                 *entry = None;
