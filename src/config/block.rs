@@ -1,6 +1,6 @@
 //! Reads the body of a `*_by_lua_block` directive from nginx's configuration file.
 
-use codec::block::{Lexer, Progress};
+use codec::block::{Lexer, LexerProgress};
 
 use crate::nginx::core::conf::{Conf, ConfError};
 use crate::nginx::core::conf_file::conf_file;
@@ -14,9 +14,9 @@ pub fn read(conf: Conf) -> Result<Vec<u8>, ConfError> {
     let mut piece = file.take_buffered();
     loop {
         let result = match lexer.feed(&piece) {
-            Progress::Done(block) => Ok(block),
-            Progress::Failed(error) => Err(error),
-            Progress::NeedMore(more) => match file.read_more()? {
+            LexerProgress::Done(block) => Ok(block),
+            LexerProgress::Failed(error) => Err(error),
+            LexerProgress::NeedMore(more) => match file.read_more()? {
                 Some(next) => {
                     lexer = more;
                     piece = next;

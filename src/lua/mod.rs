@@ -32,7 +32,7 @@ pub mod vm;
 
 pub use error::LuaError;
 pub use function::{CFunction, LuaResult, Returns};
-pub use run::{Failure, Outcome};
+pub use run::{LuaFailure, Outcome};
 pub use state::{Kind, State};
 pub use thread_vm::ThreadVm;
 pub use vm::Vm;

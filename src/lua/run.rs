@@ -17,26 +17,26 @@ pub enum Outcome {
     Done,
     Yielded,
     /// The error value is on top of the stack.
-    Failed(Failure),
+    Failed(LuaFailure),
 }
 
 /// Lua's kinds of failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
+pub enum LuaFailure {
     Runtime,
     Syntax,
     Memory,
     Handler,
 }
 
-impl Failure {
+impl LuaFailure {
     #[cold]
-    fn from_status(status: c_int) -> Failure {
+    fn from_status(status: c_int) -> LuaFailure {
         match status {
-            ffi::LUA_ERRSYNTAX => Failure::Syntax,
-            ffi::LUA_ERRMEM => Failure::Memory,
-            ffi::LUA_ERRERR => Failure::Handler,
-            _ => Failure::Runtime,
+            ffi::LUA_ERRSYNTAX => LuaFailure::Syntax,
+            ffi::LUA_ERRMEM => LuaFailure::Memory,
+            ffi::LUA_ERRERR => LuaFailure::Handler,
+            _ => LuaFailure::Runtime,
         }
     }
 }
@@ -49,7 +49,7 @@ impl State {
         // SAFETY: the function and its arguments are on the stack.
         match unsafe { ffi::lua_pcall(self.as_ptr(), arguments, results, handler) } {
             0 => Outcome::Done,
-            status => Outcome::Failed(Failure::from_status(status)),
+            status => Outcome::Failed(LuaFailure::from_status(status)),
         }
     }
 
@@ -67,7 +67,7 @@ impl State {
         if status == ffi::LUA_YIELD {
             return Outcome::Yielded;
         }
-        if status == 0 { Outcome::Done } else { Outcome::Failed(Failure::from_status(status)) }
+        if status == 0 { Outcome::Done } else { Outcome::Failed(LuaFailure::from_status(status)) }
     }
 
     /// Compiles a chunk (text or bytecode) and pushes the function, or the error.
@@ -78,7 +78,7 @@ impl State {
         };
         match status {
             0 => Outcome::Done,
-            status => Outcome::Failed(Failure::from_status(status)),
+            status => Outcome::Failed(LuaFailure::from_status(status)),
         }
     }
 

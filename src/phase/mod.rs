@@ -24,7 +24,7 @@ use crate::config::MainConf;
 use crate::config::phases::{PHASES, Phase, PhaseSet, Place};
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::callback::Handler;
+use crate::nginx::http::callback::RequestHandler;
 use crate::nginx::http::phases;
 use crate::nginx::http::{callback, filters};
 
@@ -59,7 +59,7 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
 }
 
 /// What nginx calls in one of its own phases.
-fn handler(phase: Phase) -> Option<Handler> {
+fn handler(phase: Phase) -> Option<RequestHandler> {
     match phase {
         Phase::ServerRewrite => Some(callback::handler(rewrite::enter_server)),
         Phase::Rewrite => Some(callback::handler(rewrite::enter)),

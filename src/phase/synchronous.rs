@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use crate::config::Script;
-use crate::lua::{Failure, Outcome, State, openresty};
+use crate::lua::{LuaFailure, Outcome, State, openresty};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::{Context, Phase};
 
@@ -46,7 +46,7 @@ pub fn run<T>(
     match state.call(arguments, 1, before.top + 1) {
         Outcome::Done => Ok(take(state)),
         outcome => {
-            if outcome == Outcome::Failed(Failure::Memory) {
+            if outcome == Outcome::Failed(LuaFailure::Memory) {
                 vm.release_memory_soon();
             }
             log_error(request, state.error_text(), phase);

@@ -10,7 +10,7 @@ use super::{ends, output, traceback};
 use crate::config::Phase;
 use crate::lua::registry::NO_MEMORY;
 use crate::lua::state::{Kind, REGISTRY};
-use crate::lua::{Failure, Outcome, State, openresty};
+use crate::lua::{LuaFailure, Outcome, State, openresty};
 use crate::nginx::core::guard::{fault_point, guard, panics};
 use crate::nginx::core::log::Line;
 use crate::nginx::event::alarm::Waiter;
@@ -35,13 +35,13 @@ struct Abort {
 
 impl Abort {
     /// The error on top of the stack of `task`.
-    fn of(task: &Rc<Task>, failure: Failure) -> Abort {
+    fn of(task: &Rc<Task>, failure: LuaFailure) -> Abort {
         Abort {
             kind: match failure {
-                Failure::Runtime => "runtime error",
-                Failure::Syntax => "syntax error",
-                Failure::Memory => "[lua] memory allocation error",
-                Failure::Handler => "error handler error",
+                LuaFailure::Runtime => "runtime error",
+                LuaFailure::Syntax => "syntax error",
+                LuaFailure::Memory => "[lua] memory allocation error",
+                LuaFailure::Handler => "error handler error",
             },
             trace: traceback::of(task),
         }
@@ -87,7 +87,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
 /// `task` has got an error from a wrapped child.
 #[cold]
 fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
-    abort.get_or_insert_with(|| Abort::of(task, Failure::Runtime));
+    abort.get_or_insert_with(|| Abort::of(task, LuaFailure::Runtime));
     aborted(context, task, abort)
 }
 
@@ -332,14 +332,14 @@ fn end_coroutine(context: &Rc<Context>, task: &Rc<Task>) -> Step {
 fn failed(
     context: &Rc<Context>,
     task: &Rc<Task>,
-    failure: Failure,
+    failure: LuaFailure,
     abort: &mut Option<Abort>,
 ) -> Step {
     task.drop_pending();
     // What the failed code had asked for is void.
     context.take_switch();
     // `coroutine.resume` hands the error value over as it is, and logs nothing.
-    if failure == Failure::Memory
+    if failure == LuaFailure::Memory
         && let Some(context) = task.context()
     {
         context.vm().release_memory_soon();

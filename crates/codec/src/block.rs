@@ -68,7 +68,7 @@ pub struct Block {
 
 /// The answer to [`Lexer::feed`].
 #[derive(Debug)]
-pub enum Progress {
+pub enum LexerProgress {
     /// The block goes on: feed the next piece, or call [`Lexer::finish`] at the end of the file.
     NeedMore(Lexer),
     /// The closing brace was found.
@@ -108,12 +108,12 @@ impl Lexer {
     }
 
     /// Takes the next bytes of the file.
-    pub fn feed(mut self, piece: &[u8]) -> Progress {
+    pub fn feed(mut self, piece: &[u8]) -> LexerProgress {
         self.text.extend_from_slice(piece);
         match self.run(false) {
-            Ok(Some(end)) => Progress::Done(self.into_block(end)),
-            Ok(None) => Progress::NeedMore(self),
-            Err(error) => Progress::Failed(error),
+            Ok(Some(end)) => LexerProgress::Done(self.into_block(end)),
+            Ok(None) => LexerProgress::NeedMore(self),
+            Err(error) => LexerProgress::Failed(error),
         }
     }
 

@@ -14,12 +14,12 @@ fn lex(text: &[u8], size: usize, buffered: usize) -> Result<Block, Error> {
 
     for (i, piece) in text.chunks(size).enumerate() {
         match lexer.feed(piece) {
-            Progress::NeedMore(next) => lexer = next,
-            Progress::Done(mut block) => {
+            LexerProgress::NeedMore(next) => lexer = next,
+            LexerProgress::Done(mut block) => {
                 block.unread += text.len().saturating_sub((i + 1) * size);
                 return Ok(block);
             }
-            Progress::Failed(error) => return Err(error),
+            LexerProgress::Failed(error) => return Err(error),
         }
     }
 

@@ -17,13 +17,13 @@ struct Group<'p> {
     /// Whether an earlier alternative may match the empty string.
     empty_before: bool,
     alternatives: u32,
-    kind: Kind,
+    kind: GroupKind,
     /// Whether white space was ignored before this group (option `x`).
     extended: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum GroupKind {
     Plain,
     /// An assertion (look-around): it consumes nothing.
     Look,
@@ -63,7 +63,7 @@ pub fn endless_call(pattern: &[u8], extended: bool) -> Option<usize> {
         empty_so_far: true,
         empty_before: false,
         alternatives: 1,
-        kind: Kind::Plain,
+        kind: GroupKind::Plain,
         extended,
     };
     let groups = vec![root];
@@ -249,15 +249,15 @@ impl<'p> Reader<'p> {
         }
         if !self.take(b"?") {
             self.count += 1;
-            self.push(Some(self.count), b"", Kind::Plain);
+            self.push(Some(self.count), b"", GroupKind::Plain);
             return Some(None);
         }
         if self.take(b"#") || self.take(b"C") {
             self.until(b")")?;
         } else if self.take(b":") || self.take(b">") {
-            self.push(None, b"", Kind::Plain);
+            self.push(None, b"", GroupKind::Plain);
         } else if self.take(b"=") || self.take(b"!") || self.take(b"<=") || self.take(b"<!") {
-            self.push(None, b"", Kind::Look);
+            self.push(None, b"", GroupKind::Look);
         } else if self.take(b"P<") || self.take(b"<") {
             let name = self.until(b">")?;
             self.named(name);
@@ -287,7 +287,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn push(&mut self, number: Option<u32>, name: &'p [u8], kind: Kind) {
+    fn push(&mut self, number: Option<u32>, name: &'p [u8], kind: GroupKind) {
         self.settle();
         let extended = self.extended;
         let group = Group {
@@ -307,12 +307,12 @@ impl<'p> Reader<'p> {
 
     fn named(&mut self, name: &'p [u8]) {
         self.count += 1;
-        self.push(Some(self.count), name, Kind::Plain);
+        self.push(Some(self.count), name, GroupKind::Plain);
     }
 
     /// `(?(…)`: an assertion is read like any other.
     fn condition(&mut self) -> Option<()> {
-        self.push(None, b"", Kind::Condition);
+        self.push(None, b"", GroupKind::Condition);
         if matches!(self.peek(), Some(b'?' | b'*')) {
             self.at -= 1;
         } else {
@@ -332,7 +332,7 @@ impl<'p> Reader<'p> {
         }
         self.at += len + 1;
         if end == b':' {
-            self.push(None, b"", Kind::Plain);
+            self.push(None, b"", GroupKind::Plain);
         }
         let minus = flags.iter().position(|byte| *byte == b'-').unwrap_or(flags.len());
         if let Some(x) = flags.iter().position(|byte| *byte == b'x') {
@@ -356,9 +356,9 @@ impl<'p> Reader<'p> {
         let group = self.groups.pop()?;
         self.extended = group.extended;
         let may_be_empty = match group.kind {
-            Kind::Look => true,
-            Kind::Condition if group.alternatives < 2 => true,
-            Kind::Plain | Kind::Condition => group.empty_before || group.empty_so_far,
+            GroupKind::Look => true,
+            GroupKind::Condition if group.alternatives < 2 => true,
+            GroupKind::Plain | GroupKind::Condition => group.empty_before || group.empty_so_far,
         };
         self.last = Some(may_be_empty);
         Some(())

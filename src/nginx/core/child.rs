@@ -259,14 +259,14 @@ pub fn forget_all() {
     }
 }
 
-type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+type SignalHandler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
 /// nginx's handler of SIGCHLD.
-static NGINX_HANDLER: OnceLock<Handler> = OnceLock::new();
+static NGINX_HANDLER: OnceLock<SignalHandler> = OnceLock::new();
 
 /// Installs [`on_sigchld`] in place of nginx's handler, once per process.
 fn take_sigchld() -> io::Result<()> {
-    let ours: Handler = on_sigchld;
+    let ours: SignalHandler = on_sigchld;
     // SAFETY: the action is read before it is written, and changed in nothing but the handler; a
     // handler with SA_SIGINFO has the type `Handler`.
     unsafe {
@@ -278,7 +278,7 @@ fn take_sigchld() -> io::Result<()> {
             return Ok(());
         }
         if action.sa_flags & libc::SA_SIGINFO != 0 {
-            let nginx = std::mem::transmute::<usize, Handler>(action.sa_sigaction);
+            let nginx = std::mem::transmute::<usize, SignalHandler>(action.sa_sigaction);
             let _first = NGINX_HANDLER.set(nginx);
         }
         action.sa_sigaction = ours as usize;

@@ -159,7 +159,7 @@ impl Conf {
     }
 
     /// Makes `handler` the content handler of the location that is being read.
-    pub fn set_content_handler(self, handler: crate::nginx::http::callback::Handler) {
+    pub fn set_content_handler(self, handler: crate::nginx::http::callback::RequestHandler) {
         // SAFETY: the core module's configuration of the location under the parser.
         unsafe { (*Configuration::under(self).core_location()).handler = Some(handler) }
     }

@@ -12,7 +12,8 @@ use crate::nginx::sys::{
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::sys::{ngx_conf_bitmask_t, ngx_conf_set_bitmask_slot, ngx_str_t};
 
-type Slot = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
+type SlotFunction =
+    unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
 /// `NGX_CONF_UNSET`, as nginx's slot functions expect it.
 const UNSET: isize = NGX_CONF_UNSET as isize;
@@ -32,7 +33,7 @@ pub fn number(conf: Conf) -> Result<usize, ConfError> {
     read(conf, ngx_conf_set_num_slot)
 }
 
-fn read(conf: Conf, slot: Slot) -> Result<usize, ConfError> {
+fn read(conf: Conf, slot: SlotFunction) -> Result<usize, ConfError> {
     let mut word = UNSET;
     // SAFETY: none of these slot functions reads `post`.
     unsafe { fill(conf, slot, &mut word, std::ptr::null_mut()) }?;
@@ -63,7 +64,7 @@ pub fn bits(conf: Conf, before: usize, names: &[(&CStr, u32)]) -> Result<usize, 
 /// `post` must be what `slot` expects in the command's `post`.
 unsafe fn fill(
     conf: Conf,
-    slot: Slot,
+    slot: SlotFunction,
     word: &mut isize,
     post: *mut c_void,
 ) -> Result<(), ConfError> {

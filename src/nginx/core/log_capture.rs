@@ -23,7 +23,7 @@ use crate::nginx::sys::{ngx_log_t, ngx_uint_t};
 const HEAD: usize = 16;
 
 /// A line that was captured.
-pub struct Line {
+pub struct CapturedLine {
     pub level: i32,
     /// Seconds since the epoch.
     pub time: f64,
@@ -96,7 +96,7 @@ impl Capture {
     }
 
     /// Takes the oldest line out.
-    pub fn take(&self) -> Option<Line> {
+    pub fn take(&self) -> Option<CapturedLine> {
         self.with_ring(Ring::pop).flatten()
     }
 
@@ -168,12 +168,12 @@ impl Ring {
         self.append(text);
     }
 
-    fn pop(&mut self) -> Option<Line> {
+    fn pop(&mut self) -> Option<CapturedLine> {
         let (time, len, level) = self.head()?;
         let mut text = fallible::zeroes(len).ok()?;
         self.copy(HEAD, &mut text);
         self.drop_first();
-        Some(Line { level: level as i32, time, text })
+        Some(CapturedLine { level: level as i32, time, text })
     }
 
     fn head(&self) -> Option<(f64, usize, u32)> {

@@ -1,4 +1,4 @@
-//! Timers and posted events that belong to one owner: dropping them takes them out of nginx.
+//! Timers and posted events with one owner: dropping them removes them from nginx.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -14,11 +14,12 @@ use crate::nginx::sys::{
     ngx_posted_events, ngx_posted_next_events,
 };
 
-/// Milliseconds of a timer that stands for an event posted for the next round.
+/// The timer, in milliseconds, that accompanies an event posted for the next round of the event
+/// loop.
 const KEEPS_WORKER: usize = 60_000;
 
-/// An event of nginx's that is part of its owner: a timer, a posted event, or both. Dropping it takes
-/// it out of nginx, so its handler never runs for an owner that is gone.
+/// An nginx event that is part of its owner: a timer, a posted event, or both. Dropping it removes
+/// it from nginx, so its handler never runs for an owner that is gone.
 pub struct Alarm(UnsafeCell<ngx_event_t>);
 
 impl Default for Alarm {
@@ -33,10 +34,10 @@ pub trait Sleeper: Sized + 'static {
     /// Which field it is: [`alarm_field!`](crate::alarm_field) tells.
     const ALARM: AlarmField<Self>;
 
-    /// It went off.
+    /// The alarm went off.
     fn wake(self: Rc<Self>);
 
-    /// [`Sleeper::wake`] panicked: whoever relies on it must not wait forever.
+    /// [`Sleeper::wake`] panicked: nothing that relies on it may wait forever.
     fn abandon(&self);
 }
 
@@ -81,8 +82,8 @@ macro_rules! alarm_field {
 }
 
 impl Alarm {
-    /// The alarm of `owner` goes off after `milliseconds`; after none, in the next round of the event
-    /// loop. Debug lines of nginx's about it go to `log`.
+    /// Sets the alarm of `owner` to `milliseconds`; 0 means the next round of the event loop.
+    /// nginx's debug lines about it go to `log`.
     pub fn set<T: Sleeper>(owner: &Rc<T>, milliseconds: usize, log: Log) {
         let alarm = T::ALARM.of(owner);
         let event = alarm.0.get();
@@ -100,7 +101,7 @@ impl Alarm {
         }
     }
 
-    /// Takes it out of nginx, with a debug line where it has not gone off.
+    /// Removes it from nginx, with a debug line if it has not gone off.
     pub fn cancel(&self, debug_line: &str) {
         if self.is_armed() {
             // SAFETY: an armed event has a log.
@@ -119,8 +120,7 @@ impl Alarm {
         unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_events)) }
     }
 
-    /// A timer is set as well: a worker that leaves looks for timers alone, and would not wait
-    /// for a posted event.
+    /// Sets a timer as well: a worker that exits waits for timers only, not for posted events.
     fn post_next(&self) {
         self.arm(KEEPS_WORKER);
         // SAFETY: as in `post`.
@@ -153,7 +153,8 @@ impl Drop for Alarm {
 }
 
 unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
-    // SAFETY: the data is the value of an Rc that `set` got; it is alive, for dropping it disarms.
+    // SAFETY: the data is the value of the Rc that `set` got; it is alive, because dropping it
+    // disarms the event.
     let owner = unsafe {
         let owner: *const T = (*event).data.cast_const().cast();
         Rc::increment_strong_count(owner);
@@ -168,7 +169,7 @@ unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
     }) {
         guard((), || owner.abandon());
     }
-    // The last share, perhaps: what that lets go of must not panic into nginx either.
+    // This may be the last share of the owner: dropping it must not panic into nginx either.
     guard((), || drop(owner));
 }
 
@@ -180,9 +181,9 @@ pub struct Timer<T> {
     on_fire: fn(&T),
 }
 
-/// Who a timer is for.
+/// What a timer belongs to.
 pub trait Waiter: Clone + 'static {
-    /// The timer's callback panicked: whoever relies on it must not wait forever.
+    /// The timer's callback panicked: nothing that relies on it may wait forever.
     fn abandon(&self);
 }
 
@@ -220,7 +221,7 @@ impl<T: Waiter> Timer<T> {
         self.alarm.is_armed()
     }
 
-    /// Takes it out of nginx's timers and posted events; safe to call twice.
+    /// Removes it from nginx's timers and posted events; safe to call twice.
     pub fn disarm(&self) {
         self.alarm.disarm();
     }
@@ -228,7 +229,8 @@ impl<T: Waiter> Timer<T> {
 
 unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
     let fired = guard(None, || {
-        // SAFETY: the data is the box that `with_log` made; it is alive, for dropping it disarms.
+        // SAFETY: the data is the box that `with_log` made; it is alive, because dropping it
+        // disarms the event.
         let timer = unsafe { &*(*event).data.cast::<Timer<T>>() };
         timer.disarm();
         // The callback may drop the timer: nothing of it is used after the call starts.
@@ -244,8 +246,8 @@ unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
     }
 }
 
-/// The longest that a timer is set for. nginx takes one that lies further ahead than half of its
-/// counter's range for one that is over; in a quarter of it there are millions of years.
+/// The longest timer. nginx takes a timer that is further ahead than half of its counter's range
+/// for an expired one; a quarter of the range is millions of years.
 const LONGEST: usize = usize::MAX / 4;
 
 /// Has nginx call the event's handler after `milliseconds`, or once its counter's range allows.
@@ -253,7 +255,8 @@ const LONGEST: usize = usize::MAX / 4;
 /// # Safety
 /// The event must be valid until the timer has gone off or is taken out.
 pub(in crate::nginx) unsafe fn add_timer(event: *mut ngx_event_t, milliseconds: usize) {
-    // SAFETY: the caller's; this module runs in nginx's one thread.
+    // SAFETY: the event is valid until it is removed, the contract of this function; only nginx's
+    // main thread comes here.
     unsafe { ngx_add_timer(event, milliseconds.min(LONGEST)) }
 }
 

@@ -1,8 +1,8 @@
 //! Descriptors that the event loop watches: the ends of pipes, and processes.
 //!
 //! A watched descriptor takes one of the worker's connections, as everything that nginx waits for
-//! does. It belongs to one owner: dropping it closes it and takes it out of nginx, so a callback
-//! never runs for an owner that is gone.
+//! does. It has one owner: dropping it closes it and removes it from nginx, so a callback never
+//! runs for an owner that is gone.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -26,7 +26,8 @@ pub struct Descriptor<T> {
 }
 
 impl<T: 'static> Descriptor<T> {
-    /// Takes the descriptor over; nothing is waited for yet. It is closed where this fails.
+    /// Takes ownership of the descriptor; does not wait for anything yet. On failure the descriptor
+    /// is closed.
     pub fn new(fd: OwnedFd, data: T, on_ready: fn(&T)) -> Result<Box<Descriptor<T>>, NoConnection> {
         let fd = ManuallyDrop::new(File::from(fd));
         let raw = fd.as_raw_fd();
@@ -51,21 +52,22 @@ impl<T: 'static> Descriptor<T> {
         Ok(descriptor)
     }
 
-    /// Has nginx tell when it can be read from; false where nginx refuses.
+    /// Asks nginx to report when it can be read from; false if that fails.
     pub fn wait_readable(&self) -> bool {
         // SAFETY: a live connection has a read event.
         unsafe { ngx_handle_read_event((*self.connection.as_ptr()).read, 0) == 0 }
     }
 
-    /// Has nginx tell when it can be written to; false where nginx refuses.
+    /// Asks nginx to report when it can be written to; false if that fails.
     pub fn wait_writable(&self) -> bool {
         // SAFETY: a live connection has a write event.
         unsafe { ngx_handle_write_event((*self.connection.as_ptr()).write, 0) == 0 }
     }
 
-    /// Nobody wants what has become ready: nginx need not tell again and again.
+    /// Nothing reads what is ready: keeps a level-triggered event method from reporting it again
+    /// and again.
     pub fn leave_ready(&self) {
-        // SAFETY: as above. With events that nginx is told of once, neither call does anything.
+        // SAFETY: as above. With an edge-triggered event method, neither call does anything.
         unsafe {
             let c = self.connection.as_ptr();
             if (*(*c).read).active() != 0 {
@@ -77,7 +79,7 @@ impl<T: 'static> Descriptor<T> {
         }
     }
 
-    /// Reads what is there; an error of kind `WouldBlock` where nothing is.
+    /// Reads what is there; an error of kind `WouldBlock` if there is nothing.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.with_file(|mut file| file.read(buffer));
         if result.is_err() {
@@ -87,7 +89,7 @@ impl<T: 'static> Descriptor<T> {
         result
     }
 
-    /// Writes what fits; an error of kind `WouldBlock` where nothing does.
+    /// Writes as much as fits; an error of kind `WouldBlock` if nothing does.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let result = self.with_file(|mut file| file.write(bytes));
         if result.is_err() {
@@ -106,15 +108,16 @@ impl<T: 'static> Descriptor<T> {
 
 impl<T> Drop for Descriptor<T> {
     fn drop(&mut self) {
-        // SAFETY: ours until here; nginx closes the descriptor and forgets its events.
+        // SAFETY: the connection is ours, and closed once; nginx closes the descriptor and removes
+        // its events.
         unsafe { ngx_close_connection(self.connection.as_ptr()) }
     }
 }
 
 unsafe extern "C" fn ready<T: 'static>(event: *mut ngx_event_t) {
     guard((), || {
-        // SAFETY: the event's data is its connection, and that one's the box that `new` made,
-        // which is alive: dropping it closes the connection.
+        // SAFETY: the event's data is its connection, whose data is the box that `new` made; it is
+        // alive, because dropping it closes the connection.
         let descriptor = unsafe {
             let c: *mut ngx_connection_t = (*event).data.cast();
             &*(*c).data.cast::<Descriptor<T>>()
@@ -126,7 +129,7 @@ unsafe extern "C" fn ready<T: 'static>(event: *mut ngx_event_t) {
     });
 }
 
-/// A descriptor that is watched from its first use on.
+/// The end of a pipe, watched from its first use on.
 pub enum End<T> {
     Unused(OwnedFd),
     Watched(Box<Descriptor<T>>),
@@ -134,7 +137,7 @@ pub enum End<T> {
 }
 
 impl<T: 'static> End<T> {
-    /// The watched descriptor; none where the end is closed.
+    /// The watched descriptor; `None` if the end is closed.
     pub fn watch(
         &mut self,
         data: impl FnOnce() -> T,

@@ -1,10 +1,10 @@
 //! Tells when a worker begins to exit gracefully.
 //!
-//! nginx has no hook for that, but it closes idle connections first of all, by calling their read
-//! handlers. So an idle connection without a socket is kept, and its read handler is the hook. It
-//! takes one of the worker's connections. The descriptor is -2, not -1, for a worker that runs
-//! without a master counts connections with other descriptors as alive, and keeps the cycle that
-//! pending timers refer to.
+//! nginx has no hook for that, but the first thing it does is to close idle connections, by calling
+//! their read handlers. So this module keeps an idle connection without a socket, whose read
+//! handler is the hook. It takes one of the worker's connections. Its descriptor is -2, not -1: a
+//! worker that runs without a master counts connections with a descriptor other than -1 as alive,
+//! and keeps the cycle that pending timers refer to.
 
 use std::cell::Cell;
 use std::ptr::{null, null_mut};
@@ -18,13 +18,13 @@ use crate::nginx::sys::{
 use crate::own_thread;
 
 own_thread! {
-    /// The cycle that is watched; the watcher's own connection is in it.
+    /// The cycle that is watched, which the watcher's connection belongs to.
     static WATCHED: Cell<*const ngx_cycle_t> = Cell::new(null());
     static ON_EXIT: Cell<Option<fn()>> = Cell::new(None);
 }
 
-/// `on_exit` is called once when the worker begins to exit; one watcher per worker and cycle, and
-/// none in a worker that exits already.
+/// Has `on_exit` called once, when the worker begins to exit. There is one watcher per worker and
+/// cycle, and none in a worker that is exiting already.
 pub fn watch(on_exit: fn()) -> Result<(), NoConnection> {
     // SAFETY: ngx_cycle is the running cycle.
     let cycle = unsafe { *std::ptr::addr_of!(ngx_cycle) }.cast_const();
@@ -32,7 +32,7 @@ pub fn watch(on_exit: fn()) -> Result<(), NoConnection> {
         return Ok(());
     }
     let c = with_slot_of_descriptor_0(|| {
-        // SAFETY: descriptor 0 is only used as an index, whose entry is put back.
+        // SAFETY: descriptor 0 is only used as an index, whose entry is restored.
         unsafe { ngx_get_connection(0, cycle_log().as_ptr()) }
     });
     // SAFETY: a connection of nginx's, ours until it is freed.
@@ -70,8 +70,8 @@ unsafe extern "C" fn closing(event: *mut ngx_event_t) {
     });
 }
 
-/// Runs `work`, which takes or frees a connection with descriptor 0: some event methods have nginx
-/// keep connections by descriptor, and there the entry of descriptor 0 is put back.
+/// Runs `work`, which takes or frees a connection with descriptor 0, and restores the entry of
+/// descriptor 0 in the table of connections that nginx keeps for some event methods.
 fn with_slot_of_descriptor_0<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: the running cycle; `files` is null, or has an entry for each descriptor.
     unsafe {

@@ -1,7 +1,8 @@
-//! Connections that this module makes: owned, closed on drop, with events for whoever uses them.
+//! Connections that this module makes. Each has one owner, is closed on drop, and passes its events
+//! to its current user.
 //!
-//! Once the process exits, nginx's own structures may be gone: dropping touches nothing then, and
-//! the kernel closes the sockets.
+//! Once the process exits, nginx's structures may be gone: then dropping does nothing, and the
+//! kernel closes the sockets.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -22,35 +23,35 @@ use crate::nginx::sys::{
 };
 use crate::own_thread;
 
-/// What TLS needs of a connection's pool.
+/// The size of a connection's pool, enough for what TLS allocates there.
 #[cfg(ngx_feature = "http_ssl")]
 const POOL_SIZE: usize = 256;
 
-/// Whoever uses a connection: gets its events.
+/// The user of a connection, who gets its events.
 pub trait Events {
     /// There is something to read, the other side closed, or the read timer ran out.
     fn on_read(self: Rc<Self>);
-    /// More can be written, a connect is over, or the write timer ran out.
+    /// More can be written, a connect has finished, or the write timer ran out.
     fn on_write(self: Rc<Self>);
 }
 
 /// A connection to a peer.
 pub struct Peer {
-    shared: Box<Shared>,
+    shared: Box<PeerState>,
 }
 
-/// What nginx's connection points to; it stays in place while the connection lives.
-struct Shared {
+/// What nginx's connection points to; it does not move while the connection lives.
+struct PeerState {
     stream: Stream,
     user: RefCell<Option<Weak<dyn Events>>>,
 }
 
 own_thread! {
-    /// The process is about to end: see the top.
+    /// Set when the process is about to end: see the top of this file.
     static LEFT: Cell<bool> = Cell::new(false);
 }
 
-/// The process is about to end; connections are left to the kernel from now on.
+/// Leaves all connections to the kernel from now on, because the process is about to end.
 pub fn leave() {
     LEFT.set(true);
 }
@@ -63,11 +64,11 @@ pub fn has_left() -> bool {
 /// How a connect began.
 pub enum Connecting {
     Done(Peer),
-    /// Its write event tells when it is over.
+    /// Its write event tells when it has finished.
     Waiting(Peer),
 }
 
-/// Starts to connect, from `local` where given. Errors are logged to `log` by nginx.
+/// Starts to connect, from `local` if given. nginx logs errors to `log`.
 pub fn connect(
     address: &Address,
     local: Option<&Address>,
@@ -109,20 +110,20 @@ pub fn connect(
     }
 }
 
-/// nginx asks which peer to take: the one that was set.
+/// nginx asks which peer to use: the one that is set already.
 unsafe extern "C" fn get_peer(_: *mut ngx_peer_connection_t, _: *mut c_void) -> ngx_int_t {
     NGX_OK
 }
 
 impl Peer {
-    /// Takes over a connection that nginx made.
+    /// Takes ownership of a connection that nginx made.
     fn own(stream: Stream, log: Log) -> Peer {
-        let shared = Box::new(Shared { stream, user: RefCell::default() });
+        let shared = Box::new(PeerState { stream, user: RefCell::default() });
         let peer = Peer { shared };
         let c = stream.as_ptr();
         // SAFETY: a live connection of ours; the box outlives it.
         unsafe {
-            (*c).data = std::ptr::from_ref::<Shared>(&peer.shared).cast_mut().cast();
+            (*c).data = std::ptr::from_ref::<PeerState>(&peer.shared).cast_mut().cast();
             (*(*c).read).handler = Some(on_event);
             (*(*c).write).handler = Some(on_event);
         }
@@ -134,7 +135,7 @@ impl Peer {
         self.shared.stream
     }
 
-    /// Its events go to `user` from now on; to nobody, once that is gone.
+    /// Passes its events to `user` from now on, for as long as that lives.
     pub fn set_user(&self, user: Weak<dyn Events>) {
         *self.shared.user.borrow_mut() = Some(user);
     }
@@ -152,7 +153,7 @@ impl Peer {
         }
     }
 
-    /// Makes the connection's pool, where it has none.
+    /// Makes the connection's pool, if it has none.
     #[cfg(ngx_feature = "http_ssl")]
     pub(in crate::nginx) fn make_pool(&self) -> Result<(), OutOfMemory> {
         let c = self.stream().as_ptr();
@@ -165,8 +166,8 @@ impl Peer {
         }
     }
 
-    /// No request uses the connection: nginx may close it when the worker exits, by calling the
-    /// user's `on_read`.
+    /// Marks the connection as idle: when the worker exits, nginx tells the user to close it by
+    /// calling `on_read`.
     pub fn rest(&self) {
         self.stream().clear_timer(Direction::Read);
         self.stream().clear_timer(Direction::Write);
@@ -175,7 +176,7 @@ impl Peer {
         unsafe { (*self.stream().as_ptr()).set_idle(1) }
     }
 
-    /// A request uses the connection again.
+    /// Marks the connection as in use again.
     pub fn resume(&self, log: Log) {
         self.stream().clear_timer(Direction::Read);
         self.set_log(log);
@@ -187,14 +188,18 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         if !LEFT.get() {
-            // SAFETY: ours, and closed once.
+            // SAFETY: the connection is ours, and closed once.
             unsafe { close(self.stream().as_ptr()) }
         }
     }
 }
 
+/// Closes a connection and destroys its pool.
+///
+/// # Safety
+/// `c` must be a live connection that is not used afterwards.
 unsafe fn close(c: *mut ngx_connection_t) {
-    // SAFETY: the caller's: a live connection that nobody uses afterwards.
+    // SAFETY: `c` is live and not used afterwards, the contract of this function.
     unsafe {
         #[cfg(ngx_feature = "http_ssl")]
         if let Some(ssl) = (*c).ssl.as_mut() {
@@ -216,11 +221,11 @@ unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
         // SAFETY: nginx passes an event of a live connection, whose data `own` set.
         let (user, is_write) = unsafe {
             let c: *mut ngx_connection_t = (*event).data.cast();
-            let shared: *const Shared = (*c).data.cast();
+            let shared: *const PeerState = (*c).data.cast();
             let user = (*shared).user.borrow().as_ref().and_then(Weak::upgrade);
             (user, (*event).write() != 0)
         };
-        // The user may close the connection: nothing of it is used after this.
+        // The user may close the connection, so it is not used after this.
         match user {
             Some(user) if is_write => user.on_write(),
             Some(user) => user.on_read(),
@@ -229,8 +234,8 @@ unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
     });
 }
 
-/// nginx has had the events of a peer's connection to itself, for a handshake, and is done: they
-/// come back, and the user gets one.
+/// nginx calls this at the end of a handshake, during which it had the connection's events: takes
+/// them back, and passes one to the user.
 #[cfg(ngx_feature = "http_ssl")]
 pub(in crate::nginx) unsafe extern "C" fn take_events_back(c: *mut ngx_connection_t) {
     // SAFETY: nginx passes a live connection, which `own` set up.

@@ -1,4 +1,4 @@
-//! Why no connection is made: `worker_connections` are in use, or the system refuses.
+//! Why no connection could be made: all `worker_connections` are in use, or the system refused.
 
 use crate::nginx::sys::{ngx_cycle, ngx_errno};
 
@@ -7,7 +7,7 @@ use crate::nginx::sys::{ngx_cycle, ngx_errno};
 pub struct NoConnection;
 
 impl NoConnection {
-    /// What nginx logs of it.
+    /// What nginx logs in that case.
     pub const TEXT: &'static str = "worker_connections are not enough";
 }
 
@@ -15,13 +15,13 @@ impl NoConnection {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     NoConnection,
-    /// The system's error number; 0 where nginx refused something, and its log has more.
+    /// The system's error number; 0 if nginx refused, and has logged why.
     System(i32),
 }
 
 impl Refusal {
-    /// That of a connect for which nginx has just made no connection: the system's last error says
-    /// nothing where it had none left.
+    /// The reason why nginx has just failed to make a connection. If no connection was left, the
+    /// system's last error means nothing.
     pub fn of_last() -> Refusal {
         // SAFETY: ngx_cycle is the running cycle.
         let none_left = unsafe { (*ngx_cycle).free_connections.is_null() };

@@ -1,7 +1,7 @@
 //! Looking names up through the location's `resolver`.
 //!
-//! A resolution belongs to one owner: dropping it takes it out of nginx, so the callback never runs
-//! for an owner that is gone.
+//! A resolution has one owner: dropping it removes it from nginx, so the callback never runs for an
+//! owner that is gone.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -27,7 +27,7 @@ const NO_RESOLVER: usize = usize::MAX;
 pub enum ResolveError {
     /// The location has no `resolver`.
     NoResolver,
-    /// nginx could not begin.
+    /// nginx could not start.
     NotStarted,
     /// nginx refused the name.
     Refused,
@@ -38,13 +38,13 @@ pub enum ResolveError {
 /// One of the name's addresses, without a port.
 pub type Resolved = Result<Address, ResolveError>;
 
-/// A name that is being looked up. The name, and nginx's work, live as long as this.
+/// A name that is being looked up. It owns the name and nginx's request for it.
 pub struct Resolution<T> {
     ctx: Cell<*mut ngx_resolver_ctx_t>,
     name: Vec<u8>,
     data: T,
     on_done: fn(&T, Resolved),
-    /// The answer, where it came before [`start`] returned.
+    /// The answer, if it came before [`start`] returned.
     early: Cell<Option<Resolved>>,
     starting: Cell<bool>,
 }
@@ -56,7 +56,7 @@ pub enum Started<T> {
     Waiting(Box<Resolution<T>>),
 }
 
-/// Looks `name` up; `on_done` gets `data` and the answer unless that is there at once.
+/// Looks `name` up; `on_done` gets `data` and the answer, unless the answer is there at once.
 pub fn start<T: 'static>(
     request: Request,
     name: &[u8],
@@ -75,7 +75,7 @@ pub fn start<T: 'static>(
         starting: Cell::new(true),
     });
     // SAFETY: the core module's own configuration; nginx copies what it needs of `wanted`, and the
-    // name and the box stay in place until the resolution is over.
+    // name and the box stay in place until the resolution has finished.
     unsafe {
         let conf: *const ngx_http_core_loc_conf_t = Configuration::of(request).core_location();
         let mut wanted: ngx_resolver_ctx_t = std::mem::zeroed();
@@ -107,8 +107,8 @@ pub fn start<T: 'static>(
 
 unsafe extern "C" fn answered<T: 'static>(ctx: *mut ngx_resolver_ctx_t) {
     guard((), || {
-        // SAFETY: nginx passes the context that `start` filled; its box is alive, for dropping it
-        // takes the context out of nginx.
+        // SAFETY: nginx passes the context that `start` filled; its box is alive, because dropping
+        // it removes the context from nginx.
         unsafe {
             let resolution: *const Resolution<T> = (*ctx).data.cast();
             let answer = take_answer(ctx);
@@ -118,22 +118,27 @@ unsafe extern "C" fn answered<T: 'static>(ctx: *mut ngx_resolver_ctx_t) {
                 (*resolution).early.set(Some(answer));
                 return;
             }
-            // The callback may drop the resolution: nothing of it is used after the call starts.
+            // The callback may drop the resolution, so it is not used after the call starts.
             let on_done = (*resolution).on_done;
             on_done(&(*resolution).data, answer);
         }
     });
 }
 
+/// Takes nginx's answer out of its context.
+///
+/// # Safety
+/// `ctx` must be live and have its answer.
 unsafe fn take_answer(ctx: *const ngx_resolver_ctx_t) -> Resolved {
-    // SAFETY: the caller's: a context with its answer. nginx's texts are static.
+    // SAFETY: `ctx` is live and has its answer, the contract of this function. nginx's texts are
+    // static.
     unsafe {
         let state = (*ctx).state;
         if state != 0 || (*ctx).naddrs == 0 {
             let text = CStr::from_ptr(ngx_resolver_strerror(state));
             return Err(ResolveError::Failed(state, text.to_str().unwrap_or("unknown")));
         }
-        // As upstream, any of them.
+        // As in the C module, a random one.
         let chosen = match (*ctx).naddrs {
             1 => 0,
             count => random() as usize % count,
@@ -148,7 +153,7 @@ impl<T> Drop for Resolution<T> {
     fn drop(&mut self) {
         let ctx = self.ctx.replace(null_mut());
         if !ctx.is_null() && !crate::nginx::event::peer::has_left() {
-            // SAFETY: nginx still has it: it neither answered nor failed.
+            // SAFETY: nginx still has the context: it has neither answered nor failed.
             unsafe { ngx_resolve_name_done(ctx) }
         }
     }

@@ -1,5 +1,5 @@
-//! A connection that bytes go through, a peer's or the client's: reading and writing without
-//! waiting, and asking nginx to tell when more can be done.
+//! Reading from and writing to a connection, a peer's or the client's, without waiting; and asking
+//! nginx to report when more can be done.
 //!
 //! All bytes go through the connection's own `recv` and `send`, so TLS works as plain TCP does.
 
@@ -29,9 +29,9 @@ pub enum Direction {
 /// How reading or writing went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Io {
-    /// That many bytes.
+    /// This many bytes were read or written.
     Done(usize),
-    /// Nothing now.
+    /// Nothing is possible now.
     Again,
     /// The other side sends no more.
     Closed,
@@ -39,8 +39,8 @@ pub enum Io {
     Failed(i32),
 }
 
-/// A live connection; copies are the same. Whoever owns the connection lets go of every copy
-/// before it closes it.
+/// A live connection; copies are the same one. The owner of the connection drops every copy before
+/// it closes it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Stream(NonNull<ngx_connection_t>);
 
@@ -57,7 +57,8 @@ impl Stream {
     }
 
     fn event(self, direction: Direction) -> *mut ngx_event_t {
-        // SAFETY: a live connection; so in every method below, with its events.
+        // SAFETY: the connection is live and has its events, `from_ptr`'s contract; so in every
+        // method below.
         unsafe {
             match direction {
                 Direction::Read => (*self.as_ptr()).read,
@@ -76,7 +77,7 @@ impl Stream {
         unsafe { (*self.as_ptr()).fd }
     }
 
-    /// Sets the descriptor; the old one is the caller's.
+    /// Sets the descriptor; does not close the old one.
     pub fn set_fd(self, fd: c_int) {
         // SAFETY: see `event`.
         unsafe { (*self.as_ptr()).fd = fd }
@@ -88,13 +89,13 @@ impl Stream {
         unsafe { (*self.as_ptr()).sent }
     }
 
-    /// Reads at most `max` bytes, which are appended to `buffer`.
+    /// Reads at most `max` bytes and appends them to `buffer`.
     pub fn recv(self, buffer: &mut Vec<u8>, max: usize) -> Result<Io, OutOfMemory> {
         let c = self.as_ptr();
         self.forget_error();
         buffer.try_reserve(max).map_err(|_| OutOfMemory)?;
         let room = buffer.spare_capacity_mut().as_mut_ptr();
-        // SAFETY: there is room for `max` bytes, and nginx writes no more.
+        // SAFETY: the spare capacity is at least `max` bytes, and nginx writes no more.
         let n = unsafe {
             match (*c).recv {
                 Some(recv) => recv(c, room.cast(), max),
@@ -113,11 +114,11 @@ impl Stream {
         Ok(Io::Done(read))
     }
 
-    /// Writes what the connection takes of `bytes`.
+    /// Writes as much of `bytes` as the connection takes.
     pub fn send(self, bytes: &[u8]) -> Io {
         let c = self.as_ptr();
         self.forget_error();
-        // SAFETY: nginx only reads the bytes, whatever its prototype says.
+        // SAFETY: nginx only reads the bytes, although its prototype is not const.
         let n = unsafe {
             match (*c).send {
                 Some(send) => send(c, bytes.as_ptr().cast_mut(), bytes.len()),
@@ -130,7 +131,7 @@ impl Stream {
         usize::try_from(n).map_or_else(|_| Io::Failed(ngx_errno()), Io::Done)
     }
 
-    /// Whether there may be something to read: the event method said so, or TLS has read ahead.
+    /// Whether there may be something to read: the event method reported it, or TLS has read ahead.
     pub fn is_readable(self) -> bool {
         // SAFETY: see `event`.
         unsafe { (*self.event(Direction::Read)).ready() != 0 || self.has_read_ahead() }
@@ -161,7 +162,7 @@ impl Stream {
         false
     }
 
-    /// TLS fails for reasons of its own too, which leave the system's error number as it was.
+    /// Clears the system's error number: TLS may fail for reasons of its own, without setting it.
     fn forget_error(self) {
         if self.has_tls() {
             ngx_set_errno(0);
@@ -176,19 +177,19 @@ impl Stream {
         unsafe { crate::nginx::sys::ngx_post_event(self.event(Direction::Read), queue) }
     }
 
-    /// Whether nginx tells when there is something to read.
+    /// Whether nginx reports when there is something to read.
     pub fn is_watched(self) -> bool {
         // SAFETY: see `event`.
         unsafe { (*self.event(Direction::Read)).active() != 0 }
     }
 
-    /// Asks nginx to tell when there is more to read; false where that fails.
+    /// Asks nginx to report when there is more to read; false if that fails.
     pub fn watch_read(self) -> bool {
         // SAFETY: see `event`.
         unsafe { ngx_handle_read_event(self.event(Direction::Read), 0) == 0 }
     }
 
-    /// Asks nginx to tell when `low_water` bytes can be written; false where that fails.
+    /// Asks nginx to report when `low_water` bytes can be written; false if that fails.
     pub fn watch_write(self, low_water: usize) -> bool {
         // SAFETY: see `event`.
         unsafe { ngx_handle_write_event(self.event(Direction::Write), low_water) == 0 }
@@ -209,7 +210,7 @@ impl Stream {
         }
     }
 
-    /// Whether the timer ran out; asking forgets it.
+    /// Whether the timer ran out; clears the mark.
     pub fn take_timeout(self, direction: Direction) -> bool {
         let event = self.event(direction);
         // SAFETY: see `event`.
@@ -220,26 +221,26 @@ impl Stream {
         }
     }
 
-    /// nginx closed it because `worker_shutdown_timeout` ran out.
+    /// Whether nginx has closed it because `worker_shutdown_timeout` ran out.
     pub fn is_shut_down(self) -> bool {
         // SAFETY: see `event`.
         unsafe { (*self.as_ptr()).close() != 0 && (*self.as_ptr()).error() != 0 }
     }
 
-    /// nginx wants it closed: the worker exits.
+    /// Whether nginx wants it closed, because the worker exits.
     pub fn is_to_close(self) -> bool {
         // SAFETY: see `event`.
         unsafe { (*self.as_ptr()).close() != 0 }
     }
 
-    /// The other side has closed its half, as far as is known without reading.
+    /// Whether the other side has closed its half, as far as is known without reading.
     pub fn has_ended(self) -> bool {
         let event = self.event(Direction::Read);
         // SAFETY: see `event`.
         unsafe { (*event).eof() != 0 || (*event).pending_eof() != 0 }
     }
 
-    /// An error or timeout that nobody has taken stands in one of the events.
+    /// Whether one of the events is marked with an error, or a timeout that was not handled.
     pub fn is_broken(self) -> bool {
         [Direction::Read, Direction::Write].into_iter().any(|direction| {
             let event = self.event(direction);
@@ -260,7 +261,7 @@ impl Stream {
         unsafe { (*self.event(Direction::Write)).set_error(1) }
     }
 
-    /// Takes one direction out of nginx for good: timer, events and all.
+    /// Removes one direction from nginx for good: its timer and its events.
     pub fn shut(self, direction: Direction) {
         self.clear_timer(direction);
         let event = self.event(direction);
@@ -282,7 +283,7 @@ impl Stream {
         }
     }
 
-    /// The error of a connect that is over; 0 for none.
+    /// The error of a connect that has finished; 0 for none.
     pub fn connect_error(self) -> i32 {
         let mut error: c_int = 0;
         let mut len = size_of::<c_int>() as libc::socklen_t;
@@ -299,7 +300,7 @@ impl Stream {
         if rc == -1 { ngx_errno() } else { error }
     }
 
-    /// Logs what the system said, at the level that nginx gives such errors.
+    /// Logs a system error, at the level that nginx uses for such errors.
     pub fn log_error(self, error: i32, text: &CStr) {
         // SAFETY: nginx only reads the text.
         unsafe {
@@ -307,13 +308,13 @@ impl Stream {
         }
     }
 
-    /// Whether small pieces are still held back by the kernel (Nagle's algorithm).
+    /// Whether the kernel may still delay small pieces (Nagle's algorithm).
     pub fn delays_small_writes(self) -> bool {
         // SAFETY: see `event`.
         unsafe { (*self.as_ptr()).tcp_nodelay() == NODELAY_UNSET }
     }
 
-    /// Sends small pieces at once from now on.
+    /// Has small pieces sent at once from now on (`TCP_NODELAY`).
     pub fn set_nodelay(self) -> Result<(), i32> {
         self.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         // SAFETY: see `event`.
@@ -321,7 +322,7 @@ impl Stream {
         Ok(())
     }
 
-    /// A socket option with an `int` value.
+    /// Reads a socket option with an `int` value.
     pub fn option(self, level: c_int, name: c_int) -> Result<c_int, i32> {
         let mut value: c_int = 0;
         let mut len = size_of::<c_int>() as libc::socklen_t;
@@ -340,22 +341,22 @@ impl Stream {
     }
 
     /// Whether the other side has sent nothing and is still there; looks without reading. With TLS,
-    /// what the protocol sends of its own accord (session tickets) is nothing.
+    /// messages of the protocol itself (session tickets) count as nothing.
     pub fn is_quiet(self) -> bool {
         if self.has_tls() {
             return self.recv(&mut Vec::new(), 1) == Ok(Io::Again);
         }
         let mut byte = 0u8;
-        // SAFETY: one byte, as the call says.
+        // SAFETY: the kernel writes one byte at most, to a byte of ours.
         let n = unsafe { libc::recv(self.fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK) };
         n == -1 && ngx_errno() == libc::EAGAIN
     }
 }
 
-/// What the system says of an error number, in lower case as LuaSocket has it.
+/// The system's description of an error number, in lower case as in LuaSocket.
 pub fn describe_error(error: i32) -> String {
     let mut text = [0u8; 256];
-    // SAFETY: nginx writes no more than the room that it is told of.
+    // SAFETY: nginx writes no more than the length that it is given.
     let end = unsafe { crate::nginx::sys::ngx_strerror(error, text.as_mut_ptr(), text.len()) };
     let len = (end as usize).saturating_sub(text.as_ptr() as usize);
     let text = Shown(text.get(..len).unwrap_or_default());

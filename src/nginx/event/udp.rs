@@ -1,5 +1,5 @@
-//! Connected datagram sockets, internet and unix domain ones: owned, closed on drop, with read
-//! events for whoever uses them.
+//! Connected datagram sockets, internet and unix domain ones. Each has one owner, is closed on
+//! drop, and passes read events to its current user.
 
 use std::cell::RefCell;
 use std::ptr::addr_of_mut;
@@ -19,7 +19,7 @@ use crate::nginx::sys::{
 };
 use crate::ngx_debug;
 
-/// Whoever uses a connection: gets its read events.
+/// The user of a socket, who gets its read events.
 pub trait Receiver {
     /// A datagram or an error is there to be read, or the timer ran out.
     fn on_read(self: Rc<Self>);
@@ -27,11 +27,11 @@ pub trait Receiver {
 
 /// A datagram socket with a peer.
 pub struct Connection {
-    shared: Box<Shared>,
+    shared: Box<SocketState>,
 }
 
-/// What nginx's connection points to; it stays in place while the connection lives.
-struct Shared {
+/// What nginx's connection points to; it does not move while the connection lives.
+struct SocketState {
     connection: *mut ngx_connection_t,
     receiver: RefCell<Option<Weak<dyn Receiver>>>,
 }
@@ -39,9 +39,9 @@ struct Shared {
 /// How receiving went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Received {
-    /// A datagram of that many bytes, as far as there was room for them.
+    /// A datagram, of which this many bytes were received; what did not fit is lost.
     Datagram(usize),
-    /// None is there.
+    /// There is none now.
     Again,
     /// The system's error number.
     Failed(i32),
@@ -103,11 +103,11 @@ fn open(family: i32, log: Log) -> Result<Connection, Refusal> {
             libc::close(fd);
             return Err(error);
         }
-        // nginx shares this counter between its workers, and only ever adds to it.
+        // nginx's workers share this counter, and only ever add to it.
         let number = AtomicUsize::from_ptr(ngx_connection_counter.cast());
         (*c).number = number.fetch_add(1, Ordering::Relaxed) as u64;
-        let shared = Box::new(Shared { connection: c, receiver: RefCell::default() });
-        (*c).data = std::ptr::from_ref::<Shared>(&shared).cast_mut().cast();
+        let shared = Box::new(SocketState { connection: c, receiver: RefCell::default() });
+        (*c).data = std::ptr::from_ref::<SocketState>(&shared).cast_mut().cast();
         (*c).log = log.as_ptr();
         (*(*c).read).log = log.as_ptr();
         (*(*c).write).log = log.as_ptr();
@@ -116,7 +116,7 @@ fn open(family: i32, log: Log) -> Result<Connection, Refusal> {
     }
 }
 
-/// Logs the system's last error, and gives it.
+/// Logs the system's last error, and returns it.
 fn failed(log: Log, level: Level, text: &str) -> Refusal {
     let error = ngx_errno();
     log.write_errno(level, error, text.as_bytes());
@@ -124,7 +124,7 @@ fn failed(log: Log, level: Level, text: &str) -> Refusal {
 }
 
 impl Connection {
-    /// Its read events go to `receiver` from now on; to nobody, once that is gone.
+    /// Passes its read events to `receiver` from now on, for as long as that lives.
     pub fn set_receiver(&self, receiver: Weak<dyn Receiver>) {
         *self.shared.receiver.borrow_mut() = Some(receiver);
     }
@@ -134,11 +134,11 @@ impl Connection {
         unsafe { (*self.shared.connection).read }
     }
 
-    /// Sends one datagram: how much of it went, or the system's error number.
+    /// Sends one datagram; returns how much of it was sent, or the system's error number.
     pub fn send(&self, bytes: &[u8]) -> Result<usize, i32> {
         let c = self.shared.connection;
-        // SAFETY: nginx only reads the bytes, whatever its prototype says; its table of functions
-        // is set before any connection is made.
+        // SAFETY: nginx only reads the bytes, although its prototype is not const; its table of
+        // functions is set before any connection is made.
         let n = unsafe {
             match (*addr_of_mut!(ngx_io)).send {
                 Some(send) => send(c, bytes.as_ptr().cast_mut(), bytes.len()),
@@ -148,13 +148,13 @@ impl Connection {
         usize::try_from(n).map_err(|_| ngx_errno())
     }
 
-    /// Receives one datagram into `room`; what does not fit is lost.
-    pub fn receive(&self, room: &mut [u8]) -> Received {
+    /// Receives one datagram into `buffer`; what does not fit is lost.
+    pub fn receive(&self, buffer: &mut [u8]) -> Received {
         let c = self.shared.connection;
-        // SAFETY: nginx writes no more than the room's length; the table as in `send`.
+        // SAFETY: nginx writes no more than the buffer's length; the table as in `send`.
         let n = unsafe {
             match (*addr_of_mut!(ngx_io)).udp_recv {
-                Some(receive) => receive(c, room.as_mut_ptr(), room.len()),
+                Some(receive) => receive(c, buffer.as_mut_ptr(), buffer.len()),
                 None => return Received::Failed(0),
             }
         };
@@ -165,14 +165,14 @@ impl Connection {
         }
     }
 
-    /// Asks nginx to tell when there is something to read; with a level-triggered event method,
-    /// not to tell again what nobody reads. False where that fails.
+    /// Asks nginx to report when there is something to read; with a level-triggered event method,
+    /// stops it from reporting again what nothing reads. False if that fails.
     pub fn watch(&self) -> bool {
         // SAFETY: see `read_event`.
         unsafe { ngx_handle_read_event(self.read_event(), 0) == 0 }
     }
 
-    /// Whether nginx tells when there is something to read.
+    /// Whether nginx reports when there is something to read.
     pub fn is_watched(&self) -> bool {
         // SAFETY: see `read_event`.
         unsafe { (*self.read_event()).active() != 0 }
@@ -193,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// Whether the timer ran out; asking forgets it.
+    /// Whether the timer ran out; clears the mark.
     pub fn take_timeout(&self) -> bool {
         let event = self.read_event();
         // SAFETY: see `read_event`.
@@ -208,7 +208,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if !has_left() {
-            // SAFETY: ours, and closed once; nginx takes its events and timer out.
+            // SAFETY: the connection is ours, and closed once; nginx removes its events and timer.
             unsafe { ngx_close_connection(self.shared.connection) }
         }
     }
@@ -220,10 +220,10 @@ unsafe extern "C" fn on_read(event: *mut ngx_event_t) {
         // SAFETY: nginx passes an event of a live connection, whose data `open` set.
         let receiver = unsafe {
             let c: *const ngx_connection_t = (*event).data.cast();
-            let shared: *const Shared = (*c).data.cast();
+            let shared: *const SocketState = (*c).data.cast();
             (*shared).receiver.borrow().as_ref().and_then(Weak::upgrade)
         };
-        // The receiver may close the connection: nothing of it is used after this.
+        // The receiver may close the connection, so it is not used after this.
         if let Some(receiver) = receiver {
             receiver.on_read();
         }

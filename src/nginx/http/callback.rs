@@ -12,18 +12,20 @@ use crate::nginx::http::request::Request;
 use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
 
 /// A phase handler or content handler in nginx's form.
-pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+pub type RequestHandler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 /// A read, write or body event of a request in nginx's form.
 pub type Event = unsafe extern "C" fn(*mut ngx_http_request_t);
 
 /// A handler of a phase, or of content: a panic is a 500.
-pub const fn handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> Handler {
+pub const fn handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> RequestHandler {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     run_handler::<F, { Status::HTTP_INTERNAL_SERVER_ERROR.0 }>
 }
 
 /// A handler of the log phase: a panic is `NGX_ERROR`.
-pub const fn log_handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> Handler {
+pub const fn log_handler<F: Fn(Request) -> Status + Copy + 'static>(
+    _function: F,
+) -> RequestHandler {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     run_handler::<F, { Status::ERROR.0 }>
 }

@@ -34,7 +34,7 @@ unsafe extern "C" fn run_once<F: FnOnce()>(data: *mut c_void) {
 }
 
 /// What a request's pool shares.
-pub trait Shared {
+pub trait SharedWithPool {
     /// nginx frees the main request; its pool still lives. Called where that was asked for.
     fn at_end(&self);
 
@@ -50,7 +50,7 @@ pub struct Share<T> {
 
 impl Request {
     /// Gives the request's pool a share of `value`.
-    pub fn share<T: Shared + 'static>(self, value: Rc<T>) -> Result<Share<T>, OutOfMemory> {
+    pub fn share<T: SharedWithPool + 'static>(self, value: Rc<T>) -> Result<Share<T>, OutOfMemory> {
         may_fail()?;
         // SAFETY: a live request has a live pool; the entry is nginx's own structure, and its
         // handler gives back the share that goes into its data.
@@ -64,7 +64,7 @@ impl Request {
     }
 }
 
-impl<T: Shared> Share<T> {
+impl<T: SharedWithPool> Share<T> {
     /// Calls `at_end` of the value when nginx frees the main request. Used while the request lives.
     pub fn tell_at_end(self) -> Result<(), OutOfMemory> {
         let cleanup = new_cleanup(self.request)?;
@@ -74,14 +74,14 @@ impl<T: Shared> Share<T> {
     }
 }
 
-unsafe extern "C" fn let_go<T: Shared>(data: *mut c_void) {
+unsafe extern "C" fn let_go<T: SharedWithPool>(data: *mut c_void) {
     guard((), || {
         // SAFETY: nginx calls a pool's cleanup once, with the share that `share` put there.
         unsafe { Rc::from_raw(data.cast_const().cast::<T>()) }.let_go();
     });
 }
 
-unsafe extern "C" fn at_end<T: Shared>(data: *mut c_void) {
+unsafe extern "C" fn at_end<T: SharedWithPool>(data: *mut c_void) {
     guard((), || {
         // SAFETY: the value of a `Share`: nginx destroys the pool, which all requests of the main
         // request share, after these calls.

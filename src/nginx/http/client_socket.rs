@@ -12,7 +12,7 @@ use crate::nginx::sys::{
 };
 
 /// What the client's connection may be used for.
-pub type Handler = unsafe extern "C" fn(*mut ngx_http_request_t);
+pub type RequestEventHandler = unsafe extern "C" fn(*mut ngx_http_request_t);
 
 /// The client's connection.
 pub fn stream(request: Request) -> Option<Stream> {
@@ -21,13 +21,13 @@ pub fn stream(request: Request) -> Option<Stream> {
 }
 
 /// Sets what nginx calls when the client sent something.
-pub fn set_read_handler(request: Request, handler: Handler) {
+pub fn set_read_handler(request: Request, handler: RequestEventHandler) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
 }
 
 /// Whether that is `handler`.
-pub fn has_read_handler(request: Request, handler: Handler) -> bool {
+pub fn has_read_handler(request: Request, handler: RequestEventHandler) -> bool {
     let now = request.get().read_event_handler;
     now.is_some_and(|now| std::ptr::fn_addr_eq(now, handler))
 }

@@ -7,7 +7,7 @@ use std::ptr::null;
 use std::rc::Rc;
 
 use crate::nginx::core::module::module;
-use crate::nginx::http::cleanup::Shared;
+use crate::nginx::http::cleanup::SharedWithPool;
 use crate::nginx::http::request::Request;
 
 /// What this module keeps in the slot.
@@ -15,7 +15,7 @@ use crate::nginx::http::request::Request;
 /// # Safety
 /// It is the only type that is put there, each value is an `Rc`'s, and the pool of the request has a
 /// share of it ([`Request::share`]) from before it is put there until the pool is destroyed.
-pub unsafe trait ModuleContext: Shared + 'static {}
+pub unsafe trait ModuleContext: SharedWithPool + 'static {}
 
 impl Request {
     /// What is in the slot, null for nothing.

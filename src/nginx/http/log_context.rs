@@ -47,7 +47,7 @@ unsafe fn client_and_server(
 ) -> *mut u8 {
     // SAFETY: the caller's.
     unsafe {
-        let mut line = Line { at: buf, room: len };
+        let mut line = LogContext { at: buf, room: len };
         line.add_action(log);
         line.add_named(b", context: ", context);
         let c: *const ngx_connection_t = (*log).data.cast();
@@ -65,7 +65,7 @@ unsafe fn client_and_server(
 pub unsafe extern "C" fn init_worker(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
     // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
     unsafe {
-        let mut line = Line { at: buf, room: len };
+        let mut line = LogContext { at: buf, room: len };
         line.add_action(log);
         line.add(b", context: init_worker_by_lua*");
         line.at
@@ -73,12 +73,12 @@ pub unsafe extern "C" fn init_worker(log: *mut ngx_log_t, buf: *mut u8, len: usi
 }
 
 /// nginx's buffer for a log line, from the byte that is next.
-struct Line {
+struct LogContext {
     at: *mut u8,
     room: usize,
 }
 
-impl Line {
+impl LogContext {
     unsafe fn add_action(&mut self, log: *mut ngx_log_t) {
         // SAFETY: a live log; its action is null or a static C string.
         unsafe {

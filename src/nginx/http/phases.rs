@@ -2,7 +2,7 @@
 
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::callback::Handler;
+use crate::nginx::http::callback::RequestHandler;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
@@ -25,7 +25,7 @@ pub enum HttpPhase {
 
 /// Adds a handler to a phase.
 #[expect(clippy::indexing_slicing, reason = "nginx has an element for each of its phases")]
-pub fn add_handler(cf: Conf, phase: HttpPhase, handler: Handler) -> Result<(), OutOfMemory> {
+pub fn add_handler(cf: Conf, phase: HttpPhase, handler: RequestHandler) -> Result<(), OutOfMemory> {
     // SAFETY: nginx's core configuration exists; the array holds ngx_http_handler_pt.
     unsafe {
         let core = Configuration::under(cf).core_main();

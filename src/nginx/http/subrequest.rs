@@ -39,15 +39,15 @@ pub enum Variables {
 
 /// Why a subrequest could not be made; what nginx would log has been logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
+pub enum SubrequestFailure {
     /// Too many subrequests within each other.
     Cycle,
     OutOfMemory,
 }
 
-impl From<OutOfMemory> for Failure {
+impl From<OutOfMemory> for SubrequestFailure {
     fn from(_: OutOfMemory) -> Self {
-        Failure::OutOfMemory
+        SubrequestFailure::OutOfMemory
     }
 }
 
@@ -64,11 +64,11 @@ pub fn create<P: Place>(
     uri: PoolStr,
     args: PoolStr,
     place: P,
-) -> Result<Request, Failure> {
+) -> Result<Request, SubrequestFailure> {
     if parent.get().subrequests() == 0 {
         let text = [b"lua subrequests cycle while processing \"".as_slice(), uri.bytes(), b"\""];
         parent.log().write_pieces(Level::Err, &text);
-        return Err(Failure::Cycle);
+        return Err(SubrequestFailure::Cycle);
     }
     ngx_debug!(
         parent.log(),
@@ -85,7 +85,7 @@ pub fn create<P: Place>(
         let slots = *std::ptr::addr_of!(ngx_http_max_module) * size_of::<*mut c_void>();
         (*sr).ctx = ngx_pcalloc(pool.as_ptr(), slots).cast();
         if (*sr).ctx.is_null() {
-            return Err(Failure::OutOfMemory);
+            return Err(SubrequestFailure::OutOfMemory);
         }
         init_header_list(&mut (*sr).headers_out.headers, parent)?;
         init_header_list(&mut (*sr).headers_in.headers, parent)?;
@@ -108,10 +108,10 @@ pub fn create<P: Place>(
         (*sr).args = args.raw();
         ngx_http_set_exten(sr);
         if ngx_http_post_request(sr, null_mut()) != 0 {
-            return Err(Failure::OutOfMemory);
+            return Err(SubrequestFailure::OutOfMemory);
         }
         parent.add_reference();
-        Request::from_ptr(sr).ok_or(Failure::OutOfMemory)
+        Request::from_ptr(sr).ok_or(SubrequestFailure::OutOfMemory)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::own_thread::FreeList;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::cleanup::Shared;
+use crate::nginx::http::cleanup::SharedWithPool;
 use crate::own_thread;
 use crate::runtime::ctx::NO_CTX;
 use crate::runtime::ends;
@@ -154,7 +154,7 @@ impl Context {
     }
 }
 
-impl Shared for Context {
+impl SharedWithPool for Context {
     fn at_end(&self) {
         ends::cleanup(self);
     }

@@ -1,4 +1,4 @@
-//! OpenSSL's lists: a chain of certificates, the names of authorities.
+//! OpenSSL's lists (`STACK_OF`): a chain of certificates, the names of authorities.
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
@@ -13,11 +13,11 @@ use crate::nginx::sys::{
 /// A list that owns its elements.
 pub struct List<T: Owned>(NonNull<OPENSSL_STACK>, PhantomData<T>);
 
-/// A certificate, and those that vouch for it.
+/// A certificate, followed by those of its issuers.
 pub type Chain = List<Certificate>;
 
 impl<T: Owned> List<T> {
-    /// An empty list; none without memory.
+    /// An empty list; `None` without memory.
     pub fn new() -> Option<List<T>> {
         // SAFETY: no arguments; the list is ours.
         NonNull::new(unsafe { OPENSSL_sk_new_null() }).map(|list| List(list, PhantomData))
@@ -26,7 +26,7 @@ impl<T: Owned> List<T> {
     /// Takes over a list that [`List::into_raw`] gave away.
     ///
     /// # Safety
-    /// `raw` must be null or from `into_raw`, and nobody else's.
+    /// `raw` must be null or come from `into_raw`, and have no other owner.
     pub unsafe fn from_raw(raw: *mut OPENSSL_STACK) -> Option<List<T>> {
         NonNull::new(raw).map(|list| List(list, PhantomData))
     }
@@ -58,7 +58,7 @@ impl<T: Owned> List<T> {
         unsafe { OPENSSL_sk_num(self.as_ptr()) }
     }
 
-    /// The elements, which stay the list's.
+    /// The elements, which the list keeps owning.
     pub fn iter(&self) -> impl Iterator<Item = Result<*mut T::Raw>> {
         (0..self.len()).map(|index| {
             // SAFETY: a live list of such elements, and an index in it.
@@ -70,7 +70,7 @@ impl<T: Owned> List<T> {
 
 impl<T: Owned> Drop for List<T> {
     fn drop(&mut self) {
-        // SAFETY: our list, of elements that it owns: each is taken out and dropped.
+        // SAFETY: our list, which owns its elements: each is taken out and dropped.
         unsafe {
             while self.len() > 0 {
                 drop(T::from_ptr(OPENSSL_sk_pop(self.as_ptr()).cast()));

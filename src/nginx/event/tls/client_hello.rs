@@ -1,4 +1,4 @@
-//! What a client says first, and which protocols it is answered in.
+//! The ClientHello of a handshake, and the choice of the protocols to answer it in.
 
 use std::ffi::c_int;
 use std::ptr::{NonNull, null, null_mut};
@@ -26,7 +26,7 @@ const PROTOCOLS: [(u32, u64); 5] = [
 const BAD_EXTENSION: &std::ffi::CStr = c"Bad SSL Client Hello Extension";
 
 impl Ssl {
-    /// An extension of the client's hello, while OpenSSL asks about that; none elsewhere.
+    /// An extension of the ClientHello; `None` outside of OpenSSL's ClientHello callback.
     pub fn hello_extension(&self, kind: u32) -> Option<&[u8]> {
         let (mut data, mut len) = (null(), 0);
         // SAFETY: a live connection, which keeps the client's hello.
@@ -38,7 +38,7 @@ impl Ssl {
         }
     }
 
-    /// The server's name in the client's hello; none where it names none.
+    /// The server's name in the ClientHello, if there is one.
     pub fn hello_server_name(&self) -> Result<Option<&[u8]>> {
         self.hello_extension(TLSEXT_TYPE_server_name).map(server_name).transpose()
     }
@@ -145,7 +145,7 @@ fn server_name(extension: &[u8]) -> Result<&[u8]> {
     }
 }
 
-/// The bytes that a length of two bytes stands before.
+/// The bytes after a prefix of two bytes that gives their length.
 fn prefixed(bytes: &[u8]) -> Option<&[u8]> {
     let (len, rest) = bytes.split_first_chunk::<2>()?;
     rest.get(..u16::from_be_bytes(*len).into())

@@ -1,4 +1,4 @@
-//! TLS on a connection of this module's own, as the client of the two sides.
+//! TLS on a connection that this module made, as the client.
 
 use std::ffi::{CStr, c_int, c_long};
 use std::marker::PhantomData;
@@ -23,11 +23,11 @@ use crate::nginx::sys::{
     ngx_ssl_shutdown, stack_st_X509,
 };
 
-/// How a handshake stands.
+/// The state of a handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Handshake {
     Done,
-    /// The connection's user gets an `on_read` when it is over, or the read timer runs out.
+    /// The connection's user gets an `on_read` when it has finished, or the read timer runs out.
     Waiting,
     /// nginx has logged why.
     Failed,
@@ -63,20 +63,20 @@ impl ClientCertificate<'_> {
     }
 }
 
-/// A connection that has TLS on it, be it in a handshake or after one. As with [`Stream`], whoever
-/// owns the connection lets go of every copy before it closes it.
+/// A connection with TLS, during or after its handshake. As with [`Stream`], the owner of the
+/// connection drops every copy before it closes it.
 #[derive(Clone, Copy)]
 pub struct Connection(Stream);
 
 impl Connection {
-    /// The TLS of a connection; none where it speaks plainly.
+    /// The TLS of a connection; `None` if it has none.
     pub fn of(stream: Stream) -> Option<Connection> {
         // SAFETY: a live connection.
         let has_tls = unsafe { !(*stream.as_ptr()).ssl.is_null() };
         has_tls.then_some(Connection(stream))
     }
 
-    /// Puts TLS on a connection that has none; none where memory is out.
+    /// Starts TLS on a connection that has none; `None` without memory.
     pub fn start(peer: &Peer, context: &Context) -> Option<Connection> {
         peer.make_pool().ok()?;
         let c = peer.stream().as_ptr();
@@ -101,7 +101,7 @@ impl Connection {
         unsafe { (*self.ssl()).connection }
     }
 
-    /// Takes TLS away before a handshake has begun: the connection speaks plainly again.
+    /// Removes TLS from the connection, before a handshake has begun.
     pub fn abandon(self) {
         clear_errors();
         // SAFETY: as in `ssl`; nginx sends nothing where no handshake has begun.
@@ -114,7 +114,7 @@ impl Connection {
         unsafe { (*self.ssl()).handshaked() != 0 }
     }
 
-    /// Offers to take up a session; false where OpenSSL refuses.
+    /// Offers to resume a session; false if OpenSSL refuses.
     pub fn set_session(self, session: BorrowedSession<'_>) -> bool {
         // SAFETY: a live session, by its type; as in `ssl`.
         unsafe { ngx_ssl_set_session(self.0.as_ptr(), session.as_ptr()) == NGX_OK }
@@ -126,7 +126,7 @@ impl Connection {
         unsafe { Session::from_raw(ngx_ssl_get_session(self.0.as_ptr())) }
     }
 
-    /// Presents a certificate, with those that lead to its issuer behind it, to a server that asks.
+    /// Sets the certificate chain to present to a server that asks for one.
     pub fn present(self, client: ClientCertificate<'_>) -> Result<(), &'static CStr> {
         let ssl = self.as_ptr();
         let stack = client.stack();
@@ -149,7 +149,7 @@ impl Connection {
                 if issuer.is_null() {
                     return Err(c"ssl fetch client intermediate certificate from chain failed");
                 }
-                // `SSL_add1_chain_cert`: one more share is taken.
+                // `SSL_add1_chain_cert`, which takes a reference.
                 if SSL_ctrl(ssl, SSL_CTRL_CHAIN_CERT as c_int, 1, issuer) == 0 {
                     return Err(c"ssl set client intermediate certificate failed");
                 }
@@ -208,8 +208,8 @@ impl Connection {
     /// Begins the handshake.
     pub fn handshake(self) -> Handshake {
         let c = self.0.as_ptr();
-        // SAFETY: as in `ssl`; nginx puts its own handlers into the connection's events only where
-        // it waits, and calls ours once.
+        // SAFETY: as in `ssl`; nginx sets its own handlers on the connection's events only if it
+        // waits, and calls ours once.
         match unsafe { ngx_ssl_handshake(c) } {
             NGX_OK => Handshake::Done,
             NGX_AGAIN => {

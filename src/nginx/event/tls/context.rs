@@ -1,4 +1,4 @@
-//! What the client side of connections shares: OpenSSL's context, as nginx makes it.
+//! The context (`SSL_CTX`) that outgoing connections share, as nginx makes it.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_long;
@@ -28,7 +28,7 @@ pub struct Settings<'a> {
     pub commands: &'a [(Vec<u8>, Vec<u8>)],
 }
 
-/// A context. Connections keep OpenSSL's part of it for themselves.
+/// A context. A connection takes a reference to the `SSL_CTX` in it.
 pub struct Context(Box<UnsafeCell<ngx_ssl_t>>);
 
 impl Context {
@@ -52,7 +52,8 @@ impl Context {
         self.0.get()
     }
 
-    /// The rest of a write that had to wait comes from a copy of the first buffer.
+    /// Lets a write be continued from another buffer: after waiting, the rest comes from a copy of
+    /// the first one.
     fn accept_moved_buffers(&self) {
         let mode = c_long::from(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         // SAFETY: the live context; `SSL_CTX_set_mode`.

@@ -1,4 +1,4 @@
-//! The system's error texts for callers that get a pointer and nothing to free.
+//! The system's error texts as static C strings, for callers in C that cannot free them.
 
 use std::ffi::CStr;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use crate::nginx::event::stream::describe_error;
 /// One text for each of the system's error numbers that occurred; they last as long as the process.
 static TEXTS: Mutex<Vec<(i32, &'static CStr)>> = Mutex::new(Vec::new());
 
-/// What the system says of an error number, as [`describe_error`] has it.
+/// The system's description of an error number, as in [`describe_error`].
 pub fn error_text(error: i32) -> &'static CStr {
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, text)) = texts.iter().find(|(known, _)| *known == error) {

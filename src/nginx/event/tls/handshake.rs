@@ -1,5 +1,5 @@
-//! The points of a handshake where a server of nginx's asks this module: one generic trampoline for
-//! each, below a panic guard. The functions given here capture nothing, as in `nginx::callback`.
+//! OpenSSL's callbacks in a handshake with a server of nginx's: one generic trampoline for each,
+//! with a panic guard. The functions given here capture nothing, as in `nginx::http::callback`.
 
 use std::ffi::{c_int, c_uchar, c_void};
 use std::ptr::{NonNull, addr_of, null_mut};
@@ -19,7 +19,7 @@ use crate::nginx::sys::{
     ngx_http_ssl_module, ngx_http_ssl_srv_conf_t,
 };
 
-/// What becomes of a handshake at one of its points.
+/// How a handshake goes on after a callback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     Accept,
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The number that OpenSSL takes, for a certificate and a client's hello alike.
+    /// OpenSSL's number, the same for the certificate callback and the ClientHello callback.
     pub fn code(self) -> c_int {
         match self {
             Verdict::Accept => 1,
@@ -48,14 +48,15 @@ pub struct Handshaking {
 
 impl Handshaking {
     /// # Safety
-    /// OpenSSL must ask about `ssl`, a connection of a server of nginx's http module.
+    /// `ssl` must be what OpenSSL passed to a callback, for a connection of a server of nginx's
+    /// http module.
     unsafe fn from_ptr(ssl: *mut SSL) -> Option<Handshaking> {
-        // SAFETY: the caller's.
+        // SAFETY: OpenSSL passed `ssl` for such a connection, the contract of this function.
         let ssl = unsafe { Ssl::from_ptr(ssl) }?;
         Some(Handshaking { ssl, client: ssl.client()? })
     }
 
-    /// That of the server which the client is known to ask for so far.
+    /// The configuration of the server that the client asks for, as far as that is known.
     pub fn configuration(self) -> Configuration {
         // SAFETY: until a request begins, the data of a client's connection is nginx's record of
         // it, with the configuration of its server.
@@ -67,13 +68,13 @@ impl Handshaking {
 }
 
 impl Handshaking {
-    /// What a stand-in that runs code in this handshake is to know of it.
+    /// The origin of a fake request that runs code in this handshake.
     pub fn origin(self) -> Origin {
         // SAFETY: a live connection.
         unsafe { Origin::of_connection(self.client.as_ptr(), self.configuration()) }
     }
 
-    /// The name of the server which the client is known to ask for so far, as it is configured.
+    /// The configured name of the server that the client asks for, as far as that is known.
     pub fn configured_name(&self) -> &[u8] {
         // SAFETY: nginx's core module has a configuration in every server.
         unsafe {
@@ -83,12 +84,12 @@ impl Handshaking {
     }
 }
 
-/// What OpenSSL knows of the `server` block that is being merged.
+/// OpenSSL's context of the `server` block that is being merged.
 #[derive(Clone, Copy)]
 pub struct ServerContext(NonNull<SSL_CTX>);
 
 impl ServerContext {
-    /// None where the block has no TLS.
+    /// `None` if the block has no TLS.
     pub fn of(cf: Conf) -> Option<ServerContext> {
         // SAFETY: nginx's own module, whose configuration of the block is merged before ours.
         unsafe {
@@ -99,21 +100,21 @@ impl ServerContext {
         }
     }
 
-    /// Asks `F` once a client's hello has been read.
+    /// Has `F` called once a ClientHello has been read.
     pub fn on_client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static>(self, _function: F) {
         const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
         // SAFETY: a live server's context.
         unsafe { SSL_CTX_set_client_hello_cb(self.0.as_ptr(), Some(client_hello::<F>), null_mut()) }
     }
 
-    /// Asks `F` before the server's certificate is chosen.
+    /// Has `F` called before the server's certificate is chosen.
     pub fn on_certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>(self, _function: F) {
         const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
         // SAFETY: a live server's context.
         unsafe { SSL_CTX_set_cert_cb(self.0.as_ptr(), Some(certificate::<F>), null_mut()) }
     }
 
-    /// Gives `F` the id of a session that a client wants to resume.
+    /// Has `F` called with the id of a session that a client wants to resume.
     pub fn on_lookup<F>(self, _function: F)
     where
         F: Fn(Handshaking, &[u8]) -> Option<Session> + Copy + 'static,
@@ -123,7 +124,7 @@ impl ServerContext {
         unsafe { SSL_CTX_sess_set_get_cb(self.0.as_ptr(), Some(lookup::<F>)) }
     }
 
-    /// Gives `F` each new session.
+    /// Has `F` called with each new session.
     pub fn on_new_session<F>(self, _function: F)
     where
         F: Fn(Handshaking, Session) + Copy + 'static,
@@ -141,7 +142,7 @@ impl ServerContext {
 unsafe fn ask<F: Fn(Handshaking) -> Verdict + Copy + 'static>(ssl: *mut SSL) -> c_int {
     let verdict = guard(Verdict::Refuse, || {
         fault_point::<F>();
-        // SAFETY: the caller's.
+        // SAFETY: OpenSSL passed `ssl` for such a connection, the contract of this function.
         let handshaking = unsafe { Handshaking::from_ptr(ssl) };
         handshaking.map_or(Verdict::Refuse, instance::<F>())
     });
@@ -153,7 +154,7 @@ unsafe extern "C" fn client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static
     _alert: *mut c_int,
     _data: *mut c_void,
 ) -> c_int {
-    // SAFETY: OpenSSL asks, for a server that `on_client_hello` was called for.
+    // SAFETY: OpenSSL passed `ssl`, for a server that `on_client_hello` was called for.
     unsafe { ask::<F>(ssl) }
 }
 
@@ -161,7 +162,7 @@ unsafe extern "C" fn certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>
     ssl: *mut SSL,
     _data: *mut c_void,
 ) -> c_int {
-    // SAFETY: OpenSSL asks, for a server that `on_certificate` was called for.
+    // SAFETY: OpenSSL passed `ssl`, for a server that `on_certificate` was called for.
     unsafe { ask::<F>(ssl) }
 }
 
@@ -176,7 +177,8 @@ where
 {
     guard(null_mut(), || {
         fault_point::<F>();
-        // SAFETY: OpenSSL passes an id of `len` bytes, and asks whether the session stays ours.
+        // SAFETY: OpenSSL passes an id of `len` bytes, and a place for whether it must take a
+        // reference of its own.
         let (id, handshaking) = unsafe {
             if let Some(copy) = copy.as_mut() {
                 *copy = 0;

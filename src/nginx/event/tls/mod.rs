@@ -1,8 +1,8 @@
-//! TLS through nginx's own layer (`ngx_ssl_*`) and the OpenSSL that nginx's process has.
+//! TLS through nginx's own layer (`ngx_ssl_*`) and the OpenSSL that nginx was linked with.
 //!
-//! nginx-sys binds OpenSSL's functions and types with nginx's; its symbols are resolved in nginx
-//! itself, so there is one libssl in the process. What OpenSSL's headers have as macros is
-//! spelled out here by the functions behind them.
+//! nginx-sys has bindings for OpenSSL too. Their symbols are resolved in the running nginx, so
+//! there is only one libssl in the process. Macros of OpenSSL's headers are replaced here by the
+//! functions behind them.
 
 mod chain;
 mod client_hello;
@@ -31,8 +31,8 @@ pub use ssl::{Client, Kept, RawAddress, Ssl, register_slot, take_back};
 
 use crate::nginx::sys::ERR_clear_error;
 
-/// Empties OpenSSL's queue of errors, which a failed call of its may have left something in: the
-/// next call on any connection would take it for its own.
+/// Empties OpenSSL's error queue: the next call on any connection would take what a failed call has
+/// left there for its own error.
 fn clear_errors() {
     // SAFETY: the queue of this thread; no arguments.
     unsafe { ERR_clear_error() }

@@ -12,7 +12,7 @@ use crate::nginx::sys::{
     X509_STORE, X509_STORE_free, X509_STORE_up_ref, X509_free, d2i_PrivateKey_bio, d2i_X509_bio,
 };
 
-/// What can fail says why in upstream's words.
+/// Errors are texts of the C module's.
 pub type Result<T> = std::result::Result<T, &'static CStr>;
 
 /// An OpenSSL object with one owner.
@@ -68,13 +68,13 @@ owned! {
     PrivateKey(EVP_PKEY), EVP_PKEY_free;
     /// Certificates that are trusted.
     Store(X509_STORE), X509_STORE_free;
-    /// A question about certificates.
+    /// A question about the status of certificates.
     OcspRequest(OCSP_REQUEST), OCSP_REQUEST_free;
     /// The answer.
     OcspResponse(OCSP_RESPONSE), OCSP_RESPONSE_free;
-    /// What is signed of the answer.
+    /// The signed part of an answer.
     OcspBasic(OCSP_BASICRESP), OCSP_BASICRESP_free;
-    /// Which certificate is meant.
+    /// The id of a certificate in a question or answer.
     OcspCertId(OCSP_CERTID), OCSP_CERTID_free;
 }
 
@@ -148,8 +148,8 @@ impl Drop for Source<'_> {
     }
 }
 
-/// Does `work`; where it fails, OpenSSL's record of errors is empty afterwards, for nginx takes
-/// what stands there for an error of its own connection.
+/// Does `work`; if it fails, empties OpenSSL's error queue, because nginx would take what is there
+/// for an error of its own connection.
 pub fn clearing_errors<T, E>(
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {

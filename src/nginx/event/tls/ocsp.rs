@@ -1,4 +1,4 @@
-//! OCSP: whether the authority of a certificate still vouches for it, asked for and stapled by us.
+//! OCSP: asking the issuer of a certificate for its status, checking the answer, and stapling it.
 
 use std::ffi::{CStr, c_int, c_long, c_ulong, c_void};
 use std::ptr::null_mut;
@@ -23,12 +23,12 @@ use crate::nginx::sys::{
     i2d_OCSP_REQUEST,
 };
 
-/// How many seconds the clocks of the authority and of this machine may differ.
+/// How many seconds the clocks of the responder and of this machine may differ.
 const CLOCK_SKEW: c_long = 300;
 
 const NO_ISSUER: &CStr = c"no issuer certificate in chain";
 
-/// The certificate that a chain in DER begins with, and the one behind it.
+/// The first two certificates of a chain in DER: the server's and its issuer's.
 fn certificate_and_issuer(der: &[u8]) -> Result<(Certificate, Certificate)> {
     let source = Source::new(der)?;
     let certificate = source.der_certificate()?;
@@ -38,7 +38,7 @@ fn certificate_and_issuer(der: &[u8]) -> Result<(Certificate, Certificate)> {
     Ok((certificate, source.der_certificate()?))
 }
 
-/// The address of who answers for the first certificate of a chain; none where it names nobody.
+/// The URL of the OCSP responder for the first certificate of a chain, if it names one.
 pub fn responder(chain: &[u8]) -> Result<Option<Vec<u8>>> {
     clearing_errors(|| {
         let certificate = Source::new(chain)?.der_certificate()?;
@@ -68,7 +68,7 @@ fn first_responder(certificate: &Certificate) -> Option<Vec<u8>> {
     }
 }
 
-/// Which certificate is meant.
+/// The id by which a responder knows a certificate.
 fn id_of(certificate: &Certificate, issuer: &Certificate) -> Result<OcspCertId> {
     // SAFETY: live certificates; null asks for SHA-1; the id is ours.
     unsafe {
@@ -81,7 +81,7 @@ fn id_of(certificate: &Certificate, issuer: &Certificate) -> Result<OcspCertId> 
     .ok_or(c"OCSP_cert_to_id() failed")
 }
 
-/// The bytes that ask about the first certificate of a chain.
+/// The request about the first certificate of a chain, in DER.
 pub fn request(chain: &[u8]) -> Result<Vec<u8>> {
     clearing_errors(|| {
         let (certificate, issuer) = certificate_and_issuer(chain)?;
@@ -96,7 +96,8 @@ pub fn request(chain: &[u8]) -> Result<Vec<u8>> {
             }
         }
         id.into_ptr();
-        // SAFETY: a live request, and the room that is asked for first.
+        // SAFETY: a live request; `encode` asks for the length first, and provides that much
+        // memory.
         let encoder = |out: *mut *mut u8| unsafe { i2d_OCSP_REQUEST(request.as_ptr(), out) };
         let failed = c"i2d_OCSP_REQUEST() failed";
         let len = usize::try_from(encoder(null_mut())).map_err(|_| failed)?;
@@ -106,7 +107,7 @@ pub fn request(chain: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
-/// Checks that an answer says of the first certificate of a chain that it is good.
+/// Checks that an answer says that the first certificate of a chain is good.
 pub fn validate(response: &[u8], chain: &[u8]) -> std::result::Result<(), String> {
     clearing_errors(|| {
         let basic = read_response(response)?;
@@ -121,7 +122,7 @@ fn text(reason: &CStr) -> String {
     fallible::text(format_args!("{}", Shown(reason.to_bytes())))
 }
 
-/// The signed part of an answer that says that all went well.
+/// The signed part of a successful answer.
 fn read_response(response: &[u8]) -> std::result::Result<OcspBasic, String> {
     let len = c_long::try_from(response.len()).map_err(|_| "d2i_OCSP_RESPONSE() failed")?;
     let mut at = response.as_ptr();
@@ -143,7 +144,7 @@ fn read_response(response: &[u8]) -> std::result::Result<OcspBasic, String> {
     }
 }
 
-/// Checks that the authority, or one it trusts, signed the answer.
+/// Checks that the issuer, or a responder that it trusts, signed the answer.
 fn verify_signature(basic: &OcspBasic, issuer: Certificate) -> std::result::Result<(), String> {
     let mut chain = Chain::new().ok_or("sk_X509_new_null() failed")?;
     chain.push(issuer).map_err(|_| "sk_X509_push() failed")?;
@@ -190,18 +191,19 @@ fn check_status(basic: &OcspBasic, id: &OcspCertId) -> std::result::Result<(), S
 }
 
 impl Ssl {
-    /// Gives the client an answer with the certificate; false where it did not ask for one.
+    /// Sends the client an OCSP answer with the certificate; false if it did not ask for one.
     pub fn staple(self, response: &[u8]) -> Result<bool> {
         let asked = SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE as c_int;
         let set = SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP as c_int;
         let len = c_long::try_from(response.len()).map_err(|_| c"OPENSSL_malloc() failed")?;
         // SAFETY: a live connection with its server's context. The copy has the response's length,
-        // and is OpenSSL's once it returns 1; the call-back is of the type that the option wants.
+        // and belongs to OpenSSL once it returns 1; the callback has the type that the option
+        // needs.
         unsafe {
             if SSL_ctrl(self.as_ptr(), asked, 0, null_mut()) == -1 {
                 return Ok(false);
             }
-            // Without a call-back, OpenSSL sends nothing.
+            // Without a callback, OpenSSL sends nothing.
             SSL_CTX_callback_ctrl(
                 SSL_get_SSL_CTX(self.as_ptr()),
                 SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB as c_int,

@@ -87,12 +87,12 @@ fn is_end_of_text() -> bool {
     library == ERR_LIB_PEM.into() && reason == PEM_R_NO_START_LINE.into()
 }
 
-/// Reads a private key, with the passphrase that it is encrypted with, if it is.
+/// Reads a private key; `secret` is the passphrase, if it is encrypted.
 pub fn private_key(pem: &[u8], secret: Option<&CStr>) -> Result<PrivateKey> {
     clearing_errors(|| {
         let source = Source::new(pem)?;
         let secret = secret.map_or(null_mut(), |secret| secret.as_ptr().cast_mut().cast());
-        // SAFETY: a live BIO; OpenSSL hands the text to our call-back only; the key is ours.
+        // SAFETY: a live BIO; OpenSSL passes the passphrase to our callback only; the key is ours.
         unsafe {
             PrivateKey::from_ptr(PEM_read_bio_PrivateKey(
                 source.as_ptr(),
@@ -105,7 +105,7 @@ pub fn private_key(pem: &[u8], secret: Option<&CStr>) -> Result<PrivateKey> {
     })
 }
 
-/// OpenSSL asks for a passphrase: its own call-back would ask at the terminal where there is none.
+/// OpenSSL asks for a passphrase. Without this callback, it would ask at the terminal.
 unsafe extern "C" fn passphrase(
     buffer: *mut c_char,
     size: c_int,
@@ -125,7 +125,7 @@ unsafe extern "C" fn passphrase(
     }
 }
 
-/// Writes the certificates of a PEM text to `der`, one behind the other; the length written.
+/// Writes the certificates of a PEM text to `der`, one after the other; returns the length.
 pub fn chain_to_der(pem: &[u8], der: &mut [u8]) -> Result<usize> {
     let chain = chain(pem)?;
     let mut written = 0;
@@ -133,7 +133,7 @@ pub fn chain_to_der(pem: &[u8], der: &mut [u8]) -> Result<usize> {
         for certificate in chain.iter() {
             let certificate = certificate?;
             let rest = der.get_mut(written..).unwrap_or_default();
-            // SAFETY: a live certificate, and the room that is asked for first.
+            // SAFETY: a live certificate; `encode` asks for the length first.
             written += encode(rest, |out| unsafe { i2d_X509(certificate, out) })
                 .ok_or(c"i2d_X509() failed")?;
         }
@@ -141,17 +141,17 @@ pub fn chain_to_der(pem: &[u8], der: &mut [u8]) -> Result<usize> {
     })
 }
 
-/// Writes the key of a PEM text to `der`; the length written.
+/// Writes the key of a PEM text to `der`; returns the length.
 pub fn private_key_to_der(pem: &[u8], secret: Option<&CStr>, der: &mut [u8]) -> Result<usize> {
     let key = private_key(pem, secret)?;
     clearing_errors(|| {
-        // SAFETY: a live key, and the room that is asked for first.
+        // SAFETY: a live key; `encode` asks for the length first.
         encode(der, |out| unsafe { i2d_PrivateKey(key.as_ptr(), out) })
             .ok_or(c"i2d_PrivateKey() failed")
     })
 }
 
-/// Lets one of OpenSSL's encoders write to `out`, where that has room; the length written.
+/// Has one of OpenSSL's encoders write to `out` and returns the length; `None` if it does not fit.
 pub fn encode(out: &mut [u8], encoder: impl Fn(*mut *mut u8) -> c_int) -> Option<usize> {
     let len = usize::try_from(encoder(null_mut())).ok().filter(|len| *len > 0)?;
     let mut at = out.get_mut(..len)?.as_mut_ptr();

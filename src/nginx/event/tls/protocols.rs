@@ -7,7 +7,7 @@ use crate::nginx::sys::{
     NGX_SSL_TLSv1_2, NGX_SSL_TLSv1_3,
 };
 
-/// By the words of `lua_ssl_protocols`.
+/// By their names in `lua_ssl_protocols`.
 pub const PROTOCOLS: &[(&CStr, u32)] = &[
     (c"SSLv2", NGX_SSL_SSLv2),
     (c"SSLv3", NGX_SSL_SSLv3),
@@ -17,6 +17,6 @@ pub const PROTOCOLS: &[(&CStr, u32)] = &[
     (c"TLSv1.3", NGX_SSL_TLSv1_3),
 ];
 
-/// Those of a location where nothing is said.
+/// The protocols of a location without the directive.
 pub const DEFAULT_PROTOCOLS: u32 =
     NGX_CONF_BITMASK_SET | NGX_SSL_SSLv3 | NGX_SSL_TLSv1 | NGX_SSL_TLSv1_1 | NGX_SSL_TLSv1_2;

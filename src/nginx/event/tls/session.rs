@@ -1,4 +1,4 @@
-//! Sessions of TLS connections, which later connections to the same server may take up again.
+//! Sessions of TLS connections, which later connections to the same server may resume.
 
 use std::ffi::{c_long, c_uint};
 use std::marker::PhantomData;
@@ -40,14 +40,14 @@ impl GivenSession {
     }
 }
 
-/// A share in a session: dropping gives it up.
+/// A reference to a session, released on drop.
 pub struct Session(NonNull<SSL_SESSION>);
 
 impl Session {
-    /// Takes a share over; none for a null pointer.
+    /// Takes ownership of a reference; `None` for a null pointer.
     ///
     /// # Safety
-    /// `session` must be null, or a live session whose share is the caller's to give.
+    /// `session` must be null, or a live session with a reference that becomes this value's.
     pub unsafe fn from_raw(session: *mut SSL_SESSION) -> Option<Session> {
         NonNull::new(session).map(Session)
     }
@@ -56,7 +56,7 @@ impl Session {
         self.0.as_ptr()
     }
 
-    /// Gives the share to whoever gets the pointer.
+    /// Gives the reference away with the pointer.
     pub fn into_raw(self) -> *mut SSL_SESSION {
         let session = self.as_ptr();
         std::mem::forget(self);
@@ -75,7 +75,8 @@ impl Session {
     /// # Safety
     /// `session` must be null or a live session.
     pub unsafe fn share(session: *mut SSL_SESSION) -> Option<Session> {
-        // SAFETY: the caller's; the new reference is ours.
+        // SAFETY: the session is live or null, the contract of this function; the new reference is
+        // ours.
         unsafe {
             if session.is_null() || SSL_SESSION_up_ref(session) == 0 {
                 return None;
@@ -95,7 +96,7 @@ impl Session {
         .ok()
     }
 
-    /// How many bytes [`Session::encode`] writes; none where OpenSSL cannot.
+    /// How many bytes [`Session::encode`] writes; `None` if OpenSSL cannot.
     pub fn encoded_len(&self) -> Option<usize> {
         // SAFETY: a live session.
         let len = unsafe { i2d_SSL_SESSION(self.as_ptr(), null_mut()) };
@@ -103,7 +104,7 @@ impl Session {
     }
 
     pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
-        // SAFETY: a live session, and the room that is asked for first.
+        // SAFETY: a live session; `encode` asks for the length first.
         encode(out, |out| unsafe { i2d_SSL_SESSION(self.as_ptr(), out) })
     }
 
@@ -122,7 +123,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // SAFETY: the share is ours, and given up once.
+        // SAFETY: the reference is ours, and released once.
         unsafe { SSL_SESSION_free(self.as_ptr()) }
     }
 }

@@ -1,4 +1,4 @@
-//! A client's TLS connection, as Lua code sees it: who and where, and the certificates in it.
+//! A client's TLS connection, as Lua code sees it: addresses, protocol, server name, certificates.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
@@ -25,21 +25,22 @@ use crate::own_thread;
 pub struct Ssl(NonNull<SSL>);
 
 own_thread! {
-    /// Where OpenSSL keeps this module's data of a connection; negative before there is a place.
+    /// The index of this module's data in a connection (`SSL_get_ex_new_index`); negative before it
+    /// is registered.
     static SLOT: Cell<c_int> = Cell::new(-1);
 }
 
 /// What this module keeps of a client's connection.
 ///
 /// # Safety
-/// It is the only type that is kept so, and the connection's pool, which is destroyed after OpenSSL's
-/// part of the connection, has a share of each value.
+/// It must be the only type that is kept this way, and the connection's pool, which is destroyed
+/// after OpenSSL's part of the connection, must have a share of each value.
 pub unsafe trait Kept: 'static {}
 
-/// Asks OpenSSL, once in a process, for a place for this module's data of a connection.
+/// Registers the index of this module's data with OpenSSL, once per process.
 pub fn register_slot() -> std::result::Result<(), OutOfMemory> {
     if SLOT.get() < 0 {
-        // SAFETY: no call-backs, no data.
+        // SAFETY: no callbacks, no data.
         SLOT.set(unsafe {
             CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL as c_int, 0, null_mut(), None, None, None)
         });
@@ -47,14 +48,14 @@ pub fn register_slot() -> std::result::Result<(), OutOfMemory> {
     if SLOT.get() < 0 { Err(OutOfMemory) } else { Ok(()) }
 }
 
-/// The kinds of address, as lua-resty-core numbers them, with the bytes of one.
+/// The bytes of an address and their kind, as lua-resty-core numbers the kinds.
 pub struct RawAddress<'a> {
     pub kind: c_int,
     pub bytes: &'a [u8],
 }
 
 impl Ssl {
-    /// The TLS connection behind `request`, itself a stand-in or not.
+    /// The TLS connection of `request`, which may be a fake request.
     pub fn of(request: Request) -> Result<Ssl> {
         // SAFETY: a live request has a live connection, whose ssl is null or live.
         unsafe {
@@ -87,7 +88,7 @@ impl Ssl {
 
     /// nginx's connection.
     pub fn client(self) -> Option<Client> {
-        // SAFETY: nginx puts the connection there when it makes the TLS one.
+        // SAFETY: nginx stores its connection there when it makes the TLS connection.
         let c = unsafe { SSL_get_ex_data(self.as_ptr(), *addr_of!(ngx_ssl_connection_index)) };
         NonNull::new(c.cast()).map(Client)
     }
@@ -97,7 +98,8 @@ impl Ssl {
         if SLOT.get() < 0 {
             return None;
         }
-        // SAFETY: a live connection, and a place of ours; the trait's promise.
+        // SAFETY: a live connection, and our index; the value is a live Rc's, the contract of
+        // `Kept`.
         unsafe {
             let value: *const T = SSL_get_ex_data(self.as_ptr(), SLOT.get()).cast_const().cast();
             if value.is_null() {
@@ -108,7 +110,7 @@ impl Ssl {
         }
     }
 
-    /// Keeps `value`, of which the connection's pool has a share.
+    /// Stores a pointer to `value`, of which the connection's pool has a share.
     pub fn keep<T: Kept>(self, value: &Rc<T>) -> std::result::Result<(), OutOfMemory> {
         let data = Rc::as_ptr(value).cast_mut().cast();
         // SAFETY: as in `kept`; OpenSSL does nothing with the data.
@@ -122,7 +124,7 @@ impl Ssl {
         unsafe { SSL_version(self.as_ptr()) }
     }
 
-    /// Whether that is TLS 1.3, or what follows it.
+    /// Whether that is TLS 1.3 or newer.
     pub fn is_tls13_or_newer(self) -> bool {
         self.version() >= TLS1_3_VERSION as c_int
     }
@@ -136,13 +138,13 @@ impl Ssl {
         }
     }
 
-    /// Forgets all certificates and keys.
+    /// Removes all certificates and keys.
     pub fn clear_certificates(self) {
         // SAFETY: a live connection.
         unsafe { SSL_certs_clear(self.as_ptr()) }
     }
 
-    /// Takes a certificate and the rest of its chain, in DER, one behind the other.
+    /// Sets a certificate and the rest of its chain, in DER, one after the other.
     pub fn use_der_chain(self, der: &[u8]) -> Result<()> {
         clearing_errors(|| {
             let source = Source::new(der)?;
@@ -150,7 +152,8 @@ impl Ssl {
             while !source.is_at_end() {
                 let certificate = source.der_certificate()?;
                 let raw = certificate.as_ptr().cast();
-                // SAFETY: a live connection, which takes the certificate over where it returns 1.
+                // SAFETY: a live connection, which takes ownership of the certificate if it returns
+                // 1.
                 let rc = unsafe { SSL_ctrl(self.as_ptr(), SSL_CTRL_CHAIN_CERT as c_int, 0, raw) };
                 if rc == 0 {
                     return Err(c"SSL_add0_chain_cert() failed");
@@ -161,7 +164,7 @@ impl Ssl {
         })
     }
 
-    /// Takes a certificate and the rest of its chain.
+    /// Sets a certificate and the rest of its chain.
     pub fn use_chain(self, chain: &Chain) -> Result<()> {
         clearing_errors(|| {
             let mut certificates = chain.iter();
@@ -186,7 +189,7 @@ impl Ssl {
         }
     }
 
-    /// Takes a private key in DER.
+    /// Sets a private key in DER.
     pub fn use_der_private_key(self, der: &[u8]) -> Result<()> {
         clearing_errors(|| self.use_private_key(&Source::new(der)?.der_private_key()?))
     }
@@ -216,7 +219,7 @@ impl Client {
         unsafe { Log::from_ptr((*self.as_ptr()).log) }
     }
 
-    /// What nginx's lines in the error log say is being done.
+    /// Sets the action that nginx's lines in the error log name (`while …`).
     pub fn set_action(self, action: &'static CStr) {
         // SAFETY: a live connection has a log, which keeps a pointer to a static text.
         unsafe { (*(*self.as_ptr()).log).action = action.as_ptr().cast_mut() }
@@ -227,7 +230,7 @@ impl Client {
         unsafe { (*self.as_ptr()).reusable() != 0 }
     }
 
-    /// Whether nginx gave the connection up by itself, without a timeout.
+    /// Whether the connection has ended without a timeout.
     pub fn is_given_up(self) -> bool {
         // SAFETY: a connection and its events outlive its pool.
         unsafe { (*(*self.as_ptr()).read).eof() != 0 }
@@ -239,19 +242,19 @@ impl Client {
         unsafe { Pool::from_ptr((*self.as_ptr()).pool) }.ok_or(OutOfMemory)?.own(value)
     }
 
-    /// Lets a stand-in request use this TLS connection, until [`take_back`].
+    /// Lets a fake request use this TLS connection, until [`take_back`].
     pub fn lend(self, request: Request) {
-        // SAFETY: both connections are live; the stand-in's user takes it back in time.
+        // SAFETY: both connections are live; the fake request gives it back before it is freed.
         unsafe { (*request.connection()).ssl = (*self.as_ptr()).ssl }
     }
 
-    /// Has nginx go on with the handshake, in this round of its events.
+    /// Has nginx continue the handshake, in this round of its event loop.
     pub fn go_on(self) {
         // SAFETY: a live connection has a write event; the queue is nginx's.
         unsafe { ngx_post_event((*self.as_ptr()).write, addr_of_mut!(ngx_posted_events)) }
     }
 
-    /// The address and length that this end of the connection has; none where that is unknown.
+    /// The local address of the connection and its length, if known.
     fn local(self) -> Option<(*const sockaddr, socklen_t)> {
         let c = self.as_ptr();
         // SAFETY: a live connection; nginx fills in its address.
@@ -276,7 +279,7 @@ impl Client {
     /// The port that the client connected to.
     pub fn server_port(self) -> Result<u16> {
         let (address, _) = self.local().ok_or(c"no server address")?;
-        // SAFETY: an address of nginx's, of which the family says which kind it is.
+        // SAFETY: an address of nginx's; the family says which type it is.
         unsafe {
             match i32::from((*address).sa_family) {
                 libc::AF_UNIX => Err(c"unix domain has no port"),
@@ -289,16 +292,17 @@ impl Client {
     }
 }
 
-/// The stand-in's connection has no TLS connection any more.
+/// Takes the TLS connection back from a fake request.
 pub fn take_back(request: Request) {
-    // SAFETY: a live stand-in has a connection.
+    // SAFETY: a live fake request has a connection.
     unsafe { (*request.connection()).ssl = null_mut() }
 }
 
 /// # Safety
 /// `address` must be a socket address of `len` bytes that lives for `'a`.
 unsafe fn raw_address<'a>(address: *const sockaddr, len: socklen_t) -> RawAddress<'a> {
-    // SAFETY: the caller's; the family says which kind it is.
+    // SAFETY: the address is valid, the contract of this function; the family says which type it
+    // is.
     unsafe {
         match i32::from((*address).sa_family) {
             libc::AF_UNIX => {

@@ -15,9 +15,10 @@ use crate::nginx::sys::{
 };
 
 impl Ssl {
-    /// Asks the client for a certificate, whoever vouches for it: `$ssl_client_verify` has the
-    /// result. `named` are the authorities that the client is told of; these and `trusted` vouch.
-    /// Where both are none, those of the server's own configuration do.
+    /// Asks the client for a certificate and verifies it. The handshake goes on whatever the
+    /// result, which is in `$ssl_client_verify`. The client is told the names of the authorities in
+    /// `named`; these and `trusted` are trusted. Without either, those of the server's
+    /// configuration are used.
     pub fn verify_client(
         self,
         named: Option<&Chain>,
@@ -52,7 +53,8 @@ impl Ssl {
 
     fn set_authorities(self, store: Store, names: Option<List<Name>>) -> Result<()> {
         let option = SSL_CTRL_SET_VERIFY_CERT_STORE as c_int;
-        // SAFETY: a live connection, which takes the store over where it returns 1, and the names.
+        // SAFETY: a live connection, which takes ownership of the names, and of the store if it
+        // returns 1.
         unsafe {
             if SSL_ctrl(self.as_ptr(), option, 0, store.as_ptr().cast()) == 0 {
                 return Err(c"SSL_set0_verify_cert_store() failed");
@@ -73,7 +75,7 @@ fn subject(certificate: *mut X509) -> Result<Name> {
         .ok_or(c"X509_get_subject_name() failed")
 }
 
-/// Whatever a client's certificate is, the handshake goes on.
+/// Accepts any certificate, so that the handshake goes on.
 unsafe extern "C" fn accept(_ok: c_int, _store: *mut X509_STORE_CTX) -> c_int {
     1
 }

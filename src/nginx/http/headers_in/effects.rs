@@ -1,6 +1,6 @@
 //! What nginx derives from a request header, derived anew.
 
-use super::known::Kind;
+use super::known::RequestHeaderKind;
 use crate::nginx::core::strings;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::headers::error::HeaderError;
@@ -22,18 +22,22 @@ pub(super) enum Effect {
 }
 
 /// What follows from giving a header of this kind the value `value` (empty: it goes).
-pub(super) fn of(request: Request, kind: Kind, value: &[u8]) -> Result<Effect, HeaderError> {
+pub(super) fn of(
+    request: Request,
+    kind: RequestHeaderKind,
+    value: &[u8],
+) -> Result<Effect, HeaderError> {
     Ok(match kind {
-        Kind::Plain | Kind::Values => Effect::None,
-        Kind::Host if value.is_empty() => Effect::Host(ngx_str_t::empty()),
-        Kind::Host => {
+        RequestHeaderKind::Plain | RequestHeaderKind::Values => Effect::None,
+        RequestHeaderKind::Host if value.is_empty() => Effect::Host(ngx_str_t::empty()),
+        RequestHeaderKind::Host => {
             let host = codec::headers::host_name(value).ok_or(HeaderError::BadValue)?;
             Effect::Host(request.pool().copy_str(&host)?)
         }
-        Kind::Connection => Effect::Connection(connection_type(value)),
-        Kind::UserAgent => Effect::UserAgent(codec::user_agent::browser(value)),
-        Kind::ContentLength if value.is_empty() => Effect::ContentLength(-1),
-        Kind::ContentLength => {
+        RequestHeaderKind::Connection => Effect::Connection(connection_type(value)),
+        RequestHeaderKind::UserAgent => Effect::UserAgent(codec::user_agent::browser(value)),
+        RequestHeaderKind::ContentLength if value.is_empty() => Effect::ContentLength(-1),
+        RequestHeaderKind::ContentLength => {
             let length = codec::headers::content_length(value);
             Effect::ContentLength(length.ok_or(HeaderError::BadValue)?)
         }

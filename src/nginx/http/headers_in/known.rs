@@ -10,7 +10,7 @@ use crate::nginx::sys::{ngx_http_headers_in_t, ngx_table_elt_t};
 
 /// What nginx makes of a header, beside pointing at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum RequestHeaderKind {
     Plain,
     Host,
     Connection,
@@ -28,7 +28,7 @@ pub(super) struct Known {
     /// nginx's hash of the name.
     hash: usize,
     offset: usize,
-    pub kind: Kind,
+    pub kind: RequestHeaderKind,
 }
 
 macro_rules! known {
@@ -37,7 +37,7 @@ macro_rules! known {
             name: $name,
             hash: lowcase_hash($name),
             offset: offset_of!(ngx_http_headers_in_t, $field),
-            kind: Kind::$kind,
+            kind: RequestHeaderKind::$kind,
         },)*]
     };
 }
@@ -79,7 +79,7 @@ pub(super) fn find(name: &Name) -> Option<&'static Known> {
 
 /// The rows of headers with more than one value.
 pub(super) fn with_values() -> impl Iterator<Item = &'static Known> {
-    KNOWN.iter().filter(|known| known.kind == Kind::Values)
+    KNOWN.iter().filter(|known| known.kind == RequestHeaderKind::Values)
 }
 
 impl Known {

@@ -3,7 +3,7 @@
 use codec::headers::{NAME_BUFFER, Name, escaped_value};
 
 use super::effects::{self, Effect};
-use super::known::{self, Kind, Known};
+use super::known::{self, Known, RequestHeaderKind};
 use super::list;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::headers::change::set_all;
@@ -57,7 +57,7 @@ impl<'a> Change<'a> {
         value: &[u8],
     ) -> Result<Change<'a>, HeaderError> {
         let value = escaped_value(value)?;
-        let kind = known.map_or(Kind::Plain, |known| known.kind);
+        let kind = known.map_or(RequestHeaderKind::Plain, |known| known.kind);
         let effect = effects::of(request, kind, &value)?;
         let value = request.pool().copy_str(&value)?;
         Ok(Change { request, known, name, value, effect })
@@ -68,7 +68,9 @@ impl Change<'_> {
     fn apply(self, replace: bool) -> Result<(), OutOfMemory> {
         match self.known {
             None => self.set_in_list(replace).map(drop),
-            Some(known) if known.kind == Kind::Values => self.set_values(known, replace),
+            Some(known) if known.kind == RequestHeaderKind::Values => {
+                self.set_values(known, replace)
+            }
             Some(known) => self.set_field(known, replace),
         }?;
         self.effect.apply(self.request);

@@ -10,7 +10,7 @@ use crate::nginx::sys::{ngx_http_headers_out_t, ngx_table_elt_t};
 
 /// What nginx makes of a header, beside pointing at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum ResponseHeaderKind {
     Plain,
     Location,
     LastModified,
@@ -29,7 +29,7 @@ pub(super) struct Known {
     /// nginx's hash of the name.
     hash: usize,
     offset: usize,
-    pub kind: Kind,
+    pub kind: ResponseHeaderKind,
 }
 
 macro_rules! known {
@@ -38,7 +38,7 @@ macro_rules! known {
             name: $name,
             hash: lowcase_hash($name),
             offset: offset_of!(ngx_http_headers_out_t, $field),
-            kind: Kind::$kind,
+            kind: ResponseHeaderKind::$kind,
         },)*]
     };
 }

@@ -2,7 +2,7 @@
 
 use codec::headers::{Name, content_length, escaped_value};
 
-use super::known::{self, Kind, Known};
+use super::known::{self, Known, ResponseHeaderKind};
 use super::{list, location, own};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
@@ -41,7 +41,7 @@ pub fn set(
         |value| Change::new(request, known, name, value),
         |change, replace| change.apply(replace),
     )?;
-    Ok(known.is_some_and(|known| known.kind == Kind::ContentType))
+    Ok(known.is_some_and(|known| known.kind == ResponseHeaderKind::ContentType))
 }
 
 impl<'a> Change<'a> {
@@ -52,7 +52,7 @@ impl<'a> Change<'a> {
         value: &[u8],
     ) -> Result<Change<'a>, HeaderError> {
         let value = escaped_value(value)?;
-        let is_length = known.is_some_and(|known| known.kind == Kind::ContentLength);
+        let is_length = known.is_some_and(|known| known.kind == ResponseHeaderKind::ContentLength);
         let length = if is_length && !value.is_empty() {
             content_length(&value).ok_or(HeaderError::BadValue)?
         } else {
@@ -72,17 +72,20 @@ impl Change<'_> {
             return self.set_in_list(replace).map(drop);
         };
         match known.kind {
-            Kind::Values => return self.set_values(known, replace),
-            Kind::ContentType => return self.set_content_type(),
-            Kind::Plain | Kind::Location | Kind::LastModified | Kind::ContentLength => {}
+            ResponseHeaderKind::Values => return self.set_values(known, replace),
+            ResponseHeaderKind::ContentType => return self.set_content_type(),
+            ResponseHeaderKind::Plain
+            | ResponseHeaderKind::Location
+            | ResponseHeaderKind::LastModified
+            | ResponseHeaderKind::ContentLength => {}
         }
         self.set_field(known, replace)?;
         // SAFETY: plain fields of a live request.
         let out = unsafe { &mut (*self.request.as_ptr()).headers_out };
         match known.kind {
-            Kind::Location => location::hide_path_from_nginx(self.request),
-            Kind::ContentLength => out.content_length_n = self.length,
-            Kind::LastModified => {
+            ResponseHeaderKind::Location => location::hide_path_from_nginx(self.request),
+            ResponseHeaderKind::ContentLength => out.content_length_n = self.length,
+            ResponseHeaderKind::LastModified => {
                 let time = codec::http_time::parse_http_time(self.value());
                 out.last_modified_time = time.unwrap_or(-1);
             }

@@ -405,10 +405,10 @@ unsafe fn close_temp_file(pool: Pool, body: Structure) {
 /// # Safety
 /// `cleanup` must be one of a live pool's.
 unsafe fn closes(cleanup: &ngx_pool_cleanup_t, fd: i32) -> bool {
-    type Handler = unsafe extern "C" fn(*mut c_void);
+    type CleanupHandler = unsafe extern "C" fn(*mut c_void);
     let Some(handler) = cleanup.handler else { return false };
-    if !fn_addr_eq(handler, ngx_pool_cleanup_file as Handler)
-        && !fn_addr_eq(handler, ngx_pool_delete_file as Handler)
+    if !fn_addr_eq(handler, ngx_pool_cleanup_file as CleanupHandler)
+        && !fn_addr_eq(handler, ngx_pool_delete_file as CleanupHandler)
     {
         return false;
     }
