@@ -51,6 +51,7 @@ enum Sets {
     Variable(Form),
     /// `balancer_by_lua*`: the code of an `upstream` block.
     Balancer(Form),
+    Server(fn(Conf, &'static ServerConf) -> ConfResult),
     /// `ssl_*_by_lua*`: code of a server's TLS handshakes.
     Tls(Form, Phase),
 }
@@ -249,6 +250,7 @@ pub static DIRECTIVES: &[Directive] = &[
     // TLS and upstreams
     row(c"balancer_by_lua_block", UPSTREAM, BLOCK, Sets::Balancer(Form::Block)),
     row(c"balancer_by_lua_file", UPSTREAM, NGX_CONF_TAKE1, Sets::Balancer(Form::File)),
+    row(c"balancer_keepalive", UPSTREAM, NGX_CONF_TAKE1, Sets::Server(set_keepalive)),
     #[cfg(ngx_feature = "http_ssl")]
     handshake(c"ssl_client_hello_by_lua_block", SERVER, Form::Block, Phase::SslClientHello),
     #[cfg(ngx_feature = "http_ssl")]
@@ -311,6 +313,7 @@ impl directive::Directive for Directive {
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Variable(form) => self.set_variable(cf, form),
             Sets::Balancer(form) => self.set_balancer(cf, server(), form),
+            Sets::Server(set) => set(cf, server()),
             Sets::Tls(form, phase) => self.set_tls(cf, server(), form, phase),
         }
     }
@@ -321,7 +324,7 @@ impl Directive {
     const fn scope(&self) -> Scope {
         match self.sets {
             Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::Hook(..) => Scope::Main,
-            Sets::Balancer(_) | Sets::Tls(..) => Scope::Server,
+            Sets::Balancer(_) | Sets::Server(_) | Sets::Tls(..) => Scope::Server,
             _ => Scope::Location,
         }
     }
@@ -474,6 +477,19 @@ fn set_package_path(cf: Conf, main: &MainConf) -> ConfResult {
 
 fn set_package_cpath(cf: Conf, main: &MainConf) -> ConfResult {
     values::set_text(cf, &mut main.written.borrow_mut().package_cpath)
+}
+
+/// How many connections of an `upstream` block rest at most.
+fn set_keepalive(cf: Conf, server: &ServerConf) -> ConfResult {
+    if server.idle.max.get().is_some() {
+        return Err(ConfError::Directive(c"is duplicate"));
+    }
+    let number = std::str::from_utf8(cf.word(1)).ok().and_then(|word| word.parse().ok());
+    let Some(number) = number.filter(|number| *number > 0) else {
+        return Err(values::refuse(cf, b""));
+    };
+    server.idle.max.set(Some(number));
+    Ok(())
 }
 
 fn set_malloc_trim(cf: Conf, main: &MainConf) -> ConfResult {

@@ -6,13 +6,15 @@ use super::Phase;
 use super::code::{Script, Scripts, SharedScript};
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::event::tls::Handshaking;
-use crate::nginx::http::upstream::Peer;
+use crate::nginx::http::upstream::{IdleConnections, Peer};
 
 /// One block's configuration. nginx keeps it in the cycle's pool.
 #[derive(Default)]
 pub struct ServerConf {
     /// The code that chooses an `upstream` block's servers.
     pub balancer: OnceCell<Script>,
+    /// The connections to an `upstream` block's servers that no request uses.
+    pub idle: IdleConnections,
     /// The code of a `server` block's TLS handshakes.
     handshake: RefCell<Scripts>,
 }

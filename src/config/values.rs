@@ -13,18 +13,17 @@ pub fn set_flag(conf: Conf, value: &mut Option<bool>) -> ConfResult {
     *value = Some(match text.to_ascii_lowercase().as_slice() {
         b"on" => true,
         b"off" => false,
-        _ => {
-            let text = [
-                b"invalid value \"".as_slice(),
-                text,
-                b"\" in \"",
-                conf.word(0),
-                b"\" directive, it must be \"on\" or \"off\"",
-            ];
-            return Err(conf.refuse(&text.concat()));
-        }
+        _ => return Err(refuse(conf, b", it must be \"on\" or \"off\"")),
     });
     Ok(())
+}
+
+/// Refuses a directive's value in nginx's words, with an `explanation` or none.
+pub fn refuse(conf: Conf, explanation: &[u8]) -> ConfError {
+    let (value, name) = (conf.word(1), conf.word(0));
+    let text =
+        [b"invalid value \"".as_slice(), value, b"\" in \"", name, b"\" directive", explanation];
+    conf.refuse(&text.concat())
 }
 
 /// A time, in milliseconds.

@@ -5,7 +5,7 @@ use crate::config::ServerConf;
 use crate::nginx::Status;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::http::upstream;
-use crate::nginx::http::upstream::Peer;
+use crate::nginx::http::upstream::{IdleConnections, Peer};
 use crate::ngx_debug;
 use crate::runtime::Phase;
 use crate::runtime::context::End;
@@ -34,6 +34,10 @@ impl upstream::Balancer for Balancer {
             Some(End::Exit(code)) => go_on(Status(code)),
             _ => Ok(()),
         }
+    }
+
+    fn idle(peer: Peer) -> &'static IdleConnections {
+        &ServerConf::of_upstream(peer).idle
     }
 }
 

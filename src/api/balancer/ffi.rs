@@ -2,13 +2,15 @@
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
 
-use crate::api::ffi::{self, set_message};
+use codec::fallible::{self, Shown};
+
+use crate::api::ffi::{self, set_message, write_error};
 use crate::lua::resty_core;
 use crate::nginx::core::strings;
 use crate::nginx::http::upstream;
-use crate::nginx::http::upstream::{Peer, Timeouts};
+use crate::nginx::http::upstream::{BindError, Keepalive, Peer, Timeouts};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::nginx::{Status, guard};
 use crate::runtime::Phase;
@@ -68,11 +70,12 @@ unsafe fn clear_message(err: *mut *const c_char) {
     }
 }
 
-/// Names the try's server: `addr_len` bytes at `addr` (copied), an IP address or `unix:` path; the
-/// `port` is for an address without one. 0, or -1 with the error in `*err`.
+/// Names the try's server: `addr_len` bytes at `addr`, an IP address or `unix:` path; the `port` is
+/// for an address without one. 0, or -1 with the error in `*err`.
 ///
-/// Up to release 0.10.26, `err` stands where `host` does here, and is the last; since, a `host` of
-/// `host_len` bytes may name the server. Such names are not supported yet: -1.
+/// `host_len` bytes at `host` (or null) are the server's host: the name in a TLS handshake, unless
+/// `proxy_ssl_name` and its like give one, and what its connections are kept by. Everything is copied.
+/// Up to release 0.10.26, `err` stands where `host` does here, and is the last.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
     r: *mut ngx_http_request_t,
@@ -85,18 +88,92 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
 ) -> c_int {
     let has_host = resty_core::presented() >= WITH_HOST;
     let err = if has_host { err } else { host };
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own; where
+    // SAFETY: lua-resty-core passes the running request, Lua strings and a cell of its own; where
     // it passes no more, the last two are not read.
     unsafe {
         with_try(r, err, |peer| {
-            if has_host && !host.is_null() && host_len > 0 {
-                return Err(c"a host in ngx.balancer.set_current_peer is not supported by this \
-                             module yet");
-            }
+            let host = match has_host {
+                true => strings::raw(host.cast(), usize::try_from(host_len).unwrap_or(0)),
+                false => &[],
+            };
             let port = u16::try_from(port).map_err(|_| c"invalid port")?;
-            peer.set_address(strings::raw(addr, addr_len), port).map(|()| ffi::OK)
+            peer.set_address(strings::raw(addr, addr_len), port, host).map(|()| ffi::OK)
         })
     }
+}
+
+/// Lets the named server's connection rest after this try, for `timeout` milliseconds (0: as long as
+/// the server likes), and another request use it, until it has served `max_requests` (0: any number).
+/// 0, or -1 with the error in `*err`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
+    r: *mut ngx_http_request_t,
+    timeout: c_ulong,
+    max_requests: c_uint,
+    err: *mut *const c_char,
+) -> c_int {
+    let milliseconds = usize::try_from(timeout).unwrap_or(usize::MAX);
+    let max_requests = usize::try_from(max_requests).unwrap_or(usize::MAX);
+    let keepalive = Keepalive { milliseconds, max_requests };
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe { with_try(r, err, |peer| peer.enable_keepalive(keepalive).map(|()| ffi::OK)) }
+}
+
+/// Has this request speak TLS to its upstream from now on, or not (0). 0, or -1 with the error in
+/// `*err`: its location, whose `proxy_pass` or the like does not begin with `https://`, has no settings
+/// for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_upstream_tls(
+    r: *mut ngx_http_request_t,
+    on: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe { with_try(r, err, |peer| set_tls(peer, on != 0).map(|()| ffi::OK)) }
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+fn set_tls(peer: Peer, on: bool) -> Result<(), &'static CStr> {
+    peer.set_tls(on)
+}
+
+/// This nginx speaks no TLS.
+#[cfg(not(ngx_feature = "http_ssl"))]
+fn set_tls(_: Peer, on: bool) -> Result<(), &'static CStr> {
+    if on { Err(c"no TLS in this nginx") } else { Ok(()) }
+}
+
+/// Has connections to the upstream, of this try and those that follow, come from `addr_len` bytes at
+/// `addr` (copied), an IP address with a port or not. 0, or -1 with the error in the `*errbuf_size`
+/// bytes at `errbuf`, and its length in `*errbuf_size`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_bind_to_local_addr(
+    r: *mut ngx_http_request_t,
+    addr: *const u8,
+    addr_len: usize,
+    errbuf: *mut u8,
+    errbuf_size: *mut usize,
+) -> c_int {
+    guard(ffi::ERROR, || {
+        // SAFETY: lua-resty-core passes the running request, a Lua string, and a buffer with its size.
+        unsafe {
+            let addr = strings::raw(addr, addr_len);
+            let refuse = |error| match error {
+                BindError::NoRequest => write_error(errbuf, errbuf_size, "no request found"),
+                BindError::NoMemory => write_error(errbuf, errbuf_size, "no memory"),
+                BindError::Invalid => {
+                    let text = fallible::text(format_args!("invalid addr {}", Shown(addr)));
+                    write_error(errbuf, errbuf_size, text);
+                }
+            };
+            match running_try(r).map(|peer| peer.bind_to(addr)) {
+                Ok(Ok(())) => return ffi::OK,
+                Ok(Err(error)) => refuse(error),
+                Err(text) => write_error(errbuf, errbuf_size, text.to_bytes()),
+            }
+            ffi::ERROR
+        }
+    })
 }
 
 /// Has `count` tries more follow this one. 0, with a warning or null in `*err`; -1 with the error

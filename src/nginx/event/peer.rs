@@ -44,6 +44,8 @@ pub struct Peer {
 struct PeerState {
     stream: Stream,
     user: RefCell<Option<Weak<dyn Events>>>,
+    /// It is somebody else's now.
+    given_away: Cell<bool>,
 }
 
 own_thread! {
@@ -118,7 +120,8 @@ unsafe extern "C" fn get_peer(_: *mut ngx_peer_connection_t, _: *mut c_void) -> 
 impl Peer {
     /// Takes ownership of a connection that nginx made.
     fn own(stream: Stream, log: Log) -> Peer {
-        let shared = Box::new(PeerState { stream, user: RefCell::default() });
+        let shared =
+            Box::new(PeerState { stream, user: RefCell::default(), given_away: Cell::new(false) });
         let peer = Peer { shared };
         let c = stream.as_ptr();
         // SAFETY: a live connection of ours; the box outlives it.
@@ -129,6 +132,32 @@ impl Peer {
         }
         peer.set_log(log);
         peer
+    }
+
+    /// Takes over `c`, which nginx made for a request, from that.
+    ///
+    /// # Safety
+    /// `c` must be null or a live connection with its events and a pool, which its request gives up.
+    pub(in crate::nginx) unsafe fn adopt(c: *mut ngx_connection_t) -> Option<Peer> {
+        // SAFETY: the caller's.
+        unsafe {
+            let stream = Stream::from_ptr(c)?;
+            (*(*c).read).set_delayed(0);
+            Some(Peer::own(stream, Log::from_ptr((*c).log)))
+        }
+    }
+
+    /// Gives the connection to a request, which logs to `log` and sets its events.
+    pub(in crate::nginx) fn give_away(self, log: Log) -> *mut ngx_connection_t {
+        self.resume(log);
+        self.shared.given_away.set(true);
+        let c = self.stream().as_ptr();
+        // SAFETY: a live connection.
+        unsafe {
+            (*c).sent = 0;
+            (*c).data = std::ptr::null_mut();
+        }
+        c
     }
 
     pub fn stream(&self) -> Stream {
@@ -187,7 +216,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        if !LEFT.get() {
+        if !LEFT.get() && !self.shared.given_away.get() {
             // SAFETY: the connection is ours, and closed once.
             unsafe { close(self.stream().as_ptr()) }
         }
