@@ -1,12 +1,12 @@
 //! What the exported C symbols share: the codes and conventions that lua-resty-core expects.
 //!
 //! LuaJIT's FFI calls these symbols from compiled code: they raise no Lua error and let no panic
-//! out. Each runs its work in [`crate::nginx::guard`], with the code for an error as fall-back.
+//! out. `#[export]` puts each below [`crate::nginx::guard`].
 
 #![allow(unsafe_code, reason = "what the exported symbols share")]
 
-use std::ffi::{CStr, c_char, c_int};
-use std::ptr::null;
+use std::ffi::{CStr, c_char, c_double, c_int, c_long, c_uint};
+use std::ptr::{null, null_mut};
 use std::rc::Rc;
 
 use codec::fallible::{self, Grow};
@@ -24,6 +24,37 @@ pub const DECLINED: c_int = -5;
 pub const NO_REQ_CTX: c_int = -100;
 /// lua-resty-core raises "API disabled in the current context".
 pub const BAD_CONTEXT: c_int = -101;
+
+/// What a symbol returns where its work has panicked.
+pub trait Fallback {
+    const FALLBACK: Self;
+}
+
+macro_rules! fallbacks {
+    ($($type:ty: $value:expr,)*) => {$(
+        impl Fallback for $type {
+            const FALLBACK: $type = $value;
+        }
+    )*};
+}
+
+fallbacks! {
+    (): (),
+    c_int: ERROR,
+    isize: ERROR as isize,
+    c_long: 0,
+    c_uint: 0,
+    usize: 0,
+    c_double: 0.0,
+}
+
+impl<T> Fallback for *const T {
+    const FALLBACK: *const T = null();
+}
+
+impl<T> Fallback for *mut T {
+    const FALLBACK: *mut T = null_mut();
+}
 
 /// `ngx_http_lua_ffi_str_t`: bytes with an `int` length, not owned.
 #[repr(C)]

@@ -5,96 +5,89 @@
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
+use export::export;
+
 use crate::api::ffi;
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// Argument `idx` (from 1) of the running `set_by_lua*`: `*data` and `*len` get its bytes, which
 /// the request owns; `*len` is 0 where there is none.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_setby_param(
     r: *mut ngx_http_request_t,
     idx: c_int,
     data: *mut *mut u8,
     len: *mut usize,
 ) {
-    guard((), || {
-        // SAFETY: lua-resty-core passes the running request, and cells of its own.
-        unsafe {
-            let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return };
-            *len = 0;
-            let Some(context) = ffi::borrowed_context(r) else { return };
-            let arguments = context.set_arguments.borrow();
-            let index = usize::try_from(idx).ok().and_then(|idx| idx.checked_sub(1));
-            if let Some(argument) = index.and_then(|index| arguments.get(index)) {
-                *data = argument.raw().data;
-                *len = argument.bytes().len();
-            }
+    // SAFETY: lua-resty-core passes the running request, and cells of its own.
+    unsafe {
+        let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return };
+        *len = 0;
+        let Some(context) = ffi::borrowed_context(r) else { return };
+        let arguments = context.set_arguments.borrow();
+        let index = usize::try_from(idx).ok().and_then(|idx| idx.checked_sub(1));
+        if let Some(argument) = index.and_then(|index| arguments.get(index)) {
+            *data = argument.raw().data;
+            *len = argument.bytes().len();
         }
-    });
+    }
 }
 
 /// 1 where the piece of the body is the last one, 0 otherwise.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_eof(
     r: *mut ngx_http_request_t,
 ) -> c_int {
-    guard(0, || {
-        // SAFETY: lua-resty-core passes the running request.
-        let context = unsafe { ffi::borrowed_context(r) };
-        c_int::from(context.is_some_and(|context| context.filter.is_eof()))
-    })
+    // SAFETY: lua-resty-core passes the running request.
+    let context = unsafe { ffi::borrowed_context(r) };
+    c_int::from(context.is_some_and(|context| context.filter.is_eof()))
 }
 
 /// The piece of the body: 0 with `*data` and `*len` where it is in one place, which the response
 /// owns; -2 with `*len` alone where the caller is to have it copied into a buffer of that size.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_body(
     r: *mut ngx_http_request_t,
     data: *mut *mut u8,
     len: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, and cells of its own; buffers of the
-        // chain live until the filter's code ends.
-        unsafe {
-            let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return ffi::ERROR };
-            (*data, *len) = (null_mut(), 0);
-            let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
-            let mut bufs = context.filter.chain.get().bufs();
-            if let (Some(only), None) = (bufs.next(), bufs.next()) {
-                let bytes = only.memory();
-                (*data, *len) = (bytes.as_ptr().cast_mut(), bytes.len());
-                return ffi::OK;
-            }
-            *len = context.filter.pieces().map(|buf| buf.memory().len()).sum();
-            if *len == 0 { ffi::OK } else { ffi::AGAIN }
+    // SAFETY: lua-resty-core passes the running request, and cells of its own; buffers of the
+    // chain live until the filter's code ends.
+    unsafe {
+        let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return ffi::ERROR };
+        (*data, *len) = (null_mut(), 0);
+        let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
+        let mut bufs = context.filter.chain.get().bufs();
+        if let (Some(only), None) = (bufs.next(), bufs.next()) {
+            let bytes = only.memory();
+            (*data, *len) = (bytes.as_ptr().cast_mut(), bytes.len());
+            return ffi::OK;
         }
-    })
+        *len = context.filter.pieces().map(|buf| buf.memory().len()).sum();
+        if *len == 0 { ffi::OK } else { ffi::AGAIN }
+    }
 }
 
 /// Copies the piece of the body into `data`, which has room for as many bytes as
 /// [`ngx_http_lua_ffi_get_body_filter_param_body`] said; 0 on success.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_copy_body_filter_param_body(
     r: *mut ngx_http_request_t,
     data: *mut u8,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, and a buffer that has the room: the
-        // chain has not changed since it asked for the length.
-        unsafe {
-            let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
-            if data.is_null() {
-                return ffi::ERROR;
-            }
-            let mut at = data;
-            for buf in context.filter.pieces() {
-                let bytes = buf.memory();
-                std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
-                at = at.add(bytes.len());
-            }
-            ffi::OK
+    // SAFETY: lua-resty-core passes the running request, and a buffer that has the room: the
+    // chain has not changed since it asked for the length.
+    unsafe {
+        let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
+        if data.is_null() {
+            return ffi::ERROR;
         }
-    })
+        let mut at = data;
+        for buf in context.filter.pieces() {
+            let bytes = buf.memory();
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
+            at = at.add(bytes.len());
+        }
+        ffi::OK
+    }
 }

@@ -5,14 +5,15 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
 
 use codec::fallible::{self, Shown};
+use export::export;
 
 use crate::api::ffi::{self, set_message, write_error};
 use crate::lua::resty_core;
+use crate::nginx::Status;
 use crate::nginx::core::strings;
 use crate::nginx::http::upstream;
 use crate::nginx::http::upstream::{BindError, Keepalive, Peer, Timeouts};
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Status, guard};
 use crate::runtime::Phase;
 
 /// The first release whose lua-resty-core passes a host to
@@ -45,18 +46,16 @@ unsafe fn with_try(
     err: *mut *const c_char,
     work: impl FnOnce(Peer) -> Result<c_int, &'static CStr>,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller's.
-        unsafe {
-            match running_try(r).and_then(work) {
-                Ok(code) => code,
-                Err(text) => {
-                    set_message(err, text);
-                    ffi::ERROR
-                }
+    // SAFETY: the caller's.
+    unsafe {
+        match running_try(r).and_then(work) {
+            Ok(code) => code,
+            Err(text) => {
+                set_message(err, text);
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// Empties the caller's cell for an error's message.
@@ -76,7 +75,7 @@ unsafe fn clear_message(err: *mut *const c_char) {
 /// `host_len` bytes at `host` (or null) are the server's host: the name in a TLS handshake, unless
 /// `proxy_ssl_name` and its like give one, and what its connections are kept by. Everything is copied.
 /// Up to release 0.10.26, `err` stands where `host` does here, and is the last.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
     r: *mut ngx_http_request_t,
     addr: *const u8,
@@ -105,7 +104,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
 /// Lets the named server's connection rest after this try, for `timeout` milliseconds (0: as long as
 /// the server likes), and another request use it, until it has served `max_requests` (0: any number).
 /// 0, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
     r: *mut ngx_http_request_t,
     timeout: c_ulong,
@@ -122,7 +121,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
 /// Has this request speak TLS to its upstream from now on, or not (0). 0, or -1 with the error in
 /// `*err`: its location, whose `proxy_pass` or the like does not begin with `https://`, has no settings
 /// for it.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_upstream_tls(
     r: *mut ngx_http_request_t,
     on: c_int,
@@ -146,7 +145,7 @@ fn set_tls(_: Peer, on: bool) -> Result<(), &'static CStr> {
 /// Has connections to the upstream, of this try and those that follow, come from `addr_len` bytes at
 /// `addr` (copied), an IP address with a port or not. 0, or -1 with the error in the `*errbuf_size`
 /// bytes at `errbuf`, and its length in `*errbuf_size`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_bind_to_local_addr(
     r: *mut ngx_http_request_t,
     addr: *const u8,
@@ -154,31 +153,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_bind_to_local_addr(
     errbuf: *mut u8,
     errbuf_size: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, a Lua string, and a buffer with its size.
-        unsafe {
-            let addr = strings::raw(addr, addr_len);
-            let refuse = |error| match error {
-                BindError::NoRequest => write_error(errbuf, errbuf_size, "no request found"),
-                BindError::NoMemory => write_error(errbuf, errbuf_size, "no memory"),
-                BindError::Invalid => {
-                    let text = fallible::text(format_args!("invalid addr {}", Shown(addr)));
-                    write_error(errbuf, errbuf_size, text);
-                }
-            };
-            match running_try(r).map(|peer| peer.bind_to(addr)) {
-                Ok(Ok(())) => return ffi::OK,
-                Ok(Err(error)) => refuse(error),
-                Err(text) => write_error(errbuf, errbuf_size, text.to_bytes()),
+    // SAFETY: lua-resty-core passes the running request, a Lua string, and a buffer with its size.
+    unsafe {
+        let addr = strings::raw(addr, addr_len);
+        let refuse = |error| match error {
+            BindError::NoRequest => write_error(errbuf, errbuf_size, "no request found"),
+            BindError::NoMemory => write_error(errbuf, errbuf_size, "no memory"),
+            BindError::Invalid => {
+                let text = fallible::text(format_args!("invalid addr {}", Shown(addr)));
+                write_error(errbuf, errbuf_size, text);
             }
-            ffi::ERROR
+        };
+        match running_try(r).map(|peer| peer.bind_to(addr)) {
+            Ok(Ok(())) => return ffi::OK,
+            Ok(Err(error)) => refuse(error),
+            Err(text) => write_error(errbuf, errbuf_size, text.to_bytes()),
         }
-    })
+        ffi::ERROR
+    }
 }
 
 /// Has `count` tries more follow this one. 0, with a warning or null in `*err`; -1 with the error
 /// in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_more_tries(
     r: *mut ngx_http_request_t,
     count: c_int,
@@ -198,7 +195,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_more_tries(
 
 /// How the last try at a named server ended: nginx's NGX_PEER_* bits, and the status (0 where
 /// there was none) in `*status`; 0 for the first try; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_get_last_failure(
     r: *mut ngx_http_request_t,
     status: *mut c_int,
@@ -218,7 +215,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_get_last_failure(
 
 /// Sets this request's times, in milliseconds; one that is not positive stays as it is. 0, or -1
 /// with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
     r: *mut ngx_http_request_t,
     connect_timeout: c_long,
@@ -243,7 +240,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
 
 /// Makes the request to the upstream anew. 0; else what nginx's module for the protocol failed
 /// with, and null in `*err`; or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_recreate_request(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,

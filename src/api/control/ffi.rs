@@ -4,9 +4,11 @@
 
 use std::ffi::{c_char, c_int};
 
+use export::export;
+
 use crate::api::ffi::{self, check_phase, set_message, write_error};
+use crate::nginx::Level;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Level, guard};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase, PhaseSet};
 use crate::{ngx_debug, ngx_log};
@@ -26,32 +28,30 @@ fn drops_connection(status: c_int) -> bool {
 
 /// `ngx.exit(status)`: 0 where the caller must yield now, -4 where it returns, -1 with the error
 /// in `err` (room for `*errlen` bytes).
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_exit(
     r: *mut ngx_http_request_t,
     status: c_int,
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request and its own buffer.
-        unsafe {
-            let Some(context) = ffi::context(r) else {
-                write_error(err, errlen, "no request ctx found");
-                return ffi::ERROR;
-            };
-            if let Err(code) = check_phase(&context, EXIT_PHASES, err, errlen) {
-                return code;
-            }
-            match exit(&context, status) {
-                Ok(code) => code,
-                Err(text) => {
-                    write_error(err, errlen, text);
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes the running request and its own buffer.
+    unsafe {
+        let Some(context) = ffi::context(r) else {
+            write_error(err, errlen, "no request ctx found");
+            return ffi::ERROR;
+        };
+        if let Err(code) = check_phase(&context, EXIT_PHASES, err, errlen) {
+            return code;
+        }
+        match exit(&context, status) {
+            Ok(code) => code,
+            Err(text) => {
+                write_error(err, errlen, text);
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// Whether nginx's phases take `status` for an end of a request: it leaves the client without an
@@ -95,12 +95,12 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
 }
 
 /// The running phase as a bit, or -1 with a static text in `*err`.
-#[unsafe(no_mangle)]
+#[export(unguarded = "it reads a number")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own. Nothing here panics.
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
     unsafe {
         match ffi::context_in_slot(r) {
             Some(context) => context.phase.get().bit() as c_int,
@@ -128,29 +128,25 @@ unsafe extern "C" fn phase_of_running(
 }
 
 /// 1 in a subrequest, 0 in a main request, -101 without a client.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_is_subrequest(r: *mut ngx_http_request_t) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request.
-        match unsafe { ffi::real_request(r) } {
-            Ok(request) => c_int::from(request.is_subrequest()),
-            Err(code) => code,
-        }
-    })
+    // SAFETY: lua-resty-core passes the running request.
+    match unsafe { ffi::real_request(r) } {
+        Ok(request) => c_int::from(request.is_subrequest()),
+        Err(code) => code,
+    }
 }
 
 /// 1 once the response header has been sent, 0 before, -100 without a context, -101 without a
 /// client.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_headers_sent(r: *mut ngx_http_request_t) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request.
-        unsafe {
-            match (ffi::borrowed_context(r), ffi::real_request(r)) {
-                (None, _) => ffi::NO_REQ_CTX,
-                (_, Err(code)) => code,
-                (Some(context), Ok(_)) => c_int::from(context.is_header_sent()),
-            }
+    // SAFETY: lua-resty-core passes the running request.
+    unsafe {
+        match (ffi::borrowed_context(r), ffi::real_request(r)) {
+            (None, _) => ffi::NO_REQ_CTX,
+            (_, Err(code)) => code,
+            (Some(context), Ok(_)) => c_int::from(context.is_header_sent()),
         }
-    })
+    }
 }

@@ -4,6 +4,8 @@
 
 use std::ffi::c_int;
 
+use export::export;
+
 use super::connection::OfConnection;
 use crate::api::ffi;
 use crate::nginx::guard;
@@ -14,13 +16,13 @@ use crate::nginx::sys::ngx_http_request_t;
 ///
 /// `in_ssl_phase` and `ssl_ctx_ref` may be null. Where there is none yet, they tell of the
 /// connection's own table: whether that is the one of the running code, and its reference.
-#[unsafe(no_mangle)]
+#[export(unguarded = "it reads a number; what more there is to do has a guard")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     r: *mut ngx_http_request_t,
     in_ssl_phase: *mut c_int,
     ssl_ctx_ref: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request. Nothing here panics.
+    // SAFETY: lua-resty-core passes the running request.
     match unsafe { ffi::context_in_slot(r) }.map(|context| context.ctx_ref.get()) {
         Some(own) if own >= 0 => own,
         // SAFETY: the caller's.
@@ -56,19 +58,17 @@ unsafe extern "C" fn other_ctx_ref(
 
 /// Keeps `reference` as that of the request's `ngx.ctx` table until the request ends; in a phase of
 /// a TLS handshake, as that of the connection's, until that is closed.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
     r: *mut ngx_http_request_t,
     reference: c_int,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request.
-        let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
-        let connection = OfConnection::of(context);
-        if connection.runs {
-            return connection.set(reference);
-        }
-        context.ctx_ref.set(reference);
-        ffi::OK
-    })
+    // SAFETY: lua-resty-core passes the running request.
+    let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
+    let connection = OfConnection::of(context);
+    if connection.runs {
+        return connection.set(reference);
+    }
+    context.ctx_ref.set(reference);
+    ffi::OK
 }

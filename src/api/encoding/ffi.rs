@@ -9,77 +9,71 @@ use std::slice::from_raw_parts_mut;
 
 use codec::base64::{self, Flavour};
 use codec::uri::{self, EscapeType};
+use export::export;
 
 use crate::nginx::core::strings::raw;
-use crate::nginx::guard;
 
 /// The length of `src[..len]` escaped by the rules of `kind` (nginx's `NGX_ESCAPE_*` number, or 7
 /// and 8 for a header's name and value); `len` for a number that has no rules.
-#[unsafe(no_mangle)]
+#[export(len)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_uri_escaped_length(
     src: *const u8,
     len: usize,
     kind: c_int,
 ) -> usize {
-    guard(len, || {
-        // SAFETY: the caller's string of `len` bytes.
-        let src = unsafe { raw(src, len) };
-        EscapeType::from_code(kind).map_or(len, |kind| uri::escaped_len(src, kind))
-    })
+    // SAFETY: the caller's string of `len` bytes.
+    let src = unsafe { raw(src, len) };
+    EscapeType::from_code(kind).map_or(len, |kind| uri::escaped_len(src, kind))
 }
 
 /// Escapes `src[..len]` into `dst`, which has room for `ngx_http_lua_ffi_uri_escaped_length` bytes.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
     src: *const u8,
     len: usize,
     dst: *mut u8,
     kind: c_int,
 ) {
-    guard((), || {
-        // SAFETY: the caller's string of `len` bytes.
-        let src = unsafe { raw(src, len) };
-        if src.is_empty() || dst.is_null() {
+    // SAFETY: the caller's string of `len` bytes.
+    let src = unsafe { raw(src, len) };
+    if src.is_empty() || dst.is_null() {
+        return;
+    }
+    // SAFETY: the room that this function's contract asks for: `escape_with` gives as many
+    // bytes as `escaped_len` counts.
+    unsafe {
+        let Some(kind) = EscapeType::from_code(kind) else {
+            copy_nonoverlapping(src.as_ptr(), dst, src.len());
             return;
-        }
-        // SAFETY: the room that this function's contract asks for: `escape_with` gives as many
-        // bytes as `escaped_len` counts.
-        unsafe {
-            let Some(kind) = EscapeType::from_code(kind) else {
-                copy_nonoverlapping(src.as_ptr(), dst, src.len());
-                return;
-            };
-            let mut to = dst;
-            uri::escape_with(src, kind, |piece| {
-                copy_nonoverlapping(piece.as_ptr(), to, piece.len());
-                to = to.add(piece.len());
-            });
-        }
-    })
+        };
+        let mut to = dst;
+        uri::escape_with(src, kind, |piece| {
+            copy_nonoverlapping(piece.as_ptr(), to, piece.len());
+            to = to.add(piece.len());
+        });
+    }
 }
 
 /// Unescapes `src[..len]` into `dst`, which has room for `len` bytes. Returns the length written.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_unescape_uri(
     src: *const u8,
     len: usize,
     dst: *mut u8,
 ) -> usize {
-    guard(0, || {
-        // SAFETY: the caller's string of `len` bytes.
-        let src = unsafe { raw(src, len) };
-        if src.is_empty() || dst.is_null() {
-            return 0;
-        }
-        // SAFETY: room for `len` bytes.
-        let dst = unsafe { from_raw_parts_mut(dst, src.len()) };
-        uri::unescape_into(src, dst).unwrap_or(0)
-    })
+    // SAFETY: the caller's string of `len` bytes.
+    let src = unsafe { raw(src, len) };
+    if src.is_empty() || dst.is_null() {
+        return 0;
+    }
+    // SAFETY: room for `len` bytes.
+    let dst = unsafe { from_raw_parts_mut(dst, src.len()) };
+    uri::unescape_into(src, dst).unwrap_or(0)
 }
 
 /// Encodes `src[..len]` into `dst`, which has room for the exact result: four bytes for each three
 /// begun, less the padding where `no_padding` is not 0. Returns the length written.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
     src: *const u8,
     len: usize,
@@ -87,22 +81,20 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
     no_padding: c_int,
 ) -> usize {
     let flavour = if no_padding == 0 { Flavour::Standard } else { Flavour::NoPadding };
-    guard(0, || {
-        // SAFETY: the caller's string of `len` bytes.
-        let src = unsafe { raw(src, len) };
-        let Some(room) = base64::encoded_len(src.len(), flavour) else { return 0 };
-        if room == 0 || dst.is_null() {
-            return 0;
-        }
-        // SAFETY: the room that this function's contract asks for.
-        let dst = unsafe { from_raw_parts_mut(dst, room) };
-        base64::encode_into(src, flavour, dst).unwrap_or(0)
-    })
+    // SAFETY: the caller's string of `len` bytes.
+    let src = unsafe { raw(src, len) };
+    let Some(room) = base64::encoded_len(src.len(), flavour) else { return 0 };
+    if room == 0 || dst.is_null() {
+        return 0;
+    }
+    // SAFETY: the room that this function's contract asks for.
+    let dst = unsafe { from_raw_parts_mut(dst, room) };
+    base64::encode_into(src, flavour, dst).unwrap_or(0)
 }
 
 /// Decodes `src[..len]` into `dst`, which has room for three bytes for each four begun, and puts
 /// the length written into `*dlen`. Returns 1, or 0 where `src` is malformed.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
     src: *const u8,
     len: usize,
@@ -117,7 +109,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
 /// The same as `ngx_http_lua_ffi_decode_base64`, but bytes that are no digits are skipped.
 ///
 /// lua-resty-core calls it from 0.1.31 on.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64mime(
     src: *const u8,
     len: usize,
@@ -134,26 +126,24 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64mime(
 /// Theirs: `len` bytes at `src`, room for three for each four of them at `dst`, a cell at `dlen`;
 /// each may be null.
 unsafe fn decode_with(
-    decode: impl FnOnce(&[u8], &mut [u8]) -> Option<usize> + std::panic::UnwindSafe,
+    decode: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
     src: *const u8,
     len: usize,
     dst: *mut u8,
     dlen: *mut usize,
 ) -> c_int {
-    guard(0, || {
-        // SAFETY: the caller's string of `len` bytes, and a cell.
-        let (src, Some(dlen)) = (unsafe { (raw(src, len), dlen.as_mut()) }) else { return 0 };
-        *dlen = 0;
-        if src.is_empty() {
-            return 1;
-        }
-        if dst.is_null() {
-            return 0;
-        }
-        // SAFETY: the caller's room.
-        let dst = unsafe { from_raw_parts_mut(dst, base64::max_decoded_len(src.len())) };
-        let Some(written) = decode(src, dst) else { return 0 };
-        *dlen = written;
-        1
-    })
+    // SAFETY: the caller's string of `len` bytes, and a cell.
+    let (src, Some(dlen)) = (unsafe { (raw(src, len), dlen.as_mut()) }) else { return 0 };
+    *dlen = 0;
+    if src.is_empty() {
+        return 1;
+    }
+    if dst.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller's room.
+    let dst = unsafe { from_raw_parts_mut(dst, base64::max_decoded_len(src.len())) };
+    let Some(written) = decode(src, dst) else { return 0 };
+    *dlen = written;
+    1
 }

@@ -6,58 +6,52 @@
 use std::ffi::{c_int, c_uint};
 
 use codec::{hex, md5};
+use export::export;
 use sha1::{Digest, Sha1};
 
 use crate::nginx::core::strings::raw;
-use crate::nginx::guard;
 
 /// Writes the MD5 of `src[..len]`, 16 bytes, to `dst`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5_bin(src: *const u8, len: usize, dst: *mut u8) {
-    guard((), || {
-        // SAFETY: the caller's string, and room for 16 bytes.
-        unsafe { put(dst, md5::digest(raw(src, len))) };
-    })
+    // SAFETY: the caller's string, and room for 16 bytes.
+    unsafe { put(dst, md5::digest(raw(src, len))) };
 }
 
 /// Writes the MD5 of `src[..len]` in lower-case hexadecimal, 32 bytes, to `dst`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5(src: *const u8, len: usize, dst: *mut u8) {
-    guard((), || {
-        // SAFETY: the caller's string of `len` bytes.
-        let digest = md5::digest(unsafe { raw(src, len) });
-        let mut digits = [0; 32];
-        hex::encode_into(&digest, &mut digits);
-        // SAFETY: room for 32 bytes.
-        unsafe { put(dst, digits) };
-    })
+    // SAFETY: the caller's string of `len` bytes.
+    let digest = md5::digest(unsafe { raw(src, len) });
+    let mut digits = [0; 32];
+    hex::encode_into(&digest, &mut digits);
+    // SAFETY: room for 32 bytes.
+    unsafe { put(dst, digits) };
 }
 
 /// Writes the SHA-1 of `src[..len]`, 20 bytes, to `dst`. Returns 1, or 0 where there is no `dst`.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_sha1_bin(
     src: *const u8,
     len: usize,
     dst: *mut u8,
 ) -> c_int {
-    guard(0, || {
-        // SAFETY: the caller's string, and room for 20 bytes.
-        unsafe { put(dst, Sha1::digest(raw(src, len)).into()) }.is_some().into()
-    })
+    // SAFETY: the caller's string, and room for 20 bytes.
+    unsafe { put(dst, Sha1::digest(raw(src, len)).into()) }.is_some().into()
 }
 
 /// The CRC-32 of `src[..len]`; best for short strings in nginx's C, the same function here.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_short(src: *const u8, len: usize) -> c_uint {
     // SAFETY: the caller's string of `len` bytes.
-    guard(0, || codec::crc32::checksum(unsafe { raw(src, len) }))
+    codec::crc32::checksum(unsafe { raw(src, len) })
 }
 
 /// The CRC-32 of `src[..len]`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_long(src: *const u8, len: usize) -> c_uint {
     // SAFETY: the caller's string of `len` bytes.
-    guard(0, || codec::crc32::checksum(unsafe { raw(src, len) }))
+    codec::crc32::checksum(unsafe { raw(src, len) })
 }
 
 /// Writes `bytes` to `dst`; nothing where it is null.

@@ -7,13 +7,13 @@ use std::ffi::{CStr, c_char, c_double, c_int};
 use std::slice::from_raw_parts_mut;
 
 use codec::fallible;
+use export::export;
 
 use crate::api::ffi;
 use crate::config::MainConf;
 use crate::nginx::core::log::{Level, Log, cycle_log};
 use crate::nginx::core::strings::raw;
 use crate::nginx::core::worker;
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// What upstream says where the configuration does not ask for it.
@@ -29,87 +29,77 @@ thread_local! {
 /// Finds `name` among the configuration's `env NAME=VALUE;`. Returns `NGX_OK` with `*env_buf` at
 /// the entry `NAME=VALUE` (ended by a NUL, the configuration's) and `*name_len` the length of the
 /// name in it; `NGX_DECLINED` where there is none.
-#[unsafe(no_mangle)]
+#[export(ffi::DECLINED)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_conf_env(
     name: *const c_char,
     env_buf: *mut *const u8,
     name_len: *mut usize,
 ) -> c_int {
-    guard(ffi::DECLINED, || {
-        if name.is_null() {
-            return ffi::DECLINED;
-        }
-        // SAFETY: a Lua string, which a NUL ends, and the caller's cells.
-        let (name, env_buf, name_len) =
-            unsafe { (CStr::from_ptr(name), env_buf.as_mut(), name_len.as_mut()) };
-        let (Some(env_buf), Some(name_len)) = (env_buf, name_len) else { return ffi::DECLINED };
-        let Some(entry) = worker::configured_env(name.to_bytes()) else { return ffi::DECLINED };
-        *env_buf = entry.as_ptr();
-        *name_len = entry.len();
-        ffi::OK
-    })
+    if name.is_null() {
+        return ffi::DECLINED;
+    }
+    // SAFETY: a Lua string, which a NUL ends, and the caller's cells.
+    let (name, env_buf, name_len) =
+        unsafe { (CStr::from_ptr(name), env_buf.as_mut(), name_len.as_mut()) };
+    let (Some(env_buf), Some(name_len)) = (env_buf, name_len) else { return ffi::DECLINED };
+    let Some(entry) = worker::configured_env(name.to_bytes()) else { return ffi::DECLINED };
+    *env_buf = entry.as_ptr();
+    *name_len = entry.len();
+    ffi::OK
 }
 
 /// Writes `s[..s_len]` as a line of its own to the error log, at nginx's `level` (0 to 8).
 /// Returns `NGX_OK`, or `NGX_ERROR` for a bad level.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_raw_log(
     r: *mut ngx_http_request_t,
     level: c_int,
     s: *const u8,
     s_len: usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        let Some(level) = Level::from_number(level.into()) else { return ffi::ERROR };
-        // SAFETY: lua-resty-core passes the running request or null, and a string of `s_len` bytes.
-        unsafe { log_of(r).write_bytes(level, raw(s, s_len)) };
-        ffi::OK
-    })
+    let Some(level) = Level::from_number(level.into()) else { return ffi::ERROR };
+    // SAFETY: lua-resty-core passes the running request or null, and a string of `s_len` bytes.
+    unsafe { log_of(r).write_bytes(level, raw(s, s_len)) };
+    ffi::OK
 }
 
 /// The level of `error_log` that is in force.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
     r: *mut ngx_http_request_t,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request or null.
-    guard(ffi::ERROR, || unsafe { log_of(r) }.level() as c_int)
+    unsafe { log_of(r) }.level() as c_int
 }
 
 /// Has lines of levels finer than `level` (0 to 8) no longer captured. Returns `NGX_OK`, or
 /// `NGX_ERROR` with a text in `err[..*errlen]`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
     level: c_int,
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
-            // SAFETY: the caller's buffer and its length.
-            unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
-            return ffi::ERROR;
+    let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
+        // SAFETY: the caller's buffer and its length.
+        unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
+        return ffi::ERROR;
+    };
+    let Some(level) = Level::from_number(level.into()) else {
+        // SAFETY: as above.
+        unsafe {
+            ffi::write_error(err, errlen, fallible::text(format_args!("bad log level: {level}")))
         };
-        let Some(level) = Level::from_number(level.into()) else {
-            // SAFETY: as above.
-            unsafe {
-                ffi::write_error(
-                    err,
-                    errlen,
-                    fallible::text(format_args!("bad log level: {level}")),
-                )
-            };
-            return ffi::ERROR;
-        };
-        capture.set_filter_level(level);
-        ffi::OK
-    })
+        return ffi::ERROR;
+    };
+    capture.set_filter_level(level);
+    ffi::OK
 }
 
 /// Takes the oldest captured line out: its length, with `*log` at its text (valid until the next
 /// call), `*loglevel` and `*log_time` (seconds). `NGX_DONE` where there is none, `NGX_ERROR` with a
 /// text in `err[..*errlen]` where nothing is captured.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
     log: *mut *const c_char,
     loglevel: *mut c_int,
@@ -117,48 +107,43 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
     errlen: *mut usize,
     log_time: *mut c_double,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
-            // SAFETY: the caller's buffer and its length.
-            unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
-            return ffi::ERROR;
-        };
-        let Some(line) = capture.take() else { return DONE };
-        // SAFETY: the caller's cells, or null.
-        let (log, loglevel, log_time) =
-            unsafe { (log.as_mut(), loglevel.as_mut(), log_time.as_mut()) };
-        let (Some(log), Some(loglevel)) = (log, loglevel) else { return ffi::ERROR };
-        *loglevel = line.level;
-        if let Some(log_time) = log_time {
-            *log_time = line.time;
-        }
-        let length = line.text.len() as c_int;
-        TAKEN.with_borrow_mut(|taken| {
-            *taken = line.text;
-            *log = taken.as_ptr().cast();
-        });
-        length
-    })
+    let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
+        // SAFETY: the caller's buffer and its length.
+        unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
+        return ffi::ERROR;
+    };
+    let Some(line) = capture.take() else { return DONE };
+    // SAFETY: the caller's cells, or null.
+    let (log, loglevel, log_time) = unsafe { (log.as_mut(), loglevel.as_mut(), log_time.as_mut()) };
+    let (Some(log), Some(loglevel)) = (log, loglevel) else { return ffi::ERROR };
+    *loglevel = line.level;
+    if let Some(log_time) = log_time {
+        *log_time = line.time;
+    }
+    let length = line.text.len() as c_int;
+    TAKEN.with_borrow_mut(|taken| {
+        *taken = line.text;
+        *log = taken.as_ptr().cast();
+    });
+    length
 }
 
 /// Replaces each `find` in `buf[..len]` by `replace`, in place.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_str_replace_char(
     buf: *mut u8,
     len: usize,
     find: u8,
     replace: u8,
 ) {
-    guard((), || {
-        if buf.is_null() || len == 0 {
-            return;
-        }
-        // SAFETY: the caller's buffer of `len` bytes.
-        let buf = unsafe { from_raw_parts_mut(buf, len) };
-        for byte in buf.iter_mut().filter(|byte| **byte == find) {
-            *byte = replace;
-        }
-    })
+    if buf.is_null() || len == 0 {
+        return;
+    }
+    // SAFETY: the caller's buffer of `len` bytes.
+    let buf = unsafe { from_raw_parts_mut(buf, len) };
+    for byte in buf.iter_mut().filter(|byte| **byte == find) {
+        *byte = replace;
+    }
 }
 
 /// The request's log, or the cycle's where there is no request.

@@ -9,13 +9,14 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::rc::Rc;
 
+use export::export;
+
 use super::failure::Failure;
 use super::reader::{Progress, Reader, Want};
 use super::{PROCESSES, Process, destroy, spawn, told};
 use crate::api::ffi::{self, check_phase, write_error};
 use crate::nginx::core::child_exec::Program;
 use crate::nginx::core::strings;
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::{PhaseSet, Task};
 
@@ -79,7 +80,7 @@ unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Task>,
 /// the worker's), both ended by null. Reads go in pieces of at most `buffer_size` bytes. 0 with the
 /// id and the key in `proc`, whose owner gives it up with [`ngx_http_lua_ffi_pipe_proc_destroy`];
 /// else -1.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
     r: *mut ngx_http_request_t,
     proc: *mut Proc,
@@ -92,26 +93,23 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, its own structure and C strings.
-        unsafe {
-            let Some(request) = ffi::request(r) else {
-                return error.tell(&Failure::text("no request found"));
-            };
-            let (Some(proc), Some(program)) = (proc.as_mut(), Program::new(file, argv, environ))
-            else {
-                return error.tell(&Failure::text("no program"));
-            };
-            match spawn(request, &program, merge_stderr != 0, buffer_size) {
-                Ok((pid, key)) => {
-                    proc.pid = pid;
-                    proc.pipe = key as usize as *mut c_void;
-                    ffi::OK
-                }
-                Err(failure) => error.tell(&failure),
+    // SAFETY: lua-resty-core passes the running request, its own structure and C strings.
+    unsafe {
+        let Some(request) = ffi::request(r) else {
+            return error.tell(&Failure::text("no request found"));
+        };
+        let (Some(proc), Some(program)) = (proc.as_mut(), Program::new(file, argv, environ)) else {
+            return error.tell(&Failure::text("no program"));
+        };
+        match spawn(request, &program, merge_stderr != 0, buffer_size) {
+            Ok((pid, key)) => {
+                proc.pid = pid;
+                proc.pipe = key as usize as *mut c_void;
+                ffi::OK
             }
+            Err(failure) => error.tell(&failure),
         }
-    })
+    }
 }
 
 /// The stream that Lua names, with the time for reading it.
@@ -169,7 +167,7 @@ unsafe fn give(
 /// Reads: everything (`reader_type` 0), `length` bytes (1), a line (2), or what there is, at most
 /// `length` bytes (3). 0 or -5 with a result, see [`give`]; -2 where the caller must yield, and ask
 /// for the result then; -1 with an error; -100, or -101 with an error, where it cannot wait.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
     r: *mut ngx_http_request_t,
     proc: *mut Proc,
@@ -182,36 +180,34 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, its own structure and buffers.
-        unsafe {
-            let task = match task(r, error) {
-                Ok(task) => task,
-                Err(code) => return code,
-            };
-            let want = match reader_type {
-                0 => Want::All,
-                1 => Want::Bytes(length),
-                2 => Want::Line,
-                3 => Want::Any(length),
-                _ => return error.tell(&Failure::text("bad reader type")),
-            };
-            let (reader, timeout) = match stream(proc, from_stderr != 0) {
-                Ok(stream) => stream,
-                Err(failure) => return error.tell(&failure),
-            };
-            match reader.read(want, &task, timeout) {
-                Ok(Progress::Done) => give(&reader, buf, buf_size, error),
-                Ok(Progress::Waits) => ffi::AGAIN,
-                Err(failure) => error.tell(&failure),
-            }
+    // SAFETY: lua-resty-core passes the running request, its own structure and buffers.
+    unsafe {
+        let task = match task(r, error) {
+            Ok(task) => task,
+            Err(code) => return code,
+        };
+        let want = match reader_type {
+            0 => Want::All,
+            1 => Want::Bytes(length),
+            2 => Want::Line,
+            3 => Want::Any(length),
+            _ => return error.tell(&Failure::text("bad reader type")),
+        };
+        let (reader, timeout) = match stream(proc, from_stderr != 0) {
+            Ok(stream) => stream,
+            Err(failure) => return error.tell(&failure),
+        };
+        match reader.read(want, &task, timeout) {
+            Ok(Progress::Done) => give(&reader, buf, buf_size, error),
+            Ok(Progress::Waits) => ffi::AGAIN,
+            Err(failure) => error.tell(&failure),
         }
-    })
+    }
 }
 
 /// The result of a read that the caller yielded for, or that did not fit; see [`give`]. -1 where
 /// the process is no more.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     _r: *mut ngx_http_request_t,
     proc: *mut Proc,
@@ -222,22 +218,20 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes its own structure and buffers.
-        unsafe {
-            let Some(process) = process(proc) else { return error.tell(&Failure::CLOSED) };
-            let reader = match &process.stderr {
-                Some(stderr) if from_stderr != 0 => stderr,
-                _ => &process.stdout,
-            };
-            give(reader, buf, buf_size, error)
-        }
-    })
+    // SAFETY: lua-resty-core passes its own structure and buffers.
+    unsafe {
+        let Some(process) = process(proc) else { return error.tell(&Failure::CLOSED) };
+        let reader = match &process.stderr {
+            Some(stderr) if from_stderr != 0 => stderr,
+            _ => &process.stdout,
+        };
+        give(reader, buf, buf_size, error)
+    }
 }
 
 /// Writes `len` bytes: how many were written; -2 where the caller must yield, and ask for the
 /// result then; -1 with an error; -100, or -101 with an error, where it cannot wait.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
     r: *mut ngx_http_request_t,
     proc: *mut Proc,
@@ -247,28 +241,26 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
     errbuf_size: *mut usize,
 ) -> isize {
     let error = ErrorText { errbuf, errbuf_size };
-    guard(ffi::ERROR as isize, || {
-        // SAFETY: lua-resty-core passes the running request, its own structure and a Lua string.
-        unsafe {
-            let task = match task(r, error) {
-                Ok(task) => task,
-                Err(code) => return code as isize,
-            };
-            let Some(process) = process(proc).filter(|process| !process.is_closed()) else {
-                return error.tell(&Failure::CLOSED) as isize;
-            };
-            let timeout = (*proc).write_timeout;
-            match process.stdin.write(strings::raw(data, len), &task, timeout) {
-                Ok(Some(written)) => written as isize,
-                Ok(None) => ffi::AGAIN as isize,
-                Err(failure) => error.tell(&failure) as isize,
-            }
+    // SAFETY: lua-resty-core passes the running request, its own structure and a Lua string.
+    unsafe {
+        let task = match task(r, error) {
+            Ok(task) => task,
+            Err(code) => return code as isize,
+        };
+        let Some(process) = process(proc).filter(|process| !process.is_closed()) else {
+            return error.tell(&Failure::CLOSED) as isize;
+        };
+        let timeout = (*proc).write_timeout;
+        match process.stdin.write(strings::raw(data, len), &task, timeout) {
+            Ok(Some(written)) => written as isize,
+            Ok(None) => ffi::AGAIN as isize,
+            Err(failure) => error.tell(&failure) as isize,
         }
-    })
+    }
 }
 
 /// The result of a write that the caller yielded for: how many bytes, or -1 with an error.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_write_result(
     _r: *mut ngx_http_request_t,
     proc: *mut Proc,
@@ -276,16 +268,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_write_result(
     errbuf_size: *mut usize,
 ) -> isize {
     let error = ErrorText { errbuf, errbuf_size };
-    guard(ffi::ERROR as isize, || {
-        // SAFETY: lua-resty-core passes its own structure and buffer.
-        unsafe {
-            let outcome = process(proc).map(|process| process.stdin.outcome());
-            match outcome.unwrap_or(Err(Failure::CLOSED)) {
-                Ok(written) => written as isize,
-                Err(failure) => error.tell(&failure) as isize,
-            }
+    // SAFETY: lua-resty-core passes its own structure and buffer.
+    unsafe {
+        let outcome = process(proc).map(|process| process.stdin.outcome());
+        match outcome.unwrap_or(Err(Failure::CLOSED)) {
+            Ok(written) => written as isize,
+            Err(failure) => error.tell(&failure) as isize,
         }
-    })
+    }
 }
 
 /// Does `work` on an open process: 0, or -1 with an error.
@@ -297,20 +287,18 @@ unsafe fn shut_down(
     error: ErrorText,
     work: impl FnOnce(&Process) -> Result<(), Failure>,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller's.
-        unsafe {
-            let process = process(proc).filter(|process| !process.is_closed());
-            match process.ok_or(Failure::CLOSED).and_then(|process| work(&process)) {
-                Ok(()) => ffi::OK,
-                Err(failure) => error.tell(&failure),
-            }
+    // SAFETY: the caller's.
+    unsafe {
+        let process = process(proc).filter(|process| !process.is_closed());
+        match process.ok_or(Failure::CLOSED).and_then(|process| work(&process)) {
+            Ok(()) => ffi::OK,
+            Err(failure) => error.tell(&failure),
         }
-    })
+    }
 }
 
 /// Closes the worker's end of stdin. 0, or -1 with an error; a task that writes gets "aborted".
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdin(
     proc: *mut Proc,
     errbuf: *mut u8,
@@ -327,7 +315,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdin(
 }
 
 /// Closes the worker's end of stdout. 0, or -1 with an error; a task that reads gets "aborted".
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdout(
     proc: *mut Proc,
     errbuf: *mut u8,
@@ -344,7 +332,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdout(
 }
 
 /// Closes the worker's end of stderr. 0, or -1 with an error; a task that reads gets "aborted".
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stderr(
     proc: *mut Proc,
     errbuf: *mut u8,
@@ -363,7 +351,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stderr(
 /// Waits for the end: 0 (exit code 0) or -5 with a static text in `*reason` and the code or signal
 /// in `*status`; -2 where the caller must yield, to be resumed with the same three values or `nil`
 /// and an error; -1 with an error; -100, or -101 with an error, where it cannot wait.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_wait(
     r: *mut ngx_http_request_t,
     proc: *mut Proc,
@@ -373,31 +361,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_wait(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, its own structure, cells and buffer.
-        unsafe {
-            let task = match task(r, error) {
-                Ok(task) => task,
-                Err(code) => return code,
-            };
-            let Some(process) = process(proc) else { return error.tell(&Failure::EXITED) };
-            let exit = match process.wait(&task, (*proc).wait_timeout) {
-                Ok(Some(exit)) => exit,
-                Ok(None) => return ffi::AGAIN,
-                Err(failure) => return error.tell(&failure),
-            };
-            let (success, text, number) = told(exit);
-            ffi::set_message(reason, text);
-            if let Some(status) = status.as_mut() {
-                *status = number;
-            }
-            if success { ffi::OK } else { ffi::DECLINED }
+    // SAFETY: lua-resty-core passes the running request, its own structure, cells and buffer.
+    unsafe {
+        let task = match task(r, error) {
+            Ok(task) => task,
+            Err(code) => return code,
+        };
+        let Some(process) = process(proc) else { return error.tell(&Failure::EXITED) };
+        let exit = match process.wait(&task, (*proc).wait_timeout) {
+            Ok(Some(exit)) => exit,
+            Ok(None) => return ffi::AGAIN,
+            Err(failure) => return error.tell(&failure),
+        };
+        let (success, text, number) = told(exit);
+        ffi::set_message(reason, text);
+        if let Some(status) = status.as_mut() {
+            *status = number;
         }
-    })
+        if success { ffi::OK } else { ffi::DECLINED }
+    }
 }
 
 /// Sends a signal. 0, or -1 with an error: "exited", or "invalid signal".
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_kill(
     proc: *mut Proc,
     signal: c_int,
@@ -405,26 +391,22 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_kill(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes its own structure and buffer.
-        unsafe {
-            let process = process(proc).ok_or(Failure::EXITED);
-            match process.and_then(|process| process.kill(signal)) {
-                Ok(()) => ffi::OK,
-                Err(failure) => error.tell(&failure),
-            }
+    // SAFETY: lua-resty-core passes its own structure and buffer.
+    unsafe {
+        let process = process(proc).ok_or(Failure::EXITED);
+        match process.and_then(|process| process.kill(signal)) {
+            Ok(()) => ffi::OK,
+            Err(failure) => error.tell(&failure),
         }
-    })
+    }
 }
 
 /// Lua gives the process up: it is killed where it still runs. Safe to call twice, and when the VM
 /// is closed.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_destroy(proc: *mut Proc) {
-    guard((), || {
-        // SAFETY: lua-resty-core passes its own structure.
-        if let Some(proc) = unsafe { proc.as_mut() } {
-            destroy(std::mem::replace(&mut proc.pipe, null_mut()) as u64);
-        }
-    });
+    // SAFETY: lua-resty-core passes its own structure.
+    if let Some(proc) = unsafe { proc.as_mut() } {
+        destroy(std::mem::replace(&mut proc.pipe, null_mut()) as u64);
+    }
 }

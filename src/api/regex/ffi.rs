@@ -6,13 +6,15 @@ use std::ffi::{c_char, c_int};
 use std::ops::Range;
 use std::ptr::{copy_nonoverlapping, null, null_mut};
 
+use export::export;
+
 use super::compiled::Regex;
 use super::template::{ReplaceValue, Replacement, ScriptEngine};
 use super::{pcre1, pcre2};
 use crate::api::ffi;
 use crate::config::MainConf;
+use crate::nginx::Level;
 use crate::nginx::core::{log, strings};
-use crate::nginx::{Level, guard};
 use crate::ngx_log;
 
 /// Compiles an expression.
@@ -21,7 +23,7 @@ use crate::ngx_log;
 /// option bits of `pcre.h`. Null is an error, whose text is in `errstr` then: at most
 /// `errstr_size` bytes, its NUL included. The result belongs to the caller, who gives it to
 /// `ngx_http_lua_ffi_destroy_regex`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
     pat: *const u8,
     pat_len: usize,
@@ -30,20 +32,18 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
     errstr: *mut u8,
     errstr_size: usize,
 ) -> *mut Regex {
-    guard(null_mut(), || {
-        // SAFETY: lua-resty-core passes a Lua string with its length.
-        let pattern = unsafe { strings::raw(pat, pat_len) };
-        let limit = MainConf::current().map_or(0, MainConf::regex_match_limit);
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        match Regex::compile(pattern, flags, pcre_opts as u32, limit) {
-            Ok(regex) => Box::into_raw(regex),
-            Err(text) => {
-                // SAFETY: the buffer has the size that it came with.
-                unsafe { write_text(errstr, errstr_size, &text) };
-                null_mut()
-            }
+    // SAFETY: lua-resty-core passes a Lua string with its length.
+    let pattern = unsafe { strings::raw(pat, pat_len) };
+    let limit = MainConf::current().map_or(0, MainConf::regex_match_limit);
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    match Regex::compile(pattern, flags, pcre_opts as u32, limit) {
+        Ok(regex) => Box::into_raw(regex),
+        Err(text) => {
+            // SAFETY: the buffer has the size that it came with.
+            unsafe { write_text(errstr, errstr_size, &text) };
+            null_mut()
         }
-    })
+    }
 }
 
 /// Writes `text`, cut where it must be, and a NUL.
@@ -63,7 +63,7 @@ unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
 ///
 /// Returns PCRE's result: the number of pairs that are set, 0 for a DFA match that has shorter
 /// ones beside it, -1 for no match, another negative code for an error.
-#[unsafe(no_mangle)]
+#[export(pcre1::INTERNAL)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
     re: *mut Regex,
     flags: c_int,
@@ -71,11 +71,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
     len: usize,
     pos: c_int,
 ) -> c_int {
-    guard(pcre1::INTERNAL, || {
-        // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
-        let (regex, subject) = unsafe { (re.as_mut(), raw_or_empty(s, len)) };
-        regex.map_or(pcre1::INTERNAL, |regex| regex.exec(flags, subject, pos))
-    })
+    // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
+    let (regex, subject) = unsafe { (re.as_mut(), raw_or_empty(s, len)) };
+    regex.map_or(pcre1::INTERNAL, |regex| regex.exec(flags, subject, pos))
 }
 
 /// The bytes at `data`; where there are none, an empty slice that still begins at `data`.
@@ -88,54 +86,48 @@ unsafe fn raw_or_empty<'a>(data: *const u8, len: usize) -> &'a [u8] {
 }
 
 /// Frees an expression; null is fine.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_regex(re: *mut Regex) {
-    guard((), || {
-        if !re.is_null() {
-            // SAFETY: compile_regex made it, and Lua gives it back once.
-            drop(unsafe { Box::from_raw(re) });
-        }
-    });
+    if !re.is_null() {
+        // SAFETY: compile_regex made it, and Lua gives it back once.
+        drop(unsafe { Box::from_raw(re) });
+    }
 }
 
 /// Parses a replacement (`$1`, `${1}`, `$$`) and keeps it in the expression, where Lua finds it.
 ///
 /// Returns 0, or -1 where the template is bad; the reason is in the error log.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_compile_replace_template(
     re: *mut Regex,
     replace_data: *const u8,
     replace_len: usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
-        let (regex, source) = unsafe { (re.as_mut(), strings::raw(replace_data, replace_len)) };
-        let Some(regex) = regex else { return ffi::ERROR };
-        match Replacement::parse(source) {
-            Ok(replacement) => {
-                regex.set_replacement(replacement);
-                ffi::OK
-            }
-            Err(error) => {
-                ngx_log!(log::cycle_log(), Level::Err, "{error}");
-                ffi::ERROR
-            }
+    // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
+    let (regex, source) = unsafe { (re.as_mut(), strings::raw(replace_data, replace_len)) };
+    let Some(regex) = regex else { return ffi::ERROR };
+    match Replacement::parse(source) {
+        Ok(replacement) => {
+            regex.set_replacement(replacement);
+            ffi::OK
         }
-    })
+        Err(error) => {
+            ngx_log!(log::cycle_log(), Level::Err, "{error}");
+            ffi::ERROR
+        }
+    }
 }
 
 /// Something to render replacements with, for one match at a time. It belongs to the caller, who
 /// gives it to `ngx_http_lua_ffi_destroy_script_engine`.
-#[unsafe(no_mangle)]
+#[export]
 pub extern "C" fn ngx_http_lua_ffi_create_script_engine() -> *mut ScriptEngine {
-    guard(null_mut(), || {
-        Box::into_raw(Box::new(ScriptEngine { subject: null(), regex: null(), groups: 0 }))
-    })
+    Box::into_raw(Box::new(ScriptEngine { subject: null(), regex: null(), groups: 0 }))
 }
 
 /// Sets the match to render for: the last one of `compiled`, of the subject `subj`, of which
 /// `count` groups count. Both must live until the rendering is done.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_init_script_engine(
     e: *mut ScriptEngine,
     subj: *const u8,
@@ -151,7 +143,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_init_script_engine(
 }
 
 /// Frees a script engine; null is fine.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_script_engine(e: *mut ScriptEngine) {
     if !e.is_null() {
         // SAFETY: create_script_engine made it, and Lua gives it back once.
@@ -160,49 +152,45 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_script_engine(e: *mut ScriptEn
 }
 
 /// The length in bytes of a replacement, for the match that the engine was set to.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
     e: *mut ScriptEngine,
     cv: *const ReplaceValue,
 ) -> usize {
-    guard(0, || {
-        // SAFETY: an engine and the replacement of a live expression, from lua-resty-core.
-        let Some((engine, value)) = (unsafe { e.as_ref().zip(cv.as_ref()) }) else { return 0 };
-        // SAFETY: the value is the view of a Replacement, whose template lives as long.
-        let Some(template) = (unsafe { value.template().as_ref() }) else { return 0 };
-        // SAFETY: init_script_engine's caller keeps the expression alive.
-        template.rendered_len(|n| unsafe { group(engine, n) }.map_or(0, |range| range.len()))
-    })
+    // SAFETY: an engine and the replacement of a live expression, from lua-resty-core.
+    let Some((engine, value)) = (unsafe { e.as_ref().zip(cv.as_ref()) }) else { return 0 };
+    // SAFETY: the value is the view of a Replacement, whose template lives as long.
+    let Some(template) = (unsafe { value.template().as_ref() }) else { return 0 };
+    // SAFETY: init_script_engine's caller keeps the expression alive.
+    template.rendered_len(|n| unsafe { group(engine, n) }.map_or(0, |range| range.len()))
 }
 
 /// Writes a replacement to `dst`, which has room for as many bytes as
 /// `ngx_http_lua_ffi_script_eval_len` told. Returns the number of bytes written.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
     e: *mut ScriptEngine,
     cv: *const ReplaceValue,
     dst: *mut u8,
 ) -> usize {
-    guard(0, || {
-        // SAFETY: as for script_eval_len, whose result is the size of `dst`.
-        unsafe {
-            let Some((engine, value)) = e.as_ref().zip(cv.as_ref()) else { return 0 };
-            let Some(template) = value.template().as_ref() else { return 0 };
-            if dst.is_null() {
-                return 0;
-            }
-            let text = |n| match group(engine, n) {
-                Some(range) => strings::raw(engine.subject.add(range.start), range.len()),
-                None => &[],
-            };
-            let mut len = 0;
-            template.render_with(text, |piece| {
-                copy_nonoverlapping(piece.as_ptr(), dst.add(len), piece.len());
-                len += piece.len();
-            });
-            len
+    // SAFETY: as for script_eval_len, whose result is the size of `dst`.
+    unsafe {
+        let Some((engine, value)) = e.as_ref().zip(cv.as_ref()) else { return 0 };
+        let Some(template) = value.template().as_ref() else { return 0 };
+        if dst.is_null() {
+            return 0;
         }
-    })
+        let text = |n| match group(engine, n) {
+            Some(range) => strings::raw(engine.subject.add(range.start), range.len()),
+            None => &[],
+        };
+        let mut len = 0;
+        template.render_with(text, |piece| {
+            copy_nonoverlapping(piece.as_ptr(), dst.add(len), piece.len());
+            len += piece.len();
+        });
+        len
+    }
 }
 
 /// Group `number` of the match that an engine was set to.
@@ -215,16 +203,14 @@ unsafe fn group(engine: &ScriptEngine, number: usize) -> Option<Range<usize>> {
 }
 
 /// `lua_regex_cache_max_entries`; 0 where there is no `http` block.
-#[unsafe(no_mangle)]
+#[export]
 pub extern "C" fn ngx_http_lua_ffi_max_regex_cache_size() -> u32 {
-    guard(0, || {
-        let max = MainConf::current().map_or(0, MainConf::regex_cache_max_entries);
-        u32::try_from(max).unwrap_or(u32::MAX)
-    })
+    let max = MainConf::current().map_or(0, MainConf::regex_cache_max_entries);
+    u32::try_from(max).unwrap_or(u32::MAX)
 }
 
 /// The version of PCRE whose option bits `ngx_http_lua_ffi_compile_regex` takes: a static text.
-#[unsafe(no_mangle)]
+#[export]
 pub extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
     pcre1::VERSION.as_ptr()
 }
@@ -232,22 +218,20 @@ pub extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
 /// Gives JIT-compiled expressions a stack that grows up to `size` bytes (32k at least).
 ///
 /// Returns 0, or -1 with a text in `errstr`, whose length replaces the room in `*errstr_size`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_jit_stack_size(
     size: c_int,
     errstr: *mut u8,
     errstr_size: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        let text = if !pcre2::has_jit() {
-            "no pcre jit support found"
-        } else if pcre2::set_jit_stack_size(usize::try_from(size).unwrap_or(0)) {
-            return ffi::OK;
-        } else {
-            "pcre jit stack allocation failed"
-        };
-        // SAFETY: lua-resty-core passes a buffer and its size.
-        unsafe { ffi::write_error(errstr, errstr_size, text) };
-        ffi::ERROR
-    })
+    let text = if !pcre2::has_jit() {
+        "no pcre jit support found"
+    } else if pcre2::set_jit_stack_size(usize::try_from(size).unwrap_or(0)) {
+        return ffi::OK;
+    } else {
+        "pcre jit stack allocation failed"
+    };
+    // SAFETY: lua-resty-core passes a buffer and its size.
+    unsafe { ffi::write_error(errstr, errstr_size, text) };
+    ffi::ERROR
 }

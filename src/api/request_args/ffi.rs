@@ -5,48 +5,45 @@
 use std::ffi::c_int;
 
 use codec::args;
+use export::export;
 
 use crate::api::ffi::{self, FfiStr, FfiTableElt};
+use crate::nginx::Level;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Level, guard};
 use crate::ngx_log;
 
 /// The length of the query string: the room that [`ngx_http_lua_ffi_req_get_uri_args`] needs.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_querystring_len(
     r: *mut ngx_http_request_t,
 ) -> usize {
-    guard(0, || {
-        // SAFETY: lua-resty-core passes the running request.
-        unsafe { ffi::request(r) }.map_or(0, |request| request.args().len())
-    })
+    // SAFETY: lua-resty-core passes the running request.
+    unsafe { ffi::request(r) }.map_or(0, |request| request.args().len())
 }
 
 /// How many arguments to make room for, at most `max` (0: no cap; negative: 100). `*truncated`
 /// becomes 1 where the cap cuts them short, else 0. -101 without a client.
-#[unsafe(no_mangle)]
+#[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args_count(
     r: *mut ngx_http_request_t,
     max: c_int,
     truncated: *mut c_int,
 ) -> c_int {
-    guard(ffi::BAD_CONTEXT, || {
-        // SAFETY: lua-resty-core passes the running request and a cell of its own.
-        unsafe {
-            let request = match ffi::real_request(r) {
-                Ok(request) => request,
-                Err(code) => return code,
-            };
-            let count = args::count(request.args(), max);
-            if let Some(truncated) = truncated.as_mut() {
-                *truncated = c_int::from(count.truncated);
-            }
-            if count.truncated {
-                ngx_log!(request.log(), Level::Debug, "lua hit query args limit {}", count.slots);
-            }
-            c_int::try_from(count.slots).unwrap_or(c_int::MAX)
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        let request = match ffi::real_request(r) {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
+        let count = args::count(request.args(), max);
+        if let Some(truncated) = truncated.as_mut() {
+            *truncated = c_int::from(count.truncated);
         }
-    })
+        if count.truncated {
+            ngx_log!(request.log(), Level::Debug, "lua hit query args limit {}", count.slots);
+        }
+        c_int::try_from(count.slots).unwrap_or(c_int::MAX)
+    }
 }
 
 /// Unescapes the query string into `buf` and writes at most `count` arguments to `out`, whose
@@ -55,41 +52,39 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args_count(
 /// `buf` is the caller's, with room for as many bytes as
 /// [`ngx_http_lua_ffi_req_get_querystring_len`] said; `out` likewise for `count` entries, and need
 /// not be aligned: lua-resty-core puts it right behind `buf`.
-#[unsafe(no_mangle)]
+#[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args(
     r: *mut ngx_http_request_t,
     buf: *mut u8,
     out: *mut FfiTableElt,
     count: c_int,
 ) -> c_int {
-    guard(ffi::BAD_CONTEXT, || {
-        // SAFETY: lua-resty-core passes the running request, and one buffer of its own that it
-        // sized by the two symbols above.
-        unsafe {
-            let request = match ffi::real_request(r) {
-                Ok(request) => request,
-                Err(code) => return code,
-            };
-            let slots = usize::try_from(count).unwrap_or(0);
-            if slots == 0 || buf.is_null() || out.is_null() {
-                return 0;
-            }
-            let args = request.args();
-            std::ptr::copy_nonoverlapping(args.as_ptr(), buf, args.len());
-            let text = std::slice::from_raw_parts_mut(buf, args.len());
-            let mut next = out;
-            let found = args::parse_in_place(text, slots, |arg| {
-                let part = |range: std::ops::Range<usize>| FfiStr {
-                    len: range.len() as c_int,
-                    data: buf.add(range.start),
-                };
-                let value = arg.value.map_or(TRUE, part);
-                next.write_unaligned(FfiTableElt { key: part(arg.name), value });
-                next = next.wrapping_add(1);
-            });
-            found as c_int
+    // SAFETY: lua-resty-core passes the running request, and one buffer of its own that it
+    // sized by the two symbols above.
+    unsafe {
+        let request = match ffi::real_request(r) {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
+        let slots = usize::try_from(count).unwrap_or(0);
+        if slots == 0 || buf.is_null() || out.is_null() {
+            return 0;
         }
-    })
+        let args = request.args();
+        std::ptr::copy_nonoverlapping(args.as_ptr(), buf, args.len());
+        let text = std::slice::from_raw_parts_mut(buf, args.len());
+        let mut next = out;
+        let found = args::parse_in_place(text, slots, |arg| {
+            let part = |range: std::ops::Range<usize>| FfiStr {
+                len: range.len() as c_int,
+                data: buf.add(range.start),
+            };
+            let value = arg.value.map_or(TRUE, part);
+            next.write_unaligned(FfiTableElt { key: part(arg.name), value });
+            next = next.wrapping_add(1);
+        });
+        found as c_int
+    }
 }
 
 /// The value of an argument without `=`.

@@ -5,6 +5,8 @@
 
 use std::ffi::{c_char, c_int};
 
+use export::export;
+
 use crate::api::ffi::{self, FfiStr, FfiTableElt, set_message, with_values};
 use crate::nginx::core::strings;
 use crate::nginx::http::headers_in;
@@ -19,14 +21,13 @@ const HTTP_VERSION_10: usize = 1000;
 /// How many headers [`ngx_http_lua_ffi_req_get_headers`] will give: all up to `max` (100 where it
 /// is negative, no limit where it is 0). `*truncated` becomes 1 where there are more. -101 without
 /// a client.
-#[unsafe(no_mangle)]
+#[export(unguarded = "it counts; what makes a line has a guard")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers_count(
     r: *mut ngx_http_request_t,
     max: c_int,
     truncated: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own. Nothing here panics,
-    // but for what makes a line.
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
     let (request, truncated) = unsafe {
         match (ffi::real_request(r), truncated.as_mut()) {
             (Err(code), _) => return code,
@@ -54,7 +55,7 @@ fn log_cut(request: Request, count: usize, max: usize) {
 
 /// Fills `out`, an array of `count` elements, with names (as written where `raw` is not 0, else in
 /// lower case) and values. They belong to the request. 0, or -101 without a client.
-#[unsafe(no_mangle)]
+#[export(unguarded = "it copies addresses and lengths")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
     r: *mut ngx_http_request_t,
     out: *mut FfiTableElt,
@@ -63,7 +64,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
 ) -> c_int {
     let Ok(count @ 1..) = usize::try_from(count) else { return ffi::OK };
     // SAFETY: lua-resty-core passes the running request and an array of `count` elements, which need
-    // not be initialised: only written to. Nothing here panics.
+    // not be initialised: only written to.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) if !out.is_null() => request,
@@ -94,7 +95,7 @@ const NOTHING: (ngx_str_t, ngx_str_t) = (ngx_str_t::empty(), ngx_str_t::empty())
 ///
 /// 0; -5 for HTTP/0.9, where there are no headers; -101 without a client; -1 with a static text
 /// in `*errmsg`. All arguments are copied.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
     r: *mut ngx_http_request_t,
     key: *const u8,
@@ -106,31 +107,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
     r#override: c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
-        // and a cell of its own.
-        unsafe {
-            let request = match ffi::real_request(r) {
-                Ok(request) => request,
-                Err(code) => return code,
-            };
-            if request.http_version() < HTTP_VERSION_10 {
-                return ffi::DECLINED;
-            }
-            let value = (!value.is_null()).then(|| strings::raw(value, value_len));
-            let key = strings::raw(key, key_len);
-            let result = with_values(value, mvals, mvals_len, |values| {
-                super::own(request)?;
-                headers_in::set(request, key, values, r#override != 0)
-            });
-            let result = result.unwrap_or(Err(HeaderError::BadValue));
-            match result {
-                Ok(()) => ffi::OK,
-                Err(error) => {
-                    set_message(errmsg, error.message());
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
+    // and a cell of its own.
+    unsafe {
+        let request = match ffi::real_request(r) {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
+        if request.http_version() < HTTP_VERSION_10 {
+            return ffi::DECLINED;
+        }
+        let value = (!value.is_null()).then(|| strings::raw(value, value_len));
+        let key = strings::raw(key, key_len);
+        let result = with_values(value, mvals, mvals_len, |values| {
+            super::own(request)?;
+            headers_in::set(request, key, values, r#override != 0)
+        });
+        let result = result.unwrap_or(Err(HeaderError::BadValue));
+        match result {
+            Ok(()) => ffi::OK,
+            Err(error) => {
+                set_message(errmsg, error.message());
+                ffi::ERROR
             }
         }
-    })
+    }
 }

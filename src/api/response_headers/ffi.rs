@@ -5,13 +5,14 @@
 use std::ffi::{c_char, c_int};
 
 use codec::headers::{NAME_BUFFER, Name};
+use export::export;
 
 use crate::api::ffi::{self, FfiStr, set_message, with_values};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::http::headers_out;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{HeaderError, Level, Request, guard};
+use crate::nginx::{HeaderError, Level, Request};
 use crate::runtime::Context;
 
 /// Sets a response header: to nothing where `is_nil` is not 0, else to `mvals` (`mvals_len` of
@@ -19,7 +20,7 @@ use crate::runtime::Context;
 ///
 /// 0; -5 where the header has been sent (and a line in the log says so); -100 without a context;
 /// -101 without a client; -1 with a static text in `*errmsg`. All arguments are copied.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
     r: *mut ngx_http_request_t,
     key_data: *const u8,
@@ -32,40 +33,38 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
     r#override: c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
-        // and a cell of its own.
-        unsafe {
-            let Some(context) = ffi::borrowed_context(r) else { return ffi::NO_REQ_CTX };
-            let request = match ffi::real_request(r) {
-                Ok(request) => request,
-                Err(code) => return code,
-            };
-            if context.is_header_sent() {
-                let text = "attempt to set ngx.header.HEADER after sending out response headers";
-                request.log().write(Level::Err, text.as_bytes());
-                return ffi::DECLINED;
-            }
-            let key = strings::raw(key_data, key_len);
-            let replace = r#override != 0;
-            let result = if is_nil != 0 {
-                set(context, request, key, &[], replace)
-            } else {
-                let value = strings::raw(sval, sval_len);
-                with_values(Some(value), mvals, mvals_len, |values| {
-                    set(context, request, key, values, replace)
-                })
-                .unwrap_or(Err(HeaderError::BadValue))
-            };
-            match result {
-                Ok(()) => ffi::OK,
-                Err(error) => {
-                    set_message(errmsg, error.message());
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
+    // and a cell of its own.
+    unsafe {
+        let Some(context) = ffi::borrowed_context(r) else { return ffi::NO_REQ_CTX };
+        let request = match ffi::real_request(r) {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
+        if context.is_header_sent() {
+            let text = "attempt to set ngx.header.HEADER after sending out response headers";
+            request.log().write(Level::Err, text.as_bytes());
+            return ffi::DECLINED;
+        }
+        let key = strings::raw(key_data, key_len);
+        let replace = r#override != 0;
+        let result = if is_nil != 0 {
+            set(context, request, key, &[], replace)
+        } else {
+            let value = strings::raw(sval, sval_len);
+            with_values(Some(value), mvals, mvals_len, |values| {
+                set(context, request, key, values, replace)
+            })
+            .unwrap_or(Err(HeaderError::BadValue))
+        };
+        match result {
+            Ok(()) => ffi::OK,
+            Err(error) => {
+                set_message(errmsg, error.message());
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// Sets a header, and remembers that the script has a say in the headers.
@@ -89,7 +88,7 @@ fn set(
 /// request. `_key_buf` is scratch space of `key_len` bytes, of no use here.
 ///
 /// Their number; -101 without a client; -1 with a static text in `*errmsg`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
     r: *mut ngx_http_request_t,
     key: *const u8,
@@ -99,32 +98,30 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
     max_nvalues: c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, its own string with its length, room
-        // for `max_nvalues` values and a cell of its own.
-        unsafe {
-            let request = match ffi::real_request(r) {
-                Ok(request) => request,
-                Err(code) => return code,
-            };
-            let Some(context) = ffi::borrowed_context(r) else {
-                set_message(errmsg, c"no ctx found");
-                return ffi::ERROR;
-            };
-            let room = if values.is_null() { 0 } else { usize::try_from(max_nvalues).unwrap_or(0) };
-            let key = Key {
-                name: strings::raw(key, key_len),
-                dashes: context.location().transform_underscores(),
-            };
-            match get(request, &key, room, |index, value| values.add(index).write(value)) {
-                Ok(count) => c_int::try_from(count).unwrap_or(ffi::ERROR),
-                Err(OutOfMemory) => {
-                    set_message(errmsg, c"no memory");
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes the running request, its own string with its length, room
+    // for `max_nvalues` values and a cell of its own.
+    unsafe {
+        let request = match ffi::real_request(r) {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
+        let Some(context) = ffi::borrowed_context(r) else {
+            set_message(errmsg, c"no ctx found");
+            return ffi::ERROR;
+        };
+        let room = if values.is_null() { 0 } else { usize::try_from(max_nvalues).unwrap_or(0) };
+        let key = Key {
+            name: strings::raw(key, key_len),
+            dashes: context.location().transform_underscores(),
+        };
+        match get(request, &key, room, |index, value| values.add(index).write(value)) {
+            Ok(count) => c_int::try_from(count).unwrap_or(ffi::ERROR),
+            Err(OutOfMemory) => {
+                set_message(errmsg, c"no memory");
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// A header's name as the script wrote it.

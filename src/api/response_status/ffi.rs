@@ -4,94 +4,88 @@
 
 use std::ffi::c_int;
 
+use export::export;
+
 use crate::api::ffi;
 use crate::nginx::core::strings;
 use crate::nginx::http::response_status;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{Level, Request, guard};
+use crate::nginx::{Level, Request};
 use crate::ngx_log;
 
 /// The status that the response has, or will have so far: 0 for none yet, 9 for a request in
 /// HTTP/0.9; -101 without a client.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_status(r: *mut ngx_http_request_t) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request.
-        match unsafe { ffi::real_request(r) } {
-            Ok(request) => c_int::try_from(response_status::get(request)).unwrap_or(ffi::ERROR),
-            Err(code) => code,
-        }
-    })
+    // SAFETY: lua-resty-core passes the running request.
+    match unsafe { ffi::real_request(r) } {
+        Ok(request) => c_int::try_from(response_status::get(request)).unwrap_or(ffi::ERROR),
+        Err(code) => code,
+    }
 }
 
 /// Sets the status. 0; -5 where the header has been sent or the status has not three digits (and a
 /// line in the log says so); -101 without a client.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
     r: *mut ngx_http_request_t,
     status: c_int,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request.
-        let request = match unsafe { unsent(r) } {
-            Ok(request) => request,
-            Err(code) => return code,
-        };
-        match three_digits(request, status) {
-            Ok(status) => {
-                response_status::set(request, status);
-                ffi::OK
-            }
-            Err(code) => code,
+    // SAFETY: lua-resty-core passes the running request.
+    let request = match unsafe { unsent(r) } {
+        Ok(request) => request,
+        Err(code) => return code,
+    };
+    match three_digits(request, status) {
+        Ok(status) => {
+            response_status::set(request, status);
+            ffi::OK
         }
-    })
+        Err(code) => code,
+    }
 }
 
 /// Sets the status and its reason, `reason_len` bytes at `reason` (copied, unsafe bytes escaped).
 ///
 /// 0; -5 where the header has been sent, the status has not three digits, or memory is out (and a
 /// line in the log says so); -101 without a client.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
     r: *mut ngx_http_request_t,
     status: c_int,
     reason: *const u8,
     reason_len: usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request and its own string with its length.
-        let (request, reason) = unsafe {
-            match unsent(r) {
-                Ok(request) => (request, strings::raw(reason, reason_len)),
-                Err(code) => return code,
-            }
-        };
-        let status = match three_digits(request, status) {
-            Ok(status) => status,
+    // SAFETY: lua-resty-core passes the running request and its own string with its length.
+    let (request, reason) = unsafe {
+        match unsent(r) {
+            Ok(request) => (request, strings::raw(reason, reason_len)),
             Err(code) => return code,
-        };
-        if response_status::set_with_reason(request, status, reason).is_err() {
-            request.log().write(Level::Err, b"no memory");
-            return ffi::DECLINED;
         }
-        ffi::OK
-    })
+    };
+    let status = match three_digits(request, status) {
+        Ok(status) => status,
+        Err(code) => return code,
+    };
+    if response_status::set_with_reason(request, status, reason).is_err() {
+        request.log().write(Level::Err, b"no memory");
+        return ffi::DECLINED;
+    }
+    ffi::OK
 }
 
 /// Has nginx leave the response as it is, whatever `If-Modified-Since` and its kin ask for. 0, or
 /// -101 without a client. lua-resty-core calls it from 0.1.32 on.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_bypass_if_checks(r: *mut ngx_http_request_t) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request.
-        match unsafe { ffi::real_request(r) } {
-            Ok(request) => {
-                response_status::bypass_conditions(request);
-                ffi::OK
-            }
-            Err(code) => code,
+    // SAFETY: lua-resty-core passes the running request.
+    match unsafe { ffi::real_request(r) } {
+        Ok(request) => {
+            response_status::bypass_conditions(request);
+            ffi::OK
         }
-    })
+        Err(code) => code,
+    }
 }
 
 /// `status` as it goes into a status line.

@@ -7,9 +7,10 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use export::export;
+
 use super::{collect, create, find};
 use crate::api::ffi::{self, check_phase, set_message, write_error};
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::PhaseSet;
 
@@ -18,50 +19,48 @@ type Handle = *mut c_void;
 
 /// A new semaphore with `n` resources goes to `*psem`; Lua owns it, and gives it up with
 /// [`ngx_http_lua_ffi_sema_gc`]. 0, or -1 with a static text in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
     psem: *mut Handle,
     n: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes cells of its own.
-        unsafe {
-            let Some(psem) = psem.as_mut() else {
-                set_message(err, c"no semaphore");
-                return ffi::ERROR;
-            };
-            // What is beyond a C int comes as a negative number.
-            if n < 0 {
-                set_message(err, c"too many resources");
-                return ffi::ERROR;
-            }
-            let Ok(key) = create(n) else {
-                set_message(err, c"no memory");
-                return ffi::ERROR;
-            };
-            *psem = key as usize as Handle;
+    // SAFETY: lua-resty-core passes cells of its own.
+    unsafe {
+        let Some(psem) = psem.as_mut() else {
+            set_message(err, c"no semaphore");
+            return ffi::ERROR;
+        };
+        // What is beyond a C int comes as a negative number.
+        if n < 0 {
+            set_message(err, c"too many resources");
+            return ffi::ERROR;
         }
-        ffi::OK
-    })
+        let Ok(key) = create(n) else {
+            set_message(err, c"no memory");
+            return ffi::ERROR;
+        };
+        *psem = key as usize as Handle;
+    }
+    ffi::OK
 }
 
 /// Adds `n` resources, as many as there can be where `n` is negative: it was beyond a C int. 0, or -1 for a semaphore that is no more.
-#[unsafe(no_mangle)]
+#[export]
 pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
-    guard(ffi::ERROR, || match find(sem as u64) {
+    match find(sem as u64) {
         Some(semaphore) => {
             semaphore.post(if n < 0 { c_int::MAX } else { n });
             ffi::OK
         }
         None => ffi::ERROR,
-    })
+    }
 }
 
 /// Takes a resource: 0; -5 where there is none and `wait_ms` is 0; -2 where the caller must yield,
 /// to be resumed with `true, nil` or `false, "timeout"`; -1 with the error in `err` (room for
 /// `*errlen` bytes).
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
     r: *mut ngx_http_request_t,
     sem: Handle,
@@ -69,49 +68,47 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request and its own buffer.
-        unsafe {
-            let Some(context) = ffi::context(r) else {
-                write_error(err, errlen, "no request ctx found");
-                return ffi::ERROR;
-            };
-            if let Err(code) = check_phase(&context, PhaseSet::YIELDABLE, err, errlen) {
-                return code;
-            }
-            let Some(semaphore) = find(sem as u64) else {
-                write_error(err, errlen, "no semaphore");
-                return ffi::ERROR;
-            };
-            // What is beyond a C int comes as a negative number.
-            let Ok(milliseconds) = usize::try_from(wait_ms) else {
-                write_error(err, errlen, "bad timeout value");
-                return ffi::ERROR;
-            };
-            if semaphore.take() {
-                return ffi::OK;
-            }
-            if milliseconds == 0 {
-                return ffi::DECLINED;
-            }
-            let Some(task) = context.current() else {
-                write_error(err, errlen, "no co ctx found");
-                return ffi::ERROR;
-            };
-            semaphore.wait(&task, context.request(), milliseconds);
-            ffi::AGAIN
+    // SAFETY: lua-resty-core passes the running request and its own buffer.
+    unsafe {
+        let Some(context) = ffi::context(r) else {
+            write_error(err, errlen, "no request ctx found");
+            return ffi::ERROR;
+        };
+        if let Err(code) = check_phase(&context, PhaseSet::YIELDABLE, err, errlen) {
+            return code;
         }
-    })
+        let Some(semaphore) = find(sem as u64) else {
+            write_error(err, errlen, "no semaphore");
+            return ffi::ERROR;
+        };
+        // What is beyond a C int comes as a negative number.
+        let Ok(milliseconds) = usize::try_from(wait_ms) else {
+            write_error(err, errlen, "bad timeout value");
+            return ffi::ERROR;
+        };
+        if semaphore.take() {
+            return ffi::OK;
+        }
+        if milliseconds == 0 {
+            return ffi::DECLINED;
+        }
+        let Some(task) = context.current() else {
+            write_error(err, errlen, "no co ctx found");
+            return ffi::ERROR;
+        };
+        semaphore.wait(&task, context.request(), milliseconds);
+        ffi::AGAIN
+    }
 }
 
 /// The resources less those who wait for one; 0 for a semaphore that is no more.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub extern "C" fn ngx_http_lua_ffi_sema_count(sem: Handle) -> c_int {
-    guard(0, || find(sem as u64).map_or(0, |semaphore| semaphore.count()))
+    find(sem as u64).map_or(0, |semaphore| semaphore.count())
 }
 
 /// Lua gives the semaphore up. Safe to call twice, and when the VM is closed.
-#[unsafe(no_mangle)]
+#[export]
 pub extern "C" fn ngx_http_lua_ffi_sema_gc(sem: Handle) {
-    guard((), || collect(sem as u64));
+    collect(sem as u64)
 }

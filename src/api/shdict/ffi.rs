@@ -9,15 +9,16 @@ use std::mem::size_of;
 use std::ptr::{copy_nonoverlapping, null, null_mut};
 
 use codec::fallible;
+use export::export;
 
 use super::MAX_KEY;
 use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, Outcome, STRING, Stored};
 use crate::api::ffi::{self, DECLINED, ERROR, OK};
 use crate::lua::State;
+use crate::nginx::Level;
 use crate::nginx::core::shared_memory::{Dict, Value};
 use crate::nginx::core::{log, strings};
 use crate::nginx::sys::ngx_shm_zone_t;
-use crate::nginx::{Level, guard};
 
 /// Pushes a userdata that holds a dictionary's zone.
 pub fn push_zone(state: State, dict: Dict) {
@@ -38,7 +39,7 @@ pub fn zone_at(state: State, index: i32) -> Option<Dict> {
 }
 
 /// The zone that the userdata of a dictionary's table holds; null for null.
-#[unsafe(no_mangle)]
+#[export(unguarded = "it reads a pointer")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_udata_to_zone(
     zone_udata: *mut c_void,
 ) -> *mut ngx_shm_zone_t {
@@ -73,7 +74,7 @@ pub unsafe fn arguments<'a>(
 /// nothing out for it). A boolean is in `num_value`; `exptime` is in milliseconds, 0 for ever.
 /// `*forcible` becomes 1 where living entries were thrown out. Returns 0; -5 with "exists" or "not
 /// found" in `*errmsg`; or -1 with another static text.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
     zone: *mut ngx_shm_zone_t,
     op: c_int,
@@ -88,36 +89,34 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
     errmsg: *mut *const c_char,
     forcible: *mut c_int,
 ) -> c_int {
-    guard(ERROR, || {
-        // SAFETY: lua-resty-core passes Lua strings with their lengths, and cells of its own.
-        unsafe {
-            set(forcible, 0);
-            let (dict, key) = match arguments(zone, key, key_len) {
-                Ok(arguments) => arguments,
-                Err(text) => return fail(errmsg, text),
-            };
-            let number = num_value.to_ne_bytes();
-            let truth = [u8::from(num_value != 0.0)];
-            let kind = u8::try_from(value_type).unwrap_or(u8::MAX);
-            let bytes: Option<&[u8]> = match kind {
-                STRING => Some(strings::raw(str_value_buf, str_value_len)),
-                NUMBER => Some(&number),
-                BOOLEAN => Some(&truth),
-                NIL if op & (store::ADD | store::REPLACE) != 0 => {
-                    return fail(errmsg, c"attempt to add or replace nil values");
-                }
-                NIL => None,
-                _ => return fail(errmsg, c"unsupported value type"),
-            };
-            let stored = bytes.map(|bytes| Stored {
-                value: Value { kind, bytes },
-                ttl: exptime,
-                flags: user_flags as u32,
-            });
-            let outcome = store::store(dict, key, stored.as_ref(), op);
-            finish(outcome, errmsg, forcible).map_or_else(|rc| rc, |()| OK)
-        }
-    })
+    // SAFETY: lua-resty-core passes Lua strings with their lengths, and cells of its own.
+    unsafe {
+        set(forcible, 0);
+        let (dict, key) = match arguments(zone, key, key_len) {
+            Ok(arguments) => arguments,
+            Err(text) => return fail(errmsg, text),
+        };
+        let number = num_value.to_ne_bytes();
+        let truth = [u8::from(num_value != 0.0)];
+        let kind = u8::try_from(value_type).unwrap_or(u8::MAX);
+        let bytes: Option<&[u8]> = match kind {
+            STRING => Some(strings::raw(str_value_buf, str_value_len)),
+            NUMBER => Some(&number),
+            BOOLEAN => Some(&truth),
+            NIL if op & (store::ADD | store::REPLACE) != 0 => {
+                return fail(errmsg, c"attempt to add or replace nil values");
+            }
+            NIL => None,
+            _ => return fail(errmsg, c"unsupported value type"),
+        };
+        let stored = bytes.map(|bytes| Stored {
+            value: Value { kind, bytes },
+            ttl: exptime,
+            flags: user_flags as u32,
+        });
+        let outcome = store::store(dict, key, stored.as_ref(), op);
+        finish(outcome, errmsg, forcible).map_or_else(|rc| rc, |()| OK)
+    }
 }
 
 /// Tells whether living entries were thrown out, and the error, where there is one.
@@ -168,7 +167,7 @@ struct Target {
 /// pointer there and which the caller frees with `free`. A boolean is that buffer's first byte.
 /// With `get_stale`, what is over is found too, and `*is_stale` is 1. Returns 0; or -1, with a
 /// static text in `*errmsg`, or null there for an error that has been logged.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
     zone: *mut ngx_shm_zone_t,
     key: *const u8,
@@ -182,44 +181,42 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
     is_stale: *mut c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    guard(ERROR, || {
-        let has_cells = !value_type.is_null()
-            && !str_value_buf.is_null()
-            && !str_value_len.is_null()
-            && !num_value.is_null();
-        // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
-        unsafe {
-            set(errmsg, null());
-            let (dict, key) = match arguments(zone, key, key_len) {
-                Ok(arguments) => arguments,
-                Err(text) => return fail(errmsg, text),
-            };
-            if !has_cells {
-                return ERROR;
-            }
-            let target = Target {
-                value_type,
-                buffer: str_value_buf,
-                len: str_value_len,
-                number: num_value,
-                errmsg,
-            };
-            let found = store::get(dict, key, get_stale != 0, |found| {
-                set(user_flags, found.flags as c_int);
-                set(is_stale, c_int::from(found.is_stale));
-                write_value(found, &target)
-            });
-            let Some(written) = found else {
-                set(value_type, c_int::from(NIL));
-                return OK;
-            };
-            if let Err(Some(text)) = &written {
-                let pieces = [text.as_bytes(), b" in shared_dict ", dict.name()];
-                log::cycle_log().write_pieces(Level::Err, &pieces);
-            }
-            if written.is_ok() { OK } else { ERROR }
+    let has_cells = !value_type.is_null()
+        && !str_value_buf.is_null()
+        && !str_value_len.is_null()
+        && !num_value.is_null();
+    // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
+    unsafe {
+        set(errmsg, null());
+        let (dict, key) = match arguments(zone, key, key_len) {
+            Ok(arguments) => arguments,
+            Err(text) => return fail(errmsg, text),
+        };
+        if !has_cells {
+            return ERROR;
         }
-    })
+        let target = Target {
+            value_type,
+            buffer: str_value_buf,
+            len: str_value_len,
+            number: num_value,
+            errmsg,
+        };
+        let found = store::get(dict, key, get_stale != 0, |found| {
+            set(user_flags, found.flags as c_int);
+            set(is_stale, c_int::from(found.is_stale));
+            write_value(found, &target)
+        });
+        let Some(written) = found else {
+            set(value_type, c_int::from(NIL));
+            return OK;
+        };
+        if let Err(Some(text)) = &written {
+            let pieces = [text.as_bytes(), b" in shared_dict ", dict.name()];
+            log::cycle_log().write_pieces(Level::Err, &pieces);
+        }
+        if written.is_ok() { OK } else { ERROR }
+    }
 }
 
 /// Writes a value to the caller's cells. An error has been told there, or is for the log.
@@ -266,7 +263,7 @@ unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<Strin
 /// Adds `*value` to a number, or with `has_init` to `init` where there is none; that one lives
 /// `init_ttl` milliseconds (0 for ever). The sum replaces `*value`. `*forcible` becomes 1 where
 /// living entries were thrown out. Returns 0, or -1 with a static text in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_incr(
     zone: *mut ngx_shm_zone_t,
     key: *const u8,
@@ -278,93 +275,83 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_incr(
     init_ttl: c_long,
     forcible: *mut c_int,
 ) -> c_int {
-    guard(ERROR, || {
-        // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
-        unsafe {
-            set(forcible, 0);
-            let (dict, key) = match arguments(zone, key, key_len) {
-                Ok(arguments) => arguments,
-                Err(text) => return fail(err, text),
-            };
-            let Some(value) = value.as_mut() else { return ERROR };
-            let initial = (has_init != 0).then_some(Initial { value: init, ttl: init_ttl });
-            let outcome = store::increment(dict, key, *value, initial);
-            match finish(outcome, err, forcible) {
-                Ok(sum) => {
-                    *value = sum;
-                    OK
-                }
-                Err(_told) => ERROR,
+    // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
+    unsafe {
+        set(forcible, 0);
+        let (dict, key) = match arguments(zone, key, key_len) {
+            Ok(arguments) => arguments,
+            Err(text) => return fail(err, text),
+        };
+        let Some(value) = value.as_mut() else { return ERROR };
+        let initial = (has_init != 0).then_some(Initial { value: init, ttl: init_ttl });
+        let outcome = store::increment(dict, key, *value, initial);
+        match finish(outcome, err, forcible) {
+            Ok(sum) => {
+                *value = sum;
+                OK
             }
+            Err(_told) => ERROR,
         }
-    })
+    }
 }
 
 /// Makes all entries be over. Returns 0.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_flush_all(zone: *mut ngx_shm_zone_t) -> c_int {
-    guard(ERROR, || {
-        // SAFETY: lua-resty-core passes what udata_to_zone gave.
-        let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return ERROR };
-        store::flush_all(dict);
-        OK
-    })
+    // SAFETY: lua-resty-core passes what udata_to_zone gave.
+    let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return ERROR };
+    store::flush_all(dict);
+    OK
 }
 
 /// Milliseconds that an entry has to live: 0 for ever, below zero for one that is over and still
 /// there. -5 where there is none.
-#[unsafe(no_mangle)]
+#[export(DECLINED.into())]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get_ttl(
     zone: *mut ngx_shm_zone_t,
     key: *const u8,
     key_len: usize,
 ) -> c_long {
-    guard(DECLINED.into(), || {
-        // SAFETY: lua-resty-core passes a Lua string with its length.
-        let Ok((dict, key)) = (unsafe { arguments(zone, key, key_len) }) else {
-            return DECLINED.into();
-        };
-        let left = match store::expires(dict, key) {
-            None => return DECLINED.into(),
-            Some(0) => return 0,
-            Some(expires) => expires.wrapping_sub(super::now()) as c_long,
-        };
-        // Zero is for ever and -5 for none: what is just over, or over for so long, is neither.
-        if left == 0 || left == DECLINED.into() { left - 1 } else { left }
-    })
+    // SAFETY: lua-resty-core passes a Lua string with its length.
+    let Ok((dict, key)) = (unsafe { arguments(zone, key, key_len) }) else {
+        return DECLINED.into();
+    };
+    let left = match store::expires(dict, key) {
+        None => return DECLINED.into(),
+        Some(0) => return 0,
+        Some(expires) => expires.wrapping_sub(super::now()) as c_long,
+    };
+    // Zero is for ever and -5 for none: what is just over, or over for so long, is neither.
+    if left == 0 || left == DECLINED.into() { left - 1 } else { left }
 }
 
 /// Lets an entry live `exptime` milliseconds from now, 0 for ever. Returns 0, or -5 where there is
 /// none.
-#[unsafe(no_mangle)]
+#[export(DECLINED)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_set_expire(
     zone: *mut ngx_shm_zone_t,
     key: *const u8,
     key_len: usize,
     exptime: c_long,
 ) -> c_int {
-    guard(DECLINED, || {
-        // SAFETY: lua-resty-core passes a Lua string with its length.
-        match unsafe { arguments(zone, key, key_len) } {
-            Ok((dict, key)) if store::set_ttl(dict, key, exptime) => OK,
-            _ => DECLINED,
-        }
-    })
+    // SAFETY: lua-resty-core passes a Lua string with its length.
+    match unsafe { arguments(zone, key, key_len) } {
+        Ok((dict, key)) if store::set_ttl(dict, key, exptime) => OK,
+        _ => DECLINED,
+    }
 }
 
 /// The size of the zone, in bytes.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_capacity(zone: *mut ngx_shm_zone_t) -> usize {
     // SAFETY: lua-resty-core passes what udata_to_zone gave.
-    guard(0, || unsafe { Dict::from_ptr(zone) }.map_or(0, Dict::capacity))
+    unsafe { Dict::from_ptr(zone) }.map_or(0, Dict::capacity)
 }
 
 /// How many bytes of the zone are in pages that hold nothing. There may be room beside them.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_free_space(zone: *mut ngx_shm_zone_t) -> usize {
-    guard(0, || {
-        // SAFETY: lua-resty-core passes what udata_to_zone gave.
-        let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return 0 };
-        dict.lock().map_or(0, |dict| dict.free_space())
-    })
+    // SAFETY: lua-resty-core passes what udata_to_zone gave.
+    let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return 0 };
+    dict.lock().map_or(0, |dict| dict.free_space())
 }

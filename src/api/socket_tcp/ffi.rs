@@ -10,13 +10,13 @@ use std::ffi::{c_char, c_int, c_void};
 use std::rc::Rc;
 
 use codec::fallible;
+use export::export;
 
 use super::socket::Socket;
 use super::user_data::UserData;
 use crate::api::ffi::{self, set_message, write_error};
 use crate::lua::userdata;
 use crate::nginx::event::stream::{Stream, describe_error};
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// The memory of a cosocket's userdata.
@@ -58,7 +58,7 @@ fn option(number: c_int) -> Option<(c_int, c_int)> {
 
 /// The value of option `opt` (1 keepalive, 2 reuseaddr, 3 tcp-nodelay, 4 sndbuf, 5 rcvbuf, 6 keepintvl in
 /// seconds, 7 keepcnt; the last two by name in lua-resty-core from 0.1.29 on) goes to `*val`. 0, or -1 with the error in `err` (room for `*errlen` bytes).
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
     u: Handle,
     opt: c_int,
@@ -66,30 +66,28 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes a userdata and cells of its own.
-        unsafe {
-            let text = match (stream(u), option(opt), val.as_mut()) {
-                (Err(text), _, _) => text.into(),
-                (_, None, _) => fallible::text(format_args!("unsupported option {opt}")),
-                (_, _, None) => "no value".into(),
-                (Ok(stream), Some((level, name)), Some(val)) => match stream.option(level, name) {
-                    Ok(value) => {
-                        *val = value;
-                        return ffi::OK;
-                    }
-                    Err(error) => describe_error(error),
-                },
-            };
-            write_error(err, errlen, &text);
-        }
-        ffi::ERROR
-    })
+    // SAFETY: lua-resty-core passes a userdata and cells of its own.
+    unsafe {
+        let text = match (stream(u), option(opt), val.as_mut()) {
+            (Err(text), _, _) => text.into(),
+            (_, None, _) => fallible::text(format_args!("unsupported option {opt}")),
+            (_, _, None) => "no value".into(),
+            (Ok(stream), Some((level, name)), Some(val)) => match stream.option(level, name) {
+                Ok(value) => {
+                    *val = value;
+                    return ffi::OK;
+                }
+                Err(error) => describe_error(error),
+            },
+        };
+        write_error(err, errlen, &text);
+    }
+    ffi::ERROR
 }
 
 /// Sets option `opt`, numbered as for [`ngx_http_lua_ffi_socket_tcp_getoption`]. 0, or -1 with the
 /// error in `err` (room for `*errlen` bytes).
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_setoption(
     u: Handle,
     opt: c_int,
@@ -97,118 +95,108 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_setoption(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: as for the getter.
-        unsafe {
-            let text = match (stream(u), option(opt)) {
-                (Err(text), _) => text.into(),
-                (_, None) => fallible::text(format_args!("unsupported option: {opt}")),
-                (Ok(stream), Some((level, name))) => match stream.set_option(level, name, val) {
-                    Ok(()) => return ffi::OK,
-                    Err(error) => describe_error(error),
-                },
-            };
-            write_error(err, errlen, &text);
-        }
-        ffi::ERROR
-    })
+    // SAFETY: as for the getter.
+    unsafe {
+        let text = match (stream(u), option(opt)) {
+            (Err(text), _) => text.into(),
+            (_, None) => fallible::text(format_args!("unsupported option: {opt}")),
+            (Ok(stream), Some((level, name))) => match stream.set_option(level, name, val) {
+                Ok(()) => return ffi::OK,
+                Err(error) => describe_error(error),
+            },
+        };
+        write_error(err, errlen, &text);
+    }
+    ffi::ERROR
 }
 
 /// The connection's descriptor, which becomes `fd` unless that is negative; the old one is the
 /// caller's then. -1 with the error in `err` (room for `*errlen` bytes). For tests of failures.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_hack_fd(
     u: Handle,
     fd: c_int,
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller passes a userdata and a buffer of its own.
-        unsafe {
-            match stream(u) {
-                Ok(stream) => {
-                    let old = stream.fd();
-                    if fd >= 0 {
-                        stream.set_fd(fd);
-                    }
-                    old
+    // SAFETY: the caller passes a userdata and a buffer of its own.
+    unsafe {
+        match stream(u) {
+            Ok(stream) => {
+                let old = stream.fd();
+                if fd >= 0 {
+                    stream.set_fd(fd);
                 }
-                Err(text) => {
-                    write_error(err, errlen, text);
-                    ffi::ERROR
-                }
+                old
+            }
+            Err(text) => {
+                write_error(err, errlen, text);
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// The connection's descriptor, which stays its; -1 with a static text in `*err`. lua-resty-core
 /// calls it from 0.1.32 on.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getfd(
     _r: *mut ngx_http_request_t,
     u: Handle,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes a userdata and a cell of its own.
-        unsafe {
-            let stream = socket(u).and_then(|socket| socket.stream.get());
-            match stream.map(|stream| stream.fd()) {
-                Some(fd) if fd >= 0 => fd,
-                Some(_) => {
-                    set_message(err, c"invalid socket fd");
-                    ffi::ERROR
-                }
-                None => {
-                    set_message(err, c"closed");
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes a userdata and a cell of its own.
+    unsafe {
+        let stream = socket(u).and_then(|socket| socket.stream.get());
+        match stream.map(|stream| stream.fd()) {
+            Some(fd) if fd >= 0 => fd,
+            Some(_) => {
+                set_message(err, c"invalid socket fd");
+                ffi::ERROR
+            }
+            None => {
+                set_message(err, c"closed");
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// Has the connection keep numbers, at most `capacity` of them (0: any number). They go with it
 /// into the pool. 0, or -1 with a static text in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_init_udata_queue(
     u: Handle,
     capacity: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller passes a userdata and a cell of its own.
-        unsafe {
-            let Some(socket) = socket(u).filter(|socket| socket.is_connected()) else {
-                set_message(err, c"closed");
-                return ffi::ERROR;
-            };
-            let Ok(capacity) = usize::try_from(capacity) else {
-                set_message(err, c"bad capacity");
-                return ffi::ERROR;
-            };
-            socket.user_data.borrow_mut().get_or_insert_with(|| UserData::new(capacity));
-        }
-        ffi::OK
-    })
+    // SAFETY: the caller passes a userdata and a cell of its own.
+    unsafe {
+        let Some(socket) = socket(u).filter(|socket| socket.is_connected()) else {
+            set_message(err, c"closed");
+            return ffi::ERROR;
+        };
+        let Ok(capacity) = usize::try_from(capacity) else {
+            set_message(err, c"bad capacity");
+            return ffi::ERROR;
+        };
+        socket.user_data.borrow_mut().get_or_insert_with(|| UserData::new(capacity));
+    }
+    ffi::OK
 }
 
 /// How many numbers are kept; -1 where none can be.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_count_udata(u: Handle) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller passes a userdata.
-        let socket = unsafe { socket(u) };
-        let count = socket.and_then(|socket| socket.user_data.borrow().as_ref().map(UserData::len));
-        count.and_then(|count| c_int::try_from(count).ok()).unwrap_or(ffi::ERROR)
-    })
+    // SAFETY: the caller passes a userdata.
+    let socket = unsafe { socket(u) };
+    let count = socket.and_then(|socket| socket.user_data.borrow().as_ref().map(UserData::len));
+    count.and_then(|count| c_int::try_from(count).ok()).unwrap_or(ffi::ERROR)
 }
 
 /// Keeps `value` under `key`. 0; or -4 where another one had to go, which is in `*evicted_key` and
 /// `*evicted_value` then; or -1 with a static text in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_add_udata(
     u: Handle,
     key: u64,
@@ -217,74 +205,68 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_add_udata(
     evicted_value: *mut u64,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller passes a userdata and cells of its own.
-        unsafe {
-            match with_user_data(u, |data| data.set(key, value)) {
-                Some(Ok(None)) => ffi::OK,
-                Some(Ok(Some((old_key, old_value)))) => {
-                    if let (Some(evicted_key), Some(evicted_value)) =
-                        (evicted_key.as_mut(), evicted_value.as_mut())
-                    {
-                        (*evicted_key, *evicted_value) = (old_key, old_value);
-                    }
-                    ffi::DONE
+    // SAFETY: the caller passes a userdata and cells of its own.
+    unsafe {
+        match with_user_data(u, |data| data.set(key, value)) {
+            Some(Ok(None)) => ffi::OK,
+            Some(Ok(Some((old_key, old_value)))) => {
+                if let (Some(evicted_key), Some(evicted_value)) =
+                    (evicted_key.as_mut(), evicted_value.as_mut())
+                {
+                    (*evicted_key, *evicted_value) = (old_key, old_value);
                 }
-                Some(Err(_)) => {
-                    set_message(err, c"no memory");
-                    ffi::ERROR
-                }
-                None => {
-                    set_message(err, c"no udata queue");
-                    ffi::ERROR
-                }
+                ffi::DONE
+            }
+            Some(Err(_)) => {
+                set_message(err, c"no memory");
+                ffi::ERROR
+            }
+            None => {
+                set_message(err, c"no udata queue");
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// The number under `key` goes to `*value`. 0, or -1 with a static text in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_udata(
     u: Handle,
     key: u64,
     value: *mut u64,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller passes a userdata and cells of its own.
-        unsafe {
-            match (with_user_data(u, |data| data.get(key)), value.as_mut()) {
-                (Some(Some(found)), Some(value)) => {
-                    *value = found;
-                    return ffi::OK;
-                }
-                (None, _) => set_message(err, c"no udata queue"),
-                _ => set_message(err, c"not found"),
+    // SAFETY: the caller passes a userdata and cells of its own.
+    unsafe {
+        match (with_user_data(u, |data| data.get(key)), value.as_mut()) {
+            (Some(Some(found)), Some(value)) => {
+                *value = found;
+                return ffi::OK;
             }
+            (None, _) => set_message(err, c"no udata queue"),
+            _ => set_message(err, c"not found"),
         }
-        ffi::ERROR
-    })
+    }
+    ffi::ERROR
 }
 
 /// Forgets the number under `key`. 0, or -1 with a static text in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_del_udata(
     u: Handle,
     key: u64,
     err: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller passes a userdata and a cell of its own.
-        unsafe {
-            match with_user_data(u, |data| data.remove(key)) {
-                Some(true) => return ffi::OK,
-                Some(false) => set_message(err, c"not found"),
-                None => set_message(err, c"no udata queue"),
-            }
+    // SAFETY: the caller passes a userdata and a cell of its own.
+    unsafe {
+        match with_user_data(u, |data| data.remove(key)) {
+            Some(true) => return ffi::OK,
+            Some(false) => set_message(err, c"not found"),
+            None => set_message(err, c"no udata queue"),
         }
-        ffi::ERROR
-    })
+    }
+    ffi::ERROR
 }
 
 /// Calls `work` with the numbers that a connection keeps; none where it keeps none.

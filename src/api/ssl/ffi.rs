@@ -6,10 +6,11 @@ use std::ffi::{CStr, c_char, c_int, c_ushort, c_void};
 use std::ptr::null_mut;
 use std::rc::Rc;
 
+use export::export;
+
 use crate::api::ffi::{self, set_message};
 use crate::lua::resty_core;
 use crate::nginx::event::tls::{self, Client, RawAddress, Ssl};
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::handshake::Handshake;
 
@@ -42,14 +43,14 @@ pub unsafe fn number(
     err: *mut *const c_char,
     work: impl FnOnce() -> Result<c_int, &'static CStr>,
 ) -> c_int {
-    guard(ffi::ERROR, || match work() {
+    match work() {
         Ok(number) => number,
         Err(text) => {
             // SAFETY: the caller's.
             unsafe { set_message(err, text) };
             ffi::ERROR
         }
-    })
+    }
 }
 
 /// 0, or -1 with the error in `*err`.
@@ -91,7 +92,7 @@ pub unsafe fn room<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
 }
 
 /// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_tls1_version(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
@@ -102,7 +103,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_tls1_version(
 
 /// The name that the client asked for: 0 with `*namelen` bytes at `*name`, which are the
 /// connection's; -5 where there is none; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_name(
     r: *mut ngx_http_request_t,
     name: *mut *const u8,
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_name(
 }
 
 /// The port that the client connected to, in `*server_port`: 0, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_port(
     r: *mut ngx_http_request_t,
     server_port: *mut c_ushort,
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_port(
 /// The address that the client connected to: 0 with `*addrlen` bytes at `*addr`, which are the
 /// connection's, and their kind in `*addrtype` (0 unix, 1 IPv4, 2 IPv6); -1 with the error in
 /// `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_server_addr(
     r: *mut ngx_http_request_t,
     addr: *mut *const u8,
@@ -155,7 +156,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_server_addr(
 }
 
 /// The client's address, as [`ngx_http_lua_ffi_ssl_raw_server_addr`] gives the server's.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_client_addr(
     r: *mut ngx_http_request_t,
     addr: *mut *const u8,
@@ -194,46 +195,42 @@ unsafe fn address(
 
 /// OpenSSL's `SSL` of the connection, which stays nginx's; null where there is none, from release
 /// 0.10.29 on with the error in `*err`, which is not read before.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_req_ssl_pointer(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    guard(null_mut(), || {
-        // SAFETY: lua-resty-core passes the running request, and since that release a cell.
-        unsafe {
-            match connection(r) {
-                Ok(ssl) => ssl.as_ptr().cast(),
-                Err(text) => {
-                    if resty_core::presented() >= WITH_ERROR {
-                        set_message(err, text);
-                    }
-                    null_mut()
+    // SAFETY: lua-resty-core passes the running request, and since that release a cell.
+    unsafe {
+        match connection(r) {
+            Ok(ssl) => ssl.as_ptr().cast(),
+            Err(text) => {
+                if resty_core::presented() >= WITH_ERROR {
+                    set_message(err, text);
                 }
+                null_mut()
             }
         }
-    })
+    }
 }
 
 /// OpenSSL's `SSL` of the connection to the server that the request is passed to, which stays nginx's,
 /// and lives as long as the request's try at that server; null with the error in `*err` where there is
 /// none.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_upstream_ssl_pointer(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    guard(null_mut(), || {
-        // SAFETY: lua-resty-core passes the running request and a cell of its own.
-        unsafe {
-            let ssl = ffi::request(r).ok_or(c"bad request").and_then(Ssl::of_upstream);
-            ssl.map_or_else(
-                |text| {
-                    set_message(err, text);
-                    null_mut()
-                },
-                |ssl| ssl.as_ptr().cast(),
-            )
-        }
-    })
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        let ssl = ffi::request(r).ok_or(c"bad request").and_then(Ssl::of_upstream);
+        ssl.map_or_else(
+            |text| {
+                set_message(err, text);
+                null_mut()
+            },
+            |ssl| ssl.as_ptr().cast(),
+        )
+    }
 }

@@ -9,61 +9,60 @@ use codec::http_time::{
     COOKIE_TIME_MAX_LEN, DATE_LEN, DATE_TIME_LEN, HTTP_TIME_LEN, cookie_time_into, date_into,
     date_time_into, http_time_into, parse_http_time,
 };
+use export::export;
 
 use crate::api::ffi;
 use crate::nginx::core::strings::raw;
 use crate::nginx::core::time;
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// Seconds since the epoch with their milliseconds.
-#[unsafe(no_mangle)]
+#[export(unguarded = "it reads a number of nginx's")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_now() -> c_double {
-    // Nothing in it panics.
     time::now()
 }
 
 /// Seconds since the epoch.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_time() -> c_long {
-    guard(0, time::seconds)
+    time::seconds()
 }
 
 /// Milliseconds of a clock that never goes back.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_monotonic_msec() -> c_long {
-    guard(0, || time::monotonic_milliseconds() as c_long)
+    time::monotonic_milliseconds() as c_long
 }
 
 /// Brings nginx's cached time up to date.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_update_time() {
-    guard((), time::update)
+    time::update()
 }
 
 /// When nginx made the request, in seconds since the epoch with their milliseconds.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_start_time(r: *mut ngx_http_request_t) -> c_double {
     // SAFETY: lua-resty-core passes the running request.
-    guard(0.0, || unsafe { ffi::request(r) }.map_or(0.0, time::request_start))
+    unsafe { ffi::request(r) }.map_or(0.0, time::request_start)
 }
 
 /// Writes the local date, `2010-11-18`, into 10 bytes.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_today(buf: *mut u8) {
     // SAFETY: 10 bytes.
     unsafe { fill(buf, DATE_LEN, |buf| date_into(time::local_seconds(), buf)) };
 }
 
 /// Writes the local time, `2010-11-18 11:27:35`, into 19 bytes.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_localtime(buf: *mut u8) {
     // SAFETY: 19 bytes.
     unsafe { fill(buf, DATE_TIME_LEN, |buf| date_time_into(time::local_seconds(), buf)) };
 }
 
 /// Writes the time in UTC, `2010-11-18 11:27:35`, into 19 bytes.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_utctime(buf: *mut u8) {
     // SAFETY: 19 bytes.
     unsafe { fill(buf, DATE_TIME_LEN, |buf| date_time_into(time::seconds(), buf)) };
@@ -71,31 +70,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_utctime(buf: *mut u8) {
 
 /// Writes `t` as a cookie's expiry, `Thu, 18-Nov-10 11:27:35 GMT`, into 29 bytes. Returns the
 /// length written.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_cookie_time(buf: *mut u8, t: c_long) -> c_int {
     // SAFETY: 29 bytes.
     unsafe { fill(buf, COOKIE_TIME_MAX_LEN, |buf| cookie_time_into(t, buf)) }
 }
 
 /// Writes `t` as a header's date, `Thu, 18 Nov 2010 11:27:35 GMT`, into 29 bytes.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_http_time(buf: *mut u8, t: c_long) {
     // SAFETY: 29 bytes.
     unsafe { fill(buf, HTTP_TIME_LEN, |buf| http_time_into(t, buf)) };
 }
 
 /// Reads a date in one of HTTP's three formats from `str[..len]` into `*time`; -1 where it is none.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_http_time(
     str: *const u8,
     len: usize,
     time: *mut c_long,
 ) {
-    guard((), || {
-        // SAFETY: the caller's string of `len` bytes, and a cell.
-        let (str, Some(time)) = (unsafe { (raw(str, len), time.as_mut()) }) else { return };
-        *time = parse_http_time(str).unwrap_or(-1);
-    })
+    // SAFETY: the caller's string of `len` bytes, and a cell.
+    let (str, Some(time)) = (unsafe { (raw(str, len), time.as_mut()) }) else { return };
+    *time = parse_http_time(str).unwrap_or(-1);
 }
 
 /// Lets `write` fill the `len` bytes at `buf`. Returns the length written.
@@ -106,9 +103,7 @@ unsafe fn fill(buf: *mut u8, len: usize, write: impl FnOnce(&mut [u8]) -> Option
     if buf.is_null() {
         return 0;
     }
-    guard(0, || {
-        // SAFETY: the caller's.
-        let buf = unsafe { from_raw_parts_mut(buf, len) };
-        write(buf).map_or(0, |written| written as c_int)
-    })
+    // SAFETY: the caller's.
+    let buf = unsafe { from_raw_parts_mut(buf, len) };
+    write(buf).map_or(0, |written| written as c_int)
 }

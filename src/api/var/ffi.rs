@@ -4,6 +4,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
+use export::export;
+
 use crate::api::ffi::{self, set_message, write_error};
 use crate::nginx::http::variable;
 use crate::nginx::http::variable::Name;
@@ -40,7 +42,7 @@ unsafe fn lower_name<'a>(name: *const u8, len: usize, buf: *mut u8) -> Option<Na
 /// `lowcase_buf` is the caller's, with room for `name_len` bytes. 0: `*value` and `*value_len` are
 /// the bytes, which belong to nginx and are to be copied at once. -5: there is no such variable, or
 /// it has no value. -1: `*err` is a static text.
-#[unsafe(no_mangle)]
+#[export(unguarded = "nginx does the work")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     r: *mut ngx_http_request_t,
     name_data: *const u8,
@@ -51,8 +53,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     value_len: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and cells of its own. Nothing
-    // here panics.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and cells of its own.
     unsafe {
         let request = match request(r) {
             Ok(request) => request,
@@ -83,7 +84,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
 ///
 /// `lowcase_buf` is the caller's, with room for `name_len` bytes. 0, or -1 with the error in
 /// `errbuf` (room for `*errlen` bytes).
-#[unsafe(no_mangle)]
+#[export(unguarded = "nginx does the work; what makes a message has a guard")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_var_set(
     r: *mut ngx_http_request_t,
     name_data: *const u8,
@@ -94,8 +95,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_set(
     errbuf: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own. Nothing
-    // here panics, but for what makes a message.
+    // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own.
     unsafe {
         let request = match request(r) {
             Ok(request) => request,

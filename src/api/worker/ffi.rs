@@ -4,10 +4,11 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 
+use export::export;
+
 use crate::api::ffi;
 use crate::lua::resty_core;
 use crate::nginx::core::worker;
-use crate::nginx::guard;
 
 /// The room that lua-resty-core 0.1.25 has for process ids: nginx's `NGX_MAX_PROCESSES`.
 const MAX_PROCESSES: usize = 1024;
@@ -15,87 +16,81 @@ const MAX_PROCESSES: usize = 1024;
 const PIDS_WITH_ROOM: u32 = 10_024;
 
 /// This process's id.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pid() -> c_int {
-    guard(ffi::ERROR, worker::pid)
+    worker::pid()
 }
 
 /// Writes the ids of the running workers to `pids` and their number to `*pids_len`.
 ///
 /// `pids` has room for 1,024 up to release 0.10.23, and for `*pids_len` from 0.10.24 on. Returns
 /// `NGX_OK`, or `NGX_ERROR` where there is none.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pids(
     pids: *mut c_int,
     pids_len: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller's cell.
-        let Some(pids_len) = (unsafe { pids_len.as_mut() }) else { return ffi::ERROR };
-        if pids.is_null() {
-            return ffi::ERROR;
+    // SAFETY: the caller's cell.
+    let Some(pids_len) = (unsafe { pids_len.as_mut() }) else { return ffi::ERROR };
+    if pids.is_null() {
+        return ffi::ERROR;
+    }
+    let room = if resty_core::presented() < PIDS_WITH_ROOM { MAX_PROCESSES } else { *pids_len };
+    // SAFETY: the room that this function's contract asks for.
+    let pids = unsafe { std::slice::from_raw_parts_mut(pids, room.min(MAX_PROCESSES)) };
+    match worker::pids(pids) {
+        0 => ffi::ERROR,
+        count => {
+            *pids_len = count;
+            ffi::OK
         }
-        let room = if resty_core::presented() < PIDS_WITH_ROOM { MAX_PROCESSES } else { *pids_len };
-        // SAFETY: the room that this function's contract asks for.
-        let pids = unsafe { std::slice::from_raw_parts_mut(pids, room.min(MAX_PROCESSES)) };
-        match worker::pids(pids) {
-            0 => ffi::ERROR,
-            count => {
-                *pids_len = count;
-                ffi::OK
-            }
-        }
-    })
+    }
 }
 
 /// This worker's number, from 0; -1 in a process that is none.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_id() -> c_int {
-    guard(-1, || worker::worker_id().unwrap_or(-1))
+    worker::worker_id().unwrap_or(-1)
 }
 
 /// Not 0 once the worker was told to finish its work and leave.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_exiting() -> c_int {
-    guard(0, || worker::is_exiting().into())
+    worker::is_exiting().into()
 }
 
 /// How many workers the configuration asks for.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_count() -> c_int {
-    guard(0, worker::worker_count)
+    worker::worker_count()
 }
 
 /// The master's id; this process's, where it is the only one.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_master_pid() -> c_int {
-    guard(ffi::ERROR, worker::master_pid)
+    worker::master_pid()
 }
 
 /// nginx's number for this kind of process: 0 single, 1 master, 2 signaller, 3 worker, 4 helper.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_process_type() -> c_int {
-    guard(ffi::ERROR, || worker::process_type() as c_int)
+    worker::process_type() as c_int
 }
 
 /// Fails with `NGX_ERROR` and a static text in `*err`: nginx has no privileged agent of its own,
 /// only OpenResty's patched one has.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_enable_privileged_agent(
     err: *mut *const c_char,
     _connections: c_uint,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller's cell, or null.
-        unsafe {
-            ffi::set_message(err, c"missing privileged agent process patch in the nginx core")
-        };
-        ffi::ERROR
-    })
+    // SAFETY: the caller's cell, or null.
+    unsafe { ffi::set_message(err, c"missing privileged agent process patch in the nginx core") };
+    ffi::ERROR
 }
 
 /// Makes this process leave once its work is done, as after the signal QUIT.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_process_signal_graceful_exit() {
-    guard((), worker::quit)
+    worker::quit()
 }

@@ -5,6 +5,8 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::rc::Rc;
 
+use export::export;
+
 use super::handshake::{Progress, Wanted};
 use crate::api::ffi::{self, set_message};
 use crate::api::socket_tcp::socket::Socket;
@@ -12,7 +14,6 @@ use crate::lua::userdata;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::core::strings;
 use crate::nginx::event::tls::{BorrowedSession, ClientCertificate, GivenSession, Session};
-use crate::nginx::guard;
 use crate::nginx::sys::{EVP_PKEY, SSL_SESSION, ngx_http_request_t, ngx_str_t, stack_st_X509};
 use crate::ngx_debug;
 use crate::runtime::{Context, PhaseSet};
@@ -27,7 +28,7 @@ use crate::runtime::{Context, PhaseSet};
 /// 0 where the handshake is done: the result is there. -2 where the caller must yield, and get the
 /// result afterwards. -4 where the connection has had its handshake and `sess` is good for it. -1
 /// with a static text in `*errmsg`. -100 outside of a request.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
     r: *mut ngx_http_request_t,
     u: *const c_void,
@@ -40,31 +41,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
     pkey: *mut EVP_PKEY,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, a userdata, and strings and objects
-        // that are live during the call.
-        unsafe {
-            let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
-            let name = server_name.as_ref().filter(|name| !name.data.is_null());
-            let wanted = Wanted {
-                session: BorrowedSession::from_ptr(sess),
-                keep_session: enable_session_reuse != 0,
-                server_name: name.map(|name| strings::bytes(*name)),
-                verify: verify != 0,
-                status: ocsp_status_req != 0,
-                certificate: ClientCertificate::from_ptr(chain, pkey),
-            };
-            match begin(userdata::of_payload::<Rc<Socket>>(u), &context, &wanted) {
-                Ok(Progress::Complete) => ffi::OK,
-                Ok(Progress::Known) => ffi::DONE,
-                Ok(Progress::Waiting) => ffi::AGAIN,
-                Err(text) => {
-                    set_message(errmsg, text);
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes the running request, a userdata, and strings and objects
+    // that are live during the call.
+    unsafe {
+        let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
+        let name = server_name.as_ref().filter(|name| !name.data.is_null());
+        let wanted = Wanted {
+            session: BorrowedSession::from_ptr(sess),
+            keep_session: enable_session_reuse != 0,
+            server_name: name.map(|name| strings::bytes(*name)),
+            verify: verify != 0,
+            status: ocsp_status_req != 0,
+            certificate: ClientCertificate::from_ptr(chain, pkey),
+        };
+        match begin(userdata::of_payload::<Rc<Socket>>(u), &context, &wanted) {
+            Ok(Progress::Complete) => ffi::OK,
+            Ok(Progress::Known) => ffi::DONE,
+            Ok(Progress::Waiting) => ffi::AGAIN,
+            Err(text) => {
+                set_message(errmsg, text);
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// Begins it, where the socket and the running code can have one.
@@ -99,7 +98,7 @@ fn begin(
 /// caller's to free with [`ngx_http_lua_ffi_ssl_free_session`], or null where there is none. -1 with
 /// a static text in `*errmsg`, and OpenSSL's number of what is wrong with the server's certificate,
 /// or 0, in `*openssl_error_code`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(
     r: *mut ngx_http_request_t,
     u: *const c_void,
@@ -107,51 +106,47 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(
     errmsg: *mut *const c_char,
     openssl_error_code: *mut c_int,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, a userdata and cells of its own.
-        unsafe {
-            if let Some(request) = ffi::request(r) {
-                ngx_debug!(
-                    request.log(),
-                    "lua cosocket get SSL handshake result for upstream: {:016X}",
-                    u as usize
-                );
-            }
-            let (mut code, mut session) = (0, std::ptr::null_mut());
-            let socket = userdata::of_payload::<Rc<Socket>>(u);
-            let rc = match socket.map(|socket| socket.tls.borrow_mut().take_result()) {
-                Some(Ok(taken)) => {
-                    session = taken.map_or(std::ptr::null_mut(), GivenSession::as_ptr);
-                    ffi::OK
-                }
-                Some(Err(failure)) => {
-                    code = failure.code;
-                    set_message(errmsg, failure.text);
-                    ffi::ERROR
-                }
-                None => {
-                    set_message(errmsg, c"closed");
-                    ffi::ERROR
-                }
-            };
-            if let Some(sess) = sess.as_mut() {
-                *sess = session;
-            }
-            if let Some(openssl_error_code) = openssl_error_code.as_mut() {
-                *openssl_error_code = code;
-            }
-            rc
+    // SAFETY: lua-resty-core passes the running request, a userdata and cells of its own.
+    unsafe {
+        if let Some(request) = ffi::request(r) {
+            ngx_debug!(
+                request.log(),
+                "lua cosocket get SSL handshake result for upstream: {:016X}",
+                u as usize
+            );
         }
-    })
+        let (mut code, mut session) = (0, std::ptr::null_mut());
+        let socket = userdata::of_payload::<Rc<Socket>>(u);
+        let rc = match socket.map(|socket| socket.tls.borrow_mut().take_result()) {
+            Some(Ok(taken)) => {
+                session = taken.map_or(std::ptr::null_mut(), GivenSession::as_ptr);
+                ffi::OK
+            }
+            Some(Err(failure)) => {
+                code = failure.code;
+                set_message(errmsg, failure.text);
+                ffi::ERROR
+            }
+            None => {
+                set_message(errmsg, c"closed");
+                ffi::ERROR
+            }
+        };
+        if let Some(sess) = sess.as_mut() {
+            *sess = session;
+        }
+        if let Some(openssl_error_code) = openssl_error_code.as_mut() {
+            *openssl_error_code = code;
+        }
+        rc
+    }
 }
 
 /// Frees a session that [`ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result`] gave; null is
 /// nothing. Safe to call while the VM is closed.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_free_session(sess: *mut SSL_SESSION) {
-    guard((), || {
-        ngx_debug!(cycle_log(), "lua ssl free session: {:016X}", sess as usize);
-        // SAFETY: lua-resty-core gives up the share that it owns, once.
-        drop(unsafe { Session::from_raw(sess) });
-    });
+    ngx_debug!(cycle_log(), "lua ssl free session: {:016X}", sess as usize);
+    // SAFETY: lua-resty-core gives up the share that it owns, once.
+    drop(unsafe { Session::from_raw(sess) });
 }

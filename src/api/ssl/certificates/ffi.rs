@@ -6,13 +6,14 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
 
+use export::export;
+
 use crate::api::ffi::{self, set_message};
 use crate::api::ssl::ffi::{connection, done, number, room};
 use crate::lua::resty_core;
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::{Chain, Owned, PrivateKey, pem, verify};
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::Phase;
 
@@ -20,7 +21,7 @@ use crate::runtime::Phase;
 const TWO_CHAINS: u32 = 10_027;
 
 /// Forgets the connection's certificates and keys. 0, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_clear_certs(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
@@ -35,7 +36,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_clear_certs(
 }
 
 /// Sets a certificate and its chain: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_certificate(
     r: *mut ngx_http_request_t,
     data: *const u8,
@@ -47,7 +48,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_certificate(
 }
 
 /// Sets a private key: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_private_key(
     r: *mut ngx_http_request_t,
     data: *const u8,
@@ -60,7 +61,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_private_key(
 
 /// Sets a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s, which stays the caller's. 0, or -1 with
 /// the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
     r: *mut ngx_http_request_t,
     cdata: *mut c_void,
@@ -77,7 +78,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
 
 /// Sets a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s, which stays the caller's. 0, or -1 with
 /// the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_priv_key(
     r: *mut ngx_http_request_t,
     cdata: *mut c_void,
@@ -104,7 +105,7 @@ unsafe fn lent_chain(cdata: *mut c_void) -> Option<ManuallyDrop<Chain>> {
 
 /// Writes the certificates of a PEM text (`pem_len` bytes) to `der`, which must have room for as
 /// many bytes. The length written, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
     pem: *const u8,
     pem_len: usize,
@@ -122,7 +123,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
 
 /// Writes the key of a PEM text (`pem_len` bytes) to `der`, which must have room for as many bytes.
 /// `passphrase` is null or a C string. The length written, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
     pem: *const u8,
     pem_len: usize,
@@ -143,7 +144,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
 
 /// A certificate and its chain, for [`ngx_http_lua_ffi_free_cert`] to free; null with the error in
 /// `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_cert(
     pem: *const u8,
     pem_len: usize,
@@ -154,7 +155,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_cert(
 }
 
 /// A private key, for [`ngx_http_lua_ffi_free_priv_key`] to free; null with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_priv_key(
     pem: *const u8,
     pem_len: usize,
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_priv_key(
 
 /// As [`ngx_http_lua_ffi_parse_pem_cert`], from DER: a certificate and the rest of its chain, one behind
 /// the other in the `len` bytes at `data`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_cert(
     data: *const u8,
     len: usize,
@@ -179,7 +180,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_cert(
 }
 
 /// As [`ngx_http_lua_ffi_parse_pem_priv_key`], from DER in the `len` bytes at `data`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_priv_key(
     data: *const u8,
     len: usize,
@@ -195,28 +196,26 @@ unsafe fn object(
     err: *mut *const c_char,
     work: impl FnOnce() -> tls::Result<*mut c_void>,
 ) -> *mut c_void {
-    guard(null_mut(), || {
-        work().unwrap_or_else(|text| {
-            // SAFETY: the caller's.
-            unsafe { set_message(err, text) };
-            null_mut()
-        })
+    work().unwrap_or_else(|text| {
+        // SAFETY: the caller's.
+        unsafe { set_message(err, text) };
+        null_mut()
     })
 }
 
 /// Frees a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s or [`ngx_http_lua_ffi_parse_der_cert`]'s.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
     // SAFETY: lua-resty-core passes what it got, once, or null.
-    guard((), || drop(unsafe { Chain::from_raw(cdata.cast()) }));
+    drop(unsafe { Chain::from_raw(cdata.cast()) })
 }
 
 /// Frees a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s or
 /// [`ngx_http_lua_ffi_parse_der_priv_key`]'s.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
     // SAFETY: lua-resty-core passes what it got, once, or null.
-    guard((), || drop(unsafe { PrivateKey::from_ptr(cdata.cast()) }));
+    drop(unsafe { PrivateKey::from_ptr(cdata.cast()) })
 }
 
 /// Asks the client for a certificate. `client_certs` are null, or the authorities that it is told
@@ -224,7 +223,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
 /// `ssl_verify_depth` says. The chains stay the caller's. 0, or -1 with the error in `*err`.
 ///
 /// Up to release 0.10.26 there is no `trusted_certs`: `depth` and `err` stand one place before.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_verify_client(
     r: *mut ngx_http_request_t,
     client_certs: *mut c_void,

@@ -5,13 +5,15 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_ushort};
 
+use export::export;
+
 use crate::api::ffi::{self, set_message};
 use crate::api::ssl::ffi::{connection, done, give, number};
 use crate::nginx::sys::ngx_http_request_t;
 
 /// The server's name in the client's hello: 0 with `*namelen` bytes at `*name`, which are the
 /// connection's; -5 where there is none; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_server_name(
     r: *mut ngx_http_request_t,
     name: *mut *const u8,
@@ -31,7 +33,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_server_name(
 
 /// An extension of the client's hello: 0 with `*outlen` bytes at `*out`, which are the
 /// connection's; -5 where there is none; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
     r: *mut ngx_http_request_t,
     kind: c_uint,
@@ -54,7 +56,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
 /// `*extensions_len` of them at `*extensions`, in the memory of the handshake's stand-in request, which
 /// frees them; -5 where there are none, outside of `ssl_client_hello_by_lua*` too; -1 with the error in
 /// `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext_present(
     r: *mut ngx_http_request_t,
     extensions: *mut *mut c_int,
@@ -85,7 +87,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext_present(
 /// Writes the numbers of the ciphers in the client's hello to `ciphers`, the first `ciphers_len` of them
 /// at most. How many were written; -5 with the error in `*err` where there are none, outside of
 /// `ssl_client_hello_by_lua*` too; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
     r: *mut ngx_http_request_t,
     ciphers: *mut c_ushort,
@@ -114,7 +116,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
 
 /// Has the client answered in the protocols with these bits of nginx's only. 0, or -1 with the
 /// error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_protocols(
     r: *mut ngx_http_request_t,
     protocols: c_int,
@@ -133,7 +135,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_protocols(
 /// server's order, to `ciphers`, which has room for `*nciphers` of them; how many there are goes there.
 /// Without those that clients name for nobody to know (GREASE) where `filter_grease` is not 0. 0, or -1
 /// with the error in `*err`, and `*nciphers` 0 where the room is too small.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_shared_ssl_ciphers(
     r: *mut ngx_http_request_t,
     ciphers: *mut c_ushort,

@@ -4,11 +4,12 @@
 
 use std::ffi::{c_char, c_int};
 
+use export::export;
+
 use crate::api::ffi::{self, set_message, write_error};
 use crate::api::ssl::ffi::{connection, number};
 use crate::nginx::core::strings;
 use crate::nginx::event::tls::ocsp;
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// lua-resty-core's name for what does not fit.
@@ -17,7 +18,7 @@ const BUSY: c_int = -3;
 /// The address of who answers for the first of the certificates in DER at `chain_data`: 0 with
 /// `*out_size` bytes of it in `out`; -3 where the room that `*out_size` tells took a part; -5 where
 /// the certificate names nobody; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
     chain_data: *const u8,
     chain_len: usize,
@@ -40,7 +41,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
 /// Asks about the first of the certificates in DER at `chain_data`: 0 with `*out_size` bytes in
 /// `out`; -3 with the error in `*err` where they need more room than `*out_size` told, which then
 /// tells how much; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_create_ocsp_request(
     chain_data: *const u8,
     chain_len: usize,
@@ -66,7 +67,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_create_ocsp_request(
 
 /// Checks that the answer at `resp` says of the first of the certificates in DER at `chain_data`
 /// that it is good: 0, or -1 with the error in `errbuf`, which has room for `*errbuf_size` bytes.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_validate_ocsp_response(
     resp: *const u8,
     resp_len: usize,
@@ -75,24 +76,22 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_validate_ocsp_response(
     errbuf: *mut u8,
     errbuf_size: *mut usize,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes Lua strings, and a buffer with its size.
-        unsafe {
-            let response = strings::raw(resp, resp_len);
-            match ocsp::validate(response, strings::raw(chain_data, chain_len)) {
-                Ok(()) => ffi::OK,
-                Err(text) => {
-                    write_error(errbuf, errbuf_size, text);
-                    ffi::ERROR
-                }
+    // SAFETY: lua-resty-core passes Lua strings, and a buffer with its size.
+    unsafe {
+        let response = strings::raw(resp, resp_len);
+        match ocsp::validate(response, strings::raw(chain_data, chain_len)) {
+            Ok(()) => ffi::OK,
+            Err(text) => {
+                write_error(errbuf, errbuf_size, text);
+                ffi::ERROR
             }
         }
-    })
+    }
 }
 
 /// Gives the client the answer at `resp` (copied) with the certificate: 0; -5 where it did not ask
 /// for one; -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_ocsp_status_resp(
     r: *mut ngx_http_request_t,
     resp: *const u8,

@@ -5,6 +5,8 @@
 
 use std::ffi::{c_char, c_int};
 
+use export::export;
+
 use crate::api::ssl::ffi::{connection, done, room};
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
@@ -14,7 +16,7 @@ use crate::nginx::sys::ngx_http_request_t;
 /// Writes the start of the client's random number (32 bytes) to `out`, which has room for `*outlen`
 /// bytes; `*outlen` becomes the length written, or, where it was 0, the number's own. 0, or -1 with the
 /// error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_client_random(
     r: *mut ngx_http_request_t,
     out: *mut u8,
@@ -26,7 +28,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_client_random(
 }
 
 /// As [`ngx_http_lua_ffi_ssl_client_random`], the server's.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_random(
     r: *mut ngx_http_request_t,
     out: *mut u8,
@@ -39,7 +41,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_random(
 
 /// As [`ngx_http_lua_ffi_ssl_client_random`], the session's master key (at most 48 bytes). -1 with the
 /// error in `*err` also where the handshake has not come to a session yet.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_session_master_key(
     r: *mut ngx_http_request_t,
     out: *mut u8,
@@ -73,7 +75,7 @@ unsafe fn bytes(
 /// Fills the `out_size` bytes at `out` with key material (RFC 5705) for a label of `llen` bytes and,
 /// where `use_ctx` is not 0, a context of `ctxlen` bytes. 0, or -1 with the error in `*err`; what
 /// OpenSSL says of it is logged at `[info]`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
     r: *mut ngx_http_request_t,
     out: *mut u8,
@@ -98,7 +100,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
 
 /// As [`ngx_http_lua_ffi_ssl_export_keying_material`], from the secret of TLS 1.3's early data, always
 /// with a context.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material_early(
     r: *mut ngx_http_request_t,
     out: *mut u8,

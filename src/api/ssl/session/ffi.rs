@@ -4,6 +4,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
+use export::export;
+
 use crate::api::ssl::ffi::{connection, done, handshake, number};
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
@@ -16,7 +18,7 @@ const NO_ID: &CStr = c"uninitialized session id len in lua context";
 
 /// How many bytes [`ngx_http_lua_ffi_ssl_get_serialized_session`] writes; -1 with the error in
 /// `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session_size(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
@@ -27,7 +29,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session_size(
 
 /// Writes the session to `buf`, which must have the room that
 /// [`ngx_http_lua_ffi_ssl_get_serialized_session_size`] tells. 0, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session(
     r: *mut ngx_http_request_t,
     buf: *mut u8,
@@ -71,7 +73,7 @@ fn as_int(len: usize, failure: &'static CStr) -> tls::Result<c_int> {
 
 /// Has the client resume the session in the `len` bytes at `data`. 0, or -1 with the error in
 /// `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_serialized_session(
     r: *mut ngx_http_request_t,
     data: *const u8,
@@ -92,7 +94,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_serialized_session(
 }
 
 /// The length of the session's id in hexadecimal digits, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id_size(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
@@ -108,7 +110,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id_size(
 
 /// Writes the session's id to `buf`, which must have the room that
 /// [`ngx_http_lua_ffi_ssl_get_session_id_size`] tells. 0, or -1 with the error in `*err`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id(
     r: *mut ngx_http_request_t,
     buf: *mut u8,

@@ -7,28 +7,27 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::rc::Rc;
 
+use export::export;
+
 use crate::api::ffi::{self, set_message};
 use crate::api::socket_tcp::socket::Socket;
 use crate::lua::userdata;
 use crate::nginx::event::tls::{Connection, Store};
-use crate::nginx::guard;
 use crate::nginx::sys::{SSL, SSL_CTX, SSL_SESSION, X509_STORE, ngx_http_request_t};
 
 /// Has the next handshake of the cosocket at `u` trust the authorities of `store`, an `X509_STORE`, or,
 /// where that is null, the configured ones again. The socket takes a reference of its own, until it
 /// is closed. 0, or -1 with a static text in `*errmsg`, also where the connection has had its handshake.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_settrustedstore(
     r: *mut ngx_http_request_t,
     u: *const c_void,
     store: *mut X509_STORE,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: lua-resty-core passes the running request, a userdata, a store that is live during
-        // the call and a cell of its own.
-        unsafe { answered(errmsg, trust(r, userdata::of_payload::<Rc<Socket>>(u), store)) }
-    })
+    // SAFETY: lua-resty-core passes the running request, a userdata, a store that is live during
+    // the call and a cell of its own.
+    unsafe { answered(errmsg, trust(r, userdata::of_payload::<Rc<Socket>>(u), store)) }
 }
 
 /// # Safety
@@ -64,7 +63,7 @@ unsafe fn trust(
 
 /// A session of the cosocket's connection that another one can take up, in `*sess`: the caller's to free
 /// with `ngx_http_lua_ffi_ssl_free_session`. 0, or -1 with a static text in `*errmsg` and null.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_socket_tcp_get_ssl_session(
     _r: *mut ngx_http_request_t,
     u: *const c_void,
@@ -81,7 +80,7 @@ pub unsafe extern "C" fn ngx_http_lua_socket_tcp_get_ssl_session(
 
 /// OpenSSL's `SSL` of the cosocket's connection in `*pssl`, which stays the connection's and lives until
 /// it is closed. 0, or -1 with a static text in `*errmsg` and null.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_pointer(
     _r: *mut ngx_http_request_t,
     u: *const c_void,
@@ -96,7 +95,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_pointer(
 }
 
 /// As [`ngx_http_lua_ffi_socket_tcp_get_ssl_pointer`], the `SSL_CTX`, which others share.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_ctx(
     _r: *mut ngx_http_request_t,
     u: *const c_void,
@@ -120,20 +119,18 @@ unsafe fn of_connection<T>(
     errmsg: *mut *const c_char,
     find: impl FnOnce(Option<Connection>) -> Result<*mut T, &'static CStr>,
 ) -> c_int {
-    guard(ffi::ERROR, || {
-        // SAFETY: the caller's.
-        unsafe {
-            let Some(found) = found.as_mut() else { return ffi::ERROR };
-            *found = null_mut();
-            let socket = userdata::of_payload::<Rc<Socket>>(u);
-            let open = |socket: &Rc<Socket>| {
-                socket.is_connected() && !(socket.read_closed.get() && socket.write_closed.get())
-            };
-            let stream = socket.filter(open).and_then(|socket| socket.stream.get());
-            let result = stream.ok_or(c"closed").and_then(|stream| find(Connection::of(stream)));
-            answered(errmsg, result.map(|pointer| *found = pointer))
-        }
-    })
+    // SAFETY: the caller's.
+    unsafe {
+        let Some(found) = found.as_mut() else { return ffi::ERROR };
+        *found = null_mut();
+        let socket = userdata::of_payload::<Rc<Socket>>(u);
+        let open = |socket: &Rc<Socket>| {
+            socket.is_connected() && !(socket.read_closed.get() && socket.write_closed.get())
+        };
+        let stream = socket.filter(open).and_then(|socket| socket.stream.get());
+        let result = stream.ok_or(c"closed").and_then(|stream| find(Connection::of(stream)));
+        answered(errmsg, result.map(|pointer| *found = pointer))
+    }
 }
 
 /// 0, or -1 with the error in `*errmsg`.
