@@ -1108,3 +1108,187 @@ nil no such file or directory
 0 1 c.com TLSv1.2 . ECDHE-ECDSA-AES256-GCM-SHA384 1
 --- error_log
 No such file or directory
+
+
+
+=== TEST 40: certificates that are configured for a location
+--- config
+    lua_ssl_certificate $TEST_NGINX_CERT_DIR/client.crt;
+    lua_ssl_certificate_key $TEST_NGINX_CERT_DIR/client.key;
+    location = /t {
+        content_by_lua_block {
+            for _, name in ipairs{ "outer", "own", "two" } do
+                ngx.print(ngx.location.capture("/" .. name).body)
+            end
+        }
+    }
+    location = /outer { content_by_lua_block { ngx.print(who()) } }
+    location = /own {
+        lua_ssl_certificate $TEST_NGINX_CERT_DIR/stranger.crt;
+        lua_ssl_certificate_key $TEST_NGINX_CERT_DIR/stranger.key;
+        content_by_lua_block {
+            ngx.print(who())
+            -- The code's own certificate comes first.
+            local chain, key = client_certificate()
+            ngx.print(who(chain, key))
+        }
+    }
+    location = /two {
+        lua_ssl_certificate $TEST_NGINX_CERT_DIR/stranger.crt;
+        lua_ssl_certificate $TEST_NGINX_CERT_DIR/client.crt;
+        lua_ssl_certificate_key $TEST_NGINX_CERT_DIR/stranger.key;
+        lua_ssl_certificate_key $TEST_NGINX_CERT_DIR/client.key;
+        content_by_lua_block { ngx.print(who()) }
+    }
+    rewrite_by_lua_block {
+        local function read(name)
+            local file = assert(io.open("$TEST_NGINX_CERT_DIR/" .. name))
+            local text = file:read("*a")
+            file:close()
+            return text
+        end
+        function _G.client_certificate()
+            local ssl = require "ngx.ssl"
+            return ssl.parse_pem_cert(read("client.crt")), ssl.parse_pem_priv_key(read("client.key"))
+        end
+        function _G.who(chain, key)
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+            if chain then assert(sock:setclientcert(chain, key)) end
+            assert(sock:sslhandshake(false, "test.com"))
+            assert(sock:send("GET /who HTTP/1.0\r\nHost: test.com\r\n\r\n"))
+            local answer = assert(sock:receive("*a"))
+            return answer:match("<title>[^\r\n]*") or answer:match("[^\n]*\n$")
+        end
+    }
+--- request
+GET /t
+--- response_body
+SUCCESS CN=client
+<title>400 The SSL certificate error</title></head>SUCCESS CN=client
+SUCCESS CN=client
+--- no_error_log
+[alert]
+
+
+
+=== TEST 41: connections in a pool that have shown another certificate, or none
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, name in ipairs{ "none", "client", "client", "none", "none" } do
+                ngx.print(ngx.location.capture("/" .. name).body)
+            end
+        }
+    }
+    location = /none { content_by_lua_block { ngx.print(who(ngx.var.connection)) } }
+    location = /client {
+        lua_ssl_certificate $TEST_NGINX_CERT_DIR/client.crt;
+        lua_ssl_certificate_key $TEST_NGINX_CERT_DIR/client.key;
+        content_by_lua_block { ngx.print(who(ngx.var.connection)) }
+    }
+    rewrite_by_lua_block {
+        function _G.who(pool)
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1, { pool = "of " .. pool }))
+            assert(sock:sslhandshake(false, "test.com"))
+            local reused = sock:getreusedtimes()
+            assert(sock:send("GET /who HTTP/1.1\r\nHost: test.com\r\n\r\n"))
+            local len
+            repeat
+                local line = assert(sock:receive())
+                len = line:match("Content%-Length: (%d+)") or len
+            until line == ""
+            local body = assert(sock:receive(tonumber(len)))
+            assert(sock:setkeepalive())
+            return reused .. " " .. body
+        end
+    }
+--- request
+GET /t
+--- response_body
+0 NONE 
+0 SUCCESS CN=client
+1 SUCCESS CN=client
+0 NONE 
+1 NONE 
+--- no_error_log
+[error]
+
+
+
+=== TEST 42: the secrets of connections in a file
+--- config
+    lua_ssl_protocols TLSv1.3;
+    location = /t {
+        lua_ssl_key_log sslkey.log;
+        content_by_lua_block {
+            local name = "$TEST_NGINX_SERVER_ROOT/conf/sslkey.log"
+            local before = assert(io.open(name)):read("*a")
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+            assert(sock:sslhandshake(nil, "test.com"))
+            sock:close()
+            local file = assert(io.open(name))
+            local text = file:read("*a")
+            file:close()
+            ngx.say(text:sub(1, #before) == before)
+            local found = {}
+            for line in text:sub(#before + 1):gmatch("[^\n]*\n") do
+                found[#found + 1] = line:match("^(%u[%u_%d]+) %x+ %x+\n$") or "bad line: " .. line
+            end
+            table.sort(found)
+            ngx.say(table.concat(found, "\n"))
+            local ls = io.popen("stat -c %a " .. name)
+            ngx.say(ls:read("*l"))
+            ls:close()
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+CLIENT_HANDSHAKE_TRAFFIC_SECRET
+CLIENT_TRAFFIC_SECRET_0
+EXPORTER_SECRET
+SERVER_HANDSHAKE_TRAFFIC_SECRET
+SERVER_TRAFFIC_SECRET_0
+600
+--- no_error_log
+[error]
+
+
+
+=== TEST 43: a certificate without its key
+--- config
+    location = /t {
+        lua_ssl_certificate $TEST_NGINX_CERT_DIR/test.crt;
+        lua_ssl_certificate $TEST_NGINX_CERT_DIR/client.crt;
+        lua_ssl_certificate_key $TEST_NGINX_CERT_DIR/test.key;
+        content_by_lua_block { ngx.say("never") }
+    }
+--- request
+GET /t
+--- must_die
+--- no_error_log
+[alert]
+--- error_log eval
+qr/\[emerg\] .*no "lua_ssl_certificate_key" is defined for certificate "[^"]*client.crt"/
+--- suppress_stderr
+
+
+
+=== TEST 44: a file for secrets that cannot be opened
+--- config
+    location = /t {
+        lua_ssl_key_log nowhere/sslkey.log;
+        content_by_lua_block { ngx.say("never") }
+    }
+--- request
+GET /t
+--- must_die
+--- no_error_log
+[alert]
+--- error_log eval
+qr/\[emerg\] .*open\(\) "[^"]*nowhere\/sslkey.log" failed \(2: No such file or directory\)/
+--- suppress_stderr

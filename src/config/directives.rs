@@ -194,6 +194,17 @@ pub static DIRECTIVES: &[Directive] = &[
     text(c"lua_ssl_crl", |l| &mut l.tls.crl),
     #[cfg(ngx_feature = "http_ssl")]
     row(c"lua_ssl_conf_command", LOCATION, NGX_CONF_TAKE2, Sets::Location(tls::add_command)),
+    #[cfg(ngx_feature = "http_ssl")]
+    row(c"lua_ssl_certificate", LOCATION, NGX_CONF_TAKE1, Sets::Location(tls::add_certificate)),
+    #[cfg(ngx_feature = "http_ssl")]
+    row(
+        c"lua_ssl_certificate_key",
+        LOCATION,
+        NGX_CONF_TAKE1,
+        Sets::Location(tls::add_certificate_key),
+    ),
+    #[cfg(ngx_feature = "http_ssl")]
+    text(c"lua_ssl_key_log", |l| &mut l.tls.key_log),
     // phases of a request
     row(c"set_by_lua", SET, NGX_CONF_2MORE, Sets::Variable(Form::Inline)),
     row(c"set_by_lua_block", SET, NGX_CONF_BLOCK | NGX_CONF_TAKE1, Sets::Variable(Form::Block)),

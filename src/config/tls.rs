@@ -16,6 +16,9 @@ pub struct Tls {
     pub verify_depth: Option<usize>,
     pub trusted_certificate: Option<Vec<u8>>,
     pub crl: Option<Vec<u8>>,
+    certificates: Option<Vec<Vec<u8>>>,
+    certificate_keys: Option<Vec<Vec<u8>>>,
+    pub key_log: Option<Vec<u8>>,
     commands: Option<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
@@ -31,6 +34,12 @@ impl Tls {
                 .clone()
                 .or_else(|| outer.trusted_certificate.clone()),
             crl: self.crl.clone().or_else(|| outer.crl.clone()),
+            certificates: self.certificates.clone().or_else(|| outer.certificates.clone()),
+            certificate_keys: self
+                .certificate_keys
+                .clone()
+                .or_else(|| outer.certificate_keys.clone()),
+            key_log: self.key_log.clone().or_else(|| outer.key_log.clone()),
             commands: self.commands.clone().or_else(|| outer.commands.clone()),
         }
     }
@@ -43,6 +52,9 @@ impl Tls {
             verify_depth: self.verify_depth.unwrap_or(1),
             trusted_certificate: self.trusted_certificate.as_deref().unwrap_or_default(),
             crl: self.crl.as_deref().unwrap_or_default(),
+            certificates: self.certificates.as_deref().unwrap_or_default(),
+            certificate_keys: self.certificate_keys.as_deref().unwrap_or_default(),
+            key_log: self.key_log.as_deref().unwrap_or_default(),
             commands: self.commands.as_deref().unwrap_or_default(),
         };
         Ok(Rc::new(Context::new(cf, &settings)?))
@@ -62,5 +74,19 @@ pub fn add_command(cf: Conf, location: &LocationConf) -> ConfResult {
     let mut written = location.written.borrow_mut();
     let command = (cf.word(1).to_vec(), cf.word(2).to_vec());
     written.tls.commands.get_or_insert_default().push(command);
+    Ok(())
+}
+
+/// `lua_ssl_certificate`: each adds a file.
+pub fn add_certificate(cf: Conf, location: &LocationConf) -> ConfResult {
+    let mut written = location.written.borrow_mut();
+    written.tls.certificates.get_or_insert_default().push(cf.word(1).to_vec());
+    Ok(())
+}
+
+/// `lua_ssl_certificate_key`: each adds a file.
+pub fn add_certificate_key(cf: Conf, location: &LocationConf) -> ConfResult {
+    let mut written = location.written.borrow_mut();
+    written.tls.certificate_keys.get_or_insert_default().push(cf.word(1).to_vec());
     Ok(())
 }

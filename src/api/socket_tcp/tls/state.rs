@@ -25,6 +25,8 @@ pub struct Failure {
 pub struct Tls {
     verify: bool,
     keep_session: bool,
+    /// Whether the caller has a certificate of its own, instead of the configured ones.
+    has_certificate: bool,
     /// The name that the certificate must be for; empty for any.
     host: Vec<u8>,
     failure: Option<Failure>,
@@ -45,6 +47,8 @@ pub struct Made {
     context: *const Context,
     /// Who was trusted instead of the configured authorities.
     trusted: Option<Store>,
+    /// Whether the caller had a certificate of its own.
+    has_certificate: bool,
     /// The server is trusted, and the one of that name.
     verified: bool,
 }
@@ -96,6 +100,7 @@ impl Tls {
     pub fn begin(&mut self, wanted: &Wanted) -> Result<(), OutOfMemory> {
         self.host = fallible::copy(wanted.server_name.unwrap_or_default())?;
         self.verify = wanted.verify;
+        self.has_certificate = wanted.certificate.is_some();
         self.keep_session = wanted.keep_session || wanted.session.is_some();
         self.failure = None;
         self.session = Kept::None;
@@ -110,7 +115,8 @@ impl Tls {
         match &mut self.made {
             None => {
                 let (server_name, trusted) = (self.host.clone(), self.trusted.clone());
-                self.made = Some(Made { server_name, context, trusted, verified });
+                let has_certificate = self.has_certificate;
+                self.made = Some(Made { server_name, context, trusted, has_certificate, verified });
             }
             Some(made)
                 if made.is_by(context, self.trusted.as_ref())
@@ -149,8 +155,16 @@ impl Tls {
     /// How a connection that has had its handshake suits one who wants another.
     pub fn suits(&self, connection: Connection, wanted: &Wanted, socket: &Socket) -> Suits {
         let Some(made) = &self.made else { return Suits::Not };
-        let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
-        let presents = connection.presents(wanted.certificate);
+        let context = socket.conf.get().tls_context();
+        let presents = match wanted.certificate {
+            Some(own) => connection.presents(own),
+            None if made.has_certificate => false,
+            None if made.context == context.map_or(ptr::null(), ptr::from_ref) => true,
+            None => {
+                !connection.has_certificate() && !context.is_some_and(Context::has_certificates)
+            }
+        };
+        let context = context.map_or(ptr::null(), ptr::from_ref);
         if made.is_for_another(wanted.server_name) || !presents {
             return Suits::Not;
         }

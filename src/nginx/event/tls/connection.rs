@@ -15,8 +15,8 @@ use crate::nginx::event::stream::Stream;
 use crate::nginx::sys::{
     EVP_PKEY, NGX_AGAIN, NGX_OK, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_STACK, OPENSSL_sk_num,
     OPENSSL_sk_value, SSL, SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME,
-    SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, SSL_CTRL_SET_VERIFY_CERT_STORE, SSL_CTX, SSL_ctrl,
-    SSL_get_SSL_CTX, SSL_get_certificate, SSL_get_verify_result, SSL_use_PrivateKey,
+    SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, SSL_CTRL_SET_VERIFY_CERT_STORE, SSL_CTX, SSL_certs_clear,
+    SSL_ctrl, SSL_get_SSL_CTX, SSL_get_certificate, SSL_get_verify_result, SSL_use_PrivateKey,
     SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509, X509_V_OK,
     X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host, ngx_ssl_connection_t,
     ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake, ngx_ssl_set_session,
@@ -130,8 +130,8 @@ impl Connection {
     pub fn present(self, client: ClientCertificate<'_>) -> Result<(), &'static CStr> {
         let ssl = self.as_ptr();
         let stack = client.stack();
-        // SAFETY: a live chain, and a live key or none, by their type; OpenSSL takes shares of its own in what it keeps, and looks at
-        // null pointers before it follows them.
+        // SAFETY: a live chain, and a live key or none, by their type; OpenSSL takes shares of its own
+        // in what it keeps, and looks at null pointers before it follows them.
         unsafe {
             let count = OPENSSL_sk_num(stack);
             if count < 1 {
@@ -141,6 +141,8 @@ impl Connection {
             if certificate.is_null() {
                 return Err(c"ssl fetch client certificate from chain failed");
             }
+            // The configured ones give way, of whatever kind they are.
+            SSL_certs_clear(ssl);
             if SSL_use_certificate(ssl, certificate.cast()) == 0 {
                 return Err(c"ssl set client certificate failed");
             }
@@ -161,12 +163,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether it has presented, or would have, the certificate of `client`, or none.
-    pub fn presents(self, client: Option<ClientCertificate<'_>>) -> bool {
+    /// Whether it has a certificate to present.
+    pub fn has_certificate(self) -> bool {
+        // SAFETY: as in `ssl`.
+        unsafe { !SSL_get_certificate(self.as_ptr()).is_null() }
+    }
+
+    /// Whether it has presented, or would have, the certificate of `client`.
+    pub fn presents(self, client: ClientCertificate<'_>) -> bool {
         // SAFETY: as in `ssl`; a live chain, by its type.
         unsafe {
             let own = SSL_get_certificate(self.as_ptr());
-            let Some(client) = client else { return own.is_null() };
             let wanted = OPENSSL_sk_value(client.stack(), 0).cast::<X509>();
             !own.is_null() && !wanted.is_null() && X509_cmp(own, wanted) == 0
         }

@@ -2,17 +2,20 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::c_long;
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
 
-use codec::fallible::Grow;
+use codec::fallible::{self, Grow};
 
+use super::key_log::KeyLog;
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
-use crate::nginx::core::pool::Pool;
+use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    SSL_CTRL_MODE, SSL_CTX_ctrl, SSL_CTX_set_cipher_list, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
-    ngx_array_t, ngx_int_t, ngx_keyval_t, ngx_ssl_cleanup_ctx, ngx_ssl_conf_commands,
-    ngx_ssl_create, ngx_ssl_crl, ngx_ssl_error, ngx_ssl_t, ngx_ssl_trusted_certificate,
+    SSL_CTRL_MODE, SSL_CTX_ctrl, SSL_CTX_get0_certificate, SSL_CTX_set_cipher_list,
+    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, ngx_array_t, ngx_int_t, ngx_keyval_t,
+    ngx_ssl_certificates, ngx_ssl_cleanup_ctx, ngx_ssl_conf_commands, ngx_ssl_create, ngx_ssl_crl,
+    ngx_ssl_error, ngx_ssl_t, ngx_ssl_trusted_certificate, ngx_str_t,
 };
 
 /// The settings of a context.
@@ -24,12 +27,17 @@ pub struct Settings<'a> {
     /// Files; empty for none.
     pub trusted_certificate: &'a [u8],
     pub crl: &'a [u8],
+    /// Files: certificates to show to a server that asks, and the key of each.
+    pub certificates: &'a [Vec<u8>],
+    pub certificate_keys: &'a [Vec<u8>],
+    /// A file for the secrets of all connections; empty for none.
+    pub key_log: &'a [u8],
     /// Names and values for OpenSSL's own configuration.
     pub commands: &'a [(Vec<u8>, Vec<u8>)],
 }
 
 /// A context. A connection takes a reference to the `SSL_CTX` in it.
-pub struct Context(Box<UnsafeCell<ngx_ssl_t>>);
+pub struct Context(Box<UnsafeCell<ngx_ssl_t>>, Option<KeyLog>);
 
 impl Context {
     /// A context with these settings; what is wrong with them is logged at `[emerg]`.
@@ -40,10 +48,14 @@ impl Context {
         unsafe { (*ssl.get()).log = cf.parser_log().as_ptr() };
         // SAFETY: as above. nginx cleans up itself what it could not finish.
         done(unsafe { ngx_ssl_create(ssl.get(), settings.protocols, null_mut()) })?;
-        let context = Context(ssl);
+        let mut context = Context(ssl, None);
         context.accept_moved_buffers();
         context.set_ciphers(cf, settings.ciphers)?;
+        context.show(cf, settings)?;
         context.trust(cf, settings)?;
+        if !settings.key_log.is_empty() {
+            context.log_keys(cf, settings.key_log)?;
+        }
         context.command(cf, settings.commands)?;
         Ok(context)
     }
@@ -78,6 +90,47 @@ impl Context {
         Err(ConfError::Logged)
     }
 
+    fn log_keys(&mut self, cf: Conf, name: &[u8]) -> ConfResult {
+        let name = cf.full_name(name, true)?;
+        // SAFETY: the live context, which goes after the key log; a name of the cycle's.
+        self.1 = unsafe {
+            let context = NonNull::new((*self.as_ptr()).ctx).ok_or(OutOfMemory)?;
+            Some(KeyLog::new(context, cf, strings::bytes(name))?)
+        };
+        Ok(())
+    }
+
+    /// Whether there are certificates to show.
+    pub fn has_certificates(&self) -> bool {
+        // SAFETY: the live context.
+        unsafe { !SSL_CTX_get0_certificate((*self.as_ptr()).ctx).is_null() }
+    }
+
+    fn show(&self, cf: Conf, settings: &Settings) -> ConfResult {
+        let Some(last) = settings.certificates.last() else { return Ok(()) };
+        if settings.certificate_keys.len() < settings.certificates.len() {
+            let text: [&[u8]; 3] =
+                [b"no \"lua_ssl_certificate_key\" is defined for certificate \"", last, b"\""];
+            return Err(cf.refuse_plainly(&fallible::concat(&text)?));
+        }
+        let pool = cf.pool()?;
+        let mut certificates = names(settings.certificates, pool)?;
+        let mut keys = names(settings.certificate_keys, pool)?;
+        let mut certificates = array_over(&mut certificates, pool);
+        let mut keys = array_over(&mut keys, pool);
+        // SAFETY: nginx reads the arrays during the call, and keeps the names, which are in the
+        // cycle's pool; no passwords.
+        done(unsafe {
+            ngx_ssl_certificates(
+                cf.as_ptr(),
+                self.as_ptr(),
+                &mut certificates,
+                &mut keys,
+                null_mut(),
+            )
+        })
+    }
+
     fn trust(&self, cf: Conf, settings: &Settings) -> ConfResult {
         let pool = cf.pool()?;
         let mut crl = pool.copy_str(settings.crl)?;
@@ -110,12 +163,21 @@ impl Context {
     }
 }
 
-fn array_over(pairs: &mut [ngx_keyval_t], pool: Pool) -> ngx_array_t {
+/// Copies of the names, in the pool.
+fn names(names: &[Vec<u8>], pool: Pool) -> Result<Vec<ngx_str_t>, ConfError> {
+    let mut copies = Vec::new();
+    for name in names {
+        copies.try_push(pool.copy_str(name)?)?;
+    }
+    Ok(copies)
+}
+
+fn array_over<T>(items: &mut [T], pool: Pool) -> ngx_array_t {
     ngx_array_t {
-        elts: pairs.as_mut_ptr().cast(),
-        nelts: pairs.len(),
-        size: size_of::<ngx_keyval_t>(),
-        nalloc: pairs.len(),
+        elts: items.as_mut_ptr().cast(),
+        nelts: items.len(),
+        size: size_of::<T>(),
+        nalloc: items.len(),
         pool: pool.as_ptr(),
     }
 }
@@ -127,6 +189,7 @@ fn done(rc: ngx_int_t) -> ConfResult {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.1 = None;
         // SAFETY: ours, and freed once.
         unsafe { ngx_ssl_cleanup_ctx(self.as_ptr().cast()) }
     }

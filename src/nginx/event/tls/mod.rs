@@ -10,6 +10,7 @@ mod connection;
 mod context;
 mod error_text;
 mod handshake;
+mod key_log;
 mod objects;
 pub mod ocsp;
 pub mod pem;
