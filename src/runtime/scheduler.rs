@@ -14,7 +14,7 @@ use crate::lua::{LuaFailure, Outcome, State, openresty};
 use crate::nginx::core::guard::{fault_point, guard, panics};
 use crate::nginx::core::log::Line;
 use crate::nginx::event::alarm::Waiter;
-use crate::nginx::http::request::run_posted_requests;
+use crate::nginx::http::request::PostedRequests;
 use crate::nginx::http::{callback, client};
 use crate::nginx::{Level, Request, Status};
 use crate::ngx_log;
@@ -571,7 +571,8 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
         return;
     }
     let request = context.request();
-    let connection = request.connection();
+    // A fake request has no subrequests, and its connection may be freed.
+    let posted = (!context.fake).then(|| PostedRequests::of(request));
     if context.has_entered(Phase::Content) || context.fake {
         go_on(context, task.clone(), values);
     } else {
@@ -580,9 +581,8 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
         context.reattach();
         request.run_phases();
     }
-    // A stand-in's connection is no place for subrequests, and may be gone.
-    if !context.fake {
-        run_posted_requests(connection);
+    if let Some(posted) = posted {
+        posted.run();
     }
 }
 
@@ -593,11 +593,11 @@ pub fn fail(context: &Rc<Context>) {
         if context.is_released() {
             return;
         }
-        let connection = context.request().connection();
+        let posted = (!context.fake).then(|| PostedRequests::of(context.request()));
         let rc = ends::abort(context);
         finalize(context, rc);
-        if !context.fake {
-            run_posted_requests(connection);
+        if let Some(posted) = posted {
+            posted.run();
         }
     });
 }

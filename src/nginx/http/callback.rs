@@ -1,6 +1,6 @@
-//! nginx calls us: one generic trampoline per kind of callback, each below a panic guard.
+//! Calls from nginx: one generic trampoline per kind of callback, each with a panic guard.
 //!
-//! The functions given here are items or closures without captures: the type alone says which one
+//! The functions given here are items or closures without captures: their type alone says which one
 //! to call.
 
 use std::mem::size_of;
@@ -16,13 +16,13 @@ pub type RequestHandler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_i
 /// A read, write or body event of a request in nginx's form.
 pub type Event = unsafe extern "C" fn(*mut ngx_http_request_t);
 
-/// A handler of a phase, or of content: a panic is a 500.
+/// A phase handler or content handler: a panic becomes a 500.
 pub const fn handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> RequestHandler {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     run_handler::<F, { Status::HTTP_INTERNAL_SERVER_ERROR.0 }>
 }
 
-/// A handler of the log phase: a panic is `NGX_ERROR`.
+/// A handler of the log phase: a panic becomes `NGX_ERROR`.
 pub const fn log_handler<F: Fn(Request) -> Status + Copy + 'static>(
     _function: F,
 ) -> RequestHandler {
@@ -30,8 +30,8 @@ pub const fn log_handler<F: Fn(Request) -> Status + Copy + 'static>(
     run_handler::<F, { Status::ERROR.0 }>
 }
 
-/// An event of a request. After a panic the request waits for what else ends it: what could panic
-/// in one makes up for that itself.
+/// An event of a request. A panic here does not end the request: code that may panic in an event
+/// must see to that itself.
 pub const fn event<F: Fn(Request) + Copy + 'static>(_function: F) -> Event {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     run_event::<F>

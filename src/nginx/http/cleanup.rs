@@ -17,7 +17,7 @@ pub fn on_request_end<F: FnOnce() + 'static>(request: Request, work: F) -> Resul
     Ok(())
 }
 
-/// A fresh entry of nginx's list of what to do when it frees the main request.
+/// A fresh entry of nginx's list of cleanups of the main request.
 fn new_cleanup<'a>(request: Request) -> Result<&'a mut ngx_http_cleanup_t, OutOfMemory> {
     // SAFETY: a live request; the entry is nginx's own structure in its pool, and ours to fill.
     unsafe { ngx_http_cleanup_add(request.as_ptr(), 0).as_mut().ok_or(OutOfMemory) }
@@ -25,7 +25,8 @@ fn new_cleanup<'a>(request: Request) -> Result<&'a mut ngx_http_cleanup_t, OutOf
 
 unsafe extern "C" fn run_once<F: FnOnce()>(data: *mut c_void) {
     guard((), || {
-        // SAFETY: what `on_request_end` moved into the pool: nginx destroys that after these calls.
+        // SAFETY: the value that `on_request_end` moved into the pool, which nginx destroys only
+        // after these calls.
         let work = unsafe { &mut *data.cast::<Option<F>>() }.take();
         if let Some(work) = work {
             work();
@@ -33,16 +34,17 @@ unsafe extern "C" fn run_once<F: FnOnce()>(data: *mut c_void) {
     });
 }
 
-/// What a request's pool shares.
+/// A value of which a request's pool has a share.
 pub trait SharedWithPool {
-    /// nginx frees the main request; its pool still lives. Called where that was asked for.
+    /// nginx frees the main request; its pool still lives. Called only after
+    /// [`Share::tell_at_end`].
     fn at_end(&self);
 
-    /// The pool goes, and gives its share up.
+    /// The pool is destroyed, and gives up its share.
     fn let_go(self: Rc<Self>);
 }
 
-/// The share of a request's pool.
+/// The share that a request's pool has of a value.
 pub struct Share<T> {
     request: Request,
     value: *const T,
@@ -53,7 +55,7 @@ impl Request {
     pub fn share<T: SharedWithPool + 'static>(self, value: Rc<T>) -> Result<Share<T>, OutOfMemory> {
         may_fail()?;
         // SAFETY: a live request has a live pool; the entry is nginx's own structure, and its
-        // handler gives back the share that goes into its data.
+        // handler releases the share that is put into its data.
         unsafe {
             let cleanup = ngx_pool_cleanup_add(self.get().pool, 0).as_mut().ok_or(OutOfMemory)?;
             let value = Rc::into_raw(value);
@@ -65,7 +67,8 @@ impl Request {
 }
 
 impl<T: SharedWithPool> Share<T> {
-    /// Calls `at_end` of the value when nginx frees the main request. Used while the request lives.
+    /// Has `at_end` of the value called when nginx frees the main request. To be called while the
+    /// request lives.
     pub fn tell_at_end(self) -> Result<(), OutOfMemory> {
         let cleanup = new_cleanup(self.request)?;
         cleanup.handler = Some(at_end::<T>);
@@ -83,8 +86,8 @@ unsafe extern "C" fn let_go<T: SharedWithPool>(data: *mut c_void) {
 
 unsafe extern "C" fn at_end<T: SharedWithPool>(data: *mut c_void) {
     guard((), || {
-        // SAFETY: the value of a `Share`: nginx destroys the pool, which all requests of the main
-        // request share, after these calls.
+        // SAFETY: the value of a `Share`: nginx destroys the pool, which the main request has in
+        // common with its subrequests, only after these calls.
         unsafe { &*data.cast_const().cast::<T>() }.at_end();
     });
 }

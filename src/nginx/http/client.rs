@@ -1,4 +1,4 @@
-//! The client's connection: output that waits, and a client that leaves.
+//! The client's connection: output that waits, and clients that close it.
 
 use crate::nginx::core::log::{Level, Shown};
 use crate::nginx::core::status::Status;
@@ -25,7 +25,7 @@ pub fn has_buffered_output(request: Request) -> bool {
     connection(&request).buffered() & waiting != 0
 }
 
-/// How many bytes nginx's last filter holds back before it sends them.
+/// How many bytes nginx's last filter collects before it sends them (`postpone_output`).
 pub fn postpone_output(request: Request) -> usize {
     // SAFETY: live configuration.
     unsafe { (*Configuration::of(request).core_location()).postpone_output }
@@ -47,7 +47,7 @@ pub fn is_output_delayed(request: Request) -> bool {
     unsafe { (*connection(&request).write).delayed() != 0 }
 }
 
-/// Asks nginx to tell when the client can take more; false where that fails.
+/// Asks nginx to report when the client can take more; false if that fails.
 pub fn wait_for_writable(request: Request) -> bool {
     let event: Event = connection(&request).write;
     // SAFETY: live event and configuration.
@@ -67,7 +67,7 @@ pub fn wait_for_writable(request: Request) -> bool {
     }
 }
 
-/// All output is on its way: the send timeout is off.
+/// Turns off the send timeout, because all output has been sent.
 pub fn stop_send_timer(request: Request) {
     let event: Event = connection(&request).write;
     // SAFETY: a live event.
@@ -112,7 +112,7 @@ pub fn write_event(request: Request) -> WriteEvent {
     }
 }
 
-/// Why output did not reach the client, in upstream's words.
+/// Why output did not reach the client, in the C module's words.
 pub fn failure(request: Request) -> Option<&'static str> {
     let connection = connection(&request);
     if connection.timedout() != 0 {
@@ -130,15 +130,16 @@ pub fn set_write_handler(request: Request, handler: unsafe extern "C" fn(*mut ng
     unsafe { (*request.as_ptr()).write_event_handler = Some(handler) }
 }
 
-/// nginx's phases go on when the connection can be written to.
+/// Has nginx run the request's phases again when the connection can be written to.
 pub fn run_phases_when_writable(request: Request) {
     set_write_handler(request, ngx_http_core_run_phases);
 }
 
-/// What nginx calls when the client may have left.
+/// What nginx calls when the client may have closed the connection.
 pub type ClientGone = unsafe extern "C" fn(*mut ngx_http_request_t);
 
-/// Watches for the client leaving (`lua_check_client_abort on`); false where nginx refuses.
+/// Watches for the client closing the connection (`lua_check_client_abort on`); false if nginx
+/// refuses.
 pub fn watch_client(request: Request, handler: ClientGone) -> bool {
     let r = request.as_ptr();
     // SAFETY: live request and read event; nginx's event actions are set before any request.
@@ -156,13 +157,14 @@ pub fn watch_client(request: Request, handler: ClientGone) -> bool {
     }
 }
 
-/// Does not watch for the client leaving.
+/// Does not watch for the client closing the connection.
 pub fn ignore_client(request: Request) {
     // SAFETY: a plain field of a live request, set to nginx's own handler.
     unsafe { (*request.as_ptr()).read_event_handler = Some(ngx_http_block_reading) }
 }
 
-/// Gives the read events of a request that ignores its client to `handler`; others keep theirs.
+/// Sets `handler` for the read events of a request that ignores its client; leaves other requests
+/// alone.
 pub fn replace_blocked_reading(request: Request, handler: ClientGone) {
     let blocked: ClientGone = ngx_http_block_reading;
     let now = request.get().read_event_handler;
@@ -180,12 +182,14 @@ pub fn run_read_handler(request: Request) {
     }
 }
 
-/// Looks whether the client has left: `OK`, or the code to end the request with.
+/// Checks whether the client has closed the connection: `OK`, or the status to end the request
+/// with.
 pub fn check_client(request: Request) -> Status {
     const CLOSED: Status = Status(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
     let c = request.connection();
     ngx_debug!(request.log(), "http lua check client, \"{}\"", Shown(request.uri()));
-    // SAFETY: live connection and read event; the buffer is one byte, as the call says.
+    // SAFETY: live connection and read event; the kernel writes one byte at most, to a byte of
+    // ours.
     unsafe {
         let event: Event = (*c).read;
         if (*c).error() != 0 {
@@ -219,9 +223,12 @@ pub fn check_client(request: Request) -> Status {
     }
 }
 
-/// With a level-triggered event method, an event that stays readable must be taken out.
+/// With a level-triggered event method, removes an event that stays readable.
+///
+/// # Safety
+/// `event` must be live.
 unsafe fn stop_level_event(event: Event) -> bool {
-    // SAFETY: the caller's: a live event.
+    // SAFETY: the event is live, the contract of this function.
     unsafe {
         if ngx_event_flags & NGX_USE_LEVEL_EVENT as usize == 0 || (*event).active() == 0 {
             return true;
@@ -232,7 +239,7 @@ unsafe fn stop_level_event(event: Event) -> bool {
     }
 }
 
-/// Takes a level-triggered read event out, once the client's leaving has been handled.
+/// Removes a level-triggered read event, once the closed connection has been handled.
 pub fn stop_watching_client(request: Request) -> bool {
     // SAFETY: a live connection has a read event.
     unsafe { stop_level_event(connection(&request).read) }

@@ -1,5 +1,5 @@
-//! The client's connection in the hands of Lua code: reading the request body from it, or all of
-//! it.
+//! The client's connection as Lua code uses it (`ngx.req.socket`): to read the request body from
+//! it, or raw.
 
 use crate::nginx::core::strings;
 use crate::nginx::event::stream::{Io, Stream};
@@ -11,7 +11,7 @@ use crate::nginx::sys::{
     ngx_http_request_body_t, ngx_http_request_t,
 };
 
-/// What the client's connection may be used for.
+/// A read or write event of a request in nginx's form.
 pub type RequestEventHandler = unsafe extern "C" fn(*mut ngx_http_request_t);
 
 /// The client's connection.
@@ -20,7 +20,7 @@ pub fn stream(request: Request) -> Option<Stream> {
     unsafe { Stream::from_ptr(request.connection()) }
 }
 
-/// Sets what nginx calls when the client sent something.
+/// Sets what nginx calls when the client has sent something.
 pub fn set_read_handler(request: Request, handler: RequestEventHandler) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
@@ -32,7 +32,7 @@ pub fn has_read_handler(request: Request, handler: RequestEventHandler) -> bool 
     now.is_some_and(|now| std::ptr::fn_addr_eq(now, handler))
 }
 
-/// Whether output of nginx's own waits for the client.
+/// Whether output of nginx's waits for the client.
 pub fn has_output(request: Request) -> bool {
     client::buffered_bits(request) & NGX_HTTP_LOWLEVEL_BUFFERED != 0
 }
@@ -41,24 +41,25 @@ pub fn is_chunked(request: Request) -> bool {
     request.get().headers_in.chunked() != 0
 }
 
-/// The length that the client announced; -1 for none.
+/// The request's Content-Length; -1 for none.
 pub fn content_length(request: Request) -> i64 {
     request.get().headers_in.content_length_n
 }
 
-/// Whether somebody reads the request body, or has.
+/// Whether the request body is being read, or has been.
 pub fn has_body_reader(request: Request) -> bool {
     !request.get().request_body.is_null()
 }
 
-/// How much of the body has not been read; 0 where nobody reads it.
+/// How much of the body has not been read yet; 0 if nothing reads it.
 pub fn body_rest(request: Request) -> usize {
     // SAFETY: null, or the request's own structure.
     let body = unsafe { request.get().request_body.as_ref() };
     body.map_or(0, |body| usize::try_from(body.rest).unwrap_or(0))
 }
 
-/// Takes the request body over, `rest` bytes of it: nobody else reads it from now on.
+/// Takes over reading the request body, of which `rest` bytes are left: nginx does not read it from
+/// now on.
 pub fn take_body(request: Request, rest: i64) -> Result<(), crate::nginx::core::pool::OutOfMemory> {
     // SAFETY: nginx's own structure, whose fields are all valid as zero.
     unsafe {
@@ -69,7 +70,8 @@ pub fn take_body(request: Request, rest: i64) -> Result<(), crate::nginx::core::
     Ok(())
 }
 
-/// The connection belongs to Lua code: nginx sends no header, and closes it in the end.
+/// Takes over the connection (a raw socket): nginx sends no header, and closes it when the request
+/// ends.
 pub fn take_connection(request: Request) {
     // SAFETY: plain flags of a live request.
     unsafe {
@@ -80,7 +82,7 @@ pub fn take_connection(request: Request) {
     }
 }
 
-/// Notes that `n` bytes of the request were read, and of its body where that is read.
+/// Counts `n` bytes of the request as read; also of its body, if that is being read.
 pub fn count(request: Request, n: usize) {
     // SAFETY: plain fields of a live request; the body is null or its own structure.
     unsafe {
@@ -91,7 +93,7 @@ pub fn count(request: Request, n: usize) {
     }
 }
 
-/// What nginx read beyond the request's header, at most `max` bytes of it; it is given out once.
+/// Takes at most `max` bytes of what nginx has read beyond the request's header.
 pub fn take_preread(request: &Request, max: usize) -> &[u8] {
     // SAFETY: nginx keeps the header's buffer as long as the request.
     unsafe {
@@ -103,7 +105,7 @@ pub fn take_preread(request: &Request, max: usize) -> &[u8] {
     }
 }
 
-/// Whether the client waits for "100 Continue" and did not get it; sends it where it does.
+/// Sends "100 Continue" if the client waits for it; false if that fails.
 pub fn answer_expectation(request: Request) -> bool {
     const HTTP_VERSION_11: usize = 1001;
     const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -135,7 +137,7 @@ pub fn wants_nodelay(request: Request) -> bool {
     }
 }
 
-/// Log lines that the connection's log writes from now on name this request.
+/// Has the lines of the connection's log name this request from now on.
 pub fn log_as(request: Request) {
     if !request.is_real() {
         return;

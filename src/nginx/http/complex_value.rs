@@ -37,7 +37,7 @@ impl ComplexValue {
         unsafe { (*self.0).lengths.is_null() }
     }
 
-    /// The string for a request; it lives in the request's pool.
+    /// The string for a request.
     pub fn evaluate(&self, request: Request) -> Option<PoolStr> {
         let mut text = ngx_str_t::empty();
         // SAFETY: a live request; the value lives as long as the configuration.

@@ -14,7 +14,7 @@ use crate::nginx::sys::{
     ngx_http_request_t, ngx_module_t,
 };
 
-/// In which of the arrays a structure stands.
+/// Which of the arrays a structure is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
     Main,
@@ -25,12 +25,13 @@ pub enum Scope {
 /// A structure that this module has at one scope.
 ///
 /// # Safety
-/// The module's `create_*_conf` function of that level makes exactly this type, in the cycle's pool.
+/// The module's `create_*_conf` function of that scope must make exactly this type, in the cycle's
+/// pool.
 pub unsafe trait Structure: Default + 'static {
     const SCOPE: Scope;
 }
 
-/// The configuration that is in force somewhere: at a location, in a server, in the `http` block.
+/// The configuration in force at some place: a location, a server, or the `http` block.
 #[derive(Clone, Copy)]
 pub struct Configuration {
     main: *mut *mut c_void,
@@ -39,26 +40,27 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// That of a live request; it stays valid as long as nginx's cycle.
+    /// The configuration of a request; valid as long as nginx's cycle.
     #[inline(always)]
     pub fn of(request: Request) -> Configuration {
         let r = request.get();
         Configuration { main: r.main_conf, server: r.srv_conf, location: r.loc_conf }
     }
 
-    /// That of the block that is being read or merged, within `http`.
+    /// The configuration of the block that is being read or merged, within `http`.
     pub fn under(cf: Conf) -> Configuration {
         // SAFETY: within `http`, the parser's ctx is nginx's ngx_http_conf_ctx_t.
         unsafe { Configuration::from_ctx(cf.get().ctx.cast()) }
     }
 
-    /// That of the `http` block of a cycle whose configuration has been read; none without one.
+    /// The configuration of a cycle's `http` block, once it has been read; `None` without such a
+    /// block.
     pub fn of_cycle(cycle: Cycle) -> Option<Configuration> {
         // SAFETY: nginx passes its cycle.
         unsafe { http_block(cycle.as_ptr()) }
     }
 
-    /// That of the `http` block of the cycle in force; none without one.
+    /// The configuration of the current cycle's `http` block; `None` without such a block.
     pub fn current() -> Option<Configuration> {
         // SAFETY: nginx sets its cycle before it loads a module.
         unsafe { http_block(*addr_of!(ngx_cycle)) }
@@ -67,22 +69,22 @@ impl Configuration {
     /// # Safety
     /// `ctx` must be that of a live cycle's configuration.
     pub(in crate::nginx) unsafe fn from_ctx(ctx: *const ngx_http_conf_ctx_t) -> Configuration {
-        // SAFETY: the caller's word.
+        // SAFETY: the pointer is valid, the contract of this function.
         let ctx = unsafe { &*ctx };
         Configuration { main: ctx.main_conf, server: ctx.srv_conf, location: ctx.loc_conf }
     }
 
-    /// The same with another array for the location.
+    /// The same configuration, with another array for the location.
     pub(in crate::nginx) fn with_location(self, location: *mut *mut c_void) -> Configuration {
         Configuration { location, ..self }
     }
 
-    /// Puts it into `r`, a request that nginx did not make.
+    /// Sets it in `r`, a request that this module makes.
     ///
     /// # Safety
     /// `r` must be valid for writes.
     pub(in crate::nginx) unsafe fn set_on(self, r: *mut ngx_http_request_t) {
-        // SAFETY: the caller's word.
+        // SAFETY: the pointer is valid, the contract of this function.
         unsafe {
             (*r).main_conf = self.main;
             (*r).srv_conf = self.server;
@@ -93,8 +95,8 @@ impl Configuration {
     /// This module's structure of type `T`.
     #[inline(always)]
     pub fn get<T: Structure>(self) -> &'static T {
-        // SAFETY: the trait's promise: the slot holds a `T` in the cycle's pool, which outlives
-        // every request and hook of the cycle.
+        // SAFETY: the slot holds a `T` in the cycle's pool (the contract of `Structure`), which
+        // outlives every request and hook of the cycle.
         unsafe { &*self.slot(T::SCOPE, module()).cast() }
     }
 

@@ -1,7 +1,7 @@
-//! This module's slot among the contexts that nginx keeps of each request for each module.
+//! This module's slot in nginx's array of module contexts of a request.
 //!
-//! nginx empties it on internal redirects and when it makes an error page in the middle of an output
-//! call: it is one way to the context, not its owner.
+//! nginx clears it on internal redirects and when it makes an error page in the middle of an output
+//! call. So the slot is one way to find the context, but does not own it.
 
 use std::ptr::null;
 use std::rc::Rc;
@@ -13,8 +13,8 @@ use crate::nginx::http::request::Request;
 /// What this module keeps in the slot.
 ///
 /// # Safety
-/// It is the only type that is put there, each value is an `Rc`'s, and the pool of the request has a
-/// share of it ([`Request::share`]) from before it is put there until the pool is destroyed.
+/// It must be the only type that is put there. Each value must be an `Rc`'s, of which the request's
+/// pool has a share ([`Request::share`]) from before it is put there until the pool is destroyed.
 pub unsafe trait ModuleContext: SharedWithPool + 'static {}
 
 impl Request {
@@ -36,7 +36,7 @@ impl Request {
         if context.is_null() {
             return None;
         }
-        // SAFETY: the trait's promise: an Rc's value, of which the pool has a share.
+        // SAFETY: an Rc's value, of which the pool has a share: the contract of `ModuleContext`.
         unsafe {
             Rc::increment_strong_count(context);
             Some(Rc::from_raw(context))

@@ -1,7 +1,8 @@
-//! Stand-ins for requests: timers, worker hooks and TLS handshakes run Lua code without one.
+//! Fake requests: for Lua code that runs without a client's request, in timers, worker hooks and
+//! TLS handshakes.
 //!
-//! A stand-in has a connection of its own, with descriptor -1, outside nginx's table of
-//! connections: it costs no `worker_connections` slot. Everything lives in one pool.
+//! A fake request has a connection of its own, with descriptor -1, outside nginx's table of
+//! connections: it does not count against `worker_connections`. Everything lives in one pool.
 
 use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
@@ -21,7 +22,7 @@ use crate::nginx::sys::{
     ngx_http_request_t, ngx_listening_t, ngx_log_t,
 };
 
-/// What a stand-in knows of the request that it was made in.
+/// What a fake request takes from the request or connection that it is made for.
 #[derive(Clone)]
 pub struct Origin {
     configuration: Configuration,
@@ -31,7 +32,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// A live request, itself a stand-in or not.
+    /// The origin for a fake request that is made in `request`, which may be a fake request too.
     pub fn of(request: Request) -> Origin {
         // SAFETY: a live request has a live connection, whose address text is in its pool.
         let (listening, client) = unsafe {
@@ -42,39 +43,40 @@ impl Origin {
         Origin { configuration, log: error_log(configuration), listening, client }
     }
 
-    /// A client's connection in a handshake, before any request.
+    /// The origin for a fake request in a TLS handshake of a client's connection.
     ///
     /// # Safety
     /// `c` must be live.
     pub unsafe fn of_connection(c: *mut ngx_connection_t, configuration: Configuration) -> Origin {
-        // SAFETY: the caller's; its address text is in its pool.
+        // SAFETY: the connection is live, the contract of this function; its address text is in its
+        // pool.
         let (listening, client) = unsafe {
             ((*c).listening, fallible::reason(crate::nginx::core::strings::bytes((*c).addr_text)))
         };
         Origin { configuration, log: error_log(configuration), listening, client }
     }
 
-    /// No request: a worker hook. It logs as the configuration says, or to the cycle's log.
+    /// The origin for a worker hook. It logs as the configuration says, or to the cycle's log.
     pub fn of_worker(configuration: Configuration, logs_to_cycle: bool) -> Origin {
         let log = if logs_to_cycle { cycle_log() } else { error_log(configuration) };
         Origin { configuration, log, listening: null_mut(), client: Vec::new() }
     }
 }
 
-/// The location's error log, or the cycle's where it has none.
+/// The location's error log, or the cycle's if it has none.
 fn error_log(configuration: Configuration) -> Log {
     // SAFETY: nginx's core module has a configuration everywhere.
     match unsafe { configuration.core_location().as_ref() }.map(|core| core.error_log) {
-        // SAFETY: it lives as long as the configuration.
+        // SAFETY: the log lives as long as the configuration.
         Some(log) if !log.is_null() => unsafe { Log::from_ptr(log) },
         _ => cycle_log(),
     }
 }
 
-/// Makes a stand-in. `log_handler` writes the end of each of its log lines; it finds the
-/// stand-in's connection in the log's data.
+/// Makes a fake request. `log_handler` writes the end of each of its log lines; the log's data is
+/// the fake request's connection.
 ///
-/// The caller ends it with [`destroy`], which frees all of it.
+/// [`destroy`] frees all of it.
 pub fn create(origin: &Origin, log_handler: Option<LogHandler>) -> Result<Request, OutOfMemory> {
     // SAFETY: all structures are zeroed nginx structures in one fresh pool, and filled as nginx
     // fills them; zero is valid for each.
@@ -90,18 +92,22 @@ pub fn create(origin: &Origin, log_handler: Option<LogHandler>) -> Result<Reques
 }
 
 /// A connection in `pool`, with a log and events of its own.
+///
+/// # Safety
+/// What `origin` refers to must be live.
 unsafe fn connection(
     pool: Pool,
     origin: &Origin,
     log_handler: Option<LogHandler>,
 ) -> Result<*mut ngx_connection_t, OutOfMemory> {
-    // SAFETY: the caller's; see `create`.
+    // SAFETY: zeroed nginx structures in a fresh pool, filled as in `create`; what they are filled
+    // from is live, the contract of this function.
     unsafe {
         let log = pool.zeroed::<ngx_log_t>()?.as_ptr();
         let read = pool.zeroed::<ngx_event_t>()?.as_ptr();
         let write = pool.zeroed::<ngx_event_t>()?.as_ptr();
         let c = pool.zeroed::<ngx_connection_t>()?.as_ptr();
-        // SAFETY: nginx shares this counter between its workers, and only ever adds to it.
+        // SAFETY: nginx's workers share this counter, and only ever add to it.
         let counter = AtomicUsize::from_ptr(ngx_connection_counter.cast());
         let number = counter.fetch_add(1, Ordering::Relaxed);
 
@@ -139,8 +145,13 @@ unsafe fn connection(
     }
 }
 
+/// A request on connection `c`, in the pool of that.
+///
+/// # Safety
+/// `c` must come from [`connection`], and what `origin` refers to must be live.
 unsafe fn request(c: *mut ngx_connection_t, origin: &Origin) -> Result<Request, OutOfMemory> {
-    // SAFETY: the caller's; see `create`.
+    // SAFETY: zeroed nginx structures in a fresh pool, filled as in `create`; what they are filled
+    // from is live, the contract of this function.
     unsafe {
         let pool = Pool::from_ptr((*c).pool).ok_or(OutOfMemory)?;
         let r = pool.zeroed::<ngx_http_request_t>()?.as_ptr();
@@ -167,7 +178,7 @@ unsafe fn request(c: *mut ngx_connection_t, origin: &Origin) -> Result<Request, 
     }
 }
 
-/// Runs a stand-in's cleanups and frees it. It must not be used afterwards.
+/// Runs a fake request's cleanups and frees it. It must not be used afterwards.
 pub fn destroy(request: Request) {
     // SAFETY: made by `create`; the pool holds all of it, and is destroyed last.
     unsafe {

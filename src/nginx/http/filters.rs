@@ -1,7 +1,7 @@
-//! nginx's chains of output filters: filters of ours on top, and the ones below them.
+//! nginx's chains of output filters, and this module's filters in them.
 //!
-//! Most responses do not concern a filter: they pass at once, without a panic guard, for no code that
-//! could panic runs.
+//! Responses that do not concern a filter, as most, pass at once: without a panic guard, because no
+//! code runs that could panic.
 
 use std::cell::Cell;
 use std::ptr::addr_of_mut;
@@ -29,7 +29,7 @@ pub const FRAMING: Filters<1> = Filters;
 /// The filters that capture the responses of subrequests.
 pub const CAPTURE: Filters<2> = Filters;
 
-/// What stands below a pair of filters.
+/// The filters of nginx that come after a pair of ours.
 struct Next {
     header: Cell<ngx_http_output_header_filter_pt>,
     body: Cell<ngx_http_output_body_filter_pt>,
@@ -48,8 +48,9 @@ impl<const N: usize> Filters<N> {
         &NEXT[N]
     }
 
-    /// Puts `filter` on top of the header filters, for the responses that concern it. Once per
-    /// configuration: nginx makes the chain anew for each. `concerns` must not panic.
+    /// Installs `filter` as the first header filter, for the responses for which `concerns` is
+    /// true. Once per configuration, because nginx builds the chain anew for each. `concerns` must
+    /// not panic.
     pub fn install_header<C, F>(self, _concerns: C, _filter: F)
     where
         C: Fn(Request) -> bool + Copy + 'static,
@@ -64,7 +65,7 @@ impl<const N: usize> Filters<N> {
         }
     }
 
-    /// Puts `filter` on top of the body filters, as [`Filters::install_header`] does.
+    /// Installs `filter` as the first body filter, as [`Filters::install_header`] does.
     pub fn install_body<C, F>(self, _concerns: C, _filter: F)
     where
         C: Fn(Request) -> bool + Copy + 'static,
@@ -79,7 +80,7 @@ impl<const N: usize> Filters<N> {
         }
     }
 
-    /// The header goes on, through the filters below.
+    /// Passes the header on to the next filters.
     #[inline]
     pub fn next_header(self, request: Request) -> Status {
         let next = self.next().header.get();
@@ -87,7 +88,7 @@ impl<const N: usize> Filters<N> {
         next.map_or(Status::ERROR, |next| Status(unsafe { next(request.as_ptr()) }))
     }
 
-    /// A piece of the body goes on, through the filters below.
+    /// Passes a piece of the body on to the next filters.
     #[inline]
     pub fn next_body(self, request: Request, chain: Chain) -> Status {
         let next = self.next().body.get();
@@ -96,7 +97,7 @@ impl<const N: usize> Filters<N> {
     }
 }
 
-/// What nginx calls for a header: a panic is `NGX_ERROR`.
+/// What nginx calls for a header: a panic becomes `NGX_ERROR`.
 unsafe extern "C" fn run_header<const N: usize, C, F>(r: *mut ngx_http_request_t) -> ngx_int_t
 where
     C: Fn(Request) -> bool + Copy + 'static,
@@ -119,7 +120,7 @@ fn guarded_header<F: Fn(Request) -> Status + Copy + 'static>(request: Request) -
     })
 }
 
-/// What nginx calls for a piece of a body: a panic is `NGX_ERROR`.
+/// What nginx calls for a piece of a body: a panic becomes `NGX_ERROR`.
 unsafe extern "C" fn run_body<const N: usize, C, F>(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,
@@ -149,15 +150,15 @@ where
     })
 }
 
-/// Ends the response that a header filter looks at with another one, of status `rc`; this
-/// module's context of the request stays.
+/// To be called in a header filter: replaces the response by nginx's page for status `rc`. This
+/// module's context of the request is kept.
 pub fn finalize(request: Request, rc: Status) -> Status {
     let module = std::ptr::from_ref(crate::nginx::module()).cast_mut();
     // SAFETY: a live request whose header is being filtered; nginx only reads the module's index.
     Status(unsafe { ngx_http_filter_finalize_request(request.as_ptr(), module, rc.0) })
 }
 
-/// A body filter will look at the body: nginx reads files into memory for it.
+/// Has nginx read files into memory, for a body filter that looks at the body.
 pub fn need_in_memory(request: Request) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).set_filter_need_in_memory(1) }

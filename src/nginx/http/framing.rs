@@ -1,5 +1,5 @@
-//! Where a response ends on its connection: by its Content-Length, in chunks, with its header, or
-//! with the connection.
+//! The framing of a response: whether it ends by its Content-Length, by its last chunk, with its
+//! header, or with the connection.
 
 use crate::nginx::core::chain::Chain;
 use crate::nginx::core::strings;
@@ -14,7 +14,7 @@ const NOT_MODIFIED: usize = 304;
 const HTTP_VERSION_10: usize = 1000;
 const HTTP_VERSION_20: usize = 2000;
 
-/// The response's Content-Length; negative where it is not known.
+/// The response's Content-Length; negative if it is not known.
 pub fn content_length(request: Request) -> i64 {
     request.get().headers_out.content_length_n
 }
@@ -32,7 +32,7 @@ pub fn set_content_length(request: Request, length: usize) {
     }
 }
 
-/// The length is not known: nginx chooses the framing.
+/// Clears the Content-Length: nginx chooses the framing.
 pub fn clear_content_length(request: Request) {
     // SAFETY: plain fields of a live request; nginx's own idiom.
     unsafe {
@@ -45,14 +45,15 @@ pub fn clear_content_length(request: Request) {
     }
 }
 
-/// Whether a response of this status ends with its header. What follows 101 is another protocol's.
+/// Whether a response of this status ends with its header. (What follows a 101 belongs to another
+/// protocol.)
 fn ends_with_header(status: usize) -> bool {
     (status < OK && status != SWITCHING_PROTOCOLS) || status == NO_CONTENT || status == NOT_MODIFIED
 }
 
-/// Has nginx send no body where the status, chosen by a script, has none: nginx looks at the
-/// statuses only to which it gives the reason itself. The client of a status below 200 still waits
-/// for its answer, or speaks another protocol from here on: the connection is closed behind it.
+/// Has nginx send no body if the status that a script chose allows none; nginx itself checks only
+/// statuses for which it writes the reason. After a status below 200, the client still waits for
+/// the answer, or speaks another protocol: so the connection is closed after it.
 pub fn follow_status(request: Request) {
     let status = response_status::get(request);
     if request.is_subrequest() || request.http_version() < HTTP_VERSION_10 {
@@ -69,27 +70,27 @@ pub fn follow_status(request: Request) {
     }
 }
 
-/// No other request is read from the connection after this one.
+/// Has nginx close the connection after this request.
 pub fn close_connection(request: Request) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.main().as_ptr()).set_keepalive(0) }
 }
 
-/// Whether the connection has other responses at the same time, which stay when this one breaks
-/// off.
+/// Whether the connection carries other responses at the same time, which must go on when this one
+/// breaks off.
 pub fn is_multiplexed(request: Request) -> bool {
     request.http_version() >= HTTP_VERSION_20
 }
 
-/// Whether the response ends with `body`, and with nothing else.
+/// Whether `body` contains the end of the whole response.
 pub fn ends_with(request: Request, body: Chain) -> bool {
     !request.is_subrequest()
         && !comes_in_parts(request)
         && body.bufs().any(|buf| buf.ends_response())
 }
 
-/// Whether the response is one of nginx's `slice`: its first part has an end of its own, and the
-/// whole one more.
+/// Whether nginx's `slice` module makes the response: then its first part ends with a mark of the
+/// end, and so does the whole.
 pub fn comes_in_parts(request: Request) -> bool {
     !request.is_subrequest() && request.get().subrequest_ranges() != 0
 }
@@ -100,8 +101,8 @@ pub fn has_listed_length(request: Request) -> bool {
     !request.get().headers_out.content_length.is_null()
 }
 
-/// Before the header is written: nginx frames the body by the Content-Length that it has in the
-/// list of headers, where a script has set or cleared one. Tells whether one was set.
+/// To be called before the header is written: if a script has set or cleared a Content-Length,
+/// makes nginx frame the body by the list of headers. Returns whether one was set.
 pub fn settle_length(request: Request) -> bool {
     let status = response_status::get(request);
     if request.is_subrequest() {
@@ -129,8 +130,8 @@ fn listed_length(request: Request) -> Option<i64> {
     }
 }
 
-/// After the header was written: how many bytes of body it promises; none where they need not be
-/// counted.
+/// To be called after the header was written: how many bytes of body it promises; `None` if they
+/// need not be counted.
 pub fn promised_length(request: Request) -> Option<u64> {
     let r = request.get();
     let has_header = request.header_sent() && request.http_version() >= HTTP_VERSION_10;

@@ -1,15 +1,15 @@
-//! The ends of log lines that are written without a client's request: `, context: …`.
+//! The ends of a fake request's log lines: `, context: …`.
 
 use crate::nginx::core::strings;
 use crate::nginx::sys::{ngx_connection_t, ngx_log_t};
 
-/// Writes the end of a log line into `len` bytes at `buf`; gives where it ended.
+/// Writes the end of a log line to `len` bytes at `buf`; returns the end of what it wrote.
 pub type LogHandler =
     unsafe extern "C" fn(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8;
 
 /// In a timer's handler: the context, and the client and server that the timer was made for.
 pub unsafe extern "C" fn timer(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
-    // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+    // SAFETY: nginx passes the log of a fake request, and `len` bytes.
     unsafe { client_and_server(log, buf, len, b"ngx.timer") }
 }
 
@@ -17,7 +17,7 @@ macro_rules! of_handshakes {
     ($($(#[$doc:meta])* $name:ident, $context:literal;)*) => {$(
         $(#[$doc])*
         pub unsafe extern "C" fn $name(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
-            // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+            // SAFETY: nginx passes the log of a fake request, and `len` bytes.
             unsafe { client_and_server(log, buf, len, $context) }
         }
     )*};
@@ -35,17 +35,19 @@ of_handshakes! {
     ssl_session_store, b"ssl_session_store_by_lua*";
 }
 
-/// The context, and the client and server of a stand-in.
+/// The context, and the client and server of a fake request.
 ///
 /// # Safety
-/// `log` must be the log of a stand-in, whose data is its connection, and `buf` have `len` bytes.
+/// `log` must be the log of a fake request, whose data is its connection, and `buf` have `len`
+/// bytes.
 unsafe fn client_and_server(
     log: *mut ngx_log_t,
     buf: *mut u8,
     len: usize,
     context: &[u8],
 ) -> *mut u8 {
-    // SAFETY: the caller's.
+    // SAFETY: the log is a fake request's and the buffer has `len` bytes, the contract of this
+    // function.
     unsafe {
         let mut line = LogContext { at: buf, room: len };
         line.add_action(log);
@@ -63,7 +65,7 @@ unsafe fn client_and_server(
 
 /// In `init_worker_by_lua*`.
 pub unsafe extern "C" fn init_worker(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
-    // SAFETY: nginx passes the log of a stand-in, and `len` bytes.
+    // SAFETY: nginx passes the log of a fake request, and `len` bytes.
     unsafe {
         let mut line = LogContext { at: buf, room: len };
         line.add_action(log);
@@ -72,15 +74,20 @@ pub unsafe extern "C" fn init_worker(log: *mut ngx_log_t, buf: *mut u8, len: usi
     }
 }
 
-/// nginx's buffer for a log line, from the byte that is next.
+/// The rest of nginx's buffer for a log line.
 struct LogContext {
     at: *mut u8,
     room: usize,
 }
 
 impl LogContext {
+    /// Adds what nginx is doing (` while …`).
+    ///
+    /// # Safety
+    /// `log` must be live, and `at` have `room` bytes.
     unsafe fn add_action(&mut self, log: *mut ngx_log_t) {
-        // SAFETY: a live log; its action is null or a static C string.
+        // SAFETY: the log is live, the contract of this function; its action is null or a static C
+        // string.
         unsafe {
             if !(*log).action.is_null() {
                 let action = std::ffi::CStr::from_ptr((*log).action);
@@ -89,21 +96,28 @@ impl LogContext {
         }
     }
 
+    /// Adds a part of the line, unless its value is empty.
+    ///
+    /// # Safety
+    /// `at` must have `room` bytes.
     unsafe fn add_named(&mut self, name: &[u8], value: &[u8]) {
         if value.is_empty() {
             return;
         }
-        // SAFETY: the caller's.
+        // SAFETY: `at` has `room` bytes, the contract of this function.
         unsafe {
             self.add(name);
             self.add(value);
         }
     }
 
-    /// Adds what there is room for.
+    /// Adds as much as fits.
+    ///
+    /// # Safety
+    /// `at` must have `room` bytes.
     unsafe fn add(&mut self, bytes: &[u8]) {
         let len = bytes.len().min(self.room);
-        // SAFETY: `at` has `room` bytes.
+        // SAFETY: `at` has `room` bytes, the contract of this function.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at, len);
             self.at = self.at.add(len);

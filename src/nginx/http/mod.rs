@@ -1,4 +1,4 @@
-//! nginx's http: requests and what belongs to them, from the header to the filters.
+//! nginx's http module: requests and what belongs to them, from the header to the filters.
 
 pub mod callback;
 pub mod cleanup;

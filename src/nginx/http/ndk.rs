@@ -1,5 +1,5 @@
-//! The Nginx Development Kit, where its module is loaded: directives of the kind `set_xxx $var arg`
-//! as functions. Nothing of it is needed to build; its symbol is looked up at run time.
+//! The Nginx Development Kit (NDK), if its module is loaded: directives of the form `set_xxx $var
+//! arg` as functions. It is not needed to build; its symbol is looked up at run time.
 
 use std::ffi::{c_int, c_void};
 use std::mem::transmute;
@@ -21,8 +21,8 @@ pub type SetVarValue = unsafe extern "C" fn(
 
 type SetDirective = ngx_command_t;
 
-/// `ndk_set_var_t`, what such a directive's `post` points to; by hand, for NDK's headers are not there
-/// where the module is built.
+/// `ndk_set_var_t`, to which such a directive's `post` points. Declared by hand, because NDK's
+/// headers are not needed to build this module.
 #[repr(C)]
 struct Filter {
     kind: c_int,
@@ -31,7 +31,7 @@ struct Filter {
     data: *mut c_void,
 }
 
-/// Why a directive's function could not be had.
+/// Why a directive's function could not be found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LookupError {
     NotLoaded,
@@ -53,7 +53,7 @@ pub fn lookup(name: &[u8]) -> Result<SetVarValue, LookupError> {
 }
 
 fn modules() -> impl Iterator<Item = &'static ngx_module_t> {
-    // SAFETY: nginx's list of modules is ended by null and lives as long as the cycle.
+    // SAFETY: nginx's list of modules ends with null and lives as long as the cycle.
     let mut next = unsafe { ngx_cycle.as_ref() }.map_or(std::ptr::null_mut(), |c| c.modules);
     std::iter::from_fn(move || {
         if next.is_null() {

@@ -1,8 +1,8 @@
-//! What nginx's last filter holds back: many small buffers become one.
+//! Joining the many small buffers that nginx's last filter holds back into one.
 //!
-//! That filter walks through all that it holds whenever it gets more, up to `postpone_output`
-//! bytes: for a body in many small pieces, that is most of the work. It only looks at the bytes, so
-//! one buffer that has the bytes of all is as good, and theirs are free for other pieces.
+//! That filter walks through all that it holds back (up to `postpone_output` bytes) whenever it
+//! gets more: for a body in many small pieces, that is most of the work. One buffer with all the
+//! bytes serves it as well, and the small ones can be reused for other pieces.
 
 use std::ptr::null_mut;
 
@@ -12,13 +12,13 @@ use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::request::Request;
 use crate::nginx::http::{client, send};
 
-/// How many buffers are to be held back before it is worth it.
+/// How many buffers must be held back before joining pays.
 const MANY: usize = 16;
 
-/// Joins what is held back of a main request's response, where that is many buffers, in a buffer
-/// of `recycled`. Without memory, all stays as it is.
+/// Joins the held back buffers of a main request's response, if they are many, into a buffer of
+/// `recycled`. Without memory, all stays as it is.
 pub fn join(request: Request, recycled: &mut Recycled) {
-    // SAFETY: a live request; nginx's last filter, whose list that is, does not run now.
+    // SAFETY: a live request; nginx's last filter, which owns that list, is not running now.
     let held = unsafe { Chain::from_ptr((*request.as_ptr()).out) };
     if held.bufs().nth(MANY).is_none() {
         return;
@@ -26,7 +26,7 @@ pub fn join(request: Request, recycled: &mut Recycled) {
     let limit = client::postpone_output(request);
     let Some(size) = plain_size(held, limit) else { return };
     let (Some(mut link), Some(first)) = (held.links().next(), held.bufs().next()) else { return };
-    // Where an earlier call has joined the first ones, that buffer has the room.
+    // The buffer of an earlier call may have enough spare capacity.
     if recycled.has_joined(first) && first.spare_capacity() >= size - first.memory().len() {
         move_bytes(held.bufs().skip(1), first);
     } else {
@@ -35,14 +35,15 @@ pub fn join(request: Request, recycled: &mut Recycled) {
         // SAFETY: a live link of that list.
         unsafe { link.as_mut().buf = joined.as_ptr() }
     }
-    // SAFETY: live links of that list, which nginx takes from the request's pool, and puts back so.
+    // SAFETY: live links of that list, which come from the request's pool and go back to it, as
+    // nginx does it.
     unsafe {
         let others = std::mem::replace(&mut link.as_mut().next, null_mut());
         Chain::from_ptr(others).free_links(request.pool());
     }
 }
 
-/// The bytes of a list that is less than `limit`, and nothing but bytes in memory.
+/// The size of a list of plain memory buffers; `None` for others, and from `limit` bytes on.
 fn plain_size(held: Chain, limit: usize) -> Option<usize> {
     let mut size = 0;
     for buf in held.bufs() {
@@ -54,7 +55,7 @@ fn plain_size(held: Chain, limit: usize) -> Option<usize> {
     Some(size)
 }
 
-/// Moves the bytes of `bufs` behind those of `to`, which has the room.
+/// Moves the bytes of `bufs` to the end of `to`, which has the capacity for them.
 fn move_bytes(bufs: impl Iterator<Item = Buf>, mut to: Buf) {
     for mut buf in bufs {
         to.write(buf.memory());

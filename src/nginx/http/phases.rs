@@ -1,4 +1,4 @@
-//! nginx's phase handlers and filters, and their order.
+//! nginx's phase handlers and their order.
 
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::pool::OutOfMemory;
@@ -36,7 +36,7 @@ pub fn add_handler(cf: Conf, phase: HttpPhase, handler: RequestHandler) -> Resul
             None => return Err(OutOfMemory),
         }
         if phase == HttpPhase::Log && handlers.nelts > 1 {
-            // nginx runs the log phase in order: this one is to be the first.
+            // nginx runs the log phase in the array's order: this handler must be the first.
             let all = handlers.as_slice_mut::<ngx_http_handler_pt>();
             all.rotate_right(1);
         }
@@ -44,10 +44,10 @@ pub fn add_handler(cf: Conf, phase: HttpPhase, handler: RequestHandler) -> Resul
     Ok(())
 }
 
-/// Moves the running phase handler behind all others of its phase; false where it is there.
+/// Moves the running phase handler to the end of its phase; false if it is there already.
 ///
-/// `after` is how many of the phase's last handlers are nginx's own and stay behind.
-/// Where it moved, the request must do the phase's current step again: see [`redo_step`].
+/// `after` is the number of nginx's own handlers at the end of the phase, which must stay last. If
+/// the handler was moved, the request must do the phase's current step again: see [`redo_step`].
 pub fn move_to_end(request: Request, after: usize) -> bool {
     // SAFETY: nginx's phase engine is an array of handlers; phase_handler and next index it.
     unsafe {

@@ -10,8 +10,8 @@ use crate::nginx::sys::{
     ngx_uint_t,
 };
 
-/// Takes the request's events away from the handler that ends: those that tell of output, and where
-/// it reads itself, those of input.
+/// Takes the request's write events, and with `reads` its read events, away from the handler that
+/// ends.
 pub fn take_events_away(request: Request, reads: bool) {
     // SAFETY: plain fields of a live request, set to nginx's own handlers.
     unsafe {
@@ -22,7 +22,7 @@ pub fn take_events_away(request: Request, reads: bool) {
     }
 }
 
-/// Goes on at another URI.
+/// Redirects to another URI.
 pub fn internal(request: Request, uri: &[u8], args: &[u8]) -> Status {
     let copies = request.pool().copy_str(uri).and_then(|uri| {
         let args = request.pool().copy_str(args)?;
@@ -37,7 +37,7 @@ pub fn internal(request: Request, uri: &[u8], args: &[u8]) -> Status {
     }
 }
 
-/// Goes on at a named location (`@name`), with all modules' contexts emptied.
+/// Redirects to a named location (`@name`), with the contexts of all modules cleared.
 pub fn named_location(request: Request, name: &[u8]) -> Status {
     match request.pool().copy_str(name) {
         // SAFETY: a live request; nginx sizes `ctx` for `ngx_http_max_module` slots.
@@ -54,7 +54,7 @@ pub fn named_location(request: Request, name: &[u8]) -> Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnsafeUri;
 
-/// Checks a URI as nginx does, and splits its arguments off; an unsafe one is logged.
+/// Checks a URI as nginx does, and splits off its arguments; logs an unsafe one.
 pub fn parse_unsafe_uri(request: Request, uri: &[u8]) -> Result<(PoolStr, PoolStr), UnsafeUri> {
     parse(request, uri, NGX_HTTP_LOG_UNSAFE as ngx_uint_t)
 }

@@ -1,5 +1,5 @@
-//! A request, as far as every room needs it. Families keep their own parts of
-//! `ngx_http_request_t` in files of their own beside this one.
+//! A request: what all other code needs of it. What only some features use of `ngx_http_request_t`
+//! is in other files of this folder.
 
 use std::ptr::NonNull;
 
@@ -76,7 +76,7 @@ impl Request {
         self.get().header_sent() != 0
     }
 
-    /// Whether nginx made a page of its own in the middle of an output call.
+    /// Whether nginx has made a page of its own in the middle of an output call.
     pub fn filter_finalized(self) -> bool {
         self.get().filter_finalize() != 0
     }
@@ -100,7 +100,7 @@ impl Request {
         self.get().method
     }
 
-    /// Whether it came over HTTP/2, as a stream beside others.
+    /// Whether it is a stream of an HTTP/2 connection.
     pub fn is_http2(self) -> bool {
         !self.get().stream.is_null()
     }
@@ -133,11 +133,12 @@ impl Request {
 
     /// Hands the request back to nginx with the result `rc`. It may be gone afterwards.
     pub fn finalize(self, rc: Status) {
-        // SAFETY: a live request; callers do not use it afterwards unless they hold a reference.
+        // SAFETY: a live request, `from_ptr`'s contract, which also forbids to use the value once
+        // the request is freed.
         unsafe { ngx_http_finalize_request(self.as_ptr(), rc.0) }
     }
 
-    /// Runs nginx's phases from where the request stands.
+    /// Runs nginx's phases from the request's current one.
     pub fn run_phases(self) {
         // SAFETY: a live request.
         unsafe { ngx_http_core_run_phases(self.as_ptr()) }
@@ -174,8 +175,23 @@ impl Request {
     }
 }
 
-/// Runs the requests that nginx posted on `connection` (subrequests that became active).
-pub fn run_posted_requests(connection: *mut ngx_connection_t) {
-    // SAFETY: callers pass the connection of a request that they held when the event began.
-    unsafe { ngx_http_run_posted_requests(connection) }
+/// The requests that nginx posted on the connection of a request (subrequests that became active).
+/// An event that may free its request takes this before: nginx frees the connection's memory no
+/// sooner than at the end of the event.
+#[derive(Clone, Copy)]
+pub struct PostedRequests(*mut ngx_connection_t);
+
+impl PostedRequests {
+    /// Those of the connection of `request`, which must not be a fake request.
+    pub fn of(request: Request) -> PostedRequests {
+        PostedRequests(request.connection())
+    }
+
+    /// Runs them.
+    pub fn run(self) {
+        // SAFETY: the connection of a request that was live when the running event began: its
+        // memory is valid until nginx uses it for another one, after the event. Where the
+        // connection has been closed, nginx does nothing.
+        unsafe { ngx_http_run_posted_requests(self.0) }
+    }
 }

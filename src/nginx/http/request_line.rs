@@ -37,7 +37,7 @@ pub fn method_name(number: u32) -> Option<ngx_str_t> {
     Some(strings::borrowed(name.to_bytes().trim_ascii_end()))
 }
 
-/// Sets method and name; false for a number that is no method of nginx's.
+/// Sets the method; false for a number that nginx does not know.
 pub fn set_method(request: Request, number: u32) -> bool {
     let Some(name) = method_name(number) else { return false };
     // SAFETY: plain fields of a live request; the name is a static that nginx only reads.
@@ -64,7 +64,7 @@ pub fn is_internal(request: Request) -> bool {
 pub enum Next {
     /// In the location that it is in.
     Stay,
-    /// In a location that nginx looks for once the running phase is over.
+    /// In a location that nginx looks for after the running phase.
     Jump,
 }
 

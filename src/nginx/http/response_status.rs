@@ -40,8 +40,8 @@ pub fn set_with_reason(request: Request, status: usize, reason: &[u8]) -> Result
     Ok(())
 }
 
-/// Turns off what the request's conditions (`If-Modified-Since`, `If-Match`, …) make of the
-/// response: 304 or 412.
+/// Turns off the request's conditions (`If-Modified-Since`, `If-Match`, …), which could turn the
+/// response into a 304 or 412.
 pub fn bypass_conditions(request: Request) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).set_disable_not_modified(1) }

@@ -1,4 +1,4 @@
-//! Variables that a directive sets while nginx rewrites a request, as `set` does: steps of our own
+//! Variables that a directive sets in the rewrite phase, as `set` does: steps of this module's
 //! among those that nginx's rewrite module runs.
 
 use crate::nginx::Level;
@@ -18,8 +18,7 @@ use crate::nginx::sys::{
     ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t,
 };
 
-// By hand, as the next: what nginx shows of its rewrite module is in no header, only in its C file,
-// which nginx-dev does not have.
+// Declared by hand, like the next structure: nginx has them in a C file, not in a header.
 unsafe extern "C" {
     static mut ngx_http_rewrite_module: ngx_module_t;
 }
@@ -46,7 +45,7 @@ struct Step<V> {
     value: *const V,
 }
 
-/// Has nginx set the variable `target` (`$name`) to `value` where the directive stands.
+/// Has nginx set the variable `target` (`$name`) to `value`, in order with the other directives.
 #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
 pub fn set_variable<V: Value + 'static>(cf: Conf, target: &[u8], value: V) -> ConfResult {
     let Some((b'$', name)) = target.split_first().filter(|(_, name)| !name.is_empty()) else {
@@ -83,14 +82,17 @@ pub fn set_variable<V: Value + 'static>(cf: Conf, target: &[u8], value: V) -> Co
     Ok(())
 }
 
-/// Variables with these names have values of their own until they are set.
+/// Whether a variable of this name has a value of its own until it is set.
 fn is_of_header(name: &[u8]) -> bool {
     [b"http_".as_slice(), b"sent_http_", b"upstream_http_"].iter().any(|prefix| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     })
 }
 
-/// Room for a step in the steps of the location that is being read.
+/// Adds space for a step to the steps of the location that is being read.
+///
+/// # Safety
+/// The parser must be within `http`. The step must be filled before nginx runs it.
 unsafe fn add_step<T>(cf: Conf) -> Result<*mut T, ConfError> {
     // SAFETY: the rewrite module has a configuration everywhere in `http`.
     unsafe {
@@ -103,10 +105,10 @@ unsafe fn add_step<T>(cf: Conf) -> Result<*mut T, ConfError> {
     }
 }
 
-/// Where nginx's steps end: it stops at a word of zero.
+/// The end of the steps: nginx stops at a word of zero.
 static END: usize = 0;
 
-/// nginx runs a step of ours: the value goes onto the engine's stack, for the step behind it.
+/// nginx runs a step of ours: pushes the value onto the engine's stack, for the next step.
 unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine_t) {
     let failed = Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     // SAFETY: nginx passes its engine at a step that `set_variable` made, with room for one value
@@ -133,7 +135,7 @@ unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine
     }
 }
 
-/// The value of a variable that has not been set yet: nothing, with a warning.
+/// The value of a variable that has not been set yet: empty, with a warning.
 unsafe extern "C" fn uninitialized(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,

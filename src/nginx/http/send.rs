@@ -11,13 +11,13 @@ pub fn tag() -> ngx_buf_tag_t {
     std::ptr::from_ref(crate::nginx::module()).cast_mut().cast()
 }
 
-/// The tag of the buffers that `body_filter_by_lua*` makes: an address of its own.
+/// The tag of the buffers that `body_filter_by_lua*` makes.
 pub fn filter_tag() -> ngx_buf_tag_t {
     static TAG: u8 = 0;
     std::ptr::from_ref(&TAG).cast_mut().cast()
 }
 
-/// Ranges make no sense for a response that a script makes.
+/// Turns off range requests, which make no sense for a response that a script makes.
 pub fn clear_accept_ranges(request: Request) {
     // SAFETY: plain fields of a live request; nginx's own idiom.
     unsafe {
@@ -30,25 +30,25 @@ pub fn clear_accept_ranges(request: Request) {
     }
 }
 
-/// Content-Type by the location's `types` and `default_type`; false where memory is out.
+/// Sets Content-Type by the location's `types` and `default_type`; false without memory.
 pub fn set_content_type(request: Request) -> bool {
     // SAFETY: a live request.
     unsafe { ngx_http_set_content_type(request.as_ptr()) == 0 }
 }
 
-/// Only the header is sent, as for HEAD.
+/// Has nginx send the header only, as for HEAD.
 pub fn set_header_only(request: Request) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).set_header_only(1) }
 }
 
-/// nginx takes the header for sent.
+/// Makes nginx believe that the header has been sent.
 pub fn set_header_sent(request: Request) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).set_header_sent(1) }
 }
 
-/// The status that the access log shows, whatever was sent.
+/// Sets the status for the access log, whatever was sent.
 pub fn set_error_status(request: Request, rc: Status) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).err_status = rc.0.max(0) as usize }

@@ -1,7 +1,7 @@
 //! Subrequests whose response is captured instead of sent.
 //!
-//! nginx's own `ngx_http_subrequest` queues its output behind the parent's; a captured response
-//! has none, so the request is made here: posted to run at once, never postponed.
+//! nginx's own `ngx_http_subrequest` queues the output after the parent's. A captured response has
+//! no such output, so the subrequest is made here: posted to run at once, never postponed.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -51,14 +51,15 @@ impl From<OutOfMemory> for SubrequestFailure {
     }
 }
 
-/// Where a subrequest belongs, for whoever made it.
+/// The data of a subrequest for the code that made it.
 pub trait Place: 'static {
-    /// nginx has finalized the subrequest with `rc`; the result is what it goes on with.
+    /// nginx has finalized the subrequest with `rc`; returns the status for nginx to go on with.
     fn finished(&self, request: Request, rc: Status) -> Status;
 }
 
-/// Makes a subrequest of `parent` and posts it; it does not run before [`Request`]s posted on the
-/// connection do. `uri` and `args` are in the pool of `parent`; `data` must live as long as the request's pool.
+/// Makes a subrequest of `parent` and posts it; it runs when nginx runs the posted requests of the
+/// connection. `uri` and `args` are in the pool of `parent`; `data` must live as long as the
+/// request's pool.
 pub fn create<P: Place>(
     parent: Request,
     uri: PoolStr,
@@ -115,7 +116,8 @@ pub fn create<P: Place>(
     }
 }
 
-/// Fills a fresh subrequest `sr` with what it has of `r`, its parent, and what each one begins with.
+/// Fills a fresh subrequest `sr` with what it inherits from `r`, its parent, and with initial
+/// values.
 ///
 /// # Safety
 /// Both must be live requests.
@@ -157,15 +159,19 @@ unsafe fn init_header_list(
     list: *mut crate::nginx::sys::ngx_list_t,
     parent: Request,
 ) -> Result<(), OutOfMemory> {
-    // SAFETY: the caller's word.
+    // SAFETY: the list is a fresh request's, the contract of this function.
     let rc =
         unsafe { ngx_list_init(list, parent.pool().as_ptr(), 20, size_of::<ngx_table_elt_t>()) };
     if rc == 0 { Ok(()) } else { Err(OutOfMemory) }
 }
 
-/// nginx looks for a location from the server's configuration on.
+/// Sets the server's configuration as the location's, from where nginx looks for a location.
+///
+/// # Safety
+/// `sr` must be live.
 unsafe fn set_location_of_server(sr: *mut ngx_http_request_t, parent: Request) {
-    // SAFETY: the core module has a configuration for every server; the caller's for `sr`.
+    // SAFETY: the core module has a configuration for every server; `sr` is live, the contract of
+    // this function.
     unsafe {
         let server: *mut ngx_http_core_srv_conf_t = Configuration::of(parent).core_server();
         let conf = (*server).ctx;
@@ -175,7 +181,7 @@ unsafe fn set_location_of_server(sr: *mut ngx_http_request_t, parent: Request) {
     }
 }
 
-/// Takes back a subrequest that has not run yet.
+/// Cancels a subrequest that has not run yet.
 pub fn cancel(request: Request) {
     let main = request.main().as_ptr();
     // SAFETY: a live main request; its list of posted requests lives in its pool.
@@ -192,7 +198,7 @@ pub fn cancel(request: Request) {
     }
 }
 
-/// Runs `parent` before other posted requests, now that a subrequest of it is over.
+/// Has `parent` run before other posted requests, because a subrequest of it has finished.
 pub fn post_to_head(parent: Request) -> Result<(), OutOfMemory> {
     let main = parent.main().as_ptr();
     // SAFETY: a fresh nginx structure in the pool, linked into the main request's list.
@@ -207,11 +213,11 @@ pub fn post_to_head(parent: Request) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Lets nginx end `request`, which has no place in the page: it is never the active one, whose
-/// output goes to the client now, and nginx would wait for that.
+/// Lets nginx end `request`, a captured subrequest. It is not part of the page, so it never becomes
+/// the active request (the one whose output goes to the client now), for which nginx would wait.
 ///
-/// Subrequests that nginx made for it (`auth_request`, …) have their place behind it: while there are
-/// some, it is the active one. `was_active` keeps who was until then.
+/// While there are subrequests that nginx made for it (`auth_request`, …), it must be the active
+/// request, because theirs come after it. `was_active` keeps the previous one.
 pub fn let_end(request: Request, was_active: &Cell<Option<Request>>) {
     let r = request.as_ptr();
     // SAFETY: a live request and its connection, whose data is the active request.
@@ -230,14 +236,14 @@ pub fn let_end(request: Request, was_active: &Cell<Option<Request>>) {
             return;
         }
         (*r).set_background(1);
-        // Reading on is for the main request to do.
+        // The main request goes on discarding the body.
         (*r).set_discard_body(0);
     }
 }
 
 /// Makes `request` the active one, and lets it send what it could not meanwhile.
 fn activate(request: Request) {
-    // SAFETY: a live request and its connection; nginx posts a request as often as it likes. Without
+    // SAFETY: a live request and its connection; a request may be posted several times. Without
     // memory, the request goes on at its next event.
     unsafe {
         (*request.connection()).data = request.as_ptr().cast();
@@ -245,16 +251,16 @@ fn activate(request: Request) {
     }
 }
 
-/// Whether output of `request` waits for that of others, which comes before it in the page.
+/// Whether output of `request` waits for other requests, whose output comes before it in the page.
 pub fn has_postponed(request: Request) -> bool {
     !request.get().postponed.is_null()
 }
 
-/// The place that [`create`] was given, where it made `request` with one of that kind.
+/// The data that [`create`] was given for `request`, if it is of this type.
 #[inline]
 pub fn place_of<P: Place>(request: &Request) -> Option<&P> {
-    // SAFETY: post_subrequest is null or a structure in the request's pool; where its handler is
-    // ours, its data is the place, in the same pool.
+    // SAFETY: post_subrequest is null or a structure in the request's pool; if its handler is ours,
+    // its data is a `P` in the same pool.
     unsafe {
         let post = request.get().post_subrequest.as_ref()?;
         let ours: PostHandler = finished::<P>;
@@ -275,7 +281,7 @@ unsafe extern "C" fn finished<P: Place>(
     rc: ngx_int_t,
 ) -> ngx_int_t {
     guard(Status::ERROR.0, || {
-        // SAFETY: nginx passes a live request and the place that `create` put into its pool.
+        // SAFETY: nginx passes a live request and the data that `create` put into its pool.
         let (request, place) = unsafe { (Request::from_ptr(r), data.cast::<P>().as_ref()) };
         let (Some(request), Some(place)) = (request, place) else { return Status::ERROR.0 };
         place.finished(request, Status(rc)).0
@@ -315,7 +321,7 @@ pub enum Body<'a> {
 }
 
 /// Gives the subrequest a body and the parent's headers, with framing headers of its own: one
-/// Content-Length where there is a body, none where there is not, never a Transfer-Encoding.
+/// Content-Length if there is a body, none otherwise, and never a Transfer-Encoding.
 pub fn set_body_and_headers(request: Request, body: Body) -> Result<(), OutOfMemory> {
     let Some(parent) = request.parent() else { return Ok(()) };
     let given: *mut ngx_http_request_body_t = match body {

@@ -9,7 +9,7 @@ use crate::nginx::sys::{
     ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_header_t, ngx_table_elt_t,
 };
 
-/// Copies `from`'s headers to `to`, each into its slot, but for those that frame the body.
+/// Copies the headers of `from` to `to`, except for those that frame the body.
 ///
 /// # Errors
 /// Out of memory.
@@ -47,12 +47,13 @@ pub fn set_content_length(request: Request, length: i64) -> Result<(), OutOfMemo
     Ok(())
 }
 
-/// Adds a header and lets nginx file it as it does with headers from the wire.
+/// Adds a header and lets nginx process it as it does with headers from a client.
 ///
 /// # Safety
 /// The header's strings must live in the request's pool.
 unsafe fn add(request: Request, header: ngx_table_elt_t) -> Result<(), OutOfMemory> {
-    // SAFETY: the caller's; nginx's table of known headers tells the slot of each.
+    // SAFETY: the strings live in the request's pool, the contract of this function; nginx's table
+    // of known headers says how each is processed.
     unsafe {
         let r = request.as_ptr();
         let node = list_of(request)?.push_blank()?.as_ptr();

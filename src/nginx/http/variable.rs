@@ -34,13 +34,14 @@ impl<'a> Name<'a> {
     /// The name `name`, in lower case in `buf`.
     ///
     /// # Safety
-    /// `name` must be valid for `len` bytes, `buf` likewise for writing and for `'a`.
+    /// `name` must be valid for `len` bytes, and `buf` for writing `len` bytes and for `'a`.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a byte, in a table of 256")]
     pub unsafe fn new(name: *const u8, len: usize, buf: *mut u8) -> Name<'a> {
         // As nginx's `ngx_hash_strlow`, which compiles to twice as much.
         let mut hash: ngx_uint_t = 0;
-        // SAFETY: the caller's; where both are the same bytes, they are read and written in step.
+        // SAFETY: both are valid, the contract of this function. They may be the same bytes: each
+        // is read before it is written.
         unsafe {
             for at in 0..len {
                 let byte = LOWER[usize::from(name.add(at).read())];
@@ -54,7 +55,7 @@ impl<'a> Name<'a> {
     /// `name` is made lower case where it stands.
     pub fn in_place(name: &'a mut [u8]) -> Name<'a> {
         let data = name.as_mut_ptr();
-        // SAFETY: a live slice, given up for the name.
+        // SAFETY: a live slice, borrowed mutably for `'a`.
         unsafe { Name::new(data, name.len(), data) }
     }
 
@@ -120,7 +121,7 @@ pub enum SetError {
 }
 
 impl SetError {
-    /// The message for Lua, in upstream's words.
+    /// The message for Lua, in the C module's words.
     pub fn message(self, name: &[u8]) -> Vec<u8> {
         let concat = |pieces: &[&[u8]]| {
             fallible::concat(pieces).unwrap_or_else(|_| fallible::reason(b"no memory"))
@@ -152,7 +153,7 @@ impl From<OutOfMemory> for SetError {
 /// nginx keeps the length of a value in 28 bits.
 const MAX_LEN: usize = (1 << 28) - 1;
 
-/// Gives a variable a copy of `value`, or takes its value away (`None`).
+/// Sets a variable to a copy of `value`, or unsets it (`None`).
 #[inline]
 pub fn set(request: Request, name: &mut Name<'_>, value: Option<&[u8]>) -> Result<(), SetError> {
     let variable = find(request, name).ok_or(SetError::NotFound)?;
@@ -220,7 +221,7 @@ fn content(request: Request, value: Option<&[u8]>) -> Result<Option<ngx_str_t>, 
 /// # Safety
 /// `slot` must be a value structure that nginx's one thread may write now.
 unsafe fn fill(slot: *mut ngx_http_variable_value_t, value: Option<ngx_str_t>) {
-    // SAFETY: the caller's.
+    // SAFETY: the slot may be written now, the contract of this function.
     let slot = unsafe { &mut *slot };
     slot.set_valid(u32::from(value.is_some()));
     slot.set_not_found(u32::from(value.is_none()));

@@ -37,7 +37,7 @@ impl Dict {
     /// `zone` must be null or a zone of a cycle that outlives the value.
     pub unsafe fn from_ptr(zone: *mut ngx_shm_zone_t) -> Option<Dict> {
         let zone = NonNull::new(zone)?;
-        // SAFETY: the caller's.
+        // SAFETY: the zone is null or live, the contract of this function.
         let is_dict = unsafe { is_initialised_by(zone.as_ref(), init) };
         is_dict.then_some(Dict(zone))
     }
@@ -47,7 +47,7 @@ impl Dict {
     /// # Safety
     /// `zone` is one that `SharedZones::add` gave, and that has no use yet.
     pub unsafe fn define(zone: NonNull<ngx_shm_zone_t>) -> Dict {
-        // SAFETY: the caller's.
+        // SAFETY: the zone is live and has no use yet, the contract of this function.
         unsafe {
             (*zone.as_ptr()).init = Some(init);
             (*zone.as_ptr()).data = zone.as_ptr().cast();

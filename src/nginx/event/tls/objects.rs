@@ -92,7 +92,7 @@ impl Store {
     /// # Safety
     /// `raw` must be null or a live store.
     pub unsafe fn share(raw: *mut X509_STORE) -> Option<Store> {
-        // SAFETY: the caller's; the new reference is ours.
+        // SAFETY: the store is null or live, the contract of this function; the new reference is ours.
         unsafe {
             if raw.is_null() || X509_STORE_up_ref(raw) == 0 {
                 return None;

@@ -5,8 +5,8 @@ use codec::fallible::{self, Grow};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::headers::error::HeaderError;
 
-/// Gives a header its `values`, an empty one where there are none: `check` makes a change of each,
-/// and only then `apply` carries them out. With `replace`, the first one replaces the old values.
+/// Sets a header to `values`, or to an empty one if there are none: first `check` makes a change of
+/// each, then `apply` carries them out. With `replace`, the first one replaces the old values.
 #[inline]
 pub fn set_all<C>(
     values: &[&[u8]],
@@ -17,7 +17,7 @@ pub fn set_all<C>(
     let none: &[&[u8]] = &[b""];
     let values = if values.is_empty() { none } else { values };
     if let [value] = values {
-        // The common case, without a list of its own.
+        // The common case, without allocating a list.
         return Ok(apply(check(value)?, replace)?);
     }
     let mut changes = fallible::with_capacity(values.len())?;

@@ -4,7 +4,7 @@ use crate::nginx::core::pool::OutOfMemory;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderError {
-    /// The value is none for this header: no host, no length.
+    /// The value is not valid for this header: not a host, not a length.
     BadValue,
     OutOfMemory,
 }

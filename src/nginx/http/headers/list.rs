@@ -1,8 +1,8 @@
-//! nginx's lists of headers (`ngx_list_t` of `ngx_table_elt_t`): reading, adding, taking out.
+//! nginx's lists of headers (`ngx_list_t` of `ngx_table_elt_t`): reading, adding, removing.
 //!
-//! Nodes never move, for nginx and its modules point at them, and the place of one that was taken
-//! out is not used again while the list has others. Every part but the first has a node in it:
-//! nginx's own loops rely on that.
+//! Invariants: nodes never move, because nginx and its modules point at them. The place of a
+//! removed node is not used again while the list has others. Every part but the first has at least
+//! one node: nginx's own loops rely on that.
 
 use std::ptr::{NonNull, null_mut};
 
@@ -12,7 +12,7 @@ use crate::nginx::sys::{
     ngx_list_init, ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t,
 };
 
-/// How many nodes a fresh part of a list has room for.
+/// The capacity of a fresh part of a list, in nodes.
 const PART_SIZE: usize = 4;
 
 /// A header in a list; copies are the same header.
@@ -47,7 +47,8 @@ impl Node {
         unsafe { strings::bytes(self.get().value) }
     }
 
-    /// Name and value in nginx's form; the name in lower case where that is asked for and made.
+    /// Name and value in nginx's form; with `lowcase`, the name in lower case, if nginx has made
+    /// that.
     #[inline]
     pub fn raw(&self, lowcase: bool) -> (ngx_str_t, ngx_str_t) {
         let node = self.get();
@@ -68,7 +69,7 @@ impl Node {
         self.name().eq_ignore_ascii_case(name)
     }
 
-    /// Makes the header count as absent, where it stands.
+    /// Hides the header: it stays in the list, but counts as absent.
     pub fn hide(self) {
         // SAFETY: plain fields of a live node.
         unsafe {
@@ -77,7 +78,7 @@ impl Node {
         }
     }
 
-    /// Gives the header another value, and makes it count.
+    /// Gives the header another value, and unhides it.
     pub(in crate::nginx) fn set_value(self, hash: usize, value: ngx_str_t) {
         // SAFETY: plain fields of a live node; the value is in the request's pool.
         unsafe {
@@ -103,7 +104,7 @@ impl HeaderList {
         NonNull::new(list).map(HeaderList)
     }
 
-    /// Whether nginx has set the list up: not so for what it refused early.
+    /// Whether nginx has initialised the list. It has not for requests that it refused early.
     pub fn is_made(self) -> bool {
         // SAFETY: a live list.
         unsafe { !self.0.as_ref().last.is_null() }
@@ -163,15 +164,19 @@ impl HeaderList {
         }
     }
 
-    /// Makes the list empty, with memory of its own for `room` nodes.
-    pub(in crate::nginx) fn start_anew(self, pool: Pool, room: usize) -> Result<(), OutOfMemory> {
-        let (size, room) = (size_of::<ngx_table_elt_t>(), room.max(PART_SIZE));
-        // SAFETY: a live list; where memory is out, only the pointer to its elements has changed,
-        // and that is put back.
+    /// Makes the list empty, with memory of its own for `capacity` nodes.
+    pub(in crate::nginx) fn start_anew(
+        self,
+        pool: Pool,
+        capacity: usize,
+    ) -> Result<(), OutOfMemory> {
+        let (size, capacity) = (size_of::<ngx_table_elt_t>(), capacity.max(PART_SIZE));
+        // SAFETY: a live list; without memory, only the pointer to its elements has changed, and
+        // that is restored.
         unsafe {
             let list = self.0.as_ptr();
             let elements = (*list).part.elts;
-            if ngx_list_init(list, pool.as_ptr(), room, size) != 0 {
+            if ngx_list_init(list, pool.as_ptr(), capacity, size) != 0 {
                 (*list).part.elts = elements;
                 return Err(OutOfMemory);
             }
@@ -179,8 +184,8 @@ impl HeaderList {
         Ok(())
     }
 
-    /// Takes the nodes for which `unwanted` holds out of the list, in one walk through it. They stay
-    /// valid to point at.
+    /// Removes the nodes for which `unwanted` holds, in one walk through the list. Pointers to them
+    /// stay valid.
     pub(in crate::nginx) fn remove(
         self,
         pool: Pool,
@@ -203,15 +208,15 @@ impl HeaderList {
             }
             nodes.next = index;
             let next = list.next;
-            // SAFETY: `part` is of this list, behind `before`, and `index` within it.
+            // SAFETY: `part` is of this list, after `before`, and `index` is within it.
             if unsafe { self.cut(pool, before, part, index)? } {
                 nodes = Nodes { part: next, next: 0 };
             }
         }
     }
 
-    /// Takes node `index` out of `part`: from an end of it, or by splitting it. Tells whether the part
-    /// has gone with it.
+    /// Removes node `index` of `part`: from an end of it, or by splitting it. Returns whether the
+    /// part was removed with it.
     ///
     /// # Safety
     /// `part` must be a part of the list with more than `index` nodes, and `before` the one before it,
@@ -223,7 +228,8 @@ impl HeaderList {
         part: *mut ngx_list_part_t,
         index: usize,
     ) -> Result<bool, OutOfMemory> {
-        // SAFETY: the caller's; nginx's lists are singly linked, and `last` is one of its parts.
+        // SAFETY: the part and the one before it are this list's, the contract of this function;
+        // nginx's lists are singly linked, and `last` is one of its parts.
         unsafe {
             let list = self.0.as_ptr();
             let elements: *mut ngx_table_elt_t = (*part).elts.cast();
@@ -263,10 +269,11 @@ impl HeaderList {
         }
     }
 
-    /// Lets the next node open a new part.
+    /// Makes the next node start a new part.
     fn close(self) {
-        // SAFETY: a live list. nginx opens a new part where the last has `nalloc` nodes, and gives
-        // it room for as many: the number must not be zero. An empty first part has room for one.
+        // SAFETY: a live list. nginx starts a new part if the last one has `nalloc` nodes, and
+        // allocates `nalloc` nodes for it: so the number must not be zero. An empty first part has
+        // a capacity of one.
         unsafe {
             let list = self.0.as_ptr();
             (*list).nalloc = (*(*list).last).nelts.max(1);
@@ -299,7 +306,7 @@ impl Iterator for Nodes {
         None
     }
 
-    /// Part by part, which takes fewer instructions.
+    /// Part by part, which takes fewer instructions than [`Iterator::next`].
     #[inline]
     fn fold<B, F: FnMut(B, Node) -> B>(self, start: B, mut f: F) -> B {
         let (mut part, mut from) = (self.part.cast_const(), self.next);
@@ -308,7 +315,7 @@ impl Iterator for Nodes {
         while let Some(list) = unsafe { part.as_ref() } {
             let nodes: *mut ngx_table_elt_t = list.elts.cast();
             for at in from..list.nelts {
-                // SAFETY: a node of the part: its elements are there where it has any.
+                // SAFETY: a node of the part; a part that has nodes has elements.
                 folded = f(folded, Node(unsafe { NonNull::new_unchecked(nodes.add(at)) }));
             }
             (part, from) = (list.next, 0);

@@ -1,5 +1,5 @@
-//! The headers that nginx keeps all values of: an array of nodes up to nginx 1.22, a linked list
-//! of them since.
+//! Headers of which nginx keeps all values: an array of nodes up to nginx 1.22, a linked list
+//! since.
 
 use codec::fallible::{self};
 
@@ -71,8 +71,8 @@ impl HeaderValues {
         }
     }
 
-    /// Forgets all nodes; they stay in the list. A subrequest may share the array's memory with
-    /// its parent: it is left alone.
+    /// Forgets all nodes; they stay in the list. The array's memory is left alone, because a
+    /// subrequest may share it with its parent.
     pub fn clear(self) {
         // SAFETY: a live request's array; zero is an array that is not set up.
         unsafe { std::ptr::write_bytes(self.0, 0, 1) }

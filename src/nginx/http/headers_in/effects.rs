@@ -1,4 +1,4 @@
-//! What nginx derives from a request header, derived anew.
+//! Updating what nginx has derived from a request header, when the header changes.
 
 use super::known::RequestHeaderKind;
 use crate::nginx::core::strings;
@@ -10,18 +10,18 @@ use crate::nginx::sys::{
     ngx_http_variable_t, ngx_str_t,
 };
 
-/// What follows from a header's new value; made before anything is changed.
+/// What must change in nginx's structures; made before anything is changed.
 pub(super) enum Effect {
     None,
-    /// The server's name, in the request's pool; empty where the header goes.
+    /// The server's name, in the request's pool; empty if the header is removed.
     Host(ngx_str_t),
     Connection(u32),
     UserAgent(codec::user_agent::Browser),
-    /// -1 where the header goes.
+    /// -1 if the header is removed.
     ContentLength(i64),
 }
 
-/// What follows from giving a header of this kind the value `value` (empty: it goes).
+/// The effect of setting a header of this kind to `value` (empty: of removing it).
 pub(super) fn of(
     request: Request,
     kind: RequestHeaderKind,

@@ -1,7 +1,8 @@
 //! A subrequest's own list of headers.
 //!
-//! nginx gives a subrequest its parent's list: the same nodes, and for adding even the parent's
-//! own structure. Before Lua changes a header of a subrequest, it gets a list of its own.
+//! nginx gives a subrequest its parent's list: the same nodes, and even headers that are added end
+//! up in the parent's list. So before Lua changes a header of a subrequest, the subrequest gets a
+//! list of its own.
 
 use std::mem::offset_of;
 
@@ -14,7 +15,7 @@ use crate::nginx::http::headers::values::HeaderValues;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_http_headers_in_t;
 
-/// Room for the headers that are added later.
+/// Extra capacity, for headers that are added later.
 const MORE: usize = 8;
 
 /// Gives `request` a list of its own, with copies of the nodes that it shares.
@@ -41,7 +42,7 @@ pub fn own(request: Request) -> Result<(), OutOfMemory> {
 }
 
 fn nodes_of(request: Request, known: &known::Known) -> Result<Vec<Node>, OutOfMemory> {
-    // SAFETY: callers pass a header of this kind.
+    // SAFETY: both callers pass a row of `known::with_values`, whose field is of this kind.
     unsafe { HeaderValues::from_ptr(known.field(request)) }.nodes()
 }
 
@@ -77,10 +78,10 @@ fn copy_of(copies: &[(Node, Node)], node: Node) -> Option<Node> {
     copies.iter().find(|(old, _)| *old == node).map(|(_, new)| *new)
 }
 
-/// Makes every field that points at an old node point at its copy.
+/// Redirects every field that points at an old node to its copy.
 ///
-/// The fields between the list and `user` are pointers to nodes and arrays of such; which there
-/// are, depends on how nginx was configured. No other word there can have a node's address.
+/// The fields between the list and `user` are pointers to nodes, and arrays of such pointers; which
+/// ones there are depends on nginx's configuration. No other word there can equal a node's address.
 fn point_at_copies(request: Request, copies: &[(Node, Node)]) {
     const FIRST: usize = offset_of!(ngx_http_headers_in_t, host);
     const END: usize = offset_of!(ngx_http_headers_in_t, user);

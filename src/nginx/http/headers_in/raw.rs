@@ -15,8 +15,8 @@ pub enum Raw {
     Unsupported(usize),
 }
 
-/// The header of the main request, with or without its first line; empty where nginx could not
-/// read that line.
+/// The header of the main request, with or without its first line; empty if nginx could not read
+/// that line.
 pub fn raw(request: Request, without_request_line: bool) -> Result<Raw, OutOfMemory> {
     let main = request.main();
     if main.http_version() >= HTTP_VERSION_20 {
@@ -57,7 +57,8 @@ impl Piece {
     }
 }
 
-/// nginx's buffers, oldest first: the connection's, then the large ones, up to where it read last.
+/// nginx's header buffers, oldest first: the connection's, then the large ones, up to the last byte
+/// that nginx has parsed.
 fn buffers(main: Request) -> Result<Vec<Piece>, OutOfMemory> {
     let mut buffers = Vec::new();
     // SAFETY: a live request and connection; nginx keeps the large buffers that are in use in
@@ -101,7 +102,8 @@ fn pieces(buffers: &mut [Piece], line: *const u8) -> &mut [Piece] {
 
 /// Where in `last` the header's blank line starts.
 ///
-/// nginx's parser notes it; parsing the response of another server for the same request loses it.
+/// nginx's parser records it, but the record is lost when an upstream's response is parsed for the
+/// same request.
 fn blank_line(main: Request, last: &[u8]) -> Option<usize> {
     let end = main.get().header_end as usize;
     let at = end.checked_sub(last.as_ptr() as usize)?;

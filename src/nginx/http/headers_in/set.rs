@@ -1,4 +1,4 @@
-//! Setting and clearing request headers, with nginx's fields for them kept in step.
+//! Setting and clearing request headers, keeping nginx's fields for them consistent.
 
 use codec::headers::{NAME_BUFFER, Name, escaped_value};
 
@@ -15,7 +15,7 @@ use crate::nginx::sys::ngx_str_t;
 
 const BAD_REQUEST: usize = 400;
 
-/// One value of a header, checked; the value is in the request's pool.
+/// One checked value of a header, in the request's pool.
 struct Change<'a> {
     request: Request,
     known: Option<&'static Known>,
@@ -24,10 +24,11 @@ struct Change<'a> {
     effect: Effect,
 }
 
-/// Sets the header `name` to `values`; to none where there are none, or it is an empty one.
+/// Sets the header `name` to `values`; removes it if there are none, or a single empty one.
 ///
-/// With `replace`, the old values go. A header that nginx knows but for one value only takes the
-/// last. Unsafe bytes are escaped. Nothing is changed where a value is none for this header.
+/// With `replace`, the old values are removed. A header of which nginx keeps only one value gets
+/// the last one. Unsafe bytes are escaped. If a value is not valid for the header, nothing is
+/// changed.
 ///
 /// A subrequest must [`own`](super::own) its list first.
 pub fn set(
@@ -81,7 +82,7 @@ impl Change<'_> {
         self.value.len == 0
     }
 
-    /// Sets the header in the list, and returns its node where it is there.
+    /// Sets the header in the list, and returns its node, if there is one afterwards.
     fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
         let (list, pool) = (list(self.request), self.request.pool());
         let same_name = |node: Node| self.name.is(node.name());
@@ -100,7 +101,7 @@ impl Change<'_> {
         list.push(pool, self.name.hash(), self.name.text(), self.value).map(Some)
     }
 
-    /// Sets a header that nginx points at one node of.
+    /// Sets a header for which nginx points at one node.
     fn set_field(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
         let old = known.node(self.request);
         if let Some(node) = old
@@ -114,7 +115,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Sets a header that nginx keeps all nodes of.
+    /// Sets a header for which nginx keeps all nodes.
     fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
         // SAFETY: the field is of this kind.
         let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };

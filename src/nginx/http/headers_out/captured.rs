@@ -1,5 +1,6 @@
-//! The headers of a captured response, as nginx's header filter would write them: those of its list,
-//! where a name may come again, and those that nginx keeps in fields, which stand for themselves.
+//! The headers of a captured response, as nginx's header filter would write them: those of its
+//! list, where a name may occur several times, and those that nginx keeps in fields, which occur
+//! once.
 
 use crate::nginx::core::strings;
 use crate::nginx::http::headers::list::{HeaderList, Node};
@@ -12,7 +13,7 @@ pub enum Value<'a> {
     Number(i64),
 }
 
-/// How many headers there are, about.
+/// About how many headers there are.
 pub fn count(request: Request) -> usize {
     let mut count = shown(request).count();
     fields(request, |_, _| count += 1);

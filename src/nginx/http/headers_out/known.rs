@@ -8,7 +8,7 @@ use crate::nginx::http::headers::list::Node;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{ngx_http_headers_out_t, ngx_table_elt_t};
 
-/// What nginx makes of a header, beside pointing at it.
+/// What nginx does with a header, besides pointing at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ResponseHeaderKind {
     Plain,

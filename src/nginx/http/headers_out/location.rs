@@ -1,5 +1,5 @@
-//! The `Location` header: nginx completes one that is a path with scheme and host, unless it
-//! knows nothing of it.
+//! The `Location` header. nginx adds scheme and host to one that is a path, unless it does not know
+//! of the header.
 
 use super::list;
 use crate::nginx::core::pool::OutOfMemory;
@@ -9,8 +9,8 @@ use crate::nginx::http::request::Request;
 
 const NAME: &[u8] = b"Location";
 
-/// Adds a `Location` header for a redirect. nginx completes it with the host only where it is not
-/// a path of its own.
+/// Adds a `Location` header for a redirect. nginx must not complete a path, so it is not told of
+/// one.
 pub fn add_location(request: Request, uri: &[u8]) -> Result<(), OutOfMemory> {
     let pool = request.pool();
     let hash = codec::headers::lowcase_hash(NAME);
@@ -22,11 +22,11 @@ pub fn add_location(request: Request, uri: &[u8]) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Where nginx redirects to a path, it may leave the header's name unset: sets that, so that the
-/// list can be read.
+/// When nginx redirects to a path, it may leave the header's name unset: sets it, so that the list
+/// can be read.
 pub(super) fn complete(request: Request) {
-    // SAFETY: nginx points at a node of the response's list, or at none, and sets its value; the
-    // name is static, and nginx only reads it.
+    // SAFETY: `location` is null or a node of the response's list, whose value is set; the name is
+    // static, and nginx only reads it.
     unsafe {
         let Some(node) = Node::from_ptr(request.get().headers_out.location) else { return };
         if node.value().starts_with(b"/") {
@@ -36,7 +36,7 @@ pub(super) fn complete(request: Request) {
     }
 }
 
-/// Keeps nginx from completing a path that a script set.
+/// Keeps nginx from completing a path that a script has set.
 pub(super) fn hide_path_from_nginx(request: Request) {
     // SAFETY: as in `complete`; a plain field of a live request.
     unsafe {

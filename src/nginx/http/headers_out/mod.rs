@@ -1,4 +1,4 @@
-//! The response's headers: reading, setting, and what nginx will write of its own.
+//! The response's headers: reading and setting them, and those that nginx writes itself.
 
 pub mod captured;
 mod known;

@@ -1,6 +1,7 @@
-//! `Connection` and `Transfer-Encoding`, which nginx writes by itself. What a script sets stays in the
-//! list for scripts to read, and off the wire: no second line stands beside nginx's, and none is wrong
-//! about the body. In HTTP/2, they and their kin are none of a response's. In a subrequest, whose header goes nowhere, they are headers as all others.
+//! `Connection` and `Transfer-Encoding`, which nginx writes itself. What a script sets is kept in
+//! the list for scripts to read, but not sent: so the header has no second line beside nginx's, and
+//! none that is wrong about the body. In HTTP/2, these headers and similar ones are not allowed in
+//! a response. In a subrequest, whose header is not sent, they are ordinary headers.
 
 use codec::headers::{Name, has_token};
 
@@ -11,14 +12,14 @@ use crate::nginx::http::headers::list::Node;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
 
-/// What makes nginx pass over a header of the list.
+/// The hash that makes nginx skip a header of the list.
 const OFF_THE_WIRE: usize = 0;
 
-/// The headers, in small letters: what nginx writes in HTTP/1 first.
+/// The headers in lower case, first those that nginx writes in HTTP/1.
 pub const OWN: [&[u8]; 5] =
     [b"connection", b"transfer-encoding", b"keep-alive", b"proxy-connection", b"upgrade"];
 
-/// Whether a header `name` of this response is nginx's to write, or not to.
+/// Whether it is nginx that decides about the header `name` of this response.
 pub(super) fn is_own(request: Request, name: &Name) -> bool {
     let own = if is_multiplexed(request) { OWN.as_slice() } else { &OWN[..2] };
     own.iter().any(|own| name.is_lowcase(own)) && !request.is_subrequest()

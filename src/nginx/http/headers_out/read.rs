@@ -1,4 +1,4 @@
-//! Reading the response's headers, those too that nginx keeps in fields only.
+//! Reading the response's headers, including those that nginx keeps in fields only.
 
 use super::{list, location};
 use crate::nginx::core::strings;
@@ -13,13 +13,13 @@ pub fn nodes(request: Request) -> impl Iterator<Item = Node> {
     list(request).nodes().filter(|node| !node.is_hidden())
 }
 
-/// `Content-Type` without the charset that nginx may add; empty where there is none.
+/// `Content-Type` without the charset that nginx may add; empty if there is none.
 pub fn content_type(request: &Request) -> &[u8] {
     // SAFETY: the request's pool, or the configuration, holds it.
     unsafe { strings::bytes(request.get().headers_out.content_type) }
 }
 
-/// The `Content-Length` that nginx writes of its own; none where a header of the list says it.
+/// The `Content-Length` that nginx writes itself; `None` if there is one in the list.
 pub fn content_length(request: Request) -> Option<i64> {
     let out = &request.get().headers_out;
     (out.content_length.is_null() && out.content_length_n >= 0).then_some(out.content_length_n)
@@ -31,7 +31,7 @@ pub fn last_modified(request: Request) -> Option<i64> {
     (time >= 0).then_some(time)
 }
 
-/// What nginx writes as `Connection`, as far as is known now.
+/// The `Connection` header that nginx writes, as far as is known now.
 pub fn connection(request: Request) -> &'static str {
     if request.status() == SWITCHING_PROTOCOLS {
         "upgrade"
@@ -42,7 +42,7 @@ pub fn connection(request: Request) -> &'static str {
     }
 }
 
-/// Whether the body goes in chunks.
+/// Whether the body is sent in chunks.
 pub fn is_chunked(request: Request) -> bool {
     request.get().chunked() != 0
 }

@@ -1,4 +1,4 @@
-//! Setting and clearing response headers, with nginx's fields for them kept in step.
+//! Setting and clearing response headers, keeping nginx's fields for them consistent.
 
 use codec::headers::{Name, content_length, escaped_value};
 
@@ -13,21 +13,22 @@ use crate::nginx::http::headers::values::HeaderValues;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
 
-/// One value of a header, checked; the value is in the request's pool.
+/// One checked value of a header, in the request's pool.
 struct Change<'a> {
     request: Request,
     known: Option<&'static Known>,
     name: &'a Name<'a>,
     value: ngx_str_t,
-    /// Of `Content-Length`; -1 where it goes.
+    /// For `Content-Length`: the length; -1 if the header is removed.
     length: i64,
 }
 
-/// Sets the header `name` to `values`; to none where there are none, or it is an empty one. Tells
-/// whether that is the content's type: nginx is not to choose one then.
+/// Sets the header `name` to `values`; removes it if there are none, or a single empty one. Returns
+/// whether the header is `Content-Type`: then nginx must not choose one.
 ///
-/// With `replace`, the old values go. A header that nginx knows but for one value only takes the
-/// last. Unsafe bytes are escaped. Nothing is changed where a value is none for this header.
+/// With `replace`, the old values are removed. A header of which nginx keeps only one value gets
+/// the last one. Unsafe bytes are escaped. If a value is not valid for the header, nothing is
+/// changed.
 pub fn set(
     request: Request,
     name: &Name,
@@ -103,17 +104,17 @@ impl Change<'_> {
         self.value.len == 0
     }
 
-    /// Whether `node` is this header and counts.
+    /// Whether `node` is this header and not hidden.
     fn is_same(&self, node: Node) -> bool {
         !node.is_hidden() && self.name.is(node.name())
     }
 
-    /// Gives `node` the value, or makes it count as absent.
+    /// Gives `node` the value, or hides it.
     fn give_value(&self, node: Node) {
         if self.clears() { node.hide() } else { node.set_value(self.name.hash(), self.value) }
     }
 
-    /// Hides this header wherever it is in the list, but for `kept`.
+    /// Hides all nodes of this header in the list, except `kept`.
     fn hide_others(&self, kept: Option<Node>) {
         for node in list(self.request).nodes() {
             if Some(node) != kept && self.is_same(node) {
@@ -122,7 +123,7 @@ impl Change<'_> {
         }
     }
 
-    /// Sets the header in the list, and returns its node where it is there.
+    /// Sets the header in the list, and returns its node, if there is one afterwards.
     fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
         let list = list(self.request);
         if replace {
@@ -146,7 +147,7 @@ impl Change<'_> {
         list(self.request).push(self.request.pool(), hash, self.name.text(), self.value)
     }
 
-    /// Sets a header that nginx points at one node of. A hidden node there keeps nginx from
+    /// Sets a header for which nginx points at one node. A hidden node there keeps nginx from
     /// writing a header of its own.
     fn set_field(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
         if let Some(node) = known.node(self.request) {
@@ -167,7 +168,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Sets a header that nginx keeps all nodes of.
+    /// Sets a header for which nginx keeps all nodes.
     fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
         // SAFETY: the field is of this kind.
         let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
@@ -189,7 +190,7 @@ impl Change<'_> {
         values.push(self.request.pool(), self.push()?)
     }
 
-    /// `Content-Type` is no header of the list, but fields that nginx writes from.
+    /// Sets `Content-Type`, which is not in the list: nginx writes it from fields.
     fn set_content_type(&self) -> Result<(), OutOfMemory> {
         // SAFETY: plain fields of a live request; the value is in its pool.
         unsafe {

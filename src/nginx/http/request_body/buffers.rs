@@ -1,4 +1,4 @@
-//! Request bodies as nginx keeps them: a chain of buffers, some of them in a file.
+//! Request bodies in nginx's form: a chain of buffers, some of them in a file.
 
 use std::ptr::null_mut;
 
@@ -36,9 +36,9 @@ pub fn in_memory(
     }
 }
 
-/// The body that `parent` has read, for a subrequest; null where it has none.
+/// The body that `parent` has read, for a subrequest; null if it has none.
 ///
-/// A body in a temporary file is shared, but not its structures: nginx changes those as it sends.
+/// A body in a temporary file is shared, but not the structures: nginx changes those while sending.
 pub fn forwarded(parent: Request) -> Result<*mut ngx_http_request_body_t, OutOfMemory> {
     let body = parent.get().request_body;
     // SAFETY: request_body is null or a structure in the parent's pool; copies are plain.
@@ -61,6 +61,6 @@ pub fn forwarded(parent: Request) -> Result<*mut ngx_http_request_body_t, OutOfM
 /// # Safety
 /// `body` must be a live request body.
 pub unsafe fn length(body: *const ngx_http_request_body_t) -> i64 {
-    // SAFETY: the caller's; the chain lives in the same pool.
+    // SAFETY: the body is live, the contract of this function; the chain lives in the same pool.
     unsafe { Chain::from_ptr((*body).bufs).bufs().map(|buf| buf.size()).sum() }
 }

@@ -1,8 +1,8 @@
 //! Replacing the request body, whole or piece by piece.
 //!
 //! Everything that can fail happens before the old body is touched, so an error leaves it as it
-//! was. The length in the request's headers always follows; in a subrequest, callers give it
-//! headers of its own first. A body that a subrequest shares with its parent stays the parent's.
+//! was. The length in the request's headers is always updated; a subrequest must be given headers
+//! of its own first. A body that a subrequest shares with its parent stays the parent's.
 
 use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
@@ -25,7 +25,7 @@ use crate::nginx::sys::{
     ngx_str_t, ngx_table_elt_t, ngx_temp_file_t, ngx_write_chain_to_temp_file,
 };
 
-/// Why the body could not be changed; the texts are upstream's.
+/// Why the body could not be changed; the texts are the C module's.
 #[derive(Debug)]
 pub enum BodyError {
     Discarded,
@@ -61,8 +61,9 @@ impl From<OutOfMemory> for BodyError {
 
 type Structure = *mut ngx_http_request_body_t;
 
-/// The structure for a new body, where one has been read and not thrown away: the request's, or
-/// an empty one where that is its parent's too. Whoever changes it puts it into the request.
+/// The structure for a new body, provided that the old one has been read and not discarded: the
+/// request's own, or an empty one if the request shares its parent's. The caller puts it into the
+/// request.
 fn replaceable(request: Request) -> Result<Structure, BodyError> {
     if request.is_discarding_body() {
         return Err(BodyError::Discarded);
@@ -216,7 +217,7 @@ unsafe fn close_with_pool(
     file: &crate::nginx::sys::ngx_file_t,
     delete: bool,
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: the arguments are live and this request's, the contract of this function.
     unsafe {
         let record: *mut ngx_pool_cleanup_file_t = cleanup.data.cast();
         (*record).fd = file.fd;
@@ -303,7 +304,7 @@ pub fn append(request: Request, data: &[u8]) -> Result<(), BodyError> {
     Ok(())
 }
 
-/// The last piece is there: the request carries the new body.
+/// Ends the new body, and gives it to the request.
 pub fn finish(request: Request) -> Result<(), BodyError> {
     let body = started(request)?;
     let pool = request.pool();
@@ -313,7 +314,7 @@ pub fn finish(request: Request) -> Result<(), BodyError> {
         if (*body).temp_file.is_null() {
             Length::prepare(request, total)?.set(request);
             if total == 0 {
-                // nginx's filters complain of a buffer without a byte.
+                // nginx's filters log an alert for an empty buffer.
                 (*body).bufs = null_mut();
             }
         } else {
@@ -340,7 +341,7 @@ unsafe fn write(
     body: Structure,
     chain: *mut ngx_chain_t,
 ) -> Result<(), BodyError> {
-    // SAFETY: the caller's.
+    // SAFETY: the arguments are live and this request's, the contract of this function.
     unsafe {
         if (*body).temp_file.is_null() {
             (*body).temp_file = new_temp_file(request)?;
@@ -355,7 +356,7 @@ unsafe fn write(
     Ok(())
 }
 
-/// A temporary file as nginx makes one for a body; it comes into being with the first write.
+/// A temporary file as nginx makes one for a body; it is created with the first write.
 fn new_temp_file(request: Request) -> Result<*mut ngx_temp_file_t, OutOfMemory> {
     let r = request.get();
     // SAFETY: zero is a valid structure; path and pool outlive the request.
@@ -377,12 +378,13 @@ fn new_temp_file(request: Request) -> Result<*mut ngx_temp_file_t, OutOfMemory> 
     }
 }
 
-/// Closes the body's file now, and deletes it where nginx would have at the request's end.
+/// Closes the body's file now, and deletes it if nginx would have done so at the request's end.
 ///
 /// # Safety
 /// `body` must be that of the request with this pool.
 unsafe fn close_temp_file(pool: Pool, body: Structure) {
-    // SAFETY: the caller's; a pool's list of cleanups is ended by null.
+    // SAFETY: the body is of a request with this pool, the contract of this function; a pool's list
+    // of cleanups ends with null.
     unsafe {
         let temp = std::mem::replace(&mut (*body).temp_file, null_mut());
         let Some(temp) = temp.as_mut() else { return };
@@ -416,12 +418,13 @@ unsafe fn closes(cleanup: &ngx_pool_cleanup_t, fd: i32) -> bool {
     unsafe { (*cleanup.data.cast::<ngx_pool_cleanup_file_t>()).fd == fd }
 }
 
-/// Gives memory back that an earlier replacement took.
+/// Frees memory that an earlier replacement has taken.
 ///
 /// # Safety
 /// As for [`close_temp_file`].
 unsafe fn free_own_buffers(pool: Pool, body: Structure) {
-    // SAFETY: the caller's; our tag is on buffers only whose memory this file took from the pool.
+    // SAFETY: the body is of a request with this pool, the contract of this function; our tag is
+    // only on buffers whose memory this file took from the pool.
     unsafe {
         let mut next = (*body).bufs;
         while let Some(link) = next.as_mut() {
@@ -436,12 +439,12 @@ unsafe fn free_own_buffers(pool: Pool, body: Structure) {
     }
 }
 
-/// A new length for the request's headers, with the memory for it. Made last: a node that is not
-/// filled must not stay in the list.
+/// A new length for the request's headers, with the memory for it. To be made last, because it may
+/// add a node to the list that must be filled.
 struct Length {
     bytes: u64,
     text: ngx_str_t,
-    /// The header to set: the one that is there, or a new one at the list's end.
+    /// The header to set: the existing one, or a new one at the list's end.
     header: *mut ngx_table_elt_t,
 }
 
@@ -468,7 +471,7 @@ impl Length {
     unsafe fn set(self, request: Request) {
         const NAME: &[u8] = b"Content-Length";
         const LOWER: &[u8] = b"content-length";
-        // SAFETY: the caller's.
+        // SAFETY: the arguments are live and this request's, the contract of this function.
         unsafe {
             let headers = &mut (*request.as_ptr()).headers_in;
             headers.content_length_n = self.bytes as i64;

@@ -1,4 +1,4 @@
-//! The client's request body: reading it through nginx, and looking at what was read.
+//! The client's request body: having nginx read it, and looking at what was read.
 
 use codec::fallible::Grow;
 
@@ -32,7 +32,7 @@ pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_
         (*r).set_request_body_in_persistent_file(1);
         (*r).set_request_body_in_clean_file(1);
         if (*r).request_body_in_file_only() != 0 {
-            // The file is what the configuration asks for: nothing to warn of.
+            // No warning for a temporary file that the configuration asks for.
             (*r).set_request_body_file_log_level(0);
         }
         Status(ngx_http_read_client_request_body(r, Some(after)))
@@ -53,8 +53,8 @@ pub fn drop_reference(request: Request) {
     unsafe { bits::set_count(main, bits::count(main).saturating_sub(1)) }
 }
 
-/// Nobody waits for the body any more: nginx reads on without a time limit of its own, and does
-/// not use the connection for another request.
+/// To be called when nothing waits for the body any more: nginx goes on reading without a timeout,
+/// and closes the connection after the request.
 pub fn abandon(request: Request) {
     // SAFETY: a live request has a live connection and read event.
     unsafe {
@@ -66,7 +66,7 @@ pub fn abandon(request: Request) {
     }
 }
 
-/// nginx's structure of the body; none before it has been read.
+/// nginx's structure of the body; `None` before it has been read.
 pub(in crate::nginx) fn structure(request: Request) -> Option<*mut ngx_http_request_body_t> {
     let body = request.get().request_body;
     if body.is_null() { None } else { Some(body) }
@@ -76,13 +76,13 @@ pub(in crate::nginx) fn structure(request: Request) -> Option<*mut ngx_http_requ
 pub enum Body<'a> {
     /// It has not been read.
     Unread,
-    /// In memory; the chain is empty where there is none.
+    /// In memory; the chain is empty if there is no body.
     Memory(Chain),
     /// In the file of this name.
     File(&'a [u8]),
 }
 
-/// The request's body as it stands.
+/// The request's body as it is now.
 pub fn body(request: &Request) -> Body<'_> {
     let Some(body) = structure(*request) else { return Body::Unread };
     // SAFETY: the structure, its file and its buffers live in the request's pool.

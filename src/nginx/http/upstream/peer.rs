@@ -12,17 +12,18 @@ use crate::nginx::sys::{
 };
 use crate::nginx::{Request, Status};
 
-/// How many tries a request has at most where code adds to them. A server that refuses at once is no
-/// reason for nginx to serve others in between: code that adds one each time would stop the worker.
+/// The most tries that a request may have if code adds to them. nginx does not serve other requests
+/// between tries that fail at once: code that adds one more each time would stop the worker.
 const MAX_TRIES: i64 = 1000;
 
-/// The request's record of its upstream; null where nginx proxies nothing for it.
+/// The request's upstream record; `None` if nginx does not proxy it.
 pub fn of(request: Request) -> Option<NonNull<ngx_http_upstream_s>> {
     NonNull::new(request.get().upstream)
 }
 
 impl Peer {
-    /// Names the server: an IP address or `unix:` path, with a port or not. Its `host` may be empty.
+    /// Sets the server: an IP address or `unix:` path, with or without a port. Its `host` may be
+    /// empty.
     pub fn set_address(self, address: &[u8], port: u16, host: &[u8]) -> Result<(), &'static CStr> {
         let request = self.request().ok_or(c"no request found")?;
         let pool = request.pool();
@@ -70,8 +71,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Has `count` tries more follow this one; true where `*_next_upstream_tries` allows fewer, or
-    /// [`MAX_TRIES`] where that has no limit.
+    /// Allows `count` more tries after this one; true if `*_next_upstream_tries` (or [`MAX_TRIES`],
+    /// if that has no limit) allows only fewer.
     pub fn set_more_tries(self, count: i32) -> bool {
         let Some(u) = self.request().and_then(of) else { return false };
         // SAFETY: a live upstream record, with its settings; our data in the request's pool.
@@ -89,8 +90,8 @@ impl Peer {
         }
     }
 
-    /// How the last try at a named server ended (nginx's NGX_PEER_* bits), and its status; zeros
-    /// where there was none.
+    /// How the last try of a named server ended (nginx's NGX_PEER_* bits), and its status; zeros if
+    /// there was none.
     pub fn last_failure(self) -> (usize, usize) {
         // SAFETY: nginx's list of a live request's upstream states; our data.
         unsafe {
@@ -104,8 +105,8 @@ impl Peer {
         }
     }
 
-    /// Sets the times, in milliseconds, that this request waits for its upstream; `None` leaves
-    /// one as it is. Other requests keep theirs. False without memory.
+    /// Sets this request's upstream timeouts, in milliseconds; `None` leaves one as it is. Other
+    /// requests are not affected. False without memory.
     pub fn set_timeouts(self, times: Timeouts) -> bool {
         let Some(request) = self.request() else { return false };
         let Some(mut u) = of(request) else { return false };
@@ -129,8 +130,8 @@ impl Peer {
         true
     }
 
-    /// Makes the request to the upstream anew, from the variables and headers as they are now.
-    /// Where that fails, the old one stays.
+    /// Makes the request to the upstream anew, from the current variables and headers. If that
+    /// fails, the old one stays.
     pub fn recreate_request(self) -> Status {
         let Some(request) = self.request() else { return Status::ERROR };
         let Some(u) = of(request) else { return Status::ERROR };
@@ -155,7 +156,7 @@ impl Peer {
     }
 }
 
-/// Times in milliseconds.
+/// Timeouts in milliseconds.
 #[derive(Clone, Copy, Default)]
 pub struct Timeouts {
     pub connect: Option<usize>,

@@ -21,12 +21,12 @@ use crate::nginx::sys::{
 use crate::nginx::{Level, Request, Status, guard, module};
 use crate::ngx_debug;
 
-/// What an `upstream` block asks before each try.
+/// Code that chooses the server of each try of an `upstream` block.
 pub trait Balancer: 'static {
     /// Names the try's server with [`Peer::set_address`], or leaves it to round robin.
     ///
-    /// `Err`: there is no try. `NGX_ERROR` ends the request with a 500, `NGX_BUSY` with a 502, and
-    /// `NGX_DECLINED` counts as a try that failed.
+    /// `Err` means that there is no try: `NGX_ERROR` ends the request with a 500, `NGX_BUSY` with a
+    /// 502, and `NGX_DECLINED` counts as a failed try.
     fn choose(peer: Peer) -> Result<(), Status>;
 
     /// The connections of the try's `upstream` block that rest.
@@ -37,16 +37,16 @@ pub trait Balancer: 'static {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Peer(NonNull<PeerData>);
 
-/// What nginx keeps for us between the tries.
+/// The data that nginx keeps for us between the tries.
 #[repr(C)]
 pub(super) struct PeerData {
-    /// Round robin's own, which it finds through the same pointer: it stays first.
+    /// Round robin's own data, which it finds through the same pointer: it must stay first.
     round_robin: ngx_http_upstream_rr_peer_data_t,
     upstream: *mut ngx_http_upstream_srv_conf_t,
     request: *mut ngx_http_request_t,
     pub(super) more_tries: i64,
     pub(super) total_tries: i64,
-    /// The named server; null where it is round robin's to say.
+    /// The named server; null if round robin chooses.
     pub(super) address: *mut sockaddr,
     pub(super) address_len: socklen_t,
     pub(super) name: *mut ngx_str_t,
@@ -88,7 +88,7 @@ pub fn install<B: Balancer>(cf: Conf) {
     }
 }
 
-/// The end of the configuration: round robin sets up its servers.
+/// Called at the end of the configuration: lets round robin set up its servers.
 unsafe extern "C" fn init_upstream<B: Balancer>(
     cf: *mut ngx_conf_t,
     us: *mut ngx_http_upstream_srv_conf_t,
@@ -103,7 +103,7 @@ unsafe extern "C" fn init_upstream<B: Balancer>(
     Status::OK.0
 }
 
-/// A request comes to the upstream.
+/// Called when a request reaches the upstream.
 unsafe extern "C" fn init_peer<B: Balancer>(
     r: *mut ngx_http_request_t,
     us: *mut ngx_http_upstream_srv_conf_t,
@@ -134,7 +134,7 @@ unsafe extern "C" fn init_peer<B: Balancer>(
     })
 }
 
-/// A try begins: which server?
+/// Called at the start of each try, to choose the server.
 unsafe extern "C" fn get_peer<B: Balancer>(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
@@ -148,7 +148,7 @@ unsafe extern "C" fn get_peer<B: Balancer>(
             peer.begin_try();
             if let Err(rc) = B::choose(peer) {
                 if rc == Status::DECLINED {
-                    // No peer is freed that would count the try: nginx would try for ever.
+                    // nginx would not free a peer, and so not count the try: it would try for ever.
                     (*pc).set_cached(0);
                     (*pc).tries = (*pc).tries.saturating_sub(1);
                 }
@@ -168,7 +168,7 @@ unsafe extern "C" fn get_peer<B: Balancer>(
     })
 }
 
-/// A try is over.
+/// Called when a try has ended.
 unsafe extern "C" fn free_peer<B: Balancer>(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
@@ -217,8 +217,8 @@ impl Peer {
     /// This module's structure of the `upstream` block.
     pub fn server_conf<T: Structure>(self) -> &'static T {
         const { assert!(matches!(T::SCOPE, Scope::Server), "a block has the server's level") };
-        // SAFETY: an explicit block (others have no balancer) has a slot for every module, with what
-        // the trait promises in the cycle's pool.
+        // SAFETY: an explicit block (others have no balancer) has a slot for every module, with a
+        // `T` in the cycle's pool: the contract of `Structure`.
         unsafe { &*(*(*(*self.as_ptr()).upstream).srv_conf.add(module().ctx_index)).cast() }
     }
 
@@ -256,8 +256,8 @@ impl Peer {
     /// # Safety
     /// `pc` must be the connection record that nginx asks with.
     unsafe fn connect_to_named(self, pc: *mut ngx_peer_connection_t) {
-        // SAFETY: the caller's; the address lives in the request's pool, round robin's list as
-        // long as the configuration.
+        // SAFETY: `pc` is the live connection record, the contract of this function; the address
+        // lives in the request's pool, round robin's list as long as the configuration.
         unsafe {
             let data = &*self.as_ptr();
             (*pc).sockaddr = data.address;
@@ -265,7 +265,8 @@ impl Peer {
             (*pc).set_cached(0);
             (*pc).connection = null_mut();
             (*pc).name = data.name;
-            // A list of one server counts no tries; it is not the only one any more.
+            // nginx does not count tries of a list with a single server, but this one is not the
+            // only one any more.
             let peers = data.round_robin.peers;
             if (*peers).single() != 0 {
                 (*peers).set_single(0);
