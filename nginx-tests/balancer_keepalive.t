@@ -271,7 +271,12 @@ like $server->log_text('error.log'), qr/refused: no TLS settings for this upstre
 
 # --- the address that connections come from
 
-for my $address ( '127.0.0.1', '127.0.0.2', "127.0.0.3:$port" ) {
+# A port that is free, and none that another run asks for while the connection's end stays.
+my $bound = do {
+    my $free = IO::Socket::INET->new( LocalAddr => '127.0.0.3', LocalPort => 0, Listen => 1 ) or die "listen: $!";
+    '127.0.0.3:' . $free->sockport;
+};
+for my $address ( '127.0.0.1', '127.0.0.2', $bound ) {
     my ($ip) = split /:/, $address;
     my $path = "/plain?port=$plain&keep=60000&host=bound&bind=$address";
     is join( ' ', ( words($path) )[ 1, 2 ] ), "1 $ip", "bound to $address";

@@ -3,21 +3,22 @@
 //! What they hold of a task is a key, never an address that is followed: once the task is over, it
 //! finds nothing. What the task waits for meanwhile is theirs, and they say how it is cancelled.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::rc::{Rc, Weak};
 
-use slotmap::{DefaultKey, Key, KeyData, SlotMap};
+use codec::fallible::OutOfMemory;
 
-use super::{Context, Operation, Task, scheduler};
+use super::{Context, Keyed, Operation, Task, scheduler};
 use crate::lua::State;
 use crate::nginx::Level;
+use crate::nginx::core::allocator;
 use crate::nginx::event::alarm::{Timer, Waiter};
-use crate::ngx_log;
+use crate::{ngx_log, own_thread};
 
-thread_local! {
-    static KNOWN: RefCell<SlotMap<DefaultKey, Rc<CoCtx>>> = RefCell::default();
+own_thread! {
+    static KNOWN: Keyed<Rc<CoCtx>> = Keyed::new();
 }
 
 /// How another module cancels its operation.
@@ -31,31 +32,26 @@ pub struct CoCtx {
     cancel: Cell<Option<Cancel>>,
 }
 
-/// The word by which other modules know `task`, the same each time; it is not 0.
-pub fn word_of(task: &Rc<Task>) -> u64 {
-    let key = task.co_ctx.get().unwrap_or_else(|| {
-        let record = CoCtx {
-            task: Rc::downgrade(task),
-            data: Cell::new(null_mut()),
-            cancel: Cell::new(None),
-        };
-        let key = KNOWN.with_borrow_mut(|known| known.insert(Rc::new(record)));
-        task.co_ctx.set(Some(key));
-        key
-    });
-    key.data().as_ffi()
+/// The key by which other modules know `task`, the same each time; it is not 0.
+pub fn key_of(task: &Rc<Task>) -> Result<u64, OutOfMemory> {
+    if task.co_ctx.get() == 0 {
+        allocator::check()?;
+        KNOWN.reserve()?;
+        let (task_of, data) = (Rc::downgrade(task), Cell::new(null_mut()));
+        let record = CoCtx { task: task_of, data, cancel: Cell::new(None) };
+        task.co_ctx.set(KNOWN.insert(Rc::new(record)));
+    }
+    Ok(task.co_ctx.get())
 }
 
-/// The task behind `word`; none once that is over.
-pub fn find(word: u64) -> Option<Rc<CoCtx>> {
-    let key = DefaultKey::from(KeyData::from_ffi(word));
-    KNOWN.with_borrow(|known| known.get(key).cloned())
+/// The task behind `key`; none once that is over.
+pub fn find(key: u64) -> Option<Rc<CoCtx>> {
+    KNOWN.get(key)
 }
 
 /// The task of `key` is over.
-pub(super) fn forget(key: DefaultKey) {
-    let record = KNOWN.with_borrow_mut(|known| known.remove(key));
-    drop(record);
+pub(super) fn forget(key: u64) {
+    drop(KNOWN.remove(key));
 }
 
 /// What a task waits for that another module resumes; dropped before that, it is cancelled.

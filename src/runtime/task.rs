@@ -10,7 +10,6 @@ use std::iter::successors;
 use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, OutOfMemory};
-use slotmap::DefaultKey;
 use smallvec::SmallVec;
 
 use super::context::Context;
@@ -161,8 +160,8 @@ pub struct Task {
     pub waited_by_parent: Cell<bool>,
     /// It waits in `ngx.flush(true)`.
     pub flushing: Cell<bool>,
-    /// By what other modules know it, if they do.
-    pub(super) co_ctx: Cell<Option<DefaultKey>>,
+    /// By what other modules know it; 0 where they do not.
+    pub(super) co_ctx: Cell<u64>,
 }
 
 /// Another task, as long as that is there.
@@ -238,7 +237,7 @@ impl Task {
             zombies: RefCell::default(),
             waited_by_parent: Cell::new(false),
             flushing: Cell::new(false),
-            co_ctx: Cell::new(None),
+            co_ctx: Cell::new(0),
         });
         task.key.set(RECORDS.insert(Rc::downgrade(&task)));
         task.mark(context);
@@ -493,8 +492,8 @@ impl Task {
     pub(super) fn detach(&self) -> Option<i32> {
         self.status.set(TaskStatus::Dead);
         self.drop_pending();
-        if let Some(key) = self.co_ctx.take() {
-            co_ctx::forget(key);
+        if self.co_ctx.get() != 0 {
+            co_ctx::forget(self.co_ctx.take());
         }
         drop(self.context.take());
         self.parent.cut();

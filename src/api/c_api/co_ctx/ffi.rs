@@ -34,12 +34,12 @@ fn find(co_ctx: *mut CoCtxPtr) -> Option<Rc<CoCtx>> {
     co_ctx::find(co_ctx.addr() as u64)
 }
 
-fn pointer(word: u64) -> *mut CoCtxPtr {
-    without_provenance_mut(word as usize)
+fn pointer(key: u64) -> *mut CoCtxPtr {
+    without_provenance_mut(key as usize)
 }
 
 /// The coroutine that runs for the request `r`: the same pointer each time, until it ends. Null where
-/// none runs, and in phases that cannot wait. The module keeps ownership.
+/// none runs, in phases that cannot wait, and where memory is out. The module keeps ownership.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ngx_http_lua_get_cur_co_ctx(r: *mut ngx_http_request_t) -> *mut CoCtxPtr {
     guard(null_mut(), || {
@@ -47,7 +47,8 @@ pub unsafe extern "C" fn ngx_http_lua_get_cur_co_ctx(r: *mut ngx_http_request_t)
         let context = unsafe { ffi::context(r) };
         let waits = |context: &Rc<Context>| PhaseSet::YIELDABLE.has(context.phase.get());
         let task = context.filter(waits).and_then(|context| context.current());
-        task.map_or(null_mut(), |task| pointer(co_ctx::word_of(&task)))
+        let key = task.and_then(|task| co_ctx::key_of(&task).ok());
+        key.map_or(null_mut(), pointer)
     })
 }
 
@@ -104,11 +105,11 @@ pub unsafe extern "C" fn ngx_http_lua_set_co_ctx_cleanup(
         let Some(record) = find(co_ctx) else { return };
         record.data.set(data);
         record.set_cancel(cleanup.map(|cleanup| -> Cancel {
-            let word = co_ctx.addr();
+            let key = co_ctx.addr();
             Box::new(move || {
                 // SAFETY: the caller's function, of nginx's type; it takes what its coroutine is
                 // known by.
-                unsafe { cleanup(without_provenance_mut(word)) }
+                unsafe { cleanup(without_provenance_mut(key)) }
             })
         }));
     });

@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 use codec::fallible::{Grow, OutOfMemory, Shown};
 
 use super::idle::IdleConnections;
-use super::tries::Peer;
+use super::record::Peer;
 use crate::nginx::core::log::Log;
 use crate::nginx::core::strings;
 use crate::nginx::event::alarm::is_stopping;

@@ -8,6 +8,7 @@
 mod idle;
 mod keepalive;
 mod peer;
+mod record;
 #[cfg(ngx_feature = "http_ssl")]
 mod tls;
 mod tries;
@@ -15,4 +16,5 @@ mod tries;
 pub use idle::IdleConnections;
 pub use keepalive::Keepalive;
 pub use peer::{BindError, Timeouts, of};
-pub use tries::{Balancer, Peer, install};
+pub use record::Peer;
+pub use tries::{Balancer, install};

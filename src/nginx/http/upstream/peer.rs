@@ -5,7 +5,7 @@ use std::ptr::{NonNull, addr_of_mut, null_mut};
 
 use codec::fallible::OutOfMemory;
 
-use super::tries::Peer;
+use super::record::Peer;
 use crate::nginx::sys::{
     ngx_addr_t, ngx_http_upstream_conf_t, ngx_http_upstream_s, ngx_http_upstream_state_t,
     ngx_parse_addr_port, ngx_parse_url, ngx_url_t,

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use codec::fallible::OutOfMemory;
 
 use super::keepalive::{add, add_name};
-use super::tries::Peer;
+use super::record::Peer;
 use crate::nginx::Status;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
