@@ -665,3 +665,151 @@ Cache-Control: private, max-age=1, no-transform
 body
 --- no_error_log
 [error]
+
+
+
+=== TEST 29: thousands of headers, one by one, take time by their number
+--- config
+    location = /t {
+        content_by_lua_block {
+            local header, add_header = ngx.header, require("ngx.resp").add_header
+            local first, wrong = 0, 0
+            local work = {
+                set = function(name) header[name] = "a" end,
+                replace = function(name) header[name] = "b" end,
+                values = function(name) header[name] = { "c", "d" } end,
+                add = function(name) add_header(name, "e") end,
+                read = function(name)
+                    if table.concat(header[name:gsub("-", "_")], ",") ~= "c,d,e" then
+                        wrong = wrong + 1
+                    end
+                end,
+                known = function() header.server = "s" header.content_type = "text/plain" end,
+                own = function() header.connection = "close" end,
+                listed = function() add_header("Link", "<a>") end,
+                clear = function(name) header[name] = nil end,
+            }
+            local steps =
+                { "set", "replace", "values", "add", "read", "known", "own", "listed", "clear" }
+            local function cost(count)
+                local costs = {}
+                first = first + count
+                for _, step in ipairs(steps) do
+                    collectgarbage()
+                    local call = work[step]
+                    local started = os.clock()
+                    for n = first, first + count - 1 do call("X-" .. n) end
+                    costs[step] = os.clock() - started
+                end
+                header.link = nil
+                return costs
+            end
+            -- The least of several tries: linear gives 4, quadratic 16.
+            local ratios = {}
+            for _ = 1, 4 do
+                local few, many = cost(2000), cost(8000)
+                for _, step in ipairs(steps) do
+                    ratios[step] = math.min(ratios[step] or 99, many[step] / few[step])
+                end
+            end
+            for _, step in ipairs(steps) do
+                ngx.say(step, ": ", ratios[step] < 9 and "linear" or ratios[step])
+            end
+            local left = {}
+            for name in pairs(ngx.resp.get_headers(0)) do left[#left + 1] = name end
+            table.sort(left)
+            ngx.say(table.concat(left, " "), " ", wrong, " ", header.connection)
+        }
+    }
+--- request
+GET /t
+--- response_body
+set: linear
+replace: linear
+values: linear
+add: linear
+read: linear
+known: linear
+own: linear
+listed: linear
+clear: linear
+connection content-type server transfer-encoding 0 close
+--- no_error_log
+[error]
+--- timeout: 30
+
+
+
+=== TEST 30: a long list holds what was set, in order, and that is what the client gets
+--- http_config
+    proxy_buffer_size 128k;
+    proxy_buffers 8 128k;
+--- config
+    location = /backend {
+        content_by_lua_block {
+            local add_header = require("ngx.resp").add_header
+            local random = 5
+            local function below(n)
+                random = (random * 1103515245 + 12345) % 2147483648
+                return math.floor(random / 65536) % n
+            end
+            -- The values of each name.
+            local model, wrong = {}, 0
+            local spellings = { "X-Name-", "x-name-", "X-NAME-", "X_Name_" }
+            for step = 1, 3000 do
+                local number = below(150)
+                local name = spellings[below(4) + 1] .. number
+                local values, kind = model[number] or {}, below(7)
+                if kind == 0 then
+                    ngx.header[name] = nil
+                    values = {}
+                elseif kind <= 2 then
+                    add_header(name, "a" .. step)
+                    values[#values + 1] = "a" .. step
+                elseif kind <= 5 then
+                    values = { "s" .. step }
+                    if kind == 5 then values[2] = "t" .. step end
+                    ngx.header[name] = values
+                else
+                    local read = ngx.header[name]
+                    if type(read) == "table" then read = table.concat(read, ",") end
+                    if (read or "") ~= table.concat(values, ",") then wrong = wrong + 1 end
+                end
+                model[number] = values
+                if step % 500 == 0 then ngx.sleep(0) end
+            end
+            local body = { wrong .. "\n" }
+            for number = 0, 149 do
+                body[#body + 1] = number .. "=" .. table.concat(model[number] or {}, ",") .. "\n"
+            end
+            ngx.print(body)
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            local socket = ngx.socket.tcp()
+            socket:connect("127.0.0.1", ngx.var.server_port)
+            socket:send("GET /backend HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            local header = socket:receiveuntil("\r\n\r\n")()
+            local body = socket:receive("*a")
+            local got = {}
+            for number, value in header:gmatch("[Xx]%-[Nn][Aa][Mm][Ee]%-(%d+): ([^\r]*)") do
+                got[number] = (got[number] and got[number] .. "," or "") .. value
+            end
+            local same, different = 0, 0
+            for number, values in body:gmatch("(%d+)=([^\n]*)\n") do
+                if (got[number] or "") == values then
+                    same = same + 1
+                else
+                    different = different + 1
+                end
+            end
+            ngx.say(body:match("^%d+"), " ", same, " ", different)
+        }
+    }
+--- request
+GET /t
+--- response_body
+0 150 0
+--- no_error_log
+[error]

@@ -581,3 +581,215 @@ Last: here
 0 localhost here
 --- no_error_log
 [error]
+
+
+
+=== TEST 21: thousands of headers, one by one, take time by their number
+--- config
+    location = /t {
+        content_by_lua_block {
+            local add_header = require "ngx.req".add_header
+            local set, clear = ngx.req.set_header, ngx.req.clear_header
+            local first = 0
+            local work = {
+                set = function(name) set(name, "a") end,
+                replace = function(name) set(name, "b") end,
+                values = function(name) set(name, { "c", "d" }) end,
+                add = function(name) set(name .. "-add", "e") add_header(name, "f") end,
+                clear = function(name) clear(name) clear(name .. "-add") end,
+            }
+            local steps = { "set", "replace", "values", "add", "clear" }
+            local function cost(count)
+                local costs = {}
+                first = first + count
+                for _, step in ipairs(steps) do
+                    collectgarbage()
+                    local call = work[step]
+                    local started = os.clock()
+                    for n = first, first + count - 1 do call("X-" .. n) end
+                    costs[step] = os.clock() - started
+                end
+                return costs
+            end
+            -- The least of several tries: linear gives 4, quadratic 16.
+            local ratios = {}
+            for _ = 1, 5 do
+                local few, many = cost(2000), cost(8000)
+                for _, step in ipairs(steps) do
+                    ratios[step] = math.min(ratios[step] or 99, many[step] / few[step])
+                end
+            end
+            for _, step in ipairs(steps) do
+                ngx.say(step, ": ", ratios[step] < 9 and "linear" or ratios[step])
+            end
+            local left = ngx.req.get_headers(0)
+            local names = 0
+            for _ in pairs(left) do names = names + 1 end
+            ngx.say(names)
+        }
+    }
+--- request
+GET /t
+--- response_body
+set: linear
+replace: linear
+values: linear
+add: linear
+clear: linear
+2
+--- no_error_log
+[error]
+--- timeout: 30
+
+
+
+=== TEST 22: a long list holds what was set, in order, and that is what another server gets
+--- http_config
+    large_client_header_buffers 8 64k;
+    server {
+        listen unix:$TEST_NGINX_SERVER_ROOT/headers.sock;
+        large_client_header_buffers 8 64k;
+        location / {
+            content_by_lua_block {
+                local raw = ngx.req.raw_header(true)
+                ngx.say(#raw, " ", ngx.md5(raw))
+            }
+        }
+    }
+--- config
+    location = /t {
+        proxy_http_version 1.1;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/headers.sock:/;
+        proxy_set_header Host same;
+        proxy_set_header Connection close;
+        access_by_lua_block {
+            local add_header = require "ngx.req".add_header
+            local random = 11
+            local function below(n)
+                random = (random * 1103515245 + 12345) % 2147483648
+                return math.floor(random / 65536) % n
+            end
+            -- What the list is to be: names as they came, and values.
+            local model = {}
+            local function find(name)
+                local found = {}
+                for at, header in ipairs(model) do
+                    if header[1]:lower() == name:lower() then found[#found + 1] = at end
+                end
+                return found
+            end
+            local function drop(found, from)
+                for n = #found, from, -1 do table.remove(model, found[n]) end
+            end
+            local spellings = { "X-Name-", "x-name-", "X-NAME-" }
+            for step = 1, 3000 do
+                local name = spellings[below(3) + 1] .. below(150)
+                local kind, found = below(6), find(name)
+                if kind == 0 then
+                    ngx.req.clear_header(name)
+                    drop(found, 1)
+                elseif kind <= 2 then
+                    add_header(name, "a" .. step)
+                    model[#model + 1] = { name, "a" .. step }
+                else
+                    local values = { "s" .. step }
+                    if kind == 5 then values[2] = "t" .. step end
+                    ngx.req.set_header(name, values)
+                    drop(found, 2)
+                    if found[1] then
+                        model[found[1]][2] = values[1]
+                    else
+                        model[#model + 1] = { name, values[1] }
+                    end
+                    if values[2] then model[#model + 1] = { name, values[2] } end
+                end
+                if step % 500 == 0 then ngx.sleep(0) end
+            end
+            local lines, wrong = { "Host: same\r\nConnection: close\r\n" }, 0
+            local values = {}
+            for _, header in ipairs(model) do
+                lines[#lines + 1] = header[1] .. ": " .. header[2] .. "\r\n"
+                local name = header[1]:lower()
+                values[name] = (values[name] and values[name] .. "," or "") .. header[2]
+            end
+            local headers = ngx.req.get_headers(0)
+            for n = 0, 149 do
+                local value = headers["x-name-" .. n]
+                if type(value) == "table" then value = table.concat(value, ",") end
+                if value ~= values["x-name-" .. n] then wrong = wrong + 1 end
+            end
+            local raw = table.concat(lines) .. "\r\n"
+            ngx.ctx.expected = #raw .. " " .. ngx.md5(raw)
+            ngx.ctx.wrong = wrong
+        }
+        header_filter_by_lua_block { ngx.header.content_length = nil }
+        body_filter_by_lua_block {
+            if ngx.arg[1] ~= "" then
+                local same = ngx.arg[1] == ngx.ctx.expected .. "\n"
+                ngx.arg[1] = ngx.ctx.wrong .. " wrong, " .. (same and "the same" or ngx.arg[1]) .. "\n"
+            end
+        }
+    }
+--- raw_request eval
+"GET /t HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+--- response_body
+0 wrong, the same
+--- no_error_log
+[error]
+
+
+
+=== TEST 23: thousands of headers in requests and in subrequests' copies of them
+--- http_config
+    large_client_header_buffers 16 64k;
+--- config
+    location = /copy {
+        content_by_lua_block {
+            local started = os.clock()
+            local before = ngx.req.get_headers(0)
+            local names = {}
+            for name in pairs(before) do names[#names + 1] = name end
+            ngx.req.set_header("X-Own", "1")
+            for _, name in ipairs(names) do
+                if name ~= "cookie" then ngx.req.clear_header(name) end
+            end
+            ngx.say(os.clock() - started)
+            local left = ngx.req.get_headers(0)
+            ngx.say(#left.cookie, " ", left["x-own"], " ", left["x-1"])
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            local cost = {}
+            for _, count in ipairs { 2000, 8000 } do
+                for n = 1, count do
+                    ngx.req.set_header("X-" .. n, "a")
+                end
+                local cookies = {}
+                for n = 1, count do cookies[n] = "c=" .. n end
+                require("ngx.req").add_header("Cookie", cookies)
+                local least = math.huge
+                for _ = 1, 5 do
+                    local body = ngx.location.capture("/copy").body
+                    local taken, rest = body:match("^(%S+)\n(.*)")
+                    least = math.min(least, tonumber(taken))
+                    cost.rest = rest
+                end
+                ngx.print(cost.rest)
+                cost[count] = least
+                for n = 1, count do ngx.req.clear_header("X-" .. n) end
+                ngx.req.clear_header("Cookie")
+            end
+            local ratio = cost[8000] / cost[2000]
+            ngx.say(ratio < 9 and "linear" or ratio)
+        }
+    }
+--- request
+GET /t
+--- response_body
+2000 1 nil
+8000 1 nil
+linear
+--- no_error_log
+[error]
+--- timeout: 30

@@ -19,5 +19,6 @@ pub use core::log::Level;
 pub use core::module::module;
 pub use core::status::Status;
 pub use http::headers::error::HeaderError;
-pub use http::headers::list::Node as Header;
+pub use http::headers::indexed::forget_all as forget_header_indexes;
+pub use http::headers::node::Node as Header;
 pub use http::request::Request;

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 
 use codec::headers::{NAME_BUFFER, Name};
@@ -12,7 +13,7 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::http::headers_out;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::nginx::{HeaderError, Level, Request};
+use crate::nginx::{Header, HeaderError, Level, Request};
 use crate::runtime::Context;
 
 /// Sets a response header: to nothing where `is_nil` is not 0, else to `mvals` (`mvals_len` of
@@ -173,18 +174,23 @@ fn get(
         store(0, kept(request, date.get(..len).unwrap_or_default())?);
         return Ok(1);
     }
-    let mut count = 0;
-    for header in headers_out::nodes(request).filter(|header| key.is(header.name())).take(room) {
-        store(count, text(header.value()));
-        count += 1;
+    let count = Cell::new(0);
+    let mut add = |header: Header| {
+        if count.get() < room {
+            store(count.get(), text(header.value()));
+            count.set(count.get() + 1);
+        }
+    };
+    headers_out::for_each_named(request, key.name, |header| {
+        if key.is(header.name()) {
+            add(header);
+        }
+    });
+    let own = headers_out::OWN.iter().find(|name| count.get() == 0 && key.is(name));
+    if let Some(name) = own {
+        headers_out::for_each_own(request, name, add);
     }
-    let own = headers_out::OWN.iter().find(|name| count == 0 && key.is(name));
-    for header in own.into_iter().flat_map(|name| headers_out::own_nodes(request, name)).take(room)
-    {
-        store(count, text(header.value()));
-        count += 1;
-    }
-    Ok(count)
+    Ok(count.get())
 }
 
 /// A copy in the request's pool.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::Context;
-use crate::nginx::Request;
+use crate::nginx::{Request, forget_header_indexes};
 use crate::own_thread;
 
 own_thread! {
@@ -38,5 +38,6 @@ impl Drop for RunningGuard {
     fn drop(&mut self) {
         let ended = RUNNING.borrow_mut().pop();
         drop(ended);
+        forget_header_indexes();
     }
 }

@@ -1,4 +1,4 @@
-//! nginx's lists of headers (`ngx_list_t` of `ngx_table_elt_t`): reading, adding, removing.
+//! nginx's lists of headers (`ngx_list_t` of `ngx_table_elt_t`): reading and adding.
 //!
 //! Invariants: nodes never move, because nginx and its modules point at them. The place of a
 //! removed node is not used again while the list has others. Every part but the first has at least
@@ -6,95 +6,19 @@
 
 use std::ptr::{NonNull, null_mut};
 
+use super::node::Node;
+use super::part::Part;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
-use crate::nginx::core::strings;
 use crate::nginx::sys::{
     ngx_list_init, ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t,
 };
 
-/// The capacity of a fresh part of a list, in nodes.
-const PART_SIZE: usize = 4;
-
-/// A header in a list; copies are the same header.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct Node(NonNull<ngx_table_elt_t>);
-
-impl Node {
-    /// # Safety
-    /// `node` must be null or a node of a live request's list.
-    pub(in crate::nginx) unsafe fn from_ptr(node: *mut ngx_table_elt_t) -> Option<Node> {
-        NonNull::new(node).map(Node)
-    }
-
-    pub(in crate::nginx) fn as_ptr(self) -> *mut ngx_table_elt_t {
-        self.0.as_ptr()
-    }
-
-    fn get(&self) -> &ngx_table_elt_t {
-        // SAFETY: `from_ptr`'s contract. No `&mut` is ever made of a node.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// The name as it was written.
-    pub fn name(&self) -> &[u8] {
-        // SAFETY: the request's pool holds it.
-        unsafe { strings::bytes(self.get().key) }
-    }
-
-    pub fn value(&self) -> &[u8] {
-        // SAFETY: the request's pool holds it.
-        unsafe { strings::bytes(self.get().value) }
-    }
-
-    /// Name and value in nginx's form; with `lowcase`, the name in lower case, if nginx has made
-    /// that.
-    #[inline]
-    pub fn raw(&self, lowcase: bool) -> (ngx_str_t, ngx_str_t) {
-        let node = self.get();
-        let mut name = node.key;
-        if lowcase && !node.lowcase_key.is_null() {
-            name.data = node.lowcase_key;
-        }
-        (name, node.value)
-    }
-
-    /// Whether the header counts as absent.
-    pub fn is_hidden(&self) -> bool {
-        self.get().hash == 0
-    }
-
-    /// Whether this is the header `name`, in any case of letters.
-    pub fn is_named(&self, name: &[u8]) -> bool {
-        self.name().eq_ignore_ascii_case(name)
-    }
-
-    /// Hides the header: it stays in the list, but counts as absent.
-    pub fn hide(self) {
-        // SAFETY: plain fields of a live node.
-        unsafe {
-            (*self.as_ptr()).hash = 0;
-            (*self.as_ptr()).value = ngx_str_t { len: 0, data: null_mut() };
-        }
-    }
-
-    /// Gives the header another value, and unhides it.
-    pub(in crate::nginx) fn set_value(self, hash: usize, value: ngx_str_t) {
-        // SAFETY: plain fields of a live node; the value is in the request's pool.
-        unsafe {
-            (*self.as_ptr()).hash = hash;
-            (*self.as_ptr()).value = value;
-        }
-    }
-
-    pub(in crate::nginx) fn set_name(self, name: ngx_str_t) {
-        // SAFETY: a plain field of a live node; the name is in the request's pool.
-        unsafe { (*self.as_ptr()).key = name }
-    }
-}
+/// The least and the greatest capacity of a fresh part of a list, in nodes: removing a node may
+/// take a look at all others of its part.
+const CAPACITIES: std::ops::RangeInclusive<usize> = 4..=64;
 
 /// A request's or response's list of headers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HeaderList(NonNull<ngx_list_t>);
 
 impl HeaderList {
@@ -118,6 +42,34 @@ impl HeaderList {
             false => null_mut(),
         };
         Nodes { part, next: 0 }
+    }
+
+    pub(super) fn as_ptr(self) -> *mut ngx_list_t {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn first_part(self) -> Option<Part> {
+        // SAFETY: a part of a live list, or null.
+        unsafe { Part::from_ptr(self.nodes().part) }
+    }
+
+    pub(super) fn last_part(self) -> Option<Part> {
+        // SAFETY: a live list; its last part is one of it, or null.
+        unsafe { Part::from_ptr((*self.as_ptr()).last) }
+    }
+
+    /// Whether there are more than `bound` nodes.
+    #[inline]
+    pub(super) fn is_longer_than(self, bound: usize) -> bool {
+        let (mut part, mut len) = (self.first_part(), 0);
+        while let Some(list) = part {
+            len += list.len();
+            if len > bound {
+                return true;
+            }
+            part = list.next();
+        }
+        false
     }
 
     /// How many nodes there are, hidden ones too.
@@ -164,13 +116,15 @@ impl HeaderList {
         }
     }
 
-    /// Makes the list empty, with memory of its own for `capacity` nodes.
+    /// Makes the list empty, with memory of its own for `capacity` nodes, or for
+    /// as many as fit in one part.
     pub(in crate::nginx) fn start_anew(
         self,
         pool: Pool,
         capacity: usize,
     ) -> Result<(), OutOfMemory> {
-        let (size, capacity) = (size_of::<ngx_table_elt_t>(), capacity.max(PART_SIZE));
+        let capacity = capacity.clamp(*CAPACITIES.start(), *CAPACITIES.end());
+        let size = size_of::<ngx_table_elt_t>();
         // SAFETY: a live list; without memory, only the pointer to its elements has changed, and
         // that is restored.
         unsafe {
@@ -183,108 +137,12 @@ impl HeaderList {
         }
         Ok(())
     }
-
-    /// Removes the nodes for which `unwanted` holds, in one walk through the list. Pointers to them
-    /// stay valid.
-    pub(in crate::nginx) fn remove(
-        self,
-        pool: Pool,
-        unwanted: impl Fn(Node) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        let mut nodes = self.nodes();
-        let mut before = null_mut();
-        loop {
-            let part = nodes.part;
-            // SAFETY: a part of a live list, or null behind the last one.
-            let Some(list) = (unsafe { part.as_ref() }) else { return Ok(()) };
-            if nodes.next >= list.nelts {
-                before = part;
-                nodes = Nodes { part: list.next, next: 0 };
-                continue;
-            }
-            let index = nodes.next;
-            if !nodes.next().is_some_and(&unwanted) {
-                continue;
-            }
-            nodes.next = index;
-            let next = list.next;
-            // SAFETY: `part` is of this list, after `before`, and `index` is within it.
-            if unsafe { self.cut(pool, before, part, index)? } {
-                nodes = Nodes { part: next, next: 0 };
-            }
-        }
-    }
-
-    /// Removes node `index` of `part`: from an end of it, or by splitting it. Returns whether the
-    /// part was removed with it.
-    ///
-    /// # Safety
-    /// `part` must be a part of the list with more than `index` nodes, and `before` the one before it,
-    /// or null for the first.
-    unsafe fn cut(
-        self,
-        pool: Pool,
-        before: *mut ngx_list_part_t,
-        part: *mut ngx_list_part_t,
-        index: usize,
-    ) -> Result<bool, OutOfMemory> {
-        // SAFETY: the part and the one before it are this list's, the contract of this function;
-        // nginx's lists are singly linked, and `last` is one of its parts.
-        unsafe {
-            let list = self.0.as_ptr();
-            let elements: *mut ngx_table_elt_t = (*part).elts.cast();
-            let was_last = (*list).last == part;
-            let behind = (*part).nelts - index - 1;
-            if index == 0 {
-                (*part).elts = elements.add(1).cast();
-                (*part).nelts -= 1;
-            } else if behind == 0 {
-                (*part).nelts -= 1;
-            } else {
-                let tail = pool.zeroed::<ngx_list_part_t>()?.as_ptr();
-                (*tail).elts = elements.add(index + 1).cast();
-                (*tail).nelts = behind;
-                (*tail).next = (*part).next;
-                (*part).nelts = index;
-                (*part).next = tail;
-                if was_last {
-                    (*list).last = tail;
-                }
-            }
-            let is_empty = (*part).nelts == 0;
-            if is_empty {
-                (*part).elts = elements.cast();
-            }
-            let goes = is_empty && !before.is_null();
-            if goes {
-                (*before).next = (*part).next;
-                if was_last {
-                    (*list).last = before;
-                }
-            }
-            if was_last {
-                self.close();
-            }
-            Ok(goes)
-        }
-    }
-
-    /// Makes the next node start a new part.
-    fn close(self) {
-        // SAFETY: a live list. nginx starts a new part if the last one has `nalloc` nodes, and
-        // allocates `nalloc` nodes for it: so the number must not be zero. An empty first part has
-        // a capacity of one.
-        unsafe {
-            let list = self.0.as_ptr();
-            (*list).nalloc = (*(*list).last).nelts.max(1);
-        }
-    }
 }
 
 /// The nodes of a list, in order.
 pub struct Nodes {
-    part: *mut ngx_list_part_t,
-    next: usize,
+    pub(super) part: *mut ngx_list_part_t,
+    pub(super) next: usize,
 }
 
 impl Iterator for Nodes {
@@ -316,7 +174,7 @@ impl Iterator for Nodes {
             let nodes: *mut ngx_table_elt_t = list.elts.cast();
             for at in from..list.nelts {
                 // SAFETY: a node of the part; a part that has nodes has elements.
-                folded = f(folded, Node(unsafe { NonNull::new_unchecked(nodes.add(at)) }));
+                folded = f(folded, unsafe { Node::from_ptr_unchecked(nodes.add(at)) });
             }
             (part, from) = (list.next, 0);
         }

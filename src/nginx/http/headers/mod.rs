@@ -2,5 +2,11 @@
 
 pub(in crate::nginx) mod change;
 pub(in crate::nginx) mod error;
+mod index;
+pub(in crate::nginx) mod indexed;
 pub(in crate::nginx) mod list;
+pub(in crate::nginx) mod node;
+mod part;
+mod places;
+mod removal;
 pub(in crate::nginx) mod values;

@@ -4,7 +4,7 @@
 use codec::fallible::{self};
 
 use crate::nginx::core::pool::{OutOfMemory, Pool};
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 
 #[cfg(nginx_header_links)]
 type Field = *mut crate::nginx::sys::ngx_table_elt_t;
@@ -38,6 +38,21 @@ impl HeaderValues {
         nodes
     }
 
+    pub fn first(self) -> Option<Node> {
+        // SAFETY: as in `nodes`.
+        unsafe { Node::from_ptr(*self.0) }
+    }
+
+    /// Forgets all nodes but the first; they stay in the list.
+    pub fn keep_first(self) {
+        // SAFETY: as in `nodes`.
+        unsafe {
+            if let Some(first) = (*self.0).as_mut() {
+                first.next = std::ptr::null_mut();
+            }
+        }
+    }
+
     /// Forgets all nodes; they stay in the list.
     pub fn clear(self) {
         // SAFETY: a live request's field.
@@ -69,6 +84,23 @@ impl HeaderValues {
             }
             fallible::collect((0..(*self.0).nelts).filter_map(|i| Node::from_ptr(*elements.add(i))))
         }
+    }
+
+    pub fn first(self) -> Option<Node> {
+        // SAFETY: as in `nodes`.
+        unsafe {
+            let elements: *const *mut crate::nginx::sys::ngx_table_elt_t = (*self.0).elts.cast();
+            if elements.is_null() || (*self.0).nelts == 0 {
+                return None;
+            }
+            Node::from_ptr(*elements)
+        }
+    }
+
+    /// Forgets all nodes but the first; they stay in the list.
+    pub fn keep_first(self) {
+        // SAFETY: a live request's array; to be shorter is fine for it.
+        unsafe { (*self.0).nelts = (*self.0).nelts.min(1) }
     }
 
     /// Forgets all nodes; they stay in the list. The array's memory is left alone, because a

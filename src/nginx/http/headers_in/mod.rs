@@ -10,6 +10,7 @@ pub use own::own;
 pub use raw::{Raw, raw};
 pub use set::set;
 
+use crate::nginx::http::headers::indexed::Indexed;
 use crate::nginx::http::headers::list::{HeaderList, Nodes};
 use crate::nginx::http::request::Request;
 
@@ -21,6 +22,11 @@ fn list(request: Request) -> HeaderList {
         Some(list) => list,
         None => unreachable!("a part of a structure is nowhere near null"),
     }
+}
+
+/// The list, for finding headers in it by their names.
+fn indexed(request: Request) -> Indexed {
+    Indexed::of_request(list(request))
 }
 
 /// The request's headers, in order.

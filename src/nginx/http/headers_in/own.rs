@@ -8,9 +8,9 @@ use std::mem::offset_of;
 
 use codec::fallible::{self, Grow};
 
-use super::{known, list};
+use super::{indexed, known, list};
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::headers::values::HeaderValues;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_http_headers_in_t;
@@ -52,6 +52,7 @@ fn copy(
     values: &[(&known::Known, Vec<Node>)],
 ) -> Result<(), OutOfMemory> {
     let (list, pool) = (list(request), request.pool());
+    indexed(request).forget();
     list.start_anew(pool, shared.len() + MORE)?;
     let mut copies = fallible::with_capacity(shared.len())?;
     for old in shared {
@@ -60,13 +61,14 @@ fn copy(
         unsafe { *new.as_ptr() = *old.as_ptr() }
         copies.try_push((*old, new))?;
     }
+    copies.sort_unstable_by_key(|(old, _)| old.as_ptr());
     point_at_copies(request, &copies);
     for (known, nodes) in values {
         // SAFETY: the field is of this kind.
         let field = unsafe { HeaderValues::from_ptr(known.field(request)) };
         field.clear();
         for node in nodes {
-            if let Some(copy) = copy_of(&copies, *node) {
+            if let Some(copy) = copy_of(&copies, node.as_ptr() as usize) {
                 field.push(pool, copy)?;
             }
         }
@@ -74,8 +76,10 @@ fn copy(
     Ok(())
 }
 
-fn copy_of(copies: &[(Node, Node)], node: Node) -> Option<Node> {
-    copies.iter().find(|(old, _)| *old == node).map(|(_, new)| *new)
+/// The copy of the node at an address; the copies are in the order of the old nodes' addresses.
+fn copy_of(copies: &[(Node, Node)], address: usize) -> Option<Node> {
+    let at = copies.binary_search_by_key(&address, |(old, _)| old.as_ptr() as usize).ok()?;
+    copies.get(at).map(|(_, new)| *new)
 }
 
 /// Redirects every field that points at an old node to its copy.
@@ -91,13 +95,13 @@ fn point_at_copies(request: Request, copies: &[(Node, Node)]) {
         let first: *mut usize = headers.cast::<u8>().add(FIRST).cast();
         for index in 0..(END - FIRST) / size_of::<usize>() {
             let word = first.add(index);
-            if let Some((_, new)) = copies.iter().find(|(old, _)| old.as_ptr() as usize == *word) {
+            if let Some(new) = copy_of(copies, *word) {
                 word.write(new.as_ptr() as usize);
             }
         }
         #[cfg(nginx_header_links)]
         for (_, new) in copies {
-            let next = Node::from_ptr((*new.as_ptr()).next).and_then(|old| copy_of(copies, old));
+            let next = copy_of(copies, (*new.as_ptr()).next as usize);
             (*new.as_ptr()).next = next.map_or(std::ptr::null_mut(), Node::as_ptr);
         }
     }

@@ -4,11 +4,11 @@ use codec::headers::{NAME_BUFFER, Name, escaped_value};
 
 use super::effects::{self, Effect};
 use super::known::{self, Known, RequestHeaderKind};
-use super::list;
+use super::{indexed, list};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::headers::change::set_all;
 use crate::nginx::http::headers::error::HeaderError;
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::headers::values::HeaderValues;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
@@ -84,21 +84,33 @@ impl Change<'_> {
 
     /// Sets the header in the list, and returns its node, if there is one afterwards.
     fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
-        let (list, pool) = (list(self.request), self.request.pool());
+        let (list, pool) = (indexed(self.request), self.request.pool());
+        let name = self.name.text();
         let same_name = |node: Node| self.name.is(node.name());
         if replace && self.clears() {
-            list.remove(pool, same_name)?;
+            list.remove(pool, name, same_name)?;
             return Ok(None);
         }
-        let mut same = list.nodes().filter(|&node| same_name(node));
-        if replace && let Some(first) = same.next() {
-            if same.next().is_some() {
-                list.remove(pool, |node| node != first && same_name(node))?;
+        if replace && let (Some(first), is_only) = self.first() {
+            if !is_only {
+                list.remove(pool, name, |node| node != first && same_name(node))?;
             }
             first.set_value(self.name.hash(), self.value);
             return Ok(Some(first));
         }
-        list.push(pool, self.name.hash(), self.name.text(), self.value).map(Some)
+        list.push(pool, self.name.hash(), name, self.value).map(Some)
+    }
+
+    /// The first node of this name, and whether there are no others.
+    fn first(&self) -> (Option<Node>, bool) {
+        let (mut first, mut is_only) = (None, true);
+        indexed(self.request).for_each(self.name.text(), |node| {
+            if self.name.is(node.name()) {
+                is_only &= first.is_none();
+                first = first.or(Some(node));
+            }
+        });
+        (first, is_only)
     }
 
     /// Sets a header for which nginx points at one node.

@@ -3,7 +3,8 @@
 //! once.
 
 use crate::nginx::core::strings;
-use crate::nginx::http::headers::list::{HeaderList, Node};
+use crate::nginx::http::headers::list::HeaderList;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_http_time;
 

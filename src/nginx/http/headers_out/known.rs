@@ -4,7 +4,7 @@ use std::mem::offset_of;
 
 use codec::headers::{Name, lowcase_hash};
 
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{ngx_http_headers_out_t, ngx_table_elt_t};
 

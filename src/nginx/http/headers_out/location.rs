@@ -4,7 +4,7 @@
 use super::list;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::request::Request;
 
 const NAME: &[u8] = b"Location";

@@ -8,10 +8,13 @@ mod read;
 mod set;
 
 pub use location::add_location;
-pub use own::{OWN, own_nodes};
-pub use read::{connection, content_length, content_type, is_chunked, last_modified, nodes};
+pub use own::{OWN, for_each_own};
+pub use read::{
+    connection, content_length, content_type, for_each_named, is_chunked, last_modified, nodes,
+};
 pub use set::set;
 
+use crate::nginx::http::headers::indexed::Indexed;
 use crate::nginx::http::headers::list::HeaderList;
 use crate::nginx::http::request::Request;
 
@@ -23,4 +26,10 @@ fn list(request: Request) -> HeaderList {
         Some(list) => list,
         None => unreachable!("a part of a structure is nowhere near null"),
     }
+}
+
+/// The list, for finding headers in it by their names, all of which are set.
+fn indexed(request: Request) -> Indexed {
+    location::complete(request);
+    Indexed::of_response(list(request))
 }

@@ -5,10 +5,10 @@
 
 use codec::headers::{Name, has_token};
 
-use super::list;
+use super::indexed;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::framing::{close_connection, is_multiplexed};
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
 
@@ -25,11 +25,13 @@ pub(super) fn is_own(request: Request, name: &Name) -> bool {
     own.iter().any(|own| name.is_lowcase(own)) && !request.is_subrequest()
 }
 
-/// What scripts have set such a header to.
-pub fn own_nodes(request: Request, name: &[u8]) -> impl Iterator<Item = Node> {
-    let is_own =
-        move |node: &Node| node.is_hidden() && !node.value().is_empty() && node.is_named(name);
-    list(request).nodes().filter(is_own)
+/// Calls `each` with what scripts have set such a header to.
+pub fn for_each_own(request: Request, name: &[u8], mut each: impl FnMut(Node)) {
+    indexed(request).for_each(name, |node| {
+        if node.is_hidden() && !node.value().is_empty() && node.is_named(name) {
+            each(node);
+        }
+    });
 }
 
 /// Sets such a header, or clears it with an empty `value`, which is in the request's pool.
@@ -40,13 +42,24 @@ pub(super) fn set_own(
     value: ngx_str_t,
     replace: bool,
 ) -> Result<(), OutOfMemory> {
+    let mut old = None;
     if replace {
-        own_nodes(request, name.text()).for_each(Node::hide);
+        for_each_own(request, name.text(), |node| {
+            node.hide();
+            old = old.or(Some(node));
+        });
     }
     if value.len == 0 {
         return Ok(());
     }
-    let node = list(request).push(request.pool(), OFF_THE_WIRE, name.text(), value)?;
+    let node = match old {
+        Some(node) => {
+            node.set_value(OFF_THE_WIRE, value);
+            indexed(request).shown(node);
+            node
+        }
+        None => indexed(request).push(request.pool(), OFF_THE_WIRE, name.text(), value)?,
+    };
     if name.is_lowcase(b"connection") && has_token(node.value(), b"close") {
         close_connection(request);
     }

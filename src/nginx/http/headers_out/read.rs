@@ -1,8 +1,8 @@
 //! Reading the response's headers, including those that nginx keeps in fields only.
 
-use super::{list, location};
+use super::{indexed, list, location};
 use crate::nginx::core::strings;
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::request::Request;
 
 const SWITCHING_PROTOCOLS: usize = 101;
@@ -11,6 +11,17 @@ const SWITCHING_PROTOCOLS: usize = 101;
 pub fn nodes(request: Request) -> impl Iterator<Item = Node> {
     location::complete(request);
     list(request).nodes().filter(|node| !node.is_hidden())
+}
+
+/// Calls `each` with headers that will be sent, in order: with all of that name, in any case of
+/// letters, with dashes or underscores, and maybe with others.
+#[inline]
+pub fn for_each_named(request: Request, name: &[u8], mut each: impl FnMut(Node)) {
+    indexed(request).for_each(name, |node| {
+        if !node.is_hidden() {
+            each(node);
+        }
+    });
 }
 
 /// `Content-Type` without the charset that nginx may add; empty if there is none.

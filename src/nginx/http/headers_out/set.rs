@@ -3,12 +3,12 @@
 use codec::headers::{Name, content_length, escaped_value};
 
 use super::known::{self, Known, ResponseHeaderKind};
-use super::{list, location, own};
+use super::{indexed, location, own};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::http::headers::change::set_all;
 use crate::nginx::http::headers::error::HeaderError;
-use crate::nginx::http::headers::list::Node;
+use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::headers::values::HeaderValues;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
@@ -111,26 +111,38 @@ impl Change<'_> {
 
     /// Gives `node` the value, or hides it.
     fn give_value(&self, node: Node) {
-        if self.clears() { node.hide() } else { node.set_value(self.name.hash(), self.value) }
+        if self.clears() {
+            return node.hide();
+        }
+        let was_hidden = node.is_hidden();
+        node.set_value(self.name.hash(), self.value);
+        if was_hidden {
+            indexed(self.request).shown(node);
+        }
     }
 
     /// Hides all nodes of this header in the list, except `kept`.
     fn hide_others(&self, kept: Option<Node>) {
-        for node in list(self.request).nodes() {
+        indexed(self.request).for_each(self.name.text(), |node| {
             if Some(node) != kept && self.is_same(node) {
                 node.hide();
             }
-        }
+        });
     }
 
     /// Sets the header in the list, and returns its node, if there is one afterwards.
     fn set_in_list(&self, replace: bool) -> Result<Option<Node>, OutOfMemory> {
-        let list = list(self.request);
         if replace {
-            location::complete(self.request);
-            let mut same = list.nodes().filter(|&node| self.is_same(node));
-            if let Some(first) = same.next() {
-                same.for_each(Node::hide);
+            let mut first = None;
+            indexed(self.request).for_each(self.name.text(), |node| {
+                if self.is_same(node) {
+                    match first {
+                        None => first = Some(node),
+                        Some(_) => node.hide(),
+                    }
+                }
+            });
+            if let Some(first) = first {
                 self.give_value(first);
                 return Ok(Some(first));
             }
@@ -144,7 +156,7 @@ impl Change<'_> {
     /// Adds the header; an empty one is added hidden.
     fn push(&self) -> Result<Node, OutOfMemory> {
         let hash = if self.clears() { 0 } else { self.name.hash() };
-        list(self.request).push(self.request.pool(), hash, self.name.text(), self.value)
+        indexed(self.request).push(self.request.pool(), hash, self.name.text(), self.value)
     }
 
     /// Sets a header for which nginx points at one node. A hidden node there keeps nginx from
@@ -155,6 +167,9 @@ impl Change<'_> {
                 self.hide_others(Some(node));
             }
             if node.name() != self.name.text() {
+                if !self.name.is(node.name()) {
+                    indexed(self.request).forget();
+                }
                 node.set_name(self.request.pool().copy_str(self.name.text())?);
             }
             self.give_value(node);
@@ -172,16 +187,16 @@ impl Change<'_> {
     fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
         // SAFETY: the field is of this kind.
         let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
-        let nodes = values.nodes()?;
+        let first = values.first();
         if replace {
-            let first = nodes.first().copied();
             self.hide_others(first);
             if let Some(first) = first {
                 self.give_value(first);
+                values.keep_first();
                 return Ok(());
             }
-        } else if let Some(&hidden) = nodes.iter().find(|node| node.is_hidden()) {
-            self.give_value(hidden);
+        } else if let Some(first) = first.filter(Node::is_hidden) {
+            self.give_value(first);
             return Ok(());
         }
         if self.clears() {
