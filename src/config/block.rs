@@ -5,7 +5,7 @@ use codec::block::{Lexer, LexerProgress};
 use crate::nginx::core::conf::{Conf, ConfError};
 use crate::nginx::core::conf_file::conf_file;
 
-/// The Lua code up to the closing brace; nginx's parser goes on behind it.
+/// Reads the Lua code up to the closing brace; nginx's parser continues after it.
 pub fn read(conf: Conf) -> Result<Vec<u8>, ConfError> {
     let Some(mut file) = conf_file(conf) else {
         return Err(conf.refuse(b"block directives are not supported in -g option"));

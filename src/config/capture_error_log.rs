@@ -5,7 +5,7 @@ use crate::nginx::core::conf::{Conf, ConfError, ConfResult, parse_size};
 use crate::nginx::core::log::MAX_LINE;
 use crate::nginx::core::log_capture::Capture;
 
-/// Makes the buffer; its logs are added where the error logs are known.
+/// Makes the buffer. It is attached to the error logs later, when these are known.
 pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
     if main.capture().is_some() {
         return Err(ConfError::Directive(c"is duplicate"));

@@ -1,4 +1,4 @@
-//! Lua code that a directive names: inline, or in a file whose path may hold variables.
+//! Lua code of a directive: inline, or in a file whose path may contain variables.
 
 use std::rc::Rc;
 
@@ -13,9 +13,9 @@ use crate::nginx::http::complex_value::ComplexValue;
 /// The code of one `*_by_lua*` directive.
 pub enum Script {
     Inline(Chunk),
-    /// The path, and its place in the code cache where it is the same for every request.
+    /// The path, and its key in the code cache if the path is the same for every request.
     File(ComplexValue, Option<CacheKey>),
-    /// An absolute path, in which nothing is a variable.
+    /// An absolute path without variables.
     FixedFile(Vec<u8>, CacheKey),
 }
 
@@ -62,7 +62,7 @@ impl Script {
     }
 }
 
-/// The code of `set_by_lua*`, with the arguments that stand behind it.
+/// The code of `set_by_lua*`, with the directive's further arguments.
 pub struct SetScript {
     pub script: Script,
     pub arguments: Vec<ComplexValue>,
@@ -75,7 +75,7 @@ pub struct HookScript {
     pub code: HookCode,
 }
 
-/// Where it is.
+/// Its code.
 pub enum HookCode {
     Inline(Chunk),
     /// An absolute path.
@@ -116,7 +116,7 @@ impl Scripts {
         }
     }
 
-    /// These where there is one, `outer`'s otherwise.
+    /// These scripts; for phases without one, those of `outer`.
     pub fn over(&self, outer: &Scripts) -> Scripts {
         let mut merged = self.clone();
         for (slot, outer) in merged.0.iter_mut().zip(&outer.0) {

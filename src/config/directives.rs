@@ -1,5 +1,5 @@
-//! THE table of directives: one row each, with where it may stand, what it takes, and what it
-//! sets.
+//! The table of directives: one row each, with the contexts in which it is allowed, its arguments,
+//! and what it sets.
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -25,9 +25,9 @@ use crate::nginx::http::script_code;
 /// One directive.
 pub struct Directive {
     pub name: &'static CStr,
-    /// Where it may stand.
+    /// The contexts in which it is allowed.
     place: u32,
-    /// What it takes.
+    /// Its arguments.
     takes: u32,
     sets: Sets,
 }
@@ -401,7 +401,7 @@ impl Directive {
         script_code::set_variable(cf, &target, SetScript { script, arguments: arguments? })
     }
 
-    /// The code of an `upstream` block; a file's path is taken as it is written.
+    /// Sets the code of an `upstream` block; a file's path is used as it is written.
     fn set_balancer(&self, cf: Conf, server: &ServerConf, form: Form) -> ConfResult {
         if server.balancer.get().is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
@@ -414,13 +414,13 @@ impl Directive {
         Ok(())
     }
 
-    /// The code of a server's TLS handshakes; without a word of it, there is none.
+    /// Sets the code of a server's TLS handshakes; empty code means none.
     fn set_tls(&self, cf: Conf, server: &ServerConf, form: Form, phase: Phase) -> ConfResult {
         if server.script(phase).is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
         }
         let name = |line| match phase {
-            // Upstream's name for it, without a place.
+            // The C module's name for it, without a place.
             Phase::SslClientHello => b"=ssl_client_hello_by_lua".to_vec(),
             _ => self.chunk_name(cf, line),
         };
@@ -431,7 +431,7 @@ impl Directive {
         Ok(())
     }
 
-    /// The directive's code, in whose path nothing is a variable; none where it is empty.
+    /// The directive's code, with a path without variables; `None` if it is empty.
     fn read_fixed_script(
         &self,
         cf: Conf,
@@ -449,7 +449,7 @@ impl Directive {
         })
     }
 
-    /// The directive's code, from its argument or the block behind it.
+    /// The directive's code, from its argument or its block.
     fn read_script(&self, cf: Conf, form: Form) -> Result<Script, ConfError> {
         let line = cf.line();
         let code = self.read_code(cf, form)?;
@@ -490,7 +490,7 @@ fn set_package_cpath(cf: Conf, main: &MainConf) -> ConfResult {
     values::set_text(cf, &mut main.written.borrow_mut().package_cpath)
 }
 
-/// How many connections of an `upstream` block rest at most.
+/// The most idle connections that an `upstream` block keeps.
 fn set_keepalive(cf: Conf, server: &ServerConf) -> ConfResult {
     if server.idle.max.get().is_some() {
         return Err(ConfError::Directive(c"is duplicate"));

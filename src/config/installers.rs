@@ -1,12 +1,12 @@
-//! What a directive sets in motion beside its value: who answers for a location, and who chooses an
-//! `upstream` block's servers. The handlers belong to rooms above this one, which are handed down
-//! here once.
+//! Handlers that a directive installs besides setting its value: a location's content handler, and
+//! an `upstream` block's balancer. They belong to layers above this one, which hands their
+//! installers down here once.
 
 use std::sync::OnceLock;
 
 use crate::nginx::core::conf::Conf;
 
-/// Each makes its handler that of the block that is being read.
+/// Functions that install a handler for the block that is being read.
 #[derive(Clone, Copy)]
 pub struct Installers {
     /// `content_by_lua*`.
@@ -17,7 +17,7 @@ pub struct Installers {
 
 static INSTALLERS: OnceLock<Installers> = OnceLock::new();
 
-/// Hands them down, before nginx reads a configuration. A second time changes nothing.
+/// Sets the installers, before nginx reads a configuration. A second call changes nothing.
 pub fn set(installers: Installers) {
     let _ = INSTALLERS.set(installers);
 }

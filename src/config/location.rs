@@ -1,4 +1,4 @@
-//! What a location's directives say, as written and in force.
+//! The values of a location's directives, as written and in force.
 
 use std::cell::{OnceCell, RefCell};
 #[cfg(ngx_feature = "http_ssl")]
@@ -21,14 +21,14 @@ use crate::nginx::http::configuration::Configuration;
 pub struct LocationConf {
     /// As written in this block.
     pub written: RefCell<Location>,
-    /// With what it inherits; set when nginx merges, or at first use where it never does.
+    /// With the inherited values; set when nginx merges, or at first use if it never does.
     merged: OnceCell<Location>,
-    /// What TLS connections from here share; made when nginx merges.
+    /// The context of TLS connections from this location; made when nginx merges.
     #[cfg(ngx_feature = "http_ssl")]
     tls_context: OnceCell<Rc<Context>>,
 }
 
-/// The values; `None` where nothing is said.
+/// The values; `None` if not set.
 #[derive(Clone, Default)]
 pub struct Location {
     pub code_cache: Option<bool>,
@@ -52,7 +52,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// These values where said, `outer`'s otherwise.
+    /// These values; those that are not set are taken from `outer`.
     fn over(&self, outer: &Location) -> Location {
         macro_rules! merge {
             ($($field:ident)*) => {
@@ -80,14 +80,14 @@ impl LocationConf {
         Configuration::of(request).get()
     }
 
-    /// Takes over what `outer` says and this does not.
+    /// Inherits from `outer` what is not set here.
     pub fn inherit(&self, outer: &LocationConf) {
         let merged = self.written.borrow().over(outer.in_force());
-        // Merged once per block; a second time would give the same.
+        // Merged once per block; a second time would give the same result.
         let _ = self.merged.set(merged);
     }
 
-    /// Has a TLS context: `outer`'s, unless a directive of its own asks for another one.
+    /// Sets the TLS context: that of `outer`, unless this block has TLS directives of its own.
     #[cfg(ngx_feature = "http_ssl")]
     pub fn inherit_tls(&self, cf: Conf, outer: &LocationConf) -> ConfResult {
         if self.written.borrow().tls != Tls::default() {
@@ -100,7 +100,7 @@ impl LocationConf {
         Ok(())
     }
 
-    /// Has a TLS context of its own, by the values in force.
+    /// Makes a TLS context of its own from the values in force.
     #[cfg(ngx_feature = "http_ssl")]
     pub fn make_tls(&self, cf: Conf) -> ConfResult {
         if self.tls_context.get().is_none() {
@@ -109,7 +109,7 @@ impl LocationConf {
         Ok(())
     }
 
-    /// What TLS connections from here share.
+    /// The context of TLS connections from this location.
     #[cfg(ngx_feature = "http_ssl")]
     pub fn tls_context(&self) -> Option<&Context> {
         self.tls_context.get().map(Rc::as_ref)
@@ -180,7 +180,7 @@ impl LocationConf {
         self.in_force().socket_send_lowat.unwrap_or(0)
     }
 
-    /// In bytes; a page of memory where nothing is said.
+    /// In bytes; a page of memory by default.
     pub fn socket_buffer_size(&self) -> usize {
         self.in_force().socket_buffer_size.unwrap_or_else(worker::page_size).max(1)
     }

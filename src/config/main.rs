@@ -1,4 +1,4 @@
-//! What the `http` block's directives say, and the worker's Lua VM.
+//! The values of the `http` block's directives, and the worker's Lua VM.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
@@ -15,7 +15,7 @@ use crate::nginx::core::log_capture::Capture;
 use crate::nginx::core::shared_memory::SharedZones;
 use crate::nginx::http::configuration::Configuration;
 
-/// The configuration of the `http` block. nginx keeps it in the cycle's pool, and with it the VM.
+/// The configuration of the `http` block, with the VM. nginx keeps it in the cycle's pool.
 #[derive(Default)]
 pub struct MainConf {
     pub written: RefCell<Main>,
@@ -26,19 +26,19 @@ pub struct MainConf {
     used: Cell<PhaseSet>,
     /// The zones of shared memory, which `init_by_lua*` waits for.
     pub zones: SharedZones,
-    /// The phases whose handlers have been moved behind those of other modules.
+    /// The phases whose handlers have been moved after those of other modules.
     postponed: Cell<PhaseSet>,
-    /// What a location without directives of its own has: where worker hooks run.
+    /// The configuration of a location without directives of its own, for worker hooks.
     pub hook_configuration: OnceCell<Configuration>,
-    /// The buffer of `lua_capture_error_log`, in the cycle's pool too.
+    /// The buffer of `lua_capture_error_log`, in the cycle's pool.
     capture: Cell<Option<&'static Capture>>,
-    /// What [`Main::regex_match_limit`] says, for other threads.
+    /// The value of [`Main::regex_match_limit`], for other threads.
     regex_match_limit: AtomicUsize,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }
 
-/// The values; `None` where nothing is said.
+/// The values; `None` if not set.
 #[derive(Default)]
 pub struct Main {
     pub package_path: Option<Vec<u8>>,
@@ -77,12 +77,12 @@ impl MainConf {
         at.configuration().get()
     }
 
-    /// The configuration of the `http` block of a cycle that nginx passes; none without one.
+    /// The configuration of a cycle's `http` block; `None` without such a block.
     pub fn of_cycle(cycle: Cycle) -> Option<&'static MainConf> {
         Configuration::of_cycle(cycle).map(Configuration::get)
     }
 
-    /// The configuration of the current cycle's `http` block, for code without a request at hand.
+    /// The configuration of the current cycle's `http` block, for code without a request.
     pub fn current() -> Option<&'static MainConf> {
         Configuration::current().map(Configuration::get)
     }
@@ -92,13 +92,13 @@ impl MainConf {
         self.used.get()
     }
 
-    /// The configuration has code for `phase`.
+    /// Notes that the configuration has code for `phase`.
     pub fn uses(&self, phase: Phase) {
         self.used.set(self.used.get().with(phase));
     }
 
-    /// Whether the handler of `phase` is still to be moved behind those of other modules: the first
-    /// who asks does it.
+    /// Whether the handler of `phase` must still be moved after those of other modules. True once:
+    /// the caller does it.
     pub fn is_to_postpone(&self, phase: Phase) -> bool {
         let postponed = self.postponed.get();
         if postponed.has(phase) {
@@ -115,7 +115,7 @@ impl MainConf {
         stays != Some(true)
     }
 
-    /// The worker's VM, once it is made.
+    /// The worker's VM, once it has been made.
     pub fn vm(&self) -> Option<Rc<Vm>> {
         self.vm.borrow().clone()
     }
@@ -130,12 +130,12 @@ impl MainConf {
         self.vm.borrow_mut().take()
     }
 
-    /// The captured lines of the error log, where the configuration asks for them.
+    /// The captured lines of the error log, if the configuration asks for them.
     pub fn capture(&self) -> Option<&'static Capture> {
         self.capture.get()
     }
 
-    /// Takes the buffer.
+    /// Sets the buffer.
     pub fn set_capture(&self, capture: &'static Capture) {
         self.capture.set(Some(capture));
     }
@@ -152,12 +152,12 @@ impl MainConf {
         self.written.borrow().max_pending_timers.unwrap_or(1024)
     }
 
-    /// Whether the configuration asks for memory to be given back.
+    /// Whether the configuration asks for memory to be returned to the system.
     pub fn trims_memory(&self) -> bool {
         self.written.borrow().malloc_trim.is_some_and(|requests| requests > 0)
     }
 
-    /// After how many requests the C library gives memory back; 0 for never.
+    /// After how many requests the C library returns free memory to the system; 0 for never.
     pub fn malloc_trim(&self) -> usize {
         self.written.borrow().malloc_trim.unwrap_or(1000)
     }
@@ -171,13 +171,13 @@ impl MainConf {
         self.written.borrow().regex_cache_max_entries.unwrap_or(1024)
     }
 
-    /// The configuration has been read, and no Lua code has run yet.
+    /// To be called when the configuration has been read, before any Lua code runs.
     pub fn is_read(&self) {
         let written = self.written.borrow().regex_match_limit;
         self.regex_match_limit.store(written.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Threads beside the worker's own ask this too.
+    /// Also for threads other than the worker's main one.
     pub fn regex_match_limit(&self) -> usize {
         self.regex_match_limit.load(Ordering::Relaxed)
     }

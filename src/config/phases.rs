@@ -1,6 +1,7 @@
-//! THE table of phases: one row for each place where Lua code runs. What depends on the phase asks
-//! the table: where code is configured, what installs its handler, whether it may wait, which API it
-//! sees. A new phase is a row here, the rows of its directives, and a file in `src/phase/`.
+//! The table of phases: one row for each place where Lua code runs. Everything that depends on the
+//! phase is decided by the table: where code is configured, what installs its handler, whether it
+//! may wait, which API it sees. A new phase is a row here, the rows of its directives, and a file
+//! in `src/phase/`.
 
 use crate::nginx::http::phases::HttpPhase;
 
@@ -15,11 +16,11 @@ pub enum Place {
     HeaderFilter,
     /// A filter of response bodies.
     BodyFilter,
-    /// A variable that is set among nginx's `rewrite` directives.
+    /// A variable that is set in order with nginx's `rewrite` directives.
     Variable,
     /// The choice of a server of an `upstream` block.
     Balancer,
-    /// A call-back of OpenSSL in a client's handshake.
+    /// A callback of OpenSSL in a client's handshake.
     Handshake,
     /// The start or end of a worker.
     Worker,
@@ -28,7 +29,7 @@ pub enum Place {
 }
 
 /// One phase.
-pub struct Row {
+pub struct PhaseRow {
     pub phase: Phase,
     /// In "API disabled in the context of …".
     pub name: &'static str,
@@ -49,7 +50,7 @@ macro_rules! phases {
         }
 
         /// The phases.
-        pub const PHASES: &[Row] = &[$(Row {
+        pub const PHASES: &[PhaseRow] = &[$(PhaseRow {
             phase: Phase::$phase,
             name: $name,
             short: $short,
@@ -59,10 +60,10 @@ macro_rules! phases {
 
         impl Phase {
             /// Its row of the table.
-            pub const fn row(self) -> &'static Row {
+            pub const fn row(self) -> &'static PhaseRow {
                 match self {
                     $(Phase::$phase => const {
-                        &Row {
+                        &PhaseRow {
                             phase: Phase::$phase,
                             name: $name,
                             short: $short,
@@ -106,7 +107,7 @@ impl Phase {
         self as u32
     }
 
-    /// Its place among values that there is one of for each phase.
+    /// Its index in arrays with one value per phase.
     pub const fn index(self) -> usize {
         self.bit().trailing_zeros() as usize
     }
@@ -125,7 +126,7 @@ impl Phase {
     }
 }
 
-/// How many values there are where there is one for each phase.
+/// The length of arrays with one value per phase.
 pub const INDEXES: usize = 1 + last_index();
 
 const fn last_index() -> usize {
@@ -171,12 +172,12 @@ impl PhaseSet {
         self.0 & phase.bit() != 0
     }
 
-    /// Whether a phase is in both.
+    /// Whether the two sets have a phase in common.
     pub const fn meets(self, other: PhaseSet) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// Where a request waits for Lua code and the response is still to be made.
+    /// The phases of a request before its response, in which the request waits for Lua code.
     pub const REQUEST: PhaseSet = {
         let mut set = PhaseSet::NONE;
         let mut i = 0;
@@ -190,7 +191,7 @@ impl PhaseSet {
         set
     };
 
-    /// Where code runs for a client's request.
+    /// The phases whose code runs for a client's request.
     pub const OF_CLIENTS: PhaseSet = PhaseSet(PhaseSet::ALL.0 & !PhaseSet::FAKE.0);
 
     const ALL: PhaseSet = {
@@ -216,7 +217,7 @@ impl PhaseSet {
         set
     };
 
-    /// Where Lua code may wait.
+    /// The phases whose code may wait.
     pub const YIELDABLE: PhaseSet = {
         let mut set = PhaseSet::NONE;
         let mut i = 0;
@@ -229,7 +230,7 @@ impl PhaseSet {
         set
     };
 
-    /// Where code runs for a fake request, for there is no request of a client's.
+    /// The phases whose code runs for a fake request.
     pub const FAKE: PhaseSet = {
         let mut set = PhaseSet::HANDSHAKE;
         let mut i = 0;

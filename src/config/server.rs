@@ -1,4 +1,4 @@
-//! What the directives of a `server` or `upstream` block say.
+//! The values of the directives of a `server` or `upstream` block.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -13,14 +13,14 @@ use crate::nginx::http::upstream::{IdleConnections, Peer};
 pub struct ServerConf {
     /// The code that chooses an `upstream` block's servers.
     pub balancer: OnceCell<Script>,
-    /// The connections to an `upstream` block's servers that no request uses.
+    /// The idle connections to an `upstream` block's servers.
     pub idle: IdleConnections,
     /// The code of a `server` block's TLS handshakes.
     handshake: RefCell<Scripts>,
 }
 
 impl ServerConf {
-    /// The code of `phase`; none where the configuration names none, or it is empty.
+    /// The code of `phase`; `None` if there is none, or it is empty.
     pub fn script(&self, phase: Phase) -> Option<SharedScript> {
         self.handshake.borrow().get(phase).cloned()
     }
@@ -30,7 +30,7 @@ impl ServerConf {
         self.handshake.borrow_mut().set(phase, script);
     }
 
-    /// Takes over what `outer` says and this block does not.
+    /// Inherits from `outer` what is not set here.
     pub fn inherit(&self, outer: &ServerConf) {
         let merged = self.handshake.borrow().over(&outer.handshake.borrow());
         *self.handshake.borrow_mut() = merged;
@@ -42,7 +42,7 @@ impl ServerConf {
         at.configuration().get()
     }
 
-    /// The configuration of the `upstream` block whose server is asked for.
+    /// The configuration of the `upstream` block whose server is being chosen.
     pub fn of_upstream(peer: Peer) -> &'static ServerConf {
         peer.server_conf()
     }

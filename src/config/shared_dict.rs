@@ -3,7 +3,7 @@
 use super::main::MainConf;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult, parse_size};
 
-/// The least size that there is room in for a dictionary, in bytes.
+/// The minimum size of a dictionary's zone, in bytes.
 const MIN_SIZE: usize = 8192;
 
 /// Registers a dictionary's zone.

@@ -1,4 +1,4 @@
-//! What the `lua_ssl_*` directives say of TLS on cosockets.
+//! The `lua_ssl_*` directives: TLS on cosockets.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use crate::nginx::core::conf_value;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::{Context, Settings};
 
-/// The values; `None` where nothing is said.
+/// The values; `None` if not set.
 #[derive(Clone, Default, PartialEq)]
 pub struct Tls {
     protocols: Option<usize>,
@@ -23,7 +23,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// These values where said, `outer`'s otherwise.
+    /// These values; those that are not set are taken from `outer`.
     pub fn over(&self, outer: &Tls) -> Tls {
         Tls {
             protocols: self.protocols.or(outer.protocols),
@@ -44,7 +44,7 @@ impl Tls {
         }
     }
 
-    /// The context for connections from where these values are in force.
+    /// Makes the context for connections from a location with these values.
     pub fn make_context(&self, cf: Conf) -> Result<Rc<Context>, ConfError> {
         let settings = Settings {
             protocols: self.protocols.unwrap_or(tls::DEFAULT_PROTOCOLS as usize),
@@ -61,7 +61,7 @@ impl Tls {
     }
 }
 
-/// `lua_ssl_protocols`: each adds to those named before it.
+/// `lua_ssl_protocols`: adds protocols to those of earlier directives.
 pub fn set_protocols(cf: Conf, location: &LocationConf) -> ConfResult {
     let mut written = location.written.borrow_mut();
     let before = written.tls.protocols.unwrap_or(0);
@@ -69,7 +69,7 @@ pub fn set_protocols(cf: Conf, location: &LocationConf) -> ConfResult {
     Ok(())
 }
 
-/// `lua_ssl_conf_command`: each adds a command.
+/// `lua_ssl_conf_command`: adds a command.
 pub fn add_command(cf: Conf, location: &LocationConf) -> ConfResult {
     let mut written = location.written.borrow_mut();
     let command = (cf.word(1).to_vec(), cf.word(2).to_vec());
@@ -77,14 +77,14 @@ pub fn add_command(cf: Conf, location: &LocationConf) -> ConfResult {
     Ok(())
 }
 
-/// `lua_ssl_certificate`: each adds a file.
+/// `lua_ssl_certificate`: adds a file.
 pub fn add_certificate(cf: Conf, location: &LocationConf) -> ConfResult {
     let mut written = location.written.borrow_mut();
     written.tls.certificates.get_or_insert_default().push(cf.word(1).to_vec());
     Ok(())
 }
 
-/// `lua_ssl_certificate_key`: each adds a file.
+/// `lua_ssl_certificate_key`: adds a file.
 pub fn add_certificate_key(cf: Conf, location: &LocationConf) -> ConfResult {
     let mut written = location.written.borrow_mut();
     written.tls.certificate_keys.get_or_insert_default().push(cf.word(1).to_vec());

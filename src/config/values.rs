@@ -1,11 +1,11 @@
-//! One value of a directive, with nginx's own error texts. Each is set once.
+//! Setting a directive's value, once, with nginx's own error texts.
 
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::conf_value;
 
 /// `on` or `off`.
 pub fn set_flag(conf: Conf, value: &mut Option<bool>) -> ConfResult {
-    // nginx names the directive in this error by the command: its word is the same.
+    // nginx takes the directive's name in this error from the command, which is the same word.
     let text = conf.word(1);
     if value.is_some() {
         return Err(ConfError::Directive(c"is duplicate"));
@@ -18,7 +18,7 @@ pub fn set_flag(conf: Conf, value: &mut Option<bool>) -> ConfResult {
     Ok(())
 }
 
-/// Refuses a directive's value in nginx's words, with an `explanation` or none.
+/// Refuses a directive's value with nginx's text, followed by `explanation`, which may be empty.
 pub fn refuse(conf: Conf, explanation: &[u8]) -> ConfError {
     let (value, name) = (conf.word(1), conf.word(0));
     let text =

@@ -1,4 +1,4 @@
-//! Lua code as the configuration gives it, compiled once per VM.
+//! Lua code of the configuration, compiled once per VM.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -14,18 +14,18 @@ use crate::ngx_debug;
 
 /// A piece of Lua code with its place in the configuration.
 pub struct Chunk {
-    /// The text or bytecode, where it stands in the configuration itself.
+    /// The source text or bytecode.
     code: Vec<u8>,
     /// Lua's name for it: `=content_by_lua(nginx.conf:42)`.
     name: CString,
     key: CacheKey,
 }
 
-/// A place in the code cache, and where it was found last in the worker's VM.
+/// A key of the code cache, with the reference under which the worker's VM had it last.
 pub struct CacheKey {
     text: String,
     reference: Cell<i32>,
-    /// The function's own reference in the registry of the worker's VM: the short way to it.
+    /// The function's own reference in the registry of the worker's VM, for a faster look-up.
     anchor: Cell<i32>,
 }
 
@@ -51,16 +51,16 @@ impl CacheKey {
     }
 }
 
-/// "Not looked for yet", as `luaL_ref` would number nil.
+/// "Not looked up yet": the number that `luaL_ref` gives to nil.
 const REFNIL: i32 = -1;
 
-/// Why code could not be loaded, in upstream's words.
+/// Why code could not be loaded, in the C module's words.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LoadError {
     Inline(Vec<u8>),
     /// The path, and Lua's reason.
     File(Vec<u8>, Vec<u8>),
-    /// As [`LoadError::File`], where the file cannot be read; and the system's error number.
+    /// As [`LoadError::File`] for a file that cannot be read, with the system's error number.
     Unreadable(Vec<u8>, Vec<u8>, i32),
 }
 
@@ -111,7 +111,8 @@ fn joined(pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 impl Chunk {
-    /// Inline code; `name` is Lua's name for it, with the directive in front of a parenthesis.
+    /// Inline code; `name` is Lua's name for it: the directive, followed by the place in
+    /// parentheses.
     #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     pub fn new(code: &[u8], name: &[u8]) -> Chunk {
         let name =
@@ -161,7 +162,7 @@ impl Vm {
         log: Log,
         compile: impl Fn(State) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {
-        // What a directive remembers is of the worker's VM; one of a request's own starts anew.
+        // The reference belongs to the worker's VM; a VM of a request's own looks the code up.
         let remembered = if self.caches_code { key.reference.get() } else { REFNIL };
         let text = &key.text;
         ngx_debug!(log, "code cache lookup (key='{text}', ref={remembered})");
@@ -184,7 +185,7 @@ impl Vm {
                     if !error.is_out_of_memory() {
                         return Err(error);
                     }
-                    // Garbage may be all that is in the way: what failed before left it.
+                    // Memory may be full of garbage only, left by what failed before.
                     self.release_memory();
                     self.load_new(text, &compile)
                 })?
@@ -207,7 +208,7 @@ impl Vm {
         state.remove(-2);
     }
 
-    /// Pushes what `compile` makes, which has a place in the cache from then on.
+    /// Pushes what `compile` makes, and adds it to the cache.
     fn load_new(
         &self,
         text: &str,

@@ -1,4 +1,4 @@
-//! What the scheduler and the coroutine functions ask of a Lua coroutine beyond its stack.
+//! What the scheduler and the coroutine functions need of a Lua coroutine besides its stack.
 
 use mlua::ffi;
 
@@ -7,10 +7,10 @@ use super::state::State;
 use super::sys::lua_isyieldable;
 
 impl State {
-    /// Raises what Lua would, where the running code cannot yield: below a call that went through
-    /// C, or on the main coroutine.
+    /// Fails with Lua's own error if the running code cannot yield: across a C call, or on the main
+    /// coroutine.
     ///
-    /// Functions that yield ask first, so that nothing of theirs is under way when that fails.
+    /// Functions that yield call this first, so that they have not started anything when it fails.
     pub fn check_yieldable(self) -> Result<(), LuaError> {
         // SAFETY: a live state.
         if unsafe { lua_isyieldable(self.as_ptr()) } != 0 {

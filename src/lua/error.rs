@@ -1,4 +1,4 @@
-//! What a Lua function of this module raises: built as a value, raised last.
+//! The errors that Lua functions of this module raise: built as values, raised last.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use codec::fallible::{self, OutOfMemory};
 /// An error for the Lua caller.
 #[derive(Debug)]
 pub enum LuaError {
-    /// `error(text)` with the caller's position in front, as `luaL_error` does.
+    /// `error(text)`, prefixed with the caller's position, as by `luaL_error`.
     Text(Cow<'static, str>),
     /// The same for a text that need not be UTF-8.
     Bytes(Vec<u8>),
@@ -33,7 +33,7 @@ impl LuaError {
     }
 }
 
-/// What makes an error's text: a literal, `format_args!`, or a text that is there already.
+/// What an error's text can be made of: a literal, `format_args!`, or an existing text.
 pub trait IntoText {
     fn into_text(self) -> Result<Cow<'static, str>, OutOfMemory>;
 }

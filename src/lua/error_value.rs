@@ -1,4 +1,5 @@
-//! The one way from an error value, which may be anything, to text for a log or a message.
+//! Turning an error value, which may be of any type, into text for a log or a message. All code
+//! that does so uses this.
 
 use codec::fallible;
 
@@ -7,7 +8,8 @@ use super::registry::ERROR_TEXT;
 use super::run::Outcome;
 use super::state::{GLOBALS, Kind, REGISTRY, State, upvalue};
 
-/// For `error(nil)`, in front what upstream says of all that is no text.
+/// The text for `error(nil)`: the C module's "unknown reason", which it uses for all values that
+/// are not text, and the value.
 const NO_VALUE: &str = "unknown reason (nil)";
 
 /// Puts the function behind [`State::error_text`] into a VM that has its libraries.
@@ -18,7 +20,7 @@ pub(super) fn install(state: State) {
     state.raw_set_index(REGISTRY, ERROR_TEXT);
 }
 
-/// The text of its argument: what `tostring` gives, also where a `__tostring` of Lua code does not.
+/// The text of its argument: what `tostring` gives, even if a `__tostring` of Lua code fails.
 fn text_of(state: State) -> LuaResult {
     state.set_top(1);
     match state.kind(1) {
@@ -54,14 +56,14 @@ fn text_of(state: State) -> LuaResult {
 }
 
 impl State {
-    /// The error on top of the stack as text, which takes its place.
+    /// Replaces the error on top of the stack by its text.
     ///
     /// A `__tostring` of Lua code may run, on this coroutine, in protected mode.
     pub fn error_text(&self) -> &[u8] {
         if !matches!(self.kind(-1), Kind::String | Kind::Number) {
             self.raw_get_index(REGISTRY, ERROR_TEXT);
             self.insert(-2);
-            // Where memory is out, this leaves Lua's message about that.
+            // Without memory, this leaves Lua's message about that.
             self.call(1, 1, 0);
         }
         self.bytes(-1).unwrap_or(NO_VALUE.as_bytes())

@@ -1,4 +1,4 @@
-//! Call frames in words: tracebacks of coroutines, and the place that a log line comes from.
+//! Describing call frames: tracebacks of coroutines, and the place that a log line comes from.
 
 use std::ffi::{CStr, c_int};
 
@@ -29,8 +29,12 @@ pub fn describe_frames(state: State, line: &mut Line) {
     }
 }
 
+/// Appends a line about one call frame.
+///
+/// # Safety
+/// `frame` must be filled by `lua_getinfo`.
 unsafe fn describe_frame(frame: &ffi::lua_Debug, line: &mut Line) {
-    // SAFETY: the caller's.
+    // SAFETY: the record is filled, the contract of this function; its strings are NUL-terminated.
     unsafe {
         let source = CStr::from_ptr(frame.short_src.as_ptr()).to_bytes();
         line.append(b"\n\t");

@@ -1,5 +1,5 @@
-//! How Lua calls Rust: one generic trampoline, for functions that return a [`LuaResult`].
-//! Lua errors leave it, panics do not.
+//! How Lua calls Rust: one generic trampoline, for functions that return a [`LuaResult`]. Lua
+//! errors pass through it, panics do not.
 
 use std::ffi::c_int;
 use std::mem::size_of;
@@ -17,9 +17,9 @@ pub type CFunction = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
 /// What a function leaves on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Returns {
-    /// That many results, on top of the stack.
+    /// This many results, on top of the stack.
     Values(i32),
-    /// The coroutine yields that many values and is resumed with the results.
+    /// The coroutine yields this many values and is resumed with the results.
     Yield(i32),
 }
 
@@ -47,6 +47,9 @@ pub fn instance<F: Copy + 'static>() -> F {
 }
 
 /// What Lua calls: a panic of `F` becomes a Lua error here.
+///
+/// # Safety
+/// Only Lua may call this, with the running coroutine.
 unsafe extern "C-unwind" fn trampoline<F>(state: *mut ffi::lua_State) -> c_int
 where
     F: Fn(State) -> LuaResult + Copy + 'static,
@@ -55,15 +58,17 @@ where
     unsafe { stop_panics(state, run::<F>) }
 }
 
-/// Runs `function` on `state`; raises where it panics, which has been logged.
+/// Runs `function` on `state`; if it panics, which is logged, raises a Lua error.
 ///
 /// # Safety
-/// As for `function(state)`, called from a function that Lua called, as its last act.
+/// As for `function(state)`. It must be called from a function that Lua called, as its last act.
 pub(super) unsafe fn stop_panics(state: *mut ffi::lua_State, function: CFunction) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: `state` is what `function` needs, the contract of this function.
     unsafe { panic_barrier::call(state, function) }
 }
 
+/// # Safety
+/// Only Lua may call this, with the running coroutine.
 unsafe extern "C-unwind" fn run<F>(state: *mut ffi::lua_State) -> c_int
 where
     F: Fn(State) -> LuaResult + Copy + 'static,

@@ -1,4 +1,4 @@
-//! What Lua tells about its functions and its memory.
+//! Information about Lua functions and memory.
 
 use std::ffi::CStr;
 
@@ -9,7 +9,7 @@ use super::function::{LuaResult, Returns};
 use super::registry::TRACEBACK;
 use super::state::{REGISTRY, State};
 
-/// The message handler: an error's text, and a traceback behind it.
+/// The message handler: appends a traceback to an error's text.
 pub(super) fn add_traceback(state: State) -> LuaResult {
     state.set_top(1);
     state.error_text();
@@ -23,7 +23,7 @@ impl State {
     /// Where the function at `index` is defined: its chunk's name, and the line.
     pub fn definition(self, index: i32) -> (Vec<u8>, i32) {
         self.push_value(index);
-        // SAFETY: the function is on top, and lua_getinfo takes it off; it fills the record, whose
+        // SAFETY: the function is on top, and lua_getinfo pops it; it fills the record, whose
         // strings are NUL-terminated.
         unsafe {
             let mut debug: ffi::lua_Debug = std::mem::zeroed();
@@ -38,12 +38,12 @@ impl State {
 
     /// How much memory the VM has in use, in kilobytes.
     pub fn kilobytes(self) -> usize {
-        // SAFETY: a live VM; it only reads a number.
+        // SAFETY: a live VM; the call only reads a number.
         let count = unsafe { ffi::lua_gc(self.as_ptr(), ffi::LUA_GCCOUNT, 0) };
         usize::try_from(count).unwrap_or(0)
     }
 
-    /// Runs a full cycle of garbage collection; false where a finalizer raised an error.
+    /// Runs a full cycle of garbage collection; false if a finalizer raised an error.
     pub fn collect_garbage(self) -> bool {
         self.protect(|state| {
             // SAFETY: runs in protected mode on a live VM.
@@ -57,9 +57,9 @@ impl State {
         self.raw_get_index(REGISTRY, TRACEBACK);
     }
 
-    /// Joins the top `n` strings into one.
+    /// Joins the top `n` values, strings that the caller pushed, into one.
     pub fn concat(self, n: i32) {
-        // SAFETY: the caller pushed that many strings; may raise, as any Lua function.
+        // SAFETY: there are `n` values on the stack; may raise, as any Lua function.
         unsafe { ffi::lua_concat(self.as_ptr(), n) }
     }
 }

@@ -1,4 +1,4 @@
-//! LuaJIT's compiler, and how it is kept off where the system forbids what it needs.
+//! LuaJIT's JIT compiler, which is turned off if the system forbids executing written memory.
 
 use std::ffi::c_int;
 
@@ -16,13 +16,13 @@ unsafe extern "C-unwind" {
 const OFF: c_int = 0;
 const FLUSH: c_int = 0x0200;
 
-/// Turns the compiler of a VM off for good where the memory for what it makes may not be executed:
-/// its first attempt would end the process. Runs below a protected call, and may raise.
+/// Turns the JIT compiler of a VM off for good if the system forbids executing written memory:
+/// otherwise its first attempt would end the process. Runs in a protected call, and may raise.
 pub(super) fn turn_off_where_forbidden(state: State) {
     if !executable_memory::is_forbidden() {
         return;
     }
-    // SAFETY: a live VM; nothing that has been compiled runs now.
+    // SAFETY: a live VM; no JIT-compiled code is running now.
     unsafe {
         luaJIT_setmode(state.as_ptr(), 0, OFF);
         luaJIT_setmode(state.as_ptr(), 0, FLUSH);

@@ -1,5 +1,5 @@
-//! What is done where Lua's memory was out: its garbage is collected, and what that leaves free goes
-//! back to the system. LuaJIT does neither by itself when an allocation fails.
+//! Recovery after a Lua allocation has failed: collects the garbage and returns free memory to the
+//! system. LuaJIT does neither by itself when an allocation fails.
 
 use std::cell::RefCell;
 
@@ -8,7 +8,7 @@ use super::vm::Vm;
 use crate::nginx::core::allocator;
 use crate::nginx::event::alarm::{Timer, Waiter};
 
-/// When a VM is to collect its garbage.
+/// A VM's scheduled garbage collection.
 #[derive(Default)]
 pub(super) struct Collection(RefCell<Option<Box<Timer<Collected>>>>);
 
@@ -21,13 +21,13 @@ impl Waiter for Collected {
 }
 
 impl Vm {
-    /// Collects the garbage now. For code that Lua did not call.
+    /// Collects the garbage now. Only for code that Lua did not call.
     pub fn release_memory(&self) {
         release(&Collected(self.main()));
     }
 
-    /// Collects it at the end of the current round of the event loop, when the code that failed has
-    /// left its coroutine.
+    /// Collects the garbage at the end of the current round of the event loop, when the code that
+    /// failed has left its coroutine.
     pub fn release_memory_soon(&self) {
         let mut collection = self.collection.0.borrow_mut();
         let timer = || Timer::new(Collected(self.main()), release);
@@ -36,7 +36,7 @@ impl Vm {
 }
 
 fn release(collected: &Collected) {
-    // What has a finalizer goes in the second cycle only.
+    // Objects with a finalizer are freed only in the second cycle.
     collected.0.collect_garbage();
     collected.0.collect_garbage();
     allocator::trim();

@@ -1,10 +1,10 @@
-//! The boundary to LuaJIT: the only room that touches `mlua::ffi`.
+//! The boundary to LuaJIT: the only folder that uses `mlua::ffi`.
 //!
 //! Two rules keep errors and panics apart (SAFETY.md has the long form):
-//! - A Lua error unwinds through Rust frames and runs their destructors, but must not meet
-//!   `catch_unwind`. So functions that Lua calls ([`function`]) never sit below a panic guard of
-//!   their own: they sit below `panic_barrier`, which makes Lua errors of their panics.
-//! - nginx's callbacks, which do sit below a guard, enter Lua in protected mode only:
+//! - A Lua error unwinds through Rust frames and runs their destructors, but must not reach a
+//!   `catch_unwind`. So functions that Lua calls ([`function`]) have no panic guard: they run in
+//!   `panic_barrier`, which turns their panics into Lua errors.
+//! - nginx's callbacks, which do have a panic guard, call Lua in protected mode only:
 //!   [`State::resume`], [`State::call`], [`State::protect`].
 
 #![allow(unsafe_code, reason = "the boundary to LuaJIT")]

@@ -1,4 +1,5 @@
-//! What OpenResty's LuaJIT adds to Lua's C API: two words of data per coroutine, and a reset.
+//! OpenResty's additions to LuaJIT's C API: two words of data per coroutine, and resetting a
+//! coroutine.
 //!
 //! `exdata` is the request that the coroutine runs for (lua-resty-core reads it through
 //! `thread.exdata`); `exdata2` is this module's own record of the coroutine.
@@ -43,7 +44,7 @@ mod imp {
     }
 }
 
-/// Without OpenResty's LuaJIT the two words live in the registry, keyed by the coroutine.
+/// Without OpenResty's LuaJIT, the two words are in the registry, keyed by the coroutine.
 #[cfg(not(openresty_luajit))]
 mod imp {
     use super::*;
@@ -108,11 +109,11 @@ mod imp {
     pub fn reset_thread(_main: State, _thread: State) {}
 }
 
-/// The request that the coroutine runs for; none where it runs for none.
+/// The request that the coroutine runs for, if any.
 #[inline(always)]
 pub fn running_request(state: State) -> Option<Request> {
-    // SAFETY: the word is the request that a phase handler or a task set for this coroutine, and they
-    // empty it, or end the coroutine, before the request goes.
+    // SAFETY: the word is the request that a phase handler or a task set for this coroutine; they
+    // clear it, or end the coroutine, before the request is freed.
     unsafe { Request::from_ptr(request(state).cast()) }
 }
 

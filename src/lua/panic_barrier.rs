@@ -1,13 +1,13 @@
-//! The barrier between Rust's panics and LuaJIT's frames.
+//! A barrier between Rust's panics and LuaJIT's frames.
 //!
-//! Both travel through the same native unwinder. `catch_unwind` stops everything, and aborts the
-//! process where it stops a Lua error; LuaJIT's frames stop everything too, and the process aborts
-//! where they stop a panic. So between the two lies one frame with a personality of its own, which
-//! stops panics and lets all else pass: Lua errors cross it as if it were not there.
+//! Panics and Lua errors use the same native unwinder. `catch_unwind` stops both, and aborts the
+//! process on a Lua error; LuaJIT's frames stop both too, and the process aborts on a panic. So
+//! between the two is one frame with a personality routine of its own, which stops panics and lets
+//! everything else pass: Lua errors cross it as if it were not there.
 //!
-//! A panic that it stops is thrown once more, below a `catch_unwind` with no Lua in it, which gives
-//! it back to Rust's run-time; then it raises a Lua error. The cost is one call more for each Lua
-//! function that is called.
+//! A panic that it stops is thrown once more, inside a `catch_unwind` without any Lua frame, so
+//! that Rust's runtime ends it properly; then the barrier raises a Lua error. It costs one more
+//! call for each call of a Lua function of this module.
 
 use std::ffi::{c_int, c_void};
 
@@ -17,13 +17,13 @@ use super::error::LuaError;
 use super::function::CFunction;
 use super::state::State;
 
-/// Runs `function` on `state`; raises where it panicked.
+/// Runs `function` on `state`; if it panics, raises a Lua error.
 ///
 /// # Safety
-/// As for `function(state)`; Lua errors leave this function as they leave that.
+/// As for `function(state)`; Lua errors pass through this function too.
 #[inline(always)]
 pub unsafe fn call(state: *mut lua_State, function: CFunction) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: `state` is what `function` needs, the contract of this function.
     unsafe { imp::call(state, function) }
 }
 
@@ -33,15 +33,15 @@ mod imp {
 
     use super::*;
 
-    // The interface of the platform's unwinder (the Itanium C++ ABI): by hand, as the assembly below is,
-    // for both are the same on every system that has it.
+    // The interface of the platform's unwinder (the Itanium C++ ABI). Declared by hand: it is the
+    // same on every system that has it, like the assembly below.
     const CLEANUP_PHASE: c_int = 2;
     const HANDLER_FOUND: c_int = 6;
     const INSTALL_CONTEXT: c_int = 7;
     const CONTINUE_UNWIND: c_int = 8;
     /// The class of Rust's exceptions.
     const RUST: u64 = u64::from_ne_bytes(*b"MOZ\0RUST");
-    /// The register that a landing pad finds its exception in, by its DWARF number: rax.
+    /// The register in which a landing pad gets its exception, by its DWARF number: rax.
     const EXCEPTION_REGISTER: c_int = 0;
 
     unsafe extern "C-unwind" {
@@ -51,7 +51,7 @@ mod imp {
     unsafe extern "C" {
         fn _Unwind_SetGR(context: *mut c_void, register: c_int, value: usize);
         fn _Unwind_SetIP(context: *mut c_void, address: usize);
-        /// Where the frame of `call` goes on after a panic: a label below.
+        /// Where the frame of `call` continues after a panic: a label in the assembly below.
         static ngx_http_lua_panic_landing: u8;
     }
 
@@ -71,14 +71,14 @@ mod imp {
         ".type ngx_http_lua_panic_barrier, @function",
         "ngx_http_lua_panic_barrier:",
         ".cfi_startproc",
-        // 0x1b: relative to the place it stands in, as a signed word of 32 bits.
+        // 0x1b: an address relative to its own place, a signed word of 32 bits.
         ".cfi_personality 0x1b, {personality}",
         "push rbp",
         ".cfi_def_cfa_offset 16",
         ".cfi_offset rbp, -16",
         "mov rbp, rsp",
         ".cfi_def_cfa_register rbp",
-        // Twice: calls find the stack aligned.
+        // Pushed twice, to keep the stack aligned for calls.
         "push rdi",
         "push rdi",
         "call rsi",
@@ -101,14 +101,20 @@ mod imp {
         raise = sym raise,
     );
 
-    /// After a panic, which has been logged.
+    /// Raises a Lua error after a panic, which has been logged.
+    ///
+    /// # Safety
+    /// `state` must be that of the function that panicked, in a frame that lets Lua errors pass.
     unsafe extern "C-unwind" fn raise(state: *mut lua_State) -> ! {
-        // SAFETY: the state of the function that panicked, whose caller, the frame of `call`, lets
-        // Lua errors pass.
+        // SAFETY: the state is live and the frame of `call` lets Lua errors pass, the contract of
+        // this function.
         unsafe { State::from_ptr(state) }.raise(LuaError::text("internal error in the lua module"))
     }
 
-    /// The unwinder asks what the frame does with an exception: it stops Rust's, no others.
+    /// The unwinder asks what the frame does with an exception: it stops Rust's, and no others.
+    ///
+    /// # Safety
+    /// Only the unwinder may call this, for the frame of `call`.
     unsafe extern "C" fn personality(
         _version: c_int,
         actions: c_int,
@@ -131,17 +137,20 @@ mod imp {
         INSTALL_CONTEXT
     }
 
-    /// Gives a stopped panic back to Rust's run-time, which counts and frees panics: only
+    /// Gives a stopped panic back to Rust's runtime, which counts and frees panics: only
     /// `catch_unwind` may end one.
+    ///
+    /// # Safety
+    /// `exception` must be one of Rust's that no frame owns.
     unsafe extern "C" fn absorb(exception: *mut c_void) {
         let absorbed = catch_unwind(|| {
-            // SAFETY: an exception of Rust's own that no frame owns any more; it is raised below
-            // the frame that catches it.
+            // SAFETY: an exception of Rust's own that no frame owns any more; a frame above catches
+            // it.
             unsafe { _Unwind_RaiseException(exception) }
         });
         match absorbed {
             Err(_logged_by_the_hook) => {}
-            // The unwinder found its way to no frame: nothing can be relied on.
+            // The unwinder found no frame that catches it: nothing can be relied on.
             Ok(_) => std::process::abort(),
         }
     }
@@ -152,8 +161,11 @@ mod imp {
     use super::*;
 
     /// No barrier on this platform: a panic in a Lua function aborts the worker.
+    ///
+    /// # Safety
+    /// As for `function(state)`.
     pub unsafe fn call(state: *mut lua_State, function: CFunction) -> c_int {
-        // SAFETY: the caller's.
+        // SAFETY: `state` is what `function` needs, the contract of this function.
         unsafe { function(state) }
     }
 }

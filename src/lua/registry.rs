@@ -1,5 +1,5 @@
-//! What the module keeps in a VM's registry. Its own keys are negative, for those that `luaL_ref` gives
-//! are not.
+//! The values that this module keeps in a VM's registry. Their keys are negative, because those of
+//! `luaL_ref` are not.
 
 use super::function::{CFunction, wrap};
 use super::inspect::add_traceback;
@@ -25,7 +25,7 @@ pub const UDP_OWNER_METATABLE: i32 = -107;
 /// The string "no memory", which takes none.
 pub const NO_MEMORY: i32 = -108;
 
-/// Puts in what every VM needs; raises where memory is out.
+/// Adds what every VM needs; raises without memory.
 pub(super) fn fill(state: State, run_protected: CFunction) {
     for (key, function) in [(PROTECTED, run_protected), (TRACEBACK, wrap(add_traceback))] {
         state.push_function(function);
@@ -36,8 +36,8 @@ pub(super) fn fill(state: State, run_protected: CFunction) {
     spread_references(state);
 }
 
-/// Makes the registry's array part so large that the references in use lie there: that is quicker
-/// than its hash part.
+/// Makes the registry's array part large enough for the references in use: it is faster than the
+/// hash part.
 fn spread_references(state: State) {
     let references: [i32; 64] = std::array::from_fn(|_| {
         state.push_bool(true);

@@ -1,8 +1,9 @@
 //! The release of this module that a VM presents to lua-resty-core.
 //!
-//! Each lua-resty-core accepts one number in `ngx.config.ngx_lua_version`. Its source is read
-//! before it is loaded: what it wants is presented, unless that is older than this module's own
-//! release. What such a release has and this module has not then fails by the symbol's name.
+//! Each release of lua-resty-core accepts one number in `ngx.config.ngx_lua_version`. Its source is
+//! read before it is loaded, and the number that it wants is presented, unless that is older than
+//! this module's own release. A feature that this module lacks then fails by the name of the
+//! missing symbol.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,20 +18,20 @@ use super::state::{GLOBALS, Kind, State};
 /// The release of lua-nginx-module whose API this is: 0.10.23.
 pub const OWN_RELEASE: u32 = 10_023;
 
-/// The file that holds the comparison, in terms of `package.path`.
+/// The file with the comparison, as `package.path` names it.
 const BASE: &str = "resty/core/base";
-/// More than any release's source; what is longer is not looked at further.
+/// More than any release's source; what is longer is cut.
 const MAX_SOURCE: u64 = 1 << 20;
 
-/// What this process presents.
+/// The release that this process presents.
 static PRESENTED: AtomicU32 = AtomicU32::new(OWN_RELEASE);
 
-/// What a VM presents, and why.
+/// The release that a VM presents, and why.
 #[derive(Debug, Clone)]
 pub struct Release {
     /// 10023 for 0.10.23.
     pub number: u32,
-    /// The source that wants it; none where it is this module's own release.
+    /// The source that wants it; `None` for this module's own release.
     wanted_by: Option<OsString>,
 }
 
@@ -42,8 +43,8 @@ impl Default for Release {
 }
 
 impl Release {
-    /// What the lua-resty-core on `package_path` wants; this module's own release where there is
-    /// none, where it does not say, and where it wants an older one.
+    /// The release that the lua-resty-core on `package_path` wants; this module's own if there is
+    /// no lua-resty-core, if it does not say, or if it wants an older one.
     pub fn wanted_on(package_path: &[u8]) -> Release {
         let own = Release::default();
         let Some((path, source)) = find_base(package_path) else { return own };
@@ -53,7 +54,7 @@ impl Release {
         }
     }
 
-    /// Says that another release than this module's own is presented; nothing where it is not.
+    /// The notice that another release than this module's own is presented; `None` if it is not.
     pub fn notice(&self) -> Option<String> {
         let path = self.wanted_by.as_ref()?.to_string_lossy();
         let (wanted, own) = (release_name(self.number), release_name(OWN_RELEASE));
@@ -63,12 +64,13 @@ impl Release {
         ))
     }
 
-    /// Makes it the one by which symbols act whose prototypes differ between releases.
+    /// Makes it the release that this process presents, on which the symbols depend whose
+    /// prototypes differ between releases.
     pub fn present(&self) {
         PRESENTED.store(self.number, Ordering::Relaxed);
     }
 
-    /// Puts it into `ngx.config` of the VM. Runs in protected mode.
+    /// Sets it in `ngx.config` of the VM. Runs in protected mode.
     pub(super) fn set_in(&self, state: State) {
         let top = state.top();
         state.get_field(GLOBALS, c"ngx");

@@ -53,10 +53,10 @@ impl State {
         }
     }
 
-    /// The same below somebody else's protected call: errors are raised.
+    /// As [`State::call`], but errors are raised: only for code that runs in a protected call.
     pub fn call_raising(self, arguments: i32, results: i32) {
-        // SAFETY: the function and its arguments are on the stack; the caller's frames, like this
-        // one, let Lua errors pass.
+        // SAFETY: the function and its arguments are on the stack; the frames between here and the
+        // protected call let Lua errors pass.
         unsafe { ffi::lua_call(self.as_ptr(), arguments, results) }
     }
 
@@ -82,9 +82,11 @@ impl State {
         }
     }
 
-    /// Makes a new VM ready for [`State::protect`], [`State::produce`] and
-    /// [`State::push_traceback_handler`]; fails where memory is out.
+    /// Prepares a new VM for [`State::protect`], [`State::produce`] and
+    /// [`State::push_traceback_handler`]; fails without memory.
     pub fn prepare(self) -> Result<(), Vec<u8>> {
+        /// # Safety
+        /// Only Lua may call this, with the running coroutine.
         unsafe extern "C-unwind" fn entry(state: *mut ffi::lua_State) -> c_int {
             // SAFETY: runs in protected mode on a live VM.
             unsafe {
@@ -99,17 +101,19 @@ impl State {
         }
     }
 
-    /// Runs `work`, which may raise, from code that Lua did not call; errors come back as bytes.
+    /// Runs `work`, which may raise, for code that Lua did not call; returns an error as bytes.
     ///
-    /// For the places where nginx's callbacks must touch a stack (anchoring, pushing results).
+    /// For nginx's callbacks that must change a stack (anchoring values, pushing results).
     pub fn protect<F: FnOnce(State)>(self, work: F) -> Result<(), Vec<u8>> {
         self.produce(0, work)
     }
 
     /// As [`State::protect`], for work that leaves `results` values on the stack.
     pub fn produce<F: FnOnce(State)>(self, results: i32, work: F) -> Result<(), Vec<u8>> {
+        /// # Safety
+        /// `slot` must point to an `Option<F>` that nothing else uses.
         unsafe fn run<F: FnOnce(State)>(slot: *mut c_void, state: State) {
-            // SAFETY: `produce` passes a pointer to its own Option.
+            // SAFETY: `slot` points to an `Option<F>`, the contract of this function.
             if let Some(work) = unsafe { &mut *slot.cast::<Option<F>>() }.take() {
                 work(state);
             }
@@ -124,7 +128,7 @@ impl State {
         }
     }
 
-    /// Raises `error`. The caller holds nothing that needs dropping.
+    /// Raises `error`. The caller must not hold anything that needs dropping.
     pub fn raise(self, error: LuaError) -> ! {
         // SAFETY: called from a C function that Lua called, as its last act. The texts are pushed
         // before they are dropped, and dropped before lua_error leaves.
@@ -152,8 +156,11 @@ impl State {
         }
     }
 
+    /// # Safety
+    /// As for [`State::raise`]: only as the last act of a function that Lua called.
     unsafe fn raise_argument(self, position: i32, text: &str) {
-        // The text goes to Lua's stack, so that nothing of ours is left when luaL_argerror raises.
+        // The text is moved to Lua's stack, so that nothing is left to drop when luaL_argerror
+        // raises.
         self.push_str(text);
         // SAFETY: the string on the stack is NUL-terminated by Lua.
         unsafe {
@@ -161,7 +168,7 @@ impl State {
         }
     }
 
-    /// Pushes a traceback of `of`, in Lua's words.
+    /// Pushes a traceback of `of`, in Lua's format.
     pub fn push_traceback(self, of: State, message: Option<&CStr>, level: i32) {
         // SAFETY: two coroutines of one VM.
         unsafe {
@@ -177,8 +184,13 @@ struct Work {
     slot: *mut c_void,
 }
 
-/// The one function for all [`Work`], so that none needs a closure of its own.
+/// The one C function that runs any [`Work`], so that no closure must be made for each.
+///
+/// # Safety
+/// Only Lua may call this, with the running coroutine.
 unsafe extern "C-unwind" fn run_protected(state: *mut ffi::lua_State) -> c_int {
+    /// # Safety
+    /// Only Lua may call this, with the running coroutine.
     unsafe extern "C-unwind" fn run(state: *mut ffi::lua_State) -> c_int {
         // SAFETY: `produce` passes its Work, which outlives the call, as the only argument.
         unsafe {

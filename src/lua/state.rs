@@ -1,4 +1,6 @@
-//! A Lua stack with typed helpers; each says what it does to the stack.
+//! A Lua stack with typed helpers; each says what it does to the stack. They trust that the indexes
+//! that they are given are valid, and that pushing stays within `LUA_MINSTACK` or what
+//! [`State::reserve`] has reserved.
 
 use std::ffi::{CStr, c_int, c_void};
 
@@ -96,7 +98,7 @@ impl State {
     }
 
     pub fn set_top(self, top: i32) {
-        // SAFETY: callers only shrink, or grow within what `reserve` gave.
+        // SAFETY: `top` shrinks the stack, or grows it within what `reserve` has reserved.
         unsafe { ffi::lua_settop(self.0, top) }
     }
 
@@ -104,7 +106,7 @@ impl State {
         self.set_top(-n - 1);
     }
 
-    /// Makes room for `n` more values; raises where there is none.
+    /// Reserves stack space for `n` more values; fails if there is none.
     pub fn reserve(self, n: i32) -> Result<(), LuaError> {
         // SAFETY: a live state.
         match unsafe { ffi::lua_checkstack(self.0, n) } {
@@ -115,7 +117,7 @@ impl State {
 
     /// As [`State::reserve`], for a coroutine that is new, or waits in a function of this module's.
     pub fn reserve_waiting(self, n: i32) -> Result<(), LuaError> {
-        // Such functions leave more free than that of the LUA_MINSTACK slots that Lua gives them
+        // Such functions leave at least half free of the LUA_MINSTACK slots that Lua gives them
         // beyond their arguments; a new coroutine has twice as many.
         if n <= ffi::LUA_MINSTACK / 2 { Ok(()) } else { self.reserve(n) }
     }
@@ -142,7 +144,8 @@ impl State {
 
     /// Moves the top `n` values to another coroutine of the same VM.
     pub fn move_to(self, target: State, n: i32) {
-        // SAFETY: both belong to one VM; the caller has `n` values here and room there.
+        // SAFETY: both belong to one VM; there are `n` values here, and `reserve` has reserved
+        // space there.
         unsafe { ffi::lua_xmove(self.0, target.0, n) }
     }
 
@@ -157,13 +160,13 @@ impl State {
         matches!(self.kind(index), Kind::Nil | Kind::None)
     }
 
-    /// Lua's truth: everything but nil and false.
+    /// The truth value in Lua: true for everything but nil and false.
     pub fn boolean(self, index: i32) -> bool {
         // SAFETY: any index is fine.
         unsafe { ffi::lua_toboolean(self.0, index) != 0 }
     }
 
-    /// A number, or a string that reads as one; 0 otherwise.
+    /// The value of a number, or of a string that reads as one; 0 otherwise.
     pub fn number(self, index: i32) -> f64 {
         // SAFETY: any index is fine.
         unsafe { ffi::lua_tonumber(self.0, index) }
@@ -185,8 +188,8 @@ impl State {
     /// They are valid while the value stays on the stack (or is otherwise anchored).
     pub fn bytes(&self, index: i32) -> Option<&[u8]> {
         let mut len = 0;
-        // SAFETY: Lua's strings do not move; the slice is bound to the state, not to the slot:
-        // callers keep the slot while they use it.
+        // SAFETY: Lua's strings do not move, and live while they are on the stack. (The slice
+        // borrows the state, not the slot.)
         unsafe {
             let data = ffi::lua_tolstring(self.0, index, &mut len);
             if data.is_null() {
@@ -196,7 +199,7 @@ impl State {
         }
     }
 
-    /// The bytes of a string, as [`State::bytes`]; a number stays one.
+    /// The bytes of a string, as [`State::bytes`]; nothing for a number.
     pub fn string(&self, index: i32) -> Option<&[u8]> {
         // SAFETY: any index is fine.
         let is_string = unsafe { ffi::lua_type(self.0, index) } == ffi::LUA_TSTRING;
@@ -255,7 +258,7 @@ impl State {
     // --- pushing (each may raise "not enough memory")
 
     pub fn push_nil(self) {
-        // SAFETY: room for one value is always there in a C function (LUA_MINSTACK).
+        // SAFETY: a C function always has space for one more value (LUA_MINSTACK).
         unsafe { ffi::lua_pushnil(self.0) }
     }
 
@@ -302,7 +305,7 @@ impl State {
 
     /// Pushes the coroutine that this is.
     pub fn push_thread(self) {
-        // SAFETY: a live state; the caller reserved the room.
+        // SAFETY: a live state, with space for one more value.
         unsafe { ffi::lua_pushthread(self.0) };
     }
 
@@ -312,7 +315,7 @@ impl State {
         State(unsafe { ffi::lua_newthread(self.0) })
     }
 
-    /// Pushes a new table with room for `array` and `hash` entries.
+    /// Pushes a new table with a capacity of `array` and `hash` entries.
     pub fn new_table(self, array: i32, hash: i32) {
         // SAFETY: as above.
         unsafe { ffi::lua_createtable(self.0, array, hash) }
@@ -392,8 +395,8 @@ impl State {
         unsafe { ffi::luaL_unref(self.0, table, reference) }
     }
 
-    /// Calls the metamethod `name` of the value at `index` and pushes its result; false where
-    /// there is none. Only from a function that Lua called.
+    /// Calls the metamethod `name` of the value at `index` and pushes its result; false if there is
+    /// none. Only from a function that Lua called.
     pub fn call_metamethod(self, index: i32, name: &CStr) -> bool {
         // SAFETY: a valid index; may raise.
         unsafe { ffi::luaL_callmeta(self.0, index, name.as_ptr()) != 0 }

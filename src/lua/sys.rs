@@ -1,4 +1,5 @@
-//! LuaJIT's functions that Lua 5.1, and so the crate mlua, does not have or has a substitute for.
+//! Functions of LuaJIT that Lua 5.1 lacks, and for which the crate mlua has no binding or only a
+//! substitute.
 
 #[cfg(not(feature = "vendored"))]
 mod imp {
@@ -8,7 +9,7 @@ mod imp {
     include!(concat!(env!("OUT_DIR"), "/luajit.rs"));
 }
 
-/// By hand, for mlua shows nobody the headers of the LuaJIT that it builds.
+/// Declared by hand, because mlua does not expose the headers of the LuaJIT that it builds.
 #[cfg(feature = "vendored")]
 mod imp {
     use std::ffi::{c_char, c_int};

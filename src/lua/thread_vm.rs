@@ -3,22 +3,22 @@
 use super::state::State;
 use super::vm::{Recipe, Vm, VmError};
 
-/// A VM that can be handed to another thread.
+/// A VM that can be moved to another thread.
 pub struct ThreadVm {
     vm: Vm,
-    /// What it held when its garbage was collected last, in kilobytes.
+    /// Its memory after the last garbage collection, in kilobytes.
     kept: usize,
 }
 
-/// What a task may leave, in kilobytes, beside as much as the VM held before.
+/// How much garbage tasks may leave, in kilobytes, in addition to as much as the VM held before.
 const MAY_LEAVE: usize = 1024;
 
-// SAFETY: LuaJIT ties no VM to the thread that made it, nothing of a `Vm` is shared, and there is
-// one owner at a time: whoever holds the value.
+// SAFETY: LuaJIT does not tie a VM to the thread that made it, nothing of the `Vm` is shared with
+// others, and the value has one owner at a time.
 unsafe impl Send for ThreadVm {}
 
 impl ThreadVm {
-    /// A VM after `recipe`, with `modules` loaded.
+    /// Makes a VM by `recipe`, with `modules` loaded.
     pub fn new(recipe: &Recipe, modules: &[&str]) -> Result<ThreadVm, VmError> {
         let vm = Vm::plain(recipe, modules)?;
         let kept = vm.main().kilobytes();
@@ -29,7 +29,7 @@ impl ThreadVm {
         self.vm.main()
     }
 
-    /// Collects what tasks have left, where that is much: the next task may never come.
+    /// Collects the garbage of tasks if it is much, because the next task may never come.
     pub fn release_garbage(&mut self) {
         if self.state().kilobytes() > 2 * self.kept + MAY_LEAVE {
             self.vm.release_memory();

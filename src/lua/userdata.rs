@@ -1,7 +1,7 @@
 //! Userdata that own a Rust value: Lua's garbage collector drops it.
 //!
-//! Each carries the type of its value, so that one of another library is never taken for one of
-//! these.
+//! Each stores the type of its value, so that a userdata of another library is never taken for one
+//! of these.
 
 use std::any::TypeId;
 use std::ffi::c_void;
@@ -10,7 +10,7 @@ use std::mem::{align_of, size_of};
 use super::function::{CFunction, Returns, wrap};
 use super::state::{REGISTRY, State};
 
-/// What LuaJIT aligns the memory of a userdata to.
+/// The alignment of a userdata's memory in LuaJIT.
 const ALIGNMENT: usize = 8;
 
 #[repr(C)]
@@ -31,19 +31,20 @@ pub fn inject<T: 'static>(state: State, metatable: i32) {
 pub fn push<T: 'static>(state: State, value: T, metatable: i32) {
     const { assert!(align_of::<Slot<T>>() <= ALIGNMENT) };
     let slot: *mut Slot<T> = state.new_userdata(size_of::<Slot<T>>()).cast();
-    // SAFETY: fresh memory of that size; it is filled before anything can look at it.
+    // SAFETY: fresh memory of that size; it is filled before anything can read it.
     unsafe { slot.write(Slot { kind: TypeId::of::<T>(), value: Some(value) }) };
     state.raw_get_index(REGISTRY, metatable);
     state.set_metatable(-2);
 }
 
-/// The value of the userdata at `index`; none for anything else.
+/// The value of the userdata at `index`; `None` for anything else.
 pub fn get<T: Clone + 'static>(state: State, index: i32) -> Option<T> {
     // SAFETY: a userdata of at least the slot's size, or null.
     unsafe { of_payload(memory::<T>(state, index)) }
 }
 
-/// Takes the value out of the userdata at `index`, which leaves nothing for the collector to do.
+/// Takes the value out of the userdata at `index`, so that the garbage collector has nothing to
+/// finalize.
 pub fn release<T: 'static>(state: State, index: i32) -> Option<T> {
     let value = take::<T>(state, index)?;
     state.push_value(index);
@@ -63,8 +64,8 @@ fn take<T: 'static>(state: State, index: i32) -> Option<T> {
     unsafe { if (*slot).kind == TypeId::of::<T>() { (*slot).value.take() } else { None } }
 }
 
-/// The memory of the userdata at `index`, if it has room for a slot; null for anything else: what
-/// else has a length is no userdata, and a light userdata has none.
+/// The memory of the userdata at `index`, if it is large enough for a slot; null for anything else.
+/// (Strings and tables have a length too, but are not userdata; a light userdata has no length.)
 fn memory<T>(state: State, index: i32) -> *mut c_void {
     if state.raw_len(index) < size_of::<Slot<T>>() {
         return std::ptr::null_mut();
@@ -81,7 +82,8 @@ pub unsafe fn of_payload<T: Clone + 'static>(payload: *const c_void) -> Option<T
     if slot.is_null() || !slot.is_aligned() {
         return None;
     }
-    // SAFETY: the caller's; the rest is only looked at where the kind is right.
+    // SAFETY: the payload is null or at least a slot's size, the contract of this function; the
+    // value is only read if the type is right.
     unsafe {
         if (&raw const (*slot).kind).read_unaligned() != TypeId::of::<T>() {
             return None;

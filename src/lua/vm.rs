@@ -21,15 +21,15 @@ use crate::nginx::core::log;
 use crate::nginx::core::log::Log;
 use crate::ngx_debug;
 
-/// What a new VM is given.
+/// What a new VM is made of.
 pub struct Recipe<'a> {
-    /// `package.path` and `package.cpath` as `lua_package_path` and `lua_package_cpath` say, with
-    /// `;;` for the default and `$prefix` for nginx's prefix.
+    /// `package.path` and `package.cpath` as `lua_package_path` and `lua_package_cpath` set them,
+    /// with `;;` for the default and `$prefix` for nginx's prefix.
     pub package_path: Option<&'a [u8]>,
     pub package_cpath: Option<&'a [u8]>,
     /// nginx's prefix, with its slash.
     pub prefix: &'a [u8],
-    /// The VM whose `package.path` and `package.cpath` are taken over instead.
+    /// The VM whose `package.path` and `package.cpath` are copied instead.
     pub parent: Option<&'a Vm>,
     /// Fills the globals: the `ngx` table and what goes with it.
     pub inject: &'a dyn Fn(State),
@@ -44,10 +44,10 @@ pub struct Thread {
     pub reference: i32,
 }
 
-/// Why there is no VM.
+/// Why a VM could not be made.
 #[derive(Debug)]
 pub enum VmError {
-    /// LuaJIT gave no memory for one.
+    /// LuaJIT could not allocate one.
     NoMemory,
     /// Lua failed while the VM was set up.
     Setup(Vec<u8>),
@@ -62,11 +62,11 @@ pub struct Vm {
     idle_threads: RefCell<Vec<Thread>>,
     /// How many of them are kept.
     max_idle_threads: Cell<usize>,
-    /// Where compiled chunks are, by their keys: a table's reference in the registry, and the
-    /// references in that table.
+    /// The code cache: the registry's reference of a table, and the references in that table by
+    /// key.
     pub(super) cache_table: i32,
     pub(super) cache: RefCell<HashMap<String, i32>>,
-    /// Who keeps a request's own VM: the request, and timers that it made.
+    /// The number of owners of a request's own VM: the request, and timers that it made.
     owners: Cell<usize>,
     /// Whether compiled chunks are kept: true for the worker's own VM.
     pub(super) caches_code: bool,
@@ -75,7 +75,8 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// A VM after `recipe`. `caches_code` is false for a request's own VM (`lua_code_cache off`).
+    /// Makes a VM by `recipe`. `caches_code` is false for a request's own VM (`lua_code_cache
+    /// off`).
     pub fn new(recipe: &Recipe, caches_code: bool) -> Result<Vm, VmError> {
         let vm = Vm::bare(recipe, caches_code)?;
         vm.require("resty.core")?;
@@ -132,12 +133,12 @@ impl Vm {
         Ok(vm)
     }
 
-    /// The release of this module that its lua-resty-core is shown.
+    /// The release of this module that it presents to lua-resty-core.
     pub fn release(&self) -> &Release {
         &self.release
     }
 
-    /// The main coroutine: where phases run that cannot yield.
+    /// The main coroutine, on which phases run that cannot yield.
     pub fn main(&self) -> State {
         self.main
     }
@@ -147,14 +148,15 @@ impl Vm {
         self.caches_code
     }
 
-    /// Puts a loader into `package.preload`; fails with Lua's reason where memory is out.
+    /// Adds a loader to `package.preload`; fails with Lua's reason without memory.
     #[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
     pub fn add_preload(&self, package: &CStr, loader: CFunction) -> Result<(), Vec<u8>> {
         let entry = [(package.to_owned(), loader)];
         self.protect(move |state| set_preload(state, &entry))
     }
 
-    /// The system has come to forbid what LuaJIT's compiler needs: this VM does without from now on.
+    /// Turns the JIT compiler of this VM off, because the system has come to forbid executing
+    /// written memory.
     pub fn stop_compiling(&self) -> Result<(), Vec<u8>> {
         self.protect(jit::turn_off_where_forbidden)
     }
@@ -188,7 +190,7 @@ impl Vm {
         Ok(path)
     }
 
-    /// Why lua-resty-core failed; where it is of another release, with a word on that.
+    /// Why lua-resty-core failed to load; if it is of another release, with a remark on that.
     #[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
     fn with_release(&self, mut reason: Vec<u8>) -> Vec<u8> {
         if let Some(notice) = self.release.notice() {
@@ -233,10 +235,10 @@ impl Vm {
         made.ok_or_else(|| b"no coroutine".into())
     }
 
-    /// Gives a coroutine back: kept for the next request, or left to the garbage collector.
+    /// Returns a coroutine: it is kept for the next request, or left to the garbage collector.
     ///
     /// Only coroutines that Lua code never saw (entry threads) may be recycled. One that failed is
-    /// not: where its stack overflowed, LuaJIT would not let it grow again.
+    /// not recycled: if its stack has overflowed, LuaJIT would not let it grow again.
     pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
         let (at, reference) = (thread.state.as_ptr(), thread.reference);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
@@ -259,12 +261,15 @@ impl Drop for Vm {
     fn drop(&mut self) {
         let at = self.main.as_ptr() as usize;
         ngx_debug!(log::cycle_log(), "lua close the global Lua VM {at:016X}");
-        // SAFETY: the VM is ours; nothing runs in it any more, for users hold an Rc of it.
+        // SAFETY: the VM is ours; nothing runs in it any more, because its users hold an Rc of it.
         unsafe { ffi::lua_close(self.main.as_ptr()) }
     }
 }
 
-/// Lua calls this for an error outside of any protected call; the process cannot go on.
+/// Lua calls this for an error outside of any protected call, after which the process cannot go on.
+///
+/// # Safety
+/// Only Lua may call this, with the running coroutine.
 unsafe extern "C-unwind" fn at_panic(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua passes the failing state.
     let state = unsafe { State::from_ptr(state) };
@@ -304,8 +309,8 @@ fn set_package_paths(state: State, recipe: &Recipe) {
     state.set_top(top);
 }
 
-/// What the build puts before `package.path`: `LUA_DEFAULT_PATH` of its environment, or the place
-/// where Debian keeps Lua libraries, so that lua-resty-core is found under any `LUA_PATH`.
+/// A path that the build puts before `package.path`: `LUA_DEFAULT_PATH` of the build's environment,
+/// or the place of Debian's Lua libraries, so that lua-resty-core is found with any `LUA_PATH`.
 const DEFAULT_PATH: &str = match option_env!("LUA_DEFAULT_PATH") {
     Some(path) => path,
     None => "/usr/share/lua/5.1/?.lua",
@@ -374,7 +379,8 @@ fn set_preload(state: State, preload: &[(std::ffi::CString, CFunction)]) {
     state.set_top(top);
 }
 
-/// A share in a VM. The last one of a request's own VM lets it go, whoever still refers to it.
+/// An owner's share of a VM. When the last owner of a request's own VM drops its share, the VM's
+/// work ends, even if others still hold an `Rc` of it.
 pub struct Owner(Rc<Vm>);
 
 impl Owner {

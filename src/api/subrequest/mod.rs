@@ -100,7 +100,7 @@ fn capture_body(request: Request, chain: Chain) -> Status {
     if chain.is_empty() {
         return filters::CAPTURE.next_body(request, chain);
     }
-    let Some(place) = subrequest::place_of::<Place>(&request) else { return Status::ERROR };
+    let Some(place) = subrequest::data_of::<Place>(&request) else { return Status::ERROR };
     let Some(captured) = place.captured() else { return Status::ERROR };
     if captured.finished.get() {
         return Status::OK;
@@ -143,10 +143,10 @@ pub fn install_filters() {
 #[inline]
 fn is_captured(request: Request) -> bool {
     ngx_debug!(request.log(), "lua capture filter, uri \"{}\"", Shown(request.uri()));
-    subrequest::place_of::<Place>(&request).is_some()
+    subrequest::data_of::<Place>(&request).is_some()
 }
 
-impl subrequest::Place for Place {
+impl subrequest::SubrequestData for Place {
     fn finished(&self, request: Request, rc: Status) -> Status {
         finish(self, request, rc)
     }

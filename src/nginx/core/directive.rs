@@ -72,6 +72,9 @@ impl<const N: usize> Commands<N> {
 }
 
 /// What nginx calls for each of this module's directives.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn set<D: Directive>(
     cf: *mut ngx_conf_t,
     command: *mut ngx_command_t,

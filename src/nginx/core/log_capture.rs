@@ -125,6 +125,9 @@ impl Drop for Capture {
 }
 
 /// nginx writes a line of `len` bytes.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn keep(log: *mut ngx_log_t, level: ngx_uint_t, text: *mut u8, len: usize) {
     guard((), || {
         // SAFETY: nginx passes the log that `attach` made; its data is a live buffer or null.

@@ -134,6 +134,9 @@ pub(in crate::nginx) fn may_fail() -> Result<(), OutOfMemory> {
 }
 
 /// Drops what [`Pool::own`] moved in.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn drop_owned<T>(data: *mut c_void) {
     crate::nginx::guard((), || {
         // SAFETY: nginx calls a pool's cleanup once, with the data that `own` wrote.

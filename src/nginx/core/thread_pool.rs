@@ -63,6 +63,9 @@ impl ThreadPool {
 }
 
 /// In a thread of the pool.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn run<W: Work, F>(data: *mut std::ffi::c_void, _log: *mut ngx_log_t) {
     guard((), || {
         // SAFETY: the box that `post` made; the event loop does not touch it before `complete`, so
@@ -72,6 +75,9 @@ unsafe extern "C" fn run<W: Work, F>(data: *mut std::ffi::c_void, _log: *mut ngx
 }
 
 /// Runs on the event loop: the work is done, or its timer has expired and is set again.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn complete<W: Work, F: FnOnce(W)>(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: the event of a task of ours; a thread may still run the work, but does not touch

@@ -152,6 +152,8 @@ impl Drop for Alarm {
     }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
     // SAFETY: the data is the value of the Rc that `set` got; it is alive, because dropping it
     // disarms the event.
@@ -227,6 +229,8 @@ impl<T: Waiter> Timer<T> {
     }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
     let fired = guard(None, || {
         // SAFETY: the data is the box that `with_log` made; it is alive, because dropping it

@@ -114,6 +114,8 @@ impl<T> Drop for Descriptor<T> {
     }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn ready<T: 'static>(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: the event's data is its connection, whose data is the box that `new` made; it is

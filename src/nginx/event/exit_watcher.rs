@@ -50,6 +50,9 @@ pub fn watch(on_exit: fn()) -> Result<(), NoConnection> {
 }
 
 /// nginx closes its idle connections.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn closing(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: nginx passes the event of the connection that `watch` made.

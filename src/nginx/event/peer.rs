@@ -113,6 +113,9 @@ pub fn connect(
 }
 
 /// nginx asks which peer to use: the one that is set already.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn get_peer(_: *mut ngx_peer_connection_t, _: *mut c_void) -> ngx_int_t {
     NGX_OK
 }
@@ -139,7 +142,7 @@ impl Peer {
     /// # Safety
     /// `c` must be null or a live connection with its events and a pool, which its request gives up.
     pub(in crate::nginx) unsafe fn adopt(c: *mut ngx_connection_t) -> Option<Peer> {
-        // SAFETY: the caller's.
+        // SAFETY: `c` is null or live, and its request gives it up: the contract of this function.
         unsafe {
             let stream = Stream::from_ptr(c)?;
             (*(*c).read).set_delayed(0);
@@ -245,6 +248,9 @@ unsafe fn close(c: *mut ngx_connection_t) {
 }
 
 /// nginx's event of a peer's connection.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: nginx passes an event of a live connection, whose data `own` set.
@@ -265,6 +271,9 @@ unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
 
 /// nginx calls this at the end of a handshake, during which it had the connection's events: takes
 /// them back, and passes one to the user.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 #[cfg(ngx_feature = "http_ssl")]
 pub(in crate::nginx) unsafe extern "C" fn take_events_back(c: *mut ngx_connection_t) {
     // SAFETY: nginx passes a live connection, which `own` set up.

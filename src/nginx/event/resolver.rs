@@ -105,6 +105,8 @@ pub fn start<T: 'static>(
     }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn answered<T: 'static>(ctx: *mut ngx_resolver_ctx_t) {
     guard((), || {
         // SAFETY: nginx passes the context that `start` filled; its box is alive, because dropping

@@ -215,6 +215,9 @@ impl Drop for Connection {
 }
 
 /// nginx's read event of a connection.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn on_read(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: nginx passes an event of a live connection, whose data `open` set.

@@ -43,6 +43,8 @@ pub(in crate::nginx) fn instance<F: Copy>() -> F {
     unsafe { *NonNull::<F>::dangling().as_ref() }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn run_handler<F, const FALLBACK: ngx_int_t>(
     r: *mut ngx_http_request_t,
 ) -> ngx_int_t
@@ -57,6 +59,8 @@ where
     })
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn run_event<F>(r: *mut ngx_http_request_t)
 where
     F: Fn(Request) + Copy + 'static,

@@ -23,6 +23,8 @@ fn new_cleanup<'a>(request: Request) -> Result<&'a mut ngx_http_cleanup_t, OutOf
     unsafe { ngx_http_cleanup_add(request.as_ptr(), 0).as_mut().ok_or(OutOfMemory) }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn run_once<F: FnOnce()>(data: *mut c_void) {
     guard((), || {
         // SAFETY: the value that `on_request_end` moved into the pool, which nginx destroys only
@@ -77,6 +79,8 @@ impl<T: SharedWithPool> Share<T> {
     }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn let_go<T: SharedWithPool>(data: *mut c_void) {
     guard((), || {
         // SAFETY: nginx calls a pool's cleanup once, with the share that `share` put there.
@@ -84,6 +88,8 @@ unsafe extern "C" fn let_go<T: SharedWithPool>(data: *mut c_void) {
     });
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn at_end<T: SharedWithPool>(data: *mut c_void) {
     guard((), || {
         // SAFETY: the value of a `Share`: nginx destroys the pool, which the main request has in

@@ -98,6 +98,9 @@ impl<const N: usize> Filters<N> {
 }
 
 /// What nginx calls for a header: a panic becomes `NGX_ERROR`.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn run_header<const N: usize, C, F>(r: *mut ngx_http_request_t) -> ngx_int_t
 where
     C: Fn(Request) -> bool + Copy + 'static,
@@ -121,6 +124,9 @@ fn guarded_header<F: Fn(Request) -> Status + Copy + 'static>(request: Request) -
 }
 
 /// What nginx calls for a piece of a body: a panic becomes `NGX_ERROR`.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn run_body<const N: usize, C, F>(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,

@@ -8,6 +8,9 @@ pub type LogHandler =
     unsafe extern "C" fn(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8;
 
 /// In a timer's handler: the context, and the client and server that the timer was made for.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 pub unsafe extern "C" fn timer(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
     // SAFETY: nginx passes the log of a fake request, and `len` bytes.
     unsafe { client_and_server(log, buf, len, b"ngx.timer") }
@@ -64,6 +67,9 @@ unsafe fn client_and_server(
 }
 
 /// In `init_worker_by_lua*`.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 pub unsafe extern "C" fn init_worker(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
     // SAFETY: nginx passes the log of a fake request, and `len` bytes.
     unsafe {

@@ -109,6 +109,9 @@ unsafe fn add_step<T>(cf: Conf) -> Result<*mut T, ConfError> {
 static END: usize = 0;
 
 /// nginx runs a step of ours: pushes the value onto the engine's stack, for the next step.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine_t) {
     let failed = Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     // SAFETY: nginx passes its engine at a step that `set_variable` made, with room for one value
@@ -136,6 +139,9 @@ unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine
 }
 
 /// The value of a variable that has not been set yet: empty, with a warning.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn uninitialized(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,

@@ -52,7 +52,7 @@ impl From<OutOfMemory> for SubrequestFailure {
 }
 
 /// The data of a subrequest for the code that made it.
-pub trait Place: 'static {
+pub trait SubrequestData: 'static {
     /// nginx has finalized the subrequest with `rc`; returns the status for nginx to go on with.
     fn finished(&self, request: Request, rc: Status) -> Status;
 }
@@ -60,7 +60,7 @@ pub trait Place: 'static {
 /// Makes a subrequest of `parent` and posts it; it runs when nginx runs the posted requests of the
 /// connection. `uri` and `args` are in the pool of `parent`; `data` must live as long as the
 /// request's pool.
-pub fn create<P: Place>(
+pub fn create<P: SubrequestData>(
     parent: Request,
     uri: PoolStr,
     args: PoolStr,
@@ -258,7 +258,7 @@ pub fn has_postponed(request: Request) -> bool {
 
 /// The data that [`create`] was given for `request`, if it is of this type.
 #[inline]
-pub fn place_of<P: Place>(request: &Request) -> Option<&P> {
+pub fn data_of<P: SubrequestData>(request: &Request) -> Option<&P> {
     // SAFETY: post_subrequest is null or a structure in the request's pool; if its handler is ours,
     // its data is a `P` in the same pool.
     unsafe {
@@ -275,7 +275,10 @@ type PostHandler =
     unsafe extern "C" fn(*mut ngx_http_request_t, *mut c_void, ngx_int_t) -> ngx_int_t;
 
 /// nginx calls this when it finalizes the subrequest.
-unsafe extern "C" fn finished<P: Place>(
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
+unsafe extern "C" fn finished<P: SubrequestData>(
     r: *mut ngx_http_request_t,
     data: *mut c_void,
     rc: ngx_int_t,

@@ -93,6 +93,9 @@ impl Dict {
 
 /// nginx calls this when it has the memory of a zone: makes a dictionary in it, or keeps the one
 /// that is there.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> ngx_int_t {
     crate::nginx::guard(-1, || {
         // SAFETY: nginx passes the zone, with a slab pool at its start.

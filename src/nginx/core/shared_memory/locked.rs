@@ -265,6 +265,9 @@ unsafe fn child(node: *mut ngx_rbtree_node_t, left: bool) -> *mut ngx_rbtree_nod
 }
 
 /// nginx's tree calls this to insert a new entry: ordered by hash, then by key.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn insert_value(
     mut at: *mut ngx_rbtree_node_t,
     node: *mut ngx_rbtree_node_t,

@@ -126,6 +126,9 @@ pub fn is_initialised_by(zone: &ngx_shm_zone_t, init: ZoneInit) -> bool {
 
 /// nginx calls this when it has the memory of a zone; `old` is the context of the same zone in the
 /// previous cycle.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_int_t {
     guard(-1, || {
         // SAFETY: nginx passes a zone that `add` set up, whose context is in the cycle's pool; the

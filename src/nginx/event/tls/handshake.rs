@@ -149,6 +149,8 @@ unsafe fn ask<F: Fn(Handshaking) -> Verdict + Copy + 'static>(ssl: *mut SSL) -> 
     verdict.code()
 }
 
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static>(
     ssl: *mut SSL,
     _alert: *mut c_int,
@@ -158,6 +160,8 @@ unsafe extern "C" fn client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static
     unsafe { ask::<F>(ssl) }
 }
 
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>(
     ssl: *mut SSL,
     _data: *mut c_void,
@@ -166,6 +170,8 @@ unsafe extern "C" fn certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>
     unsafe { ask::<F>(ssl) }
 }
 
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn lookup<F>(
     ssl: *mut SSL,
     id: *const c_uchar,
@@ -190,6 +196,8 @@ where
     })
 }
 
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn new_session<F>(ssl: *mut SSL, session: *mut SSL_SESSION) -> c_int
 where
     F: Fn(Handshaking, Session) + Copy + 'static,

@@ -95,6 +95,9 @@ fn slot() -> Result<c_int, OutOfMemory> {
 }
 
 /// A secret, as one line; what cannot be written is lost, the connection is not.
+///
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn write_line(ssl: *const SSL, line: *const c_char) {
     guard((), || {
         // SAFETY: OpenSSL passes a live connection and a C string; its context keeps the file.

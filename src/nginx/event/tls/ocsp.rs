@@ -226,6 +226,8 @@ impl Ssl {
     }
 }
 
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn has_answer(_ssl: *mut SSL, _data: *mut c_void) -> c_int {
     SSL_TLSEXT_ERR_OK as c_int
 }

@@ -106,6 +106,9 @@ pub fn private_key(pem: &[u8], secret: Option<&CStr>) -> Result<PrivateKey> {
 }
 
 /// OpenSSL asks for a passphrase. Without this callback, it would ask at the terminal.
+///
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn passphrase(
     buffer: *mut c_char,
     size: c_int,

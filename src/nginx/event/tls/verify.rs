@@ -76,6 +76,9 @@ fn subject(certificate: *mut X509) -> Result<Name> {
 }
 
 /// Accepts any certificate, so that the handshake goes on.
+///
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn accept(_ok: c_int, _store: *mut X509_STORE_CTX) -> c_int {
     1
 }

@@ -50,7 +50,8 @@ impl Peer {
         pc: *mut ngx_peer_connection_t,
         idle: &IdleConnections,
     ) -> Result<bool, OutOfMemory> {
-        // SAFETY: the caller's; the data and the key live in the request's pool.
+        // SAFETY: `pc` is the live connection record, the contract of this function; the data and
+        // the key live in the request's pool.
         unsafe {
             let (Some(u), Some(request)) = (self.upstream(), self.request()) else {
                 return Ok(false);
@@ -92,7 +93,8 @@ impl Peer {
         state: usize,
         idle: &IdleConnections,
     ) {
-        // SAFETY: the caller's; nginx gives the connection up where it is taken out of the record.
+        // SAFETY: `pc` is the live connection record, the contract of this function; nginx gives up
+        // a connection that is taken out of the record.
         unsafe {
             let data = &*self.as_ptr();
             let Some(u) = self.upstream().filter(|_| data.may_rest) else { return };
@@ -127,7 +129,8 @@ impl Peer {
         u: *mut ngx_http_upstream_s,
     ) -> Result<Vec<u8>, OutOfMemory> {
         let mut key = Vec::new();
-        // SAFETY: the caller's; the addresses are as long as is said beside them.
+        // SAFETY: both records are live, the contract of this function; the addresses have the
+        // lengths in the records.
         unsafe {
             add(&mut key, address((*pc).sockaddr, (*pc).socklen))?;
             let local = (*pc).local.as_ref().map(|local| address(local.sockaddr, local.socklen));
@@ -150,7 +153,8 @@ impl Peer {
         pc: *mut ngx_peer_connection_t,
         u: *mut ngx_http_upstream_s,
     ) -> ShownServer<'a> {
-        // SAFETY: the caller's; the names live in the request's pool, or the configuration's.
+        // SAFETY: both records are live, the contract of this function; the names live in the
+        // request's pool or the configuration's.
         unsafe {
             let mut name = strings::bytes((*self.as_ptr()).host);
             #[cfg(ngx_feature = "http_ssl")]
@@ -193,7 +197,7 @@ pub(super) fn add_name(key: &mut Vec<u8>, name: &[u8]) -> Result<(), OutOfMemory
 /// # Safety
 /// `data` must be null or valid for `len` bytes as long as the result is used.
 unsafe fn address<'a>(data: *const sockaddr, len: u32) -> &'a [u8] {
-    // SAFETY: the caller's.
+    // SAFETY: `data` is null or valid for `len` bytes, the contract of this function.
     unsafe { strings::raw(data.cast(), len as usize) }
 }
 
@@ -208,7 +212,7 @@ unsafe fn is_fit(
 ) -> bool {
     let is_broken =
         |event: &ngx_event_t| event.eof() != 0 || event.error() != 0 || event.timedout() != 0;
-    // SAFETY: the caller's; a connection has its events.
+    // SAFETY: `c` is null or live, the contract of this function; a live connection has its events.
     unsafe {
         let Some(c) = c.as_ref() else { return false };
         !is_broken(&*c.read)

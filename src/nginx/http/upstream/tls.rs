@@ -56,7 +56,7 @@ impl Peer {
     /// # Safety
     /// `u` must be the request's upstream record.
     pub(super) unsafe fn tls_name<'a>(self, u: *mut ngx_http_upstream_s) -> &'a [u8] {
-        // SAFETY: the caller's.
+        // SAFETY: `u` is live, the contract of this function.
         let name = unsafe {
             match NonNull::new((*(*u).conf).ssl_name) {
                 Some(value) => self.evaluate(value),
@@ -80,7 +80,7 @@ impl Peer {
         u: *mut ngx_http_upstream_s,
         key: &mut Vec<u8>,
     ) -> Result<(), OutOfMemory> {
-        // SAFETY: the caller's; a live record's settings.
+        // SAFETY: `u` is live and has its settings, the contract of this function.
         unsafe {
             if (*u).ssl() == 0 {
                 return Ok(());
@@ -104,7 +104,8 @@ impl Peer {
     unsafe fn evaluate<'a>(self, value: NonNull<ngx_http_complex_value_t>) -> &'a [u8] {
         let mut text = ngx_str_t::empty();
         let Some(request) = self.request() else { return &[] };
-        // SAFETY: the caller's; a live request, in whose pool the text is.
+        // SAFETY: `value` is one of the configuration's, the contract of this function; the request
+        // is live, and the text is in its pool.
         unsafe {
             let rc = ngx_http_complex_value(request.as_ptr(), value.as_ptr(), &mut text);
             if rc == Status::OK.0 { strings::bytes(text) } else { &[] }
@@ -113,6 +114,9 @@ impl Peer {
 }
 
 /// Those with named servers are not kept.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 pub(super) unsafe extern "C" fn set_session(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
@@ -126,6 +130,8 @@ pub(super) unsafe extern "C" fn set_session(
     }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 pub(super) unsafe extern "C" fn save_session(pc: *mut ngx_peer_connection_t, data: *mut c_void) {
     match Peer::from_data(data) {
         // SAFETY: as for `set_session`.

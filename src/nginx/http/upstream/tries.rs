@@ -51,6 +51,9 @@ pub fn install<B: Balancer>(cf: Conf) {
 }
 
 /// Called at the end of the configuration: lets round robin set up its servers.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn init_upstream<B: Balancer>(
     cf: *mut ngx_conf_t,
     us: *mut ngx_http_upstream_srv_conf_t,
@@ -66,6 +69,9 @@ unsafe extern "C" fn init_upstream<B: Balancer>(
 }
 
 /// Called when a request reaches the upstream.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn init_peer<B: Balancer>(
     r: *mut ngx_http_request_t,
     us: *mut ngx_http_upstream_srv_conf_t,
@@ -97,6 +103,9 @@ unsafe extern "C" fn init_peer<B: Balancer>(
 }
 
 /// Called at the start of each try, to choose the server.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn get_peer<B: Balancer>(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
@@ -131,6 +140,9 @@ unsafe extern "C" fn get_peer<B: Balancer>(
 }
 
 /// Called when a try has ended.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn free_peer<B: Balancer>(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
