@@ -11,7 +11,7 @@ use crate::lua::{CFunction, LuaError, LuaResult, State, openresty};
 use crate::nginx::Request;
 use crate::runtime::{Context, Phase, PhaseSet, Task};
 
-/// A function of the API under its Lua name.
+/// A function of the API under its Lua name. Its row says in which phases it may be called.
 pub struct Row {
     pub name: &'static CStr,
     pub function: CFunction,
@@ -32,7 +32,26 @@ impl Row {
     where
         F: Fn(&Call) -> LuaResult + Copy + 'static,
     {
-        Row { name, function: wrap_call::<PHASES, false, F>(function) }
+        Row { name, function: wrap_call::<PHASES, EARLY, F>(function) }
+    }
+
+    /// As [`Row::in_phases`], for a function that finds faults in its arguments first, as upstream's
+    /// does: it asks for the phase by [`Call::check`].
+    pub const fn late<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(&Call) -> LuaResult + Copy + 'static,
+    {
+        Row { name, function: wrap_call::<PHASES, LATE, F>(function) }
+    }
+
+    /// As [`Row::late`], for a function that looks at its arguments even where there is no request: it
+    /// gets the phases, for [`Call::with`].
+    pub const fn late_anywhere<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(State, PhaseSet) -> LuaResult + Copy + 'static,
+    {
+        let _ = function;
+        Row { name, function: wrap(with_phases::<PHASES, F>) }
     }
 
     /// A function for real requests in any phase; in timers and worker hooks it raises
@@ -41,7 +60,7 @@ impl Row {
     where
         F: Fn(&Call) -> LuaResult + Copy + 'static,
     {
-        Row { name, function: wrap_call::<{ u32::MAX }, true, F>(function) }
+        Row { name, function: wrap_call::<{ PhaseSet::OF_CLIENTS.0 }, CLIENT, F>(function) }
     }
 }
 
@@ -71,44 +90,47 @@ pub struct Call {
     pub state: State,
     pub request: Request,
     pub context: Rc<Context>,
+    /// Where the function may be called.
+    phases: PhaseSet,
     /// The running task; none in phases that cannot yield.
     task: Option<Rc<Task>>,
 }
 
 impl Call {
-    /// Does `work` for what runs on `state`.
+    /// Does `work` for what runs on `state`, where [`Call::check`] lets `phases` pass.
     #[inline(always)]
     pub fn with<T>(
         state: State,
+        phases: PhaseSet,
         work: impl FnOnce(&Call) -> Result<T, LuaError>,
     ) -> Result<T, LuaError> {
         let request = openresty::running_request(state);
         let request = request.ok_or(LuaError::text("no request found"))?;
-        let call = match Call::of_running(state, request) {
+        let call = match Call::of_running(state, request, phases) {
             Some(call) => call,
-            None => Call::of_other(state, request)?,
+            None => Call::of_other(state, request, phases)?,
         };
         work(&call)
     }
 
     /// What runs on `state`, where that is the running task of the context in nginx's slot.
     #[inline(always)]
-    fn of_running(state: State, request: Request) -> Option<Call> {
+    fn of_running(state: State, request: Request, phases: PhaseSet) -> Option<Call> {
         let context = Context::of(request)?;
         let task = Some(context.current_on(state)?);
-        Some(Call { state, request, context, task })
+        Some(Call { state, request, context, phases, task })
     }
 
     /// The same where nginx has emptied its slot, or no task runs.
     #[cold]
-    fn of_other(state: State, request: Request) -> Result<Call, LuaError> {
+    fn of_other(state: State, request: Request, phases: PhaseSet) -> Result<Call, LuaError> {
         let task = Task::of(state);
         let context = match &task {
             Some(task) => task.context(),
             None => Context::of(request),
         };
         let context = context.ok_or(LuaError::text("no request ctx found"))?;
-        Ok(Call { state, request, context, task })
+        Ok(Call { state, request, context, phases, task })
     }
 }
 
@@ -125,7 +147,14 @@ impl Call {
         self.task.as_ref().ok_or(LuaError::text("no co ctx found"))
     }
 
-    /// Raises unless the running phase is one of `phases`.
+    /// Raises unless the function may be called in the running phase.
+    #[inline(always)]
+    pub fn check(&self) -> Result<(), LuaError> {
+        self.check_phase(self.phases)
+    }
+
+    /// Raises unless the running phase is one of `phases`: what the function is asked for needs that.
+    #[inline(always)]
     pub fn check_phase(&self, phases: PhaseSet) -> Result<(), LuaError> {
         let phase = self.context.phase.get();
         if phases.has(phase) {
@@ -159,28 +188,41 @@ fn disabled_in(phase: Phase) -> LuaError {
     LuaError::text(format_args!("API disabled in the context of {}", phase.context_name()))
 }
 
+/// When a function's phase is checked: before it runs, or by itself.
+const EARLY: u8 = 0;
+const LATE: u8 = 1;
+/// Before it runs, and in other words: whether there is a client's request.
+const CLIENT: u8 = 2;
+
 /// The C function that makes a [`Call`], checks it and runs `F`.
-const fn wrap_call<const PHASES: u32, const REAL: bool, F>(_function: F) -> CFunction
+const fn wrap_call<const PHASES: u32, const CHECK: u8, F>(_function: F) -> CFunction
 where
     F: Fn(&Call) -> LuaResult + Copy + 'static,
 {
-    wrap(checked::<PHASES, REAL, F>)
+    wrap(checked::<PHASES, CHECK, F>)
 }
 
-fn checked<const PHASES: u32, const REAL: bool, F>(state: State) -> LuaResult
+fn checked<const PHASES: u32, const CHECK: u8, F>(state: State) -> LuaResult
 where
     F: Fn(&Call) -> LuaResult + Copy + 'static,
 {
     let function = function::instance::<F>();
-    Call::with(state, |call| {
-        if REAL && call.context.fake {
+    Call::with(state, PhaseSet(PHASES), |call| {
+        if CHECK == CLIENT && call.context.fake {
             return Err(LuaError::text("API disabled in the current context"));
         }
-        if PHASES != u32::MAX {
-            call.check_phase(PhaseSet(PHASES))?;
+        if CHECK == EARLY && PHASES != PhaseSet::ALL.0 {
+            call.check()?;
         }
         function(call)
     })
+}
+
+fn with_phases<const PHASES: u32, F>(state: State) -> LuaResult
+where
+    F: Fn(State, PhaseSet) -> LuaResult + Copy + 'static,
+{
+    function::instance::<F>()(state, PhaseSet(PHASES))
 }
 
 /// The arguments that a function got.

@@ -17,14 +17,14 @@ use crate::runtime::context::Switch;
 use crate::runtime::task::Record;
 use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
 
-const ANYWHERE: u32 = u32::MAX;
+const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
 
 const FUNCTIONS: &[Row] = &[
-    Row::in_phases::<ANYWHERE, _>(c"__create", create),
-    Row::in_phases::<ANYWHERE, _>(c"__wrap", wrap),
-    Row::in_phases::<ANYWHERE, _>(c"__resume", resume),
-    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"__yield", yield_values),
-    Row::in_phases::<ANYWHERE, _>(c"__status", status),
+    Row::late::<YIELDABLE, _>(c"__create", create),
+    Row::late::<YIELDABLE, _>(c"__wrap", wrap),
+    Row::late::<YIELDABLE, _>(c"__resume", resume),
+    Row::in_phases::<YIELDABLE, _>(c"__yield", yield_values),
+    Row::late::<YIELDABLE, _>(c"__status", status),
 ];
 
 /// Puts the functions beside LuaJIT's own, which get a second name.
@@ -52,7 +52,7 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
     if !call.state.is_lua_function(1) {
         return Err(LuaError::argument(1, "Lua function expected"));
     }
-    call.check_phase(PhaseSet::YIELDABLE)
+    call.check()
 }
 
 /// A coroutine of the running request for the function that is argument 1, left on the stack.
@@ -94,14 +94,14 @@ fn wrap(call: &Call) -> LuaResult {
 fn resume_wrapped(state: State) -> LuaResult {
     state.push_value(upvalue(1));
     state.insert(1);
-    Call::with(state, resume)
+    Call::with(state, PhaseSet::YIELDABLE, resume)
 }
 
 #[inline(always)]
 fn resume(call: &Call) -> LuaResult {
     let state = call.state;
     let target = state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
-    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.check()?;
     call.task()?;
     match Task::record(target) {
         Record::Task(task) if task.belongs_to(&call.context) => {
@@ -136,7 +136,7 @@ fn yield_values(call: &Call) -> LuaResult {
 
 fn status(call: &Call) -> LuaResult {
     let target = call.state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
-    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.check()?;
     let status = match Task::record(target) {
         Record::Task(task) => task.status.get(),
         Record::Ended | Record::EndedThread | Record::None => TaskStatus::Dead,

@@ -9,7 +9,7 @@ use crate::runtime::PhaseSet;
 
 /// Puts the function into the `ngx` table on top.
 pub fn inject(state: State) {
-    set_functions(state, &[Row::in_phases::<{ u32::MAX }, _>(c"sleep", sleep)]);
+    set_functions(state, &[Row::late::<{ PhaseSet::YIELDABLE.0 }, _>(c"sleep", sleep)]);
 }
 
 fn invalid(duration: impl Display) -> LuaError {
@@ -28,7 +28,7 @@ fn sleep(call: &Call) -> LuaResult {
         Ok(_) => return Err(invalid(seconds)),
         Err(_) => return Err(invalid(delay)),
     };
-    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.check()?;
     let task = call.running_task()?;
     ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");
     task.sleep(milliseconds, call.request.log());

@@ -10,7 +10,7 @@ use crate::runtime::task::{Join, Record};
 use crate::runtime::{PhaseSet, Role, Task, TaskStatus, scheduler};
 
 const FUNCTIONS: &[Row] = &[
-    Row::in_phases::<{ u32::MAX }, _>(c"spawn", spawn),
+    Row::late::<{ PhaseSet::YIELDABLE.0 }, _>(c"spawn", spawn),
     Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"wait", wait),
     Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"kill", kill),
 ];

@@ -194,7 +194,8 @@ impl PhaseSet {
     /// The phases whose code runs for a client's request.
     pub const OF_CLIENTS: PhaseSet = PhaseSet(PhaseSet::ALL.0 & !PhaseSet::FAKE.0);
 
-    const ALL: PhaseSet = {
+    /// All of them.
+    pub const ALL: PhaseSet = {
         let mut set = PhaseSet::NONE;
         let mut i = 0;
         while i < PHASES.len() {

@@ -18,6 +18,8 @@ mod ci;
 mod client;
 mod conformance;
 mod deny;
+#[cfg(test)]
+mod functions;
 mod fuzz;
 #[cfg(test)]
 mod layers;

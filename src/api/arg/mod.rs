@@ -25,8 +25,8 @@ fn set(state: State) -> LuaResult {
     if openresty::request(state).is_null() {
         return Ok(Returns::Values(0));
     }
-    Call::with(state, |call| {
-        call.check_phase(PhaseSet::of(&[Phase::BodyFilter]))?;
+    Call::with(state, PhaseSet::of(&[Phase::BodyFilter]), |call| {
+        call.check()?;
         match state.check_integer(2)? {
             1 => set_body(call)?,
             2 => filter::set_eof(&call.context, state.boolean(3))?,

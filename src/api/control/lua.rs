@@ -17,7 +17,7 @@ const REQUEST: u32 = PhaseSet::REQUEST.0;
 const FUNCTIONS: &[Row] = &[
     Row::in_phases::<REQUEST, _>(c"exec", exec),
     Row::in_phases::<REQUEST, _>(c"redirect", redirect),
-    Row::in_phases::<{ u32::MAX }, _>(c"on_abort", on_abort),
+    Row::in_phases::<{ PhaseSet::OF_CLIENTS.0 }, _>(c"on_abort", on_abort),
     Row::anywhere(c"_phase_ctx", phase_bits),
 ];
 
@@ -36,7 +36,7 @@ fn check_abortable(call: &Call) -> Result<(), LuaError> {
 
 /// The running phase as a bit, for lua-resty-core; nothing outside of requests.
 fn phase_bits(state: State) -> LuaResult {
-    match Call::with(state, |call| Ok(call.context.phase.get())) {
+    match Call::with(state, PhaseSet::ALL, |call| Ok(call.context.phase.get())) {
         Ok(phase) => state.push_integer(phase.bit().into()),
         Err(_) => state.push_nil(),
     }
@@ -111,10 +111,6 @@ fn redirect(call: &Call) -> LuaResult {
 }
 
 fn on_abort(call: &Call) -> LuaResult {
-    if call.context.fake {
-        let name = call.context.phase.get().context_name();
-        return Err(LuaError::text(format_args!("API disabled in the context of {name}")));
-    }
     if call.context.tasks.on_abort.borrow().is_some() {
         return call.fail("duplicate call");
     }

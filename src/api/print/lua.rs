@@ -17,8 +17,8 @@ const FUNCTIONS: &[Row] = &[
     Row::in_phases::<REQUEST, _>(c"say", say),
     Row::in_phases::<REQUEST, _>(c"print", print),
     Row::in_phases::<REQUEST, _>(c"send_headers", send_headers),
-    Row::in_phases::<{ u32::MAX }, _>(c"flush", flush),
-    Row::in_phases::<{ u32::MAX }, _>(c"eof", eof),
+    Row::late::<REQUEST, _>(c"flush", flush),
+    Row::late::<REQUEST, _>(c"eof", eof),
 ];
 
 /// Puts the functions into the `ngx` table on top.
@@ -125,7 +125,7 @@ fn flush(call: &Call) -> LuaResult {
         call.state.check_kind(1, Kind::Boolean, c"boolean")?;
         wait = call.state.boolean(1);
     }
-    call.check_phase(PhaseSet::REQUEST)?;
+    call.check()?;
     if call.context.output.stage.get() == Stage::Raw {
         return call.fail("raw request socket acquired");
     }
@@ -171,7 +171,7 @@ fn eof(call: &Call) -> LuaResult {
     if context.output.stage.get() == Stage::Ended {
         return call.fail("seen eof");
     }
-    call.check_phase(PhaseSet::REQUEST)?;
+    call.check()?;
     ngx_debug!(call.request.log(), "lua send eof");
     if output::send_last(context).is_failure() {
         return call.fail(FILTER_ERROR);

@@ -34,33 +34,36 @@ const METATABLE: &CStr = c"__tcp_cosocket_mt";
 /// The key of a pool: mostly a host and a port.
 type Key = SmallVec<[u8; 64]>;
 
+const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
+/// A socket is its request's, whatever the phase.
+pub const ALL: u32 = PhaseSet::ALL.0;
+
 const METHODS: &[Row] = &[
-    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"bind", bind),
-    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"connect", connect),
-    Row::in_phases::<{ u32::MAX }, _>(c"send", send),
-    Row::in_phases::<{ u32::MAX }, _>(c"close", close),
+    Row::in_phases::<YIELDABLE, _>(c"bind", bind),
+    Row::in_phases::<YIELDABLE, _>(c"connect", connect),
+    Row::in_phases::<ALL, _>(c"send", send),
+    Row::in_phases::<ALL, _>(c"close", close),
     Row::anywhere(c"getreusedtimes", getreusedtimes),
-    Row::in_phases::<{ u32::MAX }, _>(c"setkeepalive", setkeepalive),
+    Row::in_phases::<ALL, _>(c"setkeepalive", setkeepalive),
 ];
 
 const RECEIVING: &[Row] = &[
-    Row::in_phases::<{ u32::MAX }, _>(c"receive", receive),
-    Row::in_phases::<{ u32::MAX }, _>(c"receiveany", receiveany),
-    Row::in_phases::<{ u32::MAX }, _>(c"receiveuntil", receiveuntil),
+    Row::in_phases::<ALL, _>(c"receive", receive),
+    Row::in_phases::<ALL, _>(c"receiveany", receiveany),
+    Row::in_phases::<ALL, _>(c"receiveuntil", receiveuntil),
     Row::anywhere(c"settimeout", settimeout),
     Row::anywhere(c"settimeouts", settimeouts),
 ];
 
-const SENDING: &[Row] = &[Row::in_phases::<{ u32::MAX }, _>(c"send", send)];
+const SENDING: &[Row] = &[Row::in_phases::<ALL, _>(c"send", send)];
 
 /// Puts the functions into the `ngx` table on top, and the metatables into the registry.
 pub fn inject(state: State) {
-    const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
     const SOCKET: &[Row] = &[
         Row::in_phases::<YIELDABLE, _>(c"tcp", tcp),
         Row::in_phases::<YIELDABLE, _>(c"stream", tcp),
     ];
-    const REQUEST: &[Row] = &[Row::in_phases::<{ PhaseSet::REQUEST.0 }, _>(c"socket", req_socket)];
+    const REQUEST: &[Row] = &[Row::late::<{ PhaseSet::REQUEST.0 }, _>(c"socket", req_socket)];
     set_functions_in(state, c"socket", SOCKET);
     set_functions_in(state, c"req", REQUEST);
     inject_connect(state);

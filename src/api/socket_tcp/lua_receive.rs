@@ -7,7 +7,7 @@ use codec::receive_until::{Call as Turn, ReceiveUntil};
 
 use super::handle;
 use super::input::Want;
-use super::lua::log_closed;
+use super::lua::{ALL, log_closed};
 use super::matcher::Matcher;
 use super::socket::Socket;
 use crate::api::call::{Call, Row};
@@ -131,7 +131,7 @@ pub fn receiveuntil(call: &Call) -> LuaResult {
     };
     state.push_value(1);
     userdata::push::<Matcher>(state, matcher, TCP_PATTERN_METATABLE);
-    const ITERATOR: Row = Row::in_phases::<{ u32::MAX }, _>(c"iterator", iterate);
+    const ITERATOR: Row = Row::in_phases::<ALL, _>(c"iterator", iterate);
     state.push_closure(ITERATOR.function, 2);
     Ok(Returns::Values(1))
 }

@@ -40,7 +40,7 @@ pub fn req_socket(call: &Call) -> LuaResult {
     if !raw && client_socket::is_chunked(request) {
         return call.fail("chunked request bodies not supported yet");
     }
-    call.check_phase(crate::runtime::PhaseSet::REQUEST)?;
+    call.check()?;
     let refused = if raw { take_connection(call)? } else { take_body(call)? };
     match refused {
         Some(reason) => call.fail(reason),

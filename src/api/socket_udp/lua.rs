@@ -18,13 +18,17 @@ use crate::nginx::core::log::Shown;
 use crate::runtime::PhaseSet;
 use crate::{ngx_debug, ngx_log};
 
+const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
+/// A socket is its request's, whatever the phase.
+const ALL: u32 = PhaseSet::ALL.0;
+
 const METHODS: &[Row] = &[
-    Row::in_phases::<{ PhaseSet::YIELDABLE.0 }, _>(c"bind", bind),
-    Row::in_phases::<{ u32::MAX }, _>(c"setpeername", set_peer_name),
-    Row::in_phases::<{ u32::MAX }, _>(c"send", send),
-    Row::in_phases::<{ u32::MAX }, _>(c"receive", receive),
+    Row::in_phases::<YIELDABLE, _>(c"bind", bind),
+    Row::late::<YIELDABLE, _>(c"setpeername", set_peer_name),
+    Row::in_phases::<ALL, _>(c"send", send),
+    Row::in_phases::<ALL, _>(c"receive", receive),
     Row::anywhere(c"settimeout", set_timeout),
-    Row::in_phases::<{ u32::MAX }, _>(c"close", close),
+    Row::in_phases::<ALL, _>(c"close", close),
 ];
 
 /// The registry's name of the sockets' metatable, for other libraries.
@@ -32,7 +36,7 @@ const METATABLE: &CStr = c"__udp_cosocket_mt";
 
 /// Puts the function into the `socket` table of the `ngx` table on top.
 pub fn inject(state: State) {
-    const UDP: Row = Row::in_phases::<{ u32::MAX }, _>(c"udp", udp);
+    const UDP: Row = Row::late::<YIELDABLE, _>(c"udp", udp);
     set_functions_in(state, c"socket", &[UDP]);
     state.new_table(0, METHODS.len() as i32 + 1);
     set_functions(state, METHODS);
@@ -49,7 +53,7 @@ fn udp(call: &Call) -> LuaResult {
     if n != 0 {
         return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
     }
-    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.check()?;
     call.state.new_table(3, 1);
     call.state.raw_get_index(REGISTRY, UDP_METATABLE);
     call.state.set_metatable(-2);
@@ -81,7 +85,7 @@ fn set_peer_name(call: &Call) -> LuaResult {
              seen {n}"
         )));
     }
-    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.check()?;
     state.check_kind(1, Kind::Table, c"table")?;
     let host = state.check_bytes(2)?;
     let port = if n == 3 { state.check_integer(3)? } else { 0 };

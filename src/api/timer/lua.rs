@@ -9,11 +9,11 @@ use crate::nginx::http::fake;
 use crate::runtime::{Phase, PhaseSet, fake as stand_in};
 
 /// Where timers may be made: at the worker's end nobody would run them.
-const PHASES: PhaseSet = PhaseSet(!Phase::ExitWorker.bit());
+const PHASES: u32 = PhaseSet::ALL.without(Phase::ExitWorker).0;
 
 const FUNCTIONS: &[Row] = &[
-    Row::anywhere(c"at", at),
-    Row::anywhere(c"every", every),
+    Row::late_anywhere::<PHASES, _>(c"at", at),
+    Row::late_anywhere::<PHASES, _>(c"every", every),
     Row::anywhere(c"running_count", running_count),
     Row::anywhere(c"pending_count", pending_count),
 ];
@@ -23,16 +23,16 @@ pub fn inject(state: State) {
     set_functions_in(state, c"timer", FUNCTIONS);
 }
 
-fn at(state: State) -> LuaResult {
-    make(state, false)
+fn at(state: State, phases: PhaseSet) -> LuaResult {
+    make(state, phases, false)
 }
 
-fn every(state: State) -> LuaResult {
-    make(state, true)
+fn every(state: State, phases: PhaseSet) -> LuaResult {
+    make(state, phases, true)
 }
 
 /// `(delay, function, arguments…)`: 1, or nil and the reason.
-fn make(state: State, repeats: bool) -> LuaResult {
+fn make(state: State, phases: PhaseSet, repeats: bool) -> LuaResult {
     let arguments = state.top();
     if arguments < 2 {
         return Err(LuaError::text(format_args!(
@@ -47,11 +47,11 @@ fn make(state: State, repeats: bool) -> LuaResult {
     if !state.is_lua_function(2) {
         return Err(LuaError::argument(2, "Lua function expected"));
     }
-    in_request(state, |call| start(call, arguments, delay, repeats))
+    in_request(state, phases, |call| start(call, arguments, delay, repeats))
 }
 
 fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult {
-    call.check_phase(PHASES)?;
+    call.check()?;
     if alarm::is_exiting() && delay > 0 {
         return call.fail("process exiting");
     }
@@ -82,22 +82,22 @@ fn take_handler(call: &Call, arguments: i32) -> Result<Handler, LuaError> {
     Ok(handler)
 }
 
-fn in_request(state: State, work: impl FnOnce(&Call) -> LuaResult) -> LuaResult {
+fn in_request(state: State, phases: PhaseSet, work: impl FnOnce(&Call) -> LuaResult) -> LuaResult {
     if openresty::request(state).is_null() {
         return Err(LuaError::text("no request"));
     }
-    Call::with(state, work)
+    Call::with(state, phases, work)
 }
 
 fn running_count(state: State) -> LuaResult {
-    in_request(state, |_| {
+    in_request(state, PhaseSet::ALL, |_| {
         state.push_integer(stand_in::running_timers() as i64);
         Ok(Returns::Values(1))
     })
 }
 
 fn pending_count(state: State) -> LuaResult {
-    in_request(state, |_| {
+    in_request(state, PhaseSet::ALL, |_| {
         state.push_integer(super::pending_count() as i64);
         Ok(Returns::Values(1))
     })

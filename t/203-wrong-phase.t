@@ -1,0 +1,208 @@
+# What functions say where they may not be called, and which of their faults they name first.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+plan( tests => repeat_each() * blocks() * 3 );
+
+no_long_string();
+
+our $HttpConfig = <<'_EOC_';
+    init_by_lua_block {
+        -- Calls the functions, and tells what each says.
+        function found_in(calls)
+            local found = {}
+            for i, call in ipairs(calls) do
+                local ok, err = pcall(unpack(call, 2))
+                err = tostring(err):gsub("^.-:%d+: ", "")
+                found[i] = call[1] .. ": " .. (ok and "returned " or "") .. err
+            end
+            return table.concat(found, "\n")
+        end
+    }
+_EOC_
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: the phase comes behind faults of the arguments
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        set_by_lua_block $found {
+            return found_in {
+                { "sleep()", ngx.sleep },
+                { "sleep(-1)", ngx.sleep, -1 },
+                { "sleep(0)", ngx.sleep, 0 },
+                { "flush(1, 2)", ngx.flush, 1, 2 },
+                { "flush()", ngx.flush },
+                { "eof(1)", ngx.eof, 1 },
+                { "eof()", ngx.eof },
+                { "spawn(1)", ngx.thread.spawn, 1 },
+                { "spawn(f)", ngx.thread.spawn, function() end },
+                { "create(1)", coroutine.__create, 1 },
+                { "create(f)", coroutine.__create, function() end },
+                { "wrap(f)", coroutine.__wrap, function() end },
+                { "resume(1)", coroutine.__resume, 1 },
+                { "resume(co)", coroutine.__resume, coroutine._create(function() end) },
+                { "status(1)", coroutine.__status, 1 },
+                { "status(co)", coroutine.__status, coroutine._create(function() end) },
+                { "udp(1)", ngx.socket.udp, 1 },
+                { "udp()", ngx.socket.udp },
+                { "req.socket(1, 2)", ngx.req.socket, 1, 2 },
+                { "req.socket()", ngx.req.socket },
+                { "set_uri('')", ngx.req.set_uri, "" },
+                { "set_uri('/', true)", ngx.req.set_uri, "/", true },
+            }
+        }
+        content_by_lua_block { ngx.say(ngx.var.found) }
+    }
+--- request
+GET /t
+--- response_body
+sleep(): attempt to pass 0 arguments, but accepted 1
+sleep(-1): invalid sleep duration "-1000"
+sleep(0): API disabled in the context of set_by_lua*
+flush(1, 2): attempt to pass 2 arguments, but accepted 0 or 1
+flush(): API disabled in the context of set_by_lua*
+eof(1): no argument is expected
+eof(): API disabled in the context of set_by_lua*
+spawn(1): bad argument #1 to '?' (Lua function expected)
+spawn(f): API disabled in the context of set_by_lua*
+create(1): bad argument #1 to '?' (Lua function expected)
+create(f): API disabled in the context of set_by_lua*
+wrap(f): API disabled in the context of set_by_lua*
+resume(1): bad argument #1 to '?' (coroutine expected)
+resume(co): API disabled in the context of set_by_lua*
+status(1): bad argument #1 to '?' (coroutine expected)
+status(co): API disabled in the context of set_by_lua*
+udp(1): expecting zero arguments, but got 1
+udp(): API disabled in the context of set_by_lua*
+req.socket(1, 2): expecting zero arguments, but got 2
+req.socket(): API disabled in the context of set_by_lua*
+set_uri(''): attempt to use zero-length uri
+set_uri('/', true): API disabled in the context of set_by_lua*
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: the phase comes first
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        set_by_lua_block $found {
+            return found_in {
+                { "say", ngx.say, "x" },
+                { "print", ngx.print, "x" },
+                { "send_headers", ngx.send_headers },
+                { "exec", ngx.exec, "/" },
+                { "redirect", ngx.redirect, "/" },
+                { "capture", ngx.location.capture, "/" },
+                { "capture_multi", ngx.location.capture_multi, { { "/" } } },
+                { "read_body", ngx.req.read_body },
+                { "wait", ngx.thread.wait },
+                { "kill", ngx.thread.kill },
+                { "yield", coroutine.__yield },
+                { "tcp", ngx.socket.tcp },
+                { "stream", ngx.socket.stream },
+                { "on_abort", ngx.on_abort },
+            }
+        }
+        content_by_lua_block { ngx.say(ngx.var.found) }
+    }
+--- request
+GET /t
+--- response_body
+say: API disabled in the context of set_by_lua*
+print: API disabled in the context of set_by_lua*
+send_headers: API disabled in the context of set_by_lua*
+exec: API disabled in the context of set_by_lua*
+redirect: API disabled in the context of set_by_lua*
+capture: API disabled in the context of set_by_lua*
+capture_multi: API disabled in the context of set_by_lua*
+read_body: API disabled in the context of set_by_lua*
+wait: API disabled in the context of set_by_lua*
+kill: API disabled in the context of set_by_lua*
+yield: API disabled in the context of set_by_lua*
+tcp: API disabled in the context of set_by_lua*
+stream: API disabled in the context of set_by_lua*
+on_abort: returned nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: without a client's request
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            assert(ngx.timer.at(0, function()
+                package.loaded.found = found_in {
+                    { "flush()", ngx.flush },
+                    { "eof()", ngx.eof },
+                    { "on_abort", ngx.on_abort },
+                    { "req.socket()", ngx.req.socket },
+                    { "set_uri", ngx.req.set_uri, "/" },
+                    { "get_post_args", ngx.req.get_post_args },
+                    { "discard_body", ngx.req.discard_body },
+                    { "get_body_data", ngx.req.get_body_data },
+                    { "http_version", ngx.req.http_version },
+                    { "timer.at()", ngx.timer.at },
+                    { "timer.at(0, 1)", ngx.timer.at, 0, 1 },
+                    { "timer.every(0, f)", ngx.timer.every, 0, function() end },
+                }
+            end))
+            ngx.sleep(0)
+            while not package.loaded.found do
+                ngx.sleep(0.001)
+            end
+            ngx.say(package.loaded.found)
+        }
+    }
+--- request
+GET /t
+--- response_body
+flush(): API disabled in the context of ngx.timer
+eof(): API disabled in the context of ngx.timer
+on_abort: API disabled in the context of ngx.timer
+req.socket(): API disabled in the context of ngx.timer
+set_uri: API disabled in the current context
+get_post_args: API disabled in the current context
+discard_body: API disabled in the current context
+get_body_data: API disabled in the current context
+http_version: API disabled in the current context
+timer.at(): expecting at least 2 arguments but got 0
+timer.at(0, 1): bad argument #2 to '?' (Lua function expected)
+timer.every(0, f): delay cannot be zero
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: a socket that is at hand
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.ctx.sock = ngx.socket.udp()
+            ngx.say("body")
+        }
+        log_by_lua_block {
+            local sock = ngx.ctx.sock
+            ngx.log(ngx.WARN, found_in {
+                { "setpeername()", sock.setpeername },
+                { "setpeername('a', 1)", sock.setpeername, sock, "a", 1 },
+            })
+        }
+    }
+--- request
+GET /t
+--- response_body
+body
+--- grep_error_log eval: qr/setpeername\(.*?(?:seen 0|log_by_lua\*)/
+--- grep_error_log_out
+setpeername(): ngx.socket.udp setpeername: expecting 2 or 3 arguments (including the object), but seen 0
+setpeername('a', 1): API disabled in the context of log_by_lua*
