@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, OutOfMemory};
+use codec::pool_admission::{self, admit, has_place};
 
 use super::connect::Target;
 use super::keepalive::{Resting, Woken};
@@ -129,14 +130,10 @@ impl Pool {
 
     /// Asks for a seat.
     pub fn admit(self: &Rc<Self>) -> Admission {
-        let Some(backlog) = self.backlog else { return Admission::Seat(self.seat()) };
-        let wanted = self.seats.get() + 1;
-        if wanted > self.size.saturating_add(backlog) {
-            Admission::Full
-        } else if wanted > self.size {
-            Admission::Queue(self.seat())
-        } else {
-            Admission::Seat(self.seat())
+        match admit(self.seats.get(), self.size, self.backlog) {
+            pool_admission::Admission::Seat => Admission::Seat(self.seat()),
+            pool_admission::Admission::Queue => Admission::Queue(self.seat()),
+            pool_admission::Admission::Full => Admission::Full,
         }
     }
 
@@ -218,8 +215,7 @@ impl Pool {
     pub fn call_next(&self) {
         self.waiting.borrow_mut().retain(|queued| queued.upgrade().is_some_and(|q| q.waits()));
         let waiting = self.waiting.borrow().len();
-        let not_in_use = waiting + self.resting.borrow().len();
-        if self.seats.get().saturating_sub(not_in_use) >= self.size {
+        if !has_place(self.seats.get(), waiting, self.resting.borrow().len(), self.size) {
             return;
         }
         let next = self.waiting.borrow_mut().pop_front().and_then(|next| next.upgrade());

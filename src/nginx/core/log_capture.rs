@@ -9,7 +9,8 @@ use std::cell::{RefCell, UnsafeCell};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use codec::fallible::{self, Grow};
+use codec::fallible::Grow;
+use codec::log_ring::{CapturedLine, LogRing};
 
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::cycle::Cycle;
@@ -19,21 +20,10 @@ use crate::nginx::core::time;
 use crate::nginx::guard;
 use crate::nginx::sys::{ngx_log_t, ngx_uint_t};
 
-/// The size of a line's header: time, length and level.
-const HEAD: usize = 16;
-
-/// A line that was captured.
-pub struct CapturedLine {
-    pub level: i32,
-    /// Seconds since the epoch.
-    pub time: f64,
-    pub text: Vec<u8>,
-}
-
 /// A configuration's buffer, which lives in its pool, and the logs that fill it.
 pub struct Capture {
     in_use: AtomicBool,
-    ring: UnsafeCell<Ring>,
+    ring: UnsafeCell<LogRing>,
     filter_level: AtomicUsize,
     /// The heads of log chains, each with our log that was inserted after it.
     logs: RefCell<Vec<(*mut ngx_log_t, *mut ngx_log_t)>>,
@@ -44,7 +34,7 @@ impl Capture {
     pub fn define(cf: Conf, size: usize) -> Result<&'static Capture, OutOfMemory> {
         let capture = Capture {
             in_use: AtomicBool::new(false),
-            ring: UnsafeCell::new(Ring::new(size)),
+            ring: UnsafeCell::new(LogRing::new(size)),
             filter_level: AtomicUsize::new(Level::Debug as usize),
             logs: RefCell::default(),
         };
@@ -97,10 +87,10 @@ impl Capture {
 
     /// Takes the oldest line out.
     pub fn take(&self) -> Option<CapturedLine> {
-        self.with_ring(Ring::pop).flatten()
+        self.with_ring(LogRing::pop).flatten()
     }
 
-    fn with_ring<T>(&self, work: impl FnOnce(&mut Ring) -> T) -> Option<T> {
+    fn with_ring<T>(&self, work: impl FnOnce(&mut LogRing) -> T) -> Option<T> {
         self.in_use.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: `in_use` was false, and is true as long as the reference lives.
         let result = work(unsafe { &mut *self.ring.get() });
@@ -141,80 +131,4 @@ unsafe extern "C" fn keep(log: *mut ngx_log_t, level: ngx_uint_t, text: *mut u8,
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let _busy = capture.with_ring(|ring| ring.push(level as u32, time::now(), line));
     });
-}
-
-/// A ring buffer of lines; new lines push out the oldest.
-struct Ring {
-    data: Box<[u8]>,
-    first: usize,
-    used: usize,
-}
-
-impl Ring {
-    #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
-    fn new(size: usize) -> Ring {
-        Ring { data: vec![0; size.max(1)].into_boxed_slice(), first: 0, used: 0 }
-    }
-
-    fn push(&mut self, level: u32, time: f64, text: &[u8]) {
-        let need = HEAD.saturating_add(text.len());
-        let Ok(len) = u32::try_from(text.len()) else { return };
-        if need > self.data.len() {
-            return;
-        }
-        while self.data.len() - self.used < need {
-            self.drop_first();
-        }
-        self.append(&time.to_le_bytes());
-        self.append(&len.to_le_bytes());
-        self.append(&level.to_le_bytes());
-        self.append(text);
-    }
-
-    fn pop(&mut self) -> Option<CapturedLine> {
-        let (time, len, level) = self.head()?;
-        let mut text = fallible::zeroes(len).ok()?;
-        self.copy(HEAD, &mut text);
-        self.drop_first();
-        Some(CapturedLine { level: level as i32, time, text })
-    }
-
-    fn head(&self) -> Option<(f64, usize, u32)> {
-        if self.used == 0 {
-            return None;
-        }
-        let (mut time, mut len, mut level) = ([0; 8], [0; 4], [0; 4]);
-        self.copy(0, &mut time);
-        self.copy(8, &mut len);
-        self.copy(12, &mut level);
-        let len = u32::from_le_bytes(len) as usize;
-        Some((f64::from_le_bytes(time), len, u32::from_le_bytes(level)))
-    }
-
-    fn drop_first(&mut self) {
-        let size = self.head().map_or(self.used, |(_, len, _)| HEAD + len).min(self.used);
-        self.first = (self.first + size) % self.data.len();
-        self.used -= size;
-    }
-
-    /// Copies bytes into `target`, starting `offset` bytes after the start of the oldest line.
-    fn copy(&self, offset: usize, target: &mut [u8]) {
-        let (before, behind) = self.data.split_at(self.first);
-        let bytes = behind.iter().chain(before).skip(offset);
-        for (to, from) in target.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-    }
-
-    /// Appends `bytes`, which must fit.
-    fn append(&mut self, bytes: &[u8]) {
-        let size = self.data.len();
-        for byte in bytes {
-            let at = (self.first + self.used) % size;
-            if let Some(slot) = self.data.get_mut(at) {
-                *slot = *byte;
-            }
-            self.used += 1;
-        }
-    }
 }
