@@ -118,6 +118,14 @@ mod tests {
     }
 
     #[test]
+    fn symbols_are_exported_below_a_panic_guard() {
+        for file in paths::below(&paths::root().join("src/api"), "rs").unwrap() {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(!text.contains("no_mangle"), "{} exports without #[export]", file.display());
+        }
+    }
+
+    #[test]
     fn leaves_other_libraries_and_systems_alone() {
         assert!(!is_ours("free", "libc"));
         assert!(!is_ours("ngx_http_lua_ffi_shdict_get_macos", "NGX_DARWIN only"));

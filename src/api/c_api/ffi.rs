@@ -6,11 +6,11 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
 
 use codec::fallible::Grow;
+use export::export;
 
 use crate::config::MainConf;
 use crate::lua::{CFunction, State, openresty};
 use crate::nginx::core::conf::Conf;
-use crate::nginx::guard;
 use crate::nginx::sys::{ngx_conf_t, ngx_http_request_t, ngx_int_t};
 
 const OK: ngx_int_t = 0;
@@ -18,55 +18,49 @@ const ERROR: ngx_int_t = -1;
 
 /// The Lua VM of the configuration that `cf` reads; null until it has been made, which is when
 /// this module's `postconfiguration` runs. The module keeps ownership.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_get_global_state(cf: *mut ngx_conf_t) -> *mut c_void {
-    guard(null_mut(), || {
-        // SAFETY: the caller is in nginx's parser, within the http block.
-        let vm = unsafe { main_conf(cf) }.and_then(MainConf::vm);
-        vm.map_or(null_mut(), |vm| vm.main().as_ptr().cast())
-    })
+    // SAFETY: the caller is in nginx's parser, within the http block.
+    let vm = unsafe { main_conf(cf) }.and_then(MainConf::vm);
+    vm.map_or(null_mut(), |vm| vm.main().as_ptr().cast())
 }
 
 /// The request that the coroutine `state` runs for; null where there is none. nginx owns it.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_get_request(state: *mut c_void) -> *mut ngx_http_request_t {
-    guard(null_mut(), || {
-        if state.is_null() {
-            return null_mut();
-        }
-        // SAFETY: the caller passes the live coroutine that called it.
-        openresty::request(unsafe { State::from_ptr(state.cast()) }).cast()
-    })
+    if state.is_null() {
+        return null_mut();
+    }
+    // SAFETY: the caller passes the live coroutine that called it.
+    openresty::request(unsafe { State::from_ptr(state.cast()) }).cast()
 }
 
 /// Makes `require` find `package`: calls `loader` for it, in every VM of this configuration.
 ///
 /// Called while nginx reads the configuration, before or after the worker's VM is made; the name
 /// is copied. Returns `NGX_OK`, or `NGX_ERROR` for a null argument or where memory is out.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
     cf: *mut ngx_conf_t,
     package: *const c_char,
     loader: Option<CFunction>,
 ) -> ngx_int_t {
-    guard(ERROR, || {
-        // SAFETY: the caller is in nginx's parser, within the http block.
-        let (Some(main), Some(loader)) = (unsafe { main_conf(cf) }, loader) else { return ERROR };
-        if package.is_null() {
-            return ERROR;
-        }
-        // SAFETY: a C string of the caller's.
-        let package: std::ffi::CString = unsafe { CStr::from_ptr(package) }.into();
-        if let Some(vm) = main.vm()
-            && vm.add_preload(&package, loader).is_err()
-        {
-            return ERROR;
-        }
-        if main.preload.borrow_mut().try_push((package, loader)).is_err() {
-            return ERROR;
-        }
-        OK
-    })
+    // SAFETY: the caller is in nginx's parser, within the http block.
+    let (Some(main), Some(loader)) = (unsafe { main_conf(cf) }, loader) else { return ERROR };
+    if package.is_null() {
+        return ERROR;
+    }
+    // SAFETY: a C string of the caller's.
+    let package: std::ffi::CString = unsafe { CStr::from_ptr(package) }.into();
+    if let Some(vm) = main.vm()
+        && vm.add_preload(&package, loader).is_err()
+    {
+        return ERROR;
+    }
+    if main.preload.borrow_mut().try_push((package, loader)).is_err() {
+        return ERROR;
+    }
+    OK
 }
 
 /// This module's configuration of the http block that `cf` reads.

@@ -14,9 +14,10 @@ use std::ffi::{c_int, c_void};
 use std::ptr::{null_mut, without_provenance_mut};
 use std::rc::Rc;
 
+use export::export;
+
 use crate::api::ffi;
 use crate::config::LocationConf;
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::co_ctx::{self, Cancel, CoCtx};
 use crate::runtime::{Context, PhaseSet};
@@ -40,54 +41,48 @@ fn pointer(key: u64) -> *mut CoCtxPtr {
 
 /// The coroutine that runs for the request `r`: the same pointer each time, until it ends. Null where
 /// none runs, in phases that cannot wait, and where memory is out. The module keeps ownership.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_get_cur_co_ctx(r: *mut ngx_http_request_t) -> *mut CoCtxPtr {
-    guard(null_mut(), || {
-        // SAFETY: the caller passes null or a live request.
-        let context = unsafe { ffi::context(r) };
-        let waits = |context: &Rc<Context>| PhaseSet::YIELDABLE.has(context.phase.get());
-        let task = context.filter(waits).and_then(|context| context.current());
-        let key = task.and_then(|task| co_ctx::key_of(&task).ok());
-        key.map_or(null_mut(), pointer)
-    })
+    // SAFETY: the caller passes null or a live request.
+    let context = unsafe { ffi::context(r) };
+    let waits = |context: &Rc<Context>| PhaseSet::YIELDABLE.has(context.phase.get());
+    let task = context.filter(waits).and_then(|context| context.current());
+    let key = task.and_then(|task| co_ctx::key_of(&task).ok());
+    key.map_or(null_mut(), pointer)
 }
 
 /// Says that `co_ctx` is the coroutine which code outside Lua acts for: [`ngx_http_lua_get_cur_co_ctx`]
 /// gives it while no Lua code runs, and [`ngx_http_lua_get_co_ctx_data`] gives `r` from now on.
 ///
 /// Does nothing where the coroutine is not one of the request's. A resume does not need it.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_set_cur_co_ctx(
     r: *mut ngx_http_request_t,
     co_ctx: *mut CoCtxPtr,
 ) {
-    guard((), || {
-        let Some(record) = find(co_ctx) else { return };
-        // SAFETY: the caller passes null or a live request.
-        let Some(context) = (unsafe { ffi::context(r) }) else { return };
-        let Some(task) = record.task().filter(|task| task.belongs_to(&context)) else { return };
-        record.data.set(r.cast());
-        if !Context::any_runs() {
-            context.set_current(Some(task));
-        }
-    });
+    let Some(record) = find(co_ctx) else { return };
+    // SAFETY: the caller passes null or a live request.
+    let Some(context) = (unsafe { ffi::context(r) }) else { return };
+    let Some(task) = record.task().filter(|task| task.belongs_to(&context)) else { return };
+    record.data.set(r.cast());
+    if !Context::any_runs() {
+        context.set_current(Some(task));
+    }
 }
 
 /// The Lua coroutine itself, whose stack takes the results for
 /// [`ngx_http_lua_co_ctx_resume_helper`]; null once it is over. Lua keeps ownership.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_vm(co_ctx: *mut CoCtxPtr) -> *mut c_void {
-    guard(null_mut(), || {
-        let state = find(co_ctx).and_then(|record| record.state());
-        state.map_or(null_mut(), |state| state.as_ptr().cast())
-    })
+    let state = find(co_ctx).and_then(|record| record.state());
+    state.map_or(null_mut(), |state| state.as_ptr().cast())
 }
 
 /// What [`ngx_http_lua_set_co_ctx_cleanup`] or [`ngx_http_lua_set_cur_co_ctx`] last set, also in the
 /// cleanup; null before that, and once the coroutine is over. It is the caller's own.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_data(co_ctx: *mut CoCtxPtr) -> *mut c_void {
-    guard(null_mut(), || find(co_ctx).map_or(null_mut(), |record| record.data.get()))
+    find(co_ctx).map_or(null_mut(), |record| record.data.get())
 }
 
 /// Has `cleanup` called, with `co_ctx`, should the coroutine stop waiting before it is resumed: it is
@@ -95,35 +90,31 @@ pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_data(co_ctx: *mut CoCtxPtr) -> 
 /// after [`ngx_http_lua_co_ctx_resume_helper`]. Null takes back what was set.
 ///
 /// `data`, which stays the caller's, is what [`ngx_http_lua_get_co_ctx_data`] gives from now on.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_set_co_ctx_cleanup(
     co_ctx: *mut CoCtxPtr,
     cleanup: Option<Cleanup>,
     data: *mut c_void,
 ) {
-    guard((), || {
-        let Some(record) = find(co_ctx) else { return };
-        record.data.set(data);
-        record.set_cancel(cleanup.map(|cleanup| -> Cancel {
-            let key = co_ctx.addr();
-            Box::new(move || {
-                // SAFETY: the caller's function, of nginx's type; it takes what its coroutine is
-                // known by.
-                unsafe { cleanup(without_provenance_mut(key)) }
-            })
-        }));
-    });
+    let Some(record) = find(co_ctx) else { return };
+    record.data.set(data);
+    record.set_cancel(cleanup.map(|cleanup| -> Cancel {
+        let key = co_ctx.addr();
+        Box::new(move || {
+            // SAFETY: the caller's function, of nginx's type; it takes what its coroutine is
+            // known by.
+            unsafe { cleanup(without_provenance_mut(key)) }
+        })
+    }));
 }
 
 /// Cancels what the coroutine waits for: another module's operation by its cleanup, one of this module's
 /// own by its means. The coroutine waits on, to be resumed.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_cleanup_co_ctx_pending_operation(co_ctx: *mut CoCtxPtr) {
-    guard((), || {
-        if let Some(record) = find(co_ctx) {
-            record.cancel_pending();
-        }
-    });
+    if let Some(record) = find(co_ctx) {
+        record.cancel_pending();
+    }
 }
 
 /// Resumes the coroutine, which yielded from a C function, with the top `nrets` values of its stack as
@@ -132,23 +123,19 @@ pub unsafe extern "C" fn ngx_http_lua_cleanup_co_ctx_pending_operation(co_ctx: *
 ///
 /// A coroutine that does not wait for another module, above all one that was resumed already, is left
 /// alone; an `[alert]` says so.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_co_ctx_resume_helper(co_ctx: *mut CoCtxPtr, nrets: c_int) {
-    guard((), || {
-        if let Some(record) = find(co_ctx) {
-            record.resume(nrets);
-        }
-    });
+    if let Some(record) = find(co_ctx) {
+        record.resume(nrets);
+    }
 }
 
 /// Whether `lua_http10_buffering` is on in the request's location: 1 or 0; 0 for null.
-#[unsafe(no_mangle)]
+#[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_get_lua_http10_buffering(
     r: *mut ngx_http_request_t,
 ) -> c_int {
-    guard(0, || {
-        // SAFETY: the caller passes null or a live request.
-        let request = unsafe { ffi::request(r) };
-        request.map_or(0, |request| LocationConf::of(request).http10_buffering().into())
-    })
+    // SAFETY: the caller passes null or a live request.
+    let request = unsafe { ffi::request(r) };
+    request.map_or(0, |request| LocationConf::of(request).http10_buffering().into())
 }

@@ -6,16 +6,17 @@ use std::ffi::{c_int, c_void};
 use std::ptr::{copy_nonoverlapping, null_mut};
 
 use codec::fallible;
+use export::export;
 
 use crate::api::ffi::{DECLINED, DONE, ERROR, OK};
 use crate::api::shdict::MAX_KEY;
 use crate::api::shdict::store::{self, BOOLEAN, Found, NUMBER, STRING};
 use crate::config::MainConf;
+use crate::nginx::Level;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::shared_memory::{Dict, zones};
 use crate::nginx::core::{log, strings};
 use crate::nginx::sys::{ngx_conf_t, ngx_int_t, ngx_shm_zone_t, ngx_str_t};
-use crate::nginx::{Level, guard};
 
 /// `ngx_http_lua_value_t`: a value with Lua's number for its type.
 #[repr(C)]
@@ -37,38 +38,36 @@ union LuaValueUnion {
 /// `zone` comes from `ngx_http_lua_find_zone`. A string is copied to `value->value.s`, whose data
 /// and size the caller sets; it is cut where it is longer. Returns `NGX_OK`, `NGX_DECLINED` where
 /// there is nothing, `NGX_DONE` where it is over, or `NGX_ERROR`.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
     zone: *mut ngx_shm_zone_t,
     key_data: *mut u8,
     key_len: usize,
     value: *mut LuaValue,
 ) -> ngx_int_t {
-    guard(ERROR as ngx_int_t, || {
-        // SAFETY: the caller passes a zone of the current cycle, a key and a value of its own.
-        let (dict, key, value) =
-            unsafe { (Dict::from_ptr(zone), strings::raw(key_data, key_len), value.as_mut()) };
-        let (Some(dict), Some(value)) = (dict, value) else { return ERROR as ngx_int_t };
-        if key.len() > MAX_KEY {
-            return ERROR as ngx_int_t;
+    // SAFETY: the caller passes a zone of the current cycle, a key and a value of its own.
+    let (dict, key, value) =
+        unsafe { (Dict::from_ptr(zone), strings::raw(key_data, key_len), value.as_mut()) };
+    let (Some(dict), Some(value)) = (dict, value) else { return ERROR as ngx_int_t };
+    if key.len() > MAX_KEY {
+        return ERROR as ngx_int_t;
+    }
+    let read = |found: &Found| {
+        if found.is_stale {
+            return Ok(DONE);
         }
-        let read = |found: &Found| {
-            if found.is_stale {
-                return Ok(DONE);
-            }
-            // SAFETY: the caller set the buffer up, if the value is a string.
-            unsafe { read(found, value) }.map(|()| OK)
-        };
-        let rc = match store::get(dict, key, true, read) {
-            None => DECLINED,
-            Some(Ok(rc)) => rc,
-            Some(Err(text)) => {
-                log::log_cycle(Level::Err, text.as_bytes());
-                ERROR
-            }
-        };
-        rc as ngx_int_t
-    })
+        // SAFETY: the caller set the buffer up, if the value is a string.
+        unsafe { read(found, value) }.map(|()| OK)
+    };
+    let rc = match store::get(dict, key, true, read) {
+        None => DECLINED,
+        Some(Ok(rc)) => rc,
+        Some(Err(text)) => {
+            log::log_cycle(Level::Err, text.as_bytes());
+            ERROR
+        }
+    };
+    rc as ngx_int_t
 }
 
 /// Writes what was found for the caller; the error is for the log.
@@ -107,13 +106,13 @@ fn bad(found: &Found) -> String {
 
 /// The zone of that name that was added through this module, `lua_shared_dict` included; null where
 /// there is none. nginx owns it; it lives as long as the current cycle.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_find_zone(
     name_data: *mut u8,
     name_len: usize,
 ) -> *mut ngx_shm_zone_t {
     // SAFETY: the caller passes a name with its length.
-    guard(null_mut(), || zones::find(unsafe { strings::raw(name_data, name_len) }))
+    zones::find(unsafe { strings::raw(name_data, name_len) })
 }
 
 /// Adds a zone of shared memory that `init_by_lua*` waits for; called while nginx reads the
@@ -121,22 +120,20 @@ pub unsafe extern "C" fn ngx_http_lua_find_zone(
 ///
 /// The caller sets `init` and `data` of the result, as it would of nginx's own; where `data` is set
 /// already, the zone was added before. Null on an error, which has been logged.
-#[unsafe(no_mangle)]
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_shared_memory_add(
     cf: *mut ngx_conf_t,
     name: *mut ngx_str_t,
     size: usize,
     tag: *mut c_void,
 ) -> *mut ngx_shm_zone_t {
-    guard(null_mut(), || {
-        // SAFETY: the caller is in nginx's parser, within the http block; the main configuration
-        // stays in the cycle's pool.
-        unsafe {
-            let (Some(cf), Some(name)) = (Conf::from_ptr(cf), name.as_ref()) else {
-                return null_mut();
-            };
-            let zone = MainConf::under(cf).zones.add(cf, strings::bytes(*name), size, tag);
-            zone.map_or(null_mut(), |zone| zone.as_ptr())
-        }
-    })
+    // SAFETY: the caller is in nginx's parser, within the http block; the main configuration
+    // stays in the cycle's pool.
+    unsafe {
+        let (Some(cf), Some(name)) = (Conf::from_ptr(cf), name.as_ref()) else {
+            return null_mut();
+        };
+        let zone = MainConf::under(cf).zones.add(cf, strings::bytes(*name), size, tag);
+        zone.map_or(null_mut(), |zone| zone.as_ptr())
+    }
 }
