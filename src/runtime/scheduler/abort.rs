@@ -1,0 +1,68 @@
+//! An error that nobody caught, and its line in the log.
+
+use std::rc::Rc;
+
+use crate::lua::state::Kind;
+use crate::lua::{LuaFailure, State, openresty};
+use crate::nginx::Level;
+use crate::nginx::core::log::Line;
+use crate::runtime::context::Context;
+use crate::runtime::task::Task;
+use crate::runtime::traceback;
+
+/// An error on its way, beside its value: what kind it is, and where it was raised.
+pub(super) struct Abort {
+    kind: &'static str,
+    trace: Vec<u8>,
+}
+
+impl Abort {
+    /// The error on top of the stack of `task`.
+    pub(super) fn of(task: &Rc<Task>, failure: LuaFailure) -> Abort {
+        Abort {
+            kind: match failure {
+                LuaFailure::Runtime => "runtime error",
+                LuaFailure::Syntax => "syntax error",
+                LuaFailure::Memory => "[lua] memory allocation error",
+                LuaFailure::Handler => "error handler error",
+            },
+            trace: traceback::of(task),
+        }
+    }
+}
+
+/// Logs the error on top of the stack of `task`, which ends with it.
+pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut Option<Abort>) {
+    let Some(Abort { kind, trace }) = abort.take() else { return };
+    let mut line = Line::new();
+    line.add(format_args!("lua {what} aborted: {kind}: "));
+    append_error_text(context, task.state(), &mut line);
+    line.append(b"\n");
+    line.append(&trace);
+    context.request().log().write(Level::Err, line.bytes());
+}
+
+/// Appends the text of the error on top of `failed`, a coroutine that runs no code any more: that
+/// of a `__tostring` runs on the main one.
+fn append_error_text(context: &Context, failed: State, line: &mut Line) {
+    if matches!(failed.kind(-1), Kind::String | Kind::Number) {
+        line.append(failed.error_text());
+        return;
+    }
+    let main = context.main_state();
+    if main.reserve(3).is_err() {
+        line.append(b"stack overflow");
+        return;
+    }
+    // To end the request is not for a `__tostring` to say.
+    let (before, end) = (openresty::request(main), context.ending.end.take());
+    openresty::set_request(main, context.request().as_ptr().cast());
+    failed.move_to(main, 1);
+    main.push_value(-1);
+    line.append(main.error_text());
+    main.pop(1);
+    // The thread that waits for this one gets the value itself.
+    main.move_to(failed, 1);
+    openresty::set_request(main, before);
+    context.ending.end.replace(end);
+}

@@ -1,0 +1,154 @@
+//! Runs a task, and whatever it resumes or hands over to; decides what each yield means.
+
+use std::rc::Rc;
+
+use super::abort::Abort;
+use super::ended::{aborted, failed, finished, no_parent};
+use crate::lua::{LuaFailure, Outcome};
+use crate::nginx::Status;
+use crate::runtime::context::{Context, End, Switch};
+use crate::runtime::task::{Role, Task, TaskStatus};
+use crate::runtime::{ends, output};
+
+/// What the scheduler does after a task stopped running.
+pub(super) enum Step {
+    /// Run this one with that many values.
+    Run(Rc<Task>, i32),
+    /// Leave with this code.
+    Leave(Status),
+}
+
+/// Runs `task` with the `values` on its stack, and whatever it resumes or hands over to.
+///
+/// `AGAIN`: everything waits. `DONE`: the request went on elsewhere (`ngx.exec`). Anything else:
+/// the handler is over, with that result.
+pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
+    let _running = context.run_guard();
+    let (mut task, mut values) = (task, values);
+    let mut abort = None;
+    context.set_current(Some(task.clone()));
+    loop {
+        let step = if task.propagates_error.replace(false) {
+            fails(context, &task, &mut abort)
+        } else {
+            task.runs.set(true);
+            let outcome = task.state().resume(values);
+            task.runs.set(false);
+            match outcome {
+                Outcome::Yielded => yielded(context, &task),
+                Outcome::Done => finished(context, &task),
+                Outcome::Failed(failure) => failed(context, &task, failure, &mut abort),
+            }
+        };
+        match step {
+            Step::Run(next, given) => {
+                context.set_current(Some(next.clone()));
+                (task, values) = (next, given);
+            }
+            Step::Leave(rc) => {
+                output::release_held(context);
+                context.set_current(None);
+                return rc;
+            }
+        }
+    }
+}
+
+/// `task` has got an error from a wrapped child.
+#[cold]
+fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
+    abort.get_or_insert_with(|| Abort::of(task, LuaFailure::Runtime));
+    aborted(context, task, abort)
+}
+
+fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> Step {
+    if context.is_released() {
+        return Step::Leave(Status::ERROR);
+    }
+    if context.request().get().uri_changed() != 0 {
+        return Step::Leave(ends::jump(context));
+    }
+    if context.is_to_end() {
+        return Step::Leave(end(context));
+    }
+    match context.take_switch() {
+        Switch::Wait => Step::Leave(Status::AGAIN),
+        Switch::Spawn(thread, values) => Step::Run(thread, values),
+        Switch::Resume(child, values) => resume_child(task, child, values),
+        Switch::Yield(_) if task.is_thread() => yield_thread(context, task),
+        Switch::Yield(values) => return_to_resumer(context, task, values),
+    }
+}
+
+/// Ends the handler as the code said.
+#[cold]
+pub(super) fn end(context: &Rc<Context>) -> Status {
+    match context.ending.end.take() {
+        Some(End::Exit(code)) => ends::exit(context, Status(code)),
+        Some(End::Exec { uri, args }) => ends::exec(context, &uri, &args),
+        None => Status::AGAIN,
+    }
+}
+
+/// `coroutine.yield` in a light thread: the others that are ready run first.
+fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> Step {
+    task.state().set_top(0);
+    task.status.set(TaskStatus::Running);
+    if context.has_posted() {
+        context.post(task.clone(), 0);
+        return Step::Leave(Status::AGAIN);
+    }
+    Step::Run(task.clone(), 0)
+}
+
+/// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
+/// its `coroutine.yield`. Below them stands the coroutine, which stays.
+fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> Step {
+    if child.state().reserve_waiting(values).is_err() {
+        child.status.set(TaskStatus::Suspended);
+        task.state().set_top(0);
+        return raise_in(task, "stack overflow");
+    }
+    task.resume(&child);
+    if values > 0 {
+        task.state().move_to(child.state(), values);
+    }
+    Step::Run(child, values)
+}
+
+/// `coroutine.yield` in a coroutine: its values become the results of the resume.
+fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> Step {
+    let Some(parent) = task.leave_parent() else {
+        return no_parent(context);
+    };
+    task.status.set(TaskStatus::Suspended);
+    hand_over(task, parent, values, resume_status(task))
+}
+
+/// `coroutine.resume` gives its status first, `coroutine.wrap` does not.
+pub(super) fn resume_status(child: &Task) -> Option<bool> {
+    (child.role() != Role::Wrapped).then_some(true)
+}
+
+/// `parent` runs on with the top `values` of `task` as results, below them perhaps a status.
+#[inline(always)]
+pub(super) fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Option<bool>) -> Step {
+    if parent.state().reserve_waiting(values + 1).is_err() {
+        return raise_in(&parent, "stack overflow");
+    }
+    if let Some(status) = status {
+        parent.state().push_bool(status);
+    }
+    if values > 0 {
+        task.state().move_to(parent.state(), values);
+    }
+    Step::Run(parent, values + i32::from(status.is_some()))
+}
+
+/// `task` runs on with an error.
+#[cold]
+fn raise_in(task: &Rc<Task>, text: &str) -> Step {
+    task.state().push_str(text);
+    task.propagates_error.set(true);
+    Step::Run(task.clone(), 0)
+}

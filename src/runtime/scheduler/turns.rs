@@ -1,0 +1,113 @@
+//! Whose turn is next: threads that are ready, tasks that events woke, and what nginx is told.
+
+use std::rc::Rc;
+
+use super::{fail, run};
+use crate::config::Phase;
+use crate::nginx::Status;
+use crate::nginx::core::guard::panics;
+use crate::runtime::context::Context;
+use crate::runtime::output;
+use crate::runtime::task::{Task, TaskStatus};
+
+/// Runs the threads that are ready, one after another.
+///
+/// In the content phase (and in timers) this finalizes the request itself and gives `DONE`;
+/// before, it gives the phase's result.
+pub fn run_posted(context: &Rc<Context>) -> Status {
+    loop {
+        if context.is_released() {
+            return Status::DONE;
+        }
+        let Some((task, values)) = context.take_posted() else {
+            return Status::DONE;
+        };
+        if task.status.get() != TaskStatus::Running {
+            continue;
+        }
+        let rc = run(context, task, values);
+        if rc == Status::AGAIN {
+            continue;
+        }
+        if rc == Status::DONE {
+            finalize(context, Status::DONE);
+            continue;
+        }
+        if context.has_entered(Phase::Content) {
+            finalize(context, rc);
+        }
+        return rc;
+    }
+}
+
+/// Hands the request back to nginx, or ends the stand-in for one.
+pub fn finalize(context: &Rc<Context>, rc: Status) {
+    if context.is_released() {
+        return;
+    }
+    if context.fake {
+        crate::runtime::fake::finalize(context, rc);
+    } else {
+        context.request().finalize(rc);
+    }
+}
+
+/// Continues the tasks that events woke. Phase handlers call this when nginx enters them again.
+pub fn resume_woken(context: &Rc<Context>) -> Status {
+    match context.take_woken() {
+        Some((task, values)) => go_on(context, task, values),
+        // nginx entered for something else: output can go on, perhaps.
+        None => output::write_event(context),
+    }
+}
+
+/// Continues `task`, and then the others that events woke.
+pub(super) fn go_on(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
+    let mut next = (task, values);
+    loop {
+        let (task, values) = next;
+        let rc = if task.is_alive() {
+            let rc = run(context, task, values);
+            settle(context, rc)
+        } else {
+            Status::DONE
+        };
+        if rc != Status::DONE || context.is_released() {
+            return rc;
+        }
+        match context.take_woken() {
+            Some(woken) => next = woken,
+            None => return rc,
+        }
+    }
+}
+
+/// After a task ran: what the phase handler gives to nginx.
+pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
+    if rc == Status::AGAIN {
+        return run_posted(context);
+    }
+    if rc == Status::DONE {
+        finalize(context, Status::DONE);
+        return run_posted(context);
+    }
+    if context.has_entered(Phase::Content) {
+        finalize(context, rc);
+        return Status::DONE;
+    }
+    rc
+}
+
+/// Runs `task`, the entry thread of a fake request, from its start until it waits or ends. `begin`
+/// puts its arguments onto its stack and tells how many they are. What panics ends as after an error.
+pub fn start_fake(context: &Rc<Context>, task: Rc<Task>, begin: impl FnOnce() -> i32) {
+    let start = || {
+        context.set_entry(task.clone());
+        let values = begin();
+        let rc = run(context, task, values);
+        settle(context, rc);
+    };
+    if panics(start) {
+        fail(context);
+    }
+}
