@@ -42,6 +42,27 @@ my $LOCATIONS = <<'_EOC_';
             ngx.print(ok, " ", ffi.string(dst, len[0]))
         }
     }
+    # What `ngx.re` says where it fails; option bits of which each counts; a limit on the work.
+    location = /re {
+        content_by_lua_block {
+            local function err(...)
+                local _, err = ngx.re.match(...)
+                return err
+            end
+            ngx.say(err("a", "(abc"))
+            ngx.say(err("a", [[a\Lb]]))
+            ngx.say(err("a", "(?1)(a|(?1)b)"))
+            ngx.say(err("\xffa", "a", "u"))
+            local m = ngx.re.match("B\na\tc\nB", [[(?<n> ^ A . C $ )]], "imxDjs")
+            ngx.say(m and m.n[1])
+            ngx.say(ngx.re.match("a\nb", "a.b") and "." or "no newline", " ",
+                ngx.re.match("\u{e9}", "^.$", "u") and "one" or "two", " ",
+                ngx.re.match("ba", "a", "a") and "found" or "anchored", " ",
+                ngx.re.match("a", "[]a", "J") and "found" or "empty", " ",
+                ngx.re.find("aab", "a+?", "d"))
+            ngx.say(err(("a"):rep(30) .. "!", [[(a+)+\z]], "o"))
+        }
+    }
     location = /worker_pids { content_by_lua_block { ngx.print(#ngx.worker.pids()) } }
     location = /fresh {
         lua_code_cache off;
@@ -72,6 +93,7 @@ http {
     access_log off;
     lua_package_path "$path";
     lua_shared_dict d 100k;
+    lua_regex_match_limit 1000;
     init_by_lua_block { release_in_init = ngx.config.ngx_lua_version }
     server {
         listen 127.0.0.1:$port;
@@ -97,6 +119,22 @@ is body('/worker_pids'), 2, '… and ngx.worker.pids';
 my $api = body('/api');
 like $api, qr/^42 <ab><ab> .* content true 1 localhost z$/, 'the API';
 is_deeply [notices()], [], 'no notice';
+
+# The errors of the two PCREs, and what is the same in both.
+my $matches = "a\tc\nno newline one anchored empty 12\n";
+my $pcre1 = <<'_EOC_' . $matches . "pcre_exec() failed: -8\n";
+pcre_compile() failed: missing ) in "(abc"
+pcre_compile() failed: PCRE does not support \L, \l, \N{name}, \U, or \u in "a\Lb" at "Lb"
+pcre_compile() failed: recursive call could loop indefinitely in "(?1)(a|(?1)b)" at ")b)"
+pcre_exec() failed: -10
+_EOC_
+my $pcre2 = <<'_EOC_' . $matches . "pcre_exec() failed: -47\n";
+pcre2_compile() failed: missing closing parenthesis in "(abc"
+pcre2_compile() failed: PCRE2 does not support \F, \L, \l, \N{name}, \U, or \u in "a\Lb" at "b"
+nil
+pcre_exec() failed: -23
+_EOC_
+is body('/re'), $pcre1, 'expressions: the first PCRE';
 $server->stop;
 
 # A copy whose files are changed by $edit->( name, text ) that alters $_[1].
@@ -120,6 +158,20 @@ sub asking {
     return sub { $_[1] =~ s/\b10023\b/$number/g; $_[1] =~ s/\b0\.10\.23\b/$name/g };
 }
 
+# The same, and it passes PCRE2's option bits, as those do that ask for 10026 or more.
+my %PCRE2 = (
+    CASELESS => '0x8', MULTILINE => '0x400', DOTALL => '0x20', EXTENDED => '0x80',
+    ANCHORED => '0x80000000', UTF8 => '0x80000', DUPNAMES => '0x40', JAVASCRIPT_COMPAT => '0x203',
+);
+
+sub asking_with_pcre2 {
+    my $ask = asking(@_);
+    return sub {
+        $_[1] =~ s/\bPCRE_(\w+)(\s*)= 0x\w+/PCRE_$1$2= $PCRE2{$1}/g if $_[0] =~ /regex\.lua$/;
+        $ask->(@_);
+    };
+}
+
 sub starts_anew {
     unlink $server->prefix . '/logs/error.log';
     $server->start( conf( $_[0] ) );
@@ -127,11 +179,12 @@ sub starts_anew {
 
 # A newer release.
 {
-    starts_anew( copy( asking( 10028, '0.10.28' ) ) );
+    starts_anew( copy( asking_with_pcre2( 10028, '0.10.28' ) ) );
     is body('/release'), 10028, '10028: presented';
     is body('/init'), 10028, '10028: to init_by_lua';
     is body('/fresh'), 10028, '10028: to the VM of one request';
     is body('/api'), $api, '10028: the API is the same';
+    is body('/re'), $pcre2, '10028: expressions: PCRE2';
     is body('/pids'), '0 1 true false', '10028: worker ids: the length says the room';
     is body('/mime'), '1 hello', '10028: base64 of MIME';
     my @notices = notices();
@@ -139,6 +192,13 @@ sub starts_anew {
     is $notices[0],
         qq{lua-resty-core at "$lua/$copies/resty/core/base.lua" requires ngx_http_lua_module}
         . ' 0.10.28: presenting that release instead of 0.10.23', '10028: it names file and release';
+    $server->stop;
+}
+
+# The last one that speaks the first PCRE.
+{
+    starts_anew( copy( asking( 10025, '0.10.25' ) ) );
+    is body('/re'), $pcre1, '10025: expressions: the first PCRE';
     $server->stop;
 }
 

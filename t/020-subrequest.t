@@ -452,3 +452,85 @@ GET /t
 /directory 301 0 true Content-Type=text/plain; Location=/directory/
 --- error_log
 oops
+
+
+
+=== TEST 15: request headers of a subrequest
+--- config
+    location = /t {
+        content_by_lua_block {
+            local capture = ngx.location.capture
+            local function show(headers) ngx.print(capture("/sub", { headers = headers }).body) end
+            show(nil)
+            show({ ["X-Own"] = "mine", ["x-given"] = 7, Host = "other", ["X-New"] = "a\r\nX-B: b" })
+            show({ ["X-Given"] = "" })
+            local first, second = ngx.location.capture_multi({
+                { "/sub", { headers = { ["X-Given"] = "one" } } },
+                { "/sub", { headers = { ["X-Own"] = "two" } } },
+            })
+            ngx.print(first.body, second.body)
+            ngx.say("here: ", ngx.var.http_x_given, " ", ngx.var.http_x_own, " ", ngx.var.host)
+            for _, bad in ipairs({ "text", { "text" }, { ["X-A"] = {} }, { Host = "a/b" } }) do
+                ngx.say(select(2, pcall(capture, "/sub", { headers = bad })))
+            end
+        }
+    }
+    location = /sub {
+        content_by_lua_block {
+            local headers = ngx.req.get_headers()
+            ngx.say(headers["x-given"], " ", headers["x-own"], " ", headers["x-new"], " ",
+                ngx.var.host, " ", ngx.var.http_x_given, " ", ngx.var.http_x_own)
+        }
+    }
+--- request
+GET /t
+--- more_headers
+X-Given: from the client
+--- response_body
+from the client nil nil localhost from the client nil
+7 mine a%0D%0AX-B: b other 7 mine
+nil nil nil localhost nil nil
+one nil nil localhost one nil
+from the client two nil localhost from the client two
+here: from the client nil localhost
+Bad headers option value
+attempt to use a non-string key in the "headers" option table
+attempt to use bad header value type table
+failed to adjust the subrequest: -1
+--- no_error_log
+[alert]
+
+
+
+=== TEST 16: headers that frame a subrequest's body stay right, whatever a script gives
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local function show(options)
+                options.headers = { ["Content-Length"] = "99", ["transfer-encoding"] = "chunked", ["X-A"] = "a" }
+                ngx.print(ngx.location.capture("/relay", options).body)
+            end
+            show({})
+            show({ method = ngx.HTTP_POST })
+            show({ method = ngx.HTTP_POST, body = "a body" })
+        }
+    }
+    location = /relay { proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/seen; }
+    location = /seen {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local headers = ngx.req.get_headers()
+            ngx.say(headers["content-length"], " ", headers["transfer-encoding"], " ",
+                headers["x-a"], " ", ngx.req.get_body_data())
+        }
+    }
+--- request
+POST /t
+hello
+--- response_body
+nil nil a nil
+5 nil a hello
+6 nil a a body
+--- no_error_log
+[error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 152;
+plan tests => repeat_each() * 158;
 
 no_long_string();
 
@@ -425,7 +425,7 @@ nil
 --- config
     location = /t {
         content_by_lua_block {
-            for _, call in ipairs{{"read_body", 1}, {"discard_body", 1}, {"get_body_data", 1, 2},
+            for _, call in ipairs{{"read_body", 1}, {"discard_body", 1},
                 {"get_body_file", 1}, {"set_body_data"}, {"set_body_file"}, {"set_body_file", 1, 2, 3},
                 {"init_body", 1, 2}, {"append_body"}, {"finish_body", 1}, {"set_body_data", {}}} do
                 ngx.say(call[1], ": ", select(2, pcall(ngx.req[call[1]], unpack(call, 2))))
@@ -437,7 +437,6 @@ GET /t
 --- response_body
 read_body: expecting 0 arguments but seen 1
 discard_body: expecting 0 arguments but seen 1
-get_body_data: expecting 0 arguments but seen 2
 get_body_file: expecting 0 arguments but seen 1
 set_body_data: expecting 1 arguments but seen 0
 set_body_file: expecting 1 or 2 arguments but seen 0
@@ -650,5 +649,71 @@ hello
 5 hello
 --- error_log
 in the end: 5 hello
+--- no_error_log
+[error]
+
+
+
+=== TEST 26: get_body_data with a maximum
+--- config
+    client_body_buffer_size 1k;
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local get = ngx.req.get_body_data
+            for _, max in ipairs{ 1, 5, 9, 10, 2^60, 0, 0.5, -1 } do
+                ngx.say(max, ": ", get(max))
+            end
+            ngx.say("nil: ", select(2, pcall(get, nil)))
+            ngx.say("two: ", select(2, pcall(get, 1, 2)))
+            ngx.req.set_body_data("")
+            ngx.say("none: ", get(3))
+        }
+    }
+--- request
+POST /t
+nine here
+--- response_body
+1: n
+5: nine 
+9: nine here
+10: nine here
+1.1529215046068e+18: nine here
+0: nine here
+0.5: nine here
+-1: nine here
+nil: bad argument #1 to '?' (number expected, got nil)
+two: expecting 0 or 1 arguments but seen 2
+none: nil
+--- no_error_log
+[error]
+
+
+
+=== TEST 27: get_body_data with a maximum, where nginx has the body in two buffers
+--- config
+    client_header_buffer_size 1k;
+    client_body_buffer_size 8k;
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local whole = ngx.req.get_body_data()
+            ngx.say(#whole)
+            for _, max in ipairs{ 1, 700, 1500, 3999, 4000, 4001 } do
+                local part = ngx.req.get_body_data(max)
+                ngx.say(#part, " ", part == whole:sub(1, max))
+            end
+        }
+    }
+--- request eval
+"POST /t\n" . join "", map { sprintf "%04d", $_ } 1 .. 1000
+--- response_body
+4000
+1 true
+700 true
+1500 true
+3999 true
+4000 true
+4000 true
 --- no_error_log
 [error]

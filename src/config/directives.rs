@@ -419,12 +419,15 @@ impl Directive {
         if server.script(phase).is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
         }
-        let name = |line| match phase {
-            // The C module's name for it, without a place.
-            Phase::SslClientHello => b"=ssl_client_hello_by_lua".to_vec(),
-            _ => self.chunk_name(cf, line),
-        };
-        if let Some(script) = self.read_fixed_script(cf, form, name)? {
+        let script = self.read_fixed_script(cf, form, |line| self.chunk_name(cf, line))?;
+        let script = script.map(|script| match script {
+            // Without a place, before release 0.10.25.
+            Script::Inline(chunk) if phase == Phase::SslClientHello => {
+                Script::Inline(chunk.formerly(10_025, b"=ssl_client_hello_by_lua"))
+            }
+            script => script,
+        });
+        if let Some(script) = script {
             server.set_script(phase, SharedScript::new(script));
             MainConf::under(cf).uses(phase);
         }

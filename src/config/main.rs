@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::code::HookScript;
 use super::phases::{Phase, PhaseSet};
+use crate::lua::resty_core;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
 use crate::nginx::core::conf::Conf;
@@ -185,6 +186,7 @@ impl MainConf {
     /// How many VMs the worker has for `ngx.run_worker_thread`.
     #[cfg(ngx_feature = "threads")]
     pub fn worker_thread_vm_pool_size(&self) -> usize {
-        self.written.borrow().worker_thread_vm_pool_size.unwrap_or(100)
+        let default = if resty_core::presented() < 10_027 { 100 } else { 10 };
+        self.written.borrow().worker_thread_vm_pool_size.unwrap_or(default)
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 
 use codec::fallible::{self, OutOfMemory, Shown};
 
+use super::resty_core;
 use super::run::Outcome;
 use super::state::{REGISTRY, State};
 use super::vm::Vm;
@@ -18,6 +19,8 @@ pub struct Chunk {
     code: Vec<u8>,
     /// Lua's name for it: `=content_by_lua(nginx.conf:42)`.
     name: CString,
+    /// What older releases named it: those before a number.
+    former_name: Option<(u32, CString)>,
     key: CacheKey,
 }
 
@@ -110,17 +113,35 @@ fn joined(pieces: &[&[u8]]) -> Vec<u8> {
     fallible::concat(pieces).unwrap_or_else(|_| fallible::reason(fallible::NOT_ENOUGH))
 }
 
+/// A name for Lua: what is before a NUL.
+#[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
+fn name_of(bytes: &[u8]) -> CString {
+    CString::new(bytes.split(|&byte| byte == 0).next().unwrap_or_default()).unwrap_or_default()
+}
+
 impl Chunk {
     /// Inline code; `name` is Lua's name for it: the directive, followed by the place in
     /// parentheses.
     #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     pub fn new(code: &[u8], name: &[u8]) -> Chunk {
-        let name =
-            CString::new(name.split(|&b| b == 0).next().unwrap_or_default()).unwrap_or_default();
+        let name = name_of(name);
         let shown = name.to_string_lossy();
         let directive = shown.trim_start_matches('=').split('(').next().unwrap_or_default();
         let key = CacheKey::of_code(directive, code);
-        Chunk { code: code.to_vec(), key, name: name.clone() }
+        Chunk { code: code.to_vec(), key, name, former_name: None }
+    }
+
+    /// The same code, which releases before `since` named otherwise.
+    pub fn formerly(self, since: u32, name: &[u8]) -> Chunk {
+        Chunk { former_name: Some((since, name_of(name))), ..self }
+    }
+
+    /// Its name in the release that is presented.
+    fn name(&self) -> &CStr {
+        match &self.former_name {
+            Some((since, name)) if resty_core::presented() < *since => name,
+            _ => &self.name,
+        }
     }
 }
 
@@ -128,7 +149,7 @@ impl Vm {
     /// Pushes the function of inline code onto the stack of `on`.
     pub fn load_chunk(&self, on: State, chunk: &Chunk, log: Log) -> Result<(), LoadError> {
         self.load_cached(on, &chunk.key, log, |state| {
-            self.compile(state, &chunk.code, &chunk.name).map_err(LoadError::Inline)
+            self.compile(state, &chunk.code, chunk.name()).map_err(LoadError::Inline)
         })
     }
 

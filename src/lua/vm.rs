@@ -79,6 +79,8 @@ impl Vm {
     /// off`).
     pub fn new(recipe: &Recipe, caches_code: bool) -> Result<Vm, VmError> {
         let vm = Vm::bare(recipe, caches_code)?;
+        // Its symbols are asked while it loads.
+        vm.release.present();
         vm.require("resty.core")?;
         vm.install_global_write_guard();
         Ok(vm)

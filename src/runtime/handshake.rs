@@ -11,7 +11,7 @@ use super::context::Context;
 use super::ctx::NO_CTX;
 use super::fake as stand_in;
 use crate::config::Phase;
-use crate::lua::Vm;
+use crate::lua::{Vm, resty_core};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::{Client, Handshaking, Session, Ssl, Verdict};
@@ -25,10 +25,19 @@ const HTTP_SPECIAL_RESPONSE: isize = 300;
 pub struct Words {
     /// As they begin.
     pub phase: &'static str,
+    /// As they began before release 0.10.29.
+    pub formerly: &'static str,
     /// OpenSSL's call-back.
     pub callback: &'static str,
     /// The same in the line about a connection that goes.
     pub aborted: &'static str,
+}
+
+impl Words {
+    /// How lines begin in the release that is presented.
+    pub fn beginning(&self) -> &'static str {
+        if resty_core::presented() < 10_029 { self.formerly } else { self.phase }
+    }
 }
 
 /// A phase's code that waits.
@@ -158,7 +167,7 @@ impl Drop for Owner {
         let handshake = &self.0;
         if let Some(Suspended { context, words }) = handshake.suspended.take() {
             let log = handshake.client.log();
-            ngx_debug!(log, "{}: {} aborted", words.phase, words.aborted);
+            ngx_debug!(log, "{}: {} aborted", words.beginning(), words.aborted);
             if handshake.client.is_given_up() {
                 let callback = words.callback;
                 ngx_log!(

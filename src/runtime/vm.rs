@@ -29,7 +29,6 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
     match make(cf.server_prefix(), main, None, true) {
         Ok(vm) => {
             vm.set_max_idle_threads(main.thread_cache_max_entries());
-            vm.release().present();
             main.set_vm(vm);
             Ok(())
         }

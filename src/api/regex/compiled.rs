@@ -7,19 +7,21 @@ use std::ffi::{c_char, c_int, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr::{null, null_mut};
 
-use codec::fallible::{self, Grow, OutOfMemory};
+use codec::fallible::{self, Grow, OutOfMemory, Shown};
 use codec::recursion::endless_call;
 use pcre2_sys::{
-    PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_EXTENDED,
-    PCRE2_MATCH_INVALID_UTF, PCRE2_UTF,
+    PCRE2_ERROR_BADOFFSET, PCRE2_ERROR_JIT_STACKLIMIT, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH,
+    PCRE2_EXTENDED, PCRE2_MATCH_INVALID_UTF, PCRE2_UTF,
 };
 
+use super::dialect::Dialect;
 use super::pcre1;
 use super::pcre2::{Code, CompileError};
 use super::template::{ReplaceValue, Replacement};
+use crate::nginx::Level;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
-use crate::ngx_debug;
+use crate::{ngx_debug, ngx_log};
 
 /// lua-resty-core's flags for this module.
 const KEPT: c_int = 0x01;
@@ -58,6 +60,7 @@ const _: () = {
 pub struct Regex {
     head: Head,
     code: Code,
+    dialect: Dialect,
     /// Two offsets for the whole match and for each group, -1 where there is none. The head points
     /// into it.
     captures: Vec<c_int>,
@@ -85,7 +88,7 @@ const WORTH_TRANSLATING: u32 = 32;
 const NONE: c_int = -1;
 
 impl Regex {
-    /// Compiles `pattern` with the first version's option bits. The error is for the Lua caller.
+    /// Compiles `pattern` with the option bits of the dialect that is presented. The error is for the Lua caller.
     pub fn compile(
         pattern: &[u8],
         flags: c_int,
@@ -93,11 +96,14 @@ impl Regex {
         match_limit: u32,
     ) -> Result<Box<Regex>, Vec<u8>> {
         allocator::check().map_err(|_| fallible::reason(b"no memory"))?;
-        let mut code = compile(pattern, flags, bits).map_err(|error| describe(&error, pattern))?;
-        let jitted = flags & JIT != 0 && code.jit_compile(match_limit);
-        if flags & JIT != 0 {
-            ngx_debug!(cycle_log(), "pcre JIT compiling result: {}", c_int::from(jitted));
-        }
+        let dialect = Dialect::presented();
+        let mut code = compile(pattern, flags, bits, dialect)
+            .map_err(|error| describe(&error, pattern, dialect))?;
+        let jitted = flags & JIT != 0 && {
+            let outcome = code.jit_compile(match_limit);
+            log_translation(dialect, outcome, pattern);
+            outcome.is_ok()
+        };
         let groups = code.capture_count() as usize;
         let names = code.names();
         let mut captures = Vec::new();
@@ -122,10 +128,11 @@ impl Regex {
             true => Translation::After(WORTH_TRANSLATING),
             false => Translation::Never,
         };
-        let match_limit = if jitted { match_limit } else { pcre1::match_limit(match_limit) };
+        let match_limit = if jitted { match_limit } else { dialect.match_limit(match_limit) };
         Ok(Box::new(Regex {
             head,
             code,
+            dialect,
             captures,
             subject,
             replacement: None,
@@ -135,15 +142,17 @@ impl Regex {
     }
 
     /// Matches `subject` from byte `start` on, and leaves the captures where Lua finds them.
-    /// Returns the first version's result: the number of pairs that are set, 0 for a DFA match that
+    /// Returns a result in the dialect of the expression: the number of pairs that are set, 0 for a DFA match that
     /// has shorter ones beside it, or a negative code.
     pub fn exec(&mut self, flags: c_int, subject: &[u8], start: c_int) -> c_int {
         self.captures.fill(NONE);
         self.subject = (subject.as_ptr(), subject.len());
         if c_int::try_from(subject.len()).is_err() {
-            return pcre1::BAD_LENGTH;
+            return self.dialect.bad_length();
         }
-        let Ok(start) = usize::try_from(start) else { return pcre1::BAD_OFFSET };
+        let Ok(start) = usize::try_from(start) else {
+            return self.dialect.result(PCRE2_ERROR_BADOFFSET);
+        };
         let rc = if flags & DFA != 0 {
             self.head.ncaptures = 0;
             // Shorter matches would be next to the longest one: there is room for one alone.
@@ -155,7 +164,7 @@ impl Regex {
             self.find(subject, start)
         };
         if rc < 0 {
-            return pcre1::result(rc);
+            return self.dialect.result(rc);
         }
         self.keep_captures((rc as usize).max(1));
         rc
@@ -163,7 +172,7 @@ impl Regex {
 
     fn find(&mut self, subject: &[u8], start: usize) -> c_int {
         self.translation = match self.translation {
-            Translation::After(0) if self.code.jit_compile(0) => Translation::Done,
+            Translation::After(0) if self.code.jit_compile(0).is_ok() => Translation::Done,
             Translation::After(0) => Translation::Never,
             Translation::After(matches) => Translation::After(matches - 1),
             decided => decided,
@@ -175,7 +184,7 @@ impl Regex {
             }
             // It has no such stack. Where it gives up too, that is what there is to say.
             (_, PCRE2_ERROR_JIT_STACKLIMIT) => {
-                let limit = pcre1::match_limit(self.match_limit);
+                let limit = self.dialect.match_limit(self.match_limit);
                 match self.code.find_interpreted(subject, start, limit) {
                     rc if rc >= 0 || rc == PCRE2_ERROR_NOMATCH => rc,
                     _ => PCRE2_ERROR_JIT_STACKLIMIT,
@@ -211,8 +220,13 @@ impl Regex {
     }
 }
 
-fn compile(pattern: &[u8], flags: c_int, bits: u32) -> Result<Code, CompileError> {
-    let options = pcre1::options(bits);
+fn compile(
+    pattern: &[u8],
+    flags: c_int,
+    bits: u32,
+    dialect: Dialect,
+) -> Result<Code, CompileError> {
+    let options = dialect.options(bits);
     let mut options = options.ok_or(CompileError { code: pcre1::UNKNOWN_OPTION, offset: 0 })?;
     // Without a check, a subject that is not UTF-8 would send PCRE2 astray. Told so, it matches
     // around the bad bytes. The DFA algorithm has no such mode; there the check stays.
@@ -220,17 +234,40 @@ fn compile(pattern: &[u8], flags: c_int, bits: u32) -> Result<Code, CompileError
         options |= PCRE2_MATCH_INVALID_UTF;
     }
     let code = Code::compile(pattern, options)?;
+    if !dialect.refuses_endless_calls() {
+        return Ok(code);
+    }
     match endless_call(pattern, options & PCRE2_EXTENDED != 0) {
         Some(offset) => Err(CompileError { code: pcre1::ENDLESS_CALL, offset }),
         None => Ok(code),
     }
 }
 
+/// Tells the log how it went where a script asked for a translation.
+fn log_translation(dialect: Dialect, outcome: Result<(), c_int>, pattern: &[u8]) {
+    let log = cycle_log();
+    match (dialect, outcome) {
+        (Dialect::Pcre1, outcome) => {
+            ngx_debug!(log, "pcre JIT compiling result: {}", c_int::from(outcome.is_ok()));
+        }
+        (Dialect::Pcre2, Ok(())) => ngx_debug!(log, "pcre2 JIT compiled successfully"),
+        (Dialect::Pcre2, Err(code)) => {
+            let pattern = Shown(pattern);
+            ngx_log!(
+                log,
+                Level::Info,
+                "pcre2_jit_compile() failed: {code} in \"{pattern}\", ignored"
+            );
+        }
+    }
+}
+
 /// `pcre_compile() failed: TEXT in "PATTERN" at "REST"`.
-fn describe(error: &CompileError, pattern: &[u8]) -> Vec<u8> {
-    let why = pcre1::compile_error_text(error.code);
-    let offset = pcre1::error_offset(error.code, error.offset, pattern);
-    let begin: [&[u8]; 5] = [b"pcre_compile() failed: ", why.as_bytes(), b" in \"", pattern, b"\""];
+fn describe(error: &CompileError, pattern: &[u8], dialect: Dialect) -> Vec<u8> {
+    let function = dialect.compile_function().as_bytes();
+    let why = dialect.compile_error_text(error.code);
+    let offset = dialect.error_offset(error.code, error.offset, pattern);
+    let begin: [&[u8]; 6] = [function, b" failed: ", why.as_bytes(), b" in \"", pattern, b"\""];
     let end: [&[u8]; 3] = [b" at \"", pattern.get(offset..).unwrap_or_default(), b"\""];
     let end = if offset < pattern.len() { end.as_slice() } else { &[] };
     let describe = || {
@@ -238,5 +275,5 @@ fn describe(error: &CompileError, pattern: &[u8]) -> Vec<u8> {
         end.iter().try_for_each(|piece| text.try_append(piece))?;
         Ok::<_, OutOfMemory>(text)
     };
-    describe().unwrap_or_else(|_| fallible::reason(b"pcre_compile() failed: no memory"))
+    describe().unwrap_or_else(|_| fallible::reason(b"no memory"))
 }

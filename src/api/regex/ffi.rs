@@ -7,10 +7,12 @@ use std::ops::Range;
 use std::ptr::{copy_nonoverlapping, null, null_mut};
 
 use export::export;
+use pcre2_sys::PCRE2_ERROR_INTERNAL;
 
 use super::compiled::Regex;
+use super::dialect::Dialect;
+use super::pcre2;
 use super::template::{ReplaceValue, Replacement, ScriptEngine};
-use super::{pcre1, pcre2};
 use crate::api::ffi;
 use crate::config::MainConf;
 use crate::nginx::Level;
@@ -20,9 +22,9 @@ use crate::ngx_log;
 /// Compiles an expression.
 ///
 /// `flags` are lua-resty-core's own (0x02 DFA, 0x04 JIT, 0x10 no UTF-8 check), `pcre_opts` the
-/// option bits of `pcre.h`. Null is an error, whose text is in `errstr` then: at most
-/// `errstr_size` bytes, its NUL included. The result belongs to the caller, who gives it to
-/// `ngx_http_lua_ffi_destroy_regex`.
+/// option bits of the version that `ngx_http_lua_ffi_pcre_version` tells. Null is an error, whose
+/// text is in `errstr` then: at most `errstr_size` bytes, its NUL included. The result belongs to
+/// the caller, who gives it to `ngx_http_lua_ffi_destroy_regex`.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
     pat: *const u8,
@@ -63,7 +65,7 @@ unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
 ///
 /// Returns PCRE's result: the number of pairs that are set, 0 for a DFA match that has shorter
 /// ones beside it, -1 for no match, another negative code for an error.
-#[export(pcre1::INTERNAL)]
+#[export(internal())]
 pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
     re: *mut Regex,
     flags: c_int,
@@ -73,7 +75,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
 ) -> c_int {
     // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
     let (regex, subject) = unsafe { (re.as_mut(), raw_or_empty(s, len)) };
-    regex.map_or(pcre1::INTERNAL, |regex| regex.exec(flags, subject, pos))
+    match regex {
+        Some(regex) => regex.exec(flags, subject, pos),
+        None => internal(),
+    }
+}
+
+/// The code for a failure inside of the matching.
+fn internal() -> c_int {
+    Dialect::presented().result(PCRE2_ERROR_INTERNAL)
 }
 
 /// The bytes at `data`; where there are none, an empty slice that still begins at `data`.
@@ -212,7 +222,7 @@ pub extern "C" fn ngx_http_lua_ffi_max_regex_cache_size() -> u32 {
 /// The version of PCRE whose option bits `ngx_http_lua_ffi_compile_regex` takes: a static text.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
-    pcre1::VERSION.as_ptr()
+    Dialect::presented().version().as_ptr()
 }
 
 /// Gives JIT-compiled expressions a stack that grows up to `size` bytes (32k at least).

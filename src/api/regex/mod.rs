@@ -1,11 +1,12 @@
 //! `ngx.re.*`: regular expressions, which lua-resty-core runs through the C symbols of this room.
 //!
-//! lua-resty-core speaks PCRE's first version (option bits, result codes, the layout of a compiled
-//! expression); the work is done by PCRE2, in the same library that nginx itself links. `pcre1`
-//! translates, `pcre2` wraps the library, `compiled` is what Lua holds, `template` the replacement
+//! The work is done by PCRE2, in the same library that nginx itself links. Which PCRE lua-resty-core
+//! speaks (option bits, result codes, texts) depends on its release, and `dialect` knows; `pcre1`
+//! translates for those that speak the first version, `pcre2` wraps the library, `compiled` is what Lua holds, `template` the replacement
 //! of `ngx.re.sub` and `ngx.re.gsub`.
 
 pub mod compiled;
+pub mod dialect;
 pub mod ffi;
 pub mod pcre1;
 pub mod pcre2;

@@ -20,9 +20,9 @@ pub const VERSION: &CStr = c"8.45 (PCRE2)";
 /// The subject's length cannot be told in an `int`.
 pub const BAD_LENGTH: c_int = -32;
 /// The start lies outside of the subject.
-pub const BAD_OFFSET: c_int = -24;
+const BAD_OFFSET: c_int = -24;
 /// A failure inside of the matching.
-pub const INTERNAL: c_int = -14;
+const INTERNAL: c_int = -14;
 
 /// The first version's options, and PCRE2's.
 const OPTIONS: &[(u32, u32)] = &[
@@ -41,6 +41,16 @@ const OPTIONS: &[(u32, u32)] = &[
     (0x0200_0000, PCRE2_ALLOW_EMPTY_CLASS | PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF),
     (0x2000_0000, PCRE2_UCP),
 ];
+
+/// All of PCRE2's options that a script can ask for, by either version's bits.
+pub const ALL_OPTIONS: u32 = {
+    let (mut all, mut n) = (0, 0);
+    while let Some((&(_, new), rest)) = OPTIONS.split_at(n).1.split_first() {
+        all |= new;
+        n = OPTIONS.len() - rest.len();
+    }
+    all
+};
 
 /// PCRE2's options for the first version's; none where a bit is unknown.
 pub fn options(bits: u32) -> Option<u32> {

@@ -110,7 +110,9 @@ fn get_post_args(call: &Call) -> LuaResult {
             "no request body found; maybe you should turn on lua_need_request_body?",
         )),
         Body::File(_) => call.fail("request body in temp file not supported"),
-        Body::Memory(bufs) => decode_to_table(state, &mut request_body::copy(bufs)?, max),
+        Body::Memory(bufs) => {
+            decode_to_table(state, &mut request_body::copy(bufs, usize::MAX)?, max)
+        }
     }
 }
 

@@ -50,9 +50,14 @@ fn discard_body(call: &Call) -> LuaResult {
     Ok(Returns::Values(0))
 }
 
+/// `get_body_data(max?)`: the body, or as much as `max` bytes of it; a maximum below 1 is none.
 fn get_body_data(call: &Call) -> LuaResult {
-    check_count(call, 0, "arguments")?;
-    let state = call.state;
+    let (state, n) = (call.state, call.arguments());
+    if n > 1 {
+        return Err(LuaError::text(format_args!("expecting 0 or 1 arguments but seen {n}")));
+    }
+    let max = if n == 1 { state.check_number(1)? } else { 0.0 };
+    let max = if max >= 1.0 { max as usize } else { usize::MAX };
     let Body::Memory(bufs) = request_body::body(&call.request) else {
         state.push_nil();
         return Ok(Returns::Values(1));
@@ -60,8 +65,11 @@ fn get_body_data(call: &Call) -> LuaResult {
     let mut pieces = bufs.bufs();
     match (pieces.next(), pieces.next()) {
         _ if bufs.memory_len() == 0 => state.push_nil(),
-        (Some(only), None) => state.push_bytes(only.memory()),
-        _ => state.push_bytes(&request_body::copy(bufs)?),
+        (Some(only), None) => {
+            let bytes = only.memory();
+            state.push_bytes(bytes.get(..max).unwrap_or(bytes));
+        }
+        _ => state.push_bytes(&request_body::copy(bufs, max)?),
     }
     Ok(Returns::Values(1))
 }

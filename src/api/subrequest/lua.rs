@@ -6,18 +6,19 @@ use std::rc::Rc;
 use codec::fallible::{self, Grow, OutOfMemory};
 use smallvec::SmallVec;
 
-use super::options::{self, Query};
+use super::options::{self, Pair, Query};
 use super::{Batch, Captured, Place, response};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
+use crate::nginx::http::headers_in;
 use crate::nginx::http::request_line;
 use crate::nginx::http::subrequest;
 use crate::nginx::http::subrequest::Body;
 use crate::nginx::http::variable;
 use crate::nginx::http::variable::{Name, SetError};
-use crate::nginx::{Level, Request};
+use crate::nginx::{HeaderError, Level, Request};
 use crate::ngx_debug;
 use crate::ngx_log;
 use crate::runtime::{Context, Phase, PhaseSet};
@@ -167,6 +168,7 @@ fn make(
         None => Body::None,
     };
     subrequest::set_body_and_headers(request, body)?;
+    set_headers(request, &options.headers)?;
     if !u32::try_from(options.method).is_ok_and(|number| request_line::set_method(request, number))
     {
         ngx_log!(request.log(), Level::Err, "unsupported HTTP method: {}", options.method);
@@ -177,6 +179,27 @@ fn make(
         set_variable(request, name, value)?;
     }
     give_context(call, request, options.ctx)
+}
+
+/// Sets request headers of the subrequest, but for those that frame its body: it has its own already.
+fn set_headers(request: Request, headers: &[Pair]) -> Result<(), LuaError> {
+    for (name, value) in headers {
+        let frames_body = [&b"content-length"[..], b"transfer-encoding"]
+            .iter()
+            .any(|framing| name.eq_ignore_ascii_case(framing));
+        if frames_body {
+            continue;
+        }
+        headers_in::set(request, name, &[value], true).map_err(|error| match error {
+            HeaderError::OutOfMemory => LuaError::text(fallible::NO_MEMORY),
+            HeaderError::BadValue => {
+                let pieces: [&[u8]; 3] = [b"bad value of request header \"", name, b"\""];
+                request.log().write_pieces(Level::Err, &pieces);
+                adjust_failed()
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// Sets a variable of the subrequest; the reason of a failure is logged.

@@ -16,8 +16,8 @@ const METHOD_GET: usize = 0x2;
 const METHOD_POST: usize = 0x8;
 const METHOD_PUT: usize = 0x10;
 
-/// A variable's name and value.
-pub type Variable = (Vec<u8>, Vec<u8>);
+/// A name and a value: of a variable, or of a header.
+pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// One subrequest, as the script asks for it.
 pub struct Query {
@@ -34,8 +34,10 @@ pub struct Options {
     pub body: Option<Vec<u8>>,
     pub always_forward_body: bool,
     pub variables: Variables,
-    /// Variables to set: names and values.
-    pub vars: Vec<Variable>,
+    /// Variables to set.
+    pub vars: Vec<Pair>,
+    /// Request headers to set, over the parent's.
+    pub headers: Vec<Pair>,
     /// The subrequest's `ngx.ctx`, as a stack index.
     pub ctx: Option<i32>,
 }
@@ -49,6 +51,7 @@ impl Default for Options {
             always_forward_body: false,
             variables: Variables::Fresh,
             vars: Vec::new(),
+            headers: Vec::new(),
             ctx: None,
         }
     }
@@ -123,7 +126,8 @@ fn read_options(
         _ => return Err(LuaError::text("Bad args option value")),
     };
     state.pop(1);
-    parsed.vars = read_vars(state, options)?;
+    parsed.vars = read_pairs(state, options, c"vars", "variable")?;
+    parsed.headers = read_pairs(state, options, c"headers", "header")?;
     let share = flag(state, options, c"share_all_vars", "Bad share_all_vars option value")?;
     let copy = flag(state, options, c"copy_all_vars", "Bad copy_all_vars option value")?;
     parsed.variables = match (share, copy) {
@@ -193,9 +197,16 @@ fn read_body(state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError> {
     Ok(body)
 }
 
-fn read_vars(state: State, options: i32) -> Result<Vec<Variable>, LuaError> {
-    let mut vars = Vec::new();
-    state.get_field(options, c"vars");
+/// The option `name`: a table of names and values, each a `noun`'s.
+fn read_pairs(
+    state: State,
+    options: i32,
+    name: &std::ffi::CStr,
+    noun: &'static str,
+) -> Result<Vec<Pair>, LuaError> {
+    let option = name.to_str().unwrap_or_default();
+    let mut pairs = Vec::new();
+    state.get_field(options, name);
     match state.kind(-1) {
         Kind::Nil => {}
         Kind::Table => {
@@ -203,24 +214,24 @@ fn read_vars(state: State, options: i32) -> Result<Vec<Variable>, LuaError> {
             state.push_nil();
             while state.next(table) {
                 if state.kind(-2) != Kind::String {
-                    return Err(LuaError::text(
-                        "attempt to use a non-string key in the \"vars\" option table",
-                    ));
+                    return Err(LuaError::text(format_args!(
+                        "attempt to use a non-string key in the \"{option}\" option table"
+                    )));
                 }
                 let kind = state.kind(-1);
                 if !matches!(kind, Kind::String | Kind::Number) {
                     return Err(LuaError::text(format_args!(
-                        "attempt to use bad variable value type {}",
+                        "attempt to use bad {noun} value type {}",
                         kind.name()
                     )));
                 }
                 let name = fallible::copy(state.bytes(-2).unwrap_or_default())?;
-                vars.try_push((name, fallible::copy(state.bytes(-1).unwrap_or_default())?))?;
+                pairs.try_push((name, fallible::copy(state.bytes(-1).unwrap_or_default())?))?;
                 state.pop(1);
             }
         }
-        _ => return Err(LuaError::text("Bad vars option value")),
+        _ => return Err(LuaError::text(format_args!("Bad {option} option value"))),
     }
     state.pop(1);
-    Ok(vars)
+    Ok(pairs)
 }

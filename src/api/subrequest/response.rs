@@ -58,7 +58,7 @@ fn push_body(state: State, body: Chain) {
     match (bufs.next(), bufs.next()) {
         (None, _) => state.push_bytes(b""),
         (Some(only), None) => state.push_bytes(only.memory()),
-        _ => match request_body::copy(body) {
+        _ => match request_body::copy(body, usize::MAX) {
             Ok(whole) => state.push_bytes(&whole),
             Err(error) => state.raise(error.into()),
         },

@@ -8,7 +8,12 @@ use crate::runtime::handshake::Words;
 
 static CERTIFICATE: Waiting = Waiting {
     phase: Phase::SslCertificate,
-    words: Words { phase: "lua_certificate_by_lua", callback: "cert cb", aborted: "cert cb" },
+    words: Words {
+        phase: "ssl_certificate_by_lua",
+        formerly: "lua_certificate_by_lua",
+        callback: "cert cb",
+        aborted: "cert cb",
+    },
     action: c"loading SSL certificate by lua",
     log_handler: log_context::ssl_certificate,
 };

@@ -9,7 +9,8 @@ use crate::runtime::handshake::Words;
 static CLIENT_HELLO: Waiting = Waiting {
     phase: Phase::SslClientHello,
     words: Words {
-        phase: "lua_client_hello_by_lua",
+        phase: "ssl_client_hello_by_lua",
+        formerly: "lua_client_hello_by_lua",
         callback: "client hello cb",
         aborted: "client hello cb",
     },

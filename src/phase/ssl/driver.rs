@@ -36,7 +36,7 @@ pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
     let known = Handshake::of(at.ssl).and_then(|handshake| handshake.run_of(waiting.phase));
     if let Some(run) = known {
         if run.verdict != Verdict::Wait {
-            let Words { phase, callback, .. } = waiting.words;
+            let (phase, callback) = (waiting.words.beginning(), waiting.words.callback);
             ngx_debug!(log, "{phase}: {callback} exit code: {}", run.verdict.code());
         }
         return run.verdict;
@@ -67,7 +67,7 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
         handshake.suspend(&context, &waiting.words);
         return Some(run.verdict);
     }
-    let Words { phase, callback, .. } = waiting.words;
+    let (phase, callback) = (waiting.words.beginning(), waiting.words.callback);
     ngx_debug!(
         at.client.log(),
         "{phase}: handler return value: {}, {callback} exit code: {}",

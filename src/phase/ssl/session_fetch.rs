@@ -17,6 +17,7 @@ static SESSION_FETCH: Waiting = Waiting {
     phase: Phase::SslSessionFetch,
     words: Words {
         phase: "ssl_session_fetch_by_lua*",
+        formerly: "ssl_session_fetch_by_lua*",
         callback: "sess get cb",
         aborted: "sess_fetch cb",
     },

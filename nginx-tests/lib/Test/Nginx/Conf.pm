@@ -53,7 +53,7 @@ sub load_module_line {
 # block has no main_config of its own.
 sub main_part {
     my ($block) = @_;
-    my $log       = $block->error_log_file || $ErrLogFile;
+    my $log       = expand_env( $block->error_log_file ) || $ErrLogFile;
     my $log_level = $block->log_level      || $LogLevel;
     my $daemon    = $UseValgrind ? 'off' : 'on';
     my $env       = env_directives();

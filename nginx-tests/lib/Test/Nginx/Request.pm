@@ -71,7 +71,7 @@ sub build_packets {
             if $headers !~ /^Content-Length:/m;
     }
     my $head = "$method $url $version\r\n";
-    $head .= "Host: $ServerName\r\n"      if $headers !~ /^Host:/m;
+    $head .= "Host: $ServerName\r\n"      if $headers !~ /^Host:/mi;
     $head .= "Connection: $connection\r\n" if $headers !~ /^Connection:/m;
     $head .= "$headers$length\r\n";
 

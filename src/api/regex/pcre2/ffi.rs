@@ -7,22 +7,24 @@
 #![allow(unsafe_code, reason = "the boundary to PCRE2")]
 
 use std::cell::RefCell;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::ptr::{NonNull, null_mut};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use codec::fallible::{self, Shown};
 use pcre2_sys::{
-    PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_ALLOPTIONS,
-    PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT, PCRE2_INFO_MATCHLIMIT,
-    PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE, PCRE2_JIT_COMPLETE,
-    PCRE2_MATCH_INVALID_UTF, PCRE2_NO_JIT, PCRE2_UTF, pcre2_code_8, pcre2_code_free_8,
-    pcre2_compile_8, pcre2_config_8, pcre2_dfa_match_8, pcre2_get_error_message_8,
-    pcre2_get_ovector_count_8, pcre2_get_ovector_pointer_8, pcre2_jit_compile_8, pcre2_jit_match_8,
-    pcre2_jit_stack_8, pcre2_jit_stack_assign_8, pcre2_jit_stack_create_8, pcre2_jit_stack_free_8,
-    pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8, pcre2_match_context_free_8,
-    pcre2_match_data_8, pcre2_match_data_create_from_pattern_8, pcre2_match_data_free_8,
-    pcre2_pattern_info_8, pcre2_set_match_limit_8,
+    PCRE2_CONFIG_JIT, PCRE2_CONFIG_MATCHLIMIT, PCRE2_CONFIG_VERSION, PCRE2_ERROR_NOMEMORY,
+    PCRE2_INFO_ALLOPTIONS, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT,
+    PCRE2_INFO_MATCHLIMIT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE,
+    PCRE2_JIT_COMPLETE, PCRE2_MATCH_INVALID_UTF, PCRE2_NO_JIT, PCRE2_UTF, pcre2_code_8,
+    pcre2_code_free_8, pcre2_compile_8, pcre2_config_8, pcre2_dfa_match_8,
+    pcre2_get_error_message_8, pcre2_get_ovector_count_8, pcre2_get_ovector_pointer_8,
+    pcre2_jit_compile_8, pcre2_jit_match_8, pcre2_jit_stack_8, pcre2_jit_stack_assign_8,
+    pcre2_jit_stack_create_8, pcre2_jit_stack_free_8, pcre2_match_8, pcre2_match_context_8,
+    pcre2_match_context_create_8, pcre2_match_context_free_8, pcre2_match_data_8,
+    pcre2_match_data_create_from_pattern_8, pcre2_match_data_free_8, pcre2_pattern_info_8,
+    pcre2_set_match_limit_8,
 };
 
 use crate::nginx::core::executable_memory;
@@ -87,14 +89,15 @@ impl Code {
     }
 
     /// Translates the code for the processor, to be run with the work bounded by `limit` (zero is
-    /// PCRE2's default). False where that is not possible: then matching interprets it.
-    pub fn jit_compile(&mut self, limit: u32) -> bool {
+    /// PCRE2's default). PCRE2's code where that is not possible: then matching interprets it.
+    pub fn jit_compile(&mut self, limit: u32) -> Result<(), c_int> {
         if executable_memory::is_forbidden() {
-            return false;
+            return Err(PCRE2_ERROR_NOMEMORY);
         }
         // SAFETY: live code.
-        if unsafe { pcre2_jit_compile_8(self.code.as_ptr(), PCRE2_JIT_COMPLETE) } != 0 {
-            return false;
+        match unsafe { pcre2_jit_compile_8(self.code.as_ptr(), PCRE2_JIT_COMPLETE) } {
+            0 => {}
+            code => return Err(code),
         }
         let options = self.number(PCRE2_INFO_ALLOPTIONS);
         // PCRE2 checks that a subject is UTF-8 before it runs the translation, or tells that to
@@ -105,7 +108,7 @@ impl Code {
         if let Some(context) = &mut self.own_context {
             context.set_limit(limit);
         }
-        true
+        Ok(())
     }
 
     /// Whether the pattern bounds the work itself, as in `(*LIMIT_MATCH=100)`.
@@ -348,6 +351,23 @@ fn configured(what: u32) -> u32 {
     // SAFETY: the queries asked here write a 32-bit number.
     unsafe { pcre2_config_8(what, (&raw mut number).cast()) };
     number
+}
+
+/// The library's version and its date, as in "10.42 2022-12-11".
+pub fn version() -> &'static CStr {
+    // More than any version takes.
+    static VERSION: OnceLock<[u8; 128]> = OnceLock::new();
+    let text = VERSION.get_or_init(|| {
+        let mut buffer = [0u8; 128];
+        // SAFETY: asked without a buffer, it tells the room that the text and its NUL need.
+        let needed = unsafe { pcre2_config_8(PCRE2_CONFIG_VERSION, null_mut()) };
+        if usize::try_from(needed).is_ok_and(|needed| needed < buffer.len()) {
+            // SAFETY: a buffer with the room that was told.
+            unsafe { pcre2_config_8(PCRE2_CONFIG_VERSION, buffer.as_mut_ptr().cast()) };
+        }
+        buffer
+    });
+    CStr::from_bytes_until_nul(text).unwrap_or_default()
 }
 
 /// PCRE2's own text for one of its codes.

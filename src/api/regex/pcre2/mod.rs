@@ -2,4 +2,4 @@
 
 mod ffi;
 
-pub use ffi::{Code, CompileError, error_text, has_jit, set_jit_stack_size};
+pub use ffi::{Code, CompileError, error_text, has_jit, set_jit_stack_size, version};

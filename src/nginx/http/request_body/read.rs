@@ -94,12 +94,13 @@ pub fn body(request: &Request) -> Body<'_> {
     }
 }
 
-/// The bytes of a body in memory, in one piece.
-pub fn copy(bufs: Chain) -> Result<Vec<u8>, OutOfMemory> {
+/// The first `max` bytes of a body in memory, in one piece.
+pub fn copy(bufs: Chain, max: usize) -> Result<Vec<u8>, OutOfMemory> {
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(bufs.memory_len())?;
+    bytes.try_reserve_exact(bufs.memory_len().min(max))?;
     for buf in bufs.bufs() {
-        bytes.try_append(buf.memory())?;
+        let (piece, room) = (buf.memory(), max - bytes.len());
+        bytes.try_append(piece.get(..room).unwrap_or(piece))?;
     }
     Ok(bytes)
 }

@@ -1,0 +1,99 @@
+//! Which PCRE lua-resty-core and Lua code speak: option bits, result codes, texts, limits.
+//!
+//! Up to release 0.10.25 of this module it is the first version, whatever does the work; from
+//! 0.10.26 on, upstream's module is built with PCRE2, whose own codes and texts scripts see then.
+
+use std::ffi::{CStr, c_int};
+
+use pcre2_sys::PCRE2_ERROR_BADDATA;
+
+use super::{pcre1, pcre2};
+use crate::lua::resty_core;
+
+/// The first release that presents PCRE2, which is also the first that lua-resty-core's matching
+/// release passes PCRE2's option bits to.
+const WITH_PCRE2: u32 = 10_026;
+
+/// What the other side of the C symbols speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Pcre1,
+    Pcre2,
+}
+
+impl Dialect {
+    /// The one of the release that this process presents.
+    pub fn presented() -> Dialect {
+        if resty_core::presented() < WITH_PCRE2 { Dialect::Pcre1 } else { Dialect::Pcre2 }
+    }
+
+    /// The version that lua-resty-core is told: up to 8.45, it passes the first version's bits.
+    pub fn version(self) -> &'static CStr {
+        match self {
+            Dialect::Pcre1 => pcre1::VERSION,
+            Dialect::Pcre2 => pcre2::version(),
+        }
+    }
+
+    /// PCRE2's options for the bits that lua-resty-core passes; none where a bit is unknown.
+    pub fn options(self, bits: u32) -> Option<u32> {
+        match self {
+            Dialect::Pcre1 => pcre1::options(bits),
+            Dialect::Pcre2 => (bits & !pcre1::ALL_OPTIONS == 0).then_some(bits),
+        }
+    }
+
+    /// The code for a result of PCRE2's that is negative.
+    pub fn result(self, code: c_int) -> c_int {
+        match self {
+            Dialect::Pcre1 => pcre1::result(code),
+            Dialect::Pcre2 => code,
+        }
+    }
+
+    /// The code for a subject whose length is no `int`.
+    pub fn bad_length(self) -> c_int {
+        match self {
+            Dialect::Pcre1 => pcre1::BAD_LENGTH,
+            Dialect::Pcre2 => PCRE2_ERROR_BADDATA,
+        }
+    }
+
+    /// The match limit for interpreted code that `lua_regex_match_limit` stands for.
+    pub fn match_limit(self, limit: u32) -> u32 {
+        match self {
+            Dialect::Pcre1 => pcre1::match_limit(limit),
+            Dialect::Pcre2 => limit,
+        }
+    }
+
+    /// Whether a group that calls itself before anything is matched is refused when it is compiled.
+    /// PCRE2 finds out when it matches.
+    pub fn refuses_endless_calls(self) -> bool {
+        self == Dialect::Pcre1
+    }
+
+    /// The function whose failure an error is about.
+    pub fn compile_function(self) -> &'static str {
+        match self {
+            Dialect::Pcre1 => "pcre_compile()",
+            Dialect::Pcre2 => "pcre2_compile()",
+        }
+    }
+
+    /// The text for a compile error of PCRE2's.
+    pub fn compile_error_text(self, code: c_int) -> String {
+        match self {
+            Dialect::Pcre1 => pcre1::compile_error_text(code),
+            Dialect::Pcre2 => pcre2::error_text(code),
+        }
+    }
+
+    /// Where in `pattern` the error is that PCRE2 finds at `offset`.
+    pub fn error_offset(self, code: c_int, offset: usize, pattern: &[u8]) -> usize {
+        match self {
+            Dialect::Pcre1 => pcre1::error_offset(code, offset, pattern),
+            Dialect::Pcre2 => offset,
+        }
+    }
+}
