@@ -21,13 +21,13 @@ run: ## show the module at work on a real nginx
 test: ## run the tests, or FILES="t/002-content.t …"
 	$(XTASK) test $(FILES)
 
-conformance: ## run upstream's suite, or FILES="002-content.t …" of it
+conformance: ## run lua-nginx-module's suite, or FILES="002-content.t …" of it
 	$(XTASK) conformance $(FILES)
 
 valgrind: ## look for wrong accesses and leaks, or FILES="t/002-content.t …" under memcheck
 	$(XTASK) valgrind $(FILES)
 
-bench: ## measure this module beside upstream's C module
+bench: ## compare this module with the C module
 	$(XTASK) bench
 
 ci: ## run everything that a change must pass

@@ -1,8 +1,9 @@
 //! `cargo xtask abi`: compares the C symbols and structures of the built module with the tables
 //! in `t/abi/`.
 //!
-//! A symbol of the release that this module stands for must be exported, and one of a newer release
-//! that the table says is here; a symbol that no table knows must not. Structures are found in the module's debug information.
+//! Every symbol of the release that this module replaces must be exported, and those of newer
+//! releases that the table marks as present; no symbol that is not in a table may be. Structures
+//! are found in the module's debug information.
 
 mod layout;
 mod table;
@@ -21,7 +22,7 @@ use table::Table;
 /// The prefix of what lua-resty-core calls in this module.
 const PREFIX: &str = "ngx_http_lua_";
 
-/// Runs `cargo xtask abi`, on a debug build: it has the debug information that this takes.
+/// Runs `cargo xtask abi`, on a debug build, which has the debug information.
 ///
 /// Errors: a symbol is missing or unknown, or a structure is laid out differently.
 pub fn check(nginx: NginxChoice) -> Result<()> {
@@ -51,7 +52,7 @@ fn exported<'a>(object: &object::File<'a>) -> Result<BTreeSet<&'a str>> {
     Ok(names)
 }
 
-/// Compares the exported symbols with the tables and says how they stand. Returns the faults.
+/// Compares the exported symbols with the tables and prints a summary. Returns the faults.
 fn check_symbols(exported: &BTreeSet<&str>) -> Result<Vec<String>> {
     let (ffi, c_api) = (Table::read("ffi_abi.tsv")?, Table::read("c_api.tsv")?);
     let symbols = ffi.rows().map(|row| (&row["symbol"], row));
@@ -82,7 +83,7 @@ fn check_symbols(exported: &BTreeSet<&str>) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// Whether this module has what stands so in a table: the release that it stands for does, or it was
+/// Whether a table's entry must be in this module: the release that it replaces has it, or it was
 /// taken over from a newer one.
 fn is_promised(in_own_release: &str) -> bool {
     in_own_release.starts_with("yes") || in_own_release.ends_with(", here")

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the same work on this module and on upstream's C module, side by side.
+//! `cargo xtask bench`: the same work on this module and on the C module, side by side.
 
 mod call_cost;
 mod calls;
@@ -57,7 +57,7 @@ pub struct Arguments {
 struct Part {
     name: &'static str,
     is_given: fn(&Arguments) -> bool,
-    /// Measures the rows with these names, all where none is named.
+    /// Measures the rows with these names; all if none is named.
     run: fn(&Subjects, &[String]) -> Result<Vec<Outcome>>,
 }
 
@@ -70,7 +70,7 @@ const PARTS: [Part; 4] = [
 
 /// Runs `cargo xtask bench`: the parts that are given, all without any.
 ///
-/// Whole parts replace what benches/ has of them; rows that are named are shown only.
+/// Whole parts replace their results in benches/; named rows are only shown.
 pub fn command(arguments: &Arguments) -> Result<()> {
     let all_parts = !PARTS.iter().any(|part| (part.is_given)(arguments));
     let wanted = |part: &&Part| all_parts || (part.is_given)(arguments);
@@ -117,7 +117,7 @@ fn write(outcomes: &[Outcome]) -> Result<()> {
         .context("cannot write benches/results.svg")
 }
 
-/// What was compared, with which tools.
+/// The versions of what was compared, and of the tools.
 fn versions() -> Result<Vec<String>> {
     let packages = [
         "nginx",

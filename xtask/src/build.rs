@@ -14,7 +14,7 @@ use crate::{paths, shell};
 
 /// Where Debian's packages put nginx modules.
 const DEBIAN_MODULES: &str = "/usr/lib/nginx/modules";
-/// Upstream's C module of Debian, and the one that it needs before it.
+/// Debian's C module, after the module that it needs.
 const REFERENCE: &[&str] = &["ndk_http_module.so", "ngx_http_lua_module.so"];
 
 /// njs, as Debian packages it.

@@ -12,7 +12,7 @@ use crate::{
     abi, bench, conformance, deny, fuzz, nginx, paths, run, shell, soak, test, valgrind, variants,
 };
 
-/// The file of upstream's suite that runs under memcheck: light threads, timers and subrequests.
+/// The file of lua-nginx-module's suite that runs under memcheck: light threads, timers and subrequests.
 const UNDER_VALGRIND: &str = "093-uthread-spawn.t";
 
 /// Runs `cargo xtask ci`.

@@ -1,5 +1,5 @@
-//! `cargo xtask conformance`: upstream's own suite, run against this module and compared, block by
-//! block, with what upstream's C module did on the same machine image.
+//! `cargo xtask conformance`: lua-nginx-module's own suite, run against this module and compared, block by
+//! block, with what the C module did on the same machine image.
 //!
 //! `--upstream head` does the same with today's suite and lua-resty-core, where the developer has
 //! checkouts of them. With `--reference` the C module itself runs: that measures the harness, not the module.
@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Build without debug assertions and as fast as can be
     #[arg(long)]
     release: bool,
-    /// Take Debian's build of upstream's C module in place of this one
+    /// Take Debian's build of the C module in place of this one
     #[arg(long, conflicts_with = "release")]
     reference: bool,
     /// The release whose suite runs, with its lua-resty-core
@@ -59,7 +59,7 @@ pub struct Arguments {
     /// Run the files of the release's ratchet in t/conformance/: only what it excuses may fail
     #[arg(long, conflicts_with = "files")]
     ratchet: bool,
-    /// Files of upstream's suite, instead of all
+    /// Files of lua-nginx-module's suite, instead of all
     files: Vec<String>,
 }
 
@@ -107,7 +107,7 @@ pub fn command(arguments: &Arguments) -> Result<()> {
     report.outcome()
 }
 
-/// How files of upstream's suite are run for another purpose than a comparison.
+/// How files of lua-nginx-module's suite are run for another purpose than a comparison.
 pub struct Purpose {
     /// The directory of their output.
     pub results: PathBuf,
@@ -160,7 +160,7 @@ impl TestBed {
         };
         let results = paths::target("conformance").join(results);
         std::fs::create_dir_all(&results)?;
-        // Upstream's harness ends a file at the first block for which nginx does not start, and so
+        // Test::Nginx ends a file at the first block for which nginx does not start, and so
         // did the reference; of this module one wants to know about the other blocks too.
         let mut environment = arguments.upstream.environment()?;
         if !reference {
@@ -201,7 +201,7 @@ impl TestBed {
     }
 
     /// Runs `files` once more, alone on the machine, in place of their first results: blocks of
-    /// upstream's suite that wait for fractions of a second fail at times beside another file.
+    /// lua-nginx-module's suite that wait for fractions of a second fail at times beside another file.
     fn run_again(&self, results: &mut [(String, tap::Outcome)], files: &[String]) -> Result<()> {
         for (file, outcome) in results.iter_mut().filter(|(file, _)| files.contains(file)) {
             println!("once more, alone: {file}");

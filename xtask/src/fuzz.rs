@@ -1,5 +1,6 @@
-//! `cargo xtask fuzz`: the fuzz targets, for a moment each, on the stable compiler, without the address
-//! sanitizer of nightly ones: codec forbids unsafe code, so it would watch the dependencies only.
+//! `cargo xtask fuzz`: the fuzz targets, for a few seconds each, on the stable compiler. The
+//! address sanitizer of nightly compilers is not needed: codec forbids unsafe code, so it would
+//! check the dependencies only.
 
 use std::process::Command;
 
@@ -14,7 +15,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
-/// How far each target goes: the same inputs every time, or until the seconds are over.
+/// How long each target runs: with the same seed every time, for this many inputs or seconds.
 const LIMITS: [&str; 3] = ["-seed=1", "-runs=50000", "-max_total_time=10"];
 
 /// Runs `cargo xtask fuzz`: builds the targets and runs those of `names`, or all.

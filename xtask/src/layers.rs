@@ -1,5 +1,5 @@
-//! The layers of `src/`, held by tests: imports between rooms run one way, no two files of different
-//! rooms import each other, and nginx's own types stay in the room that wraps them.
+//! The layers of `src/`, checked by tests: imports between layers run one way, no two files of
+//! different layers import each other, and nginx's own types stay in the layer that wraps them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use crate::paths;
 
-/// The rooms, lowest first. A room imports itself and those before it. (`crates/codec`, below them
-/// all, is a package of its own.)
+/// The layers, lowest first. A layer may import itself and those before it. (`crates/codec`, below
+/// them all, is a package of its own.)
 const LAYERS: &[&str] = &["nginx", "lua", "config", "runtime", "api", "phase", "module"];
 
 /// Each file of `src/`, by its path below that, with its text.
@@ -80,15 +80,15 @@ fn expand<'t>(text: &'t str, prefix: &mut Vec<String>, found: &mut Vec<Vec<Strin
     }
 }
 
-fn room(file: &str) -> Option<usize> {
-    LAYERS.iter().position(|room| file.starts_with(&format!("{room}/")))
+fn layer(file: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| file.starts_with(&format!("{layer}/")))
 }
 
 /// Every import that runs up.
 fn upward(files: &Files) -> Vec<String> {
     let mut wrong = Vec::new();
     for (file, text) in files {
-        let Some(here) = room(file) else { continue };
+        let Some(here) = layer(file) else { continue };
         for path in crate_paths(text) {
             let there = path.first().and_then(|name| LAYERS.iter().position(|room| room == name));
             if there.is_some_and(|there| there > here) {
@@ -109,7 +109,7 @@ fn file_of<'f>(path: &[String], files: &'f Files) -> Option<&'f str> {
     })
 }
 
-/// Every two files of different rooms that import each other.
+/// All pairs of files of different layers that import each other.
 fn mutual(files: &Files) -> Vec<String> {
     let imports: BTreeMap<&str, Vec<&str>> = files
         .iter()
@@ -123,7 +123,7 @@ fn mutual(files: &Files) -> Vec<String> {
     for (file, targets) in &imports {
         for target in targets {
             let back = imports.get(target).is_some_and(|back| back.contains(file));
-            if back && file < target && room(file) != room(target) {
+            if back && file < target && layer(file) != layer(target) {
                 wrong.push(format!("src/{file} and src/{target} import each other"));
             }
         }
@@ -131,7 +131,7 @@ fn mutual(files: &Files) -> Vec<String> {
     wrong
 }
 
-/// Every file outside the rooms that wrap nginx's C API, and outside the exports, that names it.
+/// Every file that uses nginx's C API, except those of the layer that wraps it, and the exports.
 fn raw_types(files: &Files) -> Vec<String> {
     files
         .iter()
@@ -178,7 +178,7 @@ fn nginx_s_own_types_stay_in_its_room() {
 #[test]
 fn every_folder_of_src_is_a_room() {
     for file in sources().keys() {
-        assert!(file == "lib.rs" || room(file).is_some(), "src/{file}");
+        assert!(file == "lib.rs" || layer(file).is_some(), "src/{file}");
     }
 }
 

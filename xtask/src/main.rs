@@ -3,7 +3,7 @@
 //! One variant per command in `Command`; a command prepares whatever it needs, so that each works on
 //! a fresh machine. Long output goes to files under `target/`, the screen gets the outcome.
 
-// Here a panic ends a command, not a request, and so does the want of memory.
+// Here a panic, or a lack of memory, ends a command, not a request.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -80,18 +80,18 @@ enum Command {
         /// The .t files to run; without any, all of them and the unit tests
         files: Vec<String>,
     },
-    /// Run upstream's suite and compare it, block by block, with upstream's C module
+    /// Run lua-nginx-module's suite and compare it, block by block, with the C module
     Conformance(conformance::Arguments),
     /// Run test files, or a few pages over and over, with nginx under memcheck
     Valgrind {
         #[command(flatten)]
         options: Options,
-        /// Files of t/, nginx-tests/ or upstream's suite
+        /// Files of t/, nginx-tests/ or lua-nginx-module's suite
         files: Vec<String>,
     },
-    /// Send mixed requests through one worker of a release build: it must hold no more at the end
+    /// Send mixed requests through one worker of a release build, whose memory must not grow
     Soak(soak::Arguments),
-    /// Measure this module and upstream's, side by side, and write benches/RESULTS.md
+    /// Measure this module and the C module, side by side, and write benches/RESULTS.md
     Bench(bench::Arguments),
     /// Build the module and compare its C symbols and structures with t/abi/
     Abi {
@@ -105,7 +105,7 @@ enum Command {
         #[arg(value_parser = variants::names())]
         names: Vec<String>,
     },
-    /// Run the fuzz targets for a moment each
+    /// Run the fuzz targets for a few seconds each
     Fuzz {
         /// The targets to run, instead of all
         names: Vec<String>,
@@ -114,7 +114,7 @@ enum Command {
     Deny,
     /// Run everything that a change must pass: all of the above but the longest, and the lints
     Ci(Build),
-    /// One file of upstream's suite, in the namespaces that `conformance` has made
+    /// One file of lua-nginx-module's suite, in the namespaces that `conformance` has made
     #[command(hide = true)]
     Sandboxed { file: String },
 }

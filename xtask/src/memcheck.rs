@@ -1,4 +1,4 @@
-//! What valgrind's memcheck wrote, read back as findings.
+//! Reading the logs of valgrind's memcheck.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// How many calls of a stack tell one finding from another, and are shown.
+/// How many calls of a stack distinguish one finding from another, and are shown.
 const FRAMES: usize = 8;
 
 /// One place in the program with one kind of error, over all the logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Memcheck's words, without the numbers that differ from run to run.
+    /// Memcheck's text, without the numbers that differ from run to run.
     pub kind: String,
     /// The innermost calls, innermost first.
     pub stack: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether it is memory that nothing points to any more, and no wrong access.
+    /// Whether it is lost memory rather than an invalid access.
     pub fn is_loss(&self) -> bool {
         self.kind.contains("definitely lost")
     }

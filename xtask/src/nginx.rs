@@ -1,8 +1,8 @@
 //! A configured nginx source tree: what the module is compiled against, and the binary it runs on.
 //!
-//! nginx's `configure` writes where it stands, and the sources may lie where nobody may write, so
-//! a tree is a directory of links to them under `target/`, configured once and again only when
-//! its flags or the sources' version change.
+//! nginx's `configure` writes into its own directory, and the sources may be read-only. So a tree
+//! is a directory of links to them under `target/`, configured once, and again only when its flags
+//! or the sources' version change.
 
 use std::fs;
 use std::os::unix::fs::symlink;

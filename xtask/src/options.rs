@@ -32,7 +32,7 @@ pub struct Build {
 pub struct Options {
     #[command(flatten)]
     pub build: Build,
-    /// Take Debian's build of upstream's C module in place of this one
+    /// Take Debian's build of the C module in place of this one
     #[arg(long, conflicts_with_all = ["release", "nginx"])]
     pub reference: bool,
 }

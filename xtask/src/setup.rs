@@ -23,9 +23,9 @@ pub enum Group {
     Test,
     /// The servers that nginx-tests/ starts, Lua libraries that are to work, and a source of load.
     Services,
-    /// Upstream's C module, to compare with.
+    /// The C module, to compare with.
     Reference,
-    /// What upstream's suite needs on top: its side modules, back ends and isolation.
+    /// What lua-nginx-module's suite needs on top: its side modules, back ends and isolation.
     Conformance,
     /// The memory checker, which counts instructions too.
     Valgrind,

@@ -1,6 +1,6 @@
 //! `cargo xtask valgrind`: nginx and the module under memcheck.
 //!
-//! With files it runs those of `t/`, `nginx-tests/` or upstream's suite. Without, it asks for the
+//! With files it runs those of `t/`, `nginx-tests/` or lua-nginx-module's suite. Without, it asks for the
 //! pages of nginx-tests/valgrind.conf a few times and then many times: wrong accesses fail it, and
 //! so does memory left at the end that grows with the number of requests, lost or not.
 
@@ -36,7 +36,7 @@ const PAGES: &[(&str, &str)] = &[
 const LEFT: &str = "/left";
 /// How often each is asked for: a few times, and many times.
 const ROUNDS: [usize; 2] = [10, 110];
-/// How long one of upstream's files may take: memcheck makes them ten times slower.
+/// How long a file of lua-nginx-module's suite may take: memcheck makes it ten times slower.
 const TIME_LIMIT: Duration = Duration::from_secs(3600);
 const PATIENT: Duration = Duration::from_secs(30);
 const IMPATIENT: Duration = Duration::from_millis(100);
@@ -137,7 +137,7 @@ fn play(subject: &Subject, logs: &Path, rounds: usize) -> Result<()> {
 pub fn files(options: Options, named: &[String]) -> Result<()> {
     setup::ensure(&[Group::Build, Group::Run, Group::Valgrind, Group::Test, Group::Services])?;
     let logs = fresh("files")?;
-    let (own, upstreams): (Vec<String>, Vec<String>) =
+    let (own, of_suite): (Vec<String>, Vec<String>) =
         named.iter().cloned().partition(|file| paths::root().join(file).is_file());
     let switches = memcheck(&logs, "%q{TEST_NAME}").join(" ");
     let environment = [
@@ -157,9 +157,9 @@ pub fn files(options: Options, named: &[String]) -> Result<()> {
         let (logs, environment) = (results.clone(), environment.clone());
         tally += prove::run(&files, &subject, &prove::Settings { dir, logs, environment })?;
     }
-    if !upstreams.is_empty() {
+    if !of_suite.is_empty() {
         let purpose = conformance::Purpose { results, environment, time_limit: TIME_LIMIT };
-        tally += conformance::run_for(purpose, &subject, &upstreams)?;
+        tally += conformance::run_for(purpose, &subject, &of_suite)?;
     }
     let report = Report::read(&logs)?;
     println!("{tally}; {} processes, {} bytes definitely lost", report.processes, report.lost);

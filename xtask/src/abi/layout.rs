@@ -1,8 +1,8 @@
 //! The layouts of the structures that cross the FFI boundary.
 //!
-//! A structure of the module stands for one of C where the first words of its documentation are
-//! the C name in back quotes. Its size and offsets are read from the debug information, so what is
-//! compared is what the compiler did, not what the source says.
+//! A structure of the module corresponds to one of C if its documentation begins with the C name in
+//! back quotes. Its size and offsets are read from the debug information, so the comparison is with
+//! what the compiler did, not with the source.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -53,7 +53,7 @@ pub fn check(object: &object::File) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// Reads `size=16; len@0, data@8`; nothing where the cell is no such layout.
+/// Reads `size=16; len@0, data@8`; `None` if the cell is not a layout.
 fn parse(cell: &str) -> Option<Layout> {
     let (size, members) = cell.split_once("; ")?;
     let size = size.strip_prefix("size=")?.parse().ok()?;
@@ -61,7 +61,7 @@ fn parse(cell: &str) -> Option<Layout> {
     Some(Layout { size, offsets: members.split(',').map(offset).collect::<Option<_>>()? })
 }
 
-/// The structures below `src` that stand for one of C: C's name to Rust's path, as
+/// The structures below `src` that correspond to one of C: C's name to Rust's path, as
 /// `api::ffi::FfiStr`.
 fn defined(src: &Path) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();

@@ -1,8 +1,9 @@
 //! What one call of the API costs in a Lua loop: instructions, and nanoseconds of CPU time.
 //!
 //! Instructions: one nginx under callgrind runs all calls, each in a short and in a long loop. The
-//! script calls a function of the C library that nothing else calls, at which callgrind writes its
-//! counts down and starts anew. Nanoseconds: the best round of several, of either module in turns.
+//! script calls a function of the C library that nothing else calls, at which callgrind writes out
+//! its counts and starts again from zero. Nanoseconds: the best round of several, of either module
+//! in turns.
 
 use std::fs;
 use std::io::Write;
@@ -26,11 +27,11 @@ const LINES: SocketAddr = local(18393);
 /// What the script calls to mark a loop's start and end.
 const MARK: &str = "gnu_get_libc_version";
 const MARKS: usize = 3;
-/// A loop is timed so often in a row, and all calls so often in turns.
+/// How often a loop is timed in a row, and how often all calls are timed in turns.
 const ROUNDS_IN_A_ROW: usize = 5;
 const TURNS: usize = 3;
 pub const LOOPS: usize = ROUNDS_IN_A_ROW * TURNS;
-/// A timed loop has so many turns more than the longer one that is counted.
+/// How many times longer a timed loop is than the longer counted one.
 const TIMED: u64 = 4;
 
 /// Measures the calls with these names, all where none is named.
@@ -64,7 +65,7 @@ fn outcomes(calls: &[Call], measure: &str, ours: &[f64], theirs: &[f64]) -> Vec<
     calls.iter().zip(costs).map(outcome).collect()
 }
 
-/// A server whose answer to anybody who connects is lines of 64 bytes without end.
+/// A server that sends endless lines of 64 bytes on every connection.
 ///
 /// Errors: its address is taken.
 fn serve_lines() -> Result<()> {

@@ -1,4 +1,4 @@
-//! What `cargo xtask ci` asks of the bench: no row's ratio is worse than the one committed.
+//! The bench in `cargo xtask ci`: no row's ratio may be worse than the committed one.
 //!
 //! Both modules are measured in the same run, so the machine, its compilers and its nginx are the
 //! same for both; what is compared is how many times the C module's instructions this one takes.
@@ -24,7 +24,7 @@ pub fn run() -> Result<()> {
     for row in rows::named(&ROWS.map(String::from))? {
         let mut now = measure::ratio(&subjects, &row)?;
         let before = committed_ratio(&committed, &row)?;
-        // Which parts of a script LuaJIT compiles can differ from run to run: once more.
+        // Which parts of a script are JIT-compiled can differ from run to run: measure once more.
         if regression(row.name, before, now).is_some() {
             now = now.min(measure::ratio(&subjects, &row)?);
         }
@@ -44,7 +44,7 @@ fn committed_ratio(committed: &[Outcome], row: &Row) -> Result<f64> {
     ratio.with_context(|| format!("benches/results.tsv has no ratio for \"{}\"", row.name))
 }
 
-/// Says so, where a ratio is worse than it was.
+/// The message for a ratio that is worse than it was.
 fn regression(row: &str, before: f64, now: f64) -> Option<String> {
     (now > before * TOLERANCE).then(|| {
         format!("{row} takes {now:.3} of the C module's instructions, more than {before:.3} and 3%")

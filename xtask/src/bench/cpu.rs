@@ -1,7 +1,7 @@
 //! The worker's CPU time per request, user and system, under load from wrk.
 //!
-//! The modules run in turns, round after round, so that what else the machine does meets both; the
-//! ratio is the median of the rounds' own.
+//! The modules run in turns, round after round, so that other load on the machine affects both; the
+//! ratio is the median of the rounds' ratios.
 
 use std::fs;
 use std::process::Command;
@@ -88,7 +88,7 @@ fn ticks(pid: u32) -> Result<f64> {
     used_ticks(&stat).with_context(|| format!("no times in {stat:?}"))
 }
 
-/// Fields 14 and 15, counted behind the program's name, which may have spaces in it.
+/// Fields 14 and 15, counted from the end of the program's name, which may contain spaces.
 fn used_ticks(stat: &str) -> Option<f64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)

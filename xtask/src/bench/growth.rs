@@ -58,7 +58,7 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
     Ok(pairs.map(outcome).collect())
 }
 
-/// Takes every connection, and neither says nor reads anything.
+/// Accepts every connection, and neither sends nor reads anything.
 fn accept_in_silence() -> Result<()> {
     let listener = TcpListener::bind(SILENT).with_context(|| format!("{SILENT}"))?;
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! The ratchet: files of upstream's suite in which nothing that the C module passes may fail.
+//! The ratchet: files of lua-nginx-module's suite in which nothing that the C module passes may fail.
 //!
 //! One entry a line, `#` starts a comment:
 //!

@@ -20,7 +20,7 @@ pub fn debian_module(file: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The modules that upstream's suite uses, in the order of loading: `lua` among the side modules.
+/// The modules that lua-nginx-module's suite uses, in the order of loading: `lua` among the side modules.
 /// set-misc needs ndk before it; the rest follows the order of Debian's own configuration.
 pub fn side_modules(lua: PathBuf) -> Result<Vec<PathBuf>> {
     let mut modules = vec![debian_module("ndk_http_module.so")?];

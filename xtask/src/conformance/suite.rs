@@ -1,4 +1,4 @@
-//! Upstream's suite under `target/`: unpacked from Debian's source package, or copied from a checkout.
+//! lua-nginx-module's suite under `target/`: unpacked from Debian's source package, or copied from a checkout.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ impl Suite {
             let matching: Vec<&String> =
                 self.files.iter().filter(|file| is_meant(file, name)).collect();
             if matching.is_empty() {
-                bail!("upstream's suite has no file \"{name}\"");
+                bail!("lua-nginx-module's suite has no file \"{name}\"");
             }
             selected.extend(matching.into_iter().cloned());
         }
@@ -95,7 +95,7 @@ impl Suite {
 fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        eprintln!("waiting for another run of upstream's suite in this checkout");
+        eprintln!("waiting for another run of lua-nginx-module's suite in this checkout");
         flock(&file, FlockOperation::LockExclusive)?;
     }
     Ok(file)

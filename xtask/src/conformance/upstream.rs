@@ -1,8 +1,8 @@
-//! Which of upstream's releases a run is about: its suite, its verdicts, its ratchet.
+//! The release of lua-nginx-module that a run is about: its suite, its verdicts, its ratchet.
 //!
-//! The suite of today's upstream is in no package of Debian 12: a developer who has checkouts of it
-//! and of its lua-resty-core names them by two variables. Their tests are copied below `target/`, for
-//! the harness keeps its server roots beside them; their lua-resty-core takes the place of Debian's in
+//! Debian 12 has no package of the newest suite: a developer who has checkouts of it and of its
+//! lua-resty-core names them in two environment variables. The tests are copied below `target/`,
+//! because the harness keeps its server roots beside them; the lua-resty-core replaces Debian's in
 //! each file's own namespace.
 
 use std::fs::Permissions;
@@ -17,14 +17,14 @@ use clap::ValueEnum;
 use super::suite::Suite;
 use crate::{paths, shell};
 
-/// Names the checkout of upstream's module.
+/// Names the checkout of lua-nginx-module.
 const MODULE: &str = "LUA_NGINX_MODULE_HEAD";
 /// Names the checkout of its lua-resty-core.
 const RESTY_CORE: &str = "LUA_RESTY_CORE_HEAD";
 /// Tells `sandboxed` which Lua library to put in the place of Debian's lua-resty-core.
 pub const MOUNTED: &str = "CONFORMANCE_RESTY_CORE";
 
-/// A release of upstream.
+/// A release of lua-nginx-module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Upstream {
     /// Debian 12's package: 0.10.23 with lua-resty-core 0.1.25
@@ -91,7 +91,7 @@ impl Upstream {
         Ok(vec![
             variable("PATH", Path::new(&path)),
             variable(MOUNTED, &resty_core()?.join("lib")),
-            // Upstream's own texts of a module that was built with PCRE2, whatever nginx was.
+            // The C module's texts when it is built with PCRE2, whatever nginx was built with.
             ("TEST_NGINX_PCRE_VERSION".to_string(), "2".to_string()),
         ])
     }

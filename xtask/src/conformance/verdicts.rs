@@ -1,4 +1,4 @@
-//! The reference: what upstream's C module did, block by block.
+//! The reference: what the C module did, block by block.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
-//! The HTTP client of soak and bench: connections that are kept, answers told by their framing alone.
+//! The HTTP client of soak and bench: keep-alive connections, with answers delimited by their
+//! framing alone.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// An answer that takes longer than this never comes.
+/// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A whole answer.
@@ -18,7 +19,7 @@ pub struct Answer {
     pub last: bool,
 }
 
-/// One connection, and what came over it and is not read yet.
+/// One connection, and the received bytes that have not been used yet.
 pub struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
