@@ -120,7 +120,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
 
 /// Has this request speak TLS to its upstream from now on, or not (0). 0, or -1 with the error in
 /// `*err`: its location, whose `proxy_pass` or the like does not begin with `https://`, has no settings
-/// for it.
+/// for it, or nginx knows no TLS.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_upstream_tls(
     r: *mut ngx_http_request_t,
@@ -128,18 +128,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_upstream_tls(
     err: *mut *const c_char,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request and a cell of its own.
-    unsafe { with_try(r, err, |peer| set_tls(peer, on != 0).map(|()| ffi::OK)) }
-}
-
-#[cfg(ngx_feature = "http_ssl")]
-fn set_tls(peer: Peer, on: bool) -> Result<(), &'static CStr> {
-    peer.set_tls(on)
-}
-
-/// This nginx speaks no TLS.
-#[cfg(not(ngx_feature = "http_ssl"))]
-fn set_tls(_: Peer, on: bool) -> Result<(), &'static CStr> {
-    if on { Err(c"no TLS in this nginx") } else { Ok(()) }
+    unsafe { with_try(r, err, |peer| peer.set_tls(on != 0).map(|()| ffi::OK)) }
 }
 
 /// Has connections to the upstream, of this try and those that follow, come from `addr_len` bytes at

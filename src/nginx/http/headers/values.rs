@@ -1,7 +1,10 @@
 //! Headers of which nginx keeps all values: an array of nodes up to nginx 1.22, a linked list
 //! since.
 
-use codec::fallible::{self};
+#[cfg(nginx_header_links)]
+use codec::fallible::Grow;
+#[cfg(not(nginx_header_links))]
+use codec::fallible;
 
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::http::headers::node::Node;
@@ -35,7 +38,7 @@ impl HeaderValues {
                 next = (*next).next;
             }
         }
-        nodes
+        Ok(nodes)
     }
 
     pub fn first(self) -> Option<Node> {

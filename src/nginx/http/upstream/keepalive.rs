@@ -136,10 +136,7 @@ impl Peer {
             let local = (*pc).local.as_ref().map(|local| address(local.sockaddr, local.socklen));
             add(&mut key, local.unwrap_or_default())?;
             add_name(&mut key, strings::bytes((*self.as_ptr()).host))?;
-            #[cfg(ngx_feature = "http_ssl")]
             self.add_handshake(u, &mut key)?;
-            #[cfg(not(ngx_feature = "http_ssl"))]
-            let _ = u;
         }
         Ok(key)
     }
@@ -157,12 +154,9 @@ impl Peer {
         // request's pool or the configuration's.
         unsafe {
             let mut name = strings::bytes((*self.as_ptr()).host);
-            #[cfg(ngx_feature = "http_ssl")]
-            if name.is_empty() && (*u).ssl() != 0 {
-                name = self.tls_name(u);
+            if name.is_empty() {
+                name = self.handshake_name(u);
             }
-            #[cfg(not(ngx_feature = "http_ssl"))]
-            let _ = u;
             let address = (*pc).name.as_ref().map_or(ngx_str_t::empty(), |name| *name);
             ShownServer { address: strings::bytes(address), name }
         }

@@ -7,6 +7,8 @@
 
 mod idle;
 mod keepalive;
+#[cfg(not(ngx_feature = "http_ssl"))]
+mod no_tls;
 mod peer;
 mod record;
 #[cfg(ngx_feature = "http_ssl")]

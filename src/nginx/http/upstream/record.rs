@@ -129,7 +129,6 @@ impl Peer {
             let tries = tries.saturating_add(data.more_tries).max(0);
             (*pc).tries = tries as ngx_uint_t;
         }
-        #[cfg(ngx_feature = "http_ssl")]
         self.set_tls_name();
     }
 }

@@ -51,13 +51,17 @@ impl Peer {
         }
     }
 
-    /// The name that nginx checks and tells the server, without a port.
+    /// The name that nginx checks and tells the server, without a port; empty where there is no
+    /// handshake.
     ///
     /// # Safety
     /// `u` must be the request's upstream record.
-    pub(super) unsafe fn tls_name<'a>(self, u: *mut ngx_http_upstream_s) -> &'a [u8] {
+    pub(super) unsafe fn handshake_name<'a>(self, u: *mut ngx_http_upstream_s) -> &'a [u8] {
         // SAFETY: `u` is live, the contract of this function.
         let name = unsafe {
+            if (*u).ssl() == 0 {
+                return &[];
+            }
             match NonNull::new((*(*u).conf).ssl_name) {
                 Some(value) => self.evaluate(value),
                 None => strings::bytes((*u).ssl_name),
@@ -71,10 +75,10 @@ impl Peer {
         port.and_then(|port| name.get(..from + port)).unwrap_or(name)
     }
 
-    /// What of a handshake another one need not have in common: nothing where there is none.
+    /// Adds to `key` what the result of the try's handshake depends on; nothing where there is none.
     ///
     /// # Safety
-    /// As for [`Peer::tls_name`].
+    /// As for [`Peer::handshake_name`].
     pub(super) unsafe fn add_handshake(
         self,
         u: *mut ngx_http_upstream_s,
@@ -88,7 +92,7 @@ impl Peer {
             let conf = &*(*u).conf;
             add(key, &conf.ssl.addr().to_ne_bytes())?;
             add(key, &[u8::from(conf.ssl_verify == 1), u8::from(conf.ssl_server_name == 1)])?;
-            add_name(key, self.tls_name(u))?;
+            add_name(key, self.handshake_name(u))?;
             for value in [conf.ssl_certificate, conf.ssl_certificate_key] {
                 let dynamic = NonNull::new(value).filter(|value| !value.as_ref().lengths.is_null());
                 add(key, dynamic.map_or(&[], |value| self.evaluate(value)))?;
