@@ -1,10 +1,10 @@
 //! Headers of which nginx keeps all values: an array of nodes up to nginx 1.22, a linked list
 //! since.
 
-#[cfg(nginx_header_links)]
-use codec::fallible::Grow;
 #[cfg(not(nginx_header_links))]
 use codec::fallible;
+#[cfg(nginx_header_links)]
+use codec::fallible::Grow;
 
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::http::headers::node::Node;
