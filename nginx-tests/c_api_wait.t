@@ -125,6 +125,19 @@ http {
                 ngx.say(waiter.counts())
             }
         }
+        # As libraries do whose C functions are called by FFI, and cannot yield.
+        location = /lua_yields {
+            content_by_lua_block {
+                local waiter, yield = require("waiter"), coroutine._yield
+                waiter.start(1, 16)
+                ngx.say(yield())
+                ngx.say(coroutine.wrap(function()
+                    waiter.start(1, 17)
+                    return yield("to nobody")
+                end)())
+                ngx.say(waiter.counts())
+            }
+        }
         location = /counts {
             content_by_lua_block { ngx.print(require("waiter").counts()) }
         }
@@ -250,6 +263,8 @@ is counts(), '0 resumed, 1 cancelled, 0 misused', 'in another thread cancels it 
 is body('/ended'), 'out', 'an end without a wait';
 is counts(),       '0 resumed, 1 cancelled, 0 misused', 'cancels it once';
 is body('/replaced'), "0 resumed, 1 cancelled, 0 misused\n", 'as does another wait';
+
+is body('/lua_yields'), "16done\n17done\n2 resumed, 0 cancelled, 0 misused\n", 'Lua code yields itself';
 
 {
     my $client = ProcessTest::connection($port);

@@ -145,14 +145,16 @@ waiter_block(lua_State *L)
     return lua_yield(L, 0);
 }
 
-/* waiter.start(milliseconds): as sleep, but the caller goes on. */
+/* waiter.start(milliseconds, result): as sleep, but the caller goes on, or yields by itself. */
 static int
 waiter_start(lua_State *L)
 {
+    int        ms = luaL_checkint(L, 1);
     waiter_t  *waiter = waiter_new(L);
 
+    waiter->result = luaL_optint(L, 2, 0);
     ngx_http_lua_set_co_ctx_cleanup(waiter->coctx, waiter_cancel, waiter);
-    ngx_add_timer(&waiter->event, luaL_checkint(L, 1));
+    ngx_add_timer(&waiter->event, ms);
     return 0;
 }
 

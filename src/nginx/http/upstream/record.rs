@@ -98,7 +98,8 @@ impl Peer {
     /// # Safety
     /// As for [`Peer::connect_to_named`].
     pub(super) unsafe fn bind(self, pc: *mut ngx_peer_connection_t) {
-        // SAFETY: the caller's; the address lives in the request's pool.
+        // SAFETY: `pc` is the live connection record, the contract of this function; the address
+        // lives in the request's pool.
         unsafe {
             let local = (*self.as_ptr()).local;
             if !local.is_null() {
