@@ -1,0 +1,81 @@
+# Subrequests of another module, echo, to locations of Lua code: their output comes in the order in
+# which the parent asks for it, whichever is done first.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use ProcessTest;
+
+my $module = '/usr/lib/nginx/modules/ngx_http_echo_module.so';
+plan skip_all => "$module is not installed" unless -e $module;
+$ENV{TEST_NGINX_LOAD_MODULES} = join " ", ProcessTest::modules(), $module;
+
+my $port   = ProcessTest::port();
+my $server = ProcessTest->new;
+my $conf   = $server->write_http( <<"_EOC_");
+    server {
+        listen 127.0.0.1:$port;
+        location = /lua {
+            content_by_lua_block {
+                ngx.print(ngx.var.arg_name, " ")
+                if ngx.var.arg_flush then ngx.flush(true) end
+                ngx.sleep(tonumber(ngx.var.arg_wait))
+                ngx.say(ngx.req.get_method(), " done")
+            }
+        }
+        location = /rewrite {
+            rewrite_by_lua_block {
+                ngx.sleep(0.02)
+                ngx.exec("/lua", { name = "jumped", wait = 0 })
+            }
+        }
+        location = /one_by_one {
+            echo first;
+            echo_location /lua name=a&wait=0.03;
+            echo second;
+            echo_location /rewrite;
+            echo_location /lua name=b&wait=0;
+            echo last;
+        }
+        location = /async {
+            echo first;
+            echo_location_async /lua name=a&wait=0.06&flush=1;
+            echo_location_async /lua name=b&wait=0.03;
+            echo second;
+            echo_location_async /rewrite;
+            echo_location_async /lua name=c&wait=0;
+            echo last;
+        }
+        location = /nested {
+            access_by_lua_block { ngx.sleep(0.01) }
+            echo_location_async /async;
+            echo_location /lua name=d&wait=0;
+            echo_subrequest_async POST /lua -q name=e&wait=0.01 -b body;
+            echo_location_async /async;
+        }
+    }
+_EOC_
+$server->start($conf);
+
+my $one_by_one = "first\na GET done\nsecond\njumped GET done\nb GET done\nlast\n";
+my $async = "first\na GET done\nb GET done\nsecond\njumped GET done\nc GET done\nlast\n";
+my $mixed = "${async}d GET done\ne POST done\n$async";
+
+sub is_body {
+    my ( $uri, $expected, $name ) = @_;
+    my ( undef, undef, $body ) = ProcessTest::get( $port, $uri );
+    return is $body, $expected, $name;
+}
+
+# More than once: what the first has left to be used again is used.
+for my $round ( 1 .. 3 ) {
+    is_body( '/one_by_one', $one_by_one, "one by one, round $round" );
+    is_body( '/async',      $async,      "side by side, round $round" );
+    is_body( '/nested',     $mixed,      "in each other, round $round" );
+}
+unlike $server->log_text('error.log'), qr/\[(?:error|crit|alert|emerg)\]/, 'no errors';
+$server->stop;
+done_testing;
