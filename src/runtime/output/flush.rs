@@ -1,0 +1,172 @@
+//! `ngx.flush`: having the filters send all they hold, and waiting until the client has taken it.
+
+use std::rc::{Rc, Weak};
+
+use super::body::{Prepared, prepare};
+use super::hold::{filter, new_buf, pass_on};
+use crate::config::Phase;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::client::{self, WriteEvent};
+use crate::nginx::http::subrequest;
+use crate::nginx::{Chain, Status};
+use crate::ngx_debug;
+use crate::runtime::context::Context;
+use crate::runtime::scheduler;
+use crate::runtime::task::{Operation, Task};
+
+/// Makes the filters send all they hold.
+pub fn flush(context: &Rc<Context>) -> Result<Status, OutOfMemory> {
+    Ok(match prepare(context) {
+        Prepared::Finished(rc) => rc,
+        Prepared::Body => pass_on(context, flush_chain(context)?),
+    })
+}
+
+/// An empty buffer that makes the filters send all they hold.
+fn flush_chain(context: &Context) -> Result<Chain, OutOfMemory> {
+    let (chain, mut buf) = new_buf(context, 0)?;
+    buf.set_flush();
+    Ok(chain)
+}
+
+/// Asks nginx to send what it holds back; `DONE` while tasks wait for the client to take it.
+fn flush_pending(context: &Rc<Context>) -> Status {
+    let request = context.request();
+    let buffered = client::buffered_bits(request);
+    ngx_debug!(request.log(), "lua flushing output: buffered 0x{buffered:x}");
+    let chain = if context.output.recycled.borrow().is_busy() {
+        Chain::EMPTY
+    } else {
+        match flush_chain(context) {
+            Ok(chain) => chain,
+            Err(OutOfMemory) => return Status::ERROR,
+        }
+    };
+    let rc = filter(context, chain);
+    if rc == Status::ERROR || rc.0 > 0 {
+        return rc;
+    }
+    if !client::has_buffered_output(request) {
+        client::stop_send_timer(request);
+        return Status::OK;
+    }
+    if !client::wait_for_writable(request) {
+        return Status::ERROR;
+    }
+    if context.output.flushing.get() == 0 {
+        return Status::OK;
+    }
+    let buffered = client::buffered_bits(request);
+    ngx_debug!(request.log(), "lua flush still waiting: buffered 0x{buffered:x}");
+    Status::DONE
+}
+
+/// Whether output still waits for the client, or for a rate limit.
+pub fn is_pending(context: &Context) -> bool {
+    let request = context.request();
+    client::has_buffered_output(request) || client::is_output_delayed(request)
+}
+
+/// What `ngx.flush(true)` waits for; dropped with its task.
+struct Flush {
+    context: Weak<Context>,
+}
+
+impl Operation for Flush {}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let Some(context) = self.context.upgrade() else { return };
+        context.output.flushing.set(context.output.flushing.get().saturating_sub(1));
+        if context.output.flushing.get() == 0 && !context.is_released() {
+            client::stop_send_timer(context.request());
+        }
+    }
+}
+
+/// `task` waits until all output is on its way; false where the connection is broken.
+pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
+    let request = context.request();
+    scheduler::listen_for_write(context);
+    if !client::wait_for_writable(request) {
+        return false;
+    }
+    task.flushing.set(true);
+    context.output.flushing.set(context.output.flushing.get() + 1);
+    task.wait_for(Box::new(Flush { context: Rc::downgrade(context) }));
+    true
+}
+
+/// The connection can take more output, or gave up on it.
+pub fn write_event(context: &Rc<Context>) -> Status {
+    let useless = if context.has_entered(Phase::Content) { Status::OK } else { Status::DONE };
+    // It may be this request's turn in the page now.
+    if subrequest::has_postponed(context.request())
+        && filter(context, Chain::EMPTY) == Status::ERROR
+    {
+        return fail(context);
+    }
+    match client::write_event(context.request()) {
+        WriteEvent::Useless => {
+            ngx_debug!(context.request().log(), "useless lua write event handler");
+            return useless;
+        }
+        WriteEvent::TimedOut => {}
+        WriteEvent::Failed => return fail(context),
+        WriteEvent::Ready => {
+            if client::has_buffered_output(context.request()) {
+                let rc = flush_pending(context);
+                if rc != Status::ERROR && rc != Status::OK {
+                    return useless;
+                }
+            }
+        }
+    }
+    if context.output.flushing.get() == 0 {
+        ngx_debug!(context.request().log(), "useless lua write event handler");
+        return useless;
+    }
+    resume_flushing(context)
+}
+
+fn fail(context: &Rc<Context>) -> Status {
+    if context.has_entered(Phase::Content) {
+        scheduler::finalize(context, Status::ERROR);
+    }
+    Status::ERROR
+}
+
+/// Wakes each task that waits in `ngx.flush(true)`.
+fn resume_flushing(context: &Rc<Context>) -> Status {
+    let Ok(waiting) = context.take_flushing() else { return fail(context) };
+    for task in waiting {
+        if context.is_released() || !task.is_alive() {
+            continue;
+        }
+        let values = push_flush_result(context, &task);
+        task.drop_pending();
+        let rc = scheduler::run(context, task, values);
+        let rc = scheduler::settle(context, rc);
+        if rc == Status::ERROR || rc.0 >= 0 {
+            return rc;
+        }
+    }
+    Status::DONE
+}
+
+/// 1, or nil and why the output did not reach the client.
+fn push_flush_result(context: &Context, task: &Task) -> i32 {
+    let state = task.state();
+    let failure = client::failure(context.request());
+    match failure {
+        None => {
+            state.push_integer(1);
+            1
+        }
+        Some(text) => {
+            state.push_nil();
+            state.push_str(text);
+            2
+        }
+    }
+}

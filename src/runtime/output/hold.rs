@@ -1,0 +1,97 @@
+//! What waits to be given to the filters together with what follows it.
+
+use std::rc::Rc;
+
+use super::body::is_body_filtered;
+use crate::nginx::core::buf::Buf;
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::{client, pending, send as wire};
+use crate::nginx::{Chain, Status};
+use crate::runtime::context::Context;
+
+/// The part of a body that the filters have not been given yet.
+#[derive(Clone, Copy, Default)]
+pub struct Held {
+    chain: Chain,
+    /// The last buffer of `chain`.
+    pub(super) last: Option<Buf>,
+    pub(super) len: usize,
+}
+
+/// The room of a buffer that collects small pieces.
+const HELD_BUF: usize = 512;
+
+/// Whether `len` bytes more may wait. A broken connection is told at once.
+pub(super) fn may_hold(context: &Context, len: usize) -> bool {
+    let request = context.request();
+    let held = context.output.held.get().len;
+    held.saturating_add(len) < client::postpone_output(request)
+        && !is_body_filtered(context)
+        && !client::is_broken(request)
+}
+
+pub(super) fn hold(
+    context: &Context,
+    room: usize,
+    fill: impl FnOnce(&mut Buf),
+) -> Result<(), OutOfMemory> {
+    let mut held = context.output.held.get();
+    let mut buf = match held.last {
+        Some(last) if last.spare_capacity() >= room => last,
+        // A response of one piece takes no more memory than that, and a free buffer is not to grow.
+        last => {
+            let suffices = last.is_none() || context.output.recycled.borrow().offers(room);
+            let size = if suffices { room } else { room.max(HELD_BUF) };
+            let (chain, buf) = new_buf(context, size)?;
+            held.chain.append(chain);
+            buf
+        }
+    };
+    let before = buf.spare_capacity();
+    fill(&mut buf);
+    held.last = Some(buf);
+    held.len += before - buf.spare_capacity();
+    context.output.held.set(held);
+    Ok(())
+}
+
+pub(super) fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
+    context.output.recycled.borrow_mut().take(context.request().pool(), len, wire::tag())
+}
+
+/// Gives the filters what is held back, and `chain`.
+pub(super) fn pass_on(context: &Rc<Context>, chain: Chain) -> Status {
+    let mut all = context.output.held.take().chain;
+    all.append(chain);
+    filter(context, all)
+}
+
+/// Gives the filters what is held back, if anything is.
+pub(super) fn pass_on_held(context: &Rc<Context>) -> Status {
+    match context.output.held.get().last {
+        Some(_) => pass_on(context, Chain::EMPTY),
+        None => Status::OK,
+    }
+}
+
+/// Gives the filters what is held back, for the code waits, or others write now. Where they refuse
+/// it, so will they what follows, and that tells.
+pub fn release_held(context: &Rc<Context>) {
+    if !context.output.buffering.get() && !context.is_released() {
+        pass_on_held(context);
+    }
+}
+
+/// Sends a chain of recycled buffers through the body filters, and files them.
+pub(super) fn filter(context: &Rc<Context>, chain: Chain) -> Status {
+    let request = context.request();
+    let rc = request.output_filter(chain);
+    if rc == Status::ERROR || context.is_released() {
+        return Status::ERROR;
+    }
+    context.output.recycled.borrow_mut().sent(request.pool(), chain, wire::tag());
+    if rc == Status::OK {
+        pending::join(request.main(), &mut context.output.recycled.borrow_mut());
+    }
+    rc
+}

@@ -1,0 +1,19 @@
+//! What Lua code sends: the header when it is due, body chains, the last buffer, flushes.
+//!
+//! All output goes through nginx's filter chain, in the order that the script gave it. HTTP/1.0
+//! replies of unknown length are held back until the end, so that they carry a Content-Length.
+//! Each piece of another body is a call of the filters, and a chunk of the chunked encoding, of its
+//! own. A small one waits for what comes next, for as long as nginx's last filter would hold it: until
+//! the code waits, flushes or ends, or `postpone_output` bytes are there. So the filters run once for
+//! a response of one piece and its end. With `lua_coalesce_output on`, small pieces are joined
+//! meanwhile.
+
+mod body;
+mod flush;
+mod header;
+mod hold;
+
+pub use body::{send_last, write};
+pub use flush::{flush, is_pending, wait_for_flush, write_event};
+pub use header::send_header_if_needed;
+pub use hold::{Held, release_held};
