@@ -54,6 +54,9 @@ enum Sets {
     Server(fn(Conf, &'static ServerConf) -> ConfResult),
     /// `ssl_*_by_lua*`: code of a server's TLS handshakes.
     Tls(Form, Phase),
+    /// `proxy_ssl_*_by_lua*`: code of handshakes with the servers that a location passes requests to.
+    #[cfg(ngx_feature = "http_ssl")]
+    UpstreamTls(Form, Phase),
 }
 
 /// Which script of the `http` block a directive sets.
@@ -113,6 +116,11 @@ const fn hook(name: &'static CStr, form: Form, field: HookField) -> Directive {
 #[cfg(ngx_feature = "http_ssl")]
 const fn handshake(name: &'static CStr, place: u32, form: Form, phase: Phase) -> Directive {
     row(name, place, takes_code(form), Sets::Tls(form, phase))
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+const fn upstream_handshake(name: &'static CStr, form: Form, phase: Phase) -> Directive {
+    row(name, CONTENT, takes_code(form), Sets::UpstreamTls(form, phase))
 }
 
 /// What a directive of code takes.
@@ -278,6 +286,29 @@ pub static DIRECTIVES: &[Directive] = &[
     handshake(c"ssl_session_fetch_by_lua_block", MAIN, Form::Block, Phase::SslSessionFetch),
     #[cfg(ngx_feature = "http_ssl")]
     handshake(c"ssl_session_fetch_by_lua_file", MAIN, Form::File, Phase::SslSessionFetch),
+    #[cfg(ngx_feature = "http_ssl")]
+    upstream_handshake(
+        c"proxy_ssl_certificate_by_lua_block",
+        Form::Block,
+        Phase::ProxySslCertificate,
+    ),
+    #[cfg(ngx_feature = "http_ssl")]
+    upstream_handshake(
+        c"proxy_ssl_certificate_by_lua_file",
+        Form::File,
+        Phase::ProxySslCertificate,
+    ),
+    #[cfg(ngx_feature = "http_ssl")]
+    upstream_handshake(c"proxy_ssl_verify_by_lua_block", Form::Block, Phase::ProxySslVerify),
+    #[cfg(ngx_feature = "http_ssl")]
+    upstream_handshake(c"proxy_ssl_verify_by_lua_file", Form::File, Phase::ProxySslVerify),
+    #[cfg(ngx_feature = "http_ssl")]
+    row(
+        c"lua_upstream_skip_openssl_default_verify",
+        CONTENT,
+        NGX_CONF_FLAG,
+        Sets::Flag(|l| &mut l.skip_default_verify),
+    ),
 ];
 
 /// [`DIRECTIVES`] in nginx's form.
@@ -326,6 +357,8 @@ impl directive::Directive for Directive {
             Sets::Balancer(form) => self.set_balancer(cf, server(), form),
             Sets::Server(set) => set(cf, server()),
             Sets::Tls(form, phase) => self.set_tls(cf, server(), form, phase),
+            #[cfg(ngx_feature = "http_ssl")]
+            Sets::UpstreamTls(form, phase) => self.set_upstream_tls(cf, location(), form, phase),
         }
     }
 }
@@ -429,6 +462,25 @@ impl Directive {
         });
         if let Some(script) = script {
             server.set_script(phase, SharedScript::new(script));
+            MainConf::under(cf).uses(phase);
+        }
+        Ok(())
+    }
+
+    /// Sets the code of a location's handshakes with servers; empty code means none.
+    #[cfg(ngx_feature = "http_ssl")]
+    fn set_upstream_tls(
+        &self,
+        cf: Conf,
+        location: &LocationConf,
+        form: Form,
+        phase: Phase,
+    ) -> ConfResult {
+        if location.written.borrow().scripts.get(phase).is_some() {
+            return Err(ConfError::Directive(c"is duplicate"));
+        }
+        if let Some(script) = self.read_fixed_script(cf, form, |line| self.chunk_name(cf, line))? {
+            location.written.borrow_mut().scripts.set(phase, SharedScript::new(script));
             MainConf::under(cf).uses(phase);
         }
         Ok(())

@@ -46,6 +46,9 @@ pub struct Location {
     pub socket_send_lowat: Option<usize>,
     pub socket_buffer_size: Option<usize>,
     pub socket_pool_size: Option<usize>,
+    /// Whether OpenSSL's own look at a server's certificate is left out.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub skip_default_verify: Option<bool>,
     pub scripts: Scripts,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: Tls,
@@ -59,6 +62,8 @@ impl Location {
                 Location {
                     $($field: self.$field.clone().or_else(|| outer.$field.clone()),)*
                     scripts: self.scripts.over(&outer.scripts),
+                    #[cfg(ngx_feature = "http_ssl")]
+                    skip_default_verify: self.skip_default_verify.or(outer.skip_default_verify),
                     #[cfg(ngx_feature = "http_ssl")]
                     tls: self.tls.over(&outer.tls),
                 }
@@ -124,6 +129,11 @@ impl LocationConf {
     #[inline(always)]
     pub fn script(&self, phase: Phase) -> Option<&SharedScript> {
         self.in_force().scripts.get(phase)
+    }
+
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn skip_default_verify(&self) -> bool {
+        self.in_force().skip_default_verify.unwrap_or(false)
     }
 
     pub fn code_cache(&self) -> bool {

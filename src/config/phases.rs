@@ -22,6 +22,8 @@ pub enum Place {
     Balancer,
     /// A callback of OpenSSL in a client's handshake.
     Handshake,
+    /// A call-back of OpenSSL in a handshake with the server that a request is passed to.
+    UpstreamHandshake,
     /// The start or end of a worker.
     Worker,
     /// A timer.
@@ -78,7 +80,8 @@ macro_rules! phases {
 }
 
 use Place::{
-    Balancer, BodyFilter, Content, Handler, Handshake, HeaderFilter, Timer, Variable, Worker,
+    Balancer, BodyFilter, Content, Handler, Handshake, HeaderFilter, Timer, UpstreamHandshake,
+    Variable, Worker,
 };
 
 phases! {
@@ -99,6 +102,8 @@ phases! {
     ExitWorker,      0x2000, "exit_worker_by_lua*",       "exit worker",       Worker, false;
     SslClientHello,  0x4000, "ssl_client_hello_by_lua*",  "ssl client hello",  Handshake, true;
     Precontent,      0x2_0000, "precontent_by_lua*",    "precontent",        Handler(HttpPhase::Precontent), true;
+    ProxySslVerify,  0x1_0000, "proxy_ssl_verify_by_lua*", "proxy ssl verify", UpstreamHandshake, false;
+    ProxySslCertificate, 0x4_0000, "proxy_ssl_certificate_by_lua*", "proxy ssl cert", UpstreamHandshake, false;
     ServerRewrite,   0x8000, "server_rewrite_by_lua*",    "server rewrite",    Handler(HttpPhase::ServerRewrite), true;
 }
 
@@ -211,6 +216,19 @@ impl PhaseSet {
         let mut i = 0;
         while i < PHASES.len() {
             if matches!(PHASES[i].place, Handshake) {
+                set = set.with(PHASES[i].phase);
+            }
+            i += 1;
+        }
+        set
+    };
+
+    /// The phases of a handshake with a server, whose code ends at `ngx.exit`.
+    pub const UPSTREAM_HANDSHAKE: PhaseSet = {
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            if matches!(PHASES[i].place, UpstreamHandshake) {
                 set = set.with(PHASES[i].phase);
             }
             i += 1;

@@ -36,6 +36,8 @@ pub fn merge_location(cf: Conf, outer: &LocationConf, inner: &LocationConf) -> C
     inner.inherit(outer);
     #[cfg(ngx_feature = "http_ssl")]
     inner.inherit_tls(cf, outer)?;
+    #[cfg(ngx_feature = "http_ssl")]
+    phase::ssl::upstream::install(cf, inner)?;
     Ok(())
 }
 

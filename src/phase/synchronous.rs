@@ -10,7 +10,8 @@ use std::rc::Rc;
 use crate::config::Script;
 use crate::lua::{LuaFailure, Outcome, State, openresty};
 use crate::nginx::{Level, Request, Status};
-use crate::runtime::{Context, Phase};
+use crate::runtime::context::End;
+use crate::runtime::{Context, Phase, PhaseSet};
 
 /// The script did not get to its result; why has been logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,10 +50,19 @@ pub fn run<T>(
             if outcome == Outcome::Failed(LuaFailure::Memory) {
                 vm.release_memory_soon();
             }
-            log_error(request, state.error_text(), phase);
+            if !has_exited(context, phase) {
+                log_error(request, state.error_text(), phase);
+            }
             Err(Failed)
         }
     }
+}
+
+/// Whether the code was cut off by `ngx.exit`, which yields in some phases: in these, that ends the
+/// protected call with an error that says nothing.
+fn has_exited(context: &Context, phase: Phase) -> bool {
+    PhaseSet::UPSTREAM_HANDSHAKE.has(phase)
+        && matches!(*context.ending.end.borrow(), Some(End::Exit(_)))
 }
 
 /// A script without arguments, whose result does not matter.

@@ -15,6 +15,7 @@ use crate::{ngx_debug, ngx_log};
 
 const EXIT_PHASES: PhaseSet = PhaseSet(
     PhaseSet::YIELDABLE.0
+        | PhaseSet::UPSTREAM_HANDSHAKE.0
         | PhaseSet::of(&[Phase::HeaderFilter, Phase::Balancer, Phase::SslSessionStore]).0,
 );
 

@@ -224,7 +224,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_upstream_ssl_pointer(
 ) -> *mut c_void {
     // SAFETY: lua-resty-core passes the running request and a cell of its own.
     unsafe {
-        let ssl = ffi::request(r).ok_or(c"bad request").and_then(Ssl::of_upstream);
+        const TEXTS: [&CStr; 3] = [c"bad upstream", c"bad peer connection", c"not ssl connection"];
+        let request = ffi::request(r).ok_or(c"bad request");
+        let ssl = request.and_then(|request| Ssl::of_upstream(request, TEXTS));
         ssl.map_or_else(
             |text| {
                 set_message(err, text);

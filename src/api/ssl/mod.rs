@@ -4,5 +4,6 @@ mod certificates;
 mod client_hello;
 mod ffi;
 mod ocsp;
+mod proxy;
 mod secrets;
 mod session;

@@ -1,6 +1,6 @@
 //! nginx's error log.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 
 use crate::nginx::sys::{
     NGX_LOG_DEBUG_HTTP, NGX_MAX_ERROR_STR, ngx_cycle, ngx_log_error_core, ngx_log_t,
@@ -55,6 +55,14 @@ impl Log {
 
     pub fn as_ptr(self) -> *mut ngx_log_t {
         self.0
+    }
+
+    /// Sets the action that nginx's lines name (`while …`).
+    pub fn set_action(self, action: &'static CStr) {
+        // SAFETY: null or a live log, by `from_ptr`; it keeps a pointer to a static text.
+        if let Some(log) = unsafe { self.0.as_mut() } {
+            log.action = action.as_ptr().cast_mut();
+        }
     }
 
     /// Whether a line of this level would be written.

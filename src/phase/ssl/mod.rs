@@ -1,10 +1,12 @@
-//! The phases of a client's TLS handshake, each a short file. `driver` runs those that can wait.
+//! The phases of TLS handshakes: of a client's, each a short file, where `driver` runs those that can
+//! wait, and of one with a server, `upstream`.
 
 mod certificate;
 mod client_hello;
 mod driver;
 mod session_fetch;
 mod session_store;
+pub mod upstream;
 
 use crate::config::ServerConf;
 use crate::config::phases::{PHASES, Phase};

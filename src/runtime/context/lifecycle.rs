@@ -65,6 +65,8 @@ impl Context {
             client_user: RefCell::default(),
             set_arguments: RefCell::default(),
             upstream_peer: Cell::default(),
+            #[cfg(ngx_feature = "http_ssl")]
+            verification: Cell::default(),
         }
     }
 
@@ -92,6 +94,8 @@ impl Context {
             client_user,
             set_arguments,
             upstream_peer,
+            #[cfg(ngx_feature = "http_ssl")]
+            verification,
         } = self;
         *vm = None;
         entered.set(PhaseSet::NONE);
@@ -110,6 +114,8 @@ impl Context {
         *client_user.get_mut() = None;
         set_arguments.get_mut().clear();
         upstream_peer.set(None);
+        #[cfg(ngx_feature = "http_ssl")]
+        verification.set(None);
     }
 
     /// Puts the context into nginx's slot, and a share of it into the request's pool.

@@ -23,6 +23,8 @@ use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
 use crate::lua::{State, Vm};
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::event::peer::Events;
+#[cfg(ngx_feature = "http_ssl")]
+use crate::nginx::event::tls::Verification;
 use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::upstream::Peer;
 use crate::nginx::{Request, Status};
@@ -135,6 +137,9 @@ pub struct Context {
     pub set_arguments: RefCell<Vec<PoolStr>>,
     /// The try that the running `balancer_by_lua*` decides on.
     pub upstream_peer: Cell<Option<Peer>>,
+    /// The server's certificate that the running `proxy_ssl_verify_by_lua*` is asked about.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub verification: Cell<Option<Verification>>,
 }
 
 impl Context {

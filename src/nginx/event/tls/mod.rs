@@ -18,6 +18,7 @@ mod protocols;
 mod secrets;
 mod session;
 mod ssl;
+mod upstream;
 pub mod verify;
 
 pub use chain::Chain;
@@ -25,10 +26,11 @@ pub use connection::{ClientCertificate, Connection, Handshake};
 pub use context::{Context, Settings};
 pub use error_text::error_text;
 pub use handshake::{Handshaking, ServerContext, Verdict};
-pub use objects::{Owned, PrivateKey, Result, Store};
+pub use objects::{Certificate, Owned, PrivateKey, Result, Store};
 pub use protocols::{DEFAULT_PROTOCOLS, PROTOCOLS};
 pub use session::{BorrowedSession, GivenSession, Session};
 pub use ssl::{Client, Kept, RawAddress, Ssl, register_slot, take_back};
+pub use upstream::{Judgement, UpstreamContext, Verification};
 
 use crate::nginx::sys::ERR_clear_error;
 

@@ -65,14 +65,16 @@ impl Ssl {
         }
     }
 
-    /// The TLS connection to the server that `request` is passed to.
-    pub fn of_upstream(request: Request) -> Result<Ssl> {
+    /// The TLS connection to the server that `request` is passed to. The texts say that there is no
+    /// upstream, no connection, no TLS on it.
+    pub fn of_upstream(request: Request, texts: [&'static CStr; 3]) -> Result<Ssl> {
+        let [no_upstream, no_connection, no_tls] = texts;
         // SAFETY: a live request, whose upstream, its connection and that one's ssl are null or live.
         unsafe {
-            let upstream = request.get().upstream.as_ref().ok_or(c"bad upstream")?;
-            let c = upstream.peer.connection.as_ref().ok_or(c"bad peer connection")?;
+            let upstream = request.get().upstream.as_ref().ok_or(no_upstream)?;
+            let c = upstream.peer.connection.as_ref().ok_or(no_connection)?;
             let ssl = c.ssl.as_ref().and_then(|ssl| Ssl::from_ptr(ssl.connection));
-            ssl.ok_or(c"not ssl connection")
+            ssl.ok_or(no_tls)
         }
     }
 
@@ -221,8 +223,7 @@ impl Client {
 
     /// Sets the action that nginx's lines in the error log name (`while …`).
     pub fn set_action(self, action: &'static CStr) {
-        // SAFETY: a live connection has a log, which keeps a pointer to a static text.
-        unsafe { (*(*self.as_ptr()).log).action = action.as_ptr().cast_mut() }
+        self.log().set_action(action);
     }
 
     pub fn is_reusable(self) -> bool {

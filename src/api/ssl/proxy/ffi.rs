@@ -1,0 +1,181 @@
+//! The symbols behind `ngx.proxyssl`, `ngx.ssl.proxysslcert` and `ngx.ssl.proxysslverify`. Texts in
+//! `*err` are static.
+
+#![allow(unsafe_code, reason = "C code calls what is here")]
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::ManuallyDrop;
+use std::ptr::null_mut;
+
+use export::export;
+
+use crate::api::ffi::{self, set_message};
+use crate::api::ssl::ffi::{done, number};
+use crate::nginx::core::strings;
+use crate::nginx::event::tls;
+use crate::nginx::event::tls::{Certificate, Chain, Owned, PrivateKey, Ssl, Verification};
+use crate::nginx::sys::ngx_http_request_t;
+
+/// The TLS connection to the server that the request is passed to.
+///
+/// # Safety
+/// As for [`ffi::request`].
+unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
+    const TEXTS: [&CStr; 3] = [c"bad request", c"bad upstream connection", c"bad ssl conn"];
+    // SAFETY: the caller's.
+    let request = unsafe { ffi::request(r) }.ok_or(c"bad request")?;
+    Ssl::of_upstream(request, TEXTS)
+}
+
+/// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_tls1_version(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe { number(err, || Ok(connection(r)?.version())) }
+}
+
+/// Forgets the certificates and keys that the server would be shown. 0, or -1 with the error in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_clear_certs(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        done(err, || {
+            connection(r)?.clear_certificates();
+            Ok(())
+        })
+    }
+}
+
+/// Sets a certificate and its chain: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_certificate(
+    r: *mut ngx_http_request_t,
+    data: *const u8,
+    len: usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    unsafe { done(err, || connection(r)?.use_der_chain(strings::raw(data, len))) }
+}
+
+/// Sets a private key: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_private_key(
+    r: *mut ngx_http_request_t,
+    data: *const u8,
+    len: usize,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
+}
+
+/// Sets a chain of `ngx_http_lua_ffi_parse_pem_cert`'s, which stays the caller's. 0, or -1 with the error
+/// in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_cert(
+    r: *mut ngx_http_request_t,
+    cdata: *mut c_void,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, such a chain and a cell of its own.
+    unsafe {
+        done(err, || {
+            let ssl = connection(r)?;
+            let chain = Chain::from_raw(cdata.cast()).map(ManuallyDrop::new);
+            ssl.use_chain(&*chain.ok_or(c"invalid certificate chain")?)
+        })
+    }
+}
+
+/// Sets a key of `ngx_http_lua_ffi_parse_pem_priv_key`'s, which stays the caller's. 0, or -1 with the
+/// error in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_priv_key(
+    r: *mut ngx_http_request_t,
+    cdata: *mut c_void,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request, such a key and a cell of its own.
+    unsafe {
+        done(err, || {
+            let ssl = connection(r)?;
+            let key = PrivateKey::from_ptr(cdata.cast()).map(ManuallyDrop::new);
+            ssl.use_private_key(&*key.ok_or(c"invalid private key failed")?)
+        })
+    }
+}
+
+/// The server's certificate that the running code of `proxy_ssl_verify_by_lua*` is asked about.
+///
+/// # Safety
+/// As for [`ffi::request`].
+unsafe fn verification(r: *mut ngx_http_request_t) -> tls::Result<Verification> {
+    // SAFETY: the caller's.
+    unsafe {
+        connection(r)?;
+        ffi::context(r).and_then(|context| context.verification.get()).ok_or(c"bad lua context")
+    }
+}
+
+/// What is wrong with the server's certificate from now on, by OpenSSL's numbers (0: nothing). 0, or -1
+/// with the error in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_verify_result(
+    r: *mut ngx_http_request_t,
+    verify_result: c_int,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        done(err, || {
+            verification(r)?.set_result(verify_result);
+            Ok(())
+        })
+    }
+}
+
+/// What is wrong with the server's certificate, by OpenSSL's numbers (0: nothing), or -1 with the error
+/// in `*err`.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_result(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> c_int {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe { number(err, || Ok(verification(r)?.result())) }
+}
+
+/// The server's certificate, an `X509` for [`ngx_http_lua_ffi_proxy_ssl_free_verify_cert`] to free; null
+/// with the error in `*err`.
+#[export(null_mut())]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_cert(
+    r: *mut ngx_http_request_t,
+    err: *mut *const c_char,
+) -> *mut c_void {
+    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    unsafe {
+        let certificate = verification(r)
+            .and_then(|found| found.certificate().ok_or(c"get verify result failed"));
+        certificate.map_or_else(
+            |text| {
+                set_message(err, text);
+                null_mut()
+            },
+            |certificate| certificate.into_ptr().cast(),
+        )
+    }
+}
+
+/// Frees a certificate of [`ngx_http_lua_ffi_proxy_ssl_get_verify_cert`]'s.
+#[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_free_verify_cert(cdata: *mut c_void) {
+    // SAFETY: lua-resty-core passes what it got, once, or null.
+    drop(unsafe { Certificate::from_ptr(cdata.cast()) });
+}
