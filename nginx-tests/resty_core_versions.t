@@ -15,6 +15,20 @@ use ProcessTest;
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
 my $lua    = $server->prefix . '/lua';
+my $cert   = "$FindBin::Bin/../t/cert";
+my $tls_port = $port + 1;
+
+make_path($lua);
+$server->write_file( 'lua/waits.lua', <<'_EOC_');
+return {
+    wait = function()
+        while not ngx.shared.d:get("go") do
+            os.execute("sleep 0.01")
+        end
+        return true
+    end,
+}
+_EOC_
 
 my $LOCATIONS = <<'_EOC_';
     location = /release { content_by_lua_block { ngx.print(ngx.config.ngx_lua_version) } }
@@ -63,6 +77,31 @@ my $LOCATIONS = <<'_EOC_';
             ngx.say(err(("a"):rep(30) .. "!", [[(a+)+\z]], "o"))
         }
     }
+    # TLS with this server's own port for it: the version that both sides agree on.
+    location = /tls { content_by_lua_block { handshake() } }
+    location = /tls12 {
+        lua_ssl_conf_command MaxProtocol TLSv1.2;
+        content_by_lua_block { handshake() }
+    }
+    location = /tls_named {
+        lua_ssl_protocols TLSv1.1 TLSv1.2;
+        content_by_lua_block { handshake() }
+    }
+    # How many calls in threads there may be at once.
+    location = /threads {
+        content_by_lua_block {
+            ngx.shared.d:delete("go")
+            local function run() return ngx.run_worker_thread("pool", "waits", "wait") end
+            local threads, refused = {}, 0
+            for i = 1, 12 do threads[i] = ngx.thread.spawn(run) end
+            ngx.shared.d:set("go", true)
+            for i = 1, 12 do
+                local _, ok = ngx.thread.wait(threads[i])
+                refused = refused + (ok and 0 or 1)
+            end
+            ngx.print(refused)
+        }
+    }
     location = /worker_pids { content_by_lua_block { ngx.print(#ngx.worker.pids()) } }
     location = /fresh {
         lua_code_cache off;
@@ -85,16 +124,34 @@ sub conf {
     my ($path) = @_;
     return $server->write_file( 'nginx.conf', <<"_EOC_");
 pid        logs/nginx.pid;
-error_log  logs/error.log info;
+error_log  logs/error.log debug;
 worker_processes 2;
+thread_pool pool threads=1;
 events {
 }
 http {
     access_log off;
-    lua_package_path "$path";
+    lua_package_path "$lua/?.lua;$path";
     lua_shared_dict d 100k;
     lua_regex_match_limit 1000;
-    init_by_lua_block { release_in_init = ngx.config.ngx_lua_version }
+    init_by_lua_block {
+        release_in_init = ngx.config.ngx_lua_version
+        function handshake()
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", $tls_port))
+            assert(sock:sslhandshake())
+            assert(sock:send("GET /version HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"))
+            ngx.print((assert(sock:receive("*a")):match("TLSv[%d.]+")))
+        end
+    }
+    server {
+        listen 127.0.0.1:$tls_port ssl;
+        ssl_certificate $cert/test.crt;
+        ssl_certificate_key $cert/test.key;
+        ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;
+        ssl_client_hello_by_lua_block { ngx.log(ngx.WARN, "a client speaks") }
+        location = /version { return 200 \$ssl_protocol; }
+    }
     server {
         listen 127.0.0.1:$port;
 $LOCATIONS
@@ -104,6 +161,17 @@ _EOC_
 }
 
 sub body { my ( undef, undef, $body ) = ProcessTest::get( $port, $_[0] ); return $body }
+
+# What differs between releases beside expressions: TLS, calls in threads, places in the log.
+sub tls { return join ' ', map { body("/$_") } qw(tls tls12 tls_named) }
+
+sub client_hello_lines {
+    my $text = $server->log_text('error.log');
+    my ($place) = $text =~ /(ssl_client_hello_by_lua\S*) a client speaks/;
+    my ($line)  = $text =~ /(\w+): handler return value: 0, client hello cb/;
+    $place =~ s/:\d+\)/:N)/;
+    return "$place $line";
+}
 
 sub notices {
     my @lines = $server->log_text('error.log') =~ /\[notice\].*(lua-resty-core at .*)/g;
@@ -135,6 +203,9 @@ nil
 pcre_exec() failed: -23
 _EOC_
 is body('/re'), $pcre1, 'expressions: the first PCRE';
+is tls(), 'TLSv1.2 TLSv1.2 TLSv1.2', 'TLS: 1.2 unless named';
+is client_hello_lines(), 'ssl_client_hello_by_lua:1: lua_client_hello_by_lua', '… and its lines in the log';
+is body('/threads'), 0, 'calls in threads: a hundred';
 $server->stop;
 
 # A copy whose files are changed by $edit->( name, text ) that alters $_[1].
@@ -185,6 +256,10 @@ sub starts_anew {
     is body('/fresh'), 10028, '10028: to the VM of one request';
     is body('/api'), $api, '10028: the API is the same';
     is body('/re'), $pcre2, '10028: expressions: PCRE2';
+    is tls(), 'TLSv1.3 TLSv1.2 TLSv1.2', '10028: TLS: 1.3 unless named';
+    is client_hello_lines(), 'ssl_client_hello_by_lua(nginx.conf:N):1: lua_client_hello_by_lua',
+        '10028: … and its lines in the log';
+    is body('/threads'), 2, '10028: calls in threads: ten';
     is body('/pids'), '0 1 true false', '10028: worker ids: the length says the room';
     is body('/mime'), '1 hello', '10028: base64 of MIME';
     my @notices = notices();
@@ -199,6 +274,17 @@ sub starts_anew {
 {
     starts_anew( copy( asking( 10025, '0.10.25' ) ) );
     is body('/re'), $pcre1, '10025: expressions: the first PCRE';
+    is tls(), 'TLSv1.3 TLSv1.2 TLSv1.2', '10025: TLS: 1.3 unless named';
+    is body('/threads'), 0, '10025: calls in threads: a hundred';
+    $server->stop;
+}
+
+# The first one whose debug lines name the directive.
+{
+    starts_anew( copy( asking_with_pcre2( 10029, '0.10.29' ) ) );
+    body('/tls');
+    is client_hello_lines(), 'ssl_client_hello_by_lua(nginx.conf:N):1: ssl_client_hello_by_lua',
+        '10029: a debug line names the directive';
     $server->stop;
 }
 

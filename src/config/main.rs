@@ -35,6 +35,9 @@ pub struct MainConf {
     capture: Cell<Option<&'static Capture>>,
     /// The value of [`Main::regex_match_limit`], for other threads.
     regex_match_limit: AtomicUsize,
+    /// Contexts whose protocols are the default of the release that is presented; until that is known.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub default_tls: RefCell<Vec<super::tls::DefaultContext>>,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }

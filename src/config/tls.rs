@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::location::LocationConf;
+use super::main::MainConf;
+use crate::lua::resty_core;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::conf_value;
 use crate::nginx::event::tls;
@@ -57,8 +59,28 @@ impl Tls {
             key_log: self.key_log.as_deref().unwrap_or_default(),
             commands: self.commands.as_deref().unwrap_or_default(),
         };
-        Ok(Rc::new(Context::new(cf, &settings)?))
+        let context = Rc::new(Context::new(cf, &settings)?);
+        if self.protocols.is_none() {
+            let made = (context.clone(), self.commands.clone().unwrap_or_default());
+            MainConf::under(cf).default_tls.borrow_mut().push(made);
+        }
+        Ok(context)
     }
+}
+
+/// A context for which no directive names protocols, and the commands that it was made with.
+pub type DefaultContext = (Rc<Context>, Vec<(Vec<u8>, Vec<u8>)>);
+
+/// Now that it is known which release is presented: what names no protocols gets its default.
+pub fn set_default_protocols(cf: Conf, main: &MainConf) -> ConfResult {
+    let contexts = main.default_tls.take();
+    if resty_core::presented() < 10_025 {
+        return Ok(());
+    }
+    let set = |(context, commands): &DefaultContext| {
+        context.set_protocols(cf, tls::NEWER_PROTOCOLS, commands)
+    };
+    contexts.iter().try_for_each(set)
 }
 
 /// `lua_ssl_protocols`: adds protocols to those of earlier directives.

@@ -1,5 +1,7 @@
 //! nginx's life-cycle: configuration, merge, start and end of processes. Each step delegates.
 
+#[cfg(ngx_feature = "http_ssl")]
+use crate::config::tls;
 use crate::config::{LocationConf, MainConf, ServerConf, installers};
 use crate::nginx::core::conf::{Conf, ConfResult};
 use crate::nginx::core::cycle::Cycle;
@@ -62,6 +64,8 @@ pub fn set_up(cf: Conf) -> Result<(), ()> {
     #[cfg(ngx_feature = "http_ssl")]
     prepare_tls_of_hooks(cf, main)?;
     vm::start(cf, main)?;
+    #[cfg(ngx_feature = "http_ssl")]
+    tls::set_default_protocols(cf, main).map_err(drop)?;
     let init = |cycle, log| phase::init::run(main, cycle, log).map_err(drop);
     match main.zones.when_ready(Box::new(init)) {
         Some(init) => init(cf.cycle(), cf.parser_log()),

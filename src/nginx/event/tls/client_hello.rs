@@ -4,24 +4,16 @@ use std::ffi::c_int;
 use std::ptr::{NonNull, null, null_mut};
 
 use super::objects::{Result, clearing_errors};
+use super::protocols::FORBIDDING;
 use super::ssl::Ssl;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    CRYPTO_free, NGX_SSL_SSLv3, NGX_SSL_TLSv1, NGX_SSL_TLSv1_1, NGX_SSL_TLSv1_2, NGX_SSL_TLSv1_3,
-    OPENSSL_STACK, OPENSSL_sk_free, OPENSSL_sk_num, OPENSSL_sk_value, SSL_CIPHER_get_protocol_id,
-    SSL_clear_options, SSL_client_hello_get0_ciphers, SSL_client_hello_get0_ext,
-    SSL_client_hello_get1_extensions_present, SSL_get_client_ciphers, SSL_get1_supported_ciphers,
-    SSL_set_options, TLSEXT_NAMETYPE_host_name, TLSEXT_TYPE_server_name,
+    CRYPTO_free, OPENSSL_STACK, OPENSSL_sk_free, OPENSSL_sk_num, OPENSSL_sk_value,
+    SSL_CIPHER_get_protocol_id, SSL_clear_options, SSL_client_hello_get0_ciphers,
+    SSL_client_hello_get0_ext, SSL_client_hello_get1_extensions_present, SSL_get_client_ciphers,
+    SSL_get1_supported_ciphers, SSL_set_options, TLSEXT_NAMETYPE_host_name,
+    TLSEXT_TYPE_server_name,
 };
-
-/// nginx's bit of each protocol, and OpenSSL's option that forbids it (`SSL_OP_NO_…`).
-const PROTOCOLS: [(u32, u64); 5] = [
-    (NGX_SSL_SSLv3, 1 << 25),
-    (NGX_SSL_TLSv1, 1 << 26),
-    (NGX_SSL_TLSv1_1, 1 << 28),
-    (NGX_SSL_TLSv1_2, 1 << 27),
-    (NGX_SSL_TLSv1_3, 1 << 29),
-];
 
 const BAD_EXTENSION: &std::ffi::CStr = c"Bad SSL Client Hello Extension";
 
@@ -88,7 +80,7 @@ impl Ssl {
 
     /// Has the client answered in the protocols with these bits of nginx's only.
     pub fn set_protocols(self, bits: u32) {
-        for (protocol, forbidden) in PROTOCOLS {
+        for (protocol, forbidden) in FORBIDDING {
             // SAFETY: a live connection.
             unsafe {
                 if bits & protocol == 0 {

@@ -7,15 +7,16 @@ use std::ptr::{NonNull, null_mut};
 use codec::fallible::{self, Grow};
 
 use super::key_log::KeyLog;
+use super::protocols::FORBIDDING;
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    SSL_CTRL_MODE, SSL_CTX_ctrl, SSL_CTX_get0_certificate, SSL_CTX_set_cipher_list,
-    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, ngx_array_t, ngx_int_t, ngx_keyval_t,
-    ngx_ssl_certificates, ngx_ssl_cleanup_ctx, ngx_ssl_conf_commands, ngx_ssl_create, ngx_ssl_crl,
-    ngx_ssl_error, ngx_ssl_t, ngx_ssl_trusted_certificate, ngx_str_t,
+    SSL_CTRL_MODE, SSL_CTX_clear_options, SSL_CTX_ctrl, SSL_CTX_get0_certificate,
+    SSL_CTX_set_cipher_list, SSL_CTX_set_options, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, ngx_array_t,
+    ngx_int_t, ngx_keyval_t, ngx_ssl_certificates, ngx_ssl_cleanup_ctx, ngx_ssl_conf_commands,
+    ngx_ssl_create, ngx_ssl_crl, ngx_ssl_error, ngx_ssl_t, ngx_ssl_trusted_certificate, ngx_str_t,
 };
 
 /// The settings of a context.
@@ -145,6 +146,28 @@ impl Context {
             }
             done(ngx_ssl_crl(cf.as_ptr(), self.as_ptr(), &mut crl))
         }
+    }
+
+    /// Has connections use the protocols with these bits of nginx's, as far as `commands` leave that
+    /// to them.
+    pub fn set_protocols(
+        &self,
+        cf: Conf,
+        bits: u32,
+        commands: &[(Vec<u8>, Vec<u8>)],
+    ) -> ConfResult {
+        for (protocol, forbidden) in FORBIDDING {
+            // SAFETY: the live context.
+            unsafe {
+                let context = (*self.as_ptr()).ctx;
+                if bits & protocol == 0 {
+                    SSL_CTX_set_options(context, forbidden);
+                } else {
+                    SSL_CTX_clear_options(context, forbidden);
+                }
+            }
+        }
+        self.command(cf, commands)
     }
 
     fn command(&self, cf: Conf, commands: &[(Vec<u8>, Vec<u8>)]) -> ConfResult {

@@ -27,7 +27,7 @@ pub use context::{Context, Settings};
 pub use error_text::error_text;
 pub use handshake::{Handshaking, ServerContext, Verdict};
 pub use objects::{Certificate, Owned, PrivateKey, Result, Store};
-pub use protocols::{DEFAULT_PROTOCOLS, PROTOCOLS};
+pub use protocols::{DEFAULT_PROTOCOLS, NEWER_PROTOCOLS, PROTOCOLS};
 pub use session::{BorrowedSession, GivenSession, Session};
 pub use ssl::{Client, Kept, RawAddress, Ssl, register_slot, take_back};
 pub use upstream::{Judgement, UpstreamContext, Verification};
