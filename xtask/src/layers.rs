@@ -90,7 +90,7 @@ fn upward(files: &Files) -> Vec<String> {
     for (file, text) in files {
         let Some(here) = layer(file) else { continue };
         for path in crate_paths(text) {
-            let there = path.first().and_then(|name| LAYERS.iter().position(|room| room == name));
+            let there = path.first().and_then(|name| LAYERS.iter().position(|layer| layer == name));
             if there.is_some_and(|there| there > here) {
                 wrong.push(format!("src/{file} names crate::{}", path.join("::")));
             }
@@ -166,17 +166,17 @@ fn no_import_runs_up() {
 }
 
 #[test]
-fn no_two_rooms_import_each_other_by_one_file() {
+fn no_two_layers_import_each_other_by_one_file() {
     assert_eq!(mutual(&sources()), Vec::<String>::new());
 }
 
 #[test]
-fn nginx_s_own_types_stay_in_its_room() {
+fn nginx_s_own_types_stay_in_its_layer() {
     assert_eq!(raw_types(&sources()), Vec::<String>::new());
 }
 
 #[test]
-fn every_folder_of_src_is_a_room() {
+fn every_folder_of_src_is_a_layer() {
     for file in sources().keys() {
         assert!(file == "lib.rs" || layer(file).is_some(), "src/{file}");
     }
@@ -204,7 +204,7 @@ fn files_that_import_each_other_are_found() {
 }
 
 #[test]
-fn types_of_nginx_s_outside_its_room_are_found() {
+fn types_of_nginx_s_outside_its_layer_are_found() {
     let text = "use crate::nginx::{Level, sys::ngx_str_t};";
     let files = made_up(&[("api/x/mod.rs", text), ("api/x/ffi.rs", text), ("nginx/y.rs", text)]);
     assert_eq!(raw_types(&files), ["src/api/x/mod.rs names crate::nginx::sys"]);
