@@ -10,7 +10,7 @@ use crate::ngx_debug;
 use crate::runtime::Phase;
 use crate::runtime::context::End;
 
-/// Has the code of the `upstream` block that is being read choose its servers.
+/// Makes the code of the `upstream` block that is being read choose its servers.
 pub fn install(cf: Conf) {
     upstream::install::<Balancer>(cf);
 }
@@ -41,7 +41,7 @@ impl upstream::Balancer for Balancer {
     }
 }
 
-/// What the code of `ngx.exit` means to nginx, which takes no status from a balancer.
+/// Translates the code of `ngx.exit` for nginx, which takes no HTTP status from a balancer.
 fn go_on(code: Status) -> Result<(), Status> {
     match code {
         Status::ERROR | Status::BUSY | Status::DECLINED => Err(code),

@@ -1,7 +1,7 @@
 //! `body_filter_by_lua*`.
 //!
 //! Input that nginx passes while earlier output still waits for the client is kept, and given to
-//! the code once that output is gone: otherwise the code would make ever more buffers.
+//! the code once that output has been sent: otherwise the code would make more and more buffers.
 
 use std::rc::Rc;
 
@@ -57,7 +57,7 @@ pub fn enter(request: Request, input: Chain) -> Status {
     rc
 }
 
-/// Adds the input to what waits, or drops it where the response has ended; false without memory.
+/// Adds the input to what waits, or drops it if the response has ended; false without memory.
 fn keep(context: &Context, input: Chain) -> bool {
     let filter = &context.filter;
     if filter.seen_last.get() {
@@ -70,8 +70,8 @@ fn keep(context: &Context, input: Chain) -> bool {
     kept.is_ok()
 }
 
-/// Sends what this filter made earlier and the client has not taken; `Some` where it still has
-/// not, or on failure.
+/// Sends earlier output of this filter that the client has not taken; `Some` if it still has not,
+/// or on failure.
 fn wait_for_client(context: &Rc<Context>) -> Option<Status> {
     let request = context.request();
     if !is_waiting(context) {
@@ -94,7 +94,7 @@ fn file_sent(context: &Context, out: Chain) {
     context.filter.recycled.borrow_mut().sent(pool, out, send::filter_tag());
 }
 
-/// Runs the code on `input` and gives the chain that it left.
+/// Runs the code on `input` and returns the resulting chain.
 fn run(context: &Rc<Context>, script: &Script, input: Chain) -> Result<Chain, Status> {
     const HTTP_SPECIAL_RESPONSE: i64 = 300;
     let chain = &context.filter.chain;

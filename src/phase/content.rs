@@ -26,7 +26,8 @@ fn enter(request: Request) -> Status {
     runner::enter(request, &CONTENT)
 }
 
-/// The handler ran for the first time: nginx counts what it still waits for by the result.
+/// After the handler's first run: by its result, nginx keeps or gives up a reference to the
+/// request.
 fn go_on(context: &Rc<Context>, rc: Status) -> Status {
     match rc {
         Status::AGAIN => run_posted(context, 0),
@@ -37,7 +38,7 @@ fn go_on(context: &Rc<Context>, rc: Status) -> Status {
 }
 
 /// Runs the ready threads of a handler that nginx waits for. `redirects` counts how often the
-/// request went on elsewhere, each of which holds a reference of nginx's on it.
+/// request has gone on elsewhere; each time, nginx took a reference to it.
 fn run_posted(context: &Rc<Context>, mut redirects: usize) -> Status {
     let request = context.request();
     while let Some((task, values)) = context.take_posted() {
@@ -58,7 +59,7 @@ fn run_posted(context: &Rc<Context>, mut redirects: usize) -> Status {
         }
     }
     if redirects == 0 {
-        // The handler waits: the reference that nginx gives up for DONE is kept.
+        // The handler waits: makes up for the reference that nginx gives up on DONE.
         request.add_reference();
     }
     for _ in 1..redirects {
@@ -67,7 +68,7 @@ fn run_posted(context: &Rc<Context>, mut redirects: usize) -> Status {
     Status::DONE
 }
 
-/// The request body is there: the handler starts, if it was waiting for that.
+/// The request body has been read: starts the handler, if it was waiting for that.
 fn body_is_there(request: Request) {
     let Some(context) = Context::of(request) else {
         request_body::drop_reference(request);

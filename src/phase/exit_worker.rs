@@ -4,7 +4,7 @@ use super::hook;
 use crate::nginx::core::cycle::Cycle;
 use crate::runtime::Phase;
 
-/// Runs the code, where there is any. Its failure has been logged and changes nothing.
+/// Runs the code, if there is any. A failure is logged and changes nothing.
 pub fn run(cycle: Cycle) {
     let Some(main) = hook::worker_conf(cycle) else { return };
     let script = main.written.borrow().exit_worker.clone();

@@ -1,8 +1,8 @@
-//! The filters below all code: a body has the length that its header says.
+//! The filters after all Lua code: they make sure that a body has the length that its header says.
 //!
-//! It is counted where a script set the Content-Length or filters the body. What is too much is not
-//! sent; where something is missing, the client learns it from the end of the connection (of the
-//! stream, in HTTP/2), and does not take the next response for it.
+//! The body is counted if a script has set the Content-Length or filters the body. Excess bytes are
+//! not sent. If bytes are missing, the connection (in HTTP/2, the stream) is closed, so that the
+//! client does not take the next response for the rest of this one.
 
 use super::header_filter::context_of;
 use crate::nginx::http::filters::FRAMING;
@@ -27,11 +27,11 @@ pub fn header(request: Request) -> Status {
     }
 }
 
-/// Sends the header with `next`, and has the body counted that follows it.
+/// Sends the header with `next`, and has the body after it counted.
 pub fn send_counted(request: Request, next: impl FnOnce(Request) -> Status) -> Status {
     let finalized = request.filter_finalized();
     let rc = next(request);
-    // A filter may have made a page of its own in between, header and body.
+    // A filter may have sent a page of its own meanwhile, header and body.
     if rc == Status::ERROR || request.filter_finalized() != finalized {
         return rc;
     }
@@ -78,7 +78,7 @@ pub fn body(request: Request, input: Chain) -> Status {
     FRAMING.next_body(request, input)
 }
 
-/// Sends the bytes that the header leaves room for.
+/// Sends only as many bytes as the header still allows.
 fn cut(context: &Context, request: Request, input: Chain, left: u64) -> Status {
     if context.output.body_count.replace(BodyCount::Exceeded) != BodyCount::Exceeded {
         let text = b"response body longer than its header says, the rest is not sent";

@@ -10,7 +10,7 @@ use crate::nginx::{Request, Status};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase};
 
-/// Whether the location has code for the header, or for the body, of which the header is to tell.
+/// Whether the location has code for the header, or for the body, which changes the header too.
 #[inline]
 pub fn concerns(request: Request) -> bool {
     runner::log_filter(request, Phase::HeaderFilter);
@@ -50,8 +50,8 @@ pub fn enter(request: Request) -> Status {
     }
 }
 
-/// The context of a response that is being filtered. nginx empties its slot where it makes an
-/// error page below running code: that code's context goes on then.
+/// The context of a response that is being filtered. nginx clears its slot when it makes an error
+/// page during a call of running code: then that code's context is used.
 pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     if Context::of(request).is_none()
         && request.get().filter_finalize() != 0
@@ -63,7 +63,7 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
     runner::context_of(request, phase)
 }
 
-/// Runs the code; gives the status that it asked for with `ngx.exit`, where that is a new one.
+/// Runs the code; returns the status that it asked for with `ngx.exit`, if that is a new one.
 fn run(context: &Rc<Context>, script: &Script) -> Result<Option<Status>, synchronous::Failed> {
     let end_before = context.ending.end.take();
     let code_before = context.ending.exit_code.get();

@@ -1,4 +1,4 @@
-//! The one driver of code that runs once per process: init, init_worker, exit_worker.
+//! The driver of code that runs once per process: init, init_worker, exit_worker.
 
 use super::synchronous::{Failed, MainCoroutine};
 use crate::config::MainConf;
@@ -14,7 +14,7 @@ use crate::nginx::http::log_context::LogHandler;
 use crate::ngx_debug;
 use crate::runtime::{Context, Phase};
 
-/// Runs `script` on the VM's main coroutine; what fails is logged to `log`.
+/// Runs `script` on the VM's main coroutine; logs a failure to `log`.
 pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
     let state = vm.main();
     let base = state.top();
@@ -31,8 +31,8 @@ pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
     result.map_err(|_| Failed)
 }
 
-/// This module's configuration in a worker's cycle; nothing in nginx's helper processes, whose VM
-/// is closed.
+/// This module's configuration in a worker's cycle; `None` in nginx's helper processes, whose VM is
+/// closed.
 pub fn worker_conf(cycle: Cycle) -> Option<&'static MainConf> {
     let main = MainConf::of_cycle(cycle)?;
     if process::is_helper() {
@@ -42,7 +42,7 @@ pub fn worker_conf(cycle: Cycle) -> Option<&'static MainConf> {
     Some(main)
 }
 
-/// nginx's helper processes run no Lua code: what the VM holds is given back.
+/// Frees the VM in nginx's helper processes, which run no Lua code.
 fn close_vm(main: &MainConf) {
     let Some(vm) = main.take_vm() else { return };
     ngx_debug!(
@@ -54,7 +54,7 @@ fn close_vm(main: &MainConf) {
     drop(vm);
 }
 
-/// Runs a worker's `script` for a stand-in request.
+/// Runs a worker's `script` for a fake request.
 pub fn run_in_worker(
     main: &MainConf,
     script: &HookScript,

@@ -6,7 +6,7 @@ use crate::nginx::core::process;
 use crate::nginx::http::log_context;
 use crate::runtime::Phase;
 
-/// Runs the code, where there is any. Its failure has been logged and changes nothing.
+/// Runs the code, if there is any. A failure is logged and changes nothing.
 pub fn run(cycle: Cycle) {
     let Some(main) = hook::worker_conf(cycle) else { return };
     if main.vm().is_none() {

@@ -23,7 +23,7 @@ pub fn enter(request: Request) -> Status {
     }
 }
 
-/// Every so many requests, the C library gives memory that it holds back to the system.
+/// Has the C library return free memory to the system once every `lua_malloc_trim` requests.
 fn count_for_malloc_trim(request: Request) {
     let main = MainConf::of(request);
     let cycle = main.malloc_trim();

@@ -1,4 +1,5 @@
-//! nginx's phases, each a short file; those that can wait share one driver, `runner`.
+//! The phases, each a short file. Those that can wait share one driver, `runner`; the others
+//! `synchronous`.
 
 pub mod access;
 pub mod balancer;
@@ -28,7 +29,7 @@ use crate::nginx::http::callback::RequestHandler;
 use crate::nginx::http::phases;
 use crate::nginx::http::{callback, filters};
 
-/// Puts the handlers that the configuration needs into nginx's phases and filters.
+/// Installs the handlers and filters that the configuration needs.
 pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     let used = main.used();
     for row in PHASES {
@@ -40,7 +41,7 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
             phases::add_handler(cf, nginx_phase, handler)?;
         }
     }
-    // Below all filters of ours that see what code makes.
+    // Runs after all Lua filters, to see their output.
     if used.meets(PhaseSet::OF_CLIENTS) {
         filters::FRAMING.install_header(framing::has_length, framing::header);
         filters::FRAMING.install_body(framing::is_counted, framing::body);
@@ -48,7 +49,7 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     if used.meets(PhaseSet::REQUEST) {
         api::subrequest::install_filters();
     }
-    // Where the body is filtered, the header filter tells nginx so.
+    // If the body is filtered, the header filter must tell nginx.
     if used.meets(PhaseSet::of(&[Phase::HeaderFilter, Phase::BodyFilter])) {
         filters::CODE.install_header(header_filter::concerns, header_filter::enter);
     }

@@ -22,7 +22,7 @@ pub fn enter(request: Request) -> Status {
     runner::enter(request, &PRECONTENT)
 }
 
-/// What the phase's result means to nginx: go on, unless the script made the response.
+/// Translates the phase's result for nginx: go on, unless the script has made the response.
 fn settle(context: &Rc<Context>, rc: Status) -> Status {
     if rc == Status::ERROR || rc == Status::DONE || rc.0 > 0 {
         return rc;

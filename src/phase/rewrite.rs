@@ -39,7 +39,7 @@ pub fn enter_server(request: Request) -> Status {
     runner::enter(request, &SERVER_REWRITE)
 }
 
-/// What the phase's result means to nginx: go on, unless the script made the response.
+/// Translates the phase's result for nginx: go on, unless the script has made the response.
 fn settle(context: &Rc<Context>, rc: Status) -> Status {
     if rc != Status::OK && rc != Status::DECLINED {
         return rc;

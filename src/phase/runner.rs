@@ -1,7 +1,7 @@
-//! The one driver of every phase that can wait: rewrite, access, content.
+//! The driver of all phases that can wait: server_rewrite, rewrite, access, precontent, content.
 //!
-//! nginx enters a phase handler for the first time, and again after each event. The first time
-//! the phase's script starts as the request's entry thread; later the woken task goes on.
+//! nginx enters a phase handler for the first time, and again after each event. The first time, the
+//! phase's script starts as the request's entry thread; later, the woken task continues.
 
 use std::rc::Rc;
 
@@ -23,14 +23,14 @@ use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: Status = Status(200);
 
-/// The debug line of each call that nginx makes of a filter.
+/// Writes the debug line for each call of a filter.
 pub fn log_filter(request: Request, phase: Phase) {
     let filter = phase.row().short;
     let uri = Shown(request.uri());
     ngx_debug!(request.log(), "lua {filter} filter for user lua code, uri \"{uri}\"");
 }
 
-/// The debug line of each call that nginx makes of a phase handler.
+/// Writes the debug line for each call of a phase handler.
 pub fn log_entry(request: Request, phase: &str) {
     ngx_debug!(
         request.log(),
@@ -54,13 +54,13 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
         return attached(Context::new(request, vm, phase));
     }
     let vm = own_vm(request)?;
-    // The request's share goes with its pool, after everything else of the context.
+    // The pool drops the request's share, after everything else of the context.
     let owned = request.pool().own(Owner::new(vm.clone()));
     owned.map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     attached(Context::new(request, vm, phase))
 }
 
-/// Whether `ask` gets the memory that it wants, if need be once garbage is collected.
+/// Whether `ask` gets its memory, if need be after collecting garbage.
 fn has_memory(
     request: Request,
     vm: &crate::lua::Vm,
@@ -102,18 +102,18 @@ fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
     }
 }
 
-/// How nginx goes on with a phase whose code can wait.
+/// What distinguishes one phase whose code can wait from another.
 pub struct Waiting {
     pub phase: Phase,
-    /// Runs the threads that are ready after the code's first run, which had this result.
+    /// Runs the ready threads after the code's first run, which had this result.
     pub go_on: fn(&Rc<Context>, Status) -> Status,
-    /// What the result of the code means to nginx.
+    /// Translates the result of the code for nginx.
     pub settle: fn(&Rc<Context>, Status) -> Status,
-    /// nginx's event when the request body is there.
+    /// The event for when the request body has been read.
     pub body_is_there: callback::Event,
 }
 
-/// nginx entered the handler of a phase: for the first time, or after an event.
+/// The handler of a phase: nginx enters it for the first time, or after an event.
 pub fn enter(request: Request, waiting: &Waiting) -> Status {
     let phase = waiting.phase;
     log_entry(request, phase.row().short);
@@ -136,8 +136,8 @@ pub fn enter(request: Request, waiting: &Waiting) -> Status {
     }
 }
 
-/// At the first request, the handler of `phase` goes behind those of other modules, but for the last
-/// `after` of them. True where it did: nginx is to do the phase's step again.
+/// At the first request, moves the handler of `phase` after those of other modules, except the last
+/// `after` of them. True if it was moved: nginx must do the phase's step again.
 pub fn postpone(request: Request, phase: Phase, after: usize) -> bool {
     if !MainConf::of(request).is_to_postpone(phase) {
         return false;
@@ -149,9 +149,10 @@ pub fn postpone(request: Request, phase: Phase, after: usize) -> bool {
     moved
 }
 
-/// Reads the request body first, where `lua_need_request_body` asks for it.
+/// Reads the request body first, if `lua_need_request_body` asks for it.
 ///
-/// `Some(rc)`: the phase handler returns that now, and is entered again when the body is there.
+/// `Some(rc)`: the phase handler must return that now, and is entered again when the body has been
+/// read.
 fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Status> {
     if context.body.state.get() == BodyState::Awaited {
         return Some(Status::DONE);
@@ -189,7 +190,7 @@ fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<S
     Ok(rc)
 }
 
-/// A coroutine with the function of `script` on its stack; what went wrong has been logged.
+/// A coroutine with the function of `script` on its stack; errors have been logged.
 pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> {
     let request = context.request();
     let vm = context.vm();
@@ -208,7 +209,7 @@ pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> 
     Ok(thread)
 }
 
-/// The log line and status for a script that could not be loaded.
+/// Logs that a script could not be loaded; returns the status for the request.
 pub fn load_failed(request: Request, error: ScriptError) -> Status {
     match error {
         ScriptError::Load(error) => {
@@ -219,9 +220,9 @@ pub fn load_failed(request: Request, error: ScriptError) -> Status {
     }
 }
 
-/// A script of an earlier phase that made the response, or began to, ends the request here.
+/// Ends the request here if a script of an earlier phase has made the response, or begun to.
 ///
-/// `Some(rc)`: the phase handler returns that; no later phase may make a response again.
+/// `Some(rc)`: the phase handler must return that; no later phase may make a response again.
 pub fn end_if_responded(context: &Rc<Context>) -> Option<Status> {
     if !context.is_header_sent() && !context.output.buffering.get() {
         return None;
@@ -235,7 +236,7 @@ pub fn end_if_responded(context: &Rc<Context>) -> Option<Status> {
     Some(HTTP_OK)
 }
 
-/// The request body is there: nginx's phases go on.
+/// The request body has been read: nginx's phases go on.
 pub fn body_is_there(request: Request) {
     request_body::drop_reference(request);
     let Some(context) = Context::of(request) else { return };

@@ -19,7 +19,7 @@ impl Value for SetScript {
             arguments.try_push(argument.evaluate(request).ok_or(FAILED)?).map_err(|_| FAILED)?;
         }
         let for_lua = fallible::copy(&arguments).map_err(|_| FAILED)?;
-        // A variable of the arguments may itself be set by Lua code, within this one.
+        // Nested calls: a variable in the arguments may itself be set by Lua code.
         let outer = context.set_arguments.replace(for_lua);
         let push = |state: State| {
             let count = arguments.len() as i32;
@@ -37,7 +37,7 @@ impl Value for SetScript {
     }
 }
 
-/// The result as text; nothing for what is neither a string nor a number.
+/// The result as text; empty if it is neither a string nor a number.
 fn text(state: State) -> Result<Vec<u8>, OutOfMemory> {
     match state.kind(-1) {
         Kind::String | Kind::Number => fallible::copy(state.bytes(-1).unwrap_or_default()),

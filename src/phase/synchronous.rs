@@ -1,9 +1,9 @@
-//! The one driver of the phases that cannot wait: set, log, the filters, the balancer, a new TLS
+//! The driver of the phases that cannot wait: set, log, the filters, the balancer, a new TLS
 //! session, the worker hooks.
 //!
 //! Their code runs on the VM's main coroutine, in a protected call. However the call ends, the
-//! coroutine's stack and request and the context's phase are what they were before, so that such
-//! phases nest: a header filter may make an error page, whose header passes the filter again.
+//! coroutine's stack and request and the context's phase are restored, so that such phases may
+//! nest: a header filter may make an error page, whose header passes the filter again.
 
 use std::rc::Rc;
 
@@ -13,13 +13,13 @@ use crate::nginx::{Level, Request, Status};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase, PhaseSet};
 
-/// The script did not get to its result; why has been logged.
+/// The script has failed, which has been logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Failed;
 
-/// Runs `script` in `phase`, and gives its result (one value, on top of the stack) to `take`.
+/// Runs `script` in `phase`, and passes its result (one value, on top of the stack) to `take`.
 ///
-/// `push_arguments` puts the script's arguments onto the stack and tells how many they are.
+/// `push_arguments` pushes the script's arguments and returns their number.
 pub fn run<T>(
     context: &Rc<Context>,
     script: &Script,
@@ -81,7 +81,7 @@ impl From<Failed> for Status {
     }
 }
 
-/// What the main coroutine and the context were before; dropped, they are that again.
+/// The previous state of the main coroutine and the context, which is restored on drop.
 pub struct MainCoroutine<'a> {
     context: &'a Context,
     state: State,
@@ -91,7 +91,7 @@ pub struct MainCoroutine<'a> {
 }
 
 impl MainCoroutine<'_> {
-    /// The main coroutine runs for `context`, in `phase`, until the value is dropped.
+    /// Has the main coroutine run for `context`, in `phase`, until the value is dropped.
     pub fn enter(context: &Context, phase: Phase) -> MainCoroutine<'_> {
         let state = context.main_state();
         let before = MainCoroutine {

@@ -1,4 +1,5 @@
-//! The client while Lua code runs for it: who looks whether it leaves (`lua_check_client_abort`).
+//! Watching for the client to close the connection while Lua code runs for it
+//! (`lua_check_client_abort`).
 
 use std::rc::Rc;
 
@@ -13,8 +14,8 @@ use crate::nginx::{Request, Status};
 /// nginx's read event of a request whose client is watched.
 const CLIENT_EVENT: Event = callback::event(client_event);
 
-/// Has the request's read events go to whom its location says: this module, which looks whether the
-/// client leaves, or nobody. False where nginx refuses.
+/// Has this module watch for the client closing the connection, or has nginx ignore the client, as
+/// `watch` says. False if nginx refuses.
 pub fn listen(request: Request, watch: bool) -> bool {
     if watch {
         return client::watch_client(request, CLIENT_EVENT);
@@ -23,7 +24,7 @@ pub fn listen(request: Request, watch: bool) -> bool {
     true
 }
 
-/// Whether this module looks whether the client leaves.
+/// Whether this module watches for the client closing the connection.
 pub fn is_watched(request: Request) -> bool {
     client_socket::has_read_handler(request, CLIENT_EVENT)
 }

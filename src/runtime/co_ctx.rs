@@ -1,7 +1,8 @@
-//! Coroutines in the hands of other modules: one of their C functions yields, and they resume it.
+//! Coroutines that other modules suspend: one of their C functions yields, and they resume it.
 //!
-//! What they hold of a task is a key, never an address that is followed: once the task is over, it
-//! finds nothing. What the task waits for meanwhile is theirs, and they say how it is cancelled.
+//! They identify a task by a key, never by an address that is dereferenced: once the task has
+//! ended, the key finds nothing. They own the operation that the task waits for, and set how it is
+//! cancelled.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -27,7 +28,7 @@ pub type Cancel = Box<dyn FnOnce()>;
 /// A task that another module knows.
 pub struct CoCtx {
     task: Weak<Task>,
-    /// A word of the other module's; never followed here.
+    /// A word for the other module's use; never dereferenced here.
     pub data: Cell<*mut c_void>,
     cancel: Cell<Option<Cancel>>,
 }
@@ -44,17 +45,17 @@ pub fn key_of(task: &Rc<Task>) -> Result<u64, OutOfMemory> {
     Ok(task.co_ctx.get())
 }
 
-/// The task behind `key`; none once that is over.
+/// The task of `key`; `None` once it has ended.
 pub fn find(key: u64) -> Option<Rc<CoCtx>> {
     KNOWN.get(key)
 }
 
-/// The task of `key` is over.
+/// Forgets the task of `key`, which has ended.
 pub(super) fn forget(key: u64) {
     drop(KNOWN.remove(key));
 }
 
-/// What a task waits for that another module resumes; dropped before that, it is cancelled.
+/// The operation of a task that another module resumes. Dropping it before that cancels it.
 struct Foreign(Rc<CoCtx>);
 
 impl Operation for Foreign {
@@ -70,7 +71,7 @@ impl Drop for Foreign {
 }
 
 impl CoCtx {
-    /// The task, unless it is over.
+    /// The task, unless it has ended.
     pub fn task(&self) -> Option<Rc<Task>> {
         self.task.upgrade().filter(|task| task.is_alive())
     }
@@ -86,8 +87,8 @@ impl CoCtx {
         }
     }
 
-    /// Has `cancel` called, once, should the task's wait end before it is resumed. Forgets what was
-    /// to be called before.
+    /// Has `cancel` called, once, if the task's wait ends before it is resumed. Replaces the
+    /// earlier one.
     pub fn set_cancel(self: &Rc<Self>, cancel: Option<Cancel>) {
         let Some(task) = self.task() else { return };
         if cancel.is_some() && !task.waits_for_foreign() {
@@ -99,15 +100,15 @@ impl CoCtx {
         self.cancel.set(cancel);
     }
 
-    /// Cancels what the task waits for, whoever's it is.
+    /// Cancels what the task waits for, even if it is not this module's.
     pub fn cancel_pending(&self) {
         if let Some(task) = self.task() {
             task.drop_pending();
         }
     }
 
-    /// The operation is over: the task runs on with the top `values` of its stack. At once; or, where
-    /// Lua code is running now, once nginx's events come round again.
+    /// The operation has finished: the task continues with the top `values` of its stack. At once,
+    /// or, if Lua code is running now, in the next round of the event loop.
     pub fn resume(&self, values: i32) {
         let Some(task) = self.task() else { return };
         let Some(context) = task.context() else { return };
@@ -139,7 +140,7 @@ fn complain(task: &Task, what: &str) {
 struct Resumption {
     task: Weak<Task>,
     values: i32,
-    /// The stack's top then: what comes above is none of the results.
+    /// The stack's top at that time: values above it are not results.
     top: i32,
 }
 

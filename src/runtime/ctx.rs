@@ -14,7 +14,7 @@ pub const NO_CTX: c_int = -2;
 /// lua-resty-core's table of `ngx.ctx` tables, in the registry.
 const TABLES: &std::ffi::CStr = c"ngx_lua_ctx_tables";
 
-/// Keeps the table at `index` as a request's `ngx.ctx`; gives its reference. May raise.
+/// Stores the table at `index` as a request's `ngx.ctx`; returns its reference. May raise.
 pub fn keep(state: State, index: c_int) -> c_int {
     state.push_value(index);
     state.get_field(REGISTRY, TABLES);

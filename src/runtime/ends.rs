@@ -1,6 +1,7 @@
 //! How Lua code ends a request: `ngx.exit`, `ngx.exec`, a jump to another URI, an error.
 //!
-//! Each ends all tasks first and gives the code that the phase handler returns to nginx.
+//! Each function ends all tasks first, and returns the code for the phase handler to return to
+//! nginx.
 
 use std::rc::Rc;
 
@@ -20,8 +21,8 @@ const HTTP_REQUEST_TIME_OUT: isize = 408;
 const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
 const HTTP_CLOSE: isize = 444;
 
-/// Ends all tasks; nginx's slot holds the context again where nginx emptied it while it made a
-/// response of its own.
+/// Ends all tasks, and puts the context back into nginx's slot if nginx has cleared that while
+/// making a response of its own.
 pub fn cleanup(context: &Context) {
     if context.request().filter_finalized() {
         context.reattach();

@@ -1,4 +1,4 @@
-//! The end of a stand-in request: a timer's handler, a worker hook, a phase of a TLS handshake.
+//! The end of a fake request: a timer's handler, a worker hook, a phase of a TLS handshake.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use crate::nginx::Status;
 use crate::nginx::http::fake;
 use crate::own_thread;
 
-/// Ends a stand-in, whose code had the result `rc`: an error has been logged already.
+/// Ends a fake request whose code had the result `rc`. An error has been logged already.
 pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
@@ -32,12 +32,12 @@ pub fn running_timers() -> usize {
     RUNNING_TIMERS.get()
 }
 
-/// A timer's handler starts.
+/// Counts a timer's handler that starts.
 pub fn timer_started() {
     RUNNING_TIMERS.set(RUNNING_TIMERS.get() + 1);
 }
 
-/// The handler that `context` belongs to is over, if it is a timer's; counts once.
+/// Counts the end of the handler of `context`, if it is a timer's; once per context.
 pub fn timer_ended(context: &Context) {
     if context.fake
         && context.phase.get() == Phase::Timer

@@ -1,4 +1,4 @@
-//! What a response's body filter keeps between its calls, and the chain that `ngx.arg` shows.
+//! The state of a response's body filter between its calls, and the chain that `ngx.arg` shows.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,11 +13,11 @@ use crate::nginx::http::send;
 pub struct BodyFilter {
     /// Input that the code has not seen yet.
     pub waiting: Cell<Chain>,
-    /// While the code runs: what it was given, or what it made of that.
+    /// While the code runs: its input, or what it has replaced that with.
     pub chain: Cell<Chain>,
     /// Buffers of this filter's own.
     pub recycled: RefCell<Recycled>,
-    /// The end of the response has passed: whatever comes after it is dropped.
+    /// The end of the response has passed: anything after it is dropped.
     pub seen_last: Cell<bool>,
 }
 
@@ -49,7 +49,7 @@ impl Default for BodyFilter {
     }
 }
 
-/// `ngx.arg[1] = data`: the chain is replaced by one buffer; flags of the old one pass to it.
+/// `ngx.arg[1] = data`: replaces the chain by one buffer, which gets the flags of the old ones.
 pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
     let filter = &context.filter;
     let (mut last, mut flush) = (false, false);

@@ -1,8 +1,8 @@
-//! What is known of a client's TLS connection from its handshake on: how the code of each phase went,
-//! a session that it found, its `ngx.ctx` table, which the connection's requests inherit.
+//! The state of a client's TLS connection from its handshake on: the results of each phase's code,
+//! a session that it found, and its `ngx.ctx` table, which the connection's requests inherit.
 //!
-//! The connection's pool owns it. Where the connection goes while code of a phase waits, that code
-//! is ended first.
+//! The connection's pool owns it. If the connection is closed while code of a phase waits, that
+//! code is ended first.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -21,15 +21,15 @@ use crate::{ngx_debug, ngx_log};
 /// A status from here on refuses a handshake.
 const HTTP_SPECIAL_RESPONSE: isize = 300;
 
-/// How debug lines name a phase.
+/// The names of a phase in debug lines.
 pub struct Words {
-    /// As they begin.
+    /// At the beginning of a line.
     pub phase: &'static str,
-    /// As they began before release 0.10.29.
+    /// At the beginning of a line, before release 0.10.29.
     pub formerly: &'static str,
-    /// OpenSSL's call-back.
+    /// OpenSSL's callback.
     pub callback: &'static str,
-    /// The same in the line about a connection that goes.
+    /// The callback in the line about a connection that is closed.
     pub aborted: &'static str,
 }
 
@@ -46,12 +46,12 @@ struct Suspended {
     words: &'static Words,
 }
 
-/// How the code of a phase stands.
+/// The state of a phase's code.
 #[derive(Clone, Copy)]
 pub struct Run {
     phase: Phase,
     pub verdict: Verdict,
-    /// Its result, once it is over.
+    /// Its result, once it has finished.
     pub rc: Status,
 }
 
@@ -61,19 +61,19 @@ pub struct Handshake {
     vm: Rc<Vm>,
     runs: RefCell<Vec<Run>>,
     suspended: RefCell<Option<Suspended>>,
-    /// The session that the code found, or is shown.
+    /// The session that the code has found, or gets.
     pub session: RefCell<Option<Session>>,
     pub session_id: RefCell<Vec<u8>>,
     ctx_ref: Cell<i32>,
 }
 
 impl Handshake {
-    /// That of a TLS connection; none where no phase's code has run in it.
+    /// The handshake of a TLS connection; `None` if no phase's code has run in it.
     pub fn of(ssl: Ssl) -> Option<Rc<Handshake>> {
         ssl.kept()
     }
 
-    /// One for a connection that has none, which owns it from now on.
+    /// Makes one for a connection that has none, which owns it from now on.
     pub fn attach(at: Handshaking, vm: Rc<Vm>) -> Result<Rc<Handshake>, OutOfMemory> {
         let handshake = Rc::new(Handshake {
             client: at.client,
@@ -89,12 +89,12 @@ impl Handshake {
         Ok(handshake)
     }
 
-    /// How the code of `phase` stands; none where it has not started.
+    /// The state of the code of `phase`; `None` if it has not started.
     pub fn run_of(&self, phase: Phase) -> Option<Run> {
         self.runs.borrow().iter().find(|run| run.phase == phase).copied()
     }
 
-    /// Notes that the code of `phase` starts, in the stand-in of `context`.
+    /// Notes that the code of `phase` starts, in the fake request of `context`.
     pub fn begin(self: &Rc<Self>, phase: Phase, context: &Context) {
         #[expect(clippy::disallowed_methods, reason = "one for each phase of a handshake")]
         self.runs.borrow_mut().push(Run { phase, verdict: Verdict::Wait, rc: Status::AGAIN });
@@ -106,7 +106,7 @@ impl Handshake {
         })));
     }
 
-    /// The code of `phase` is over: nginx goes on with the handshake, if that waits.
+    /// The code of `phase` has finished: has nginx continue the handshake, if that waits.
     fn end(&self, phase: Phase, rc: Status) {
         let refused = rc == Status::ERROR || rc.0 >= HTTP_SPECIAL_RESPONSE;
         let verdict = if refused { Verdict::Refuse } else { Verdict::Accept };
@@ -126,7 +126,7 @@ impl Handshake {
         self.suspended.replace(Some(suspended));
     }
 
-    /// Ends the code that waits, if some does: nobody goes on with the handshake for it.
+    /// Ends the code that waits, if any: the handshake does not go on.
     pub fn abandon(&self) {
         if let Some(suspended) = self.suspended.take() {
             abandon(&suspended.context);
@@ -152,7 +152,7 @@ impl Handshake {
     }
 }
 
-/// Ends code that waits in a stand-in, for a handshake that nobody goes on with.
+/// Ends code that waits in a fake request, for a handshake that does not go on.
 pub fn abandon(context: &Rc<Context>) {
     context.fake_end.on_result.take();
     tls::take_back(context.request());

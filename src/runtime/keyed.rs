@@ -1,8 +1,8 @@
-//! Values that code outside knows by a number: lua-resty-core's semaphores and processes, a
+//! Values that other code knows by a number: lua-resty-core's semaphores and processes, a
 //! coroutine's task, a timer.
 //!
-//! Whoever is outside holds a key, never an address: a key whose value is gone finds nothing, however
-//! often its place has been used since.
+//! Such code has a key, never an address: a key whose value has been removed finds nothing, even if
+//! its place has been reused since.
 
 use std::cell::RefCell;
 
@@ -18,25 +18,28 @@ impl<T> Keyed<T> {
         Keyed(RefCell::new(None))
     }
 
-    /// Has room for a value more: what every insertion asks for first.
+    /// Reserves capacity for one more value; to be called before every insertion.
     pub fn reserve(&self) -> Result<(), OutOfMemory> {
         self.0.borrow_mut().get_or_insert_default().try_reserve(1)?;
         Ok(())
     }
 
-    /// Keeps `value`, for which [`Keyed::reserve`] made room; its key, which is never below 2^32.
+    /// Stores `value`, for which [`Keyed::reserve`] has reserved capacity; returns its key, which
+    /// is never below 2^32.
     #[inline]
     pub fn insert(&self, value: T) -> u64 {
         number(self.0.borrow_mut().get_or_insert_default().insert(value))
     }
 
-    /// As [`Keyed::insert`], where the value is to know its key. `make` must not come back here.
+    /// As [`Keyed::insert`], for a value that contains its key. `make` must not use this
+    /// collection.
     pub fn insert_with(&self, make: impl FnOnce(u64) -> T) -> u64 {
         let mut values = self.0.borrow_mut();
         number(values.get_or_insert_default().insert_with_key(|key| make(number(key))))
     }
 
-    /// What `look` makes of the value, if there is one. It must not come back here.
+    /// Returns what `look` makes of the value, if there is one. `look` must not use this
+    /// collection.
     #[inline(always)]
     pub fn with<R>(&self, key: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
         self.0.borrow().as_ref()?.get(known(key)).map(look)

@@ -1,5 +1,5 @@
-//! What a request holds until it ends: connections, above all. They are closed when nginx frees the
-//! request, while its pool and its logs still live.
+//! The resources that a request holds until it ends, mainly connections. They are closed when nginx
+//! frees the request, while its pool and its logs still live.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -17,12 +17,12 @@ pub trait Resource {
     fn close(&self);
 }
 
-/// A request with room for more than this leaves the memory to none.
+/// Above this capacity, the memory is not kept for the next request.
 const KEPT_CAPACITY: usize = 16;
 
 type Held = SlotMap<DefaultKey, Weak<dyn Resource>>;
 
-/// What one request holds.
+/// The resources of one request.
 #[derive(Default)]
 pub struct Resources {
     /// Made by the first resource: most requests hold none.
@@ -32,7 +32,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// The next request holds nothing yet; the memory is its.
+    /// Resets it for the next request, keeping the memory.
     pub(super) fn empty(&mut self) {
         let held = self.held.get_mut();
         if held.as_ref().is_some_and(|held| !held.is_empty() || held.capacity() > KEPT_CAPACITY) {
@@ -42,7 +42,8 @@ impl Resources {
     }
 }
 
-/// A resource's place among those of its request; dropped, the request has forgotten it.
+/// A resource's place among those of its request. Dropping it makes the request forget the
+/// resource.
 pub struct Hold {
     context: Weak<Context>,
     key: DefaultKey,
@@ -81,7 +82,7 @@ impl Context {
 
     /// Closes all of them. Safe to call twice.
     pub(super) fn close_resources(&self) {
-        // Each one forgets its place as it closes: by then it finds none.
+        // Taken out first: each resource drops its place when it closes, and then finds nothing.
         let Some(mut held) = self.resources.held.take() else { return };
         for (_, resource) in held.drain() {
             if let Some(resource) = resource.upgrade() {

@@ -1,8 +1,8 @@
 //! A task: one Lua coroutine that the scheduler runs.
 //!
-//! Whoever wants to wake a task holds a `Weak` of it, so nothing wakes one that is gone. A pending
-//! operation is owned by its task: killing the task, ending the request or closing its pool drops
-//! the operation, and dropping it cancels it.
+//! Code that wakes a task has a `Weak` of it, so nothing wakes a dead task. A task owns its pending
+//! operation: killing the task, ending the request or closing its pool drops the operation, and
+//! dropping it cancels it.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -25,15 +25,15 @@ use crate::nginx::core::own_thread::FreeList;
 use crate::nginx::event::alarm::{Alarm, AlarmField, Sleeper};
 use crate::{alarm_field, ngx_debug, own_thread};
 
-/// Where a coroutine stands; the names are those of `coroutine.status`.
+/// The status of a coroutine; the names are those of `coroutine.status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TaskStatus {
     Running,
     Suspended,
-    /// It resumed another one and waits for that to yield or end.
+    /// It has resumed another one and waits for that to yield or end.
     Normal,
     Dead,
-    /// A light thread that ended and has not been waited for.
+    /// A light thread that has ended and has not been waited for.
     Zombie,
 }
 
@@ -62,7 +62,7 @@ pub enum Role {
     Wrapped,
 }
 
-/// A pending operation. Dropping it cancels it: its events are out of nginx afterwards.
+/// A pending operation. Dropping it cancels it: afterwards nginx has none of its events.
 pub trait Operation {
     /// Whether the operation can be cancelled; a subrequest under way cannot, and keeps
     /// `ngx.thread.kill` and `ngx.exit` from ending it.
@@ -88,7 +88,7 @@ enum Pending {
     },
 }
 
-/// The light threads that their parent waits for; they know it as long as this lives.
+/// The light threads that their parent waits for; they are marked so as long as this value lives.
 #[derive(Default)]
 pub struct Join(SmallVec<[Weak<Task>; 2]>);
 
@@ -113,19 +113,19 @@ pub enum Record {
     None,
     /// It can still run, or is a light thread whose results wait.
     Task(Rc<Task>),
-    /// Its task is over.
+    /// Its task has ended.
     Ended,
-    /// Its task is over, and was a light thread.
+    /// Its task has ended, and was a light thread.
     EndedThread,
 }
 
-/// The word of a coroutine that was a light thread. No key looks like it, nor like the next one: those
+/// The word of an ended light thread's coroutine. No key equals it, or the next one, because keys
 /// have a version in their upper half.
 const ENDED_THREAD: u64 = 1;
-/// The word of another coroutine whose task is over.
+/// The word of another coroutine whose task has ended.
 const ENDED: u64 = 2;
 
-/// How many tasks that are over wait to be used again.
+/// The most tasks that the free list keeps.
 const MAX_SPARE: usize = 256;
 
 /// One Lua coroutine.
@@ -138,14 +138,14 @@ pub struct Task {
     pub(super) place: Cell<usize>,
     role: Cell<Role>,
     key: Cell<u64>,
-    /// Its coroutine does not carry its key any more.
+    /// Whether its coroutine no longer has its key.
     forgotten: Cell<bool>,
-    /// None once the task is over.
+    /// `None` once the task has ended.
     context: RefCell<Option<Rc<Context>>>,
     pub status: Cell<TaskStatus>,
-    /// Its code is on the C stack.
+    /// Whether its code is on the C stack.
     pub(super) runs: Cell<bool>,
-    /// Who spawned it, or, from its resume to its yield, resumed it.
+    /// The task that spawned it, or, from its resume to its yield, the one that resumed it.
     parent: Link,
     /// The coroutine that it resumed, until that yields or ends.
     resumed: Link,
@@ -154,13 +154,13 @@ pub struct Task {
     alarm: Alarm,
     /// An error of a wrapped child, to be raised in this task when it runs next.
     pub propagates_error: Cell<bool>,
-    /// Ended light threads of this task that nobody has waited for.
+    /// Ended light threads of this task that have not been waited for.
     pub zombies: RefCell<Vec<Rc<Task>>>,
-    /// The parent sits in `ngx.thread.wait` for this one.
+    /// Whether the parent waits for this one in `ngx.thread.wait`.
     pub waited_by_parent: Cell<bool>,
-    /// It waits in `ngx.flush(true)`.
+    /// Whether it waits in `ngx.flush(true)`.
     pub flushing: Cell<bool>,
-    /// By what other modules know it; 0 where they do not.
+    /// The key by which other modules know it; 0 for none.
     pub(super) co_ctx: Cell<u64>,
 }
 
@@ -202,18 +202,18 @@ impl Task {
         Task::fresh(context, state, reference, role)
     }
 
-    /// Has room for another task; fails where memory is out.
+    /// Reserves what another task needs; fails without memory.
     #[inline]
     pub fn reserve() -> Result<(), OutOfMemory> {
         allocator::check()?;
         if SPARE.is_empty() {
-            // A spare one has its record.
+            // A task from the free list has a record already.
             RECORDS.reserve()?;
         }
         Ok(())
     }
 
-    /// As [`Task::reserve`], for a light thread that this one spawns: it may wait to be joined.
+    /// As [`Task::reserve`], for a light thread that this task spawns, which may become a zombie.
     pub fn reserve_thread(&self, running: usize) -> Result<(), OutOfMemory> {
         Ok(self.zombies.borrow_mut().try_reserve(running + 1)?)
     }
@@ -244,8 +244,8 @@ impl Task {
         task
     }
 
-    /// Makes a spare task what [`Task::fresh`] makes. Every field is named here: one that is forgotten
-    /// does not compile.
+    /// Resets a task from the free list to what [`Task::fresh`] makes. Every field is named here,
+    /// so that a forgotten one does not compile.
     fn begin(&self, of: &Rc<Context>, on: State, anchor: i32, kind: Role) {
         let Task {
             state,
@@ -279,7 +279,7 @@ impl Task {
         self.mark(of);
     }
 
-    /// Whether nobody but the holder of this share knows the task, and its record.
+    /// Whether nothing refers to the task except this share and its record.
     fn is_unshared(self: &Rc<Self>) -> bool {
         Rc::strong_count(self) == 1 && Rc::weak_count(self) == 1
     }
@@ -295,8 +295,8 @@ impl Task {
         self.role.get()
     }
 
-    /// Lets a task that is over wait to be used again, if its coroutine does not know it any more. Who
-    /// makes the next one looks whether others still do.
+    /// Puts an ended task into the free list, if its coroutine does not refer to it any more.
+    /// Whether others do is checked when it is taken out.
     #[inline]
     pub(super) fn retire(self: &Rc<Self>) {
         if self.forgotten.get() {
@@ -304,36 +304,36 @@ impl Task {
         }
     }
 
-    /// The coroutine, which is there, forgets the task, for that is over.
+    /// Makes the coroutine, which must be alive, forget the task, which has ended.
     pub(super) fn be_forgotten(&self) {
         let word = if self.role() == Role::LightThread { ENDED_THREAD } else { ENDED };
         openresty::set_record(self.state(), word as usize as *mut c_void);
         self.forgotten.set(true);
     }
 
-    /// Tells the coroutine whose it is.
+    /// Stores the task's key, and the request, in the coroutine.
     fn mark(&self, context: &Context) {
         let word = self.key.get() as usize;
         openresty::set_record(self.state(), word as *mut c_void);
         openresty::set_request(self.state(), context.request().as_ptr().cast());
     }
 
-    /// A task for the code of a phase or a timer, in a coroutine of the VM's.
+    /// A task for the code of a phase or a timer, in a coroutine of the VM.
     pub fn entry(context: &Rc<Context>, thread: Thread) -> Rc<Task> {
         Task::new(context, thread.state, thread.reference, Role::Entry)
     }
 
-    /// The request's context, unless the task is over.
+    /// The request's context, unless the task has ended.
     pub fn context(&self) -> Option<Rc<Context>> {
         self.context.borrow().clone()
     }
 
-    /// The request, unless the task is over.
+    /// The request, unless the task has ended.
     pub fn request(&self) -> Option<Request> {
         self.context.borrow().as_ref().map(|context| context.request())
     }
 
-    /// The main coroutine of its VM, unless the task is over.
+    /// The main coroutine of its VM, unless the task has ended.
     pub fn main_state(&self) -> Option<State> {
         self.context.borrow().as_ref().map(|context| context.main_state())
     }
@@ -343,7 +343,7 @@ impl Task {
         self.context.borrow().as_ref().is_some_and(|own| Rc::ptr_eq(own, context))
     }
 
-    /// The task that runs on `state`, if it is one of ours and not over.
+    /// The task that runs on `state`, if there is one and it has not ended.
     pub fn of(state: State) -> Option<Rc<Task>> {
         match Task::record(state) {
             Record::Task(task) => Some(task),
@@ -363,7 +363,7 @@ impl Task {
         }
         let Some(task) = RECORDS.with(word, Weak::upgrade).flatten() else { return Record::Ended };
         if task.state() != state {
-            // A coroutine of LuaJIT's own that took the word over from the one that made it.
+            // A coroutine made by LuaJIT itself, which has copied the word from its creator.
             return Record::None;
         }
         if task.context.borrow().is_none() {
@@ -376,10 +376,10 @@ impl Task {
         self.parent.get()
     }
 
-    /// Notes that the running task `parent` made this light thread.
+    /// Notes that the running task `parent` has made this light thread.
     ///
-    /// The registry keeps `parent` from now on: its light threads look at it when they end, even
-    /// where it is a coroutine that Lua code has forgotten. Raises where memory is out.
+    /// The registry keeps `parent` from now on, because its light threads use it when they end,
+    /// even if Lua code has forgotten the coroutine. Raises without memory.
     pub fn set_parent(&self, parent: &Rc<Task>) {
         if parent.reference.get() < 0 {
             parent.state().push_thread();
@@ -406,8 +406,8 @@ impl Task {
         self.resumed.set(child);
     }
 
-    /// Takes this task, which yielded or ended, from whoever resumed or spawned it: that runs on, and
-    /// this one is nobody's until it is resumed. `None` where that is over.
+    /// Detaches this task, which has yielded or ended, from the task that resumed or spawned it,
+    /// and returns that one; `None` if that one has ended.
     #[inline]
     pub fn leave_parent(&self) -> Option<Rc<Task>> {
         let parent = self.parent.take().filter(|parent| parent.is_alive())?;
@@ -426,9 +426,9 @@ impl Task {
         matches!(self.role(), Role::Entry | Role::LightThread)
     }
 
-    /// Takes over the operation that this task now waits for.
+    /// Gives the task the operation that it now waits for.
     pub fn wait_for(&self, operation: Box<dyn Operation>) {
-        // What was there goes last: dropping it may look at the task.
+        // The old operation is dropped last, because dropping it may use the task.
         drop(self.pending.replace(Some(Pending::Own(operation))));
     }
 
@@ -437,18 +437,18 @@ impl Task {
         drop(self.pending.replace(Some(Pending::Shared(operation))));
     }
 
-    /// Takes over the light threads that this task now waits for.
+    /// Gives the task the light threads that it now waits for.
     pub fn wait_for_threads(&self, threads: Join) {
         drop(self.pending.replace(Some(Pending::Threads { _joined: threads })));
     }
 
-    /// The running task sleeps for `milliseconds` from now on.
+    /// Has the running task sleep for `milliseconds`.
     pub fn sleep(self: &Rc<Self>, milliseconds: usize, log: Log) {
         Alarm::set(self, milliseconds, log);
         drop(self.pending.replace(Some(Pending::Sleep)));
     }
 
-    /// Lets go of the pending operation, finished or not.
+    /// Drops the pending operation, finished or not.
     #[inline(always)]
     pub fn drop_pending(&self) {
         if self.pending.borrow().is_some() {
@@ -457,7 +457,7 @@ impl Task {
     }
 
     fn end_pending(&self) {
-        // Taken out first: dropping an operation may look at the task.
+        // Taken out first, because dropping an operation may use the task.
         let operation = self.pending.borrow_mut().take();
         if matches!(operation, Some(Pending::Sleep)) {
             self.alarm.cancel("lua clean up the timer for pending ngx.sleep");
@@ -474,7 +474,7 @@ impl Task {
         })
     }
 
-    /// Whether it waits for nothing that is known: it runs, or its code yielded by itself.
+    /// Whether it has no pending operation: it runs, or its code has yielded by itself.
     pub fn waits_for_nothing(&self) -> bool {
         self.pending.borrow().is_none()
     }
@@ -485,10 +485,10 @@ impl Task {
         matches!(&*pending, Some(Pending::Own(operation)) if operation.is_foreign())
     }
 
-    /// Ends the task: what it waits for is cancelled, and its coroutine forgets it.
+    /// Ends the task: cancels what it waits for, and makes its coroutine forget it.
     ///
-    /// Gives the coroutine's anchor in the registry, which is the caller's to give back. Safe to
-    /// call twice: there is one only the first time.
+    /// Returns the coroutine's anchor in the registry, which the caller must release. Safe to call
+    /// twice: the second time returns `None`.
     pub(super) fn detach(&self) -> Option<i32> {
         self.status.set(TaskStatus::Dead);
         self.drop_pending();
@@ -533,10 +533,11 @@ impl Drop for Task {
 }
 
 own_thread! {
-    /// The tasks by the key that their coroutines carry. A coroutine may outlive its request in a Lua
+    /// The tasks by the keys in their coroutines. A coroutine may outlive its request in a Lua
     /// variable: its key then finds nothing.
     static RECORDS: Keyed<Weak<Task>> = Keyed::new();
 
-    /// Tasks that are over, as [`Task::retire`] leaves them. Their coroutines have forgotten their keys.
+    /// The free list of tasks, filled by [`Task::retire`]. Their coroutines have forgotten their
+    /// keys.
     static SPARE: FreeList<Rc<Task>> = FreeList::new(MAX_SPARE);
 }

@@ -1,4 +1,4 @@
-//! Tracebacks through a chain of coroutines, innermost first, in upstream's format.
+//! Tracebacks through a chain of coroutines, innermost first, in the C module's format.
 
 use std::rc::Rc;
 

@@ -18,7 +18,7 @@ pub type Filler = fn(State, &[Dict]);
 
 static FILLER: OnceLock<Filler> = OnceLock::new();
 
-/// Hands down who fills new VMs, before the first is made. A second time changes nothing.
+/// Sets what fills new VMs, before the first is made. A second call changes nothing.
 pub fn set_filler(filler: Filler) {
     let _ = FILLER.set(filler);
 }
@@ -39,8 +39,8 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
     }
 }
 
-/// The configuration of `cycle` is in force: its log is told of another release's lua-resty-core,
-/// and of compilers that are off.
+/// To be called when the configuration of `cycle` is in force: logs that lua-resty-core is of
+/// another release, and that JIT compilers are off.
 pub fn announce(cycle: Cycle) {
     let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
     if executable_memory::is_forbidden() {
@@ -55,8 +55,9 @@ fn warn_of_memory() {
     log::log_cycle(Level::Warn, executable_memory::NOTICE.as_bytes());
 }
 
-/// A worker begins: its symbols act by the release that its own VM presents. What the system
-/// forbids here need not be what it forbids the master.
+/// To be called when a worker starts: makes its symbols follow the release that its VM presents,
+/// and checks again whether JIT compilers are allowed, because the system may treat the worker
+/// differently from the master.
 pub fn present(cycle: Cycle) {
     let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
     vm.release().present();
@@ -93,7 +94,7 @@ pub fn make(
     Vm::new(&recipe, caches_code)
 }
 
-/// The line for the error log, in upstream's words.
+/// The line for the error log, in the C module's words.
 pub fn message(error: VmError) -> Vec<u8> {
     let concat = |pieces: &[&[u8]]| {
         fallible::concat(pieces).unwrap_or_else(|_| fallible::reason(fallible::NOT_ENOUGH))

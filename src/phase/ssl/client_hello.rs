@@ -1,4 +1,4 @@
-//! `ssl_client_hello_by_lua*`: what the client says first has been read.
+//! `ssl_client_hello_by_lua*`: runs when the ClientHello has been read.
 
 use super::driver::{self, Waiting};
 use crate::nginx::event::tls::{Handshaking, Verdict};

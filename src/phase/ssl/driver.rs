@@ -1,8 +1,8 @@
-//! The one driver of the phases of a TLS handshake that can wait.
+//! The driver of the phases of a TLS handshake that can wait.
 //!
-//! OpenSSL asks, in the middle of nginx's handshake, and asks again each time that nginx goes on with
-//! it. The first time, the phase's code starts in a stand-in request that uses the client's TLS
-//! connection; the answer is "wait" until it ends.
+//! OpenSSL calls the phase in the middle of nginx's handshake, and again each time that nginx
+//! continues the handshake. The first time, the phase's code starts in a fake request that uses the
+//! client's TLS connection; the answer is "wait" until the code ends.
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -23,12 +23,12 @@ use crate::{ngx_debug, ngx_log};
 pub struct Waiting {
     pub phase: Phase,
     pub words: Words,
-    /// What nginx's log lines say is being done.
+    /// The action that nginx's log lines name (`while …`).
     pub action: &'static CStr,
     pub log_handler: LogHandler,
 }
 
-/// OpenSSL asks: for the first time in a handshake, or again.
+/// Called by OpenSSL: for the first time in a handshake, or again.
 pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
     let log = at.client.log();
     let reusable = u8::from(at.client.is_reusable());
@@ -44,8 +44,8 @@ pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
     start(at, waiting).unwrap_or(Verdict::Refuse)
 }
 
-/// Starts the phase's code and runs it until it waits or ends; none where it cannot start, for
-/// reasons that have been logged.
+/// Starts the phase's code and runs it until it waits or ends; `None` if it cannot start, which has
+/// been logged.
 fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
     at.client.set_action(waiting.action);
     let Some(script) = ServerConf::of_handshake(at).script(waiting.phase) else {
@@ -78,7 +78,7 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
     Some(run.verdict)
 }
 
-/// Runs the code until it waits or ends. What cannot start ends as after an error.
+/// Runs the code until it waits or ends. Code that cannot start ends as after an error.
 fn run(context: &Rc<Context>, script: &SharedScript) {
     match runner::load(context, script) {
         Ok(thread) => scheduler::start_fake(context, Task::entry(context, thread), || 0),
@@ -86,12 +86,12 @@ fn run(context: &Rc<Context>, script: &SharedScript) {
     }
 }
 
-/// What is known of the connection; made at the first use.
+/// The handshake's state; made at the first use.
 pub fn handshake(at: Handshaking) -> Option<Rc<Handshake>> {
     Handshake::of(at.ssl).or_else(|| Handshake::attach(at, MainConf::of_handshake(at).vm()?).ok())
 }
 
-/// A stand-in request that uses the client's TLS connection.
+/// A fake request that uses the client's TLS connection.
 pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Rc<Context>> {
     let vm = MainConf::of_handshake(at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
@@ -105,7 +105,8 @@ pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Optio
     Some(context)
 }
 
-/// Whether the client's protocol has sessions of its own kind, which this module does not see.
+/// Whether the client's protocol has sessions of another kind (TLS 1.3), which this module does not
+/// handle.
 pub fn is_without_sessions(at: Handshaking) -> bool {
     at.ssl.is_tls13_or_newer()
 }

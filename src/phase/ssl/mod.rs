@@ -13,7 +13,7 @@ use crate::config::phases::{PHASES, Phase};
 use crate::nginx::core::conf::{Conf, ConfResult};
 use crate::nginx::event::tls::{ServerContext, register_slot};
 
-/// Has the server that is being merged ask the code that `server` has for it.
+/// Installs the callbacks for the handshake code in `server`, in the server that is being merged.
 pub fn install(cf: Conf, server: &ServerConf) -> ConfResult {
     for row in PHASES {
         let phase = row.phase;
@@ -33,7 +33,7 @@ pub fn install(cf: Conf, server: &ServerConf) -> ConfResult {
             (None, Phase::SslClientHello | Phase::SslCertificate) => {
                 return Err(cf.refuse_plainly(b"no ssl configured for the server"));
             }
-            // The code of the `http` block is for the servers that have TLS.
+            // Code inherited from the `http` block only concerns servers that have TLS.
             _ => {}
         }
     }

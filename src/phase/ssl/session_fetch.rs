@@ -1,6 +1,7 @@
 //! `ssl_session_fetch_by_lua*`: a client wants to resume a session.
 //!
-//! OpenSSL has no way to wait for one: code that waits is ended, and the handshake is a full one.
+//! OpenSSL cannot wait for a session: code that waits is ended, and the handshake becomes a full
+//! one.
 
 use codec::fallible;
 

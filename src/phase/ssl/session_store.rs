@@ -1,4 +1,4 @@
-//! `ssl_session_store_by_lua*`: a session that the client may resume later. It cannot wait.
+//! `ssl_session_store_by_lua*`: gets a session that the client may resume later. It cannot wait.
 
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
-//! How a context begins and ends, and how its memory serves the next request.
+//! How a context begins and ends, and how its memory is reused for the next request.
 //!
-//! A context whose request is gone waits in a short list, empty as a new one, unless somebody still
-//! holds it.
+//! A context whose request has ended goes to a free list, reset to be like a new one, unless
+//! something still has a share of it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::runtime::ends;
 use crate::runtime::filter::BodyFilter;
 use crate::runtime::resources::Resources;
 
-/// How many contexts wait at most.
+/// The most contexts that the free list keeps.
 const MAX_IDLE: usize = 256;
 
 own_thread! {
@@ -70,8 +70,8 @@ impl Context {
         }
     }
 
-    /// Makes it what [`Context::fresh`] makes, but for the request. Every part is named here: one that
-    /// is forgotten does not compile.
+    /// Resets it to what [`Context::fresh`] makes, except for the request. Every part is named
+    /// here, so that a forgotten one does not compile.
     fn empty(&mut self) {
         let Context {
             request: _,
@@ -125,8 +125,9 @@ impl Context {
         Ok(())
     }
 
-    /// Asks nginx to tell when the request ends, however that comes about; once is enough. Needed
-    /// where tasks wait for events, which must not come then, and where nginx empties its slot.
+    /// Asks nginx to report the end of the request, whatever its cause; further calls do nothing.
+    /// Needed if tasks wait for events, which must not come after that, and if nginx clears its
+    /// slot.
     pub fn watch_request_end(&self) -> Result<(), OutOfMemory> {
         match self.share.take() {
             Some(share) => share.tell_at_end(),
@@ -134,13 +135,13 @@ impl Context {
         }
     }
 
-    /// Puts it into nginx's slot again, where nginx has emptied that.
+    /// Puts it into nginx's slot again, if nginx has cleared that.
     pub fn reattach(&self) {
         self.request.set_context(self);
     }
 
-    /// Gives up a share. Where it was the last one of a context that is over, that waits for the next
-    /// request.
+    /// Gives up a share. If it was the last one of a context that has ended, the context goes to
+    /// the free list.
     pub fn retire(mut context: Rc<Context>) {
         if !context.is_released() {
             return;
@@ -150,7 +151,7 @@ impl Context {
         IDLE.keep(context);
     }
 
-    /// The pool goes: nothing of nginx's may be touched any more.
+    /// The pool is being destroyed: nginx's structures must not be used any more.
     fn release(&self) {
         self.remove_all_tasks();
         self.close_resources();

@@ -1,9 +1,9 @@
 //! A request's context: what the module knows about it between nginx's calls.
 //!
-//! It is shared (`Rc`) by the request's pool, which lets go of it last, and by each of its tasks.
-//! nginx empties its own slot of module contexts on internal redirects and when it makes an error
-//! page in the middle of an output call, so running code finds the context through its task, and
-//! only code that starts anew looks at nginx's slot.
+//! The request's pool and each of its tasks have a share (`Rc`) of it; the pool's is dropped last.
+//! nginx clears its own slot of module contexts on internal redirects and when it makes an error
+//! page in the middle of an output call. So running code finds the context through its task; only
+//! code that starts looks at nginx's slot.
 //!
 //! Each part has a life-cycle of its own and is reset as a whole.
 
@@ -42,13 +42,13 @@ pub enum End {
     Exec { uri: Vec<u8>, args: Vec<u8> },
 }
 
-/// What the code of the running phase was told of its end.
+/// How the code of the running phase is to end.
 #[derive(Default)]
 pub struct Ending {
     pub end: RefCell<Option<End>>,
     /// What `ngx.exit` was last called with; 0 before.
     pub exit_code: Cell<isize>,
-    /// Pending operations forbid `ngx.exit` and its like: captured subrequests.
+    /// Pending operations forbid `ngx.exit` and similar functions: captured subrequests.
     pub no_abort: Cell<bool>,
 }
 
@@ -62,7 +62,7 @@ pub struct Captures {
 }
 
 impl Captures {
-    /// Makes it what its default is, but for capacity that it has already.
+    /// Resets it to its default, but keeps its capacity.
     fn reset(&mut self) {
         let mut requests = std::mem::take(self.requests.get_mut());
         requests.clear();
@@ -70,10 +70,10 @@ impl Captures {
     }
 }
 
-/// Where `lua_need_request_body` has brought the request's body.
+/// The state of the request's body for `lua_need_request_body`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum BodyState {
-    /// Nobody has asked nginx for it.
+    /// nginx has not been asked for it.
     #[default]
     Unread,
     /// The phase handler waits for it.
@@ -89,7 +89,7 @@ pub struct RequestBody {
     pub readers: RefCell<Vec<Weak<Task>>>,
 }
 
-/// Told the result of the code of a fake request.
+/// A callback for the result of a fake request's code.
 pub type OnResult = Box<dyn FnOnce(Status)>;
 
 /// The end of a fake request.
@@ -97,7 +97,7 @@ pub type OnResult = Box<dyn FnOnce(Status)>;
 pub struct FakeEnd {
     /// Called once.
     pub on_result: Cell<Option<OnResult>>,
-    /// A timer that no longer counts as running.
+    /// Whether the timer has been subtracted from the running ones.
     pub timer_counted_out: Cell<bool>,
 }
 
@@ -105,16 +105,16 @@ pub struct FakeEnd {
 /// handshake's.
 pub struct Context {
     request: Request,
-    /// None while the context waits to be used again.
+    /// `None` while the context is in the free list.
     vm: Option<Rc<Vm>>,
     /// Whether the request is a fake one.
     pub fake: bool,
     pub phase: Cell<Phase>,
-    /// The phases whose handlers have started: nginx calls them again to go on.
+    /// The phases whose handlers have started: if nginx calls one again, it continues.
     entered: Cell<PhaseSet>,
-    /// The request is over for Lua: nothing runs any more.
+    /// The request has ended for Lua: no code of it runs any more.
     released: Cell<bool>,
-    /// The pool's share, until nginx has been asked to tell it when the request ends.
+    /// The pool's share, until nginx has been asked to report the request's end to it.
     share: Cell<Option<Share<Context>>>,
 
     pub tasks: Tasks,
@@ -122,16 +122,16 @@ pub struct Context {
     pub captures: Captures,
     pub body: RequestBody,
     pub output: Output,
-    /// The body filter's chain while `body_filter_by_lua*` runs, and what it leaves.
+    /// The state of `body_filter_by_lua*`.
     pub filter: BodyFilter,
     pub fake_end: FakeEnd,
     pub(super) resources: Resources,
 
     /// lua-resty-core's reference of the `ngx.ctx` table; negative for none.
     pub ctx_ref: Cell<i32>,
-    /// A subrequest whose request headers are not its parent's any more.
+    /// Whether a subrequest has request headers of its own, instead of its parent's.
     pub owns_request_headers: Cell<bool>,
-    /// Who reads from or writes to the client's connection (`ngx.req.socket`).
+    /// What gets the events of the client's connection (`ngx.req.socket`).
     pub client_user: RefCell<Option<Weak<dyn Events>>>,
     /// The arguments of the running `set_by_lua*`.
     pub set_arguments: RefCell<Vec<PoolStr>>,
@@ -181,12 +181,12 @@ impl Context {
         by_us || self.request.header_sent()
     }
 
-    /// The handler of `phase` has started.
+    /// Notes that the handler of `phase` has started.
     pub fn enter(&self, phase: Phase) {
         self.entered.set(self.entered.get().with(phase));
     }
 
-    /// The handler of `phase` may start anew.
+    /// Lets the handler of `phase` start again.
     pub fn leave(&self, phase: Phase) {
         self.entered.set(self.entered.get().without(phase));
     }
@@ -203,7 +203,7 @@ impl Context {
         self.ending.end.borrow().is_some()
     }
 
-    /// nginx starts over with the request (a jump to another URI): so does the context.
+    /// Resets the context, because nginx starts over with the request (a jump to another URI).
     #[inline]
     pub fn restart(&self) {
         self.entered.set(PhaseSet::NONE);
@@ -214,7 +214,7 @@ impl Context {
         self.body.state.set(BodyState::Unread);
     }
 
-    /// Gives up the `ngx.ctx` table: whoever asks for it next gets a new one.
+    /// Gives up the `ngx.ctx` table: the next access makes a new one.
     pub fn release_ctx(&self) {
         if self.ctx_ref.get() >= 0 {
             ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));

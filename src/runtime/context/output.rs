@@ -1,4 +1,4 @@
-//! What a context knows of its response.
+//! The state of a request's response.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,19 +13,19 @@ pub enum Stage {
     Open,
     /// The last buffer has been sent.
     Ended,
-    /// `ngx.req.socket(true)` has the client's connection: what is sent there is no response.
+    /// `ngx.req.socket(true)` has the client's connection: this module sends no response.
     Raw,
 }
 
-/// What of a response's body may still be sent.
+/// How much of a response's body may still be sent.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum BodyCount {
     /// Nothing is counted.
     #[default]
     Off,
-    /// So many bytes.
+    /// This many bytes.
     Left(u64),
-    /// There was more than the header says, and the log says so.
+    /// There was more than the header promised, which has been logged.
     Exceeded,
 }
 
@@ -39,14 +39,14 @@ pub struct Output {
     pub headers_set: Cell<bool>,
     /// Content-Type has been set, by the script or by the location's types.
     pub mime_set: Cell<bool>,
-    /// Something of the body was given to the filters, or held back.
+    /// Some of the body has been given to the filters, or held back.
     pub seen_body_data: Cell<bool>,
     /// HTTP/1.0: the body is held back until its length is known.
     pub buffering: Cell<bool>,
     pub body_count: Cell<BodyCount>,
     /// The body that the filters have not been given yet.
     pub held: Cell<Held>,
-    /// The buffers of the response, which are used again.
+    /// The reusable buffers of the response.
     pub recycled: RefCell<Recycled>,
     /// How many threads wait in `ngx.flush(true)`.
     pub flushing: Cell<usize>,

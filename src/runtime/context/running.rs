@@ -1,4 +1,4 @@
-//! The contexts whose code is on the C stack.
+//! The contexts whose code is running, that is, on the C stack.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,19 +16,19 @@ own_thread! {
 pub struct RunningGuard(());
 
 impl Context {
-    /// `self`'s code runs from now on, until the guard is dropped.
+    /// Marks the context's code as running until the guard is dropped.
     pub fn run_guard(self: &Rc<Self>) -> RunningGuard {
         #[expect(clippy::disallowed_methods, reason = "as many as calls nest on the C stack")]
         RUNNING.borrow_mut().push(self.clone());
         RunningGuard(())
     }
 
-    /// Whether any request's code is on the C stack.
+    /// Whether code of any request is on the C stack.
     pub fn any_runs() -> bool {
         !RUNNING.borrow().is_empty()
     }
 
-    /// The context of running code for `request`, where nginx's slot has been emptied below it.
+    /// The context of running code for `request`, if nginx's slot has been cleared meanwhile.
     pub fn running(request: Request) -> Option<Rc<Context>> {
         RUNNING.borrow().iter().rev().find(|context| context.request() == request).cloned()
     }

@@ -12,17 +12,17 @@ use crate::lua::vm::Thread;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::runtime::task::{Role, Task, TaskStatus};
 
-/// What a coroutine asked of the scheduler when it yielded.
+/// What a coroutine asks of the scheduler by yielding.
 #[derive(Default)]
 pub enum Switch {
     /// Wait for its pending operation.
     #[default]
     Wait,
-    /// `coroutine.resume`: run that one, with so many of the yielded values.
+    /// `coroutine.resume`: run that one, with this many of the yielded values.
     Resume(Rc<Task>, i32),
-    /// `coroutine.yield`: back to the resumer, with so many values, all that are yielded.
+    /// `coroutine.yield`: back to the resumer, with this many values: all that were yielded.
     Yield(i32),
-    /// `ngx.thread.spawn`: run that one first, with so many values on its stack.
+    /// `ngx.thread.spawn`: run that one first, with this many values on its stack.
     Spawn(Rc<Task>, i32),
 }
 
@@ -45,12 +45,12 @@ pub struct Tasks {
     pub light_threads: Cell<usize>,
 }
 
-/// Capacity for so many tasks is kept for the next request.
+/// The capacity, in tasks, that is kept for the next request.
 const KEPT: usize = 64;
 
 impl Tasks {
-    /// Makes it what [`Tasks::default`] makes, for the next request: no task is left, and the queues
-    /// keep their capacity. Every field is named here: one that is forgotten does not compile.
+    /// Resets it to [`Tasks::default`] for the next request, when no task is left; the queues keep
+    /// their capacity. Every field is named here, so that a forgotten one does not compile.
     #[inline]
     pub(super) fn reset(&mut self) {
         let Tasks {
@@ -88,7 +88,7 @@ impl Context {
         self.tasks.entry.borrow().as_ref().is_some_and(|task| task.is_alive())
     }
 
-    /// Has room for another task, wherever it may wait for its turn; fails where memory is out.
+    /// Reserves capacity for another task, in every queue; fails without memory.
     #[inline]
     pub fn reserve_task(&self) -> Result<(), OutOfMemory> {
         Task::reserve()?;
@@ -113,7 +113,7 @@ impl Context {
         others.push(task);
     }
 
-    /// The tasks that wait in `ngx.flush(true)`; they do not from now on.
+    /// Takes the tasks that wait in `ngx.flush(true)`.
     pub fn take_flushing(&self) -> Result<Vec<Rc<Task>>, OutOfMemory> {
         let (entry, others) = (self.tasks.entry.borrow(), self.tasks.others.borrow());
         let all = entry.iter().chain(others.iter()).filter(|task| task.flushing.get());
@@ -139,7 +139,7 @@ impl Context {
     #[inline]
     pub fn set_switch(&self, switch: Switch) {
         let old = self.tasks.switch.replace(switch);
-        // As it nearly always is: that needs no dropping.
+        // Nearly always; this value needs no drop.
         if matches!(old, Switch::Wait) {
             std::mem::forget(old);
         }
@@ -173,7 +173,7 @@ impl Context {
         self.tasks.woken.borrow_mut().pop_front()
     }
 
-    /// Whether `task` has yielded to wait, and nobody has woken it yet.
+    /// Whether `task` has yielded to wait, and has not been woken yet.
     pub fn is_waiting(&self, task: &Rc<Task>) -> bool {
         let queued = |queue: &RefCell<VecDeque<(Rc<Task>, i32)>>| {
             queue.borrow().iter().any(|(other, _)| Rc::ptr_eq(other, task))
@@ -184,7 +184,7 @@ impl Context {
             && !queued(&self.tasks.woken)
     }
 
-    /// Ends one task: its operation is cancelled, its coroutine given back.
+    /// Ends one task: cancels its operation, and returns its coroutine.
     pub fn remove_task(&self, task: &Rc<Task>) {
         self.end_task(task);
         task.retire();
@@ -214,7 +214,7 @@ impl Context {
         }
     }
 
-    /// Ends all tasks, in whatever they wait. Safe to call twice.
+    /// Ends all tasks, whatever they wait for. Safe to call twice.
     pub fn remove_all_tasks(&self) {
         if self.tasks.had_others.replace(false) {
             self.remove_others();

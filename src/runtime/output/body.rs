@@ -16,8 +16,8 @@ use crate::runtime::context::output::Stage;
 
 const HTTP_VERSION_11: usize = 1001;
 
-/// Sends a piece of the body, which `fill` writes, at most `room` bytes and some: now or with what
-/// follows it.
+/// Sends a piece of the body, of about `room` bytes at most, which `fill` writes: now, or together
+/// with what follows.
 pub fn write(
     context: &Rc<Context>,
     room: usize,
@@ -124,7 +124,7 @@ pub(super) fn prepare(context: &Rc<Context>) -> Prepared {
     Prepared::Finished(rc)
 }
 
-/// A body that nobody read must not be taken for the next request.
+/// Discards a request body that has not been read, so that it is not taken for the next request.
 fn discard_unread_body(context: &Rc<Context>) -> bool {
     let request = context.request();
     if request.is_subrequest() || !request.get().request_body.is_null() {
@@ -133,7 +133,8 @@ fn discard_unread_body(context: &Rc<Context>) -> bool {
     request.discard_body() == Status::OK
 }
 
-/// Whether code of the location's filters the body: it sees each piece, and the end, for itself.
+/// Whether the location has `body_filter_by_lua*`, which must see each piece, and the end,
+/// separately.
 pub(super) fn is_body_filtered(context: &Context) -> bool {
     context.location().script(Phase::BodyFilter).is_some()
 }

@@ -14,7 +14,7 @@ use crate::runtime::context::Context;
 use crate::runtime::scheduler;
 use crate::runtime::task::{Operation, Task};
 
-/// Makes the filters send all they hold.
+/// Makes the filters send all that they hold back.
 pub fn flush(context: &Rc<Context>) -> Result<Status, OutOfMemory> {
     Ok(match prepare(context) {
         Prepared::Finished(rc) => rc,
@@ -22,7 +22,7 @@ pub fn flush(context: &Rc<Context>) -> Result<Status, OutOfMemory> {
     })
 }
 
-/// An empty buffer that makes the filters send all they hold.
+/// An empty buffer that makes the filters send all that they hold back.
 fn flush_chain(context: &Context) -> Result<Chain, OutOfMemory> {
     let (chain, mut buf) = new_buf(context, 0)?;
     buf.set_flush();
@@ -84,7 +84,7 @@ impl Drop for Flush {
     }
 }
 
-/// `task` waits until all output is on its way; false where the connection is broken.
+/// Has `task` wait until all output has been sent; false if the connection is broken.
 pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
     let request = context.request();
     scheduler::listen_for_write(context);
@@ -97,10 +97,10 @@ pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
     true
 }
 
-/// The connection can take more output, or gave up on it.
+/// The connection can take more output, or has failed.
 pub fn write_event(context: &Rc<Context>) -> Status {
     let useless = if context.has_entered(Phase::Content) { Status::OK } else { Status::DONE };
-    // It may be this request's turn in the page now.
+    // It may be this request's turn to send output now.
     if subrequest::has_postponed(context.request())
         && filter(context, Chain::EMPTY) == Status::ERROR
     {

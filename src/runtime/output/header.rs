@@ -11,7 +11,7 @@ use crate::runtime::context::Context;
 const HTTP_OK: usize = 200;
 const HTTP_NOT_MODIFIED: usize = 304;
 
-/// Sends the header unless it is out, or held back for HTTP/1.0.
+/// Sends the header, unless it has been sent or is held back for HTTP/1.0.
 pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
     if context.is_header_sent() {
         return Status::OK;
@@ -36,12 +36,13 @@ pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
 fn send_header(context: &Context) -> Status {
     let request = context.request();
     framing::follow_status(request);
-    // The flag comes first: a header filter may run Lua, or nginx make a page of its own, within.
+    // The flag is set first, because a header filter may run Lua code, or nginx may make a page of
+    // its own, during the call.
     context.output.header_sent.set(true);
     request.send_header()
 }
 
-/// Content-Type by the location's types, where `lua_use_default_type` says so.
+/// Sets Content-Type by the location's types, if `lua_use_default_type` is on.
 fn set_default_type(context: &Rc<Context>) -> bool {
     context.output.mime_set.set(true);
     let request = context.request();

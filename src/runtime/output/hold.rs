@@ -18,10 +18,11 @@ pub struct Held {
     pub(super) len: usize,
 }
 
-/// The room of a buffer that collects small pieces.
+/// The capacity of a buffer that collects small pieces.
 const HELD_BUF: usize = 512;
 
-/// Whether `len` bytes more may wait. A broken connection is told at once.
+/// Whether `len` more bytes may be held back. Not on a broken connection, so that the error is
+/// reported at once.
 pub(super) fn may_hold(context: &Context, len: usize) -> bool {
     let request = context.request();
     let held = context.output.held.get().len;
@@ -38,7 +39,8 @@ pub(super) fn hold(
     let mut held = context.output.held.get();
     let mut buf = match held.last {
         Some(last) if last.spare_capacity() >= room => last,
-        // A response of one piece takes no more memory than that, and a free buffer is not to grow.
+        // A response of one piece takes no more memory than the piece, and a free buffer is not
+        // enlarged.
         last => {
             let suffices = last.is_none() || context.output.recycled.borrow().offers(room);
             let size = if suffices { room } else { room.max(HELD_BUF) };
@@ -74,15 +76,15 @@ pub(super) fn pass_on_held(context: &Rc<Context>) -> Status {
     }
 }
 
-/// Gives the filters what is held back, for the code waits, or others write now. Where they refuse
-/// it, so will they what follows, and that tells.
+/// Gives the filters what is held back, because the code waits, or other code writes now. If they
+/// refuse it, they will refuse the next output too, which reports the error.
 pub fn release_held(context: &Rc<Context>) {
     if !context.output.buffering.get() && !context.is_released() {
         pass_on_held(context);
     }
 }
 
-/// Sends a chain of recycled buffers through the body filters, and files them.
+/// Sends a chain of reusable buffers through the body filters, and takes back those that were sent.
 pub(super) fn filter(context: &Rc<Context>, chain: Chain) -> Status {
     let request = context.request();
     let rc = request.output_filter(chain);

@@ -2,11 +2,11 @@
 //!
 //! All output goes through nginx's filter chain, in the order that the script gave it. HTTP/1.0
 //! replies of unknown length are held back until the end, so that they carry a Content-Length.
-//! Each piece of another body is a call of the filters, and a chunk of the chunked encoding, of its
-//! own. A small one waits for what comes next, for as long as nginx's last filter would hold it: until
-//! the code waits, flushes or ends, or `postpone_output` bytes are there. So the filters run once for
-//! a response of one piece and its end. With `lua_coalesce_output on`, small pieces are joined
-//! meanwhile.
+//! Otherwise each piece of a body is a separate call of the filters, and a chunk of its own in the
+//! chunked encoding. A small piece is held back as long as nginx's last filter would hold it: until
+//! the code waits, flushes or ends, or until there are `postpone_output` bytes. So for a response
+//! of one piece, the filters run once, with the piece and the end. With `lua_coalesce_output on`,
+//! small pieces are joined meanwhile.
 
 mod body;
 mod flush;

@@ -1,4 +1,4 @@
-//! An error that nobody caught, and its line in the log.
+//! An uncaught error, and its line in the log.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use crate::runtime::context::Context;
 use crate::runtime::task::Task;
 use crate::runtime::traceback;
 
-/// An error on its way, beside its value: what kind it is, and where it was raised.
+/// An error that is being passed on, apart from its value: its kind, and where it was raised.
 pub(super) struct Abort {
     kind: &'static str,
     trace: Vec<u8>,
@@ -31,7 +31,7 @@ impl Abort {
     }
 }
 
-/// Logs the error on top of the stack of `task`, which ends with it.
+/// Logs the error on top of the stack of `task`, which it ends.
 pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut Option<Abort>) {
     let Some(Abort { kind, trace }) = abort.take() else { return };
     let mut line = Line::new();
@@ -42,8 +42,8 @@ pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut 
     context.request().log().write(Level::Err, line.bytes());
 }
 
-/// Appends the text of the error on top of `failed`, a coroutine that runs no code any more: that
-/// of a `__tostring` runs on the main one.
+/// Appends the text of the error on top of `failed`. That coroutine runs no code any more, so a
+/// `__tostring` runs on the main one.
 fn append_error_text(context: &Context, failed: State, line: &mut Line) {
     if matches!(failed.kind(-1), Kind::String | Kind::Number) {
         line.append(failed.error_text());
@@ -54,7 +54,7 @@ fn append_error_text(context: &Context, failed: State, line: &mut Line) {
         line.append(b"stack overflow");
         return;
     }
-    // To end the request is not for a `__tostring` to say.
+    // A `__tostring` must not end the request.
     let (before, end) = (openresty::request(main), context.ending.end.take());
     openresty::set_request(main, context.request().as_ptr().cast());
     failed.move_to(main, 1);

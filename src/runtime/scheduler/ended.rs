@@ -1,4 +1,4 @@
-//! What follows when a task ends, by itself or by an error.
+//! What happens when a task ends, by itself or by an error.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ pub(super) fn finished(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
     match task.role() {
-        // `ngx.exit` could not yield, and nobody heard of it: it is called for all the same.
+        // `ngx.exit` could not yield, but must take effect all the same.
         Role::Entry | Role::LightThread if context.is_to_end() => Step::Leave(end(context)),
         Role::Entry => {
             context.remove_task(task);
@@ -29,7 +29,7 @@ pub(super) fn finished(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     }
 }
 
-/// Ended light threads that the finished task never waited for go with it.
+/// Drops ended light threads that the finished task has never waited for.
 #[inline(always)]
 fn drop_zombies(context: &Rc<Context>, task: &Task) {
     if !task.zombies.borrow().is_empty() {
@@ -52,7 +52,7 @@ pub fn kill(context: &Rc<Context>, chain: &[Rc<Task>]) {
     decrement(&context.tasks.light_threads);
 }
 
-/// The parent took the results of a light thread that had ended.
+/// The parent has taken the results of a light thread that had ended.
 pub fn forget_zombie(context: &Rc<Context>, parent: &Task, thread: &Rc<Task>) {
     parent.zombies.borrow_mut().retain(|zombie| !Rc::ptr_eq(zombie, thread));
     context.remove_task(thread);
@@ -62,7 +62,7 @@ fn decrement(count: &std::cell::Cell<usize>) {
     count.set(count.get().saturating_sub(1));
 }
 
-/// The handler is over once its entry thread and all light threads are.
+/// Ends the handler if its entry thread and all light threads have ended.
 fn leave_if_over(context: &Rc<Context>) -> Step {
     if context.tasks.light_threads.get() > 0 || context.is_entry_alive() {
         return Step::Leave(Status::AGAIN);
@@ -109,8 +109,8 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> St
 
 /// Leaves the error on the stack of a failed coroutine, and removes what its code had there.
 ///
-/// A quirk of upstream's that scripts see: for `error("text")`, `ngx.thread.wait` gives the text
-/// without its position first, and then the whole message.
+/// A peculiarity of the C module that scripts can see: for `error("text")`, `ngx.thread.wait`
+/// returns first the text without its position, then the whole message.
 fn keep_error_only(task: &Task) {
     let state = task.state();
     let top = state.top();
@@ -132,7 +132,7 @@ fn keep_error_only(task: &Task) {
     }
 }
 
-/// The parent sits in `ngx.thread.wait` for this thread: it gets the results now.
+/// Passes the results to the parent, which waits in `ngx.thread.wait` for this thread.
 fn hand_results_over(
     context: &Rc<Context>,
     task: &Rc<Task>,
@@ -151,7 +151,7 @@ fn end_coroutine(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
-    // It is there: its resumer's stack keeps it until that runs on.
+    // The coroutine is alive: its resumer's stack keeps it until that continues.
     task.be_forgotten();
     let step = hand_over(task, parent, task.state().top(), resume_status(task));
     context.remove_task(task);
@@ -166,9 +166,9 @@ pub(super) fn failed(
     abort: &mut Option<Abort>,
 ) -> Step {
     task.drop_pending();
-    // What the failed code had asked for is void.
+    // Whatever the failed code had asked for is discarded.
     context.take_switch();
-    // `coroutine.resume` hands the error value over as it is, and logs nothing.
+    // `coroutine.resume` returns the error value as it is, and logs nothing.
     if failure == LuaFailure::Memory
         && let Some(context) = task.context()
     {
@@ -178,7 +178,7 @@ pub(super) fn failed(
     aborted(context, task, abort)
 }
 
-/// An error reached `task`, its own or that of a wrapped child.
+/// Handles an error that has reached `task`, its own or a wrapped child's.
 pub(super) fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
     task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);

@@ -17,7 +17,7 @@ use crate::runtime::context::Context;
 use crate::runtime::ends;
 use crate::runtime::task::Task;
 
-/// An event completed what `task` waited for: it runs on, with the `values` on its stack.
+/// Continues `task`, whose operation has completed, with the `values` on its stack.
 pub fn wake(task: &Rc<Task>, values: i32) {
     let Some(context) = task.context() else { return };
     if panics(|| wake_now(&context, task, values)) {
@@ -26,8 +26,8 @@ pub fn wake(task: &Rc<Task>, values: i32) {
     Context::retire(context);
 }
 
-/// As [`wake`], with the `count` results that `push` makes; it may raise, for it runs in protected
-/// mode. Where memory is out, the results are nil and "no memory".
+/// As [`wake`], with the `count` results that `push` makes. It may raise, because it runs in
+/// protected mode. Without memory, the results are nil and "no memory".
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
     let Some(main) = task.main_state() else { return };
     let made = main.produce(count, push).is_ok();
@@ -42,7 +42,7 @@ pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
     wake(task, push_no_memory(task));
 }
 
-/// Pushes nil and "no memory", which takes none; gives their number.
+/// Pushes nil and "no memory", which takes no memory; returns their number.
 pub fn push_no_memory(task: &Task) -> i32 {
     if task.state().reserve(2).is_err() {
         return 0;
@@ -52,7 +52,7 @@ pub fn push_no_memory(task: &Task) -> i32 {
     2
 }
 
-/// The name of the place for [`fault_point`].
+/// The name of this place for [`fault_point`].
 struct Waking;
 
 fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
@@ -68,7 +68,7 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
         go_on(context, task.clone(), values);
     } else {
         context.set_woken(task.clone(), values);
-        // nginx may have emptied its slot: the phase handler must find this context again.
+        // nginx may have cleared its slot: the phase handler must find this context again.
         context.reattach();
         request.run_phases();
     }
@@ -77,8 +77,8 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
     }
 }
 
-/// Something of ours panicked in an event: the request ends as after an error, for nothing else
-/// would end it.
+/// Ends a request as after an error, because code of this module has panicked in an event, and
+/// nothing else would end the request.
 pub fn fail(context: &Rc<Context>) {
     guard((), || {
         if context.is_released() {
@@ -93,7 +93,7 @@ pub fn fail(context: &Rc<Context>) {
     });
 }
 
-/// As [`fail`], for the request of a task that is not over.
+/// As [`fail`], for the request of a task, unless the task has ended.
 pub fn fail_task(task: &Task) {
     if let Some(context) = task.context() {
         fail(&context);
@@ -113,7 +113,7 @@ impl Waiter for std::rc::Weak<Task> {
     }
 }
 
-/// Does `work` for the context of `request`, in an event that nginx tells of it.
+/// Does `work` for the context of `request`, in an event from nginx.
 pub fn on_event(request: Request, work: impl FnOnce(&Rc<Context>)) {
     let Some(context) = Context::of(request) else { return };
     if panics(|| run_event(&context, work)) {
@@ -122,7 +122,7 @@ pub fn on_event(request: Request, work: impl FnOnce(&Rc<Context>)) {
     Context::retire(context);
 }
 
-/// nginx tells this context when the connection can be written to.
+/// Has nginx report to this context when the connection can be written to.
 pub fn listen_for_write(context: &Rc<Context>) {
     let request = context.request();
     if context.has_entered(Phase::Content) {

@@ -1,6 +1,6 @@
-//! The scheduler: runs tasks, decides what each yield means, and what follows when one ends.
+//! The scheduler: runs tasks, decides what each yield means, and what happens when a task ends.
 //!
-//! Event handlers only call [`wake`]; everything about who runs next is decided here.
+//! Event handlers only call [`wake`]; which task runs next is decided here alone.
 
 mod abort;
 mod ended;

@@ -1,4 +1,4 @@
-//! Runs a task, and whatever it resumes or hands over to; decides what each yield means.
+//! Running a task and those that it resumes; deciding what each yield means.
 
 use std::rc::Rc;
 
@@ -10,18 +10,18 @@ use crate::runtime::context::{Context, End, Switch};
 use crate::runtime::task::{Role, Task, TaskStatus};
 use crate::runtime::{ends, output};
 
-/// What the scheduler does after a task stopped running.
+/// What the scheduler does after a task has stopped running.
 pub(super) enum Step {
-    /// Run this one with that many values.
+    /// Run this one with this many values.
     Run(Rc<Task>, i32),
     /// Leave with this code.
     Leave(Status),
 }
 
-/// Runs `task` with the `values` on its stack, and whatever it resumes or hands over to.
+/// Runs `task` with the `values` on its stack, and the tasks that it resumes.
 ///
-/// `AGAIN`: everything waits. `DONE`: the request went on elsewhere (`ngx.exec`). Anything else:
-/// the handler is over, with that result.
+/// `AGAIN`: everything waits. `DONE`: the request has gone on elsewhere (`ngx.exec`). Anything
+/// else: the handler has finished, with that result.
 pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     let _running = context.run_guard();
     let (mut task, mut values) = (task, values);
@@ -54,7 +54,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     }
 }
 
-/// `task` has got an error from a wrapped child.
+/// Raises the error of a wrapped child in `task`.
 #[cold]
 fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
     abort.get_or_insert_with(|| Abort::of(task, LuaFailure::Runtime));
@@ -80,7 +80,7 @@ fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> Step {
     }
 }
 
-/// Ends the handler as the code said.
+/// Ends the handler as its code asked.
 #[cold]
 pub(super) fn end(context: &Rc<Context>) -> Status {
     match context.ending.end.take() {
@@ -102,7 +102,7 @@ fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> Step {
 }
 
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
-/// its `coroutine.yield`. Below them stands the coroutine, which stays.
+/// its `coroutine.yield`. The coroutine itself stays on the stack below them.
 fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> Step {
     if child.state().reserve_waiting(values).is_err() {
         child.status.set(TaskStatus::Suspended);
@@ -130,7 +130,7 @@ pub(super) fn resume_status(child: &Task) -> Option<bool> {
     (child.role() != Role::Wrapped).then_some(true)
 }
 
-/// `parent` runs on with the top `values` of `task` as results, below them perhaps a status.
+/// Continues `parent` with the top `values` of `task` as results, preceded by `status`, if given.
 #[inline(always)]
 pub(super) fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Option<bool>) -> Step {
     if parent.state().reserve_waiting(values + 1).is_err() {
@@ -145,7 +145,7 @@ pub(super) fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Opti
     Step::Run(parent, values + i32::from(status.is_some()))
 }
 
-/// `task` runs on with an error.
+/// Continues `task` with an error.
 #[cold]
 fn raise_in(task: &Rc<Task>, text: &str) -> Step {
     task.state().push_str(text);

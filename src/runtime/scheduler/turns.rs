@@ -1,4 +1,5 @@
-//! Whose turn is next: threads that are ready, tasks that events woke, and what nginx is told.
+//! Choosing what runs next: threads that are ready, and tasks that events have woken; and what
+//! nginx is told.
 
 use std::rc::Rc;
 
@@ -12,8 +13,8 @@ use crate::runtime::task::{Task, TaskStatus};
 
 /// Runs the threads that are ready, one after another.
 ///
-/// In the content phase (and in timers) this finalizes the request itself and gives `DONE`;
-/// before, it gives the phase's result.
+/// In the content phase (and in timers) this finalizes the request itself and returns `DONE`; in
+/// earlier phases, it returns the phase's result.
 pub fn run_posted(context: &Rc<Context>) -> Status {
     loop {
         if context.is_released() {
@@ -40,7 +41,7 @@ pub fn run_posted(context: &Rc<Context>) -> Status {
     }
 }
 
-/// Hands the request back to nginx, or ends the stand-in for one.
+/// Returns the request to nginx, or ends a fake request.
 pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
@@ -56,7 +57,7 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
 pub fn resume_woken(context: &Rc<Context>) -> Status {
     match context.take_woken() {
         Some((task, values)) => go_on(context, task, values),
-        // nginx entered for something else: output can go on, perhaps.
+        // nginx has entered for another reason: perhaps output can go on.
         None => output::write_event(context),
     }
 }
@@ -82,7 +83,7 @@ pub(super) fn go_on(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Statu
     }
 }
 
-/// After a task ran: what the phase handler gives to nginx.
+/// What the phase handler returns to nginx after a task has run.
 pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
     if rc == Status::AGAIN {
         return run_posted(context);
@@ -99,7 +100,7 @@ pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
 }
 
 /// Runs `task`, the entry thread of a fake request, from its start until it waits or ends. `begin`
-/// puts its arguments onto its stack and tells how many they are. What panics ends as after an error.
+/// pushes its arguments and returns their number. A panic ends it like an error.
 pub fn start_fake(context: &Rc<Context>, task: Rc<Task>, begin: impl FnOnce() -> i32) {
     let start = || {
         context.set_entry(task.clone());
