@@ -1,6 +1,6 @@
 # lua-resty-core of other releases than this module's own: a copy of the one that is installed is
 # made to ask for another release. TEST_NGINX_RESTY_CORE may name directories, parted by colons,
-# with true ones of other releases: each must load.
+# with true ones of other releases (lib of a checkout): each must load, to the last file and symbol.
 
 use strict;
 use warnings;
@@ -102,6 +102,45 @@ my $LOCATIONS = <<'_EOC_';
             ngx.print(refused)
         }
     }
+    # Loads every file of lua-resty-core's, and looks up every symbol of this module's that one calls.
+    location = /modules {
+        content_by_lua_block {
+            local ffi = require "ffi"
+            local root = package.searchpath("resty.core.base", package.path):match("^(.*)/resty/core/base.lua$")
+            local found = io.popen("cd " .. root .. " && find resty/core.lua resty/core ngx -name '*.lua'")
+            local files, symbols, seen, faults = 0, 0, {}, {}
+            for name in found:lines() do
+                files = files + 1
+                local ok, err = pcall(require, (name:gsub("%.lua$", ""):gsub("/", ".")))
+                if not ok then faults[#faults + 1] = name .. ": " .. err end
+                local file = assert(io.open(root .. "/" .. name))
+                for symbol in file:read("*a"):gmatch("C%.(ngx_http_lua_[%w_]+)") do
+                    if not seen[symbol] and not symbol:find("_macos$") then
+                        seen[symbol], symbols = true, symbols + 1
+                        local ok, err = pcall(function() return ffi.C[symbol] end)
+                        if not ok then faults[#faults + 1] = name .. ": " .. err end
+                    end
+                end
+                file:close()
+            end
+            found:close()
+            ngx.say(files, " files, ", symbols, " symbols")
+            for _, fault in ipairs(faults) do ngx.say(fault) end
+        }
+    }
+    # What the methods of TCP sockets that a release has answer for one that is connected without TLS.
+    location = /methods {
+        content_by_lua_block {
+            for _, name in ipairs{ "getfd", "getsslctx", "getsslpointer", "getsslsession", "settrustedstore" } do
+                local sock = ngx.socket.tcp()
+                assert(sock:connect("127.0.0.1", ngx.var.server_port))
+                if sock[name] then
+                    local result, err = sock[name](sock)
+                    ngx.print(name, "=", tonumber(result) and "number" or err or tostring(result), " ")
+                end
+            end
+        }
+    }
     location = /worker_pids { content_by_lua_block { ngx.print(#ngx.worker.pids()) } }
     location = /fresh {
         lua_code_cache off;
@@ -187,6 +226,9 @@ is body('/worker_pids'), 2, '… and ngx.worker.pids';
 my $api = body('/api');
 like $api, qr/^42 <ab><ab> .* content true 1 localhost z$/, 'the API';
 is_deeply [notices()], [], 'no notice';
+my $all = qr/\A[1-9]\d* files, [1-9]\d* symbols\n\z/;
+like body('/modules'), $all, 'every file loads, every symbol is there';
+is body('/methods'), '', 'sockets have no newer methods';
 
 # The errors of the two PCREs, and what is the same in both.
 my $matches = "a\tc\nno newline one anchored empty 12\n";
@@ -343,6 +385,14 @@ for my $directory ( split /:/, $ENV{TEST_NGINX_RESTY_CORE} || '' ) {
     is body('/worker_pids'), 2, "$directory: worker ids";
     is body('/mime'), '1 hello', "$directory: base64 of MIME";
     is scalar( () = notices() ), $release > 10023 ? 1 : 0, "$directory: notice";
+    like body('/modules'), $all, "$directory: every file loads, every symbol is there";
+    # In the order in which releases brought them.
+    my @methods = grep { $_ ne '' } (
+        $release >= 10029 ? 'getfd=number' : '',
+        $release >= 10030 ? ( 'getsslctx=no ssl context', 'getsslpointer=no ssl connection', 'getsslsession=no session' ) : '',
+    );
+    my $methods = body('/methods');
+    like $methods, qr/\Q$_\E /, "$directory: $_" for @methods;
     unlike $server->log_text('error.log'), qr/\[(?:error|crit|alert|emerg)\]/, "$directory: no error";
     $server->stop;
 }
