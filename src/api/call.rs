@@ -26,7 +26,7 @@ impl Row {
         Row { name, function: wrap(function) }
     }
 
-    /// A function for code that runs for a request (or a stand-in), in the phases with the bits
+    /// A function for code that runs for a request (or a fake request), in the phases with the bits
     /// `PHASES`; elsewhere it raises "API disabled in the context of …".
     pub const fn in_phases<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
     where

@@ -13,7 +13,7 @@ use crate::nginx::event::{NoConnection, Refusal};
 
 /// The second result of a method that failed.
 #[derive(Clone, Debug)]
-pub enum Failure {
+pub enum SocketFailure {
     Timeout,
     Closed,
     ClientAborted,
@@ -26,62 +26,64 @@ pub enum Failure {
     Text(Cow<'static, str>),
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
+impl From<Refusal> for SocketFailure {
+    fn from(refusal: Refusal) -> SocketFailure {
         match refusal {
-            Refusal::NoConnection => Failure::text(NoConnection::TEXT),
-            Refusal::System(error) => Failure::System(error),
+            Refusal::NoConnection => SocketFailure::text(NoConnection::TEXT),
+            Refusal::System(error) => SocketFailure::System(error),
         }
     }
 }
 
-impl Failure {
-    pub const fn text(text: &'static str) -> Failure {
-        Failure::Text(Cow::Borrowed(text))
+impl SocketFailure {
+    pub const fn text(text: &'static str) -> SocketFailure {
+        SocketFailure::Text(Cow::Borrowed(text))
     }
 
     /// With a text that is made.
-    pub fn with(text: fmt::Arguments<'_>) -> Failure {
-        Failure::Text(fallible::text(text).into())
+    pub fn with(text: fmt::Arguments<'_>) -> SocketFailure {
+        SocketFailure::Text(fallible::text(text).into())
     }
 
-    pub fn bad_port(port: i64) -> Failure {
-        Failure::with(format_args!("bad port number: {port}"))
+    pub fn bad_port(port: i64) -> SocketFailure {
+        SocketFailure::with(format_args!("bad port number: {port}"))
     }
 
-    pub fn bad_host(host: &[u8], BadHost(reason): BadHost) -> Failure {
+    pub fn bad_host(host: &[u8], BadHost(reason): BadHost) -> SocketFailure {
         let host = Shown(host);
         match reason {
             Some(reason) => {
-                Failure::with(format_args!("failed to parse host name \"{host}\": {reason}"))
+                SocketFailure::with(format_args!("failed to parse host name \"{host}\": {reason}"))
             }
-            None => Failure::with(format_args!("failed to parse host name \"{host}\"")),
+            None => SocketFailure::with(format_args!("failed to parse host name \"{host}\"")),
         }
     }
 
-    pub fn not_resolved(name: &[u8], error: ResolveError) -> Failure {
+    pub fn not_resolved(name: &[u8], error: ResolveError) -> SocketFailure {
         let name = Shown(name);
         match error {
-            ResolveError::NotStarted => Failure::text("failed to start the resolver"),
+            ResolveError::NotStarted => SocketFailure::text("failed to start the resolver"),
             ResolveError::NoResolver => {
-                Failure::with(format_args!("no resolver defined to resolve \"{name}\""))
+                SocketFailure::with(format_args!("no resolver defined to resolve \"{name}\""))
             }
-            ResolveError::Refused => Failure::with(format_args!("{name} could not be resolved")),
+            ResolveError::Refused => {
+                SocketFailure::with(format_args!("{name} could not be resolved"))
+            }
             ResolveError::Failed(code, why) => {
-                Failure::with(format_args!("{name} could not be resolved ({code}: {why})"))
+                SocketFailure::with(format_args!("{name} could not be resolved ({code}: {why})"))
             }
         }
     }
 
     pub fn message(&self) -> Cow<'static, str> {
         match self {
-            Failure::Timeout => "timeout".into(),
-            Failure::Closed => "closed".into(),
-            Failure::ClientAborted => "client aborted".into(),
-            Failure::NoMemory => fallible::NO_MEMORY.into(),
-            Failure::Error | Failure::System(0) => "error".into(),
-            Failure::System(error) => describe_error(*error).into(),
-            Failure::Text(text) => text.clone(),
+            SocketFailure::Timeout => "timeout".into(),
+            SocketFailure::Closed => "closed".into(),
+            SocketFailure::ClientAborted => "client aborted".into(),
+            SocketFailure::NoMemory => fallible::NO_MEMORY.into(),
+            SocketFailure::Error | SocketFailure::System(0) => "error".into(),
+            SocketFailure::System(error) => describe_error(*error).into(),
+            SocketFailure::Text(text) => text.clone(),
         }
     }
 
@@ -93,6 +95,6 @@ impl Failure {
 
     /// Whether reading can go on afterwards.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Failure::Timeout)
+        matches!(self, SocketFailure::Timeout)
     }
 }

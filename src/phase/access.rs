@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::runner::{self, Waiting};
+use super::runner::{self, WaitingPhase};
 use crate::nginx::http::callback;
 use crate::nginx::{Request, Status};
 use crate::runtime::{Context, Phase, scheduler};
 
-const ACCESS: Waiting = Waiting {
+const ACCESS: WaitingPhase = WaitingPhase {
     phase: Phase::Access,
     go_on: scheduler::settle,
     settle,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::runner::{self, Waiting};
+use super::runner::{self, WaitingPhase};
 use crate::nginx::core::conf::Conf;
 use crate::nginx::http::callback;
 use crate::nginx::http::request_body;
@@ -15,7 +15,7 @@ pub fn install(cf: Conf) {
     cf.set_content_handler(callback::handler(enter));
 }
 
-const CONTENT: Waiting = Waiting {
+const CONTENT: WaitingPhase = WaitingPhase {
     phase: Phase::Content,
     go_on,
     settle: |_, rc| rc,

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::runner::{self, Waiting};
+use super::runner::{self, WaitingPhase};
 use crate::nginx::http::callback;
 use crate::nginx::{Request, Status};
 use crate::runtime::{Context, Phase, scheduler};
 
-const PRECONTENT: Waiting = Waiting {
+const PRECONTENT: WaitingPhase = WaitingPhase {
     phase: Phase::Precontent,
     go_on: scheduler::settle,
     settle,

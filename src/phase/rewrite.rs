@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use super::runner::{self, Waiting};
+use super::runner::{self, WaitingPhase};
 use crate::nginx::http::callback;
 use crate::nginx::http::client;
 use crate::nginx::{Request, Status};
 use crate::runtime::{Context, Phase, scheduler};
 
-const REWRITE: Waiting = Waiting {
+const REWRITE: WaitingPhase = WaitingPhase {
     phase: Phase::Rewrite,
     go_on: scheduler::settle,
     settle,
@@ -16,7 +16,7 @@ const REWRITE: Waiting = Waiting {
 };
 
 /// Before nginx looks for a location.
-const SERVER_REWRITE: Waiting = Waiting {
+const SERVER_REWRITE: WaitingPhase = WaitingPhase {
     phase: Phase::ServerRewrite,
     go_on: scheduler::settle,
     settle,

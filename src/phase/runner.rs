@@ -103,7 +103,7 @@ fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
 }
 
 /// What distinguishes one phase whose code can wait from another.
-pub struct Waiting {
+pub struct WaitingPhase {
     pub phase: Phase,
     /// Runs the ready threads after the code's first run, which had this result.
     pub go_on: fn(&Rc<Context>, Status) -> Status,
@@ -114,7 +114,7 @@ pub struct Waiting {
 }
 
 /// The handler of a phase: nginx enters it for the first time, or after an event.
-pub fn enter(request: Request, waiting: &Waiting) -> Status {
+pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
     let phase = waiting.phase;
     log_entry(request, phase.row().short);
     let Some(script) = LocationConf::of(request).script(phase) else {

@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use export::export;
 
-use super::failure::Failure;
-use super::reader::{Progress, Reader, Want};
+use super::failure::PipeFailure;
+use super::reader::{ReadProgress, Reader, Want};
 use super::{PROCESSES, Process, destroy, spawn, told};
 use crate::api::ffi::{self, check_phase, write_error};
 use crate::nginx::core::child_exec::Program;
@@ -43,7 +43,7 @@ impl ErrorText {
     ///
     /// # Safety
     /// As for [`write_error`].
-    unsafe fn tell(self, failure: &Failure) -> c_int {
+    unsafe fn tell(self, failure: &PipeFailure) -> c_int {
         // SAFETY: the caller's.
         unsafe { write_error(self.errbuf, self.errbuf_size, failure.0.as_bytes()) }
         ffi::ERROR
@@ -70,7 +70,7 @@ unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Task>,
         check_phase(&context, PhaseSet::YIELDABLE, error.errbuf, error.errbuf_size)
             .map_err(|_| ffi::BAD_CONTEXT)?;
         context.current().ok_or_else(|| {
-            error.tell(&Failure::text("no co ctx found"));
+            error.tell(&PipeFailure::text("no co ctx found"));
             ffi::BAD_CONTEXT
         })
     }
@@ -96,10 +96,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
     // SAFETY: lua-resty-core passes the running request, its own structure and C strings.
     unsafe {
         let Some(request) = ffi::request(r) else {
-            return error.tell(&Failure::text("no request found"));
+            return error.tell(&PipeFailure::text("no request found"));
         };
         let (Some(proc), Some(program)) = (proc.as_mut(), Program::new(file, argv, environ)) else {
-            return error.tell(&Failure::text("no program"));
+            return error.tell(&PipeFailure::text("no program"));
         };
         match spawn(request, &program, merge_stderr != 0, buffer_size) {
             Ok((pid, key)) => {
@@ -116,15 +116,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
 ///
 /// # Safety
 /// As for [`process`].
-unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, usize), Failure> {
+unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, usize), PipeFailure> {
     // SAFETY: the caller's.
     let process = unsafe { process(proc) }.filter(|process| !process.is_closed());
-    let process = process.ok_or(Failure::CLOSED)?;
+    let process = process.ok_or(PipeFailure::CLOSED)?;
     // SAFETY: the caller's; there is a process, so there is the structure.
     let (out, err) = unsafe { ((*proc).stdout_read_timeout, (*proc).stderr_read_timeout) };
     match (&process.stderr, from_stderr) {
         (Some(stderr), true) => Ok((stderr.clone(), err)),
-        (None, true) => Err(Failure::MERGED),
+        (None, true) => Err(PipeFailure::MERGED),
         _ => Ok((process.stdout.clone(), out)),
     }
 }
@@ -145,7 +145,7 @@ unsafe fn give(
         // SAFETY: the caller's; the length is checked.
         unsafe {
             let (Some(buf), Some(buf_size)) = (buf.as_mut(), buf_size.as_mut()) else {
-                return (error.tell(&Failure::text("no buffer")), false);
+                return (error.tell(&PipeFailure::text("no buffer")), false);
             };
             let room = if buf.is_null() { 0 } else { *buf_size };
             *buf_size = data.len();
@@ -191,15 +191,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
             1 => Want::Bytes(length),
             2 => Want::Line,
             3 => Want::Any(length),
-            _ => return error.tell(&Failure::text("bad reader type")),
+            _ => return error.tell(&PipeFailure::text("bad reader type")),
         };
         let (reader, timeout) = match stream(proc, from_stderr != 0) {
             Ok(stream) => stream,
             Err(failure) => return error.tell(&failure),
         };
         match reader.read(want, &task, timeout) {
-            Ok(Progress::Done) => give(&reader, buf, buf_size, error),
-            Ok(Progress::Waits) => ffi::AGAIN,
+            Ok(ReadProgress::Done) => give(&reader, buf, buf_size, error),
+            Ok(ReadProgress::Waits) => ffi::AGAIN,
             Err(failure) => error.tell(&failure),
         }
     }
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     let error = ErrorText { errbuf, errbuf_size };
     // SAFETY: lua-resty-core passes its own structure and buffers.
     unsafe {
-        let Some(process) = process(proc) else { return error.tell(&Failure::CLOSED) };
+        let Some(process) = process(proc) else { return error.tell(&PipeFailure::CLOSED) };
         let reader = match &process.stderr {
             Some(stderr) if from_stderr != 0 => stderr,
             _ => &process.stdout,
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
             Err(code) => return code as isize,
         };
         let Some(process) = process(proc).filter(|process| !process.is_closed()) else {
-            return error.tell(&Failure::CLOSED) as isize;
+            return error.tell(&PipeFailure::CLOSED) as isize;
         };
         let timeout = (*proc).write_timeout;
         match process.stdin.write(strings::raw(data, len), &task, timeout) {
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_write_result(
     // SAFETY: lua-resty-core passes its own structure and buffer.
     unsafe {
         let outcome = process(proc).map(|process| process.stdin.outcome());
-        match outcome.unwrap_or(Err(Failure::CLOSED)) {
+        match outcome.unwrap_or(Err(PipeFailure::CLOSED)) {
             Ok(written) => written as isize,
             Err(failure) => error.tell(&failure) as isize,
         }
@@ -285,12 +285,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_write_result(
 unsafe fn shut_down(
     proc: *const Proc,
     error: ErrorText,
-    work: impl FnOnce(&Process) -> Result<(), Failure>,
+    work: impl FnOnce(&Process) -> Result<(), PipeFailure>,
 ) -> c_int {
     // SAFETY: the caller's.
     unsafe {
         let process = process(proc).filter(|process| !process.is_closed());
-        match process.ok_or(Failure::CLOSED).and_then(|process| work(&process)) {
+        match process.ok_or(PipeFailure::CLOSED).and_then(|process| work(&process)) {
             Ok(()) => ffi::OK,
             Err(failure) => error.tell(&failure),
         }
@@ -308,7 +308,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdin(
     // SAFETY: lua-resty-core passes its own structure and buffer.
     unsafe {
         shut_down(proc, error, |process| {
-            process.stdin.close(Failure::ABORTED);
+            process.stdin.close(PipeFailure::ABORTED);
             Ok(())
         })
     }
@@ -325,7 +325,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdout(
     // SAFETY: lua-resty-core passes its own structure and buffer.
     unsafe {
         shut_down(proc, error, |process| {
-            process.stdout.close(Failure::ABORTED);
+            process.stdout.close(PipeFailure::ABORTED);
             Ok(())
         })
     }
@@ -342,7 +342,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stderr(
     // SAFETY: lua-resty-core passes its own structure and buffer.
     unsafe {
         shut_down(proc, error, |process| {
-            process.stderr.as_ref().ok_or(Failure::MERGED)?.close(Failure::ABORTED);
+            process.stderr.as_ref().ok_or(PipeFailure::MERGED)?.close(PipeFailure::ABORTED);
             Ok(())
         })
     }
@@ -367,7 +367,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_wait(
             Ok(task) => task,
             Err(code) => return code,
         };
-        let Some(process) = process(proc) else { return error.tell(&Failure::EXITED) };
+        let Some(process) = process(proc) else { return error.tell(&PipeFailure::EXITED) };
         let exit = match process.wait(&task, (*proc).wait_timeout) {
             Ok(Some(exit)) => exit,
             Ok(None) => return ffi::AGAIN,
@@ -393,7 +393,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_kill(
     let error = ErrorText { errbuf, errbuf_size };
     // SAFETY: lua-resty-core passes its own structure and buffer.
     unsafe {
-        let process = process(proc).ok_or(Failure::EXITED);
+        let process = process(proc).ok_or(PipeFailure::EXITED);
         match process.and_then(|process| process.kill(signal)) {
             Ok(()) => ffi::OK,
             Err(failure) => error.tell(&failure),

@@ -23,9 +23,9 @@ use crate::nginx::http::cleanup;
 use crate::nginx::{Level, Request};
 use crate::runtime::{Keyed, Task, scheduler};
 use crate::{ngx_log, own_thread};
-use failure::Failure;
+use failure::PipeFailure;
 use reader::Reader;
-use waiting::{Place, Waiting};
+use waiting::{PipeWait, Place};
 use writer::Writer;
 
 /// A program that runs, or has ended and has things to tell.
@@ -37,7 +37,7 @@ struct Process {
     stderr: Option<Rc<Reader>>,
     /// Its status was taken: everything is closed.
     closed: Cell<bool>,
-    waiting: Waiting<Process>,
+    waiting: PipeWait<Process>,
 }
 
 own_thread! {
@@ -50,9 +50,10 @@ fn spawn(
     program: &Program,
     merge: bool,
     buffer_size: usize,
-) -> Result<(i32, u64), Failure> {
-    allocator::check().and_then(|()| PROCESSES.reserve()).map_err(|_| Failure::NO_MEMORY)?;
-    let (child, streams) = child::spawn(program, merge).map_err(|reason| Failure(reason.into()))?;
+) -> Result<(i32, u64), PipeFailure> {
+    allocator::check().and_then(|()| PROCESSES.reserve()).map_err(|_| PipeFailure::NO_MEMORY)?;
+    let (child, streams) =
+        child::spawn(program, merge).map_err(|reason| PipeFailure(reason.into()))?;
     let stdout = Reader::new(streams.stdout, buffer_size)?;
     let stderr = streams.stderr.map(|stderr| Reader::new(stderr, buffer_size)).transpose()?;
     let process = Rc::new_cyclic(|this: &Weak<Process>| Process {
@@ -61,14 +62,14 @@ fn spawn(
         stdout,
         stderr,
         closed: Cell::new(false),
-        waiting: Waiting::new(this, time_out, exited),
+        waiting: PipeWait::new(this, time_out, exited),
     });
     let (pid, ended) = (process.child.pid(), Rc::downgrade(&process));
     process.child.on_exit(move || exited(&ended));
     let key = PROCESSES.insert(process);
     if cleanup::on_request_end(request, move || destroy(key)).is_err() {
         destroy(key);
-        return Err(Failure::NO_MEMORY);
+        return Err(PipeFailure::NO_MEMORY);
     }
     Ok((pid, key))
 }
@@ -100,7 +101,7 @@ fn told(exit: Exit) -> (bool, &'static std::ffi::CStr, i32) {
 }
 
 impl Place for Process {
-    fn waiting(&self) -> &Waiting<Process> {
+    fn waiting(&self) -> &PipeWait<Process> {
         &self.waiting
     }
 }
@@ -116,12 +117,12 @@ impl Process {
         self: &Rc<Self>,
         task: &Rc<Task>,
         milliseconds: usize,
-    ) -> Result<Option<Exit>, Failure> {
+    ) -> Result<Option<Exit>, PipeFailure> {
         if self.is_closed() {
-            return Err(Failure::EXITED);
+            return Err(PipeFailure::EXITED);
         }
         if self.waiting.is_busy() {
-            return Err(Failure::BUSY_WAITING);
+            return Err(PipeFailure::BUSY_WAITING);
         }
         let exit = self.child.exit();
         match exit {
@@ -131,17 +132,17 @@ impl Process {
         Ok(exit)
     }
 
-    fn kill(&self, signal: i32) -> Result<(), Failure> {
+    fn kill(&self, signal: i32) -> Result<(), PipeFailure> {
         self.child.kill(signal).map_err(|error| match error.raw_os_error() {
-            Some(libc::EINVAL) => Failure::text("invalid signal"),
-            Some(libc::ESRCH) => Failure::EXITED,
+            Some(libc::EINVAL) => PipeFailure::text("invalid signal"),
+            Some(libc::ESRCH) => PipeFailure::EXITED,
             _ => error.into(),
         })
     }
 
     fn kill_for_good(&self) {
         if self.child.exit().is_none()
-            && let Err(Failure(reason)) = self.kill(libc::SIGKILL)
+            && let Err(PipeFailure(reason)) = self.kill(libc::SIGKILL)
         {
             let pid = self.child.pid();
             ngx_log!(cycle_log(), Level::Err, "lua pipe failed to kill process {pid}: {reason}");
@@ -150,10 +151,10 @@ impl Process {
 
     fn close(&self) {
         self.closed.set(true);
-        self.stdin.close(Failure::CLOSED);
-        self.stdout.close(Failure::CLOSED);
+        self.stdin.close(PipeFailure::CLOSED);
+        self.stdout.close(PipeFailure::CLOSED);
         if let Some(stderr) = &self.stderr {
-            stderr.close(Failure::CLOSED);
+            stderr.close(PipeFailure::CLOSED);
         }
     }
 }
@@ -163,7 +164,7 @@ fn exited(process: &Weak<Process>) {
     let Some(process) = process.upgrade() else { return };
     let Some(task) = process.waiting.end() else { return };
     let Some(exit) = process.child.exit() else {
-        return scheduler::wake_with(&task, 2, |state| push_failure(state, &Failure::EXITED));
+        return scheduler::wake_with(&task, 2, |state| push_failure(state, &PipeFailure::EXITED));
     };
     process.close();
     let (success, reason, status) = told(exit);
@@ -177,11 +178,11 @@ fn exited(process: &Weak<Process>) {
 fn time_out(process: &Weak<Process>) {
     let Some(process) = process.upgrade() else { return };
     if let Some(task) = process.waiting.end() {
-        scheduler::wake_with(&task, 2, |state| push_failure(state, &Failure::TIMEOUT));
+        scheduler::wake_with(&task, 2, |state| push_failure(state, &PipeFailure::TIMEOUT));
     }
 }
 
-fn push_failure(state: State, Failure(text): &Failure) {
+fn push_failure(state: State, PipeFailure(text): &PipeFailure) {
     state.push_nil();
     state.push_str(text);
 }

@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible;
 
-use super::failure::Failure;
-use super::waiting::{Place, Waiting};
+use super::failure::PipeFailure;
+use super::waiting::{PipeWait, Place};
 use crate::nginx::event::descriptor::End;
 use crate::runtime::{Task, scheduler};
 
@@ -31,7 +31,7 @@ pub enum Want {
 
 /// How far a read has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub enum ReadProgress {
     /// There is a result to take: the data, or a failure and the data before it.
     Done,
     /// The task has to yield.
@@ -62,12 +62,12 @@ pub struct Reader {
     want: Cell<Want>,
     /// The data of the result.
     taken: RefCell<Vec<u8>>,
-    failure: RefCell<Option<Failure>>,
-    waiting: Waiting<Reader>,
+    failure: RefCell<Option<PipeFailure>>,
+    waiting: PipeWait<Reader>,
 }
 
 impl Place for Reader {
-    fn waiting(&self) -> &Waiting<Reader> {
+    fn waiting(&self) -> &PipeWait<Reader> {
         &self.waiting
     }
 
@@ -84,8 +84,8 @@ impl Place for Reader {
 
 impl Reader {
     /// Reads from `fd`, at most `size` bytes at a time.
-    pub fn new(fd: OwnedFd, size: usize) -> Result<Rc<Reader>, Failure> {
-        let chunk = fallible::zeroes(size.clamp(1, MOST)).map_err(|_| Failure::NO_MEMORY)?;
+    pub fn new(fd: OwnedFd, size: usize) -> Result<Rc<Reader>, PipeFailure> {
+        let chunk = fallible::zeroes(size.clamp(1, MOST)).map_err(|_| PipeFailure::NO_MEMORY)?;
         Ok(Rc::new_cyclic(|this| Reader {
             end: RefCell::new(End::Unused(fd)),
             chunk: RefCell::new(chunk),
@@ -94,7 +94,7 @@ impl Reader {
             want: Cell::new(Want::All),
             taken: RefCell::default(),
             failure: RefCell::default(),
-            waiting: Waiting::new(this, time_out, look),
+            waiting: PipeWait::new(this, time_out, look),
         }))
     }
 
@@ -105,12 +105,12 @@ impl Reader {
         want: Want,
         task: &Rc<Task>,
         milliseconds: usize,
-    ) -> Result<Progress, Failure> {
+    ) -> Result<ReadProgress, PipeFailure> {
         if self.end.borrow().is_closed() {
-            return Err(Failure::CLOSED);
+            return Err(PipeFailure::CLOSED);
         }
         if self.waiting.is_busy() {
-            return Err(Failure::BUSY_READING);
+            return Err(PipeFailure::BUSY_READING);
         }
         self.end.borrow_mut().watch(|| Rc::downgrade(self), look)?;
         *self.failure.borrow_mut() = None;
@@ -118,15 +118,15 @@ impl Reader {
         self.want.set(want);
         let attempt = self.attempt();
         if matches!(attempt, Attempt::Done) {
-            return Ok(Progress::Done);
+            return Ok(ReadProgress::Done);
         }
         self.waiting.begin(self, task, milliseconds);
         self.keep_waiting(&attempt);
-        Ok(Progress::Waits)
+        Ok(ReadProgress::Waits)
     }
 
     /// Gives the result to `take`, and forgets it where that returns true.
-    pub fn result<R>(&self, take: impl FnOnce(&[u8], Option<&Failure>) -> (R, bool)) -> R {
+    pub fn result<R>(&self, take: impl FnOnce(&[u8], Option<&PipeFailure>) -> (R, bool)) -> R {
         let (result, taken) = take(&self.taken.borrow(), self.failure.borrow().as_ref());
         if taken {
             self.taken.take();
@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// Closes the stream; a task that waits gets what there is, and `failure`.
-    pub fn close(&self, failure: Failure) {
+    pub fn close(&self, failure: PipeFailure) {
         if self.waiting.is_busy() && self.failure.borrow().is_none() {
             // What the process has written before goes along.
             if !matches!(self.attempt(), Attempt::Done) || self.failure.borrow().is_some() {
@@ -156,14 +156,14 @@ impl Reader {
                 Err(failure) => return self.fail(failure),
             }
             let end = self.end.borrow();
-            let Some(descriptor) = end.watched() else { return self.fail(Failure::CLOSED) };
+            let Some(descriptor) = end.watched() else { return self.fail(PipeFailure::CLOSED) };
             let mut chunk = self.chunk.borrow_mut();
             match descriptor.read(&mut chunk) {
                 Ok(0) => self.eof.set(true),
                 Ok(n) => {
                     let mut unread = self.unread.borrow_mut();
                     if unread.try_reserve(n).is_err() {
-                        return self.fail(Failure::NO_MEMORY);
+                        return self.fail(PipeFailure::NO_MEMORY);
                     }
                     #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
                     unread.extend(chunk.iter().take(n));
@@ -176,19 +176,19 @@ impl Reader {
         Attempt::More
     }
 
-    fn fail(&self, failure: Failure) -> Attempt {
+    fn fail(&self, failure: PipeFailure) -> Attempt {
         *self.failure.borrow_mut() = Some(failure);
         Attempt::Done
     }
 
     /// Moves what the read wants from what is unread; true once it has all of it.
-    fn gather(&self) -> Result<bool, Failure> {
+    fn gather(&self) -> Result<bool, PipeFailure> {
         let mut unread = self.unread.borrow_mut();
         if unread.is_empty() {
             return match self.want.get() {
                 _ if !self.eof.get() => Ok(false),
                 Want::All => Ok(true),
-                _ => Err(Failure::CLOSED),
+                _ => Err(PipeFailure::CLOSED),
             };
         }
         let mut taken = self.taken.borrow_mut();
@@ -203,7 +203,7 @@ impl Reader {
             }
             Want::Line => newline().map_or((unread.len(), false), |at| (at, true)),
         };
-        taken.try_reserve(n).map_err(|_| Failure::NO_MEMORY)?;
+        taken.try_reserve(n).map_err(|_| PipeFailure::NO_MEMORY)?;
         let is_line = self.want.get() == Want::Line;
         #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
         taken.extend(unread.drain(..n).filter(|&byte| !is_line || byte != b'\r'));
@@ -221,7 +221,7 @@ impl Reader {
         };
         if !waits {
             if !matches!(attempt, Attempt::More) {
-                self.fail(Failure::READ_EVENT);
+                self.fail(PipeFailure::READ_EVENT);
             }
             self.waiting.look_again();
         }
@@ -254,6 +254,6 @@ fn look(reader: &Weak<Reader>) {
 
 fn time_out(reader: &Weak<Reader>) {
     let Some(reader) = reader.upgrade() else { return };
-    reader.fail(Failure::TIMEOUT);
+    reader.fail(PipeFailure::TIMEOUT);
     reader.finish();
 }

@@ -7,7 +7,7 @@ use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::runtime::{Operation, Task, scheduler};
 
 /// A place where at most one task waits, with a timer and an event that makes it look again.
-pub struct Waiting<T> {
+pub struct PipeWait<T> {
     task: RefCell<Option<Weak<Task>>>,
     timeout: Box<Timer<Weak<T>>>,
     again: Box<Timer<Weak<T>>>,
@@ -15,17 +15,17 @@ pub struct Waiting<T> {
 
 /// What a task can wait at.
 pub trait Place: Sized + 'static {
-    fn waiting(&self) -> &Waiting<Self>;
+    fn waiting(&self) -> &PipeWait<Self>;
 
     /// The task does not wait any more, and nothing was ready.
     fn cancelled(&self) {}
 }
 
-impl<T: Place> Waiting<T> {
+impl<T: Place> PipeWait<T> {
     /// Nobody waits. The functions are called on `place` when time is up, and when it was told
     /// to look again.
-    pub fn new(place: &Weak<T>, time_out: fn(&Weak<T>), look: fn(&Weak<T>)) -> Waiting<T> {
-        Waiting {
+    pub fn new(place: &Weak<T>, time_out: fn(&Weak<T>), look: fn(&Weak<T>)) -> PipeWait<T> {
+        PipeWait {
             task: RefCell::default(),
             timeout: Timer::new(place.clone(), time_out),
             again: Timer::new(place.clone(), look),

@@ -7,8 +7,8 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible::Grow;
 
-use super::failure::Failure;
-use super::waiting::{Place, Waiting};
+use super::failure::PipeFailure;
+use super::waiting::{PipeWait, Place};
 use crate::nginx::event::descriptor::End;
 use crate::runtime::{Task, scheduler};
 
@@ -19,12 +19,12 @@ pub struct Writer {
     unsent: RefCell<Vec<u8>>,
     sent: Cell<usize>,
     /// How many bytes the write has in all, or why it failed.
-    outcome: RefCell<Result<usize, Failure>>,
-    waiting: Waiting<Writer>,
+    outcome: RefCell<Result<usize, PipeFailure>>,
+    waiting: PipeWait<Writer>,
 }
 
 impl Place for Writer {
-    fn waiting(&self) -> &Waiting<Writer> {
+    fn waiting(&self) -> &PipeWait<Writer> {
         &self.waiting
     }
 }
@@ -36,7 +36,7 @@ impl Writer {
             unsent: RefCell::default(),
             sent: Cell::new(0),
             outcome: RefCell::new(Ok(0)),
-            waiting: Waiting::new(this, time_out, look),
+            waiting: PipeWait::new(this, time_out, look),
         })
     }
 
@@ -47,12 +47,12 @@ impl Writer {
         data: &[u8],
         task: &Rc<Task>,
         milliseconds: usize,
-    ) -> Result<Option<usize>, Failure> {
+    ) -> Result<Option<usize>, PipeFailure> {
         if self.end.borrow().is_closed() {
-            return Err(Failure::CLOSED);
+            return Err(PipeFailure::CLOSED);
         }
         if self.waiting.is_busy() {
-            return Err(Failure::BUSY_WRITING);
+            return Err(PipeFailure::BUSY_WRITING);
         }
         self.end.borrow_mut().watch(|| Rc::downgrade(self), look)?;
         let sent = self.send(data)?;
@@ -62,7 +62,7 @@ impl Writer {
         let rest = data.get(sent..).unwrap_or_default();
         let mut unsent = self.unsent.borrow_mut();
         unsent.clear();
-        unsent.try_append(rest).map_err(|_| Failure::NO_MEMORY)?;
+        unsent.try_append(rest).map_err(|_| PipeFailure::NO_MEMORY)?;
         self.sent.set(0);
         *self.outcome.borrow_mut() = Ok(data.len());
         self.wait_writable()?;
@@ -71,12 +71,12 @@ impl Writer {
     }
 
     /// What the write that a task waited for came to.
-    pub fn outcome(&self) -> Result<usize, Failure> {
+    pub fn outcome(&self) -> Result<usize, PipeFailure> {
         self.outcome.borrow().clone()
     }
 
     /// Closes the stream; a task that waits gets `failure`.
-    pub fn close(&self, failure: Failure) {
+    pub fn close(&self, failure: PipeFailure) {
         if self.waiting.is_busy() && self.outcome.borrow().is_ok() {
             *self.outcome.borrow_mut() = Err(failure);
             self.waiting.look_again();
@@ -86,9 +86,9 @@ impl Writer {
     }
 
     /// Writes what fits; how much that was.
-    fn send(&self, data: &[u8]) -> Result<usize, Failure> {
+    fn send(&self, data: &[u8]) -> Result<usize, PipeFailure> {
         let end = self.end.borrow();
-        let descriptor = end.watched().ok_or(Failure::CLOSED)?;
+        let descriptor = end.watched().ok_or(PipeFailure::CLOSED)?;
         let mut sent = 0;
         while let Some(rest) = data.get(sent..).filter(|rest| !rest.is_empty()) {
             match descriptor.write(rest) {
@@ -101,13 +101,13 @@ impl Writer {
         Ok(sent)
     }
 
-    fn wait_writable(&self) -> Result<(), Failure> {
+    fn wait_writable(&self) -> Result<(), PipeFailure> {
         let waits = self.end.borrow().watched().is_some_and(|end| end.wait_writable());
-        waits.then_some(()).ok_or(Failure::WRITE_EVENT)
+        waits.then_some(()).ok_or(PipeFailure::WRITE_EVENT)
     }
 
     /// Writes more of what is left; true once that is all.
-    fn go_on(&self) -> Result<bool, Failure> {
+    fn go_on(&self) -> Result<bool, PipeFailure> {
         let unsent = self.unsent.borrow();
         let sent = self.sent.get();
         self.sent.set(sent + self.send(unsent.get(sent..).unwrap_or_default())?);
@@ -149,6 +149,6 @@ fn look(writer: &Weak<Writer>) {
 
 fn time_out(writer: &Weak<Writer>) {
     let Some(writer) = writer.upgrade() else { return };
-    *writer.outcome.borrow_mut() = Err(Failure::TIMEOUT);
+    *writer.outcome.borrow_mut() = Err(PipeFailure::TIMEOUT);
     writer.finish();
 }

@@ -16,14 +16,14 @@ use crate::runtime::context::End;
 use crate::runtime::{Context, Operation, Task, client_watch, scheduler};
 
 /// A thread that waits for the body; dropped before it is there, the thread no longer does.
-struct Waiting {
+struct BodyWait {
     context: Weak<Context>,
     task: Weak<Task>,
 }
 
-impl Operation for Waiting {}
+impl Operation for BodyWait {}
 
-impl Drop for Waiting {
+impl Drop for BodyWait {
     fn drop(&mut self) {
         let Some(context) = self.context.upgrade() else { return };
         let mut readers = context.body.readers.borrow_mut();
@@ -65,7 +65,7 @@ pub fn read_body(call: &Call) -> LuaResult {
 
 fn wait(context: &Rc<Context>, task: &Rc<Task>) -> Result<(), OutOfMemory> {
     context.body.readers.borrow_mut().try_push(Rc::downgrade(task))?;
-    let waiting = Waiting { context: Rc::downgrade(context), task: Rc::downgrade(task) };
+    let waiting = BodyWait { context: Rc::downgrade(context), task: Rc::downgrade(task) };
     task.wait_for(Box::new(waiting));
     Ok(())
 }

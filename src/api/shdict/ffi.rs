@@ -12,7 +12,7 @@ use codec::fallible;
 use export::export;
 
 use super::MAX_KEY;
-use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, Outcome, STRING, Stored};
+use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, STRING, StoreOutcome, Stored};
 use crate::api::ffi::{self, DECLINED, ERROR, OK};
 use crate::lua::State;
 use crate::nginx::Level;
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
 
 /// Tells whether living entries were thrown out, and the error, where there is one.
 unsafe fn finish<T>(
-    outcome: Outcome<T>,
+    outcome: StoreOutcome<T>,
     errmsg: *mut *const c_char,
     forcible: *mut c_int,
 ) -> Result<T, c_int> {

@@ -42,14 +42,14 @@ impl StoreError {
 }
 
 /// An operation's result, and whether living entries were thrown out for it.
-pub struct Outcome<T> {
+pub struct StoreOutcome<T> {
     pub result: Result<T, StoreError>,
     pub forcible: bool,
 }
 
-impl<T> Outcome<T> {
-    fn of(result: Result<T, StoreError>) -> Outcome<T> {
-        Outcome { result, forcible: false }
+impl<T> StoreOutcome<T> {
+    fn of(result: Result<T, StoreError>) -> StoreOutcome<T> {
+        StoreOutcome { result, forcible: false }
     }
 }
 
@@ -62,31 +62,31 @@ pub struct Stored<'a> {
 }
 
 /// Stores a value under `key`; `None` removes what is there. `op` has the bits above.
-pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> Outcome<()> {
+pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreOutcome<()> {
     let key = Key::new(key);
-    let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
+    let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
     let now = now();
     drop_expired(&mut dict, now);
     if let Some(entry) = dict.find(key) {
         match entry.is_alive(now) {
-            true if op & ADD != 0 => return Outcome::of(Err(StoreError::Exists)),
-            false if op & REPLACE != 0 => return Outcome::of(Err(StoreError::NotFound)),
+            true if op & ADD != 0 => return StoreOutcome::of(Err(StoreError::Exists)),
+            false if op & REPLACE != 0 => return StoreOutcome::of(Err(StoreError::NotFound)),
             _ => {}
         }
         let Some(stored) = stored else {
             entry.remove();
-            return Outcome::of(Ok(()));
+            return StoreOutcome::of(Ok(()));
         };
         return match overwrite(entry, stored) {
-            Ok(()) => Outcome::of(Ok(())),
+            Ok(()) => StoreOutcome::of(Ok(())),
             Err(old) => replace(&mut dict, key, old, stored, op & SAFE_STORE == 0),
         };
     } else if op & REPLACE != 0 {
-        return Outcome::of(Err(StoreError::NotFound));
+        return StoreOutcome::of(Err(StoreError::NotFound));
     }
     match stored {
         Some(stored) => insert(&mut dict, key, stored, op & SAFE_STORE == 0),
-        None => Outcome::of(Ok(())),
+        None => StoreOutcome::of(Ok(())),
     }
 }
 
@@ -109,13 +109,13 @@ fn replace(
     old: Detached,
     stored: &Stored,
     may_evict: bool,
-) -> Outcome<()> {
+) -> StoreOutcome<()> {
     if dict.insert(key, stored.value, expiry(stored.ttl), stored.flags).is_ok() {
         dict.free(old);
-        return Outcome::of(Ok(()));
+        return StoreOutcome::of(Ok(()));
     }
     let Ok(former) = Former::copy_out(dict, old) else {
-        return Outcome::of(Err(StoreError::NoMemory));
+        return StoreOutcome::of(Err(StoreError::NoMemory));
     };
     let outcome = insert(dict, key, stored, may_evict);
     if outcome.result.is_err() {
@@ -125,13 +125,13 @@ fn replace(
 }
 
 /// Adds an entry, if need be in the place of the oldest ones.
-fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> Outcome<()> {
+fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> StoreOutcome<()> {
     let expires = expiry(stored.ttl);
     let mut forcible = false;
     let mut may_evict = if may_evict { MAX_EVICTIONS } else { 0 };
     loop {
         if dict.insert(key, stored.value, expires, stored.flags).is_ok() {
-            return Outcome { result: Ok(()), forcible };
+            return StoreOutcome { result: Ok(()), forcible };
         }
         if may_evict == 0 || !evict(dict) {
             break;
@@ -139,7 +139,7 @@ fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> Outc
         may_evict -= 1;
         forcible = true;
     }
-    Outcome { result: Err(StoreError::NoMemory), forcible }
+    StoreOutcome { result: Err(StoreError::NoMemory), forcible }
 }
 
 /// Frees up to two of the oldest entries, where they are over.
@@ -202,28 +202,28 @@ pub struct Initial {
 }
 
 /// Adds `by` to the number under `key`, or to `initial` where there is none. Returns the sum.
-pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> Outcome<f64> {
+pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> StoreOutcome<f64> {
     let key = Key::new(key);
-    let Some(mut dict) = dict.lock() else { return Outcome::of(Err(StoreError::NoMemory)) };
+    let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
     let now = now();
     drop_expired(&mut dict, now);
     let found = dict.find(key);
     if let Some(entry) = found {
         if entry.is_alive(now) {
-            return Outcome::of(add_to(entry, by));
+            return StoreOutcome::of(add_to(entry, by));
         }
         if initial.is_some() {
             // What is over gives its place to the new number below; any memory is enough then.
             entry.remove();
         }
     }
-    let Some(initial) = initial else { return Outcome::of(Err(StoreError::NotFound)) };
+    let Some(initial) = initial else { return StoreOutcome::of(Err(StoreError::NotFound)) };
     let sum = initial.value + by;
     let bytes = sum.to_ne_bytes();
     let value = Value { kind: NUMBER, bytes: &bytes };
     let stored = Stored { value, ttl: initial.ttl, flags: 0 };
-    let Outcome { result, forcible } = insert(&mut dict, key, &stored, true);
-    Outcome { result: result.map(|()| sum), forcible }
+    let StoreOutcome { result, forcible } = insert(&mut dict, key, &stored, true);
+    StoreOutcome { result: result.map(|()| sum), forcible }
 }
 
 fn add_to(mut entry: Entry, by: f64) -> Result<f64, StoreError> {

@@ -18,28 +18,28 @@ enum What {
 }
 
 /// A task waits for a socket.
-pub struct Waiting {
+pub struct SocketWait {
     socket: Rc<Socket>,
     what: What,
 }
 
-impl Waiting {
-    pub fn to_connect(socket: &Rc<Socket>) -> Waiting {
-        Waiting { socket: socket.clone(), what: What::Connect }
+impl SocketWait {
+    pub fn to_connect(socket: &Rc<Socket>) -> SocketWait {
+        SocketWait { socket: socket.clone(), what: What::Connect }
     }
 
-    pub fn to_read(socket: &Rc<Socket>) -> Waiting {
-        Waiting { socket: socket.clone(), what: What::Read }
+    pub fn to_read(socket: &Rc<Socket>) -> SocketWait {
+        SocketWait { socket: socket.clone(), what: What::Read }
     }
 
-    pub fn to_write(socket: &Rc<Socket>) -> Waiting {
-        Waiting { socket: socket.clone(), what: What::Write }
+    pub fn to_write(socket: &Rc<Socket>) -> SocketWait {
+        SocketWait { socket: socket.clone(), what: What::Write }
     }
 }
 
-impl Operation for Waiting {}
+impl Operation for SocketWait {}
 
-impl Drop for Waiting {
+impl Drop for SocketWait {
     fn drop(&mut self) {
         let socket = &self.socket;
         let slot = match self.what {

@@ -5,14 +5,14 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, OutOfMemory};
 
-use super::cancel::Waiting;
+use super::cancel::SocketWait;
 use super::keepalive::{Taken, Woken};
 use super::pool::{Admission, Pool, Queued};
 use super::socket::Socket;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
 use crate::api::call::Call;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::core::log::Shown;
@@ -45,7 +45,7 @@ pub enum Stage {
     Handshaking,
 }
 
-type Lookup = Resolution<Wanted>;
+type Lookup = Resolution<WantedConnection>;
 
 impl Stage {
     /// Whether the connection's events are what it waits for.
@@ -74,16 +74,16 @@ impl Target<'_> {
 }
 
 /// A name that is looked up for a socket.
-pub struct Wanted {
+pub struct WantedConnection {
     socket: Weak<Socket>,
     target: Target<'static>,
 }
 
 /// How far a connect has come.
-pub enum Progress {
+pub enum ConnectProgress {
     Connected,
     Waiting,
-    Failed(Failure),
+    Failed(SocketFailure),
 }
 
 impl Socket {
@@ -95,26 +95,26 @@ impl Socket {
         pool: Option<Rc<Pool>>,
     ) -> LuaResult {
         match self.enter(target, pool) {
-            Progress::Connected => {
+            ConnectProgress::Connected => {
                 call.state.push_integer(1);
                 Ok(Returns::Values(1))
             }
-            Progress::Failed(failure) => {
+            ConnectProgress::Failed(failure) => {
                 self.finalize();
                 failure.push(call.state);
                 Ok(Returns::Values(2))
             }
-            Progress::Waiting => {
+            ConnectProgress::Waiting => {
                 let task = call.task().inspect_err(|_| self.finalize())?;
                 *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
-                task.wait_for(Box::new(Waiting::to_connect(self)));
+                task.wait_for(Box::new(SocketWait::to_connect(self)));
                 Ok(Returns::Yield(0))
             }
         }
     }
 
     /// Takes a connection or a place from the pool, where there is one.
-    fn enter(self: &Rc<Self>, target: Target, pool: Option<Rc<Pool>>) -> Progress {
+    fn enter(self: &Rc<Self>, target: Target, pool: Option<Rc<Pool>>) -> ConnectProgress {
         let Some(pool) = pool else { return self.proceed(target) };
         let log = self.request.get().log();
         match pool.take_idle(log) {
@@ -131,16 +131,16 @@ impl Socket {
                 self.proceed(target)
             }
             Admission::Full => {
-                Progress::Failed(Failure::text("too many waiting connect operations"))
+                ConnectProgress::Failed(SocketFailure::text("too many waiting connect operations"))
             }
             Admission::Queue(seat) => {
                 let timeout = self.timeouts.get().connect;
                 match target.kept().and_then(|target| pool.queue(seat, self, target, timeout)) {
                     Ok(queued) => {
                         self.stage.replace(Stage::Queued(queued));
-                        Progress::Waiting
+                        ConnectProgress::Waiting
                     }
-                    Err(OutOfMemory) => Progress::Failed(Failure::NoMemory),
+                    Err(OutOfMemory) => ConnectProgress::Failed(SocketFailure::NoMemory),
                 }
             }
         }
@@ -178,17 +178,17 @@ impl Socket {
                 target.port
             );
         }
-        self.settle_connect(Progress::Failed(Failure::Timeout));
+        self.settle_connect(ConnectProgress::Failed(SocketFailure::Timeout));
     }
 
     pub fn logs_errors(&self) -> bool {
         self.conf.get().socket_log_errors()
     }
 
-    fn proceed(self: &Rc<Self>, target: Target) -> Progress {
+    fn proceed(self: &Rc<Self>, target: Target) -> ConnectProgress {
         let request = self.request.get();
         match parse_host(&target.host, target.port) {
-            Err(bad) => Progress::Failed(Failure::bad_host(&target.host, bad)),
+            Err(bad) => ConnectProgress::Failed(SocketFailure::bad_host(&target.host, bad)),
             Ok(Host::Address(address)) => {
                 self.note_timeout(request);
                 ngx_debug!(request.log(), "lua tcp socket network address given directly");
@@ -206,16 +206,18 @@ impl Socket {
         ngx_debug!(request.log(), "lua tcp socket connect timeout: {timeout}");
     }
 
-    fn resolve(self: &Rc<Self>, request: Request, target: Target) -> Progress {
+    fn resolve(self: &Rc<Self>, request: Request, target: Target) -> ConnectProgress {
         let kept = target.kept().and_then(|target| Ok((fallible::copy(&target.host)?, target)));
-        let Ok((name, target)) = kept else { return Progress::Failed(Failure::NoMemory) };
+        let Ok((name, target)) = kept else {
+            return ConnectProgress::Failed(SocketFailure::NoMemory);
+        };
         let (port, local) = (target.port, target.local);
-        let wanted = Wanted { socket: Rc::downgrade(self), target };
+        let wanted = WantedConnection { socket: Rc::downgrade(self), target };
         match resolver::start(request, &name, wanted, on_resolved) {
             Started::Done(answer) => self.resolved(&name, port, local, answer),
             Started::Waiting(resolution) => {
                 self.stage.replace(Stage::Resolving(resolution));
-                Progress::Waiting
+                ConnectProgress::Waiting
             }
         }
     }
@@ -226,7 +228,7 @@ impl Socket {
         port: u16,
         local: Option<Address>,
         answer: Resolved,
-    ) -> Progress {
+    ) -> ConnectProgress {
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket resolve handler");
         match answer {
@@ -234,50 +236,50 @@ impl Socket {
                 ngx_debug!(log, "name was resolved to {}", address.text(false));
                 self.open(address.with_port(port), local)
             }
-            Err(error) => Progress::Failed(Failure::not_resolved(name, error)),
+            Err(error) => ConnectProgress::Failed(SocketFailure::not_resolved(name, error)),
         }
     }
 
-    fn open(self: &Rc<Self>, address: Address, local: Option<Address>) -> Progress {
+    fn open(self: &Rc<Self>, address: Address, local: Option<Address>) -> ConnectProgress {
         let request = self.request.get();
         let (peer, waits) = match peer::connect(&address, local.as_ref(), request.log()) {
             Ok(Connecting::Done(peer)) => (peer, false),
             Ok(Connecting::Waiting(peer)) => (peer, true),
-            Err(refusal) => return Progress::Failed(refusal.into()),
+            Err(refusal) => return ConnectProgress::Failed(refusal.into()),
         };
         ngx_debug!(request.log(), "lua tcp socket connect: {}", if waits { -2 } else { 0 });
         let stream = peer.stream();
         if let Err(failure) = self.own(peer) {
-            return Progress::Failed(failure);
+            return ConnectProgress::Failed(failure);
         }
         if waits {
             stream.set_timer(Direction::Write, self.timeouts.get().connect);
             self.stage.replace(Stage::Connecting(Box::new(address)));
-            return Progress::Waiting;
+            return ConnectProgress::Waiting;
         }
         ngx_debug!(request.log(), "lua tcp socket connected: fd:{}", stream.fd());
         quieten(stream)
     }
 
     /// Takes a connection from the pool.
-    fn adopt(self: &Rc<Self>, idle: Taken) -> Progress {
+    fn adopt(self: &Rc<Self>, idle: Taken) -> ConnectProgress {
         self.reused.set(idle.reused.saturating_add(1));
         *self.seat.borrow_mut() = Some(idle.seat);
         *self.user_data.borrow_mut() = idle.user_data;
         #[cfg(ngx_feature = "http_ssl")]
         self.tls.replace(Tls::taken(idle.tls, idle.peer.stream()));
         match self.own(idle.peer) {
-            Ok(()) => Progress::Connected,
-            Err(failure) => Progress::Failed(failure),
+            Ok(()) => ConnectProgress::Connected,
+            Err(failure) => ConnectProgress::Failed(failure),
         }
     }
 
     /// The connection is this socket's; the request closes it at its end.
-    fn own(self: &Rc<Self>, peer: peer::Peer) -> Result<(), Failure> {
+    fn own(self: &Rc<Self>, peer: peer::Peer) -> Result<(), SocketFailure> {
         peer.set_user(Rc::downgrade(self) as Weak<dyn Events>);
         self.stream.set(Some(peer.stream()));
         *self.peer.borrow_mut() = Some(peer);
-        let context = self.context().ok_or(Failure::Closed)?;
+        let context = self.context().ok_or(SocketFailure::Closed)?;
         self.hold_by(&context)
     }
 
@@ -286,12 +288,12 @@ impl Socket {
         let Some(stream) = self.stream.get() else { return };
         self.settle_connect(match self.check_connected(stream, address) {
             Ok(()) => quieten(stream),
-            Err(failure) => Progress::Failed(failure),
+            Err(failure) => ConnectProgress::Failed(failure),
         });
     }
 
     /// How a connect ended, which is over or has taken too long.
-    pub fn check_connected(&self, stream: Stream, address: &Address) -> Result<(), Failure> {
+    pub fn check_connected(&self, stream: Stream, address: &Address) -> Result<(), SocketFailure> {
         let log = self.request.get().log();
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {
@@ -303,7 +305,7 @@ impl Socket {
                     address.port()
                 );
             }
-            return Err(Failure::Timeout);
+            return Err(SocketFailure::Timeout);
         }
         stream.clear_timer(Direction::Write);
         let error = stream.connect_error();
@@ -311,29 +313,29 @@ impl Socket {
             if self.logs_errors() {
                 stream.log_error(error, c"connect() failed");
             }
-            return Err(Failure::System(error));
+            return Err(SocketFailure::System(error));
         }
         ngx_debug!(log, "lua tcp socket connected");
         Ok(())
     }
 
     /// Tells the task that waits how it went.
-    fn settle_connect(self: &Rc<Self>, progress: Progress) {
-        if matches!(progress, Progress::Waiting) {
+    fn settle_connect(self: &Rc<Self>, progress: ConnectProgress) {
+        if matches!(progress, ConnectProgress::Waiting) {
             return;
         }
         let waiter = Socket::take_waiter(&self.connecting);
-        if let Progress::Failed(_) = &progress {
+        if let ConnectProgress::Failed(_) = &progress {
             ngx_debug!(self.request.get().log(), "lua tcp socket handle connect error");
             self.finalize();
         }
         let Some(task) = waiter else { return };
         ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request");
         match progress {
-            Progress::Failed(failure) => {
+            ConnectProgress::Failed(failure) => {
                 scheduler::wake_with(&task, 2, |state| failure.push(state));
             }
-            Progress::Connected | Progress::Waiting => {
+            ConnectProgress::Connected | ConnectProgress::Waiting => {
                 scheduler::wake_with(&task, 1, |state| state.push_integer(1));
             }
         }
@@ -341,17 +343,17 @@ impl Socket {
 }
 
 /// With some event methods, a connection that nobody uses yet would keep nginx busy.
-fn quieten(stream: Stream) -> Progress {
+fn quieten(stream: Stream) -> ConnectProgress {
     if !stream.watch_write(0) {
-        return Progress::Failed(Failure::text("failed to handle write event"));
+        return ConnectProgress::Failed(SocketFailure::text("failed to handle write event"));
     }
     if !stream.watch_read() {
-        return Progress::Failed(Failure::text("failed to handle read event"));
+        return ConnectProgress::Failed(SocketFailure::text("failed to handle read event"));
     }
-    Progress::Connected
+    ConnectProgress::Connected
 }
 
-fn on_resolved(wanted: &Wanted, answer: Resolved) {
+fn on_resolved(wanted: &WantedConnection, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
     let Target { host, port, local } = &wanted.target;
     let (host, port, local) = (host.clone(), *port, *local);

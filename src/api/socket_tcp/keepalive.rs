@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use super::handle;
 use super::pool::{Pool, Pools, Seat};
-use super::socket::{Kind, Socket};
+use super::socket::{Socket, SocketKind};
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Made;
 use super::user_data::UserData;
@@ -104,7 +104,7 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaRes
     if let Some(busy) = socket.busy(true, true) {
         return busy.fail(call);
     }
-    if socket.kind != Kind::Upstream {
+    if socket.kind != SocketKind::Upstream {
         return call.fail("attempt to keep a request socket");
     }
     let Some(stream) = socket.stream.get() else { return call.fail("closed") };

@@ -14,10 +14,10 @@ use super::keepalive::set_keepalive;
 use super::lua_receive::{self, receive, receiveany, receiveuntil};
 use super::pool::{Pool, Pools};
 use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
-use super::socket::{Busy, Kind as Use, Socket, Timeouts};
+use super::socket::{Busy, Socket, SocketKind, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::Outcome;
 use crate::lua::registry::TCP_METATABLE;
 use crate::lua::state::REGISTRY;
@@ -175,7 +175,7 @@ fn connect(call: &Call) -> LuaResult {
     if has_port {
         let number = state.integer(3);
         let Ok(valid) = u16::try_from(number) else {
-            return call.fail(&Failure::bad_port(number).message());
+            return call.fail(&SocketFailure::bad_port(number).message());
         };
         port = valid;
         key.try_push(b':')?;
@@ -279,7 +279,7 @@ enum Reuse {
 /// The table's socket, closed and ready to connect again; a new one where it has none.
 fn reuse(call: &Call) -> Result<Reuse, LuaError> {
     let Some(socket) = handle::socket(call.state, 1) else {
-        let socket = Socket::new(Use::Upstream, call)?;
+        let socket = Socket::new(SocketKind::Upstream, call)?;
         handle::attach(call.state, 1, socket.clone());
         return Ok(Reuse::Socket(socket));
     };
@@ -319,7 +319,7 @@ fn send(call: &Call) -> LuaResult {
     if let Some(busy) = socket.busy(false, true) {
         return busy.fail(call);
     }
-    if socket.kind == Use::Body {
+    if socket.kind == SocketKind::Body {
         return Err(LuaError::text("attempt to write to request sockets"));
     }
     match state.kind(2) {

@@ -11,18 +11,18 @@ use codec::receive_until::ReceiveUntil;
 use crate::nginx::core::own_thread::FreeList;
 use crate::own_thread;
 
-type Shared = Rc<RefCell<ReceiveUntil>>;
+type SharedMatcher = Rc<RefCell<ReceiveUntil>>;
 
 /// How many wait at most for the next iterators.
 const MAX_IDLE: usize = 512;
 
 own_thread! {
-    static IDLE: FreeList<Shared> = FreeList::new(MAX_IDLE);
+    static IDLE: FreeList<SharedMatcher> = FreeList::new(MAX_IDLE);
 }
 
 /// A share of an iterator's state.
 #[derive(Clone)]
-pub struct Matcher(Shared);
+pub struct Matcher(SharedMatcher);
 
 impl Matcher {
     pub fn new(state: ReceiveUntil) -> Matcher {

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::cancel::Waiting;
+use super::cancel::SocketWait;
 use super::input::{Step, Want};
 use super::request_socket;
-use super::socket::{Kind, Socket};
+use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns, State};
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::{Direction, Io, Stream};
@@ -17,10 +17,10 @@ use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
 /// How far a read has come.
-enum Progress {
+enum ReceiveProgress {
     Complete,
     Waiting,
-    Failed(Failure),
+    Failed(SocketFailure),
 }
 
 /// What came of asking the connection for more.
@@ -28,7 +28,7 @@ enum Fetched {
     /// There is more to look at, or the other side has closed.
     Some,
     Nothing,
-    Failed(Failure),
+    Failed(SocketFailure),
 }
 
 const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
@@ -40,19 +40,19 @@ impl Socket {
         self.input.borrow_mut().begin(want);
         request_socket::listen(self, call);
         match self.read() {
-            Progress::Waiting => {
+            ReceiveProgress::Waiting => {
                 // Where the code cannot wait, only what is there at once can be read.
                 let task = call.task().inspect_err(|_| self.stop_waiting())?;
                 *self.reading.borrow_mut() = Some(Rc::downgrade(task));
-                task.wait_for(Box::new(Waiting::to_read(self)));
+                task.wait_for(Box::new(SocketWait::to_read(self)));
                 Ok(Returns::Yield(0))
             }
-            Progress::Complete => {
+            ReceiveProgress::Complete => {
                 ngx_debug!(call.request.log(), "lua tcp socket receive done in a single run");
                 self.after_read();
                 Ok(Returns::Values(self.push_received(call.state, None)))
             }
-            Progress::Failed(failure) => {
+            ReceiveProgress::Failed(failure) => {
                 self.after_read();
                 Ok(Returns::Values(self.push_received(call.state, Some(&failure))))
             }
@@ -74,7 +74,7 @@ impl Socket {
     }
 
     /// Pushes the result of a read, or `nil`, the failure's text and what there was before it.
-    fn push_received(&self, state: State, failure: Option<&Failure>) -> i32 {
+    fn push_received(&self, state: State, failure: Option<&SocketFailure>) -> i32 {
         ngx_debug!(self.request.get().log(), "lua tcp socket receive return value handler");
         if let Some(failure) = failure {
             return self.push_failed(state, failure);
@@ -85,7 +85,7 @@ impl Socket {
     }
 
     #[cold]
-    fn push_failed(&self, state: State, failure: &Failure) -> i32 {
+    fn push_failed(&self, state: State, failure: &SocketFailure) -> i32 {
         failure.push(state);
         self.input.borrow_mut().push_result(state);
         if failure.is_timeout() {
@@ -105,18 +105,18 @@ impl Socket {
             if self.logs_errors() {
                 ngx_log!(log, Level::Err, "lua tcp socket read timed out");
             }
-            return self.settle_read(Some(Failure::Timeout));
+            return self.settle_read(Some(SocketFailure::Timeout));
         }
         stream.clear_timer(Direction::Read);
         match self.read() {
-            Progress::Waiting => {}
-            Progress::Complete => self.settle_read(None),
-            Progress::Failed(failure) => self.settle_read(Some(failure)),
+            ReceiveProgress::Waiting => {}
+            ReceiveProgress::Complete => self.settle_read(None),
+            ReceiveProgress::Failed(failure) => self.settle_read(Some(failure)),
         }
     }
 
     /// Gives the task that waits its result.
-    fn settle_read(self: &Rc<Self>, failure: Option<Failure>) {
+    fn settle_read(self: &Rc<Self>, failure: Option<SocketFailure>) {
         let Some(task) = Socket::take_waiter(&self.reading) else { return };
         self.after_read();
         ngx_debug!(self.request.get().log(), "lua tcp socket waking up the current request (read)");
@@ -127,33 +127,35 @@ impl Socket {
     }
 
     #[inline(always)]
-    fn read(&self) -> Progress {
-        let Some(stream) = self.stream.get() else { return Progress::Failed(Failure::Closed) };
+    fn read(&self) -> ReceiveProgress {
+        let Some(stream) = self.stream.get() else {
+            return ReceiveProgress::Failed(SocketFailure::Closed);
+        };
         if stream.is_shut_down() {
             self.ended.set(true);
         }
         match self.look(stream) {
             Step::Complete => self.complete(stream),
-            Step::Closed => Progress::Failed(Failure::Closed),
-            Step::OutOfMemory => Progress::Failed(Failure::NoMemory),
+            Step::Closed => ReceiveProgress::Failed(SocketFailure::Closed),
+            Step::OutOfMemory => ReceiveProgress::Failed(SocketFailure::NoMemory),
             Step::More => self.read_more(stream),
         }
     }
 
     /// Reads on. A function of its own: mostly, `read` finds enough.
     #[inline(never)]
-    fn read_more(&self, stream: Stream) -> Progress {
+    fn read_more(&self, stream: Stream) -> ReceiveProgress {
         let mut received = false;
         loop {
             match self.fetch(stream, &mut received) {
                 Fetched::Some => {}
                 Fetched::Nothing => return self.wait(stream),
-                Fetched::Failed(failure) => return Progress::Failed(failure),
+                Fetched::Failed(failure) => return ReceiveProgress::Failed(failure),
             }
             match self.look(stream) {
                 Step::Complete => return self.complete(stream),
-                Step::Closed => return Progress::Failed(Failure::Closed),
-                Step::OutOfMemory => return Progress::Failed(Failure::NoMemory),
+                Step::Closed => return ReceiveProgress::Failed(SocketFailure::Closed),
+                Step::OutOfMemory => return ReceiveProgress::Failed(SocketFailure::NoMemory),
                 Step::More => {}
             }
             if received && !stream.is_readable() && !self.ended.get() {
@@ -166,7 +168,7 @@ impl Socket {
     #[inline(always)]
     fn look(&self, stream: Stream) -> Step {
         let body_is_read =
-            self.kind == Kind::Body && client_socket::body_rest(self.request.get()) == 0;
+            self.kind == SocketKind::Body && client_socket::body_rest(self.request.get()) == 0;
         if body_is_read && !self.ended.replace(true) {
             ngx_debug!(stream.log(), "lua request body exhausted");
         }
@@ -181,7 +183,7 @@ impl Socket {
 
     /// All that the call wants is there.
     #[inline(always)]
-    fn complete(&self, stream: Stream) -> Progress {
+    fn complete(&self, stream: Stream) -> ReceiveProgress {
         let request = self.request.get();
         ngx_debug!(
             request.log(),
@@ -191,30 +193,36 @@ impl Socket {
             Shown(request.uri()),
             Shown(request.args())
         );
-        let body_is_over = self.kind == Kind::Body
+        let body_is_over = self.kind == SocketKind::Body
             && self.input.borrow().is_used_up()
             && client_socket::body_rest(request) == 0;
         if body_is_over && self.conf.get().check_client_abort() {
             return match client::check_client(request) {
-                Status::OK => Progress::Complete,
-                Status(HTTP_CLIENT_CLOSED_REQUEST) => Progress::Failed(Failure::ClientAborted),
-                _ => Progress::Failed(Failure::Error),
+                Status::OK => ReceiveProgress::Complete,
+                Status(HTTP_CLIENT_CLOSED_REQUEST) => {
+                    ReceiveProgress::Failed(SocketFailure::ClientAborted)
+                }
+                _ => ReceiveProgress::Failed(SocketFailure::Error),
             };
         }
-        if stream.watch_read() { Progress::Complete } else { Progress::Failed(Failure::Error) }
+        if stream.watch_read() {
+            ReceiveProgress::Complete
+        } else {
+            ReceiveProgress::Failed(SocketFailure::Error)
+        }
     }
 
     /// Gets more: what nginx has read already, or from the connection.
     fn fetch(&self, stream: Stream, received: &mut bool) -> Fetched {
         let size = self.conf.get().socket_buffer_size();
         let limit = match self.kind {
-            Kind::Upstream => usize::MAX,
-            Kind::Raw => match self.take_preread(size) {
+            SocketKind::Upstream => usize::MAX,
+            SocketKind::Raw => match self.take_preread(size) {
                 Ok(0) => usize::MAX,
                 Ok(_) => return Fetched::Some,
                 Err(failure) => return Fetched::Failed(failure),
             },
-            Kind::Body => {
+            SocketKind::Body => {
                 let rest = client_socket::body_rest(self.request.get());
                 match self.take_preread(size.min(rest)) {
                     Ok(0) => rest,
@@ -231,16 +239,16 @@ impl Socket {
     }
 
     /// What nginx read beyond the request's header.
-    fn take_preread(&self, max: usize) -> Result<usize, Failure> {
+    fn take_preread(&self, max: usize) -> Result<usize, SocketFailure> {
         let request = self.request.get();
         let bytes = client_socket::take_preread(&request, max);
         if bytes.is_empty() {
             return Ok(0);
         }
         if !self.input.borrow_mut().append(bytes) {
-            return Err(Failure::NoMemory);
+            return Err(SocketFailure::NoMemory);
         }
-        if self.kind == Kind::Body {
+        if self.kind == SocketKind::Body {
             ngx_debug!(request.log(), "http client request body preread {}", bytes.len());
             client_socket::count(request, bytes.len());
         }
@@ -256,14 +264,14 @@ impl Socket {
             ngx_debug!(request.log(), "lua reuse free buf memory {free} >= {wanted}");
         }
         let Ok(io) = stream.recv(buffer, wanted) else {
-            return Fetched::Failed(Failure::NoMemory);
+            return Fetched::Failed(SocketFailure::NoMemory);
         };
         ngx_debug!(request.log(), "lua tcp socket recv returned {io:?}");
         match io {
             Io::Again => Fetched::Nothing,
-            Io::Failed(error) => Fetched::Failed(Failure::System(error)),
+            Io::Failed(error) => Fetched::Failed(SocketFailure::System(error)),
             Io::Done(n) => {
-                if self.kind == Kind::Body {
+                if self.kind == SocketKind::Body {
                     client_socket::count(request, n);
                 }
                 Fetched::Some
@@ -278,14 +286,14 @@ impl Socket {
     fn closed_by_peer(&self) -> Fetched {
         let request = self.request.get();
         let aborted = match self.kind {
-            Kind::Upstream => false,
-            Kind::Raw => self.conf.get().check_client_abort(),
-            Kind::Body => {
+            SocketKind::Upstream => false,
+            SocketKind::Raw => self.conf.get().check_client_abort(),
+            SocketKind::Body => {
                 self.conf.get().check_client_abort() || client_socket::body_rest(request) > 0
             }
         };
         if aborted {
-            return Fetched::Failed(Failure::ClientAborted);
+            return Fetched::Failed(SocketFailure::ClientAborted);
         }
         self.ended.set(true);
         ngx_debug!(request.log(), "lua tcp socket closed");
@@ -293,15 +301,15 @@ impl Socket {
     }
 
     /// Nothing more for now: nginx is to tell, or the time to run out.
-    fn wait(&self, stream: Stream) -> Progress {
+    fn wait(&self, stream: Stream) -> ReceiveProgress {
         if !stream.watch_read() {
-            return Progress::Failed(Failure::Error);
+            return ReceiveProgress::Failed(SocketFailure::Error);
         }
         if stream.is_watched() {
             stream.set_timer(Direction::Read, self.timeouts.get().read);
         } else {
             stream.clear_timer(Direction::Read);
         }
-        Progress::Waiting
+        ReceiveProgress::Waiting
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::{Rc, Weak};
 
 use super::handle;
-use super::socket::{Kind, Socket};
+use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
 use crate::lua::state::REGISTRY;
 use crate::lua::{LuaError, LuaResult, Returns};
@@ -44,7 +44,7 @@ pub fn req_socket(call: &Call) -> LuaResult {
     let refused = if raw { take_connection(call)? } else { take_body(call)? };
     match refused {
         Some(reason) => call.fail(reason),
-        None => make(call, if raw { Kind::Raw } else { Kind::Body }),
+        None => make(call, if raw { SocketKind::Raw } else { SocketKind::Body }),
     }
 }
 
@@ -93,7 +93,7 @@ fn take_body(call: &Call) -> Result<Option<&'static str>, LuaError> {
     Ok(None)
 }
 
-fn make(call: &Call, kind: Kind) -> LuaResult {
+fn make(call: &Call, kind: SocketKind) -> LuaResult {
     let socket = Socket::new(kind, call)?;
     let Some(stream) = client_socket::stream(call.request) else { return call.fail("closed") };
     socket.stream.set(Some(stream));
@@ -103,12 +103,12 @@ fn make(call: &Call, kind: Kind) -> LuaResult {
     let events: Weak<dyn Events> = Rc::downgrade(&socket) as Weak<dyn Events>;
     *call.context.client_user.borrow_mut() = Some(events);
     stream.clear_timer(Direction::Read);
-    if kind == Kind::Raw {
+    if kind == SocketKind::Raw {
         stream.clear_timer(Direction::Write);
     }
     let state = call.state;
     state.new_table(2, 3);
-    state.get_field(REGISTRY, if kind == Kind::Raw { RAW_METATABLE } else { BODY_METATABLE });
+    state.get_field(REGISTRY, if kind == SocketKind::Raw { RAW_METATABLE } else { BODY_METATABLE });
     state.set_metatable(-2);
     handle::attach(state, -1, socket);
     Ok(Returns::Values(1))
@@ -118,7 +118,7 @@ fn make(call: &Call, kind: Kind) -> LuaResult {
 ///
 /// A socket for the body has nothing more to wait for once another one took the connection.
 pub fn listen(socket: &Rc<Socket>, call: &Call) {
-    let is_over = socket.kind == Kind::Body && call.context.output.stage.get() == Stage::Raw;
+    let is_over = socket.kind == SocketKind::Body && call.context.output.stage.get() == Stage::Raw;
     if socket.is_downstream() && !is_over {
         let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
         *call.context.client_user.borrow_mut() = Some(events);

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use codec::fallible::Grow;
 
-use super::cancel::Waiting;
+use super::cancel::SocketWait;
 use super::request_socket;
-use super::socket::{Kind, Socket};
+use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::Level;
 use crate::nginx::event::stream::{Direction, Io, Stream};
@@ -42,11 +42,11 @@ impl Output {
 }
 
 /// How far a write has come.
-enum Progress {
+enum SendProgress {
     Complete,
     /// After that many bytes.
     Waiting(usize),
-    Failed(Failure),
+    Failed(SocketFailure),
 }
 
 impl Socket {
@@ -63,16 +63,16 @@ impl Socket {
             return call.fail("setsocketopt tcp_nodelay failed");
         }
         match self.write(stream, bytes) {
-            Progress::Complete => {
+            SendProgress::Complete => {
                 call.state.push_integer(bytes.len() as i64);
                 Ok(Returns::Values(1))
             }
-            Progress::Failed(failure) => {
+            SendProgress::Failed(failure) => {
                 self.close_write();
                 failure.push(call.state);
                 Ok(Returns::Values(2))
             }
-            Progress::Waiting(sent) => {
+            SendProgress::Waiting(sent) => {
                 let rest = bytes.get(sent..).unwrap_or_default();
                 let kept = self.output.borrow_mut().keep(rest, bytes.len());
                 let task = call.task().inspect_err(|_| self.close_write())?;
@@ -80,11 +80,11 @@ impl Socket {
                     self.close_write();
                     return call.fail("no memory");
                 }
-                if self.kind == Kind::Raw {
+                if self.kind == SocketKind::Raw {
                     request_socket::listen_for_write(self, &call.context);
                 }
                 *self.writing.borrow_mut() = Some(Rc::downgrade(task));
-                task.wait_for(Box::new(Waiting::to_write(self)));
+                task.wait_for(Box::new(SocketWait::to_write(self)));
                 Ok(Returns::Yield(0))
             }
         }
@@ -103,7 +103,7 @@ impl Socket {
         false
     }
 
-    fn write(&self, stream: Stream, bytes: &[u8]) -> Progress {
+    fn write(&self, stream: Stream, bytes: &[u8]) -> SendProgress {
         ngx_debug!(stream.log(), "lua tcp socket send data");
         let mut sent = 0;
         while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
@@ -112,19 +112,23 @@ impl Socket {
                 Io::Again | Io::Closed => {
                     stream.set_timer(Direction::Write, self.timeouts.get().send);
                     if !stream.watch_write(self.conf.get().socket_send_lowat()) {
-                        return Progress::Failed(Failure::Error);
+                        return SendProgress::Failed(SocketFailure::Error);
                     }
-                    return Progress::Waiting(sent);
+                    return SendProgress::Waiting(sent);
                 }
                 Io::Failed(error) => {
                     stream.set_error();
-                    return Progress::Failed(Failure::System(error));
+                    return SendProgress::Failed(SocketFailure::System(error));
                 }
             }
         }
         ngx_debug!(stream.log(), "lua tcp socket sent all the data");
         stream.clear_timer(Direction::Write);
-        if stream.watch_write(0) { Progress::Complete } else { Progress::Failed(Failure::Error) }
+        if stream.watch_write(0) {
+            SendProgress::Complete
+        } else {
+            SendProgress::Failed(SocketFailure::Error)
+        }
     }
 
     /// nginx tells that more can be written, or that nothing could be in time.
@@ -136,28 +140,28 @@ impl Socket {
             if self.logs_errors() {
                 ngx_log!(log, Level::Err, "lua tcp socket write timed out");
             }
-            return self.settle_write(Some(Failure::Timeout));
+            return self.settle_write(Some(SocketFailure::Timeout));
         }
         let mut output = self.output.take();
         let progress = self.write(stream, output.rest.get(output.sent..).unwrap_or_default());
-        if let Progress::Waiting(n) = progress {
+        if let SendProgress::Waiting(n) = progress {
             output.sent += n;
         }
         *self.output.borrow_mut() = output;
         match progress {
-            Progress::Waiting(_) => {}
-            Progress::Complete => self.settle_write(None),
-            Progress::Failed(failure) => self.settle_write(Some(failure)),
+            SendProgress::Waiting(_) => {}
+            SendProgress::Complete => self.settle_write(None),
+            SendProgress::Failed(failure) => self.settle_write(Some(failure)),
         }
     }
 
     /// Gives the task that waits its result.
-    fn settle_write(self: &Rc<Self>, failure: Option<Failure>) {
+    fn settle_write(self: &Rc<Self>, failure: Option<SocketFailure>) {
         let Some(task) = Socket::take_waiter(&self.writing) else { return };
         let Some(request) = task.request() else { return };
         let log = request.log();
         ngx_debug!(log, "lua tcp socket send return value handler");
-        if self.kind == Kind::Raw
+        if self.kind == SocketKind::Raw
             && let Some(context) = task.context()
         {
             scheduler::listen_for_write(&context);

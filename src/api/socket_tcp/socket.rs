@@ -15,7 +15,7 @@ use super::send::Output;
 use super::tls::Tls;
 use super::user_data::UserData;
 use crate::api::call::Call;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::config::LocationConf;
 use crate::lua::{LuaError, LuaResult};
 use crate::nginx::Request;
@@ -30,7 +30,7 @@ use crate::runtime::{Context, Hold, Resource, Task};
 
 /// What a cosocket is connected to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum SocketKind {
     /// A peer that Lua code connected to.
     Upstream,
     /// The client, for reading the request body.
@@ -86,7 +86,7 @@ impl Busy {
 
 /// A cosocket.
 pub struct Socket {
-    pub kind: Kind,
+    pub kind: SocketKind,
     /// Whose it is; only compared once that request is over.
     pub request: Cell<Request>,
     /// None once it is closed.
@@ -122,7 +122,7 @@ pub struct Socket {
 
 impl Socket {
     /// A socket for the calling request, not connected.
-    pub fn new(kind: Kind, call: &Call) -> Result<Rc<Socket>, OutOfMemory> {
+    pub fn new(kind: SocketKind, call: &Call) -> Result<Rc<Socket>, OutOfMemory> {
         allocator::check()?;
         let conf = call.context.location();
         Ok(Rc::new(Socket {
@@ -174,7 +174,7 @@ impl Socket {
     }
 
     pub fn is_downstream(&self) -> bool {
-        self.kind != Kind::Upstream
+        self.kind != SocketKind::Upstream
     }
 
     /// Whether it has a connection, of which a direction may be closed.
@@ -183,9 +183,9 @@ impl Socket {
     }
 
     /// Has the request close the socket at its end.
-    pub fn hold_by(self: &Rc<Self>, context: &Rc<Context>) -> Result<(), Failure> {
+    pub fn hold_by(self: &Rc<Self>, context: &Rc<Context>) -> Result<(), SocketFailure> {
         let weak: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;
-        let hold = context.hold(weak).map_err(|_| Failure::NoMemory)?;
+        let hold = context.hold(weak).map_err(|_| SocketFailure::NoMemory)?;
         *self.hold.borrow_mut() = Some(hold);
         Ok(())
     }
@@ -204,7 +204,7 @@ impl Socket {
             return Some(Busy::Reading);
         }
         let output_waits = || {
-            self.kind == Kind::Raw
+            self.kind == SocketKind::Raw
                 && self.is_connected()
                 && client_socket::has_output(self.request.get())
         };
@@ -222,11 +222,11 @@ impl Socket {
         self.input.borrow_mut().clear();
         let Some(stream) = self.stream.get() else { return };
         match self.kind {
-            Kind::Upstream => stream.shut(Direction::Read),
-            Kind::Body | Kind::Raw if request_socket::is_listening(self) => {
+            SocketKind::Upstream => stream.shut(Direction::Read),
+            SocketKind::Body | SocketKind::Raw if request_socket::is_listening(self) => {
                 stream.clear_timer(Direction::Read);
             }
-            Kind::Body | Kind::Raw => {}
+            SocketKind::Body | SocketKind::Raw => {}
         }
     }
 
@@ -238,12 +238,12 @@ impl Socket {
         let cut_short = self.output.borrow_mut().clear();
         let Some(stream) = self.stream.get() else { return };
         match self.kind {
-            Kind::Upstream => stream.shut(Direction::Write),
-            Kind::Raw if cut_short => {
+            SocketKind::Upstream => stream.shut(Direction::Write),
+            SocketKind::Raw if cut_short => {
                 stream.clear_timer(Direction::Write);
                 stream.set_write_error();
             }
-            Kind::Body | Kind::Raw => {}
+            SocketKind::Body | SocketKind::Raw => {}
         }
     }
 

@@ -6,7 +6,7 @@ use codec::fallible;
 
 use super::socket::Socket;
 use crate::api::call::Call;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::event::resolver;
@@ -17,7 +17,7 @@ use crate::runtime::Operation;
 use crate::runtime::scheduler;
 
 /// A name that is looked up for a socket.
-struct Wanted {
+struct WantedPeer {
     socket: Weak<Socket>,
     name: Vec<u8>,
     port: u16,
@@ -25,14 +25,14 @@ struct Wanted {
 
 /// A task waits for a name's address, and keeps the socket; dropped, the resolver is left alone and
 /// the socket free.
-struct Lookup {
+struct PeerLookup {
     socket: Rc<Socket>,
-    _resolution: Box<Resolution<Wanted>>,
+    _resolution: Box<Resolution<WantedPeer>>,
 }
 
-impl Operation for Lookup {}
+impl Operation for PeerLookup {}
 
-impl Drop for Lookup {
+impl Drop for PeerLookup {
     fn drop(&mut self) {
         self.socket.waiting.take();
     }
@@ -42,7 +42,7 @@ impl Socket {
     /// Sets the peer: `host` is an IP address, `unix:PATH` or a name.
     pub fn set_peer(self: &Rc<Self>, call: &Call, host: &[u8], port: u16) -> LuaResult {
         match parse_host(host, port) {
-            Err(bad) => self.settle(call, Err(Failure::bad_host(host, bad))),
+            Err(bad) => self.settle(call, Err(SocketFailure::bad_host(host, bad))),
             Ok(Host::Address(address)) => {
                 ngx_debug!(call.request.log(), "lua udp socket network address given directly");
                 self.settle(call, self.connect_to(&address))
@@ -52,7 +52,7 @@ impl Socket {
     }
 
     fn look_up(self: &Rc<Self>, call: &Call, name: &[u8], port: u16) -> LuaResult {
-        let wanted = Wanted { socket: Rc::downgrade(self), name: fallible::copy(name)?, port };
+        let wanted = WantedPeer { socket: Rc::downgrade(self), name: fallible::copy(name)?, port };
         match resolver::start(call.request, name, wanted, answered) {
             Started::Done(answer) => {
                 let connected = self.connect_resolved(name, port, answer);
@@ -63,7 +63,7 @@ impl Socket {
                 let task = call.task()?;
                 *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
                 let socket = self.clone();
-                task.wait_for(Box::new(Lookup { socket, _resolution: resolution }));
+                task.wait_for(Box::new(PeerLookup { socket, _resolution: resolution }));
                 Ok(Returns::Yield(0))
             }
         }
@@ -74,16 +74,16 @@ impl Socket {
         name: &[u8],
         port: u16,
         answer: Resolved,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SocketFailure> {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve handler");
-        let address: Address = answer.map_err(|error| Failure::not_resolved(name, error))?;
+        let address: Address = answer.map_err(|error| SocketFailure::not_resolved(name, error))?;
         ngx_debug!(log, "name was resolved to {}", address.text(false));
         self.connect_to(&address.with_port(port))
     }
 
     /// The results of a call that did not have to wait.
-    fn settle(&self, call: &Call, result: Result<(), Failure>) -> LuaResult {
+    fn settle(&self, call: &Call, result: Result<(), SocketFailure>) -> LuaResult {
         match result {
             Ok(()) => call.succeed(),
             Err(failure) => call.fail(&failure.message()),
@@ -92,7 +92,7 @@ impl Socket {
 }
 
 /// The resolver's answer, for a socket that waits for it.
-fn answered(wanted: &Wanted, answer: Resolved) {
+fn answered(wanted: &WantedPeer, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
     let Some(task) = socket.take_waiter() else { return };
     client_socket::log_as(socket.request.get());

@@ -8,7 +8,7 @@ use super::receive::MAX_DATAGRAM;
 use super::socket::Socket;
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::registry::UDP_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
@@ -90,7 +90,7 @@ fn set_peer_name(call: &Call) -> LuaResult {
     let host = state.check_bytes(2)?;
     let port = if n == 3 { state.check_integer(3)? } else { 0 };
     let Ok(port) = u16::try_from(port) else {
-        return call.fail(&Failure::bad_port(port).message());
+        return call.fail(&SocketFailure::bad_port(port).message());
     };
     let socket = match handle::socket(state, 1) {
         Some(socket) => {
@@ -118,7 +118,7 @@ fn set_peer_name(call: &Call) -> LuaResult {
 }
 
 /// A task waits for the socket already.
-const BUSY: Failure = Failure::text("socket busy");
+const BUSY: SocketFailure = SocketFailure::text("socket busy");
 
 /// The connected socket of argument 1, for `doing` something; none, logged, where it is closed.
 fn connected(call: &Call, doing: &str) -> Result<Option<Rc<Socket>>, LuaError> {
@@ -142,7 +142,7 @@ fn send(call: &Call) -> LuaResult {
         )));
     }
     let Some(socket) = connected(call, "send")? else {
-        return call.fail(&Failure::Closed.message());
+        return call.fail(&SocketFailure::Closed.message());
     };
     if socket.is_waited_for() {
         return call.fail(&BUSY.message());
@@ -182,7 +182,7 @@ fn receive(call: &Call) -> LuaResult {
     let log = call.request.log();
     ngx_debug!(log, "lua udp socket calling receive() method");
     let Some(socket) = connected(call, "receive")? else {
-        return call.fail(&Failure::Closed.message());
+        return call.fail(&SocketFailure::Closed.message());
     };
     if socket.is_waited_for() {
         return call.fail(&BUSY.message());
@@ -231,7 +231,7 @@ fn close(call: &Call) -> LuaResult {
     }
     call.state.check_kind(1, Kind::Table, c"table")?;
     let socket = handle::socket(call.state, 1).filter(|socket| socket.is_connected());
-    let Some(socket) = socket else { return call.fail(&Failure::Closed.message()) };
+    let Some(socket) = socket else { return call.fail(&SocketFailure::Closed.message()) };
     socket.check_owner(call)?;
     if socket.is_waited_for() {
         return call.fail(&BUSY.message());

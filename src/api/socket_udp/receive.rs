@@ -7,7 +7,7 @@ use codec::fallible::{self, OutOfMemory};
 
 use super::socket::Socket;
 use crate::api::call::Call;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::Level;
 use crate::nginx::event::udp::Received;
@@ -61,25 +61,27 @@ impl Drop for Receive {
 }
 
 /// How far a receive has come.
-enum Progress {
+enum DatagramProgress {
     Done(usize),
     Waiting,
-    Failed(Failure),
+    Failed(SocketFailure),
 }
 
 impl Socket {
     /// Receives up to `size` bytes of a datagram, for the calling task.
     pub fn receive(self: &Rc<Self>, call: &Call, size: usize) -> LuaResult {
         self.size.set(size);
-        let Ok(mut buffer) = Buffer::take() else { return call.fail(&Failure::NoMemory.message()) };
+        let Ok(mut buffer) = Buffer::take() else {
+            return call.fail(&SocketFailure::NoMemory.message());
+        };
         match self.read(&mut buffer.0) {
-            Progress::Done(len) => {
+            DatagramProgress::Done(len) => {
                 ngx_debug!(call.request.log(), "lua udp socket receive done in a single run");
                 call.state.push_bytes(buffer.bytes(len));
                 Ok(Returns::Values(1))
             }
-            Progress::Failed(failure) => call.fail(&failure.message()),
-            Progress::Waiting => {
+            DatagramProgress::Failed(failure) => call.fail(&failure.message()),
+            DatagramProgress::Waiting => {
                 let task = call.task().inspect_err(|_| self.clear_timer())?;
                 *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
                 task.wait_for(Box::new(Receive(self.clone())));
@@ -95,35 +97,35 @@ impl Socket {
     }
 
     /// Receives into `buffer`, and has nginx tell when it must be tried again.
-    fn read(&self, buffer: &mut [u8]) -> Progress {
+    fn read(&self, buffer: &mut [u8]) -> DatagramProgress {
         let log = self.request.get().log();
         let connection = self.connection.borrow();
         let Some(connection) = connection.as_ref() else {
-            return Progress::Failed(Failure::Closed);
+            return DatagramProgress::Failed(SocketFailure::Closed);
         };
         ngx_debug!(log, "lua udp socket read data: waiting: {}", u8::from(self.is_waited_for()));
         let size = self.size.get().min(buffer.len());
-        let Some(room) = buffer.get_mut(..size) else { return Progress::Done(0) };
+        let Some(room) = buffer.get_mut(..size) else { return DatagramProgress::Done(0) };
         match connection.receive(room) {
             Received::Datagram(len) => {
                 ngx_debug!(log, "lua udp recv returned {len}");
-                return Progress::Done(len);
+                return DatagramProgress::Done(len);
             }
             Received::Failed(error) => {
                 ngx_debug!(log, "lua udp recv returned -1");
-                return Progress::Failed(Failure::System(error));
+                return DatagramProgress::Failed(SocketFailure::System(error));
             }
             Received::Again => ngx_debug!(log, "lua udp recv returned -2"),
         }
         if !connection.watch() {
-            return Progress::Failed(Failure::Error);
+            return DatagramProgress::Failed(SocketFailure::Error);
         }
         if connection.is_watched() {
             connection.set_timer(self.read_timeout.get());
         } else {
             connection.clear_timer();
         }
-        Progress::Waiting
+        DatagramProgress::Waiting
     }
 
     /// An event, while a task waits for a datagram.
@@ -134,25 +136,25 @@ impl Socket {
             if self.conf.get().socket_log_errors() {
                 ngx_log!(log, Level::Err, "lua udp socket read timed out");
             }
-            self.fail(&Failure::Timeout);
+            self.fail(&SocketFailure::Timeout);
             return;
         }
         self.clear_timer();
-        let Ok(mut buffer) = Buffer::take() else { return self.fail(&Failure::NoMemory) };
+        let Ok(mut buffer) = Buffer::take() else { return self.fail(&SocketFailure::NoMemory) };
         match self.read(&mut buffer.0) {
-            Progress::Done(len) => {
+            DatagramProgress::Done(len) => {
                 if let Some(task) = self.take_waiter() {
                     scheduler::wake_with(&task, 1, move |state| {
                         state.push_bytes(buffer.bytes(len))
                     });
                 }
             }
-            Progress::Waiting => {}
-            Progress::Failed(failure) => self.fail(&failure),
+            DatagramProgress::Waiting => {}
+            DatagramProgress::Failed(failure) => self.fail(&failure),
         }
     }
 
-    fn fail(&self, failure: &Failure) {
+    fn fail(&self, failure: &SocketFailure) {
         ngx_debug!(self.request.get().log(), "lua udp socket handle error");
         if let Some(task) = self.take_waiter() {
             scheduler::wake_with(&task, 2, |state| failure.push(state));

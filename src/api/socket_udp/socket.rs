@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use codec::fallible::OutOfMemory;
 
 use crate::api::call::Call;
-use crate::api::socket_failure::Failure;
+use crate::api::socket_failure::SocketFailure;
 use crate::config::LocationConf;
 use crate::lua::LuaError;
 use crate::nginx::Request;
@@ -88,15 +88,15 @@ impl Socket {
     }
 
     /// Makes the connection. The request closes it at its end.
-    pub fn connect_to(self: &Rc<Self>, address: &Address) -> Result<(), Failure> {
+    pub fn connect_to(self: &Rc<Self>, address: &Address) -> Result<(), SocketFailure> {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve retval handler");
-        let context = self.context.borrow().upgrade().ok_or(Failure::Closed)?;
+        let context = self.context.borrow().upgrade().ok_or(SocketFailure::Closed)?;
         let connected = udp::connect(address, self.local.get().as_ref(), log);
         ngx_debug!(log, "lua udp socket connect: {}", if connected.is_ok() { 0 } else { -1 });
         let connection = connected?;
         let resource: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;
-        let hold = context.hold(resource).map_err(|_| Failure::NoMemory)?;
+        let hold = context.hold(resource).map_err(|_| SocketFailure::NoMemory)?;
         connection.set_receiver(Rc::downgrade(self) as Weak<dyn Receiver>);
         *self.hold.borrow_mut() = Some(hold);
         *self.connection.borrow_mut() = Some(connection);
@@ -104,13 +104,13 @@ impl Socket {
     }
 
     /// Sends one datagram.
-    pub fn send(&self, datagram: &[u8]) -> Result<(), Failure> {
+    pub fn send(&self, datagram: &[u8]) -> Result<(), SocketFailure> {
         let connection = self.connection.borrow();
-        let connection = connection.as_ref().ok_or(Failure::Closed)?;
+        let connection = connection.as_ref().ok_or(SocketFailure::Closed)?;
         match connection.send(datagram) {
             Ok(sent) if sent == datagram.len() => Ok(()),
-            Ok(_) => Err(Failure::text("partial write")),
-            Err(error) => Err(Failure::System(error)),
+            Ok(_) => Err(SocketFailure::text("partial write")),
+            Err(error) => Err(SocketFailure::System(error)),
         }
     }
 

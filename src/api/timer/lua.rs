@@ -1,12 +1,12 @@
 //! The Lua functions of `ngx.timer`.
 
-use super::{Handler, Pending};
+use super::{PendingTimer, TimerHandler};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State, openresty};
 use crate::nginx::event::NoConnection;
 use crate::nginx::event::alarm;
 use crate::nginx::http::fake;
-use crate::runtime::{Phase, PhaseSet, fake as stand_in};
+use crate::runtime::{Phase, PhaseSet, fake};
 
 /// Where timers may be made: at the worker's end nobody would run them.
 const PHASES: u32 = PhaseSet::ALL.without(Phase::ExitWorker).0;
@@ -60,7 +60,7 @@ fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult 
         return call.fail("too many pending timers");
     }
     let handler = take_handler(call, arguments)?;
-    let pending = Pending {
+    let pending = PendingTimer {
         handler,
         origin: fake::Origin::of(call.request),
         main,
@@ -74,8 +74,8 @@ fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult 
 }
 
 /// The function and its arguments, moved to a coroutine of their own.
-fn take_handler(call: &Call, arguments: i32) -> Result<Handler, LuaError> {
-    let handler = Handler::new(call.context.vm()).map_err(LuaError::Bytes)?;
+fn take_handler(call: &Call, arguments: i32) -> Result<TimerHandler, LuaError> {
+    let handler = TimerHandler::new(call.context.vm()).map_err(LuaError::Bytes)?;
     let values = arguments - 1;
     handler.state.reserve(values + 1)?;
     call.state.move_to(handler.state, values);
@@ -91,7 +91,7 @@ fn in_request(state: State, phases: PhaseSet, work: impl FnOnce(&Call) -> LuaRes
 
 fn running_count(state: State) -> LuaResult {
     in_request(state, PhaseSet::ALL, |_| {
-        state.push_integer(stand_in::running_timers() as i64);
+        state.push_integer(fake::running_timers() as i64);
         Ok(Returns::Values(1))
     })
 }

@@ -1,7 +1,7 @@
 //! `ngx.timer`: handlers that run later, without a request.
 //!
 //! A pending timer owns the coroutine that its handler will run in, and the VM that the coroutine
-//! belongs to. When it expires, a stand-in for a request is made, and the handler runs as that
+//! belongs to. When it expires, a fake request is made, and the handler runs as that
 //! one's entry thread. The worker's exit expires what is pending, and tells the handlers so.
 
 mod lua;
@@ -23,29 +23,29 @@ use crate::nginx::event::alarm;
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::nginx::event::exit_watcher;
 use crate::nginx::http::{fake, log_context};
-use crate::runtime::{Context, Keyed, Phase, Task, fake as stand_in, scheduler};
+use crate::runtime::{Context, Keyed, Phase, Task, fake, scheduler};
 use crate::{ngx_debug, ngx_log, own_thread};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
-struct Handler {
+struct TimerHandler {
     vm: Owner,
     /// The coroutine, until a task owns it.
     thread: Option<Thread>,
     state: State,
 }
 
-impl Handler {
+impl TimerHandler {
     /// Room for a handler in `vm`.
-    fn new(vm: &Rc<Vm>) -> Result<Handler, Vec<u8>> {
+    fn new(vm: &Rc<Vm>) -> Result<TimerHandler, Vec<u8>> {
         allocator::check().map_err(|_| fallible::NO_MEMORY)?;
         let thread = vm.take_thread(cycle_log())?;
         let state = thread.state;
-        Ok(Handler { vm: Owner::new(vm.clone()), thread: Some(thread), state })
+        Ok(TimerHandler { vm: Owner::new(vm.clone()), thread: Some(thread), state })
     }
 
     /// The same function and arguments, in a coroutine of their own.
-    fn copy(&self) -> Result<Handler, Vec<u8>> {
-        let copy = Handler::new(self.vm.vm())?;
+    fn copy(&self) -> Result<TimerHandler, Vec<u8>> {
+        let copy = TimerHandler::new(self.vm.vm())?;
         let values = self.state.top();
         if self.state.reserve(values).is_err() || copy.state.reserve(values + 1).is_err() {
             return Err(b"stack overflow".into());
@@ -58,7 +58,7 @@ impl Handler {
     }
 }
 
-impl Drop for Handler {
+impl Drop for TimerHandler {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.vm.vm().give_back_thread(thread, true, cycle_log());
@@ -67,8 +67,8 @@ impl Drop for Handler {
 }
 
 /// A timer that has not expired.
-struct Pending {
-    handler: Handler,
+struct PendingTimer {
+    handler: TimerHandler,
     origin: fake::Origin,
     main: &'static MainConf,
     /// Milliseconds between runs; 0 for one run only.
@@ -77,7 +77,7 @@ struct Pending {
 }
 
 own_thread! {
-    static PENDING: Keyed<Pending> = Keyed::new();
+    static PENDING: Keyed<PendingTimer> = Keyed::new();
 }
 
 /// How many timers of this worker have not expired.
@@ -86,7 +86,7 @@ fn pending_count() -> usize {
 }
 
 /// Lets `pending` expire after `delay` milliseconds.
-fn arm(mut pending: Pending, delay: usize) -> Result<(), NoConnection> {
+fn arm(mut pending: PendingTimer, delay: usize) -> Result<(), NoConnection> {
     exit_watcher::watch(abort_pending)?;
     PENDING.reserve().map_err(|_| NoConnection)?;
     PENDING.insert_with(|key| {
@@ -136,7 +136,7 @@ pub fn drop_pending() {
     PENDING.take().for_each(drop);
 }
 
-fn expire(pending: Pending, premature: bool) {
+fn expire(pending: PendingTimer, premature: bool) {
     ngx_debug!(cycle_log(), "lua ngx.timer expired");
     if pending.period > 0 && !alarm::is_exiting() && arm_again(&pending).is_err() {
         ngx_log!(
@@ -151,8 +151,8 @@ fn expire(pending: Pending, premature: bool) {
     }
 }
 
-fn arm_again(pending: &Pending) -> Result<(), ()> {
-    let next = Pending {
+fn arm_again(pending: &PendingTimer) -> Result<(), ()> {
+    let next = PendingTimer {
         handler: pending.handler.copy().map_err(drop)?,
         origin: pending.origin.clone(),
         main: pending.main,
@@ -163,14 +163,14 @@ fn arm_again(pending: &Pending) -> Result<(), ()> {
 }
 
 /// Runs a handler until it waits or ends; gives it back with the reason where it cannot start.
-fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
-    let Pending { mut handler, origin, main, .. } = pending;
+fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, String)> {
+    let PendingTimer { mut handler, origin, main, .. } = pending;
     if allocator::check().is_err() {
         handler.vm.vm().release_memory_soon();
         return Err((handler, fallible::NO_MEMORY.into()));
     }
     let max = main.max_running_timers();
-    if stand_in::running_timers() >= max {
+    if fake::running_timers() >= max {
         return Err((
             handler,
             fallible::text(format_args!("{max} lua_max_running_timers are not enough")),
@@ -192,7 +192,7 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
         return Err((handler, "no coroutine".into()));
     };
     let task = Task::entry(&context, thread);
-    stand_in::timer_started();
+    fake::timer_started();
     scheduler::start_fake(&context, task, || {
         handler.state.push_bool(premature);
         let values = handler.state.top();
@@ -204,7 +204,7 @@ fn run(pending: Pending, premature: bool) -> Result<(), (Handler, String)> {
     Ok(())
 }
 
-fn log_failure(handler: &Handler, reason: &str) {
+fn log_failure(handler: &TimerHandler, reason: &str) {
     let (source, line) = handler.state.definition(1);
     let source = Shown(&source);
     let log = cycle_log();

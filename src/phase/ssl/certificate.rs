@@ -1,12 +1,12 @@
 //! `ssl_certificate_by_lua*`: before the server's certificate is chosen.
 
-use super::driver::{self, Waiting};
+use super::driver::{self, HandshakePhase};
 use crate::nginx::event::tls::{Handshaking, Verdict};
 use crate::nginx::http::log_context;
 use crate::runtime::Phase;
 use crate::runtime::handshake::Words;
 
-static CERTIFICATE: Waiting = Waiting {
+static CERTIFICATE: HandshakePhase = HandshakePhase {
     phase: Phase::SslCertificate,
     words: Words {
         phase: "ssl_certificate_by_lua",

@@ -1,12 +1,12 @@
 //! `ssl_client_hello_by_lua*`: runs when the ClientHello has been read.
 
-use super::driver::{self, Waiting};
+use super::driver::{self, HandshakePhase};
 use crate::nginx::event::tls::{Handshaking, Verdict};
 use crate::nginx::http::log_context;
 use crate::runtime::Phase;
 use crate::runtime::handshake::Words;
 
-static CLIENT_HELLO: Waiting = Waiting {
+static CLIENT_HELLO: HandshakePhase = HandshakePhase {
     phase: Phase::SslClientHello,
     words: Words {
         phase: "ssl_client_hello_by_lua",

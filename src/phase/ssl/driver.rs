@@ -20,7 +20,7 @@ use crate::runtime::{Context, Phase, Task, scheduler};
 use crate::{ngx_debug, ngx_log};
 
 /// A phase whose code can wait.
-pub struct Waiting {
+pub struct HandshakePhase {
     pub phase: Phase,
     pub words: Words,
     /// The action that nginx's log lines name (`while …`).
@@ -29,7 +29,7 @@ pub struct Waiting {
 }
 
 /// Called by OpenSSL: for the first time in a handshake, or again.
-pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
+pub fn enter(at: Handshaking, waiting: &'static HandshakePhase) -> Verdict {
     let log = at.client.log();
     let reusable = u8::from(at.client.is_reusable());
     ngx_debug!(log, "{}: connection reusable: {reusable}", waiting.phase.row().short);
@@ -46,7 +46,7 @@ pub fn enter(at: Handshaking, waiting: &'static Waiting) -> Verdict {
 
 /// Starts the phase's code and runs it until it waits or ends; `None` if it cannot start, which has
 /// been logged.
-fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
+fn start(at: Handshaking, waiting: &'static HandshakePhase) -> Option<Verdict> {
     at.client.set_action(waiting.action);
     let Some(script) = ServerConf::of_handshake(at).script(waiting.phase) else {
         ngx_log!(
@@ -59,7 +59,7 @@ fn start(at: Handshaking, waiting: &'static Waiting) -> Option<Verdict> {
         return None;
     };
     let handshake = handshake(at)?;
-    let context = stand_in(at, waiting.phase, waiting.log_handler)?;
+    let context = fake_request(at, waiting.phase, waiting.log_handler)?;
     handshake.begin(waiting.phase, &context);
     run(&context, &script);
     let run = handshake.run_of(waiting.phase)?;
@@ -92,7 +92,7 @@ pub fn handshake(at: Handshaking) -> Option<Rc<Handshake>> {
 }
 
 /// A fake request that uses the client's TLS connection.
-pub fn stand_in(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Rc<Context>> {
+pub fn fake_request(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Rc<Context>> {
     let vm = MainConf::of_handshake(at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
     at.client.lend(request);

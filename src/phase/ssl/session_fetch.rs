@@ -5,7 +5,7 @@
 
 use codec::fallible;
 
-use super::driver::{self, Waiting};
+use super::driver::{self, HandshakePhase};
 use crate::config::ServerConf;
 use crate::nginx::Level;
 use crate::nginx::event::tls::{Handshaking, Session, Verdict};
@@ -14,7 +14,7 @@ use crate::runtime::Phase;
 use crate::runtime::handshake::Words;
 use crate::{ngx_debug, ngx_log};
 
-static SESSION_FETCH: Waiting = Waiting {
+static SESSION_FETCH: HandshakePhase = HandshakePhase {
     phase: Phase::SslSessionFetch,
     words: Words {
         phase: "ssl_session_fetch_by_lua*",

@@ -12,7 +12,7 @@ use crate::nginx::event::tls::{Handshaking, Session};
 use crate::nginx::http::log_context;
 use crate::ngx_debug;
 use crate::phase::synchronous;
-use crate::runtime::{Context, Phase, fake as stand_in};
+use crate::runtime::{Context, Phase, fake};
 
 pub fn enter(at: Handshaking, session: Session) {
     let log = at.client.log();
@@ -35,7 +35,7 @@ pub fn enter(at: Handshaking, session: Session) {
     let outer = handshake.session.replace(Some(session));
     at.client.set_action(c"storing SSL session by lua");
     let handler = log_context::ssl_session_store;
-    if let Some(context) = driver::stand_in(at, Phase::SslSessionStore, handler) {
+    if let Some(context) = driver::fake_request(at, Phase::SslSessionStore, handler) {
         let result = synchronous::run_plainly(&context, &script, Phase::SslSessionStore);
         let rc = result.map_or(Status::ERROR, |()| Status::OK);
         ngx_debug!(
@@ -51,5 +51,5 @@ pub fn enter(at: Handshaking, session: Session) {
 
 fn end(context: &Rc<Context>, rc: Status) {
     tls::take_back(context.request());
-    stand_in::finalize(context, rc);
+    fake::finalize(context, rc);
 }

@@ -8,10 +8,10 @@
 use std::ffi::CStr;
 use std::rc::{Rc, Weak};
 
-use super::handshake::{Progress, Wanted};
-use super::state::{Failure, Suits, Tls};
-use crate::api::socket_failure::Failure as NotConnected;
-use crate::api::socket_tcp::cancel::Waiting;
+use super::handshake::{HandshakeProgress, WantedHandshake};
+use super::state::{Suits, Tls, TlsFailure};
+use crate::api::socket_failure::SocketFailure;
+use crate::api::socket_tcp::cancel::SocketWait;
 use crate::api::socket_tcp::connect::Stage;
 use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::address::Address;
@@ -30,8 +30,8 @@ impl Socket {
         task: &Rc<Task>,
         connection: Connection,
         stream: Stream,
-        wanted: &Wanted,
-    ) -> Result<Progress, &'static CStr> {
+        wanted: &WantedHandshake,
+    ) -> Result<HandshakeProgress, &'static CStr> {
         let suits = self.tls.borrow().suits(connection, wanted, self);
         if suits == Suits::Not && self.tls.borrow().is_untouched(stream) {
             return self.reconnect(task, stream, wanted);
@@ -45,12 +45,12 @@ impl Socket {
             return Ok(self.wait_for_handshake(task));
         }
         if wanted.session.is_some() {
-            return Ok(Progress::Known);
+            return Ok(HandshakeProgress::Known);
         }
         let mut tls = self.tls.borrow_mut();
         tls.begin(wanted).map_err(|_| c"no memory")?;
         tls.save_session(connection, stream);
-        Ok(Progress::Complete)
+        Ok(HandshakeProgress::Complete)
     }
 
     /// Connects anew to where the socket is connected, for another handshake. Where that cannot
@@ -59,8 +59,8 @@ impl Socket {
         self: &Rc<Self>,
         task: &Rc<Task>,
         old: Stream,
-        wanted: &Wanted,
-    ) -> Result<Progress, &'static CStr> {
+        wanted: &WantedHandshake,
+    ) -> Result<HandshakeProgress, &'static CStr> {
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket ssl: the pooled connection is for another handshake");
         let (address, from) = Address::of_connection(old.fd()).map_err(error_text)?;
@@ -78,8 +78,8 @@ impl Socket {
             stream.set_timer(Direction::Write, self.timeouts.get().connect);
             self.stage.replace(Stage::Reconnecting(Box::new(address)));
             *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
-            task.wait_for(Box::new(Waiting::to_connect(self)));
-            return Ok(Progress::Waiting);
+            task.wait_for(Box::new(SocketWait::to_connect(self)));
+            return Ok(HandshakeProgress::Waiting);
         }
         if self.start(connection, stream) != Handshake::Waiting {
             stream.post_read();
@@ -102,15 +102,15 @@ impl Socket {
 
     /// nginx tells that the connect is over, or has taken too long.
     pub fn reconnect_event(self: &Rc<Self>, address: &Address) {
-        const FAILED: Failure = Failure { code: 0, text: c"handshake failed" };
+        const FAILED: TlsFailure = TlsFailure { code: 0, text: c"handshake failed" };
         let Some(stream) = self.stream.get() else { return };
         if let Err(failure) = self.check_connected(stream, address) {
             let text = match failure {
-                NotConnected::Timeout => c"timeout",
-                NotConnected::System(error) => error_text(error),
+                SocketFailure::Timeout => c"timeout",
+                SocketFailure::System(error) => error_text(error),
                 _ => c"error",
             };
-            return self.settle_handshake(Err(Failure { code: 0, text }));
+            return self.settle_handshake(Err(TlsFailure { code: 0, text }));
         }
         let Some(connection) = Connection::of(stream) else {
             return self.settle_handshake(Err(FAILED));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use export::export;
 
-use super::handshake::{Progress, Wanted};
+use super::handshake::{HandshakeProgress, WantedHandshake};
 use crate::api::ffi::{self, set_message};
 use crate::api::socket_tcp::socket::Socket;
 use crate::lua::userdata;
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
     unsafe {
         let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
         let name = server_name.as_ref().filter(|name| !name.data.is_null());
-        let wanted = Wanted {
+        let wanted = WantedHandshake {
             session: BorrowedSession::from_ptr(sess),
             keep_session: enable_session_reuse != 0,
             server_name: name.map(|name| strings::bytes(*name)),
@@ -55,9 +55,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
             certificate: ClientCertificate::from_ptr(chain, pkey),
         };
         match begin(userdata::of_payload::<Rc<Socket>>(u), &context, &wanted) {
-            Ok(Progress::Complete) => ffi::OK,
-            Ok(Progress::Known) => ffi::DONE,
-            Ok(Progress::Waiting) => ffi::AGAIN,
+            Ok(HandshakeProgress::Complete) => ffi::OK,
+            Ok(HandshakeProgress::Known) => ffi::DONE,
+            Ok(HandshakeProgress::Waiting) => ffi::AGAIN,
             Err(text) => {
                 set_message(errmsg, text);
                 ffi::ERROR
@@ -70,8 +70,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
 fn begin(
     socket: Option<Rc<Socket>>,
     context: &Rc<Context>,
-    wanted: &Wanted,
-) -> Result<Progress, &'static CStr> {
+    wanted: &WantedHandshake,
+) -> Result<HandshakeProgress, &'static CStr> {
     let request = context.request();
     ngx_debug!(request.log(), "lua tcp socket ssl handshake");
     let open = |socket: &Rc<Socket>| {

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use codec::fallible;
 
-use super::state::Failure;
-use crate::api::socket_tcp::cancel::Waiting;
+use super::state::TlsFailure;
+use crate::api::socket_tcp::cancel::SocketWait;
 use crate::api::socket_tcp::connect::Stage;
 use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::log::Shown;
@@ -21,7 +21,7 @@ use crate::runtime::Task;
 use crate::runtime::scheduler;
 
 /// What a handshake is to do.
-pub struct Wanted<'a> {
+pub struct WantedHandshake<'a> {
     /// The session to take up again.
     pub session: Option<BorrowedSession<'a>>,
     /// Whether the caller wants this connection's session.
@@ -34,7 +34,7 @@ pub struct Wanted<'a> {
 }
 
 /// How far it has come.
-pub enum Progress {
+pub enum HandshakeProgress {
     Complete,
     /// The connection has had its handshake, and the caller has a session.
     Known,
@@ -47,8 +47,8 @@ impl Socket {
     pub fn handshake(
         self: &Rc<Self>,
         task: &Rc<Task>,
-        wanted: &Wanted,
-    ) -> Result<Progress, &'static CStr> {
+        wanted: &WantedHandshake,
+    ) -> Result<HandshakeProgress, &'static CStr> {
         let stream = self.stream.get().ok_or(c"closed")?;
         if let Some(connection) = Connection::of(stream).filter(|c| c.is_established()) {
             return self.handshake_again(task, connection, stream, wanted);
@@ -61,7 +61,7 @@ impl Socket {
         match self.start(connection, stream) {
             Handshake::Done if !wanted.verify => {
                 self.tls.borrow_mut().succeed(connection, stream, self);
-                return Ok(Progress::Complete);
+                return Ok(HandshakeProgress::Complete);
             }
             Handshake::Done | Handshake::Failed => stream.post_read(),
             Handshake::Waiting => {}
@@ -81,15 +81,19 @@ impl Socket {
     }
 
     /// The task waits for a read event that ends the handshake.
-    pub fn wait_for_handshake(self: &Rc<Self>, task: &Rc<Task>) -> Progress {
+    pub fn wait_for_handshake(self: &Rc<Self>, task: &Rc<Task>) -> HandshakeProgress {
         self.stage.replace(Stage::Handshaking);
         *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
-        task.wait_for(Box::new(Waiting::to_connect(self)));
-        Progress::Waiting
+        task.wait_for(Box::new(SocketWait::to_connect(self)));
+        HandshakeProgress::Waiting
     }
 
     /// Puts TLS on a connection, for what is wanted.
-    pub fn put_tls_on(&self, peer: &Peer, wanted: &Wanted) -> Result<Connection, &'static CStr> {
+    pub fn put_tls_on(
+        &self,
+        peer: &Peer,
+        wanted: &WantedHandshake,
+    ) -> Result<Connection, &'static CStr> {
         const NOT_MADE: &CStr = c"failed to create ssl connection";
         let context = self.conf.get().tls_context().ok_or(NOT_MADE)?;
         let connection = Connection::start(peer, context).ok_or(NOT_MADE)?;
@@ -97,7 +101,11 @@ impl Socket {
         Ok(connection)
     }
 
-    fn prepare(&self, connection: Connection, wanted: &Wanted) -> Result<(), &'static CStr> {
+    fn prepare(
+        &self,
+        connection: Connection,
+        wanted: &WantedHandshake,
+    ) -> Result<(), &'static CStr> {
         let log = self.request.get().log();
         if let Some(session) = wanted.session {
             if !connection.set_session(session) {
@@ -135,7 +143,7 @@ impl Socket {
     }
 
     /// Tells the task that waits that it is over.
-    pub fn settle_handshake(self: &Rc<Self>, result: Result<(), Failure>) {
+    pub fn settle_handshake(self: &Rc<Self>, result: Result<(), TlsFailure>) {
         let waiter = Socket::take_waiter(&self.connecting);
         if let Err(failure) = result {
             ngx_debug!(self.request.get().log(), "lua tcp socket handle connect error");
@@ -147,10 +155,10 @@ impl Socket {
         scheduler::wake_with(&task, 0, |_| {});
     }
 
-    fn conclude(&self, stream: Stream) -> Result<(), Failure> {
-        const FAILED: Failure = Failure { code: 0, text: c"handshake failed" };
+    fn conclude(&self, stream: Stream) -> Result<(), TlsFailure> {
+        const FAILED: TlsFailure = TlsFailure { code: 0, text: c"handshake failed" };
         if stream.take_timeout(Direction::Read) {
-            return Err(Failure { code: 0, text: c"timeout" });
+            return Err(TlsFailure { code: 0, text: c"timeout" });
         }
         stream.clear_timer(Direction::Read);
         let connection = Connection::of(stream).filter(|c| c.is_established()).ok_or(FAILED)?;

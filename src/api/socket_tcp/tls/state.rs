@@ -5,7 +5,7 @@ use std::ptr;
 
 use codec::fallible::{self, OutOfMemory};
 
-use super::handshake::Wanted;
+use super::handshake::WantedHandshake;
 use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::Level;
 use crate::nginx::core::log::Shown;
@@ -15,7 +15,7 @@ use crate::{ngx_debug, ngx_log};
 
 /// Why a handshake failed: OpenSSL's number of what is wrong with the certificate, or 0.
 #[derive(Clone, Copy)]
-pub struct Failure {
+pub struct TlsFailure {
     pub code: c_int,
     pub text: &'static CStr,
 }
@@ -29,7 +29,7 @@ pub struct Tls {
     has_certificate: bool,
     /// The name that the certificate must be for; empty for any.
     host: Vec<u8>,
-    failure: Option<Failure>,
+    failure: Option<TlsFailure>,
     session: Kept,
     /// None before the connection's handshake.
     made: Option<Made>,
@@ -97,7 +97,7 @@ impl Tls {
         self.made.take()
     }
 
-    pub fn begin(&mut self, wanted: &Wanted) -> Result<(), OutOfMemory> {
+    pub fn begin(&mut self, wanted: &WantedHandshake) -> Result<(), OutOfMemory> {
         self.host = fallible::copy(wanted.server_name.unwrap_or_default())?;
         self.verify = wanted.verify;
         self.has_certificate = wanted.certificate.is_some();
@@ -143,7 +143,7 @@ impl Tls {
         self.made.is_some() && made.map(Store::as_ptr) != self.trusted().map(Store::as_ptr)
     }
 
-    pub fn fail(&mut self, failure: Failure) {
+    pub fn fail(&mut self, failure: TlsFailure) {
         self.failure = Some(failure);
     }
 
@@ -153,7 +153,12 @@ impl Tls {
     }
 
     /// How a connection that has had its handshake suits one who wants another.
-    pub fn suits(&self, connection: Connection, wanted: &Wanted, socket: &Socket) -> Suits {
+    pub fn suits(
+        &self,
+        connection: Connection,
+        wanted: &WantedHandshake,
+        socket: &Socket,
+    ) -> Suits {
         let Some(made) = &self.made else { return Suits::Not };
         let context = socket.conf.get().tls_context();
         let presents = match wanted.certificate {
@@ -178,7 +183,7 @@ impl Tls {
 
     /// How the last handshake ended; where it succeeded, its session, if there is one, which
     /// is the caller's from now on.
-    pub fn take_result(&mut self) -> Result<Option<GivenSession>, Failure> {
+    pub fn take_result(&mut self) -> Result<Option<GivenSession>, TlsFailure> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -201,13 +206,13 @@ impl Tls {
     }
 
     /// Whether the server is the one that was meant; logged where it is not.
-    pub fn verify(&self, connection: Connection, socket: &Socket) -> Result<(), Failure> {
+    pub fn verify(&self, connection: Connection, socket: &Socket) -> Result<(), TlsFailure> {
         if !self.verify {
             return Ok(());
         }
         let log = socket.request.get().log();
         if let Some(error) = connection.verify_error() {
-            let failure = Failure { code: error.code, text: error.text };
+            let failure = TlsFailure { code: error.code, text: error.text };
             if socket.logs_errors() {
                 let text = Shown(failure.text.to_bytes());
                 ngx_log!(
@@ -226,6 +231,6 @@ impl Tls {
             let host = Shown(&self.host);
             ngx_log!(log, Level::Err, "lua ssl certificate does not match host \"{host}\"");
         }
-        Err(Failure { code: 0, text: c"certificate host mismatch" })
+        Err(TlsFailure { code: 0, text: c"certificate host mismatch" })
     }
 }

@@ -53,7 +53,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
 }
 
 /// The numbers of the extensions in the client's hello that OpenSSL knows, in the client's order: 0 with
-/// `*extensions_len` of them at `*extensions`, in the memory of the handshake's stand-in request, which
+/// `*extensions_len` of them at `*extensions`, in the memory of the handshake's fake request, which
 /// frees them; -5 where there are none, outside of `ssl_client_hello_by_lua*` too; -1 with the error in
 /// `*err`.
 #[export]
