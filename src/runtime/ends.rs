@@ -28,7 +28,7 @@ pub fn cleanup(context: &Context) {
         context.reattach();
     }
     context.remove_all_tasks();
-    super::fake::timer_ended(context);
+    super::fake_request::timer_ended(context);
 }
 
 /// `ngx.exit(code)`.

@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 
 use super::context::Context;
 use super::ctx::NO_CTX;
-use super::fake;
+use super::fake_request;
 use crate::config::Phase;
 use crate::lua::{Vm, resty_core};
 use crate::nginx::core::pool::OutOfMemory;
@@ -156,7 +156,7 @@ impl Handshake {
 pub fn abandon(context: &Rc<Context>) {
     context.fake_end.on_result.take();
     tls::take_back(context.request());
-    fake::finalize(context, Status::ERROR);
+    fake_request::finalize(context, Status::ERROR);
 }
 
 /// The connection pool's share.

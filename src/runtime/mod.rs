@@ -5,7 +5,7 @@ pub mod co_ctx;
 pub mod context;
 pub mod ctx;
 pub mod ends;
-pub mod fake;
+pub mod fake_request;
 pub mod filter;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod handshake;

@@ -6,7 +6,7 @@ use crate::lua::{LuaError, LuaResult, Returns, State, openresty};
 use crate::nginx::event::NoConnection;
 use crate::nginx::event::alarm;
 use crate::nginx::http::fake;
-use crate::runtime::{Phase, PhaseSet, fake};
+use crate::runtime::{Phase, PhaseSet, fake_request};
 
 /// Where timers may be made: at the worker's end nobody would run them.
 const PHASES: u32 = PhaseSet::ALL.without(Phase::ExitWorker).0;
@@ -91,7 +91,7 @@ fn in_request(state: State, phases: PhaseSet, work: impl FnOnce(&Call) -> LuaRes
 
 fn running_count(state: State) -> LuaResult {
     in_request(state, PhaseSet::ALL, |_| {
-        state.push_integer(fake::running_timers() as i64);
+        state.push_integer(fake_request::running_timers() as i64);
         Ok(Returns::Values(1))
     })
 }

@@ -23,7 +23,7 @@ use crate::nginx::event::alarm;
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::nginx::event::exit_watcher;
 use crate::nginx::http::{fake, log_context};
-use crate::runtime::{Context, Keyed, Phase, Task, fake, scheduler};
+use crate::runtime::{Context, Keyed, Phase, Task, fake_request, scheduler};
 use crate::{ngx_debug, ngx_log, own_thread};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
@@ -170,7 +170,7 @@ fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, Stri
         return Err((handler, fallible::NO_MEMORY.into()));
     }
     let max = main.max_running_timers();
-    if fake::running_timers() >= max {
+    if fake_request::running_timers() >= max {
         return Err((
             handler,
             fallible::text(format_args!("{max} lua_max_running_timers are not enough")),
@@ -192,7 +192,7 @@ fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, Stri
         return Err((handler, "no coroutine".into()));
     };
     let task = Task::entry(&context, thread);
-    fake::timer_started();
+    fake_request::timer_started();
     scheduler::start_fake(&context, task, || {
         handler.state.push_bool(premature);
         let values = handler.state.top();

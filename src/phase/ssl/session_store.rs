@@ -12,7 +12,7 @@ use crate::nginx::event::tls::{Handshaking, Session};
 use crate::nginx::http::log_context;
 use crate::ngx_debug;
 use crate::phase::synchronous;
-use crate::runtime::{Context, Phase, fake};
+use crate::runtime::{Context, Phase, fake_request};
 
 pub fn enter(at: Handshaking, session: Session) {
     let log = at.client.log();
@@ -51,5 +51,5 @@ pub fn enter(at: Handshaking, session: Session) {
 
 fn end(context: &Rc<Context>, rc: Status) {
     tls::take_back(context.request());
-    fake::finalize(context, rc);
+    fake_request::finalize(context, rc);
 }

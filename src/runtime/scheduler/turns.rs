@@ -47,7 +47,7 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
         return;
     }
     if context.fake {
-        crate::runtime::fake::finalize(context, rc);
+        crate::runtime::fake_request::finalize(context, rc);
     } else {
         context.request().finalize(rc);
     }
