@@ -12,11 +12,9 @@ use std::rc::Rc;
 use export::export;
 
 use super::failure::PipeFailure;
-use super::reader::{ReadProgress, Reader, Want};
 use super::{PROCESSES, Process, destroy, spawn, told};
 use crate::api::ffi::{self, check_phase, write_error};
 use crate::nginx::core::child_exec::Program;
-use crate::nginx::core::strings;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::{PhaseSet, Task};
 
@@ -24,18 +22,18 @@ use crate::runtime::{PhaseSet, Task};
 #[repr(C)]
 pub struct Proc {
     pid: c_int,
-    write_timeout: usize,
-    stdout_read_timeout: usize,
-    stderr_read_timeout: usize,
+    pub write_timeout: usize,
+    pub stdout_read_timeout: usize,
+    pub stderr_read_timeout: usize,
     wait_timeout: usize,
     pipe: *mut c_void,
 }
 
 /// Where an error's text goes.
 #[derive(Clone, Copy)]
-struct ErrorText {
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
+pub struct ErrorText {
+    pub errbuf: *mut u8,
+    pub errbuf_size: *mut usize,
 }
 
 impl ErrorText {
@@ -43,7 +41,7 @@ impl ErrorText {
     ///
     /// # Safety
     /// As for [`write_error`].
-    unsafe fn tell(self, failure: &PipeFailure) -> c_int {
+    pub unsafe fn tell(self, failure: &PipeFailure) -> c_int {
         // SAFETY: the caller's.
         unsafe { write_error(self.errbuf, self.errbuf_size, failure.0.as_bytes()) }
         ffi::ERROR
@@ -54,7 +52,7 @@ impl ErrorText {
 ///
 /// # Safety
 /// `proc` must be null or lua-resty-core's structure.
-unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
+pub unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
     // SAFETY: the caller's.
     PROCESSES.get(unsafe { proc.as_ref() }?.pipe as u64)
 }
@@ -63,7 +61,7 @@ unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
 ///
 /// # Safety
 /// As for [`ffi::context`] and [`write_error`].
-unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Task>, c_int> {
+pub unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Task>, c_int> {
     // SAFETY: the caller's.
     unsafe {
         let context = ffi::context(r).ok_or(ffi::NO_REQ_CTX)?;
@@ -109,242 +107,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
             }
             Err(failure) => error.tell(&failure),
         }
-    }
-}
-
-/// The stream that Lua names, with the time for reading it.
-///
-/// # Safety
-/// As for [`process`].
-unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, usize), PipeFailure> {
-    // SAFETY: the caller's.
-    let process = unsafe { process(proc) }.filter(|process| !process.is_closed());
-    let process = process.ok_or(PipeFailure::CLOSED)?;
-    // SAFETY: the caller's; there is a process, so there is the structure.
-    let (out, err) = unsafe { ((*proc).stdout_read_timeout, (*proc).stderr_read_timeout) };
-    match (&process.stderr, from_stderr) {
-        (Some(stderr), true) => Ok((stderr.clone(), err)),
-        (None, true) => Err(PipeFailure::MERGED),
-        _ => Ok((process.stdout.clone(), out)),
-    }
-}
-
-/// Copies a read's result to `*buf`, which has room for `*buf_size` bytes; `*buf_size` becomes its
-/// length. Where the room is too small, `*buf` becomes null and the result stays. 0, or -5 where an
-/// error goes with the data.
-///
-/// # Safety
-/// The pointers must be null or valid as said.
-unsafe fn give(
-    reader: &Reader,
-    buf: *mut *mut u8,
-    buf_size: *mut usize,
-    error: ErrorText,
-) -> c_int {
-    reader.result(|data, failure| {
-        // SAFETY: the caller's; the length is checked.
-        unsafe {
-            let (Some(buf), Some(buf_size)) = (buf.as_mut(), buf_size.as_mut()) else {
-                return (error.tell(&PipeFailure::text("no buffer")), false);
-            };
-            let room = if buf.is_null() { 0 } else { *buf_size };
-            *buf_size = data.len();
-            let fits = data.len() <= room;
-            if fits {
-                std::ptr::copy_nonoverlapping(data.as_ptr(), *buf, data.len());
-            } else {
-                *buf = null_mut();
-            }
-            let code = failure.map_or(ffi::OK, |failure| {
-                error.tell(failure);
-                ffi::DECLINED
-            });
-            (code, fits)
-        }
-    })
-}
-
-/// Reads: everything (`reader_type` 0), `length` bytes (1), a line (2), or what there is, at most
-/// `length` bytes (3). 0 or -5 with a result, see [`give`]; -2 where the caller must yield, and ask
-/// for the result then; -1 with an error; -100, or -101 with an error, where it cannot wait.
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
-    r: *mut ngx_http_request_t,
-    proc: *mut Proc,
-    from_stderr: c_int,
-    reader_type: c_int,
-    length: usize,
-    buf: *mut *mut u8,
-    buf_size: *mut usize,
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
-) -> c_int {
-    let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes the running request, its own structure and buffers.
-    unsafe {
-        let task = match task(r, error) {
-            Ok(task) => task,
-            Err(code) => return code,
-        };
-        let want = match reader_type {
-            0 => Want::All,
-            1 => Want::Bytes(length),
-            2 => Want::Line,
-            3 => Want::Any(length),
-            _ => return error.tell(&PipeFailure::text("bad reader type")),
-        };
-        let (reader, timeout) = match stream(proc, from_stderr != 0) {
-            Ok(stream) => stream,
-            Err(failure) => return error.tell(&failure),
-        };
-        match reader.read(want, &task, timeout) {
-            Ok(ReadProgress::Done) => give(&reader, buf, buf_size, error),
-            Ok(ReadProgress::Waits) => ffi::AGAIN,
-            Err(failure) => error.tell(&failure),
-        }
-    }
-}
-
-/// The result of a read that the caller yielded for, or that did not fit; see [`give`]. -1 where
-/// the process is no more.
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
-    _r: *mut ngx_http_request_t,
-    proc: *mut Proc,
-    from_stderr: c_int,
-    buf: *mut *mut u8,
-    buf_size: *mut usize,
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
-) -> c_int {
-    let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes its own structure and buffers.
-    unsafe {
-        let Some(process) = process(proc) else { return error.tell(&PipeFailure::CLOSED) };
-        let reader = match &process.stderr {
-            Some(stderr) if from_stderr != 0 => stderr,
-            _ => &process.stdout,
-        };
-        give(reader, buf, buf_size, error)
-    }
-}
-
-/// Writes `len` bytes: how many were written; -2 where the caller must yield, and ask for the
-/// result then; -1 with an error; -100, or -101 with an error, where it cannot wait.
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
-    r: *mut ngx_http_request_t,
-    proc: *mut Proc,
-    data: *const u8,
-    len: usize,
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
-) -> isize {
-    let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes the running request, its own structure and a Lua string.
-    unsafe {
-        let task = match task(r, error) {
-            Ok(task) => task,
-            Err(code) => return code as isize,
-        };
-        let Some(process) = process(proc).filter(|process| !process.is_closed()) else {
-            return error.tell(&PipeFailure::CLOSED) as isize;
-        };
-        let timeout = (*proc).write_timeout;
-        match process.stdin.write(strings::raw(data, len), &task, timeout) {
-            Ok(Some(written)) => written as isize,
-            Ok(None) => ffi::AGAIN as isize,
-            Err(failure) => error.tell(&failure) as isize,
-        }
-    }
-}
-
-/// The result of a write that the caller yielded for: how many bytes, or -1 with an error.
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_write_result(
-    _r: *mut ngx_http_request_t,
-    proc: *mut Proc,
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
-) -> isize {
-    let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes its own structure and buffer.
-    unsafe {
-        let outcome = process(proc).map(|process| process.stdin.outcome());
-        match outcome.unwrap_or(Err(PipeFailure::CLOSED)) {
-            Ok(written) => written as isize,
-            Err(failure) => error.tell(&failure) as isize,
-        }
-    }
-}
-
-/// Does `work` on an open process: 0, or -1 with an error.
-///
-/// # Safety
-/// As for [`process`] and [`write_error`].
-unsafe fn shut_down(
-    proc: *const Proc,
-    error: ErrorText,
-    work: impl FnOnce(&Process) -> Result<(), PipeFailure>,
-) -> c_int {
-    // SAFETY: the caller's.
-    unsafe {
-        let process = process(proc).filter(|process| !process.is_closed());
-        match process.ok_or(PipeFailure::CLOSED).and_then(|process| work(&process)) {
-            Ok(()) => ffi::OK,
-            Err(failure) => error.tell(&failure),
-        }
-    }
-}
-
-/// Closes the worker's end of stdin. 0, or -1 with an error; a task that writes gets "aborted".
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdin(
-    proc: *mut Proc,
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
-) -> c_int {
-    let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes its own structure and buffer.
-    unsafe {
-        shut_down(proc, error, |process| {
-            process.stdin.close(PipeFailure::ABORTED);
-            Ok(())
-        })
-    }
-}
-
-/// Closes the worker's end of stdout. 0, or -1 with an error; a task that reads gets "aborted".
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stdout(
-    proc: *mut Proc,
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
-) -> c_int {
-    let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes its own structure and buffer.
-    unsafe {
-        shut_down(proc, error, |process| {
-            process.stdout.close(PipeFailure::ABORTED);
-            Ok(())
-        })
-    }
-}
-
-/// Closes the worker's end of stderr. 0, or -1 with an error; a task that reads gets "aborted".
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_shutdown_stderr(
-    proc: *mut Proc,
-    errbuf: *mut u8,
-    errbuf_size: *mut usize,
-) -> c_int {
-    let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes its own structure and buffer.
-    unsafe {
-        shut_down(proc, error, |process| {
-            process.stderr.as_ref().ok_or(PipeFailure::MERGED)?.close(PipeFailure::ABORTED);
-            Ok(())
-        })
     }
 }
 

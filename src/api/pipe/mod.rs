@@ -7,6 +7,7 @@
 mod failure;
 mod ffi;
 mod reader;
+mod stream;
 mod waiting;
 mod writer;
 

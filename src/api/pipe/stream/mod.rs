@@ -1,0 +1,3 @@
+//! The C face of a process's streams.
+
+mod ffi;
