@@ -1,4 +1,5 @@
-//! A call from Lua into the API: who calls, for which request, and whether it may.
+//! A call from Lua into the API: the coroutine that calls, its request, and whether the call is
+//! allowed.
 
 use std::ffi::{CStr, c_int};
 use std::fmt;
@@ -35,8 +36,8 @@ impl Row {
         Row { name, function: wrap_call::<PHASES, EARLY, F>(function) }
     }
 
-    /// As [`Row::in_phases`], for a function that finds faults in its arguments first, as upstream's
-    /// does: it asks for the phase by [`Call::check`].
+    /// As [`Row::in_phases`], for a function that finds faults in its arguments first, as the C
+    /// module's does: it asks for the phase by [`Call::check`].
     pub const fn late<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
     where
         F: Fn(&Call) -> LuaResult + Copy + 'static,
@@ -85,7 +86,7 @@ pub fn set_functions_in(state: State, name: &CStr, rows: &[Row]) {
     state.pop(1);
 }
 
-/// Who calls, and for which request.
+/// The caller's coroutine, task and request.
 pub struct Call {
     pub state: State,
     pub request: Request,
@@ -121,7 +122,7 @@ impl Call {
         Some(Call { state, request, context, phases, task })
     }
 
-    /// The same where nginx has emptied its slot, or no task runs.
+    /// The same where nginx has cleared its slot, or no task runs.
     #[cold]
     fn of_other(state: State, request: Request, phases: PhaseSet) -> Result<Call, LuaError> {
         let task = Task::of(state);

@@ -1,4 +1,4 @@
-//! `ngx.OK`, `ngx.HTTP_GET`, `ngx.HTTP_OK`, `ngx.ERR`, `ngx.null` and their kin; `ngx.config`.
+//! `ngx.OK`, `ngx.HTTP_GET`, `ngx.HTTP_OK`, `ngx.ERR`, `ngx.null` and similar ones; `ngx.config`.
 
 use std::ffi::CStr;
 

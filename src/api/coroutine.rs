@@ -1,9 +1,9 @@
 //! `coroutine.*` for code that runs for a request.
 //!
-//! lua-resty-core's `coroutine.create` and its like choose between LuaJIT's own functions, which
-//! stay under `coroutine._create` …, and the ones here (`coroutine.__create` …). A coroutine made
-//! here is resumed by the scheduler, never by another coroutine: so one that waits suspends the
-//! whole chain up to its light thread, while `coroutine.yield` reaches its resumer only.
+//! lua-resty-core's `coroutine.create` and similar functions choose between LuaJIT's own functions,
+//! which stay under `coroutine._create` …, and the ones here (`coroutine.__create` …). A coroutine
+//! made here is resumed by the scheduler, never by another coroutine: so one that waits suspends
+//! the whole chain up to its light thread, while `coroutine.yield` reaches its resumer only.
 
 use std::rc::Rc;
 
@@ -41,7 +41,7 @@ pub fn inject(state: State) {
         state.set_field(-2, own_name);
     }
     set_functions(state, FUNCTIONS);
-    // LuaJIT's own would not know of the scheduler, and upstream's table has none.
+    // LuaJIT's own would not know of the scheduler, and the C module's table has none.
     state.push_nil();
     state.set_field(-2, c"isyieldable");
     state.pop(1);

@@ -98,7 +98,8 @@ pub unsafe fn with_values<T>(
     }
     let mut values = fallible::with_capacity(list_len).ok()?;
     for index in 0..list_len {
-        // SAFETY: the caller's.
+        // SAFETY: `list` is null or valid for `list_len` elements, and each of them for its length,
+        // the contract of this function.
         unsafe {
             let text = *list.add(index);
             let value =
@@ -114,7 +115,8 @@ pub unsafe fn with_values<T>(
 /// # Safety
 /// `r` must be null or the request of the running coroutine, as `thread.exdata` gives it.
 pub unsafe fn request(r: *mut ngx_http_request_t) -> Option<Request> {
-    // SAFETY: the caller's.
+    // SAFETY: `r` is null or the request of the running coroutine, as `thread.exdata` gives it, the
+    // contract of this function.
     unsafe { Request::from_ptr(r) }
 }
 
@@ -123,7 +125,7 @@ pub unsafe fn request(r: *mut ngx_http_request_t) -> Option<Request> {
 /// # Safety
 /// As for [`request`].
 pub unsafe fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `request`.
     let request = unsafe { request(r) }.ok_or(BAD_CONTEXT)?;
     if request.is_real() { Ok(request) } else { Err(BAD_CONTEXT) }
 }
@@ -133,7 +135,7 @@ pub unsafe fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int>
 /// # Safety
 /// As for [`request`].
 pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `request`.
     let request = unsafe { request(r) }?;
     Context::of(request).or_else(|| Context::running(request))
 }
@@ -144,14 +146,15 @@ pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
 /// As for [`request`]; the call does not end the request.
 #[inline]
 pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function.
     unsafe {
         let request = request(r)?;
         request.context_ptr::<Context>().as_ref().or_else(|| running_ptr(request).as_ref())
     }
 }
 
-/// The context of the code that runs for `request`, where nginx has emptied its slot; null for none.
+/// The context of the code that runs for `request`, where nginx has cleared its slot; null for
+/// none.
 #[cold]
 fn running_ptr(request: Request) -> *const Context {
     let running = || Context::running(request).map_or(null(), |context| Rc::as_ptr(&context));
@@ -164,18 +167,20 @@ fn running_ptr(request: Request) -> *const Context {
 /// As for [`borrowed_context`].
 #[inline]
 pub unsafe fn context_in_slot<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
-    // SAFETY: the caller's; the value outlives the slot.
+    // SAFETY: the contract of this function, that of `borrowed_context`; the value outlives the
+    // slot.
     unsafe { request(r).and_then(|request| request.context_ptr::<Context>().as_ref()) }
 }
 
-/// Writes an error into the caller's buffer: `err` has room for `*errlen` bytes, and `*errlen`
+/// Writes an error into the caller's buffer: `err` has space for `*errlen` bytes, and `*errlen`
 /// becomes the length written. No NUL is added.
 ///
 /// # Safety
 /// `err` must be valid for `*errlen` bytes, `errlen` for a `size_t`; either may be null.
 pub unsafe fn write_error(err: *mut u8, errlen: *mut usize, text: impl AsRef<[u8]>) {
     let text = text.as_ref();
-    // SAFETY: the caller's; the length is checked.
+    // SAFETY: `err` is valid for `*errlen` bytes, `errlen` for a `size_t`, the contract of this
+    // function; the length is checked.
     unsafe {
         let Some(errlen) = errlen.as_mut() else { return };
         if err.is_null() {
@@ -192,7 +197,7 @@ pub unsafe fn write_error(err: *mut u8, errlen: *mut usize, text: impl AsRef<[u8
 /// # Safety
 /// `err` must be null or valid for one pointer.
 pub unsafe fn set_message(err: *mut *const c_char, text: &'static CStr) {
-    // SAFETY: the caller's.
+    // SAFETY: `err` is null or valid for one pointer, the contract of this function.
     if let Some(err) = unsafe { err.as_mut() } {
         *err = text.as_ptr();
     }
@@ -214,7 +219,7 @@ pub unsafe fn check_phase(
     }
     let text =
         fallible::text(format_args!("API disabled in the context of {}", phase.context_name()));
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `write_error`.
     unsafe { write_error(err, errlen, &text) };
     Err(ERROR)
 }

@@ -1,8 +1,8 @@
-//! The `ngx.*` API: one room per family.
+//! The `ngx.*` API: one folder or file per family.
 //!
-//! In each room, the feature is plain Rust; `lua.rs` has its Lua functions (rows of a table),
-//! `ffi.rs` its exported C symbols. Both faces are thin: they check arguments, call the feature
-//! and shape the results.
+//! In each, the feature is plain Rust; `lua.rs` has its Lua functions (rows of a table), `ffi.rs`
+//! its exported C symbols. Both faces are thin: they check arguments, call the feature and shape
+//! the results.
 
 pub mod arg;
 pub mod arguments;

@@ -45,7 +45,7 @@ fn spawn(call: &Call) -> LuaResult {
     Ok(Returns::Yield(1))
 }
 
-/// Argument `n` as a light thread of the running request; `None` where it is over.
+/// Argument `n` as a light thread of the running request; `None` if it has ended.
 fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
     let thread = call.state.thread(n).ok_or(LuaError::argument(n, "lua thread expected"))?;
     match Task::record(thread) {

@@ -1,5 +1,5 @@
-//! The statics that nginx looks for in a dynamic module, and the hooks that they name: each is a
-//! panic guard around a function of `life_cycle`.
+//! The statics that nginx looks for in a dynamic module, and the hooks in them: each is a panic
+//! guard around a function of `life_cycle`.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -44,7 +44,7 @@ static MODULE_CONTEXT: ngx_http_module_t = ngx_http_module_t {
     merge_loc_conf: Some(merge_location_conf),
 };
 
-// SAFETY: MODULE_CONTEXT makes them, each at its scope.
+// SAFETY: `MODULE_CONTEXT` has a `create_*_conf` that makes this type at its scope.
 unsafe impl Structure for MainConf {
     const SCOPE: Scope = Scope::Main;
 }
@@ -84,12 +84,16 @@ pub static ngx_modules: Pointers<ngx_module_t, 2> =
 pub static ngx_module_names: Pointers<c_char, 2> =
     Pointers([c"ngx_http_lua_module".as_ptr(), null()]);
 
-/// Where the module's filters stand: after it in this list, nginx's copy filter, as upstream's do.
+/// Where the module's filters stand: after it in this list, nginx's copy filter, as the C module's
+/// do.
 #[unsafe(no_mangle)]
 pub static ngx_module_order: Pointers<c_char, 3> =
     Pointers([c"ngx_http_lua_module".as_ptr(), c"ngx_http_copy_filter_module".as_ptr(), null()]);
 
-/// A configuration structure in the cycle's pool; null where memory is out.
+/// A configuration structure in the cycle's pool; null without memory.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn create_conf<T: Structure>(cf: *mut ngx_conf_t) -> *mut c_void {
     install_panic_hook();
     guard(null_mut(), || {
@@ -101,6 +105,8 @@ unsafe extern "C" fn create_conf<T: Structure>(cf: *mut ngx_conf_t) -> *mut c_vo
     })
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn merge_server_conf(
     cf: *mut ngx_conf_t,
     outer: *mut c_void,
@@ -110,6 +116,8 @@ unsafe extern "C" fn merge_server_conf(
     unsafe { merge(cf, outer, inner, life_cycle::merge_server) }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn merge_location_conf(
     cf: *mut ngx_conf_t,
     outer: *mut c_void,
@@ -128,7 +136,8 @@ unsafe fn merge<T: Structure>(
     work: impl FnOnce(Conf, &T, &T) -> ConfResult,
 ) -> *mut c_char {
     guard(CONF_ERROR, || {
-        // SAFETY: the caller's word.
+        // SAFETY: `cf` is nginx's parser, and the structures `T`s that `create_conf` made, the
+        // contract of this function.
         unsafe {
             let Some(cf) = Conf::from_ptr(cf) else { return CONF_ERROR };
             to_nginx(work(cf, &*outer.cast::<T>(), &*inner.cast::<T>()))
@@ -136,6 +145,8 @@ unsafe fn merge<T: Structure>(
     })
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn preconfiguration(_cf: *mut ngx_conf_t) -> ngx_int_t {
     guard(Status::ERROR.0, || {
         life_cycle::hand_down();
@@ -143,6 +154,8 @@ unsafe extern "C" fn preconfiguration(_cf: *mut ngx_conf_t) -> ngx_int_t {
     })
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     guard(Status::ERROR.0, || {
         // SAFETY: nginx passes its parser, within the http block.
@@ -151,11 +164,15 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     })
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx passes the cycle whose configuration it has read.
     unsafe { with_cycle(cycle, |cycle| life_cycle::configuration_is_read(cycle).map_err(drop)) }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx passes the process's cycle.
     unsafe {
@@ -166,6 +183,8 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     }
 }
 
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     // SAFETY: nginx passes the process's cycle.
     unsafe {
@@ -183,7 +202,7 @@ unsafe fn with_cycle(
     work: impl FnOnce(Cycle) -> Result<(), ()>,
 ) -> ngx_int_t {
     guard(Status::ERROR.0, || {
-        // SAFETY: the caller's word.
+        // SAFETY: `cycle` is null or live, the contract of this function.
         code(unsafe { Cycle::from_ptr(cycle) }.ok_or(()).and_then(work))
     })
 }

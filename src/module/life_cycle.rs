@@ -11,7 +11,8 @@ use crate::nginx::http::configuration::Configuration;
 use crate::runtime::vm;
 use crate::{api, phase};
 
-/// Tells the rooms below what they call in rooms above them: nothing else runs upwards.
+/// Sets the function pointers through which lower layers call upper ones: the only calls that run
+/// upwards.
 pub fn hand_down() {
     installers::set(installers::Installers {
         content: phase::content::install,
@@ -20,7 +21,7 @@ pub fn hand_down() {
     vm::set_filler(api::inject);
 }
 
-/// `inner` takes over what `outer` says and it does not.
+/// `inner` inherits from `outer` what it does not set.
 pub fn merge_server(cf: Conf, outer: &ServerConf, inner: &ServerConf) -> ConfResult {
     inner.inherit(outer);
     #[cfg(ngx_feature = "http_ssl")]
@@ -92,13 +93,13 @@ pub fn configuration_is_read(cycle: Cycle) -> Result<(), OutOfMemory> {
     }
 }
 
-/// A worker, or another process of nginx's, starts.
+/// Called when a worker, or another process of nginx's, starts.
 pub fn process_starts(cycle: Cycle) {
     vm::present(cycle);
     phase::init_worker::run(cycle);
 }
 
-/// It ends.
+/// Called when the process ends.
 pub fn process_ends(cycle: Cycle) {
     phase::exit_worker::run(cycle);
     api::timer::drop_pending();

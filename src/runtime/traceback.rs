@@ -11,7 +11,8 @@ use crate::nginx::core::log::Line;
 /// How many coroutines of a chain are shown.
 const MAX_COROUTINES: usize = 5;
 
-/// `stack traceback:`, as much as fits a line of the log, with one section per coroutine, from `task` up to its thread.
+/// `stack traceback:`, as much as fits a line of the log, with one section per coroutine, from
+/// `task` up to its thread.
 pub fn of(task: &Rc<Task>) -> Vec<u8> {
     let mut line = Line::new();
     line.append(b"stack traceback:");

@@ -12,6 +12,9 @@ use crate::nginx::sys::ngx_http_request_t;
 
 /// Argument `idx` (from 1) of the running `set_by_lua*`: `*data` and `*len` get its bytes, which
 /// the request owns; `*len` is 0 where there is none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_setby_param(
     r: *mut ngx_http_request_t,
@@ -19,7 +22,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_setby_param(
     data: *mut *mut u8,
     len: *mut usize,
 ) {
-    // SAFETY: lua-resty-core passes the running request, and cells of its own.
+    // SAFETY: lua-resty-core passes the running request, and its own out-parameters.
     unsafe {
         let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return };
         *len = 0;
@@ -34,6 +37,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_setby_param(
 }
 
 /// 1 where the piece of the body is the last one, 0 otherwise.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_eof(
     r: *mut ngx_http_request_t,
@@ -45,13 +51,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_eof(
 
 /// The piece of the body: 0 with `*data` and `*len` where it is in one place, which the response
 /// owns; -2 with `*len` alone where the caller is to have it copied into a buffer of that size.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_body(
     r: *mut ngx_http_request_t,
     data: *mut *mut u8,
     len: *mut usize,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, and cells of its own; buffers of the
+    // SAFETY: lua-resty-core passes the running request, and its own out-parameters; buffers of the
     // chain live until the filter's code ends.
     unsafe {
         let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return ffi::ERROR };
@@ -68,8 +77,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_body(
     }
 }
 
-/// Copies the piece of the body into `data`, which has room for as many bytes as
+/// Copies the piece of the body into `data`, which has space for as many bytes as
 /// [`ngx_http_lua_ffi_get_body_filter_param_body`] said; 0 on success.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_copy_body_filter_param_body(
     r: *mut ngx_http_request_t,

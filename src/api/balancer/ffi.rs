@@ -25,7 +25,7 @@ const WITH_HOST: u32 = 10_027;
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn running_try(r: *mut ngx_http_request_t) -> Result<Peer, &'static CStr> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     unsafe {
         let request = ffi::request(r).ok_or(c"no request found")?;
         upstream::of(request).ok_or(c"no upstream found")?;
@@ -46,7 +46,7 @@ unsafe fn with_try(
     err: *mut *const c_char,
     work: impl FnOnce(Peer) -> Result<c_int, &'static CStr>,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request` and `ffi::set_message`.
     unsafe {
         match running_try(r).and_then(work) {
             Ok(code) => code,
@@ -58,12 +58,12 @@ unsafe fn with_try(
     }
 }
 
-/// Empties the caller's cell for an error's message.
+/// Clears the out-parameter for an error's message.
 ///
 /// # Safety
 /// `err` must be null or valid for one pointer.
 unsafe fn clear_message(err: *mut *const c_char) {
-    // SAFETY: the caller's.
+    // SAFETY: `err` is null or valid for one pointer, the contract of this function.
     if let Some(err) = unsafe { err.as_mut() } {
         *err = std::ptr::null();
     }
@@ -73,8 +73,12 @@ unsafe fn clear_message(err: *mut *const c_char) {
 /// for an address without one. 0, or -1 with the error in `*err`.
 ///
 /// `host_len` bytes at `host` (or null) are the server's host: the name in a TLS handshake, unless
-/// `proxy_ssl_name` and its like give one, and what its connections are kept by. Everything is copied.
-/// Up to release 0.10.26, `err` stands where `host` does here, and is the last.
+/// `proxy_ssl_name` and similar functions give one, and what its connections are kept by.
+/// Everything is copied. Up to release 0.10.26, `err` stands where `host` does here, and is the
+/// last.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
     r: *mut ngx_http_request_t,
@@ -87,8 +91,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
 ) -> c_int {
     let has_host = resty_core::presented() >= WITH_HOST;
     let err = if has_host { err } else { host };
-    // SAFETY: lua-resty-core passes the running request, Lua strings and a cell of its own; where
-    // it passes no more, the last two are not read.
+    // SAFETY: lua-resty-core passes the running request, Lua strings and its own out-parameter;
+    // where it passes no more, the last two are not read.
     unsafe {
         with_try(r, err, |peer| {
             let host = match has_host {
@@ -104,6 +108,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
 /// Lets the named server's connection rest after this try, for `timeout` milliseconds (0: as long as
 /// the server likes), and another request use it, until it has served `max_requests` (0: any number).
 /// 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
     r: *mut ngx_http_request_t,
@@ -114,26 +121,32 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
     let milliseconds = usize::try_from(timeout).unwrap_or(usize::MAX);
     let max_requests = usize::try_from(max_requests).unwrap_or(usize::MAX);
     let keepalive = Keepalive { milliseconds, max_requests };
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe { with_try(r, err, |peer| peer.enable_keepalive(keepalive).map(|()| ffi::OK)) }
 }
 
 /// Has this request speak TLS to its upstream from now on, or not (0). 0, or -1 with the error in
 /// `*err`: its location, whose `proxy_pass` or the like does not begin with `https://`, has no settings
 /// for it, or nginx knows no TLS.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_upstream_tls(
     r: *mut ngx_http_request_t,
     on: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe { with_try(r, err, |peer| peer.set_tls(on != 0).map(|()| ffi::OK)) }
 }
 
 /// Has connections to the upstream, of this try and those that follow, come from `addr_len` bytes at
 /// `addr` (copied), an IP address with a port or not. 0, or -1 with the error in the `*errbuf_size`
 /// bytes at `errbuf`, and its length in `*errbuf_size`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_bind_to_local_addr(
     r: *mut ngx_http_request_t,
@@ -164,13 +177,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_bind_to_local_addr(
 
 /// Has `count` tries more follow this one. 0, with a warning or null in `*err`; -1 with the error
 /// in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_more_tries(
     r: *mut ngx_http_request_t,
     count: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         with_try(r, err, |peer| {
             clear_message(err);
@@ -184,13 +200,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_more_tries(
 
 /// How the last try at a named server ended: nginx's NGX_PEER_* bits, and the status (0 where
 /// there was none) in `*status`; 0 for the first try; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_get_last_failure(
     r: *mut ngx_http_request_t,
     status: *mut c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe {
         with_try(r, err, |peer| {
             let (state, last_status) = peer.last_failure();
@@ -204,6 +223,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_get_last_failure(
 
 /// Sets this request's times, in milliseconds; one that is not positive stays as it is. 0, or -1
 /// with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
     r: *mut ngx_http_request_t,
@@ -218,7 +240,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
         send: time(send_timeout),
         read: time(read_timeout),
     };
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         with_try(r, err, |peer| match peer.set_timeouts(times) {
             true => Ok(ffi::OK),
@@ -229,12 +251,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
 
 /// Makes the request to the upstream anew. 0; else what nginx's module for the protocol failed
 /// with, and null in `*err`; or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_recreate_request(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         with_try(r, err, |peer| {
             clear_message(err);

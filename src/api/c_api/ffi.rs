@@ -18,34 +18,43 @@ const ERROR: ngx_int_t = -1;
 
 /// The Lua VM of the configuration that `cf` reads; null until it has been made, which is when
 /// this module's `postconfiguration` runs. The module keeps ownership.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_global_state(cf: *mut ngx_conf_t) -> *mut c_void {
-    // SAFETY: the caller is in nginx's parser, within the http block.
+    // SAFETY: the calling module runs in nginx's parser, within the http block.
     let vm = unsafe { main_conf(cf) }.and_then(MainConf::vm);
     vm.map_or(null_mut(), |vm| vm.main().as_ptr().cast())
 }
 
 /// The request that the coroutine `state` runs for; null where there is none. nginx owns it.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_request(state: *mut c_void) -> *mut ngx_http_request_t {
     if state.is_null() {
         return null_mut();
     }
-    // SAFETY: the caller passes the live coroutine that called it.
+    // SAFETY: the calling code passes the live coroutine that called it.
     openresty::request(unsafe { State::from_ptr(state.cast()) }).cast()
 }
 
 /// Makes `require` find `package`: calls `loader` for it, in every VM of this configuration.
 ///
-/// Called while nginx reads the configuration, before or after the worker's VM is made; the name
-/// is copied. Returns `NGX_OK`, or `NGX_ERROR` for a null argument or where memory is out.
+/// Called while nginx reads the configuration, before or after the worker's VM is made; the name is
+/// copied. Returns `NGX_OK`, or `NGX_ERROR` for a null argument or without memory.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
     cf: *mut ngx_conf_t,
     package: *const c_char,
     loader: Option<CFunction>,
 ) -> ngx_int_t {
-    // SAFETY: the caller is in nginx's parser, within the http block.
+    // SAFETY: the calling module runs in nginx's parser, within the http block.
     let (Some(main), Some(loader)) = (unsafe { main_conf(cf) }, loader) else { return ERROR };
     if package.is_null() {
         return ERROR;
@@ -69,6 +78,7 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
 /// `cf` must be null or nginx's parser, within the http block; the result lives as long as the
 /// cycle that it reads.
 unsafe fn main_conf(cf: *mut ngx_conf_t) -> Option<&'static MainConf> {
-    // SAFETY: the caller's; create_main_conf made the structure before any other module's code.
+    // SAFETY: `cf` is null or nginx's parser, within the http block, the contract of this function;
+    // create_main_conf made the structure before any other module's code.
     unsafe { Conf::from_ptr(cf) }.map(MainConf::under)
 }

@@ -27,8 +27,11 @@ fn drops_connection(status: c_int) -> bool {
     matches!(status, REQUEST_TIME_OUT | CLIENT_CLOSED_REQUEST | CLOSE)
 }
 
-/// `ngx.exit(status)`: 0 where the caller must yield now, -4 where it returns, -1 with the error
-/// in `err` (room for `*errlen` bytes).
+/// `ngx.exit(status)`: 0 where the caller must yield now, -4 where it returns, -1 with the error in
+/// `err` (a buffer of `*errlen` bytes).
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_exit(
     r: *mut ngx_http_request_t,
@@ -96,12 +99,15 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
 }
 
 /// The running phase as a bit, or -1 with a static text in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "it reads a number")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         match ffi::context_in_slot(r) {
             Some(context) => context.phase.get().bit() as c_int,
@@ -110,13 +116,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     }
 }
 
-/// As [`ngx_http_lua_ffi_get_phase`], where nginx has emptied its slot.
+/// As [`ngx_http_lua_ffi_get_phase`], where nginx has cleared its slot.
+///
+/// # Safety
+/// As for [`ngx_http_lua_ffi_get_phase`].
 #[cold]
 unsafe extern "C" fn phase_of_running(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function.
     unsafe {
         match ffi::borrowed_context(r) {
             Some(context) => context.phase.get().bit() as c_int,
@@ -129,6 +138,9 @@ unsafe extern "C" fn phase_of_running(
 }
 
 /// 1 in a subrequest, 0 in a main request, -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_is_subrequest(r: *mut ngx_http_request_t) -> c_int {
     // SAFETY: lua-resty-core passes the running request.
@@ -140,6 +152,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_is_subrequest(r: *mut ngx_http_request
 
 /// 1 once the response header has been sent, 0 before, -100 without a context, -101 without a
 /// client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_headers_sent(r: *mut ngx_http_request_t) -> c_int {
     // SAFETY: lua-resty-core passes the running request.

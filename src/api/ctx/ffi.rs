@@ -16,6 +16,9 @@ use crate::nginx::sys::ngx_http_request_t;
 ///
 /// `in_ssl_phase` and `ssl_ctx_ref` may be null. Where there is none yet, they tell of the
 /// connection's own table: whether that is the one of the running code, and its reference.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "it reads a number; what more there is to do has a guard")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     r: *mut ngx_http_request_t,
@@ -25,19 +28,22 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     // SAFETY: lua-resty-core passes the running request.
     match unsafe { ffi::context_in_slot(r) }.map(|context| context.ctx_ref.get()) {
         Some(own) if own >= 0 => own,
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function.
         _ => unsafe { other_ctx_ref(r, in_ssl_phase, ssl_ctx_ref) },
     }
 }
 
 /// As [`ngx_http_lua_ffi_get_ctx_ref`], where nginx's slot has no table's reference.
+///
+/// # Safety
+/// As for [`ngx_http_lua_ffi_get_ctx_ref`].
 #[cold]
 unsafe extern "C" fn other_ctx_ref(
     r: *mut ngx_http_request_t,
     in_ssl_phase: *mut c_int,
     ssl_ctx_ref: *mut c_int,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function.
     let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
     let own = context.ctx_ref.get();
     if own >= 0 {
@@ -45,7 +51,7 @@ unsafe extern "C" fn other_ctx_ref(
     }
     guard(ffi::NO_REQ_CTX, || {
         let connection = OfConnection::of(context);
-        // SAFETY: lua-resty-core passes cells of its own.
+        // SAFETY: lua-resty-core passes its own out-parameters.
         let cells = unsafe { (in_ssl_phase.as_mut(), ssl_ctx_ref.as_mut()) };
         let (Some(in_ssl_phase), Some(ssl_ctx_ref)) = cells else {
             return if connection.runs { connection.reference() } else { own };
@@ -58,6 +64,9 @@ unsafe extern "C" fn other_ctx_ref(
 
 /// Keeps `reference` as that of the request's `ngx.ctx` table until the request ends; in a phase of
 /// a TLS handshake, as that of the connection's, until that is closed.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
     r: *mut ngx_http_request_t,

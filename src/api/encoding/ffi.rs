@@ -15,18 +15,25 @@ use crate::nginx::core::strings::raw;
 
 /// The length of `src[..len]` escaped by the rules of `kind` (nginx's `NGX_ESCAPE_*` number, or 7
 /// and 8 for a header's name and value); `len` for a number that has no rules.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(len)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_uri_escaped_length(
     src: *const u8,
     len: usize,
     kind: c_int,
 ) -> usize {
-    // SAFETY: the caller's string of `len` bytes.
+    // SAFETY: a string of `len` bytes, as the prototype says.
     let src = unsafe { raw(src, len) };
     EscapeType::from_code(kind).map_or(len, |kind| uri::escaped_len(src, kind))
 }
 
-/// Escapes `src[..len]` into `dst`, which has room for `ngx_http_lua_ffi_uri_escaped_length` bytes.
+/// Escapes `src[..len]` into `dst`, which has space for `ngx_http_lua_ffi_uri_escaped_length`
+/// bytes.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
     src: *const u8,
@@ -34,7 +41,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
     dst: *mut u8,
     kind: c_int,
 ) {
-    // SAFETY: the caller's string of `len` bytes.
+    // SAFETY: a string of `len` bytes, as the prototype says.
     let src = unsafe { raw(src, len) };
     if src.is_empty() || dst.is_null() {
         return;
@@ -54,14 +61,17 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
     }
 }
 
-/// Unescapes `src[..len]` into `dst`, which has room for `len` bytes. Returns the length written.
+/// Unescapes `src[..len]` into `dst`, which has space for `len` bytes. Returns the length written.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_unescape_uri(
     src: *const u8,
     len: usize,
     dst: *mut u8,
 ) -> usize {
-    // SAFETY: the caller's string of `len` bytes.
+    // SAFETY: a string of `len` bytes, as the prototype says.
     let src = unsafe { raw(src, len) };
     if src.is_empty() || dst.is_null() {
         return 0;
@@ -71,8 +81,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_unescape_uri(
     uri::unescape_into(src, dst).unwrap_or(0)
 }
 
-/// Encodes `src[..len]` into `dst`, which has room for the exact result: four bytes for each three
+/// Encodes `src[..len]` into `dst`, which has space for the exact result: four bytes for each three
 /// begun, less the padding where `no_padding` is not 0. Returns the length written.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
     src: *const u8,
@@ -81,7 +94,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
     no_padding: c_int,
 ) -> usize {
     let flavour = if no_padding == 0 { Flavour::Standard } else { Flavour::NoPadding };
-    // SAFETY: the caller's string of `len` bytes.
+    // SAFETY: a string of `len` bytes, as the prototype says.
     let src = unsafe { raw(src, len) };
     let Some(room) = base64::encoded_len(src.len(), flavour) else { return 0 };
     if room == 0 || dst.is_null() {
@@ -92,8 +105,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
     base64::encode_into(src, flavour, dst).unwrap_or(0)
 }
 
-/// Decodes `src[..len]` into `dst`, which has room for three bytes for each four begun, and puts
+/// Decodes `src[..len]` into `dst`, which has space for three bytes for each four begun, and puts
 /// the length written into `*dlen`. Returns 1, or 0 where `src` is malformed.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
     src: *const u8,
@@ -109,6 +125,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
 /// The same as `ngx_http_lua_ffi_decode_base64`, but bytes that are no digits are skipped.
 ///
 /// lua-resty-core calls it from 0.1.31 on.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64mime(
     src: *const u8,
@@ -123,8 +142,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64mime(
 /// What the decoding symbols share.
 ///
 /// # Safety
-/// Theirs: `len` bytes at `src`, room for three for each four of them at `dst`, a cell at `dlen`;
-/// each may be null.
+/// Theirs: `len` bytes at `src`, room for three for each four of them at `dst`, an out-parameter
+/// `dlen`; each may be null.
 unsafe fn decode_with(
     decode: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
     src: *const u8,
@@ -132,7 +151,7 @@ unsafe fn decode_with(
     dst: *mut u8,
     dlen: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller's string of `len` bytes, and a cell.
+    // SAFETY: a string of `len` bytes and an out-parameter, the contract of this function.
     let (src, Some(dlen)) = (unsafe { (raw(src, len), dlen.as_mut()) }) else { return 0 };
     *dlen = 0;
     if src.is_empty() {
@@ -141,7 +160,7 @@ unsafe fn decode_with(
     if dst.is_null() {
         return 0;
     }
-    // SAFETY: the caller's room.
+    // SAFETY: a buffer of that size, the contract of this function.
     let dst = unsafe { from_raw_parts_mut(dst, base64::max_decoded_len(src.len())) };
     let Some(written) = decode(src, dst) else { return 0 };
     *dlen = written;

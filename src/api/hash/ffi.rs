@@ -12,16 +12,22 @@ use sha1::{Digest, Sha1};
 use crate::nginx::core::strings::raw;
 
 /// Writes the MD5 of `src[..len]`, 16 bytes, to `dst`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5_bin(src: *const u8, len: usize, dst: *mut u8) {
-    // SAFETY: the caller's string, and room for 16 bytes.
+    // SAFETY: a string of `len` bytes and a buffer of 16 bytes, as the prototype says.
     unsafe { put(dst, md5::digest(raw(src, len))) };
 }
 
 /// Writes the MD5 of `src[..len]` in lower-case hexadecimal, 32 bytes, to `dst`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5(src: *const u8, len: usize, dst: *mut u8) {
-    // SAFETY: the caller's string of `len` bytes.
+    // SAFETY: a string of `len` bytes, as the prototype says.
     let digest = md5::digest(unsafe { raw(src, len) });
     let mut digits = [0; 32];
     hex::encode_into(&digest, &mut digits);
@@ -30,27 +36,36 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_md5(src: *const u8, len: usize, dst: *
 }
 
 /// Writes the SHA-1 of `src[..len]`, 20 bytes, to `dst`. Returns 1, or 0 where there is no `dst`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_sha1_bin(
     src: *const u8,
     len: usize,
     dst: *mut u8,
 ) -> c_int {
-    // SAFETY: the caller's string, and room for 20 bytes.
+    // SAFETY: a string of `len` bytes and a buffer of 20 bytes, as the prototype says.
     unsafe { put(dst, Sha1::digest(raw(src, len)).into()) }.is_some().into()
 }
 
 /// The CRC-32 of `src[..len]`; best for short strings in nginx's C, the same function here.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_short(src: *const u8, len: usize) -> c_uint {
-    // SAFETY: the caller's string of `len` bytes.
+    // SAFETY: a string of `len` bytes, as the prototype says.
     codec::crc32::checksum(unsafe { raw(src, len) })
 }
 
 /// The CRC-32 of `src[..len]`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_long(src: *const u8, len: usize) -> c_uint {
-    // SAFETY: the caller's string of `len` bytes.
+    // SAFETY: a string of `len` bytes, as the prototype says.
     codec::crc32::checksum(unsafe { raw(src, len) })
 }
 
@@ -62,7 +77,7 @@ unsafe fn put<const N: usize>(dst: *mut u8, bytes: [u8; N]) -> Option<()> {
     if dst.is_null() {
         return None;
     }
-    // SAFETY: the caller's.
+    // SAFETY: `dst` is null or valid for `N` bytes, the contract of this function.
     unsafe { dst.cast::<[u8; N]>().write_unaligned(bytes) };
     Some(())
 }

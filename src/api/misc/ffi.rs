@@ -16,7 +16,7 @@ use crate::nginx::core::strings::raw;
 use crate::nginx::core::worker;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// What upstream says where the configuration does not ask for it.
+/// The C module's text where the configuration does not ask for it.
 const NO_CAPTURE: &str = "directive \"lua_capture_error_log\" is not set";
 /// nginx's `NGX_DONE`.
 const DONE: c_int = crate::nginx::sys::NGX_DONE as c_int;
@@ -29,6 +29,9 @@ thread_local! {
 /// Finds `name` among the configuration's `env NAME=VALUE;`. Returns `NGX_OK` with `*env_buf` at
 /// the entry `NAME=VALUE` (ended by a NUL, the configuration's) and `*name_len` the length of the
 /// name in it; `NGX_DECLINED` where there is none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::DECLINED)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_conf_env(
     name: *const c_char,
@@ -38,7 +41,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_conf_env(
     if name.is_null() {
         return ffi::DECLINED;
     }
-    // SAFETY: a Lua string, which a NUL ends, and the caller's cells.
+    // SAFETY: a Lua string, which a NUL ends, and out-parameters that are null or valid, the
+    // contract of this function.
     let (name, env_buf, name_len) =
         unsafe { (CStr::from_ptr(name), env_buf.as_mut(), name_len.as_mut()) };
     let (Some(env_buf), Some(name_len)) = (env_buf, name_len) else { return ffi::DECLINED };
@@ -50,6 +54,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_conf_env(
 
 /// Writes `s[..s_len]` as a line of its own to the error log, at nginx's `level` (0 to 8).
 /// Returns `NGX_OK`, or `NGX_ERROR` for a bad level.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_raw_log(
     r: *mut ngx_http_request_t,
@@ -64,6 +71,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_raw_log(
 }
 
 /// The level of `error_log` that is in force.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
     r: *mut ngx_http_request_t,
@@ -74,6 +84,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
 
 /// Has lines of levels finer than `level` (0 to 8) no longer captured. Returns `NGX_OK`, or
 /// `NGX_ERROR` with a text in `err[..*errlen]`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
     level: c_int,
@@ -81,7 +94,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
     errlen: *mut usize,
 ) -> c_int {
     let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
-        // SAFETY: the caller's buffer and its length.
+        // SAFETY: a buffer with its length, as the prototype says.
         unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
         return ffi::ERROR;
     };
@@ -99,6 +112,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
 /// Takes the oldest captured line out: its length, with `*log` at its text (valid until the next
 /// call), `*loglevel` and `*log_time` (seconds). `NGX_DONE` where there is none, `NGX_ERROR` with a
 /// text in `err[..*errlen]` where nothing is captured.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
     log: *mut *const c_char,
@@ -108,12 +124,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
     log_time: *mut c_double,
 ) -> c_int {
     let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
-        // SAFETY: the caller's buffer and its length.
+        // SAFETY: a buffer with its length, as the prototype says.
         unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
         return ffi::ERROR;
     };
     let Some(line) = capture.take() else { return DONE };
-    // SAFETY: the caller's cells, or null.
+    // SAFETY: out-parameters or null, as the prototype says.
     let (log, loglevel, log_time) = unsafe { (log.as_mut(), loglevel.as_mut(), log_time.as_mut()) };
     let (Some(log), Some(loglevel)) = (log, loglevel) else { return ffi::ERROR };
     *loglevel = line.level;
@@ -129,6 +145,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
 }
 
 /// Replaces each `find` in `buf[..len]` by `replace`, in place.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_str_replace_char(
     buf: *mut u8,
@@ -139,7 +158,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_str_replace_char(
     if buf.is_null() || len == 0 {
         return;
     }
-    // SAFETY: the caller's buffer of `len` bytes.
+    // SAFETY: a buffer of `len` bytes, as the prototype says.
     let buf = unsafe { from_raw_parts_mut(buf, len) };
     for byte in buf.iter_mut().filter(|byte| **byte == find) {
         *byte = replace;
@@ -151,6 +170,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_str_replace_char(
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn log_of(r: *mut ngx_http_request_t) -> Log {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     unsafe { ffi::request(r) }.map_or_else(cycle_log, |request| request.log())
 }

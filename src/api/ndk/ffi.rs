@@ -21,13 +21,16 @@ const MAX_LEN: usize = (1 << 28) - 1;
 ///
 /// 0: `*func` is the function, for [`ngx_http_lua_ffi_ndk_set_var_get`]. -1: no loaded module has
 /// such a directive; where the NDK itself is missing, the error log says so.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ndk_lookup_directive(
     var_data: *const u8,
     var_len: usize,
     func: *mut Option<SetVarValue>,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes a Lua string and its own out-parameter.
     unsafe {
         let Some(func) = func.as_mut() else { return ffi::ERROR };
         match ndk::lookup(strings::raw(var_data, var_len)) {
@@ -49,6 +52,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ndk_lookup_directive(
 ///
 /// 0: `*value` is the result, which belongs to the request and is to be copied at once. Else the
 /// code that the directive returned, or -1.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ndk_set_var_get(
     r: *mut ngx_http_request_t,

@@ -1,4 +1,4 @@
-//! Why an operation on a process failed, in upstream's words.
+//! Why an operation on a process failed, in the C module's words.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,7 +1,7 @@
 //! The symbols behind lua-resty-core's `ngx.pipe`.
 //!
 //! `ngx_http_lua_pipe_t *` is opaque to Lua: its value is a process's key, never an address that is
-//! followed. All texts of errors go to `errbuf`, which has room for `*errbuf_size` bytes.
+//! followed. All texts of errors go to `errbuf`, which has space for `*errbuf_size` bytes.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -78,6 +78,9 @@ pub unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Ta
 /// the worker's), both ended by null. Reads go in pieces of at most `buffer_size` bytes. 0 with the
 /// id and the key in `proc`, whose owner gives it up with [`ngx_http_lua_ffi_pipe_proc_destroy`];
 /// else -1.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
     r: *mut ngx_http_request_t,
@@ -113,6 +116,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
 /// Waits for the end: 0 (exit code 0) or -5 with a static text in `*reason` and the code or signal
 /// in `*status`; -2 where the caller must yield, to be resumed with the same three values or `nil`
 /// and an error; -1 with an error; -100, or -101 with an error, where it cannot wait.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_wait(
     r: *mut ngx_http_request_t,
@@ -123,7 +129,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_wait(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes the running request, its own structure, cells and buffer.
+    // SAFETY: lua-resty-core passes the running request, its own structure, out-parameters and
+    // buffer.
     unsafe {
         let task = match task(r, error) {
             Ok(task) => task,
@@ -145,6 +152,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_wait(
 }
 
 /// Sends a signal. 0, or -1 with an error: "exited", or "invalid signal".
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_kill(
     proc: *mut Proc,
@@ -163,8 +173,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_kill(
     }
 }
 
-/// Lua gives the process up: it is killed where it still runs. Safe to call twice, and when the VM
-/// is closed.
+/// Lua gives the process up: it is killed where it still runs. Safe to call twice, and while the VM
+/// is being closed.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_destroy(proc: *mut Proc) {
     // SAFETY: lua-resty-core passes its own structure.

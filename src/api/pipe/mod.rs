@@ -1,8 +1,8 @@
 //! `ngx.pipe`: programs that Lua code starts, writes to, reads from and waits for.
 //!
-//! lua-resty-core holds a key, not an address: a key whose process was collected, or went with the
-//! request that started it, finds nothing. Each wait is an operation of its task. A process that
-//! nobody owns any more is killed, and reaped when it has ended.
+//! lua-resty-core has a key, not an address: a key finds nothing once its process was collected, or
+//! the request that started it has ended. Each wait is an operation of its task. A process without
+//! an owner is killed, and reaped when it has ended.
 
 mod failure;
 mod ffi;
@@ -75,7 +75,7 @@ fn spawn(
     Ok((pid, key))
 }
 
-/// Nobody owns the process any more. Safe to call twice.
+/// Kills the process, which has no owner any more. Safe to call twice.
 fn destroy(key: u64) {
     let Some(process) = PROCESSES.remove(key) else { return };
     process.kill_for_good();
@@ -92,7 +92,7 @@ pub fn destroy_all() {
     child::forget_all();
 }
 
-/// How a process ended, in upstream's words; the flag is true for an exit with code 0.
+/// How a process ended, in the C module's words; the flag is true for an exit with code 0.
 fn told(exit: Exit) -> (bool, &'static std::ffi::CStr, i32) {
     match exit {
         Exit::Code(code) => (code == 0, c"exit", code),
@@ -160,7 +160,7 @@ impl Process {
     }
 }
 
-/// The process has ended, or was given up: who waits for it runs on.
+/// The process has ended, or was given up: wakes the task that waits for it.
 fn exited(process: &Weak<Process>) {
     let Some(process) = process.upgrade() else { return };
     let Some(task) = process.waiting.end() else { return };

@@ -24,7 +24,7 @@ impl<A: Array<Item = u8>> Output for SmallVec<A> {
     }
 }
 
-/// A buffer with room for the bytes.
+/// A buffer with space for the bytes.
 impl Output for Buf {
     #[inline(always)]
     fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {

@@ -88,7 +88,8 @@ const WORTH_TRANSLATING: u32 = 32;
 const NONE: c_int = -1;
 
 impl Regex {
-    /// Compiles `pattern` with the option bits of the dialect that is presented. The error is for the Lua caller.
+    /// Compiles `pattern` with the option bits of the dialect that is presented. The error is for
+    /// the Lua caller.
     pub fn compile(
         pattern: &[u8],
         flags: c_int,
@@ -142,8 +143,8 @@ impl Regex {
     }
 
     /// Matches `subject` from byte `start` on, and leaves the captures where Lua finds them.
-    /// Returns a result in the dialect of the expression: the number of pairs that are set, 0 for a DFA match that
-    /// has shorter ones beside it, or a negative code.
+    /// Returns a result in the dialect of the expression: the number of pairs that are set, 0 for a
+    /// DFA match that has shorter ones beside it, or a negative code.
     pub fn exec(&mut self, flags: c_int, subject: &[u8], start: c_int) -> c_int {
         self.captures.fill(NONE);
         self.subject = (subject.as_ptr(), subject.len());

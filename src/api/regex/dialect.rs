@@ -1,7 +1,7 @@
 //! Which PCRE lua-resty-core and Lua code speak: option bits, result codes, texts, limits.
 //!
-//! Up to release 0.10.25 of this module it is the first version, whatever does the work; from
-//! 0.10.26 on, upstream's module is built with PCRE2, whose own codes and texts scripts see then.
+//! Up to release 0.10.25 of this module it is PCRE1, whatever does the work; from 0.10.26 on, the C
+//! module is built with PCRE2, whose own codes and texts scripts see then.
 
 use std::ffi::{CStr, c_int};
 
@@ -27,7 +27,7 @@ impl Dialect {
         if resty_core::presented() < WITH_PCRE2 { Dialect::Pcre1 } else { Dialect::Pcre2 }
     }
 
-    /// The version that lua-resty-core is told: up to 8.45, it passes the first version's bits.
+    /// The version that lua-resty-core is told: up to 8.45, it passes PCRE1's bits.
     pub fn version(self) -> &'static CStr {
         match self {
             Dialect::Pcre1 => pcre1::VERSION,

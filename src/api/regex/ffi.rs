@@ -25,6 +25,9 @@ use crate::ngx_log;
 /// option bits of the version that `ngx_http_lua_ffi_pcre_version` tells. Null is an error, whose
 /// text is in `errstr` then: at most `errstr_size` bytes, its NUL included. The result belongs to
 /// the caller, who gives it to `ngx_http_lua_ffi_destroy_regex`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
     pat: *const u8,
@@ -49,12 +52,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
 }
 
 /// Writes `text`, cut where it must be, and a NUL.
+///
+/// # Safety
+/// `into` must be null or valid for `size` bytes.
 unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
     if into.is_null() || size == 0 {
         return;
     }
     let len = text.len().min(size - 1);
-    // SAFETY: the caller has `size` bytes there; the copy and its NUL are no longer.
+    // SAFETY: `into` is valid for `size` bytes, the contract of this function; the copy and its NUL are no longer.
     unsafe {
         copy_nonoverlapping(text.as_ptr(), into, len);
         into.add(len).write(0);
@@ -65,6 +71,9 @@ unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
 ///
 /// Returns PCRE's result: the number of pairs that are set, 0 for a DFA match that has shorter
 /// ones beside it, -1 for no match, another negative code for an error.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(internal())]
 pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
     re: *mut Regex,
@@ -87,15 +96,21 @@ fn internal() -> c_int {
 }
 
 /// The bytes at `data`; where there are none, an empty slice that still begins at `data`.
+///
+/// # Safety
+/// `data` must be null or valid for `len` bytes and for `'a`.
 unsafe fn raw_or_empty<'a>(data: *const u8, len: usize) -> &'a [u8] {
     if data.is_null() {
         return &[];
     }
-    // SAFETY: the caller's pointer is valid for `len` bytes.
+    // SAFETY: `data` is valid for `len` bytes and for `'a`, the contract of this function.
     unsafe { std::slice::from_raw_parts(data, len) }
 }
 
 /// Frees an expression; null is fine.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_regex(re: *mut Regex) {
     if !re.is_null() {
@@ -107,6 +122,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_regex(re: *mut Regex) {
 /// Parses a replacement (`$1`, `${1}`, `$$`) and keeps it in the expression, where Lua finds it.
 ///
 /// Returns 0, or -1 where the template is bad; the reason is in the error log.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_compile_replace_template(
     re: *mut Regex,
@@ -137,6 +155,9 @@ pub extern "C" fn ngx_http_lua_ffi_create_script_engine() -> *mut ScriptEngine {
 
 /// Sets the match to render for: the last one of `compiled`, of the subject `subj`, of which
 /// `count` groups count. Both must live until the rendering is done.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_init_script_engine(
     e: *mut ScriptEngine,
@@ -153,6 +174,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_init_script_engine(
 }
 
 /// Frees a script engine; null is fine.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_script_engine(e: *mut ScriptEngine) {
     if !e.is_null() {
@@ -162,6 +186,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_script_engine(e: *mut ScriptEn
 }
 
 /// The length in bytes of a replacement, for the match that the engine was set to.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
     e: *mut ScriptEngine,
@@ -175,8 +202,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
     template.rendered_len(|n| unsafe { group(engine, n) }.map_or(0, |range| range.len()))
 }
 
-/// Writes a replacement to `dst`, which has room for as many bytes as
+/// Writes a replacement to `dst`, which has space for as many bytes as
 /// `ngx_http_lua_ffi_script_eval_len` told. Returns the number of bytes written.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
     e: *mut ScriptEngine,
@@ -204,11 +234,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
 }
 
 /// Group `number` of the match that an engine was set to.
+///
+/// # Safety
+/// The expression of `engine` must be null or live.
 unsafe fn group(engine: &ScriptEngine, number: usize) -> Option<Range<usize>> {
     if number >= engine.groups {
         return None;
     }
-    // SAFETY: the caller's.
+    // SAFETY: the expression is null or live, the contract of this function.
     unsafe { engine.regex.as_ref() }?.group(engine.subject, number)
 }
 
@@ -228,6 +261,9 @@ pub extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
 /// Gives JIT-compiled expressions a stack that grows up to `size` bytes (32k at least).
 ///
 /// Returns 0, or -1 with a text in `errstr`, whose length replaces the room in `*errstr_size`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_jit_stack_size(
     size: c_int,

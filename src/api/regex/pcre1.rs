@@ -1,7 +1,7 @@
-//! What lua-resty-core and Lua code know of PCRE's first version, in terms of PCRE2.
+//! What lua-resty-core and Lua code know of PCRE1, in terms of PCRE2.
 //!
-//! The option bits are those of `pcre.h`; result codes and error texts are turned into the first
-//! version's wherever it has the same one.
+//! The option bits are those of `pcre.h`; result codes and error texts are turned into PCRE1's
+//! wherever it has the same one.
 
 use std::ffi::{CStr, c_int};
 
@@ -24,7 +24,7 @@ const BAD_OFFSET: c_int = -24;
 /// A failure inside of the matching.
 const INTERNAL: c_int = -14;
 
-/// The first version's options, and PCRE2's.
+/// PCRE1's options, and PCRE2's.
 const OPTIONS: &[(u32, u32)] = &[
     (0x0000_0001, PCRE2_CASELESS),
     (0x0000_0002, PCRE2_MULTILINE),
@@ -52,7 +52,7 @@ pub const ALL_OPTIONS: u32 = {
     all
 };
 
-/// PCRE2's options for the first version's; none where a bit is unknown.
+/// PCRE2's options for PCRE1's; none where a bit is unknown.
 pub fn options(bits: u32) -> Option<u32> {
     let mut rest = bits;
     let mut options = 0;
@@ -65,7 +65,7 @@ pub fn options(bits: u32) -> Option<u32> {
     (rest == 0).then_some(options)
 }
 
-/// PCRE2's result of a match that failed, and the first version's. Codes of PCRE2 alone stay.
+/// PCRE2's result of a match that failed, and PCRE1's. Codes of PCRE2 alone stay.
 const RESULTS: &[(c_int, c_int)] = &[
     (-2, -12),  // PARTIAL
     (-29, -4),  // BADDATA: BADMAGIC
@@ -93,10 +93,10 @@ const RESULTS: &[(c_int, c_int)] = &[
     (-63, -6),  // HEAPLIMIT: NOMEMORY
 ];
 
-/// The codes for the ways in which a subject is not UTF-8; BADUTF8 in the first version.
+/// The codes for the ways in which a subject is not UTF-8; BADUTF8 in PCRE1.
 const BAD_UTF8: std::ops::RangeInclusive<c_int> = -23..=-3;
 
-/// The first version's code for a negative result of PCRE2.
+/// PCRE1's code for a negative result of PCRE2.
 pub fn result(code: c_int) -> c_int {
     if BAD_UTF8.contains(&code) {
         return -10;
@@ -104,16 +104,16 @@ pub fn result(code: c_int) -> c_int {
     RESULTS.iter().find(|(new, _)| *new == code).map_or(code, |(_, old)| *old)
 }
 
-/// The match limit for interpreted code of PCRE2 that stands for one of the first version's.
-/// (Translated code counts alike in both.)
+/// The match limit for interpreted code of PCRE2 that stands for one of PCRE1's. (Translated code
+/// counts alike in both.)
 ///
 /// PCRE2 counts fewer steps for the same work, by a ninth or more. Scaled so, a limit that was set
-/// for the first version cuts off at no less work than it did there, and not at much more.
+/// for PCRE1 cuts off at no less work than it did there, and not at much more.
 pub fn match_limit(limit: u32) -> u32 {
     limit - limit / 9
 }
 
-/// PCRE2's compile errors whose text reads otherwise in the first version.
+/// PCRE2's compile errors whose text reads otherwise in PCRE1.
 const TEXTS: &[(c_int, &str)] = &[
     (107, "invalid escape sequence in character class"),
     (109, "nothing to repeat"),
@@ -143,17 +143,17 @@ const TEXTS: &[(c_int, &str)] = &[
     (186, "regular expression is too complicated"),
 ];
 
-/// A group that calls itself before anything is matched: an error of the first version alone.
+/// A group that calls itself before anything is matched: an error of PCRE1 alone.
 pub const ENDLESS_CALL: c_int = 140;
-/// Errors whose place the first version tells otherwise.
+/// Errors whose place PCRE1 tells otherwise.
 const NO_SUCH_GROUP: c_int = 115;
 const NO_SUCH_ESCAPE: c_int = 137;
 const NAME_TWICE: c_int = 143;
 const NO_SUCH_PROPERTY: c_int = 147;
 const BAD_RANGE: c_int = 150;
 
-/// Where the first version finds a compile error that PCRE2 finds at `offset`: behind the name of a
-/// group that there is none of, and at the last byte of what PCRE2 has read of some others.
+/// Where PCRE1 finds a compile error that PCRE2 finds at `offset`: behind the name of a group that
+/// there is none of, and at the last byte of what PCRE2 has read of some others.
 pub fn error_offset(code: c_int, offset: usize, pattern: &[u8]) -> usize {
     let rest = pattern.get(offset..).unwrap_or_default();
     match code {
@@ -181,9 +181,9 @@ pub fn error_offset(code: c_int, offset: usize, pattern: &[u8]) -> usize {
 /// An unknown bit among the options.
 pub const UNKNOWN_OPTION: c_int = 117;
 
-/// The first version's text for a compile error of PCRE2, or PCRE2's where it has none.
+/// PCRE1's text for a compile error of PCRE2, or PCRE2's where it has none.
 pub fn compile_error_text(code: c_int) -> String {
-    // The validity of UTF-8 has one text in the first version, and its codes are negative here.
+    // The validity of UTF-8 has one text in PCRE1, and its codes are negative here.
     if BAD_UTF8.contains(&code) {
         return "invalid UTF-8 string".into();
     }

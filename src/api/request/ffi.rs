@@ -1,4 +1,4 @@
-//! The symbols behind `ngx.req.get_method` and its like.
+//! The symbols behind `ngx.req.get_method` and similar functions.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -11,6 +11,9 @@ use crate::nginx::http::request_line;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// nginx's number of the request's method; -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_method(r: *mut ngx_http_request_t) -> c_int {
     // SAFETY: lua-resty-core passes the running request.
@@ -22,13 +25,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_method(r: *mut ngx_http_reques
 
 /// The name of the method: `*name` and `*len` are bytes of the request's, to be copied at once.
 /// 0, or -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_method_name(
     r: *mut ngx_http_request_t,
     name: *mut *const u8,
     len: *mut usize,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) => request,
@@ -45,6 +51,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_method_name(
 }
 
 /// Sets the method by nginx's number: 0, -5 where there is none with it, -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_method(
     r: *mut ngx_http_request_t,
@@ -62,6 +71,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_method(
 }
 
 /// 1 after an internal redirect, 0 before, -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_is_internal(r: *mut ngx_http_request_t) -> c_int {
     // SAFETY: lua-resty-core passes the running request.

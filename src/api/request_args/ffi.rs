@@ -13,6 +13,9 @@ use crate::nginx::sys::ngx_http_request_t;
 use crate::ngx_log;
 
 /// The length of the query string: the room that [`ngx_http_lua_ffi_req_get_uri_args`] needs.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_querystring_len(
     r: *mut ngx_http_request_t,
@@ -23,13 +26,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_querystring_len(
 
 /// How many arguments to make room for, at most `max` (0: no cap; negative: 100). `*truncated`
 /// becomes 1 where the cap cuts them short, else 0. -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args_count(
     r: *mut ngx_http_request_t,
     max: c_int,
     truncated: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) => request,
@@ -49,9 +55,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args_count(
 /// Unescapes the query string into `buf` and writes at most `count` arguments to `out`, whose
 /// names and values point into `buf`. Gives the number written; -101 without a client.
 ///
-/// `buf` is the caller's, with room for as many bytes as
+/// `buf` is the caller's, with space for as many bytes as
 /// [`ngx_http_lua_ffi_req_get_querystring_len`] said; `out` likewise for `count` entries, and need
 /// not be aligned: lua-resty-core puts it right behind `buf`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args(
     r: *mut ngx_http_request_t,

@@ -33,7 +33,7 @@ impl From<BodyError> for LuaError {
     }
 }
 
-/// Requires exactly `expected` arguments; `noun` is upstream's wording.
+/// Requires exactly `expected` arguments; `noun` is the C module's wording.
 fn check_count(call: &Call, expected: i32, noun: &str) -> Result<(), LuaError> {
     let n = call.arguments();
     if n == expected {

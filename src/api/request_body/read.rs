@@ -15,7 +15,7 @@ use crate::nginx::http::{callback, request_body};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Operation, Task, client_watch, scheduler};
 
-/// A thread that waits for the body; dropped before it is there, the thread no longer does.
+/// A thread that waits for the body; dropping it ends the wait.
 struct BodyWait {
     context: Weak<Context>,
     task: Weak<Task>,

@@ -21,13 +21,16 @@ const HTTP_VERSION_10: usize = 1000;
 /// How many headers [`ngx_http_lua_ffi_req_get_headers`] will give: all up to `max` (100 where it
 /// is negative, no limit where it is 0). `*truncated` becomes 1 where there are more. -101 without
 /// a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "it counts; what makes a line has a guard")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers_count(
     r: *mut ngx_http_request_t,
     max: c_int,
     truncated: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     let (request, truncated) = unsafe {
         match (ffi::real_request(r), truncated.as_mut()) {
             (Err(code), _) => return code,
@@ -55,6 +58,9 @@ fn log_cut(request: Request, count: usize, max: usize) {
 
 /// Fills `out`, an array of `count` elements, with names (as written where `raw` is not 0, else in
 /// lower case) and values. They belong to the request. 0, or -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "it copies addresses and lengths")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
     r: *mut ngx_http_request_t,
@@ -95,6 +101,9 @@ const NOTHING: (ngx_str_t, ngx_str_t) = (ngx_str_t::empty(), ngx_str_t::empty())
 ///
 /// 0; -5 for HTTP/0.9, where there are no headers; -101 without a client; -1 with a static text
 /// in `*errmsg`. All arguments are copied.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
     r: *mut ngx_http_request_t,
@@ -107,8 +116,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
     r#override: c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
-    // and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, its own strings with their lengths, and
+    // its own out-parameter.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) => request,

@@ -21,6 +21,9 @@ use crate::runtime::Context;
 ///
 /// 0; -5 where the header has been sent (and a line in the log says so); -100 without a context;
 /// -101 without a client; -1 with a static text in `*errmsg`. All arguments are copied.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
     r: *mut ngx_http_request_t,
@@ -34,8 +37,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
     r#override: c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, its own strings with their lengths,
-    // and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, its own strings with their lengths, and
+    // its own out-parameter.
     unsafe {
         let Some(context) = ffi::borrowed_context(r) else { return ffi::NO_REQ_CTX };
         let request = match ffi::real_request(r) {
@@ -89,6 +92,9 @@ fn set(
 /// request. `_key_buf` is scratch space of `key_len` bytes, of no use here.
 ///
 /// Their number; -101 without a client; -1 with a static text in `*errmsg`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
     r: *mut ngx_http_request_t,
@@ -99,8 +105,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
     max_nvalues: c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, its own string with its length, room
-    // for `max_nvalues` values and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, its own string with its length, room for
+    // `max_nvalues` values and its own out-parameter.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) => request,

@@ -15,6 +15,9 @@ use crate::ngx_log;
 
 /// The status that the response has, or will have so far: 0 for none yet, 9 for a request in
 /// HTTP/0.9; -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_status(r: *mut ngx_http_request_t) -> c_int {
     // SAFETY: lua-resty-core passes the running request.
@@ -26,6 +29,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_status(r: *mut ngx_http_reque
 
 /// Sets the status. 0; -5 where the header has been sent or the status has not three digits (and a
 /// line in the log says so); -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
     r: *mut ngx_http_request_t,
@@ -49,6 +55,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
 ///
 /// 0; -5 where the header has been sent, the status has not three digits, or memory is out (and a
 /// line in the log says so); -101 without a client.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
     r: *mut ngx_http_request_t,
@@ -74,8 +83,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
     ffi::OK
 }
 
-/// Has nginx leave the response as it is, whatever `If-Modified-Since` and its kin ask for. 0, or
-/// -101 without a client. lua-resty-core calls it from 0.1.32 on.
+/// Has nginx leave the response as it is, whatever `If-Modified-Since` and similar ones ask for. 0,
+/// or -101 without a client. lua-resty-core calls it from 0.1.32 on.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_bypass_if_checks(r: *mut ngx_http_request_t) -> c_int {
     // SAFETY: lua-resty-core passes the running request.
@@ -102,7 +114,7 @@ fn three_digits(request: Request, status: c_int) -> Result<usize, c_int> {
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn unsent(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     let (request, context) = unsafe { (ffi::real_request(r)?, ffi::context(r)) };
     let sent = context.map_or(request.header_sent(), |context| context.is_header_sent());
     if sent {

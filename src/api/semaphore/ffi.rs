@@ -19,13 +19,16 @@ type Handle = *mut c_void;
 
 /// A new semaphore with `n` resources goes to `*psem`; Lua owns it, and gives it up with
 /// [`ngx_http_lua_ffi_sema_gc`]. 0, or -1 with a static text in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
     psem: *mut Handle,
     n: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes cells of its own.
+    // SAFETY: lua-resty-core passes its own out-parameters.
     unsafe {
         let Some(psem) = psem.as_mut() else {
             set_message(err, c"no semaphore");
@@ -45,7 +48,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
     ffi::OK
 }
 
-/// Adds `n` resources, as many as there can be where `n` is negative: it was beyond a C int. 0, or -1 for a semaphore that is no more.
+/// Adds `n` resources, as many as there can be where `n` is negative: it was beyond a C int. 0, or
+/// -1 for a semaphore that no longer exists.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
     match find(sem as u64) {
@@ -58,8 +62,11 @@ pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
 }
 
 /// Takes a resource: 0; -5 where there is none and `wait_ms` is 0; -2 where the caller must yield,
-/// to be resumed with `true, nil` or `false, "timeout"`; -1 with the error in `err` (room for
+/// to be resumed with `true, nil` or `false, "timeout"`; -1 with the error in `err` (a buffer of
 /// `*errlen` bytes).
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
     r: *mut ngx_http_request_t,
@@ -101,13 +108,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
     }
 }
 
-/// The resources less those who wait for one; 0 for a semaphore that is no more.
+/// The resources less those who wait for one; 0 for a semaphore that no longer exists.
 #[export(0)]
 pub extern "C" fn ngx_http_lua_ffi_sema_count(sem: Handle) -> c_int {
     find(sem as u64).map_or(0, |semaphore| semaphore.count())
 }
 
-/// Lua gives the semaphore up. Safe to call twice, and when the VM is closed.
+/// Lua gives the semaphore up. Safe to call twice, and while the VM is being closed.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_sema_gc(sem: Handle) {
     collect(sem as u64)

@@ -1,9 +1,9 @@
 //! `ngx.semaphore`: resources that threads of any request or timer of the worker post and wait for.
 //!
-//! Whoever waits longest is served first. lua-resty-core holds a key, not an address: a key whose
-//! semaphore has been collected finds nothing. A wait is an operation of its task, so a thread that
-//! is killed, or whose request ends, leaves the queue; a semaphore that is collected leaves those
-//! who wait to their timeouts.
+//! The thread that has waited longest is served first. lua-resty-core has a key, not an address: a
+//! key whose semaphore has been collected finds nothing. A wait is an operation of its task, so a
+//! thread that is killed, or whose request ends, leaves the queue. If a semaphore is collected, the
+//! threads that wait for it time out.
 
 mod ffi;
 
@@ -20,10 +20,10 @@ use crate::nginx::{Level, Request};
 use crate::runtime::{Keyed, Operation, Task, scheduler};
 use crate::{ngx_debug, ngx_log};
 
-/// Resources, and those who wait for some.
+/// Resources, and the tasks that wait for them.
 struct Semaphore {
     resources: Cell<i32>,
-    /// Who waits, by the time of arrival.
+    /// The waiting tasks, in the order of their arrival.
     waiting: RefCell<BTreeMap<u64, Weak<Task>>>,
     arrivals: Cell<u64>,
     /// Hands resources out once the running code has yielded.

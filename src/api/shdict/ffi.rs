@@ -39,6 +39,9 @@ pub fn zone_at(state: State, index: i32) -> Option<Dict> {
 }
 
 /// The zone that the userdata of a dictionary's table holds; null for null.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "it reads a pointer")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_udata_to_zone(
     zone_udata: *mut c_void,
@@ -56,12 +59,14 @@ pub unsafe fn arguments<'a>(
     key: *const u8,
     key_len: usize,
 ) -> Result<(Dict, &'a [u8]), &'static CStr> {
-    // SAFETY: the caller's; the cycle of a VM's zones outlives the VM.
+    // SAFETY: `zone` comes from udata_to_zone, `key` is valid for `key_len` bytes, the contract of
+    // this function; the cycle of a VM's zones outlives the VM.
     let dict = unsafe { Dict::from_ptr(zone) }.ok_or(c"bad zone")?;
     if key_len > MAX_KEY {
         return Err(c"key too long");
     }
-    // SAFETY: the caller's.
+    // SAFETY: `zone` comes from udata_to_zone, `key` is valid for `key_len` bytes, the contract of
+    // this function.
     match unsafe { strings::raw(key, key_len) } {
         b"" => Err(c"empty key"),
         key => Ok((dict, key)),
@@ -74,6 +79,9 @@ pub unsafe fn arguments<'a>(
 /// nothing out for it). A boolean is in `num_value`; `exptime` is in milliseconds, 0 for ever.
 /// `*forcible` becomes 1 where living entries were thrown out. Returns 0; -5 with "exists" or "not
 /// found" in `*errmsg`; or -1 with another static text.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
     zone: *mut ngx_shm_zone_t,
@@ -89,7 +97,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
     errmsg: *mut *const c_char,
     forcible: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes Lua strings with their lengths, and cells of its own.
+    // SAFETY: lua-resty-core passes Lua strings with their lengths, and its own out-parameters.
     unsafe {
         set(forcible, 0);
         let (dict, key) = match arguments(zone, key, key_len) {
@@ -120,12 +128,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
 }
 
 /// Tells whether living entries were thrown out, and the error, where there is one.
+///
+/// # Safety
+/// The out-parameters must be null or valid.
 unsafe fn finish<T>(
     outcome: StoreOutcome<T>,
     errmsg: *mut *const c_char,
     forcible: *mut c_int,
 ) -> Result<T, c_int> {
-    // SAFETY: the caller's cells.
+    // SAFETY: out-parameters that are null or valid, the contract of this function.
     unsafe {
         set(forcible, c_int::from(outcome.forcible));
         outcome.result.map_err(|error| {
@@ -138,16 +149,24 @@ unsafe fn finish<T>(
     }
 }
 
+/// Stores the text of an error; returns `ERROR`.
+///
+/// # Safety
+/// `errmsg` must be null or valid for one pointer.
 unsafe fn fail(errmsg: *mut *const c_char, text: &'static CStr) -> c_int {
-    // SAFETY: the caller's cell.
+    // SAFETY: an out-parameter that is null or valid, the contract of this function.
     unsafe { ffi::set_message(errmsg, text) };
     ERROR
 }
 
-unsafe fn set<T>(cell: *mut T, value: T) {
-    if !cell.is_null() {
-        // SAFETY: the caller's cell.
-        unsafe { cell.write(value) };
+/// Writes an out-parameter, unless it is null.
+///
+/// # Safety
+/// `out` must be null or valid for a `T`.
+unsafe fn set<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: `out` is valid, the contract of this function; null is checked.
+        unsafe { out.write(value) };
     }
 }
 
@@ -163,10 +182,13 @@ struct Target {
 /// Reads a value.
 ///
 /// `*value_type` becomes Lua's number for its type, 0 for none. A string goes to `*str_value_buf`,
-/// which has room for `*str_value_len` bytes; a longer one to memory of its own, which replaces the
-/// pointer there and which the caller frees with `free`. A boolean is that buffer's first byte.
-/// With `get_stale`, what is over is found too, and `*is_stale` is 1. Returns 0; or -1, with a
+/// which has space for `*str_value_len` bytes; a longer one to memory of its own, which replaces
+/// the pointer there and which the caller frees with `free`. A boolean is that buffer's first byte.
+/// With `get_stale`, an expired entry is found too, and `*is_stale` is 1. Returns 0; or -1, with a
 /// static text in `*errmsg`, or null there for an error that has been logged.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
     zone: *mut ngx_shm_zone_t,
@@ -185,7 +207,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
         && !str_value_buf.is_null()
         && !str_value_len.is_null()
         && !num_value.is_null();
-    // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
+    // SAFETY: lua-resty-core passes a Lua string with its length, and its own out-parameters.
     unsafe {
         set(errmsg, null());
         let (dict, key) = match arguments(zone, key, key_len) {
@@ -219,13 +241,17 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
     }
 }
 
-/// Writes a value to the caller's cells. An error has been told there, or is for the log.
+/// Writes a value to the out-parameters. An error has been told there, or is for the log.
+///
+/// # Safety
+/// The pointers of `target` must be valid, the buffer for the size beside it.
 unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<String>> {
     let bytes = found.value.bytes;
     let bad = |what| {
         Some(fallible::text(format_args!("bad lua {what} value size found: {}", bytes.len())))
     };
-    // SAFETY: the caller checked its cells, and the buffer has the size that is beside it.
+    // SAFETY: the out-parameters are valid, the contract of this function, and the buffer has the
+    // size that is beside it.
     unsafe {
         if found.is_list {
             ffi::set_message(target.errmsg, c"value is a list");
@@ -263,6 +289,9 @@ unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<Strin
 /// Adds `*value` to a number, or with `has_init` to `init` where there is none; that one lives
 /// `init_ttl` milliseconds (0 for ever). The sum replaces `*value`. `*forcible` becomes 1 where
 /// living entries were thrown out. Returns 0, or -1 with a static text in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_incr(
     zone: *mut ngx_shm_zone_t,
@@ -275,7 +304,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_incr(
     init_ttl: c_long,
     forcible: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes a Lua string with its length, and cells of its own.
+    // SAFETY: lua-resty-core passes a Lua string with its length, and its own out-parameters.
     unsafe {
         set(forcible, 0);
         let (dict, key) = match arguments(zone, key, key_len) {
@@ -295,7 +324,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_incr(
     }
 }
 
-/// Makes all entries be over. Returns 0.
+/// Makes all entries expire. Returns 0.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_flush_all(zone: *mut ngx_shm_zone_t) -> c_int {
     // SAFETY: lua-resty-core passes what udata_to_zone gave.
@@ -304,8 +336,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_flush_all(zone: *mut ngx_shm_zo
     OK
 }
 
-/// Milliseconds that an entry has to live: 0 for ever, below zero for one that is over and still
-/// there. -5 where there is none.
+/// Milliseconds that an entry has to live: 0 for ever, below zero for one that has expired but is
+/// still there. -5 where there is none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(DECLINED.into())]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get_ttl(
     zone: *mut ngx_shm_zone_t,
@@ -327,6 +362,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get_ttl(
 
 /// Lets an entry live `exptime` milliseconds from now, 0 for ever. Returns 0, or -5 where there is
 /// none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(DECLINED)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_set_expire(
     zone: *mut ngx_shm_zone_t,
@@ -342,6 +380,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_set_expire(
 }
 
 /// The size of the zone, in bytes.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_capacity(zone: *mut ngx_shm_zone_t) -> usize {
     // SAFETY: lua-resty-core passes what udata_to_zone gave.
@@ -349,6 +390,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_capacity(zone: *mut ngx_shm_zon
 }
 
 /// How many bytes of the zone are in pages that hold nothing. There may be room beside them.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_free_space(zone: *mut ngx_shm_zone_t) -> usize {
     // SAFETY: lua-resty-core passes what udata_to_zone gave.

@@ -2,7 +2,8 @@
 //!
 //! `store` has what is done to single values, `list` to lists; lua-resty-core calls the former
 //! through the C symbols of `ffi`, the latter are Lua functions in `lua`, most of them with an FFI
-//! face in `list::ffi`. `c_api` is for other nginx modules. Each operation takes the zone's lock once and calls nothing else while it has it.
+//! face in `list::ffi`. `c_api` is for other nginx modules. Each operation takes the zone's lock
+//! once and calls nothing else while it has it.
 
 mod c_api;
 pub mod ffi;
@@ -22,7 +23,7 @@ fn now() -> u64 {
     time::milliseconds()
 }
 
-/// When something is over that lives `ttl` milliseconds from now; 0 for never.
+/// The time of expiry of an entry that lives `ttl` milliseconds from now; 0 for never.
 fn expiry(ttl: i64) -> u64 {
     match u64::try_from(ttl) {
         Ok(0) | Err(_) => 0,

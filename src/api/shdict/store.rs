@@ -142,7 +142,7 @@ fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> Stor
     StoreOutcome { result: Err(StoreError::NoMemory), forcible }
 }
 
-/// Frees up to two of the oldest entries, where they are over.
+/// Frees up to two of the oldest entries, if they have expired.
 #[inline]
 pub fn drop_expired(dict: &mut Locked, now: u64) {
     for _ in 0..2 {
@@ -153,7 +153,7 @@ pub fn drop_expired(dict: &mut Locked, now: u64) {
     }
 }
 
-/// Frees the oldest entry, and up to two more that are over; false where there is none.
+/// Frees the oldest entry, and up to two more that have expired; false where there is none.
 fn evict(dict: &mut Locked) -> bool {
     let Some(entry) = dict.oldest() else { return false };
     entry.remove();
@@ -169,8 +169,8 @@ pub struct Found<'a> {
     pub is_stale: bool,
 }
 
-/// Gives what is under `key` to `read`; nothing where there is nothing, or where it is over and
-/// `stale` is not asked for.
+/// Gives what is under `key` to `read`; nothing where there is nothing, or if it has expired and
+/// `stale` is false.
 pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> T) -> Option<T> {
     let key = Key::new(key);
     let mut dict = dict.lock()?;
@@ -213,7 +213,7 @@ pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> S
             return StoreOutcome::of(add_to(entry, by));
         }
         if initial.is_some() {
-            // What is over gives its place to the new number below; any memory is enough then.
+            // The expired entry is replaced by the new number below, whatever its size.
             entry.remove();
         }
     }
@@ -241,7 +241,7 @@ fn number(entry: &Entry) -> Option<f64> {
     entry.value().try_into().ok().map(f64::from_ne_bytes)
 }
 
-/// When the entry under `key` is over, 0 for never; nothing where there is none.
+/// When the entry under `key` expires, 0 for never; `None` if there is none.
 pub fn expires(dict: Dict, key: &[u8]) -> Option<u64> {
     let key = Key::new(key);
     dict.lock()?.find(key).map(|entry| entry.expires())
@@ -260,7 +260,7 @@ pub fn set_ttl(dict: Dict, key: &[u8], ttl: i64) -> bool {
     }
 }
 
-/// Makes all entries be over. Their memory comes back when it is needed, or by `flush_expired`.
+/// Makes all entries expire. Their memory comes back when it is needed, or by `flush_expired`.
 pub fn flush_all(dict: Dict) {
     /// The first millisecond there was: past for ever.
     const LONG_AGO: u64 = 1;
@@ -272,7 +272,7 @@ pub fn flush_all(dict: Dict) {
     evict(&mut dict);
 }
 
-/// Frees up to `max` entries that are over (0 for all), the oldest first. Returns how many.
+/// Frees up to `max` expired entries (0 for all), the oldest first. Returns how many.
 pub fn flush_expired(dict: Dict, max: usize) -> usize {
     let Some(mut dict) = dict.lock() else { return 0 };
     let now = now();

@@ -1,6 +1,6 @@
-//! The operation that a task owns while it waits for a cosocket: dropped before its end, it closes
-//! what it waited for. Until then it keeps the socket, which Lua may not know any more:
-//! `return sock:receive()` leaves nothing of itself on a coroutine's stack.
+//! The operation that a task owns while it waits for a cosocket: dropping it early closes what it
+//! waited for. It keeps the socket alive, which Lua may not refer to any more: the tail call
+//! `return sock:receive()` leaves nothing on the coroutine's stack.
 
 use std::rc::Rc;
 

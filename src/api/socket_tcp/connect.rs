@@ -28,7 +28,7 @@ use crate::{ngx_debug, ngx_log};
 /// Where a socket that connects stands.
 #[derive(Default)]
 pub enum Stage {
-    /// It does not, or is over.
+    /// It is not connecting.
     #[default]
     None,
     /// The pool has no place yet.
@@ -283,7 +283,7 @@ impl Socket {
         self.hold_by(&context)
     }
 
-    /// nginx tells that the connect is over, or has taken too long.
+    /// The connect has finished, or has timed out.
     pub fn connect_event(self: &Rc<Self>, address: &Address) {
         let Some(stream) = self.stream.get() else { return };
         self.settle_connect(match self.check_connected(stream, address) {
@@ -292,7 +292,7 @@ impl Socket {
         });
     }
 
-    /// How a connect ended, which is over or has taken too long.
+    /// The result of a connect that has finished or timed out.
     pub fn check_connected(&self, stream: Stream, address: &Address) -> Result<(), SocketFailure> {
         let log = self.request.get().log();
         if stream.take_timeout(Direction::Write) {
@@ -363,7 +363,7 @@ fn on_resolved(wanted: &WantedConnection, answer: Resolved) {
             "lua tcp socket resolver error: {text} (connect waiting: 1)"
         );
     }
-    // This resolution is over: what it waited with goes, and `wanted` with it.
+    // This resolution has finished: it is dropped, and `wanted` with it.
     drop(socket.stage.take());
     let progress = socket.resolved(&host, port, local, answer);
     socket.settle_connect(progress);

@@ -27,7 +27,7 @@ type Handle = *const c_void;
 /// # Safety
 /// As for [`userdata::of_payload`].
 unsafe fn socket(u: Handle) -> Option<Rc<Socket>> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `userdata::of_payload`.
     unsafe { userdata::of_payload::<Rc<Socket>>(u) }
 }
 
@@ -36,7 +36,7 @@ unsafe fn socket(u: Handle) -> Option<Rc<Socket>> {
 /// # Safety
 /// As for [`socket`].
 unsafe fn stream(u: Handle) -> Result<Stream, &'static str> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `socket`.
     let socket = unsafe { socket(u) };
     let stream = socket.and_then(|socket| socket.stream.get()).ok_or("closed")?;
     if stream.fd() == -1 { Err("invalid socket fd") } else { Ok(stream) }
@@ -56,8 +56,12 @@ fn option(number: c_int) -> Option<(c_int, c_int)> {
     })
 }
 
-/// The value of option `opt` (1 keepalive, 2 reuseaddr, 3 tcp-nodelay, 4 sndbuf, 5 rcvbuf, 6 keepintvl in
-/// seconds, 7 keepcnt; the last two by name in lua-resty-core from 0.1.29 on) goes to `*val`. 0, or -1 with the error in `err` (room for `*errlen` bytes).
+/// The value of option `opt` (1 keepalive, 2 reuseaddr, 3 tcp-nodelay, 4 sndbuf, 5 rcvbuf, 6
+/// keepintvl in seconds, 7 keepcnt; the last two by name in lua-resty-core from 0.1.29 on) goes to
+/// `*val`. 0, or -1 with the error in `err` (a buffer of `*errlen` bytes).
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
     u: Handle,
@@ -66,7 +70,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes a userdata and cells of its own.
+    // SAFETY: lua-resty-core passes a userdata and its own out-parameters.
     unsafe {
         let text = match (stream(u), option(opt), val.as_mut()) {
             (Err(text), _, _) => text.into(),
@@ -86,7 +90,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
 }
 
 /// Sets option `opt`, numbered as for [`ngx_http_lua_ffi_socket_tcp_getoption`]. 0, or -1 with the
-/// error in `err` (room for `*errlen` bytes).
+/// error in `err` (a buffer of `*errlen` bytes).
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_setoption(
     u: Handle,
@@ -111,7 +118,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_setoption(
 }
 
 /// The connection's descriptor, which becomes `fd` unless that is negative; the old one is the
-/// caller's then. -1 with the error in `err` (room for `*errlen` bytes). For tests of failures.
+/// caller's then. -1 with the error in `err` (a buffer of `*errlen` bytes). For tests of failures.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_hack_fd(
     u: Handle,
@@ -119,7 +129,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_hack_fd(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller passes a userdata and a buffer of its own.
+    // SAFETY: the calling code passes a userdata and a buffer of its own.
     unsafe {
         match stream(u) {
             Ok(stream) => {
@@ -139,13 +149,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_hack_fd(
 
 /// The connection's descriptor, which stays its; -1 with a static text in `*err`. lua-resty-core
 /// calls it from 0.1.32 on.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getfd(
     _r: *mut ngx_http_request_t,
     u: Handle,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes a userdata and a cell of its own.
+    // SAFETY: lua-resty-core passes a userdata and its own out-parameter.
     unsafe {
         let stream = socket(u).and_then(|socket| socket.stream.get());
         match stream.map(|stream| stream.fd()) {
@@ -164,13 +177,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getfd(
 
 /// Has the connection keep numbers, at most `capacity` of them (0: any number). They go with it
 /// into the pool. 0, or -1 with a static text in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_init_udata_queue(
     u: Handle,
     capacity: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the caller passes a userdata and a cell of its own.
+    // SAFETY: the calling code passes a userdata and its own out-parameter.
     unsafe {
         let Some(socket) = socket(u).filter(|socket| socket.is_connected()) else {
             set_message(err, c"closed");
@@ -186,9 +202,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_init_udata_queue(
 }
 
 /// How many numbers are kept; -1 where none can be.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_count_udata(u: Handle) -> c_int {
-    // SAFETY: the caller passes a userdata.
+    // SAFETY: the calling code passes a userdata.
     let socket = unsafe { socket(u) };
     let count = socket.and_then(|socket| socket.user_data.borrow().as_ref().map(UserData::len));
     count.and_then(|count| c_int::try_from(count).ok()).unwrap_or(ffi::ERROR)
@@ -196,6 +215,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_count_udata(u: Handle) -> c
 
 /// Keeps `value` under `key`. 0; or -4 where another one had to go, which is in `*evicted_key` and
 /// `*evicted_value` then; or -1 with a static text in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_add_udata(
     u: Handle,
@@ -205,7 +227,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_add_udata(
     evicted_value: *mut u64,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the caller passes a userdata and cells of its own.
+    // SAFETY: the calling code passes a userdata and its own out-parameters.
     unsafe {
         match with_user_data(u, |data| data.set(key, value)) {
             Some(Ok(None)) => ffi::OK,
@@ -230,6 +252,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_add_udata(
 }
 
 /// The number under `key` goes to `*value`. 0, or -1 with a static text in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_udata(
     u: Handle,
@@ -237,7 +262,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_udata(
     value: *mut u64,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the caller passes a userdata and cells of its own.
+    // SAFETY: the calling code passes a userdata and its own out-parameters.
     unsafe {
         match (with_user_data(u, |data| data.get(key)), value.as_mut()) {
             (Some(Some(found)), Some(value)) => {
@@ -252,13 +277,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_udata(
 }
 
 /// Forgets the number under `key`. 0, or -1 with a static text in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_del_udata(
     u: Handle,
     key: u64,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the caller passes a userdata and a cell of its own.
+    // SAFETY: the calling code passes a userdata and its own out-parameter.
     unsafe {
         match with_user_data(u, |data| data.remove(key)) {
             Some(true) => return ffi::OK,
@@ -274,7 +302,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_del_udata(
 /// # Safety
 /// As for [`socket`].
 unsafe fn with_user_data<T>(u: Handle, work: impl FnOnce(&mut UserData) -> T) -> Option<T> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `socket`.
     let socket = unsafe { socket(u) }?;
     let mut data = socket.user_data.borrow_mut();
     data.as_mut().map(work)

@@ -203,7 +203,7 @@ impl Input {
         (&mut self.bytes, wanted.min(limit))
     }
 
-    /// Appends bytes that were read elsewhere; false where memory is out.
+    /// Appends bytes that were read elsewhere; false without memory.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         self.bytes.try_append(bytes).is_ok()
     }

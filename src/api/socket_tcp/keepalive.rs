@@ -158,7 +158,7 @@ fn idle_timeout(call: &Call, arguments: i32) -> Result<usize, LuaError> {
         return Ok(call.context.location().socket_keepalive_timeout());
     }
     let milliseconds = call.state.check_integer(2)?;
-    // As upstream, a time in the past ends the rest at once.
+    // As in the C module, a time in the past ends the rest at once.
     Ok(usize::try_from(milliseconds).unwrap_or(1))
 }
 

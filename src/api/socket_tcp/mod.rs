@@ -1,9 +1,9 @@
 //! TCP and unix domain cosockets: `ngx.socket.tcp`, and `ngx.req.socket` for the client's own
 //! connection.
 //!
-//! What Lua holds owns the connection, and the request closes it at its end. A method does what it
-//! can at once; only where it must wait does it make an operation, which its task owns: dropped, the
-//! wait is cancelled. Events wake nobody who has not asked to be woken.
+//! The userdata in Lua owns the connection, and the request closes it at its end. A method does
+//! what it can at once; only if it must wait does it make an operation, which its task owns:
+//! dropping it cancels the wait. Events wake only tasks that wait for them.
 
 mod cancel;
 mod connect;

@@ -1,8 +1,8 @@
 //! Pools of connections: one per key and Lua VM.
 //!
-//! Whatever counts against a pool's size holds a [`Seat`]: a connection in use, one that rests in
-//! the pool, a connect that waits in its queue. A seat that is dropped lets the next one connect,
-//! and the last of them takes the pool away.
+//! Everything that counts against a pool's size holds a [`Seat`]: a connection in use, an idle one
+//! in the pool, a connect that waits in its queue. Dropping a seat lets the next one connect, and
+//! dropping the last one removes the pool.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -108,7 +108,7 @@ pub struct Pool {
     waiting: RefCell<VecDeque<Weak<Queued>>>,
 }
 
-/// What a pool says to one that wants to connect.
+/// The pool's answer to a socket that wants to connect.
 pub enum Admission {
     Seat(Seat),
     /// It has to wait, holding this seat.
@@ -236,7 +236,7 @@ impl Pool {
 /// What counts against a pool's size.
 pub struct Seat {
     pool: Rc<Pool>,
-    /// It calls nobody when it goes.
+    /// Dropping it does not call the next one.
     silent: Cell<bool>,
 }
 

@@ -153,7 +153,7 @@ pub fn listen_for_write(socket: &Rc<Socket>, context: &Rc<Context>) {
     client::set_write_handler(socket.request.get(), callback::event(on_write));
 }
 
-/// Who uses a request's client's connection.
+/// The user of the connection of a request's client.
 struct Downstream {
     context: Rc<Context>,
     user: Option<Rc<dyn Events>>,

@@ -87,7 +87,7 @@ impl Busy {
 /// A cosocket.
 pub struct Socket {
     pub kind: SocketKind,
-    /// Whose it is; only compared once that request is over.
+    /// The request that owns it; only compared once that has ended.
     pub request: Cell<Request>,
     /// None once it is closed.
     pub context: RefCell<Option<Weak<Context>>>,
@@ -106,7 +106,7 @@ pub struct Socket {
     pub answer_due: Cell<bool>,
     pub input: RefCell<Input>,
     pub output: RefCell<Output>,
-    /// Who waits for it, by what is waited for.
+    /// The tasks that wait for it, by what they wait for.
     pub connecting: RefCell<Option<Weak<Task>>>,
     pub reading: RefCell<Option<Weak<Task>>>,
     pub writing: RefCell<Option<Weak<Task>>>,

@@ -22,7 +22,7 @@ use crate::runtime::{Context, Hold, Resource, Task};
 
 /// A datagram cosocket.
 pub struct Socket {
-    /// Who set its peer; only compared once that request is over.
+    /// The request that set its peer; only compared once that has ended.
     pub request: Cell<Request>,
     context: RefCell<Weak<Context>>,
     /// The configuration of the location where its peer was set.

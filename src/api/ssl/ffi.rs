@@ -22,7 +22,7 @@ const WITH_ERROR: u32 = 10_029;
 /// # Safety
 /// As for [`ffi::request`].
 pub unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     unsafe { ffi::request(r) }.ok_or(c"bad request").and_then(Ssl::of)
 }
 
@@ -31,7 +31,7 @@ pub unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
 /// # Safety
 /// As for [`ffi::request`].
 pub unsafe fn handshake(r: *mut ngx_http_request_t) -> tls::Result<Rc<Handshake>> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     unsafe { connection(r) }.and_then(|ssl| Handshake::of(ssl).ok_or(c"bad lua context"))
 }
 
@@ -46,7 +46,7 @@ pub unsafe fn number(
     match work() {
         Ok(number) => number,
         Err(text) => {
-            // SAFETY: the caller's.
+            // SAFETY: the contract of this function, that of `set_message`.
             unsafe { set_message(err, text) };
             ffi::ERROR
         }
@@ -61,16 +61,16 @@ pub unsafe fn done(
     err: *mut *const c_char,
     work: impl FnOnce() -> Result<(), &'static CStr>,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `set_message`.
     unsafe { number(err, || work().map(|()| ffi::OK)) }
 }
 
-/// Hands `bytes` out in the caller's cells, which may be null.
+/// Returns `bytes` in the out-parameters, which may be null.
 ///
 /// # Safety
 /// `data` and `len` must be null or valid for one value.
 pub unsafe fn give(bytes: &[u8], data: *mut *const u8, len: *mut usize) {
-    // SAFETY: the caller's.
+    // SAFETY: `data` and `len` are null or valid for one value, the contract of this function.
     unsafe {
         if let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) {
             *data = bytes.as_ptr();
@@ -92,17 +92,23 @@ pub unsafe fn room<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
 }
 
 /// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_tls1_version(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe { number(err, || Ok(connection(r)?.version())) }
 }
 
 /// The name that the client asked for: 0 with `*namelen` bytes at `*name`, which are the
 /// connection's; -5 where there is none; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_name(
     r: *mut ngx_http_request_t,
@@ -110,7 +116,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_name(
     namelen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe {
         number(err, || {
             let ssl = connection(r)?;
@@ -122,13 +128,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_name(
 }
 
 /// The port that the client connected to, in `*server_port`: 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_port(
     r: *mut ngx_http_request_t,
     server_port: *mut c_ushort,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe {
         done(err, || {
             let port = connection(r)?.client().ok_or(c"bad request")?.server_port()?;
@@ -143,6 +152,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_port(
 /// The address that the client connected to: 0 with `*addrlen` bytes at `*addr`, which are the
 /// connection's, and their kind in `*addrtype` (0 unix, 1 IPv4, 2 IPv6); -1 with the error in
 /// `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_server_addr(
     r: *mut ngx_http_request_t,
@@ -151,11 +163,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_server_addr(
     addrtype: *mut c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe { address(r, Client::server_address, (addr, addrlen, addrtype), err) }
 }
 
 /// The client's address, as [`ngx_http_lua_ffi_ssl_raw_server_addr`] gives the server's.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_client_addr(
     r: *mut ngx_http_request_t,
@@ -164,7 +179,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_client_addr(
     addrtype: *mut c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe { address(r, Client::client_address, (addr, addrlen, addrtype), err) }
 }
 
@@ -179,7 +194,7 @@ unsafe fn address(
     (addr, addrlen, addrtype): Cells,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of the two above.
     unsafe {
         done(err, || {
             let client = connection(r)?.client().ok_or(c"bad request")?;
@@ -195,6 +210,9 @@ unsafe fn address(
 
 /// OpenSSL's `SSL` of the connection, which stays nginx's; null where there is none, from release
 /// 0.10.29 on with the error in `*err`, which is not read before.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_req_ssl_pointer(
     r: *mut ngx_http_request_t,
@@ -217,12 +235,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_req_ssl_pointer(
 /// OpenSSL's `SSL` of the connection to the server that the request is passed to, which stays nginx's,
 /// and lives as long as the request's try at that server; null with the error in `*err` where there is
 /// none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_upstream_ssl_pointer(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         const TEXTS: [&CStr; 3] = [c"bad upstream", c"bad peer connection", c"not ssl connection"];
         let request = ffi::request(r).ok_or(c"bad request");

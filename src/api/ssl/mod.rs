@@ -1,4 +1,5 @@
-//! `ngx.ssl`, its submodules and `ngx.ocsp`: a client's TLS connection, in its handshake and in its requests.
+//! `ngx.ssl`, its submodules and `ngx.ocsp`: a client's TLS connection, in its handshake and in its
+//! requests.
 
 mod certificates;
 mod client_hello;

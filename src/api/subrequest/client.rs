@@ -8,8 +8,8 @@ use crate::runtime::Context;
 ///
 /// The connection's events reach the main request only, and one that runs Lua code blocks them. A
 /// subrequest to another server looks for a client that left, unless its location says otherwise
-/// (`proxy_ignore_client_abort` and its kin): so the events are passed on to it. A request that
-/// watches its client itself (`lua_check_client_abort`) keeps its own handler.
+/// (`proxy_ignore_client_abort` and similar ones): so the events are passed on to it. A request
+/// that watches its client itself (`lua_check_client_abort`) keeps its own handler.
 pub fn pass_events_on(parent: Request) {
     let mut request = Some(parent);
     while let Some(r) = request {

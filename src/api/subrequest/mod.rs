@@ -32,7 +32,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The context of the task, unless that is over.
+    /// The context of the task, unless that has ended.
     fn context(&self) -> Option<Rc<Context>> {
         self.task.upgrade()?.context()
     }
@@ -261,7 +261,8 @@ fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
     }
 }
 
-/// The context of a subrequest, also where no Lua code of its own ran; none once its parent is over.
+/// The context of a subrequest, also where no Lua code of its own ran; none once its parent has
+/// ended.
 fn context_of(batch: &Batch, request: Request) -> Result<Option<Rc<Context>>, OutOfMemory> {
     if let Some(context) = Context::of(request) {
         return Ok(Some(context));

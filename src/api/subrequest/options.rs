@@ -66,7 +66,7 @@ impl Options {
     }
 }
 
-/// The URI at `uri` is no string: upstream calls it the third argument, where it looks for it.
+/// The URI at `uri` is no string: the C module calls it the third argument, where it looks for it.
 fn no_string(state: State, uri: i32) -> LuaError {
     if state.top() < 3 {
         state.set_top(3);

@@ -43,7 +43,7 @@ pub fn inject(state: State) {
     }
 }
 
-/// Pushes the table of one response; raises where memory is out.
+/// Pushes the table of one response; raises without memory.
 fn push(state: State, response: &Captured) {
     state.raw_get_index(REGISTRY, CAPTURED_RESPONSE);
     state.push_integer(response.status.get() as i64);

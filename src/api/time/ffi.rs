@@ -17,30 +17,45 @@ use crate::nginx::core::time;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// Seconds since the epoch with their milliseconds.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "it reads a number of nginx's")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_now() -> c_double {
     time::now()
 }
 
 /// Seconds since the epoch.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_time() -> c_long {
     time::seconds()
 }
 
 /// Milliseconds of a clock that never goes back.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_monotonic_msec() -> c_long {
     time::monotonic_milliseconds() as c_long
 }
 
 /// Brings nginx's cached time up to date.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_update_time() {
     time::update()
 }
 
 /// When nginx made the request, in seconds since the epoch with their milliseconds.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_start_time(r: *mut ngx_http_request_t) -> c_double {
     // SAFETY: lua-resty-core passes the running request.
@@ -48,6 +63,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_start_time(r: *mut ngx_http_reques
 }
 
 /// Writes the local date, `2010-11-18`, into 10 bytes.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_today(buf: *mut u8) {
     // SAFETY: 10 bytes.
@@ -55,6 +73,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_today(buf: *mut u8) {
 }
 
 /// Writes the local time, `2010-11-18 11:27:35`, into 19 bytes.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_localtime(buf: *mut u8) {
     // SAFETY: 19 bytes.
@@ -62,6 +83,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_localtime(buf: *mut u8) {
 }
 
 /// Writes the time in UTC, `2010-11-18 11:27:35`, into 19 bytes.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_utctime(buf: *mut u8) {
     // SAFETY: 19 bytes.
@@ -70,6 +94,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_utctime(buf: *mut u8) {
 
 /// Writes `t` as a cookie's expiry, `Thu, 18-Nov-10 11:27:35 GMT`, into 29 bytes. Returns the
 /// length written.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_cookie_time(buf: *mut u8, t: c_long) -> c_int {
     // SAFETY: 29 bytes.
@@ -77,6 +104,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_cookie_time(buf: *mut u8, t: c_long) -
 }
 
 /// Writes `t` as a header's date, `Thu, 18 Nov 2010 11:27:35 GMT`, into 29 bytes.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_http_time(buf: *mut u8, t: c_long) {
     // SAFETY: 29 bytes.
@@ -84,13 +114,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_http_time(buf: *mut u8, t: c_long) {
 }
 
 /// Reads a date in one of HTTP's three formats from `str[..len]` into `*time`; -1 where it is none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_http_time(
     str: *const u8,
     len: usize,
     time: *mut c_long,
 ) {
-    // SAFETY: the caller's string of `len` bytes, and a cell.
+    // SAFETY: a string of `len` bytes and an out-parameter, the contract of this function.
     let (str, Some(time)) = (unsafe { (raw(str, len), time.as_mut()) }) else { return };
     *time = parse_http_time(str).unwrap_or(-1);
 }
@@ -103,7 +136,7 @@ unsafe fn fill(buf: *mut u8, len: usize, write: impl FnOnce(&mut [u8]) -> Option
     if buf.is_null() {
         return 0;
     }
-    // SAFETY: the caller's.
+    // SAFETY: `buf` is null or valid for `len` bytes, the contract of this function.
     let buf = unsafe { from_raw_parts_mut(buf, len) };
     write(buf).map_or(0, |written| written as c_int)
 }

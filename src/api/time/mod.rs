@@ -1,4 +1,4 @@
-//! `ngx.now`, `ngx.time`, `ngx.today`, `ngx.http_time` and their kin, over nginx's cached time.
+//! `ngx.now`, `ngx.time`, `ngx.today`, `ngx.http_time` and similar ones, over nginx's cached time.
 //! lua-resty-core has their Lua functions.
 
 mod ffi;

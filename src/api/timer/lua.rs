@@ -39,7 +39,7 @@ fn make(state: State, phases: PhaseSet, repeats: bool) -> LuaResult {
             "expecting at least 2 arguments but got {arguments}"
         )));
     }
-    // A delay below zero is over at once.
+    // A negative delay expires at once.
     let delay = (state.check_number(1)? * 1000.0) as usize;
     if repeats && delay == 0 {
         return Err(LuaError::text("delay cannot be zero"));

@@ -35,7 +35,7 @@ struct TimerHandler {
 }
 
 impl TimerHandler {
-    /// Room for a handler in `vm`.
+    /// Makes a coroutine for a handler in `vm`.
     fn new(vm: &Rc<Vm>) -> Result<TimerHandler, Vec<u8>> {
         allocator::check().map_err(|_| fallible::NO_MEMORY)?;
         let thread = vm.take_thread(cycle_log())?;

@@ -20,7 +20,7 @@ const NO_CLIENT: &CStr = c"API disabled in the current context";
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn request(r: *mut ngx_http_request_t) -> Result<Request, &'static CStr> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     let request = unsafe { ffi::request(r) }.ok_or(NO_REQUEST)?;
     if request.is_real() { Ok(request) } else { Err(NO_CLIENT) }
 }
@@ -33,15 +33,19 @@ unsafe fn lower_name<'a>(name: *const u8, len: usize, buf: *mut u8) -> Option<Na
     if name.is_null() || buf.is_null() {
         return None;
     }
-    // SAFETY: the caller's.
+    // SAFETY: `name` is valid for `len` bytes, `buf` likewise for writing, the contract of this
+    // function.
     Some(unsafe { Name::new(name, len, buf) })
 }
 
 /// Reads a variable, or, with a null `name_data`, the regex capture `capture_id`.
 ///
-/// `lowcase_buf` is the caller's, with room for `name_len` bytes. 0: `*value` and `*value_len` are
+/// `lowcase_buf` is the caller's, with space for `name_len` bytes. 0: `*value` and `*value_len` are
 /// the bytes, which belong to nginx and are to be copied at once. -5: there is no such variable, or
 /// it has no value. -1: `*err` is a static text.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "nginx does the work")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     r: *mut ngx_http_request_t,
@@ -53,7 +57,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     value_len: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and cells of its own.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameters.
     unsafe {
         let request = match request(r) {
             Ok(request) => request,
@@ -82,8 +86,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
 /// Sets a variable to a copy of the `value_len` bytes at `value`; a null `value` takes its value
 /// away.
 ///
-/// `lowcase_buf` is the caller's, with room for `name_len` bytes. 0, or -1 with the error in
-/// `errbuf` (room for `*errlen` bytes).
+/// `lowcase_buf` is the caller's, with space for `name_len` bytes. 0, or -1 with the error in
+/// `errbuf` (a buffer of `*errlen` bytes).
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(unguarded = "nginx does the work; what makes a message has a guard")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_var_set(
     r: *mut ngx_http_request_t,

@@ -16,6 +16,9 @@ const MAX_PROCESSES: usize = 1024;
 const PIDS_WITH_ROOM: u32 = 10_024;
 
 /// This process's id.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pid() -> c_int {
     worker::pid()
@@ -23,14 +26,17 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pid() -> c_int {
 
 /// Writes the ids of the running workers to `pids` and their number to `*pids_len`.
 ///
-/// `pids` has room for 1,024 up to release 0.10.23, and for `*pids_len` from 0.10.24 on. Returns
+/// `pids` has space for 1,024 up to release 0.10.23, and for `*pids_len` from 0.10.24 on. Returns
 /// `NGX_OK`, or `NGX_ERROR` where there is none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pids(
     pids: *mut c_int,
     pids_len: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller's cell.
+    // SAFETY: an out-parameter that is null or valid, the contract of this function.
     let Some(pids_len) = (unsafe { pids_len.as_mut() }) else { return ffi::ERROR };
     if pids.is_null() {
         return ffi::ERROR;
@@ -48,30 +54,45 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pids(
 }
 
 /// This worker's number, from 0; -1 in a process that is none.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_id() -> c_int {
     worker::worker_id().unwrap_or(-1)
 }
 
 /// Not 0 once the worker was told to finish its work and leave.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_exiting() -> c_int {
     worker::is_exiting().into()
 }
 
 /// How many workers the configuration asks for.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_worker_count() -> c_int {
     worker::worker_count()
 }
 
 /// The master's id; this process's, where it is the only one.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_master_pid() -> c_int {
     worker::master_pid()
 }
 
 /// nginx's number for this kind of process: 0 single, 1 master, 2 signaller, 3 worker, 4 helper.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_process_type() -> c_int {
     worker::process_type() as c_int
@@ -79,17 +100,23 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_process_type() -> c_int {
 
 /// Fails with `NGX_ERROR` and a static text in `*err`: nginx has no privileged agent of its own,
 /// only OpenResty's patched one has.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_enable_privileged_agent(
     err: *mut *const c_char,
     _connections: c_uint,
 ) -> c_int {
-    // SAFETY: the caller's cell, or null.
+    // SAFETY: an out-parameter that is null or valid, the contract of this function.
     unsafe { ffi::set_message(err, c"missing privileged agent process patch in the nginx core") };
     ffi::ERROR
 }
 
 /// Makes this process leave once its work is done, as after the signal QUIT.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_process_signal_graceful_exit() {
     worker::quit()

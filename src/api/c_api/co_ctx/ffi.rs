@@ -4,9 +4,10 @@
 //!
 //! How another module waits: its C function takes the running coroutine
 //! ([`ngx_http_lua_get_cur_co_ctx`]), starts its own operation, says how that is cancelled
-//! ([`ngx_http_lua_set_co_ctx_cleanup`]) and returns `lua_yield(L, 0)`. When the operation is over it
-//! puts the results onto the coroutine's stack ([`ngx_http_lua_get_co_ctx_vm`]) and calls
-//! [`ngx_http_lua_co_ctx_resume_helper`]. Where the coroutine ends before, the cleanup is called once.
+//! ([`ngx_http_lua_set_co_ctx_cleanup`]) and returns `lua_yield(L, 0)`. When the operation has
+//! finished, it puts the results onto the coroutine's stack ([`ngx_http_lua_get_co_ctx_vm`]) and
+//! calls [`ngx_http_lua_co_ctx_resume_helper`]. Where the coroutine ends before, the cleanup is
+//! called once.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -39,11 +40,14 @@ fn pointer(key: u64) -> *mut CoCtxPtr {
     without_provenance_mut(key as usize)
 }
 
-/// The coroutine that runs for the request `r`: the same pointer each time, until it ends. Null where
-/// none runs, in phases that cannot wait, and where memory is out. The module keeps ownership.
+/// The coroutine that runs for the request `r`: the same pointer each time, until it ends. Null
+/// where none runs, in phases that cannot wait, and without memory. The module keeps ownership.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_cur_co_ctx(r: *mut ngx_http_request_t) -> *mut CoCtxPtr {
-    // SAFETY: the caller passes null or a live request.
+    // SAFETY: the calling code passes null or a live request.
     let context = unsafe { ffi::context(r) };
     let waits = |context: &Rc<Context>| PhaseSet::YIELDABLE.has(context.phase.get());
     let task = context.filter(waits).and_then(|context| context.current());
@@ -55,13 +59,16 @@ pub unsafe extern "C" fn ngx_http_lua_get_cur_co_ctx(r: *mut ngx_http_request_t)
 /// gives it while no Lua code runs, and [`ngx_http_lua_get_co_ctx_data`] gives `r` from now on.
 ///
 /// Does nothing where the coroutine is not one of the request's. A resume does not need it.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_set_cur_co_ctx(
     r: *mut ngx_http_request_t,
     co_ctx: *mut CoCtxPtr,
 ) {
     let Some(record) = find(co_ctx) else { return };
-    // SAFETY: the caller passes null or a live request.
+    // SAFETY: the calling code passes null or a live request.
     let Some(context) = (unsafe { ffi::context(r) }) else { return };
     let Some(task) = record.task().filter(|task| task.belongs_to(&context)) else { return };
     record.data.set(r.cast());
@@ -71,15 +78,21 @@ pub unsafe extern "C" fn ngx_http_lua_set_cur_co_ctx(
 }
 
 /// The Lua coroutine itself, whose stack takes the results for
-/// [`ngx_http_lua_co_ctx_resume_helper`]; null once it is over. Lua keeps ownership.
+/// [`ngx_http_lua_co_ctx_resume_helper`]; null once it has ended. Lua keeps ownership.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_vm(co_ctx: *mut CoCtxPtr) -> *mut c_void {
     let state = find(co_ctx).and_then(|record| record.state());
     state.map_or(null_mut(), |state| state.as_ptr().cast())
 }
 
-/// What [`ngx_http_lua_set_co_ctx_cleanup`] or [`ngx_http_lua_set_cur_co_ctx`] last set, also in the
-/// cleanup; null before that, and once the coroutine is over. It is the caller's own.
+/// What [`ngx_http_lua_set_co_ctx_cleanup`] or [`ngx_http_lua_set_cur_co_ctx`] last set, also in
+/// the cleanup; null before that, and once the coroutine has ended. It is the caller's own.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_data(co_ctx: *mut CoCtxPtr) -> *mut c_void {
     find(co_ctx).map_or(null_mut(), |record| record.data.get())
@@ -90,6 +103,9 @@ pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_data(co_ctx: *mut CoCtxPtr) -> 
 /// after [`ngx_http_lua_co_ctx_resume_helper`]. Null takes back what was set.
 ///
 /// `data`, which stays the caller's, is what [`ngx_http_lua_get_co_ctx_data`] gives from now on.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_set_co_ctx_cleanup(
     co_ctx: *mut CoCtxPtr,
@@ -108,8 +124,11 @@ pub unsafe extern "C" fn ngx_http_lua_set_co_ctx_cleanup(
     }));
 }
 
-/// Cancels what the coroutine waits for: another module's operation by its cleanup, one of this module's
-/// own by its means. The coroutine waits on, to be resumed.
+/// Cancels what the coroutine waits for: another module's operation by its cleanup, one of this
+/// module's own by its means. The coroutine waits on, to be resumed.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_cleanup_co_ctx_pending_operation(co_ctx: *mut CoCtxPtr) {
     if let Some(record) = find(co_ctx) {
@@ -123,6 +142,9 @@ pub unsafe extern "C" fn ngx_http_lua_cleanup_co_ctx_pending_operation(co_ctx: *
 ///
 /// A coroutine that does not wait for another module, above all one that was resumed already, is left
 /// alone; an `[alert]` says so.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_co_ctx_resume_helper(co_ctx: *mut CoCtxPtr, nrets: c_int) {
     if let Some(record) = find(co_ctx) {
@@ -131,11 +153,14 @@ pub unsafe extern "C" fn ngx_http_lua_co_ctx_resume_helper(co_ctx: *mut CoCtxPtr
 }
 
 /// Whether `lua_http10_buffering` is on in the request's location: 1 or 0; 0 for null.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_get_lua_http10_buffering(
     r: *mut ngx_http_request_t,
 ) -> c_int {
-    // SAFETY: the caller passes null or a live request.
+    // SAFETY: the calling code passes null or a live request.
     let request = unsafe { ffi::request(r) };
     request.map_or(0, |request| LocationConf::of(request).http10_buffering().into())
 }

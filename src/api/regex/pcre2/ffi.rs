@@ -41,7 +41,7 @@ pub struct CompileError {
     pub offset: usize,
 }
 
-/// A compiled expression, with room for the result of its last match.
+/// A compiled expression, with space for the result of its last match.
 pub struct Code {
     code: NonNull<pcre2_code_8>,
     matched: NonNull<pcre2_match_data_8>,
@@ -309,7 +309,7 @@ impl Drop for MatchContext {
     }
 }
 
-/// This thread's context with a match limit in force; none where memory is out.
+/// This thread's context with a match limit in force; none without memory.
 fn context(limit: u32) -> Option<*mut pcre2_match_context_8> {
     CONTEXT.with_borrow_mut(|slot| {
         if slot.is_none() {
@@ -321,7 +321,7 @@ fn context(limit: u32) -> Option<*mut pcre2_match_context_8> {
     })
 }
 
-/// Gives the JIT of this thread a stack that grows up to `size` bytes; false where memory is out.
+/// Gives the JIT of this thread a stack that grows up to `size` bytes; false without memory.
 pub fn set_jit_stack_size(size: usize) -> bool {
     // SAFETY: plain sizes; null is checked.
     let stack =

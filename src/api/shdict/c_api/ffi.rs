@@ -37,7 +37,10 @@ union LuaValueUnion {
 ///
 /// `zone` comes from `ngx_http_lua_find_zone`. A string is copied to `value->value.s`, whose data
 /// and size the caller sets; it is cut where it is longer. Returns `NGX_OK`, `NGX_DECLINED` where
-/// there is nothing, `NGX_DONE` where it is over, or `NGX_ERROR`.
+/// there is nothing, `NGX_DONE` if it has expired, or `NGX_ERROR`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
     zone: *mut ngx_shm_zone_t,
@@ -45,7 +48,7 @@ pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
     key_len: usize,
     value: *mut LuaValue,
 ) -> ngx_int_t {
-    // SAFETY: the caller passes a zone of the current cycle, a key and a value of its own.
+    // SAFETY: the calling code passes a zone of the current cycle, a key and a value of its own.
     let (dict, key, value) =
         unsafe { (Dict::from_ptr(zone), strings::raw(key_data, key_len), value.as_mut()) };
     let (Some(dict), Some(value)) = (dict, value) else { return ERROR as ngx_int_t };
@@ -71,12 +74,15 @@ pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
 }
 
 /// Writes what was found for the caller; the error is for the log.
+///
+/// # Safety
+/// If `value` is a string, its data must be valid for its length.
 unsafe fn read(found: &Found, value: &mut LuaValue) -> Result<(), String> {
     let bytes = found.value.bytes;
     value.kind = found.value.kind;
     match (found.value.kind, bytes) {
         (STRING, _) => {
-            // SAFETY: the caller's; the union's string is what it set.
+            // SAFETY: the contract of this function; the union's string is what it set.
             unsafe {
                 let into = &mut value.value.string;
                 if into.data.is_null() || into.len == 0 {
@@ -106,12 +112,15 @@ fn bad(found: &Found) -> String {
 
 /// The zone of that name that was added through this module, `lua_shared_dict` included; null where
 /// there is none. nginx owns it; it lives as long as the current cycle.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_find_zone(
     name_data: *mut u8,
     name_len: usize,
 ) -> *mut ngx_shm_zone_t {
-    // SAFETY: the caller passes a name with its length.
+    // SAFETY: the calling code passes a name with its length.
     zones::find(unsafe { strings::raw(name_data, name_len) })
 }
 
@@ -120,6 +129,9 @@ pub unsafe extern "C" fn ngx_http_lua_find_zone(
 ///
 /// The caller sets `init` and `data` of the result, as it would of nginx's own; where `data` is set
 /// already, the zone was added before. Null on an error, which has been logged.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_shared_memory_add(
     cf: *mut ngx_conf_t,
@@ -127,8 +139,8 @@ pub unsafe extern "C" fn ngx_http_lua_shared_memory_add(
     size: usize,
     tag: *mut c_void,
 ) -> *mut ngx_shm_zone_t {
-    // SAFETY: the caller is in nginx's parser, within the http block; the main configuration
-    // stays in the cycle's pool.
+    // SAFETY: the calling module runs in nginx's parser, within the http block; the main
+    // configuration stays in the cycle's pool.
     unsafe {
         let (Some(cf), Some(name)) = (Conf::from_ptr(cf), name.as_ref()) else {
             return null_mut();

@@ -29,6 +29,9 @@ type Zone = *mut ngx_shm_zone_t;
 
 /// Adds `text` to the left or right of a list, or `number` where there is no text. Returns how many
 /// items it has then.
+///
+/// # Safety
+/// Only lua/shdict_lists.lua may call this, with pointers that are valid as described.
 unsafe extern "C" fn push(
     zone: Zone,
     key: *const u8,
@@ -55,6 +58,9 @@ unsafe extern "C" fn push(
 
 /// Takes an item off the left or right of a list: a text to `text`, unless it is longer than `room`,
 /// a number to `number`. Returns the text's length.
+///
+/// # Safety
+/// Only lua/shdict_lists.lua may call this, with pointers that are valid as described.
 unsafe extern "C" fn pop(
     zone: Zone,
     key: *const u8,
@@ -71,12 +77,12 @@ unsafe extern "C" fn pop(
         let taken = list::pop(dict, key, left != 0, |item| {
             let result = match (item.kind, <[u8; 8]>::try_from(item.bytes)) {
                 (STRING, _) if item.bytes.len() <= room => {
-                    // SAFETY: the Lua code's buffer has room for that.
+                    // SAFETY: the Lua code's buffer has space for that.
                     unsafe { copy_nonoverlapping(item.bytes.as_ptr(), text, item.bytes.len()) };
                     Some(item.bytes.len() as f64)
                 }
                 (NUMBER, Ok(bytes)) => {
-                    // SAFETY: the Lua code's cell.
+                    // SAFETY: the Lua code's out-parameter.
                     unsafe { number.write(f64::from_ne_bytes(bytes)) };
                     Some(A_NUMBER)
                 }
@@ -94,6 +100,9 @@ unsafe extern "C" fn pop(
 }
 
 /// How many items a list has.
+///
+/// # Safety
+/// Only lua/shdict_lists.lua may call this, with pointers that are valid as described.
 unsafe extern "C" fn len(zone: Zone, key: *const u8, key_len: usize) -> f64 {
     guard(FAILED, || {
         // SAFETY: as in `push`.

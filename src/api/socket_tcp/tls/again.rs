@@ -1,9 +1,9 @@
-//! A handshake where there was one, mostly on a connection out of a pool.
+//! A handshake on a connection that has had one, mostly one from a pool.
 //!
-//! Whoever put the connection there may have meant another server, or not have asked who the server
-//! is. Where its TLS does not suit, another connection to the same place takes its place before
-//! anything is sent. One that was used already cannot be replaced: it stays, and who wants the
-//! server verified learns whether it is the one that is meant.
+//! The code that put the connection there may have meant another server, or not have verified the
+//! server. If its TLS does not suit, it is replaced by another connection to the same address
+//! before anything is sent. A connection that has been used already cannot be replaced: it is kept,
+//! and verifying the server then checks whether it is the one that is meant.
 
 use std::ffi::CStr;
 use std::rc::{Rc, Weak};
@@ -100,7 +100,7 @@ impl Socket {
         self.tls.borrow_mut().trust(trusted);
     }
 
-    /// nginx tells that the connect is over, or has taken too long.
+    /// The connect has finished, or has timed out.
     pub fn reconnect_event(self: &Rc<Self>, address: &Address) {
         const FAILED: TlsFailure = TlsFailure { code: 0, text: c"handshake failed" };
         let Some(stream) = self.stream.get() else { return };

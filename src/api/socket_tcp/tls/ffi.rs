@@ -28,6 +28,9 @@ use crate::runtime::{Context, PhaseSet};
 /// 0 where the handshake is done: the result is there. -2 where the caller must yield, and get the
 /// result afterwards. -4 where the connection has had its handshake and `sess` is good for it. -1
 /// with a static text in `*errmsg`. -100 outside of a request.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
     r: *mut ngx_http_request_t,
@@ -98,6 +101,9 @@ fn begin(
 /// caller's to free with [`ngx_http_lua_ffi_ssl_free_session`], or null where there is none. -1 with
 /// a static text in `*errmsg`, and OpenSSL's number of what is wrong with the server's certificate,
 /// or 0, in `*openssl_error_code`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(
     r: *mut ngx_http_request_t,
@@ -106,7 +112,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(
     errmsg: *mut *const c_char,
     openssl_error_code: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a userdata and cells of its own.
+    // SAFETY: lua-resty-core passes the running request, a userdata and its own out-parameters.
     unsafe {
         if let Some(request) = ffi::request(r) {
             ngx_debug!(
@@ -144,6 +150,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(
 
 /// Frees a session that [`ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result`] gave; null is
 /// nothing. Safe to call while the VM is closed.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_free_session(sess: *mut SSL_SESSION) {
     ngx_debug!(cycle_log(), "lua ssl free session: {:016X}", sess as usize);

@@ -136,13 +136,13 @@ impl Socket {
         Ok(())
     }
 
-    /// The handshake is over, or has taken too long.
+    /// The handshake has finished, or has timed out.
     pub fn handshake_event(self: &Rc<Self>) {
         let Some(stream) = self.stream.get() else { return };
         self.settle_handshake(self.conclude(stream));
     }
 
-    /// Tells the task that waits that it is over.
+    /// Tells the waiting task the result.
     pub fn settle_handshake(self: &Rc<Self>, result: Result<(), TlsFailure>) {
         let waiter = Socket::take_waiter(&self.connecting);
         if let Err(failure) = result {

@@ -57,9 +57,9 @@ pub struct Made {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Suits {
     Yes,
-    /// If the server turns out to be the one that is meant.
+    /// It suits if the server turns out to be the one that is meant.
     IfVerified,
-    /// Its TLS is for another server, or for whoever has another certificate or other settings.
+    /// Its TLS is for another server, another client certificate or other settings.
     Not,
 }
 
@@ -74,7 +74,7 @@ enum Kept {
 }
 
 impl Made {
-    /// Whether the server was told a name other than `name`; who names none does not mind.
+    /// Whether the server was told a name other than `name`; false if `name` is `None`.
     fn is_for_another(&self, name: Option<&[u8]>) -> bool {
         name.is_some_and(|name| !name.eq_ignore_ascii_case(&self.server_name))
     }
@@ -152,7 +152,7 @@ impl Tls {
         self.sent_before == Some(stream.sent())
     }
 
-    /// How a connection that has had its handshake suits one who wants another.
+    /// Whether a connection that has had its handshake suits another one.
     pub fn suits(
         &self,
         connection: Connection,

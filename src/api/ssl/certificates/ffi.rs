@@ -21,12 +21,15 @@ use crate::runtime::Phase;
 const TWO_CHAINS: u32 = 10_027;
 
 /// Forgets the connection's certificates and keys. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_clear_certs(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         done(err, || {
             connection(r)?.clear_certificates();
@@ -36,6 +39,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_clear_certs(
 }
 
 /// Sets a certificate and its chain: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_certificate(
     r: *mut ngx_http_request_t,
@@ -43,11 +49,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_certificate(
     len: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameter.
     unsafe { done(err, || connection(r)?.use_der_chain(strings::raw(data, len))) }
 }
 
 /// Sets a private key: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_private_key(
     r: *mut ngx_http_request_t,
@@ -55,19 +64,22 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_private_key(
     len: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameter.
     unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
 }
 
 /// Sets a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s, which stays the caller's. 0, or -1 with
 /// the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
     r: *mut ngx_http_request_t,
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a chain and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, such a chain and its own out-parameter.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;
@@ -78,13 +90,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
 
 /// Sets a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s, which stays the caller's. 0, or -1 with
 /// the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_set_priv_key(
     r: *mut ngx_http_request_t,
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a key and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, such a key and its own out-parameter.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;
@@ -99,12 +114,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_priv_key(
 /// # Safety
 /// `cdata` must be null or from [`ngx_http_lua_ffi_parse_pem_cert`].
 unsafe fn lent_chain(cdata: *mut c_void) -> Option<ManuallyDrop<Chain>> {
-    // SAFETY: the caller's.
+    // SAFETY: `cdata` is null or from [`ngx_http_lua_ffi_parse_pem_cert`], the contract of this
+    // function.
     unsafe { Chain::from_raw(cdata.cast()) }.map(ManuallyDrop::new)
 }
 
-/// Writes the certificates of a PEM text (`pem_len` bytes) to `der`, which must have room for as
+/// Writes the certificates of a PEM text (`pem_len` bytes) to `der`, which must have space for as
 /// many bytes. The length written, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
     pem: *const u8,
@@ -112,7 +131,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
     der: *mut u8,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes a Lua string, a buffer of its length and a cell of its own.
+    // SAFETY: lua-resty-core passes a Lua string, a buffer of its length and its own out-parameter.
     unsafe {
         number(err, || {
             let written = pem::chain_to_der(strings::raw(pem, pem_len), room(der, pem_len))?;
@@ -121,8 +140,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
     }
 }
 
-/// Writes the key of a PEM text (`pem_len` bytes) to `der`, which must have room for as many bytes.
-/// `passphrase` is null or a C string. The length written, or -1 with the error in `*err`.
+/// Writes the key of a PEM text (`pem_len` bytes) to `der`, which must have space for as many
+/// bytes. `passphrase` is null or a C string. The length written, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
     pem: *const u8,
@@ -144,49 +166,61 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
 
 /// A certificate and its chain, for [`ngx_http_lua_ffi_free_cert`] to free; null with the error in
 /// `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_cert(
     pem: *const u8,
     pem_len: usize,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes a Lua string and its own out-parameter.
     unsafe { object(err, || Ok(pem::chain(strings::raw(pem, pem_len))?.into_raw().cast())) }
 }
 
 /// A private key, for [`ngx_http_lua_ffi_free_priv_key`] to free; null with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_priv_key(
     pem: *const u8,
     pem_len: usize,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes a Lua string and its own out-parameter.
     unsafe {
         object(err, || Ok(pem::private_key(strings::raw(pem, pem_len), None)?.into_ptr().cast()))
     }
 }
 
-/// As [`ngx_http_lua_ffi_parse_pem_cert`], from DER: a certificate and the rest of its chain, one behind
-/// the other in the `len` bytes at `data`.
+/// As [`ngx_http_lua_ffi_parse_pem_cert`], from DER: a certificate and the rest of its chain, one
+/// behind the other in the `len` bytes at `data`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_cert(
     data: *const u8,
     len: usize,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes a Lua string and its own out-parameter.
     unsafe { object(err, || Ok(pem::der_chain(strings::raw(data, len))?.into_raw().cast())) }
 }
 
 /// As [`ngx_http_lua_ffi_parse_pem_priv_key`], from DER in the `len` bytes at `data`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_priv_key(
     data: *const u8,
     len: usize,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes a Lua string and its own out-parameter.
     unsafe { object(err, || Ok(pem::der_private_key(strings::raw(data, len))?.into_ptr().cast())) }
 }
 
@@ -197,13 +231,16 @@ unsafe fn object(
     work: impl FnOnce() -> tls::Result<*mut c_void>,
 ) -> *mut c_void {
     work().unwrap_or_else(|text| {
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function, that of `set_message`.
         unsafe { set_message(err, text) };
         null_mut()
     })
 }
 
 /// Frees a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s or [`ngx_http_lua_ffi_parse_der_cert`]'s.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
     // SAFETY: lua-resty-core passes what it got, once, or null.
@@ -212,6 +249,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
 
 /// Frees a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s or
 /// [`ngx_http_lua_ffi_parse_der_priv_key`]'s.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
     // SAFETY: lua-resty-core passes what it got, once, or null.
@@ -223,6 +263,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
 /// `ssl_verify_depth` says. The chains stay the caller's. 0, or -1 with the error in `*err`.
 ///
 /// Up to release 0.10.26 there is no `trusted_certs`: `depth` and `err` stand one place before.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_verify_client(
     r: *mut ngx_http_request_t,
@@ -237,7 +280,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_verify_client(
         true => (trusted_certs, depth as usize as c_int, err),
         false => (null_mut(), trusted_certs as usize as c_int, depth),
     };
-    // SAFETY: lua-resty-core passes the running request, chains, and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, chains, and its own out-parameter.
     unsafe {
         done(err, || {
             let context = ffi::context(r).ok_or(c"no request ctx found")?;

@@ -1,5 +1,5 @@
-//! The symbols behind `ngx.ssl.clienthello`, and the ciphers in common of `ngx.ssl`. Texts in `*err` are
-//! static.
+//! The symbols behind `ngx.ssl.clienthello`, and the ciphers in common of `ngx.ssl`. Texts in
+//! `*err` are static.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -13,6 +13,9 @@ use crate::nginx::sys::ngx_http_request_t;
 
 /// The server's name in the client's hello: 0 with `*namelen` bytes at `*name`, which are the
 /// connection's; -5 where there is none; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_server_name(
     r: *mut ngx_http_request_t,
@@ -20,7 +23,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_server_name(
     namelen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe {
         number(err, || {
             let ssl = connection(r)?;
@@ -33,6 +36,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_server_name(
 
 /// An extension of the client's hello: 0 with `*outlen` bytes at `*out`, which are the
 /// connection's; -5 where there is none; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
     r: *mut ngx_http_request_t,
@@ -41,7 +47,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
     outlen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe {
         number(err, || {
             let ssl = connection(r)?;
@@ -52,10 +58,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
     }
 }
 
-/// The numbers of the extensions in the client's hello that OpenSSL knows, in the client's order: 0 with
-/// `*extensions_len` of them at `*extensions`, in the memory of the handshake's fake request, which
-/// frees them; -5 where there are none, outside of `ssl_client_hello_by_lua*` too; -1 with the error in
-/// `*err`.
+/// The numbers of the extensions in the client's hello that OpenSSL knows, in the client's order: 0
+/// with `*extensions_len` of them at `*extensions`, in the memory of the handshake's fake request,
+/// which frees them; -5 where there are none, outside of `ssl_client_hello_by_lua*` too; -1 with
+/// the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext_present(
     r: *mut ngx_http_request_t,
@@ -63,7 +72,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext_present(
     extensions_len: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and cells of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameters.
     unsafe {
         number(err, || {
             let ssl = connection(r)?;
@@ -84,9 +93,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext_present(
     }
 }
 
-/// Writes the numbers of the ciphers in the client's hello to `ciphers`, the first `ciphers_len` of them
-/// at most. How many were written; -5 with the error in `*err` where there are none, outside of
-/// `ssl_client_hello_by_lua*` too; -1 with the error in `*err`.
+/// Writes the numbers of the ciphers in the client's hello to `ciphers`, the first `ciphers_len` of
+/// them at most. How many were written; -5 with the error in `*err` where there are none, outside
+/// of `ssl_client_hello_by_lua*` too; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
     r: *mut ngx_http_request_t,
@@ -94,7 +106,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
     ciphers_len: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and a cell.
+    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and an
+    // out-parameter.
     unsafe {
         number(err, || {
             let ssl = connection(r)?;
@@ -116,13 +129,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
 
 /// Has the client answered in the protocols with these bits of nginx's only. 0, or -1 with the
 /// error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_protocols(
     r: *mut ngx_http_request_t,
     protocols: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         done(err, || {
             connection(r)?.set_protocols(protocols as u32);
@@ -132,9 +148,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_protocols(
 }
 
 /// Writes the numbers in TLS of the ciphers that the client and the server have in common, in the
-/// server's order, to `ciphers`, which has room for `*nciphers` of them; how many there are goes there.
-/// Without those that clients name for nobody to know (GREASE) where `filter_grease` is not 0. 0, or -1
-/// with the error in `*err`, and `*nciphers` 0 where the room is too small.
+/// server's order, to `ciphers`, which has space for `*nciphers` of them; how many there are goes
+/// there. Without those that clients name for nobody to know (GREASE) where `filter_grease` is not
+/// 0. 0, or -1 with the error in `*err`, and `*nciphers` 0 where the room is too small.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_shared_ssl_ciphers(
     r: *mut ngx_http_request_t,
@@ -143,7 +162,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_shared_ssl_ciphers(
     filter_grease: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and cells.
+    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and
+    // out-parameters.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;

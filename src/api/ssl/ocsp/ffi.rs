@@ -18,6 +18,9 @@ const BUSY: c_int = -3;
 /// The address of who answers for the first of the certificates in DER at `chain_data`: 0 with
 /// `*out_size` bytes of it in `out`; -3 where the room that `*out_size` tells took a part; -5 where
 /// the certificate names nobody; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
     chain_data: *const u8,
@@ -41,6 +44,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
 /// Asks about the first of the certificates in DER at `chain_data`: 0 with `*out_size` bytes in
 /// `out`; -3 with the error in `*err` where they need more room than `*out_size` told, which then
 /// tells how much; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_create_ocsp_request(
     chain_data: *const u8,
@@ -66,7 +72,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_create_ocsp_request(
 }
 
 /// Checks that the answer at `resp` says of the first of the certificates in DER at `chain_data`
-/// that it is good: 0, or -1 with the error in `errbuf`, which has room for `*errbuf_size` bytes.
+/// that it is good: 0, or -1 with the error in `errbuf`, which has space for `*errbuf_size` bytes.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_validate_ocsp_response(
     resp: *const u8,
@@ -91,6 +100,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_validate_ocsp_response(
 
 /// Gives the client the answer at `resp` (copied) with the certificate: 0; -5 where it did not ask
 /// for one; -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_ocsp_status_resp(
     r: *mut ngx_http_request_t,
@@ -98,7 +110,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_ocsp_status_resp(
     resp_len: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameter.
     unsafe {
         number(err, || {
             let asked = connection(r)?.staple(strings::raw(resp, resp_len))?;

@@ -22,28 +22,34 @@ use crate::nginx::sys::ngx_http_request_t;
 /// As for [`ffi::request`].
 unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
     const TEXTS: [&CStr; 3] = [c"bad request", c"bad upstream connection", c"bad ssl conn"];
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     let request = unsafe { ffi::request(r) }.ok_or(c"bad request")?;
     Ssl::of_upstream(request, TEXTS)
 }
 
 /// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_tls1_version(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe { number(err, || Ok(connection(r)?.version())) }
 }
 
 /// Forgets the certificates and keys that the server would be shown. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_clear_certs(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         done(err, || {
             connection(r)?.clear_certificates();
@@ -53,6 +59,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_clear_certs(
 }
 
 /// Sets a certificate and its chain: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_certificate(
     r: *mut ngx_http_request_t,
@@ -60,11 +69,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_certificate(
     len: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameter.
     unsafe { done(err, || connection(r)?.use_der_chain(strings::raw(data, len))) }
 }
 
 /// Sets a private key: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_private_key(
     r: *mut ngx_http_request_t,
@@ -72,19 +84,22 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_private_key(
     len: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameter.
     unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
 }
 
-/// Sets a chain of `ngx_http_lua_ffi_parse_pem_cert`'s, which stays the caller's. 0, or -1 with the error
-/// in `*err`.
+/// Sets a chain of `ngx_http_lua_ffi_parse_pem_cert`'s, which stays the caller's. 0, or -1 with the
+/// error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_cert(
     r: *mut ngx_http_request_t,
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a chain and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, such a chain and its own out-parameter.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;
@@ -96,13 +111,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_cert(
 
 /// Sets a key of `ngx_http_lua_ffi_parse_pem_priv_key`'s, which stays the caller's. 0, or -1 with the
 /// error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_priv_key(
     r: *mut ngx_http_request_t,
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a key and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, such a key and its own out-parameter.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;
@@ -117,7 +135,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_priv_key(
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn verification(r: *mut ngx_http_request_t) -> tls::Result<Verification> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::request`.
     unsafe {
         connection(r)?;
         ffi::context(r).and_then(|context| context.verification.get()).ok_or(c"bad lua context")
@@ -126,13 +144,16 @@ unsafe fn verification(r: *mut ngx_http_request_t) -> tls::Result<Verification> 
 
 /// What is wrong with the server's certificate from now on, by OpenSSL's numbers (0: nothing). 0, or -1
 /// with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_verify_result(
     r: *mut ngx_http_request_t,
     verify_result: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         done(err, || {
             verification(r)?.set_result(verify_result);
@@ -143,23 +164,29 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_verify_result(
 
 /// What is wrong with the server's certificate, by OpenSSL's numbers (0: nothing), or -1 with the error
 /// in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_result(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe { number(err, || Ok(verification(r)?.result())) }
 }
 
-/// The server's certificate, an `X509` for [`ngx_http_lua_ffi_proxy_ssl_free_verify_cert`] to free; null
-/// with the error in `*err`.
+/// The server's certificate, an `X509` for [`ngx_http_lua_ffi_proxy_ssl_free_verify_cert`] to free;
+/// null with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export(null_mut())]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_cert(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         let certificate = verification(r)
             .and_then(|found| found.certificate().ok_or(c"get verify result failed"));
@@ -174,6 +201,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_cert(
 }
 
 /// Frees a certificate of [`ngx_http_lua_ffi_proxy_ssl_get_verify_cert`]'s.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_free_verify_cert(cdata: *mut c_void) {
     // SAFETY: lua-resty-core passes what it got, once, or null.

@@ -13,9 +13,12 @@ use crate::nginx::event::tls;
 use crate::nginx::event::tls::Ssl;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// Writes the start of the client's random number (32 bytes) to `out`, which has room for `*outlen`
-/// bytes; `*outlen` becomes the length written, or, where it was 0, the number's own. 0, or -1 with the
-/// error in `*err`.
+/// Writes the start of the client's random number (32 bytes) to `out`, which has space for
+/// `*outlen` bytes; `*outlen` becomes the length written, or, where it was 0, the number's own. 0,
+/// or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_client_random(
     r: *mut ngx_http_request_t,
@@ -28,6 +31,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_client_random(
 }
 
 /// As [`ngx_http_lua_ffi_ssl_client_random`], the server's.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_random(
     r: *mut ngx_http_request_t,
@@ -41,6 +47,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_random(
 
 /// As [`ngx_http_lua_ffi_ssl_client_random`], the session's master key (at most 48 bytes). -1 with the
 /// error in `*err` also where the handshake has not come to a session yet.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_session_master_key(
     r: *mut ngx_http_request_t,
@@ -75,6 +84,9 @@ unsafe fn bytes(
 /// Fills the `out_size` bytes at `out` with key material (RFC 5705) for a label of `llen` bytes and,
 /// where `use_ctx` is not 0, a context of `ctxlen` bytes. 0, or -1 with the error in `*err`; what
 /// OpenSSL says of it is logged at `[info]`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
     r: *mut ngx_http_request_t,
@@ -87,8 +99,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
     use_ctx: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a buffer of that length, Lua strings and a
-    // cell of its own.
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length, Lua strings and
+    // its own out-parameter.
     unsafe {
         done(err, || {
             let context = (use_ctx != 0).then(|| strings::raw(ctx, ctxlen));
@@ -100,6 +112,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
 
 /// As [`ngx_http_lua_ffi_ssl_export_keying_material`], from the secret of TLS 1.3's early data, always
 /// with a context.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material_early(
     r: *mut ngx_http_request_t,

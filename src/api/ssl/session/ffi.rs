@@ -18,24 +18,30 @@ const NO_ID: &CStr = c"uninitialized session id len in lua context";
 
 /// How many bytes [`ngx_http_lua_ffi_ssl_get_serialized_session`] writes; -1 with the error in
 /// `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session_size(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe { number(err, || encoded_len(r).and_then(|len| as_int(len, CANNOT_ENCODE))) }
 }
 
 /// Writes the session to `buf`, which must have the room that
 /// [`ngx_http_lua_ffi_ssl_get_serialized_session_size`] tells. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session(
     r: *mut ngx_http_request_t,
     buf: *mut u8,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a buffer and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, such a buffer and its own out-parameter.
     unsafe {
         done(err, || {
             let len = encoded_len(r)?;
@@ -51,7 +57,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session(
 /// # Safety
 /// As for [`crate::api::ffi::request`].
 unsafe fn encoded_len(r: *mut ngx_http_request_t) -> tls::Result<usize> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `crate::api::ffi::request`.
     unsafe { with_session(r, Session::encoded_len)?.ok_or(CANNOT_ENCODE) }
 }
 
@@ -61,7 +67,7 @@ unsafe fn with_session<T>(
     r: *mut ngx_http_request_t,
     work: impl FnOnce(&Session) -> T,
 ) -> tls::Result<T> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `crate::api::ffi::request`.
     let handshake = unsafe { handshake(r) }?;
     let session = handshake.session.borrow();
     session.as_ref().map(work).ok_or(NO_SESSION)
@@ -73,6 +79,9 @@ fn as_int(len: usize, failure: &'static CStr) -> tls::Result<c_int> {
 
 /// Has the client resume the session in the `len` bytes at `data`. 0, or -1 with the error in
 /// `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_serialized_session(
     r: *mut ngx_http_request_t,
@@ -80,7 +89,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_serialized_session(
     len: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameter.
     unsafe {
         done(err, || {
             connection(r)?;
@@ -94,12 +103,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_serialized_session(
 }
 
 /// The length of the session's id in hexadecimal digits, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id_size(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         number(err, || match handshake(r)?.session_id.borrow().len() {
             0 => Err(NO_ID),
@@ -110,13 +122,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id_size(
 
 /// Writes the session's id to `buf`, which must have the room that
 /// [`ngx_http_lua_ffi_ssl_get_session_id_size`] tells. 0, or -1 with the error in `*err`.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id(
     r: *mut ngx_http_request_t,
     buf: *mut u8,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a buffer and a cell of its own.
+    // SAFETY: lua-resty-core passes the running request, such a buffer and its own out-parameter.
     unsafe {
         done(err, || {
             let handshake = handshake(r)?;

@@ -104,6 +104,8 @@ unsafe fn request_of(ssl: *mut SSL) -> Option<Request> {
     }
 }
 
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn certificate<F: Fn(Request) -> bool + Copy + 'static>(
     ssl: *mut SSL,
     _data: *mut c_void,
@@ -116,6 +118,8 @@ unsafe extern "C" fn certificate<F: Fn(Request) -> bool + Copy + 'static>(
     })
 }
 
+/// # Safety
+/// Only OpenSSL may call this, as the callback that it was registered as.
 unsafe extern "C" fn verify<F>(store: *mut X509_STORE_CTX, _argument: *mut c_void) -> c_int
 where
     F: Fn(Request, Verification) -> Judgement + Copy + 'static,

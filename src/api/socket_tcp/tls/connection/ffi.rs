@@ -1,5 +1,5 @@
-//! The symbols behind lua-resty-core's `sock:settrustedstore`, `sock:getsslsession`, `sock:getsslpointer`
-//! and `sock:getsslctx`, which it has from 0.1.33 on.
+//! The symbols behind lua-resty-core's `sock:settrustedstore`, `sock:getsslsession`,
+//! `sock:getsslpointer` and `sock:getsslctx`, which it has from 0.1.33 on.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -15,9 +15,13 @@ use crate::lua::userdata;
 use crate::nginx::event::tls::{Connection, Store};
 use crate::nginx::sys::{SSL, SSL_CTX, SSL_SESSION, X509_STORE, ngx_http_request_t};
 
-/// Has the next handshake of the cosocket at `u` trust the authorities of `store`, an `X509_STORE`, or,
-/// where that is null, the configured ones again. The socket takes a reference of its own, until it
-/// is closed. 0, or -1 with a static text in `*errmsg`, also where the connection has had its handshake.
+/// Has the next handshake of the cosocket at `u` trust the authorities of `store`, an `X509_STORE`,
+/// or, where that is null, the configured ones again. The socket takes a reference of its own,
+/// until it is closed. 0, or -1 with a static text in `*errmsg`, also where the connection has had
+/// its handshake.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_settrustedstore(
     r: *mut ngx_http_request_t,
@@ -26,7 +30,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_settrustedstore(
     errmsg: *mut *const c_char,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request, a userdata, a store that is live during
-    // the call and a cell of its own.
+    // the call and its own out-parameter.
     unsafe { answered(errmsg, trust(r, userdata::of_payload::<Rc<Socket>>(u), store)) }
 }
 
@@ -41,7 +45,7 @@ unsafe fn trust(
         socket.is_connected() && !socket.read_closed.get() && !socket.write_closed.get()
     };
     let socket = socket.filter(open).ok_or(c"closed")?;
-    // SAFETY: the caller's.
+    // SAFETY: `r` is the running request, and `store` null or live, the contract of this function.
     let (request, shared) = unsafe { (ffi::request(r), Store::share(store)) };
     if request != Some(socket.request.get()) {
         return Err(c"bad request");
@@ -61,8 +65,12 @@ unsafe fn trust(
     Ok(())
 }
 
-/// A session of the cosocket's connection that another one can take up, in `*sess`: the caller's to free
-/// with `ngx_http_lua_ffi_ssl_free_session`. 0, or -1 with a static text in `*errmsg` and null.
+/// A session of the cosocket's connection that another one can take up, in `*sess`: the caller's to
+/// free with `ngx_http_lua_ffi_ssl_free_session`. 0, or -1 with a static text in `*errmsg` and
+/// null.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_socket_tcp_get_ssl_session(
     _r: *mut ngx_http_request_t,
@@ -74,12 +82,15 @@ pub unsafe extern "C" fn ngx_http_lua_socket_tcp_get_ssl_session(
         let session = connection.and_then(Connection::session).ok_or(c"no session")?;
         if session.is_resumable() { Ok(session.into_raw()) } else { Err(c"not resumable") }
     };
-    // SAFETY: lua-resty-core passes a userdata and cells of its own.
+    // SAFETY: lua-resty-core passes a userdata and its own out-parameters.
     unsafe { of_connection(u, sess, errmsg, find) }
 }
 
-/// OpenSSL's `SSL` of the cosocket's connection in `*pssl`, which stays the connection's and lives until
-/// it is closed. 0, or -1 with a static text in `*errmsg` and null.
+/// OpenSSL's `SSL` of the cosocket's connection in `*pssl`, which stays the connection's and lives
+/// until it is closed. 0, or -1 with a static text in `*errmsg` and null.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_pointer(
     _r: *mut ngx_http_request_t,
@@ -90,11 +101,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_pointer(
     let find = |connection: Option<Connection>| {
         connection.map(Connection::as_ptr).ok_or(c"no ssl connection")
     };
-    // SAFETY: lua-resty-core passes a userdata and cells of its own.
+    // SAFETY: lua-resty-core passes a userdata and its own out-parameters.
     unsafe { of_connection(u, pssl, errmsg, find) }
 }
 
 /// As [`ngx_http_lua_ffi_socket_tcp_get_ssl_pointer`], the `SSL_CTX`, which others share.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_ctx(
     _r: *mut ngx_http_request_t,
@@ -105,7 +119,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_ctx(
     let find = |connection: Option<Connection>| {
         connection.map(Connection::context_ptr).ok_or(c"no ssl context")
     };
-    // SAFETY: lua-resty-core passes a userdata and cells of its own.
+    // SAFETY: lua-resty-core passes a userdata and its own out-parameters.
     unsafe { of_connection(u, pctx, errmsg, find) }
 }
 
@@ -119,7 +133,7 @@ unsafe fn of_connection<T>(
     errmsg: *mut *const c_char,
     find: impl FnOnce(Option<Connection>) -> Result<*mut T, &'static CStr>,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function.
     unsafe {
         let Some(found) = found.as_mut() else { return ffi::ERROR };
         *found = null_mut();
@@ -141,7 +155,7 @@ unsafe fn answered(errmsg: *mut *const c_char, result: Result<(), &'static CStr>
     match result {
         Ok(()) => ffi::OK,
         Err(text) => {
-            // SAFETY: the caller's.
+            // SAFETY: the contract of this function, that of `set_message`.
             unsafe { set_message(errmsg, text) };
             ffi::ERROR
         }
