@@ -36,7 +36,7 @@ sub with_port {
     return $text if !defined $text || ref $text;
     $text =~ s/\$ServerPort\b/$ServerPort/g;
     $text =~ s/\$ServerPortForClient\b/$ServerPortForClient/g;
-    return $text;
+    return $text =~ /\$TEST_NGINX_RAND_PORT_/ ? expand_env($text) : $text;
 }
 
 sub check_error_code {

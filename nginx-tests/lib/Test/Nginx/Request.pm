@@ -119,7 +119,7 @@ sub pipelined {
         $headers = $headers->[$i] if ref $headers eq 'ARRAY';
         my $connection = $i == $#$requests ? 'close' : 'keep-alive';
         $wire .= join '',
-            build_packets( $name, $headers, $connection, $requests->[$i] );
+            build_packets( $name, $headers, $connection, expand_env( $requests->[$i] ) );
     }
     return [ { value => $wire } ];
 }
