@@ -1,38 +1,26 @@
-//! The Lua functions of TCP cosockets, but for those that receive.
+//! The Lua functions of TCP cosockets, but for those that connect and that receive.
 
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use codec::fallible::{self, Grow, OutOfMemory};
-use smallvec::SmallVec;
-
-use super::connect::Target;
-use super::handle::{
-    self, BIND, BIND_PORT, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT, TRANSPARENT,
-};
+use super::handle::{self, CONNECT_TIMEOUT, READ_TIMEOUT, SEND_TIMEOUT};
 use super::keepalive::set_keepalive;
+use super::lua_connect::{bind, connect};
 use super::lua_receive::{self, receive, receiveany, receiveuntil};
-use super::pool::{Pool, Pools};
 use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
-use super::socket::{Busy, Socket, SocketKind, Timeouts};
+use super::socket::{Socket, SocketKind, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
-use crate::api::socket_failure::SocketFailure;
 use crate::lua::Outcome;
 use crate::lua::registry::TCP_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
-use crate::nginx::core::address::Address;
-use crate::nginx::core::log::Shown;
+use crate::ngx_log;
 use crate::runtime::PhaseSet;
-use crate::{ngx_debug, ngx_log};
 
 /// lua-resty-core adds its methods to the metatable of this name.
 const METATABLE: &CStr = c"__tcp_cosocket_mt";
-
-/// The key of a pool: mostly a host and a port.
-type Key = SmallVec<[u8; 64]>;
 
 const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
 /// A socket is its request's, whatever the phase.
@@ -107,199 +95,6 @@ fn tcp(call: &Call) -> LuaResult {
     call.state.raw_get_index(REGISTRY, TCP_METATABLE);
     call.state.set_metatable(-2);
     Ok(Returns::Values(1))
-}
-
-fn bind(call: &Call) -> LuaResult {
-    let (state, n) = (call.state, call.arguments());
-    if n != 2 && n != 3 {
-        return Err(LuaError::text(format_args!("expecting 2 or 3 arguments, but got {n}")));
-    }
-    state.check_kind(1, Kind::Table, c"table")?;
-    let port = if n == 3 { bind_port(call)? } else { Ok(0) };
-    let port = match port {
-        Ok(port) => port,
-        Err(failed) => return Ok(failed),
-    };
-    let text = state.check_bytes(2)?;
-    if Address::ip(text).is_none() {
-        return call.fail("bad address");
-    }
-    ngx_debug!(call.request.log(), "lua tcp socket bind ip: {}", Shown(text));
-    state.push_value(2);
-    state.raw_set_index(1, BIND);
-    state.push_integer(port.into());
-    state.raw_set_index(1, BIND_PORT);
-    state.push_bool(true);
-    Ok(Returns::Values(1))
-}
-
-/// The port to connect from, or what `bind` returns where it is none.
-fn bind_port(call: &Call) -> Result<Result<u16, Returns>, LuaError> {
-    let state = call.state;
-    if !state.is_number(3) {
-        let kind = state.kind(3).name();
-        let failed =
-            call.fail_with(format_args!("expecting port to be anumber but got type: {kind}"));
-        return failed.map(Err);
-    }
-    let number = state.integer(3);
-    match u16::try_from(number) {
-        Ok(port) => Ok(Ok(port)),
-        Err(_) => call.fail_with(format_args!("bad port number: {number}")).map(Err),
-    }
-}
-
-/// What `sock:connect` found in its options table.
-#[derive(Default)]
-struct Options {
-    pool: Option<Vec<u8>>,
-    pool_size: i64,
-    backlog: Option<i64>,
-}
-
-fn connect(call: &Call) -> LuaResult {
-    let (state, n) = (call.state, call.arguments());
-    if !(2..=4).contains(&n) {
-        return Err(LuaError::text(format_args!(
-            "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen {n}"
-        )));
-    }
-    state.check_kind(1, Kind::Table, c"table")?;
-    let host = state.check_bytes(2)?;
-    let has_options = state.kind(n) == Kind::Table;
-    let options = if has_options { options(call, n)? } else { Options::default() };
-    let has_port = n - i32::from(has_options) >= 3 && state.is_number(3);
-    let mut key = Key::new();
-    key.try_append(host)?;
-    let mut port = 0;
-    if has_port {
-        let number = state.integer(3);
-        let Ok(valid) = u16::try_from(number) else {
-            return call.fail(&SocketFailure::bad_port(number).message());
-        };
-        port = valid;
-        key.try_push(b':')?;
-        pieces::append_scalar(state, 3, &mut key)?;
-    } else if !host.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:")) {
-        return call.fail("missing the port number");
-    }
-    if wants_transparency(state) {
-        return call.fail("the option ip-transparent is not supported by this module yet");
-    }
-    let key = options.pool.as_deref().unwrap_or(&key);
-    state.push_bytes(key);
-    state.raw_set_index(1, KEY);
-    let socket = match reuse(call)? {
-        Reuse::Socket(socket) => socket,
-        Reuse::Busy(busy) => return busy.fail(call),
-    };
-    let target = Target { host: host.into(), port, local: bound(state) };
-    let timeout = |item| handle::integer(state, 1, item);
-    socket.timeouts.set(Timeouts::new(
-        socket.conf.get(),
-        timeout(CONNECT_TIMEOUT),
-        timeout(SEND_TIMEOUT),
-        timeout(READ_TIMEOUT),
-    ));
-    socket.connect(call, target, find_pool(call, key, &options)?)
-}
-
-/// Whether `sock:setoption("ip-transparent", …)` asked for a foreign source address.
-fn wants_transparency(state: State) -> bool {
-    state.raw_get_index(1, TRANSPARENT);
-    let asked = state.boolean(-1);
-    state.pop(1);
-    asked
-}
-
-/// The address that `sock:bind` kept.
-fn bound(state: State) -> Option<Address> {
-    state.raw_get_index(1, BIND);
-    let address = state.bytes(-1).and_then(Address::ip);
-    state.pop(1);
-    let port = u16::try_from(handle::integer(state, 1, BIND_PORT)).unwrap_or(0);
-    address.map(|address| address.with_port(port))
-}
-
-fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Pool>>, OutOfMemory> {
-    let pools = Pools::of(call.context.main_state());
-    let found = pools.find(key);
-    let (size, backlog) = (options.pool_size, options.backlog.unwrap_or(-1));
-    if found.is_some() || size <= 0 {
-        return Ok(found);
-    }
-    pools.create(key, size, backlog, call.request.log()).map(Some)
-}
-
-fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
-    let state = call.state;
-    let mut options = Options::default();
-    let bad = |what: &str, value: std::fmt::Arguments| {
-        LuaError::argument(table, format_args!("bad \"{what}\" option {value}"))
-    };
-    state.get_field(table, c"pool_size");
-    if state.is_number(-1) {
-        options.pool_size = state.integer(-1);
-        if options.pool_size <= 0 {
-            return Err(bad("pool_size", format_args!("value: {}", options.pool_size)));
-        }
-    } else if !state.is_nil_or_none(-1) {
-        return Err(bad("pool_size", format_args!("type: {}", state.kind(-1).name())));
-    }
-    state.pop(1);
-    state.get_field(table, c"backlog");
-    if state.is_number(-1) {
-        let backlog = state.integer(-1);
-        if backlog < 0 {
-            return Err(bad("backlog", format_args!("value: {backlog}")));
-        }
-        options.backlog = Some(backlog);
-        if options.pool_size == 0 {
-            options.pool_size = call.context.location().socket_pool_size();
-        }
-    }
-    state.pop(1);
-    state.get_field(table, c"pool");
-    match state.kind(-1) {
-        Kind::Number | Kind::String => {
-            options.pool = Some(fallible::copy(state.bytes(-1).unwrap_or_default())?);
-        }
-        Kind::Nil => {}
-        kind => return Err(bad("pool", format_args!("type: {}", kind.name()))),
-    }
-    state.pop(1);
-    Ok(options)
-}
-
-enum Reuse {
-    Socket(Rc<Socket>),
-    Busy(Busy),
-}
-
-/// The table's socket, closed and ready to connect again; a new one where it has none.
-fn reuse(call: &Call) -> Result<Reuse, LuaError> {
-    let Some(socket) = handle::socket(call.state, 1) else {
-        let socket = Socket::new(SocketKind::Upstream, call)?;
-        handle::attach(call.state, 1, socket.clone());
-        return Ok(Reuse::Socket(socket));
-    };
-    if socket.hold.borrow().is_some() {
-        socket.check_owner(call)?;
-    }
-    if let Some(busy) = socket.busy(true, true) {
-        return Ok(Reuse::Busy(busy));
-    }
-    if socket.is_downstream() {
-        return Err(LuaError::text("attempt to re-connect a request socket"));
-    }
-    let log = call.request.log();
-    if socket.is_connected() {
-        ngx_debug!(log, "lua tcp socket reconnect without shutting down");
-        socket.finalize();
-    }
-    ngx_debug!(log, "lua reuse socket upstream ctx");
-    socket.reset(call);
-    Ok(Reuse::Socket(socket))
 }
 
 fn send(call: &Call) -> LuaResult {

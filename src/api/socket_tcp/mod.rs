@@ -12,6 +12,7 @@ mod handle;
 mod input;
 mod keepalive;
 mod lua;
+mod lua_connect;
 mod lua_receive;
 mod matcher;
 mod pool;
