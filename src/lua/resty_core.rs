@@ -5,7 +5,7 @@
 //! this module's own release. A feature that this module lacks then fails by the name of the
 //! missing symbol.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use codec::resty_core::{demanded_release, release_name};
 
-use super::state::{GLOBALS, Kind, State};
+use super::state::{GLOBALS, Kind, REGISTRY, State};
 
 /// The release of lua-nginx-module whose API this is: 0.10.23.
 pub const OWN_RELEASE: u32 = 10_023;
@@ -70,6 +70,12 @@ impl Release {
         PRESENTED.store(self.number, Ordering::Relaxed);
     }
 
+    /// Notes it in the VM's registry, for [`release_in`]. Runs in protected mode.
+    pub(super) fn note_in(&self, state: State) {
+        state.push_integer(self.number.into());
+        state.set_field(REGISTRY, RELEASE);
+    }
+
     /// Sets it in `ngx.config` of the VM. Runs in protected mode.
     pub(super) fn set_in(&self, state: State) {
         let top = state.top();
@@ -84,6 +90,18 @@ impl Release {
         state.set_top(top);
     }
 }
+
+/// The release that the VM of `state` presents: what a newer one has in places that scripts may count
+/// depends on it.
+pub fn release_in(state: State) -> u32 {
+    state.get_field(REGISTRY, RELEASE);
+    let number = state.integer(-1);
+    state.pop(1);
+    u32::try_from(number).unwrap_or(OWN_RELEASE)
+}
+
+/// The registry's name of that number.
+const RELEASE: &CStr = c"ngx_lua_release";
 
 /// The release that this process presents: 10023 for 0.10.23.
 pub fn presented() -> u32 {

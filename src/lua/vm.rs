@@ -125,6 +125,7 @@ impl Vm {
         .map_err(VmError::Setup)?;
         vm.release = Release::wanted_on(&vm.package_path().map_err(VmError::Setup)?);
         vm.protect(|state| {
+            vm.release.note_in(state);
             (recipe.inject)(state);
             vm.release.set_in(state);
             set_preload(state, recipe.preload);

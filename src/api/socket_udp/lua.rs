@@ -10,6 +10,7 @@ use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::registry::UDP_METATABLE;
+use crate::lua::resty_core::release_in;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
@@ -23,13 +24,16 @@ const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
 const ALL: u32 = PhaseSet::ALL.0;
 
 const METHODS: &[Row] = &[
-    Row::in_phases::<YIELDABLE, _>(c"bind", bind),
     Row::late::<YIELDABLE, _>(c"setpeername", set_peer_name),
     Row::in_phases::<ALL, _>(c"send", send),
     Row::in_phases::<ALL, _>(c"receive", receive),
     Row::anywhere(c"settimeout", set_timeout),
     Row::in_phases::<ALL, _>(c"close", close),
 ];
+
+/// Since lua-nginx-module 0.10.27, and there among the [`METHODS`].
+const BIND: &[Row] = &[Row::in_phases::<YIELDABLE, _>(c"bind", bind)];
+const SINCE_BIND: u32 = 10_027;
 
 /// The registry's name of the sockets' metatable, for other libraries.
 const METATABLE: &CStr = c"__udp_cosocket_mt";
@@ -40,6 +44,16 @@ pub fn inject(state: State) {
     set_functions_in(state, c"socket", &[UDP]);
     state.new_table(0, METHODS.len() as i32 + 1);
     set_functions(state, METHODS);
+    if release_in(state) >= SINCE_BIND {
+        set_functions(state, BIND);
+    } else {
+        // Scripts for an older release find as many entries as there; the method is behind them.
+        state.new_table(0, 1);
+        state.new_table(0, 1);
+        set_functions(state, BIND);
+        state.set_field(-2, c"__index");
+        state.set_metatable(-2);
+    }
     state.push_value(-1);
     state.set_field(-2, c"__index");
     state.push_value(-1);

@@ -135,15 +135,26 @@ fn capture_body(request: Request, chain: Chain) -> Status {
 
 /// Puts the capturing filters on top of nginx's; once per configuration.
 pub fn install_filters() {
-    filters::CAPTURE.install_header(is_captured, capture_header);
-    filters::CAPTURE.install_body(is_captured, capture_body);
+    filters::CAPTURE.install_header(has_captured_header, capture_header);
+    filters::CAPTURE.install_body(has_captured_body, capture_body);
 }
 
 /// Whether it is a subrequest that this module made.
 #[inline]
 fn is_captured(request: Request) -> bool {
-    ngx_debug!(request.log(), "lua capture filter, uri \"{}\"", Shown(request.uri()));
     subrequest::data_of::<Place>(&request).is_some()
+}
+
+#[inline]
+fn has_captured_header(request: Request) -> bool {
+    ngx_debug!(request.log(), "lua capture header filter, uri \"{}\"", Shown(request.uri()));
+    is_captured(request)
+}
+
+#[inline]
+fn has_captured_body(request: Request) -> bool {
+    ngx_debug!(request.log(), "lua capture body filter, uri \"{}\"", Shown(request.uri()));
+    is_captured(request)
 }
 
 impl subrequest::SubrequestData for Place {
