@@ -240,11 +240,11 @@ error 502
 result 502
 cert_exit 502
 cert_error 502
---- error_log
-bad bad bad
-upstream SSL certificate verify error: (23:certificate revoked)
-cert bad
-certificate verify failed
+--- error_log eval
+[qr/lua entry thread aborted: runtime error: proxy_ssl_verify_by_lua\(nginx.conf:\d+\):1: bad bad bad/,
+"upstream SSL certificate verify error: (23:certificate revoked)",
+qr/lua entry thread aborted: runtime error: proxy_ssl_certificate_by_lua\(nginx.conf:\d+\):1: cert bad/,
+"certificate verify failed"]
 --- no_error_log
 went on
 attempt to yield

@@ -71,6 +71,11 @@ pub fn run_plainly(context: &Rc<Context>, script: &Script, phase: Phase) -> Resu
 }
 
 fn log_error(request: Request, reason: &[u8], phase: Phase) {
+    // The C module runs the code of an upstream's handshake as a thread.
+    if PhaseSet::UPSTREAM_HANDSHAKE.has(phase) {
+        let pieces = [b"lua entry thread aborted: runtime error: ", reason];
+        return request.log().write_pieces(Level::Err, &pieces);
+    }
     let pieces = [b"failed to run ", phase.failed_name().as_bytes(), b": ", reason];
     request.log().write_pieces(Level::Err, &pieces);
 }
