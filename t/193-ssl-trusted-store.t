@@ -55,7 +55,12 @@ our $Http = <<'_EOC_';
         end
         getsslpointer = asker("ngx_http_lua_ffi_socket_tcp_get_ssl_pointer")
         getsslctx = asker("ngx_http_lua_ffi_socket_tcp_get_ssl_ctx")
-        getsslsession = asker("ngx_http_lua_socket_tcp_get_ssl_session")
+        local ask = asker("ngx_http_lua_socket_tcp_get_ssl_session")
+        function getsslsession(sock)
+            local session, err = ask(sock)
+            if not session then return nil, err end
+            return ffi.gc(session, C.ngx_http_lua_ffi_ssl_free_session)
+        end
 
         function settrustedstore(sock, store)
             local rc = C.ngx_http_lua_ffi_socket_tcp_settrustedstore(request(), sock[1], store, errmsg)
@@ -152,7 +157,6 @@ true true false
 --- config
     location /t {
         content_by_lua_block {
-            local ffi = require "ffi"
             local function get(session)
                 local sock = connected()
                 assert(sock:sslhandshake(session, "test.com"))
@@ -161,7 +165,7 @@ true true false
                 local reused = assert(sock:receive("*a")):match("([r.])\n$")
                 local session = getsslsession(sock)
                 sock:close()
-                return reused, early, session and ffi.gc(session, ffi.C.ngx_http_lua_ffi_ssl_free_session)
+                return reused, early, session
             end
             local reused, early, session = get()
             ngx.say(reused and "known", " ", early, " ", type(session))
