@@ -21,8 +21,8 @@ count_items = ffi.cast("double (*)(void *zone, const char *key, size_t key_len)"
 -- length otherwise.
 local NONE, NUMBER = -1, -2
 
-local ROOM = 4096
-local text = ffi.new("char[?]", ROOM)
+local CAPACITY = 4096
+local text = ffi.new("char[?]", CAPACITY)
 local number = ffi.new("double[1]")
 
 local function pusher(push, left)
@@ -58,7 +58,7 @@ local function popper(pop, left)
         if not zone or type(key) ~= "string" then
             return pop(...)
         end
-        local result = pop_item(zone, key, #key, left, text, ROOM, number)
+        local result = pop_item(zone, key, #key, left, text, CAPACITY, number)
         if result >= 0 then
             return ffi_string(text, result)
         elseif result == NUMBER then

@@ -1,4 +1,4 @@
-//! lua-nginx-module in Rust: the tree of rooms. ARCHITECTURE.md says what is where.
+//! lua-nginx-module in Rust: its layers, each a folder. ARCHITECTURE.md says what is where.
 
 // Unsafe code stays at the boundaries, and where C code calls in.
 #![deny(unsafe_code)]

@@ -62,7 +62,7 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
 pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     check_function(call)?;
     call.context.reserve_task()?;
-    // The three values at most here are few beside the LUA_MINSTACK that Lua has room for.
+    // Three values at most, far fewer than the LUA_MINSTACK free slots.
     let state = call.state;
     let thread = state.new_thread();
     let reference = if role == Role::LightThread {
@@ -90,7 +90,7 @@ fn wrap(call: &Call) -> LuaResult {
     Ok(Returns::Values(1))
 }
 
-/// What `coroutine.wrap` returned was called.
+/// A call of what `coroutine.wrap` returned.
 fn resume_wrapped(state: State) -> LuaResult {
     state.push_value(upvalue(1));
     state.insert(1);

@@ -1,4 +1,4 @@
-//! `ngx.thread.*`: light threads, which the scheduler runs side by side within a request.
+//! `ngx.thread.*`: light threads, which the scheduler runs concurrently within a request.
 
 use std::rc::Rc;
 
@@ -93,7 +93,7 @@ fn wait(call: &Call) -> LuaResult {
     Ok(Returns::Yield(0))
 }
 
-/// The thread has ended: its results lie on its stack.
+/// Takes the results of a thread that has ended from its stack.
 fn take_results(call: &Call, parent: &Task, thread: &Rc<Task>) -> LuaResult {
     let results = thread.state().top();
     call.state.reserve(results)?;

@@ -42,9 +42,9 @@ pub fn all_files() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Claims a range of ports for this run, so that runs of several checkouts do not meet: whoever
-/// listens on the last port of a range has it, for as long as the listener lives. A server that a run
-/// has left behind has its range too.
+/// Claims a range of ports for this run, so that runs of several checkouts do not collide: the run
+/// that listens on the last port of a range has it, for as long as the listener lives. A server
+/// that a run has left behind has its range too.
 fn claim_ports() -> Result<(u16, TcpListener)> {
     let size = SIDE_BY_SIDE * PORT_STEP;
     let is_free = |port: u16| TcpListener::bind(("0.0.0.0", port)).is_ok();

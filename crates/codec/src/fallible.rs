@@ -19,7 +19,7 @@ impl From<TryReserveError> for OutOfMemory {
     }
 }
 
-/// An empty vector with room for exactly `capacity` items.
+/// An empty vector with a capacity of exactly `capacity` items.
 pub fn with_capacity<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut made = Vec::new();
     made.try_reserve_exact(capacity)?;

@@ -59,7 +59,7 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
     if package.is_null() {
         return ERROR;
     }
-    // SAFETY: a C string of the caller's.
+    // SAFETY: the calling module passes a C string; null is checked.
     let package: std::ffi::CString = unsafe { CStr::from_ptr(package) }.into();
     if let Some(vm) = main.vm()
         && vm.add_preload(&package, loader).is_err()

@@ -46,8 +46,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
     if src.is_empty() || dst.is_null() {
         return;
     }
-    // SAFETY: the room that this function's contract asks for: `escape_with` gives as many
-    // bytes as `escaped_len` counts.
+    // SAFETY: `dst` has the length that this function's contract asks for: `escape_with` gives as
+    // many bytes as `escaped_len` counts.
     unsafe {
         let Some(kind) = EscapeType::from_code(kind) else {
             copy_nonoverlapping(src.as_ptr(), dst, src.len());
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_unescape_uri(
     if src.is_empty() || dst.is_null() {
         return 0;
     }
-    // SAFETY: room for `len` bytes.
+    // SAFETY: `dst` has `len` bytes, the contract of this function.
     let dst = unsafe { from_raw_parts_mut(dst, src.len()) };
     uri::unescape_into(src, dst).unwrap_or(0)
 }
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
     if room == 0 || dst.is_null() {
         return 0;
     }
-    // SAFETY: the room that this function's contract asks for.
+    // SAFETY: `dst` has the length that this function's contract asks for.
     let dst = unsafe { from_raw_parts_mut(dst, room) };
     base64::encode_into(src, flavour, dst).unwrap_or(0)
 }
@@ -142,8 +142,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64mime(
 /// What the decoding symbols share.
 ///
 /// # Safety
-/// Theirs: `len` bytes at `src`, room for three for each four of them at `dst`, an out-parameter
-/// `dlen`; each may be null.
+/// As for these symbols: `len` bytes at `src`, space for three for each four of them at `dst`, an
+/// out-parameter `dlen`; each may be null.
 unsafe fn decode_with(
     decode: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
     src: *const u8,

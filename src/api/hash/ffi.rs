@@ -31,7 +31,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_md5(src: *const u8, len: usize, dst: *
     let digest = md5::digest(unsafe { raw(src, len) });
     let mut digits = [0; 32];
     hex::encode_into(&digest, &mut digits);
-    // SAFETY: room for 32 bytes.
+    // SAFETY: `dst` has 32 bytes, the contract of this function.
     unsafe { put(dst, digits) };
 }
 

@@ -42,7 +42,7 @@ impl ErrorText {
     /// # Safety
     /// As for [`write_error`].
     pub unsafe fn tell(self, failure: &PipeFailure) -> c_int {
-        // SAFETY: the caller's.
+        // SAFETY: the contract of this function, that of `write_error`.
         unsafe { write_error(self.errbuf, self.errbuf_size, failure.0.as_bytes()) }
         ffi::ERROR
     }
@@ -53,7 +53,7 @@ impl ErrorText {
 /// # Safety
 /// `proc` must be null or lua-resty-core's structure.
 pub unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
-    // SAFETY: the caller's.
+    // SAFETY: `proc` is null or lua-resty-core's structure, the contract of this function.
     PROCESSES.get(unsafe { proc.as_ref() }?.pipe as u64)
 }
 
@@ -62,7 +62,7 @@ pub unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
 /// # Safety
 /// As for [`ffi::context`] and [`write_error`].
 pub unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Task>, c_int> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `ffi::context` and `write_error`.
     unsafe {
         let context = ffi::context(r).ok_or(ffi::NO_REQ_CTX)?;
         check_phase(&context, PhaseSet::YIELDABLE, error.errbuf, error.errbuf_size)

@@ -1,4 +1,4 @@
-//! A task that waits for one thing of a process: data, room for data, or its end.
+//! A task that waits for one event of a process: data to read, space to write, or its end.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};

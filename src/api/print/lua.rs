@@ -61,7 +61,7 @@ fn echo(call: &Call, end: &[u8]) -> LuaResult {
             buf.write(end);
         });
     }
-    let rooms = (1..=call.arguments()).map(|index| pieces::scalar_room(call.state, index));
+    let rooms = (1..=call.arguments()).map(|index| pieces::scalar_capacity(call.state, index));
     if let Some(room) = rooms.sum::<Option<usize>>() {
         return send(call, room + end.len(), end, |buf| {
             for index in 1..=call.arguments() {

@@ -42,13 +42,13 @@ impl Output for Line {
 }
 
 /// The longest that `tostring` makes of a number: `-1.2345678901234e+308`.
-const NUMBER_ROOM: usize = 24;
+const NUMBER_CAPACITY: usize = 24;
 
 /// How many bytes [`append_scalar`] may make of argument `index`; none where it takes none such.
-pub fn scalar_room(state: State, index: i32) -> Option<usize> {
+pub fn scalar_capacity(state: State, index: i32) -> Option<usize> {
     Some(match state.kind(index) {
         Kind::String => state.raw_len(index),
-        Kind::Number => NUMBER_ROOM,
+        Kind::Number => NUMBER_CAPACITY,
         Kind::Boolean => boolean(state, index).len(),
         Kind::Nil => b"nil".len(),
         Kind::LightUserdata if state.userdata(index).is_null() => b"null".len(),

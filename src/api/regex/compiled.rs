@@ -71,7 +71,7 @@ pub struct Regex {
     translation: Translation,
 }
 
-/// Whether PCRE2's JIT translates an expression for which nobody asked for it.
+/// Whether PCRE2's JIT compiles an expression without option `j`.
 #[derive(Clone, Copy)]
 enum Translation {
     /// After so many more matches.
@@ -80,8 +80,8 @@ enum Translation {
     Never,
 }
 
-/// An expression is translated once it has matched so often. One that is kept for good soon has;
-/// one that is used for a call, for lack of room to keep it, is not worth it before.
+/// An expression is JIT-compiled once it has matched this often. One that is cached soon reaches
+/// it; for one that is used for a single call, because the cache is full, compiling would not pay.
 const WORTH_TRANSLATING: u32 = 32;
 
 /// The offset of a group that took no part.
@@ -122,7 +122,7 @@ impl Regex {
             pattern: null(),
         };
         let subject = (null(), 0);
-        // What a limit counts is another thing in a translation.
+        // JIT-compiled code counts differently towards a limit.
         let may_translate =
             flags & (KEPT | DFA | JIT) == KEPT && match_limit == 0 && !code.has_limits();
         let translation = match may_translate {
@@ -156,7 +156,7 @@ impl Regex {
         };
         let rc = if flags & DFA != 0 {
             self.head.ncaptures = 0;
-            // Shorter matches would be next to the longest one: there is room for one alone.
+            // Only the longest match is asked for, not the shorter ones beside it.
             match self.code.find_longest(subject, start, 0) {
                 rc if rc > 1 => 0,
                 rc => rc,
@@ -179,11 +179,11 @@ impl Regex {
             decided => decided,
         };
         match (self.translation, self.code.find(subject, start, self.match_limit)) {
-            // The interpreter's limits are other ones.
+            // The interpreter has other limits.
             (Translation::Done, PCRE2_ERROR_JIT_STACKLIMIT | PCRE2_ERROR_MATCHLIMIT) => {
                 self.code.find_interpreted(subject, start, self.match_limit)
             }
-            // It has no such stack. Where it gives up too, that is what there is to say.
+            // The interpreter does not use that stack. If it fails too, its result is final.
             (_, PCRE2_ERROR_JIT_STACKLIMIT) => {
                 let limit = self.dialect.match_limit(self.match_limit);
                 match self.code.find_interpreted(subject, start, limit) {
@@ -229,8 +229,9 @@ fn compile(
 ) -> Result<Code, CompileError> {
     let options = dialect.options(bits);
     let mut options = options.ok_or(CompileError { code: pcre1::UNKNOWN_OPTION, offset: 0 })?;
-    // Without a check, a subject that is not UTF-8 would send PCRE2 astray. Told so, it matches
-    // around the bad bytes. The DFA algorithm has no such mode; there the check stays.
+    // Without the check, a subject that is not UTF-8 would be undefined behaviour in PCRE2. This
+    // option makes it match around the bad bytes. The DFA algorithm does not support it, so there
+    // the check stays.
     if flags & NO_UTF8_CHECK != 0 && flags & DFA == 0 && options & PCRE2_UTF != 0 {
         options |= PCRE2_MATCH_INVALID_UTF;
     }
@@ -244,7 +245,7 @@ fn compile(
     }
 }
 
-/// Tells the log how it went where a script asked for a translation.
+/// Logs the result of a JIT compilation that a script asked for.
 fn log_translation(dialect: Dialect, outcome: Result<(), c_int>, pattern: &[u8]) {
     let log = cycle_log();
     match (dialect, outcome) {

@@ -60,7 +60,8 @@ unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
         return;
     }
     let len = text.len().min(size - 1);
-    // SAFETY: `into` is valid for `size` bytes, the contract of this function; the copy and its NUL are no longer.
+    // SAFETY: `into` is valid for `size` bytes, the contract of this function; the copy and its NUL
+    // are no longer.
     unsafe {
         copy_nonoverlapping(text.as_ptr(), into, len);
         into.add(len).write(0);
@@ -198,7 +199,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
     let Some((engine, value)) = (unsafe { e.as_ref().zip(cv.as_ref()) }) else { return 0 };
     // SAFETY: the value is the view of a Replacement, whose template lives as long.
     let Some(template) = (unsafe { value.template().as_ref() }) else { return 0 };
-    // SAFETY: init_script_engine's caller keeps the expression alive.
+    // SAFETY: the expression is live: the contract of `init_script_engine`.
     template.rendered_len(|n| unsafe { group(engine, n) }.map_or(0, |range| range.len()))
 }
 
@@ -260,7 +261,7 @@ pub extern "C" fn ngx_http_lua_ffi_pcre_version() -> *const c_char {
 
 /// Gives JIT-compiled expressions a stack that grows up to `size` bytes (32k at least).
 ///
-/// Returns 0, or -1 with a text in `errstr`, whose length replaces the room in `*errstr_size`.
+/// Returns 0, or -1 with a text in `errstr`, whose length replaces the buffer's in `*errstr_size`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -12,7 +12,8 @@ use crate::nginx::Level;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::ngx_log;
 
-/// The length of the query string: the room that [`ngx_http_lua_ffi_req_get_uri_args`] needs.
+/// The length of the query string: the size of the buffer for
+/// [`ngx_http_lua_ffi_req_get_uri_args`].
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -24,8 +25,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_querystring_len(
     unsafe { ffi::request(r) }.map_or(0, |request| request.args().len())
 }
 
-/// How many arguments to make room for, at most `max` (0: no cap; negative: 100). `*truncated`
-/// becomes 1 where the cap cuts them short, else 0. -101 without a client.
+/// The number of arguments, at most `max` (0: no cap; negative: 100). `*truncated` becomes 1 where
+/// the cap cuts them short, else 0. -101 without a client.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

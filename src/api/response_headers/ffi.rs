@@ -152,7 +152,7 @@ impl Key<'_> {
     }
 }
 
-/// Hands the values of a header to `store`, up to `room` of them; returns their number.
+/// Passes the values of a header to `store`, up to `room` of them; returns their number.
 fn get(
     request: Request,
     key: &Key<'_>,

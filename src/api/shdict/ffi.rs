@@ -356,7 +356,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get_ttl(
         Some(0) => return 0,
         Some(expires) => expires.wrapping_sub(super::now()) as c_long,
     };
-    // Zero is for ever and -5 for none: what is just over, or over for so long, is neither.
+    // Zero means for ever and -5 means none: an entry with such an age is reported a millisecond
+    // older.
     if left == 0 || left == DECLINED.into() { left - 1 } else { left }
 }
 
@@ -389,7 +390,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_capacity(zone: *mut ngx_shm_zon
     unsafe { Dict::from_ptr(zone) }.map_or(0, Dict::capacity)
 }
 
-/// How many bytes of the zone are in pages that hold nothing. There may be room beside them.
+/// How many bytes of the zone are in empty pages. Other pages may have free space too.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -186,7 +186,7 @@ impl Input {
 
     /// Where what comes next is appended, and how much is to be read: `size` bytes unless the call
     /// needs more; at most `limit`.
-    pub fn room(&mut self, size: usize, limit: usize) -> (&mut Vec<u8>, usize) {
+    pub fn reserve(&mut self, size: usize, limit: usize) -> (&mut Vec<u8>, usize) {
         if self.start > 0 {
             self.bytes.drain(..self.start);
             self.start = 0;

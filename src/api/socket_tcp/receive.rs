@@ -258,7 +258,7 @@ impl Socket {
     fn receive_from(&self, stream: Stream, size: usize, limit: usize) -> Fetched {
         let request = self.request.get();
         let mut input = self.input.borrow_mut();
-        let (buffer, wanted) = input.room(size, limit);
+        let (buffer, wanted) = input.reserve(size, limit);
         let free = buffer.capacity() - buffer.len();
         if free >= wanted {
             ngx_debug!(request.log(), "lua reuse free buf memory {free} >= {wanted}");

@@ -1,6 +1,6 @@
 //! Numbers that other modules keep with a connection, by key; they go with it into the pool.
 //!
-//! The one that was used longest ago makes room for a new one.
+//! The least recently used one is replaced by a new one.
 
 use std::collections::VecDeque;
 

@@ -210,7 +210,7 @@ fn receive(call: &Call) -> LuaResult {
     socket.receive(call, size)
 }
 
-/// A size that makes no sense means all that there is room for.
+/// An invalid size means the whole buffer.
 fn buffer_size(wanted: f64) -> usize {
     if wanted >= 0.0 { (wanted as usize).min(MAX_DATAGRAM) } else { MAX_DATAGRAM }
 }

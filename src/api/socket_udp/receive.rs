@@ -22,7 +22,7 @@ own_thread! {
     static SPARE: Cell<Option<Vec<u8>>> = Cell::new(None);
 }
 
-/// Room for the longest datagram; the next one to need some gets the same.
+/// A buffer for the longest datagram, which is reused.
 struct Buffer(Vec<u8>);
 
 impl Buffer {
@@ -45,9 +45,9 @@ impl Drop for Buffer {
     }
 }
 
-/// A task waits for a datagram, and keeps the socket, which Lua may not know any more: `return
-/// sock:receive()` leaves nothing of itself on a coroutine's stack. Dropped before one came, it
-/// closes the socket: what comes later would be nobody's.
+/// A task that waits for a datagram, and keeps the socket alive, which Lua may not refer to any
+/// more: the tail call `return sock:receive()` leaves nothing on the coroutine's stack. Dropping it
+/// early closes the socket, because a later datagram would have no receiver.
 struct Receive(Rc<Socket>);
 
 impl Operation for Receive {}

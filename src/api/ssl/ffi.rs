@@ -83,11 +83,11 @@ pub unsafe fn give(bytes: &[u8], data: *mut *const u8, len: *mut usize) {
 ///
 /// # Safety
 /// `data` must be null or valid for `len` bytes, and nobody else's for `'a`.
-pub unsafe fn room<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
+pub unsafe fn buffer<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
     if data.is_null() {
         return &mut [];
     }
-    // SAFETY: lua-resty-core's buffer, by what the caller has said of it.
+    // SAFETY: `data` is valid for `len` bytes and `'a`, the contract of this function.
     unsafe { std::slice::from_raw_parts_mut(data, len) }
 }
 

@@ -7,9 +7,10 @@ use crate::runtime::Context;
 /// Lets subrequests see what happens to the client's connection.
 ///
 /// The connection's events reach the main request only, and one that runs Lua code blocks them. A
-/// subrequest to another server looks for a client that left, unless its location says otherwise
-/// (`proxy_ignore_client_abort` and similar ones): so the events are passed on to it. A request
-/// that watches its client itself (`lua_check_client_abort`) keeps its own handler.
+/// subrequest to another server checks whether the client has closed the connection, unless its
+/// location says otherwise (`proxy_ignore_client_abort` and similar directives): so the events are
+/// passed on to it. A request that watches its client itself (`lua_check_client_abort`) keeps its
+/// own handler.
 pub fn pass_events_on(parent: Request) {
     let mut request = Some(parent);
     while let Some(r) = request {
@@ -23,7 +24,7 @@ fn client_event(request: Request) {
     let Some(context) = Context::of(request) else { return };
     let subrequests = context.captures.requests.borrow().clone();
     for subrequest in subrequests {
-        // One that left with the client may have taken all others along.
+        // Ending one subrequest may have ended all others.
         if context.is_released() {
             return;
         }

@@ -2,8 +2,8 @@
 //! Lua tables.
 //!
 //! The subrequests of one call are a [`Batch`]. Each knows its place in it through the data that
-//! nginx keeps with the subrequest, so nothing depends on module contexts, which nginx empties.
-//! The batch knows its task weakly: a task that is gone is not woken.
+//! nginx keeps with the subrequest, so nothing depends on module contexts, which nginx empties. The
+//! batch refers to its task weakly: a dead task is not woken.
 
 mod client;
 mod lua;
@@ -47,7 +47,7 @@ pub struct Captured {
     body: Cell<Chain>,
     /// The last buffer came: the body is whole.
     complete: Cell<bool>,
-    /// Whose output went to the client before subrequests of this one had to end.
+    /// The request that was active before subrequests of this one had to end.
     was_active: Cell<Option<Request>>,
     /// nginx's handler for the end of the subrequest has run.
     finished: Cell<bool>,
@@ -163,7 +163,7 @@ impl subrequest::SubrequestData for Place {
     }
 }
 
-/// nginx is done with a subrequest: its parent goes on once all of the batch are.
+/// nginx has finished a subrequest: its parent continues once the whole batch has finished.
 fn finish(place: &Place, request: Request, rc: Status) -> Status {
     ngx_debug!(
         request.log(),
@@ -222,7 +222,7 @@ fn set_default_type(request: Request) {
     }
 }
 
-/// The whole batch is there: its task goes on when nginx runs the parent.
+/// The whole batch has finished: its task continues when nginx runs the parent.
 fn resume(batch: &Rc<Batch>) {
     let Some(task) = batch.task.upgrade() else { return };
     let Some(context) = task.context() else { return };

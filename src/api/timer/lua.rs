@@ -8,7 +8,7 @@ use crate::nginx::event::alarm;
 use crate::nginx::http::fake;
 use crate::runtime::{Phase, PhaseSet, fake_request};
 
-/// Where timers may be made: at the worker's end nobody would run them.
+/// Where timers may be made: not in exit_worker, after which nothing would run them.
 const PHASES: u32 = PhaseSet::ALL.without(Phase::ExitWorker).0;
 
 const FUNCTIONS: &[Row] = &[

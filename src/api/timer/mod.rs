@@ -1,8 +1,8 @@
 //! `ngx.timer`: handlers that run later, without a request.
 //!
 //! A pending timer owns the coroutine that its handler will run in, and the VM that the coroutine
-//! belongs to. When it expires, a fake request is made, and the handler runs as that
-//! one's entry thread. The worker's exit expires what is pending, and tells the handlers so.
+//! belongs to. When it expires, a fake request is made, and the handler runs as that one's entry
+//! thread. When the worker exits, pending timers expire, and their handlers are told so.
 
 mod lua;
 

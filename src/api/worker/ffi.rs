@@ -10,10 +10,10 @@ use crate::api::ffi;
 use crate::lua::resty_core;
 use crate::nginx::core::worker;
 
-/// The room that lua-resty-core 0.1.25 has for process ids: nginx's `NGX_MAX_PROCESSES`.
+/// The number of process ids that lua-resty-core 0.1.25 has space for: nginx's `NGX_MAX_PROCESSES`.
 const MAX_PROCESSES: usize = 1024;
-/// The first release whose lua-resty-core tells the room in `*pids_len`.
-const PIDS_WITH_ROOM: u32 = 10_024;
+/// The first release whose lua-resty-core passes the array's length in `*pids_len`.
+const WITH_PIDS_LEN: u32 = 10_024;
 
 /// This process's id.
 ///
@@ -41,8 +41,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pids(
     if pids.is_null() {
         return ffi::ERROR;
     }
-    let room = if resty_core::presented() < PIDS_WITH_ROOM { MAX_PROCESSES } else { *pids_len };
-    // SAFETY: the room that this function's contract asks for.
+    let room = if resty_core::presented() < WITH_PIDS_LEN { MAX_PROCESSES } else { *pids_len };
+    // SAFETY: the array has the length that this function's contract asks for.
     let pids = unsafe { std::slice::from_raw_parts_mut(pids, room.min(MAX_PROCESSES)) };
     match worker::pids(pids) {
         0 => ffi::ERROR,

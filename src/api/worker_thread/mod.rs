@@ -96,21 +96,21 @@ impl Work for Job {
         let state = self.vm.state();
         self.outcome = state.call(self.arguments, MULTRET, 0);
         if self.outcome != Outcome::Done {
-            // Here, for a `__tostring` may take its time.
+            // Made here, in the thread, because a `__tostring` may take long.
             state.error_text();
         }
     }
 }
 
-/// The task waits for a thread; once this is dropped, nothing comes of the results.
+/// A task that waits for a thread; once this is dropped, the results are discarded.
 struct Running {
     _alive: Rc<()>,
 }
 
 impl Operation for Running {}
 
-/// Has a thread of `pool` call what is on the VM's stack, while `task` waits; false where the
-/// pool takes no more.
+/// Has a thread of `pool` call the function on the VM's stack, while `task` waits; false if the
+/// pool's queue is full.
 fn start(pool: ThreadPool, vm: ThreadVm, arguments: i32, task: &Rc<Task>) -> bool {
     let alive = Rc::new(());
     let (waits, waiting) = (Rc::downgrade(&alive), Rc::downgrade(task));

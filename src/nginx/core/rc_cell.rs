@@ -18,7 +18,7 @@ impl<T> RcCell<T> {
     #[inline(always)]
     pub fn set(&self, value: Option<Rc<T>>) {
         // SAFETY: the cell is of one thread, and by the invariant nobody refers into it. What was
-        // there is dropped when the exchange is over: that may come back here.
+        // there is dropped after the exchange, because dropping it may come back here.
         let before = unsafe { std::mem::replace(&mut *self.0.get(), value) };
         drop(before);
     }

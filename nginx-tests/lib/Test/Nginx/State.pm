@@ -24,7 +24,7 @@ our @EXPORT = qw(
 );
 
 # A variable as this process was given it. A test script's own change does not
-# count: upstream's scripts that set TEST_NGINX_POSTPONE_OUTPUT for themselves
+# count: scripts of lua-nginx-module's suite that set TEST_NGINX_POSTPONE_OUTPUT for themselves
 # expect what nginx does without it.
 sub initial_env {
     my ($name) = @_;

@@ -117,8 +117,8 @@ pub unsafe extern "C" fn ngx_http_lua_set_co_ctx_cleanup(
     record.set_cancel(cleanup.map(|cleanup| -> Cancel {
         let key = co_ctx.addr();
         Box::new(move || {
-            // SAFETY: the caller's function, of nginx's type; it takes what its coroutine is
-            // known by.
+            // SAFETY: the calling module's function, of nginx's type, with the key of its
+            // coroutine.
             unsafe { cleanup(without_provenance_mut(key)) }
         })
     }));

@@ -1,6 +1,6 @@
 //! The symbols behind `proc:write`, the reading methods and `proc:shutdown` of lua-resty-core's
-//! `ngx.pipe`. As in the symbols of the process itself, all texts of errors go to `errbuf`, which has
-//! room for `*errbuf_size` bytes.
+//! `ngx.pipe`. As in the symbols of the process itself, all texts of errors go to `errbuf`, which
+//! has space for `*errbuf_size` bytes.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -23,10 +23,11 @@ use crate::nginx::sys::ngx_http_request_t;
 /// # Safety
 /// As for [`process`].
 unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, usize), PipeFailure> {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `process`.
     let process = unsafe { process(proc) }.filter(|process| !process.is_closed());
     let process = process.ok_or(PipeFailure::CLOSED)?;
-    // SAFETY: the caller's; there is a process, so there is the structure.
+    // SAFETY: the contract of this function, that of `process`; there is a process, so there is the
+    // structure.
     let (out, err) = unsafe { ((*proc).stdout_read_timeout, (*proc).stderr_read_timeout) };
     match (&process.stderr, from_stderr) {
         (Some(stderr), true) => Ok((stderr.clone(), err)),
@@ -35,8 +36,8 @@ unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, us
     }
 }
 
-/// Copies a read's result to `*buf`, which has room for `*buf_size` bytes; `*buf_size` becomes its
-/// length. Where the room is too small, `*buf` becomes null and the result stays. 0, or -5 where an
+/// Copies a read's result to `*buf`, which has space for `*buf_size` bytes; `*buf_size` becomes its
+/// length. If the buffer is too small, `*buf` becomes null and the result stays. 0, or -5 where an
 /// error goes with the data.
 ///
 /// # Safety
@@ -48,7 +49,8 @@ unsafe fn give(
     error: ErrorText,
 ) -> c_int {
     reader.result(|data, failure| {
-        // SAFETY: the caller's; the length is checked.
+        // SAFETY: the pointers are null or valid as said, the contract of this function; the length
+        // is checked.
         unsafe {
             let (Some(buf), Some(buf_size)) = (buf.as_mut(), buf_size.as_mut()) else {
                 return (error.tell(&PipeFailure::text("no buffer")), false);
@@ -112,7 +114,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
 }
 
 /// The result of a read that the caller yielded for, or that did not fit; see [`give`]. -1 where
-/// the process is no more.
+/// the process no longer exists.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     _r: *mut ngx_http_request_t,
@@ -193,7 +195,7 @@ unsafe fn shut_down(
     error: ErrorText,
     work: impl FnOnce(&Process) -> Result<(), PipeFailure>,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the contract of this function, that of `process` and `write_error`.
     unsafe {
         let process = process(proc).filter(|process| !process.is_closed());
         match process.ok_or(PipeFailure::CLOSED).and_then(|process| work(&process)) {

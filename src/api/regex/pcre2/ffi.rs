@@ -1,8 +1,8 @@
 //! PCRE2's C functions, wrapped so that their preconditions hold by construction.
 //!
-//! Match limits and the JIT's stack sit in one match context per thread, which all expressions
-//! share; it is made at the first match. Expressions that were translated for the processor have a
-//! context of their own, for as long as nobody sets the stack.
+//! Match limits and the JIT stack are in one match context per thread, which all expressions share;
+//! it is made at the first match. JIT-compiled expressions have a context of their own, unless a
+//! script sets the JIT stack's size.
 
 #![allow(unsafe_code, reason = "the boundary to PCRE2")]
 
@@ -47,11 +47,12 @@ pub struct Code {
     matched: NonNull<pcre2_match_data_8>,
     /// The offsets in `matched`, and how many.
     offsets: (*const usize, usize),
-    /// What its translation is run with; none where it has none that may be run unchecked.
+    /// The context that its JIT-compiled code is run with; `None` if there is no such code that may
+    /// be run without checks.
     own_context: Option<MatchContext>,
 }
 
-/// Somebody has set the JIT's stack, which a thread's context alone knows.
+/// Whether the JIT stack's size has been set; only the threads' contexts have that stack.
 static STACK_IS_SET: AtomicBool = AtomicBool::new(false);
 
 /// The names of an expression's groups, as PCRE lays them out: entries of `entry_size` bytes, each
@@ -359,10 +360,10 @@ pub fn version() -> &'static CStr {
     static VERSION: OnceLock<[u8; 128]> = OnceLock::new();
     let text = VERSION.get_or_init(|| {
         let mut buffer = [0u8; 128];
-        // SAFETY: asked without a buffer, it tells the room that the text and its NUL need.
+        // SAFETY: without a buffer, the call returns the length of the text and its NUL.
         let needed = unsafe { pcre2_config_8(PCRE2_CONFIG_VERSION, null_mut()) };
         if usize::try_from(needed).is_ok_and(|needed| needed < buffer.len()) {
-            // SAFETY: a buffer with the room that was told.
+            // SAFETY: the buffer is checked to have that length.
             unsafe { pcre2_config_8(PCRE2_CONFIG_VERSION, buffer.as_mut_ptr().cast()) };
         }
         buffer

@@ -59,7 +59,7 @@ pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
         if found.is_stale {
             return Ok(DONE);
         }
-        // SAFETY: the caller set the buffer up, if the value is a string.
+        // SAFETY: if the value is a string, its buffer is valid: the contract of this function.
         unsafe { read(found, value) }.map(|()| OK)
     };
     let rc = match store::get(dict, key, true, read) {

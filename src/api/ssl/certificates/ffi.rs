@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use export::export;
 
 use crate::api::ffi::{self, set_message};
-use crate::api::ssl::ffi::{connection, done, number, room};
+use crate::api::ssl::ffi::{buffer, connection, done, number};
 use crate::lua::resty_core;
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
     // SAFETY: lua-resty-core passes a Lua string, a buffer of its length and its own out-parameter.
     unsafe {
         number(err, || {
-            let written = pem::chain_to_der(strings::raw(pem, pem_len), room(der, pem_len))?;
+            let written = pem::chain_to_der(strings::raw(pem, pem_len), buffer(der, pem_len))?;
             c_int::try_from(written).map_err(|_| c"i2d_X509() failed")
         })
     }
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
         number(err, || {
             let secret = (!passphrase.is_null()).then(|| CStr::from_ptr(passphrase));
             let pem = strings::raw(pem, pem_len);
-            let written = pem::private_key_to_der(pem, secret, room(der, pem_len))?;
+            let written = pem::private_key_to_der(pem, secret, buffer(der, pem_len))?;
             c_int::try_from(written).map_err(|_| c"i2d_PrivateKey() failed")
         })
     }

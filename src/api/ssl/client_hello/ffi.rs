@@ -150,7 +150,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_protocols(
 /// Writes the numbers in TLS of the ciphers that the client and the server have in common, in the
 /// server's order, to `ciphers`, which has space for `*nciphers` of them; how many there are goes
 /// there. Without those that clients name for nobody to know (GREASE) where `filter_grease` is not
-/// 0. 0, or -1 with the error in `*err`, and `*nciphers` 0 where the room is too small.
+/// 0. 0, or -1 with the error in `*err`, and `*nciphers` 0 if the buffer is too small.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

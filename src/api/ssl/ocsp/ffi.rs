@@ -15,9 +15,9 @@ use crate::nginx::sys::ngx_http_request_t;
 /// lua-resty-core's name for what does not fit.
 const BUSY: c_int = -3;
 
-/// The address of who answers for the first of the certificates in DER at `chain_data`: 0 with
-/// `*out_size` bytes of it in `out`; -3 where the room that `*out_size` tells took a part; -5 where
-/// the certificate names nobody; -1 with the error in `*err`.
+/// The URL of the OCSP responder for the first of the certificates in DER at `chain_data`: 0 with
+/// `*out_size` bytes of it in `out`; -3 if only a part of it fits into `*out_size` bytes; -5 if the
+/// certificate names none; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -42,8 +42,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
 }
 
 /// Asks about the first of the certificates in DER at `chain_data`: 0 with `*out_size` bytes in
-/// `out`; -3 with the error in `*err` where they need more room than `*out_size` told, which then
-/// tells how much; -1 with the error in `*err`.
+/// `out`; -3 with the error in `*err` if they do not fit into `*out_size` bytes, which then is the
+/// length needed; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

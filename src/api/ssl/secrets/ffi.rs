@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_int};
 
 use export::export;
 
-use crate::api::ssl::ffi::{connection, done, room};
+use crate::api::ssl::ffi::{buffer, connection, done};
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::Ssl;
@@ -70,12 +70,12 @@ unsafe fn bytes(
     err: *mut *const c_char,
     write: impl FnOnce(Ssl, &mut [u8]) -> tls::Result<usize>,
 ) -> c_int {
-    // SAFETY: the caller's word for each pointer.
+    // SAFETY: the contract of this function.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;
             let outlen = outlen.as_mut().ok_or(c"no length")?;
-            *outlen = write(ssl, room(out, *outlen))?;
+            *outlen = write(ssl, buffer(out, *outlen))?;
             Ok(())
         })
     }
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
         done(err, || {
             let context = (use_ctx != 0).then(|| strings::raw(ctx, ctxlen));
             let label = strings::raw(label, llen);
-            connection(r)?.export_keying_material(room(out, out_size), label, context)
+            connection(r)?.export_keying_material(buffer(out, out_size), label, context)
         })
     }
 }
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material_early(
     unsafe {
         done(err, || {
             let (label, context) = (strings::raw(label, llen), strings::raw(ctx, ctxlen));
-            connection(r)?.export_keying_material_early(room(out, out_size), label, context)
+            connection(r)?.export_keying_material_early(buffer(out, out_size), label, context)
         })
     }
 }

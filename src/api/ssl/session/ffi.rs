@@ -30,8 +30,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session_size(
     unsafe { number(err, || encoded_len(r).and_then(|len| as_int(len, CANNOT_ENCODE))) }
 }
 
-/// Writes the session to `buf`, which must have the room that
-/// [`ngx_http_lua_ffi_ssl_get_serialized_session_size`] tells. 0, or -1 with the error in `*err`.
+/// Writes the session to `buf`, which must have the length that
+/// [`ngx_http_lua_ffi_ssl_get_serialized_session_size`] returns. 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -120,8 +120,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id_size(
     }
 }
 
-/// Writes the session's id to `buf`, which must have the room that
-/// [`ngx_http_lua_ffi_ssl_get_session_id_size`] tells. 0, or -1 with the error in `*err`.
+/// Writes the session's id to `buf`, which must have the length that
+/// [`ngx_http_lua_ffi_ssl_get_session_id_size`] returns. 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -63,7 +63,7 @@ impl Session {
         session
     }
 
-    /// Gives the share to whoever gets the address from what this returns.
+    /// Gives the reference away with the address in what this returns.
     pub fn give(self) -> GivenSession {
         let given = GivenSession(self.0);
         std::mem::forget(self);

@@ -21,7 +21,7 @@ impl Node {
     /// `node` must be a node of a live request's list.
     #[inline(always)]
     pub(super) unsafe fn from_ptr_unchecked(node: *mut ngx_table_elt_t) -> Node {
-        // SAFETY: the caller has a node, which is not null.
+        // SAFETY: `node` is not null, the contract of this function.
         Node(unsafe { NonNull::new_unchecked(node) })
     }
 

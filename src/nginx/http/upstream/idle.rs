@@ -45,9 +45,9 @@ impl IdleConnections {
         one.peer.take()
     }
 
-    /// Lets `peer`, a connection to what `key` says, rest for so many milliseconds (0: as long as its
-    /// server likes); there is room for it. One whose server has closed it, or spoken unasked, is closed
-    /// itself.
+    /// Lets `peer`, a connection to what `key` says, rest for so many milliseconds (0: as long as
+    /// its server likes); there is space for it. One whose server has closed it, or spoken unasked,
+    /// is closed itself.
     pub(super) fn keep(
         &self,
         peer: Peer,

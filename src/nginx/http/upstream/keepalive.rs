@@ -83,7 +83,8 @@ impl Peer {
         }
     }
 
-    /// The try is over: its connection rests, where its code wants that and it is fit to.
+    /// Called when the try has ended: keeps its connection alive, if its code wants that and the
+    /// connection is fit for it.
     ///
     /// # Safety
     /// `pc` must be the connection record of the try, `state` what nginx says of it.
