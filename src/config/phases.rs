@@ -22,7 +22,7 @@ pub enum Place {
     Balancer,
     /// A callback of OpenSSL in a client's handshake.
     Handshake,
-    /// A call-back of OpenSSL in a handshake with the server that a request is passed to.
+    /// A callback of OpenSSL in a handshake with the server that a request is passed to.
     UpstreamHandshake,
     /// The start or end of a worker.
     Worker,

@@ -1,16 +1,16 @@
-//! `#[export]`: what makes a function a C symbol of this module, below a panic guard.
+//! `#[export]`: makes a function a C symbol of this module, with a panic guard around its body.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "it runs in the compiler")]
 
 use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 
-/// Exports an `extern "C"` function by its name. Where its body panics, the function returns what
-/// its type says (`api::ffi::Fallback`), and the worker lives.
+/// Exports an `extern "C"` function by its name. If its body panics, the function returns its
+/// type's fall-back value (`api::ffi::Fallback`), and the worker lives.
 ///
-/// - `#[export(value)]`: it returns `value` then.
-/// - `#[export(unguarded = "reason")]`: no guard. The body cannot panic, which is said where it is
-///   not plain, and is called so often that the guard's instructions count.
+/// - `#[export(value)]`: the fall-back value is `value`.
+/// - `#[export(unguarded = "reason")]`: no guard, for a body that cannot panic (the reason says
+///   why, unless it is obvious) and is called so often that the guard would cost too much.
 #[proc_macro_attribute]
 pub fn export(arguments: TokenStream, function: TokenStream) -> TokenStream {
     let mut signature: Vec<TokenTree> = function.into_iter().collect();

@@ -1,10 +1,9 @@
-//! A share that may be exchanged, and copied without looking into the cell by a reference: a `Cell` for
-//! an `Rc`, where a `RefCell` would count its borrows.
+//! A cell for an `Rc` that can be replaced and cloned, without the borrow count of a `RefCell`.
 
 use std::cell::UnsafeCell;
 use std::rc::Rc;
 
-/// A share of a `T`, or none. Invariant: no reference into the cell is there while other code runs.
+/// An `Rc<T>`, or none. Invariant: no reference into the cell exists while other code runs.
 pub struct RcCell<T>(UnsafeCell<Option<Rc<T>>>);
 
 impl<T> Default for RcCell<T> {

@@ -1,8 +1,8 @@
 //! `proxy_ssl_certificate_by_lua*` and `proxy_ssl_verify_by_lua*`: a handshake with the server that a
 //! request is passed to.
 //!
-//! nginx goes on with such a handshake only by what the network does, so the code cannot wait. It runs
-//! for the request itself, whose `ngx.ctx` and variables it has.
+//! nginx continues such a handshake only on network events, so the code cannot wait. It runs for
+//! the request itself, with its `ngx.ctx` and variables.
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -22,8 +22,8 @@ use crate::runtime::context::End;
 /// A status from here on refuses a handshake.
 const HTTP_SPECIAL_RESPONSE: isize = 300;
 
-/// Has the servers of the location that is being merged asked about by the code in force there. A
-/// location that names such code itself passes requests on by TLS.
+/// Installs the callbacks for the code in force in the location that is being merged. A location
+/// with such code of its own must pass requests on over TLS.
 pub fn install(cf: Conf, location: &LocationConf) -> ConfResult {
     for row in PHASES.iter().filter(|row| row.place == Place::UpstreamHandshake) {
         if location.script(row.phase).is_none() {
@@ -49,7 +49,7 @@ pub fn install(cf: Conf, location: &LocationConf) -> ConfResult {
     Ok(())
 }
 
-/// A server wants a certificate: whether the handshake goes on.
+/// A server asks for a certificate; returns whether the handshake goes on.
 fn certificate(request: Request) -> bool {
     let phase = Phase::ProxySslCertificate;
     if LocationConf::of(request).script(phase).is_none() {
@@ -58,7 +58,7 @@ fn certificate(request: Request) -> bool {
     ask(request, phase, None, c"loading proxy ssl certificate by lua", "cert cb")
 }
 
-/// A server has shown its certificate.
+/// A server has presented its certificate.
 fn verify(request: Request, verification: Verification) -> Judgement {
     let phase = Phase::ProxySslVerify;
     let location = LocationConf::of(request);

@@ -1,5 +1,5 @@
-//! The secrets of a context's connections, written to a file that tools which look at the wire can read
-//! (the format of `SSLKEYLOGFILE`).
+//! Writing the secrets of a context's connections to a file, for tools that decrypt recorded
+//! traffic (the format of `SSLKEYLOGFILE`).
 
 #![allow(unsafe_code, reason = "OpenSSL calls what is here")]
 
@@ -25,11 +25,12 @@ use crate::nginx::sys::{
 use crate::own_thread;
 
 own_thread! {
-    /// Where OpenSSL keeps a context's file; negative before there is a place.
+    /// The index of a context's file in OpenSSL's data; negative before it is registered.
     static SLOT: Cell<c_int> = Cell::new(-1);
 }
 
-/// A context's file. Dropped, it is closed, and connections that the context is left to write nothing.
+/// A context's file. Dropping it closes the file; connections that still use the context then write
+/// nothing.
 pub struct KeyLog {
     context: NonNull<SSL_CTX>,
     /// OpenSSL keeps a pointer to it.
@@ -63,7 +64,7 @@ impl KeyLog {
 
 impl Drop for KeyLog {
     fn drop(&mut self) {
-        // SAFETY: the context lives, by `new`'s contract; its place exists.
+        // SAFETY: the context lives, `new`'s contract; the index is registered.
         unsafe {
             SSL_CTX_set_keylog_callback(self.context.as_ptr(), None);
             SSL_CTX_set_ex_data(self.context.as_ptr(), SLOT.get(), null_mut());
@@ -82,10 +83,10 @@ fn open(cf: Conf, name: &[u8]) -> Result<File, ConfError> {
     })
 }
 
-/// The place, asked for once in a process.
+/// The index, registered once per process.
 fn slot() -> Result<c_int, OutOfMemory> {
     if SLOT.get() < 0 {
-        // SAFETY: no call-backs, no data.
+        // SAFETY: no callbacks, no data.
         SLOT.set(unsafe {
             let kind = CRYPTO_EX_INDEX_SSL_CTX as c_int;
             CRYPTO_get_ex_new_index(kind, 0, null_mut(), None, None, None)
@@ -94,7 +95,7 @@ fn slot() -> Result<c_int, OutOfMemory> {
     if SLOT.get() < 0 { Err(OutOfMemory) } else { Ok(SLOT.get()) }
 }
 
-/// A secret, as one line; what cannot be written is lost, the connection is not.
+/// Writes a secret as one line. An error only loses the line, not the connection.
 ///
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.

@@ -1,8 +1,8 @@
-//! The points of a handshake with a server that nginx passes a request to, where OpenSSL asks this module.
+//! OpenSSL's callbacks in a handshake with a server that nginx passes a request to.
 //!
-//! nginx makes the context of such handshakes when it merges a location that passes to a server over
-//! TLS, and locations may share one: what is asked here looks at the request's own location. A handshake
-//! runs while the connection is the request's current try.
+//! nginx makes the context of such handshakes when it merges a location that passes requests on
+//! over TLS. Locations may share a context, so each callback looks at the request's own location. A
+//! handshake runs while the connection is the request's current try.
 
 #![allow(unsafe_code, reason = "OpenSSL calls what is here")]
 
@@ -30,12 +30,12 @@ use crate::nginx::sys::{
 const PASSING: [&CStr; 3] =
     [c"ngx_http_proxy_module", c"ngx_http_grpc_module", c"ngx_http_uwsgi_module"];
 
-/// What OpenSSL knows of the servers that the location which is being merged passes requests to.
+/// OpenSSL's context for the servers to which the location that is being merged passes requests.
 #[derive(Clone, Copy)]
 pub struct UpstreamContext(NonNull<SSL_CTX>);
 
 impl UpstreamContext {
-    /// One for each module of nginx's that has made one.
+    /// The contexts of all modules of nginx that have made one.
     pub fn all_of(cf: Conf) -> impl Iterator<Item = UpstreamContext> {
         let configuration = Configuration::under(cf);
         PASSING.into_iter().filter_map(move |name| {
@@ -51,15 +51,16 @@ impl UpstreamContext {
         })
     }
 
-    /// Asks `F` when a server wants a certificate: whether the handshake goes on.
+    /// Has `F` called when a server asks for a certificate; it returns whether the handshake goes
+    /// on.
     pub fn on_certificate<F: Fn(Request) -> bool + Copy + 'static>(self, _function: F) {
         const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
         // SAFETY: a live context.
         unsafe { SSL_CTX_set_cert_cb(self.0.as_ptr(), Some(certificate::<F>), null_mut()) }
     }
 
-    /// Asks `F` when a server has shown its certificate. OpenSSL does not verify it any more, unless it
-    /// is told to.
+    /// Has `F` called when a server has presented its certificate. OpenSSL then verifies it only if
+    /// `F` calls [`Verification::verify`].
     pub fn on_verify<F>(self, _function: F)
     where
         F: Fn(Request, Verification) -> Judgement + Copy + 'static,
@@ -87,10 +88,10 @@ fn module_named(cf: Conf, name: &CStr) -> Option<&'static ngx_module_t> {
     None
 }
 
-/// The request whose current try is in its first handshake over `ssl`; none elsewhere.
+/// The request whose current try is in its first handshake on `ssl`; `None` otherwise.
 ///
 /// # Safety
-/// OpenSSL must ask about `ssl`, a connection of one of nginx's upstreams.
+/// `ssl` must be what OpenSSL passed to a callback, for a connection of one of nginx's upstreams.
 unsafe fn request_of(ssl: *mut SSL) -> Option<Request> {
     // SAFETY: until such a connection has had its handshake, its data is the request.
     unsafe {
@@ -149,11 +150,11 @@ where
     })
 }
 
-/// What becomes of a handshake once the server has shown its certificate.
+/// How a handshake goes on after the server has presented its certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Judgement {
     Trust,
-    /// It is not trusted: whether that counts is for the configuration to say.
+    /// It is not trusted; the configuration decides whether that ends the handshake.
     Distrust,
     /// There is no connection with this server.
     Refuse,
@@ -171,7 +172,7 @@ impl Judgement {
 pub struct Verification(NonNull<X509_STORE_CTX>);
 
 impl Verification {
-    /// Has OpenSSL verify it as it would by itself; false where it is not trusted and that counts.
+    /// Has OpenSSL verify it as it would by itself; false if the handshake must end.
     pub fn verify(self) -> bool {
         // SAFETY: live, by the type.
         unsafe { X509_verify_cert(self.0.as_ptr()) > 0 }
