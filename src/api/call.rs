@@ -106,7 +106,7 @@ impl Call {
         work: impl FnOnce(&Call) -> Result<T, LuaError>,
     ) -> Result<T, LuaError> {
         let request = openresty::running_request(state);
-        let request = request.ok_or(LuaError::text("no request found"))?;
+        let request = request.ok_or_else(|| LuaError::text("no request found"))?;
         let call = match Call::of_running(state, request, phases) {
             Some(call) => call,
             None => Call::of_other(state, request, phases)?,
@@ -130,7 +130,7 @@ impl Call {
             Some(task) => task.context(),
             None => Context::of(request),
         };
-        let context = context.ok_or(LuaError::text("no request ctx found"))?;
+        let context = context.ok_or_else(|| LuaError::text("no request ctx found"))?;
         Ok(Call { state, request, context, phases, task })
     }
 }
@@ -145,7 +145,7 @@ impl Call {
 
     /// The running task, whether it can yield now or not.
     pub fn running_task(&self) -> Result<&Rc<Task>, LuaError> {
-        self.task.as_ref().ok_or(LuaError::text("no co ctx found"))
+        self.task.as_ref().ok_or_else(|| LuaError::text("no co ctx found"))
     }
 
     /// Raises unless the function may be called in the running phase.

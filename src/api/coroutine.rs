@@ -100,7 +100,7 @@ fn resume_wrapped(state: State) -> LuaResult {
 #[inline(always)]
 fn resume(call: &Call) -> LuaResult {
     let state = call.state;
-    let target = state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
+    let target = state.thread(1).ok_or_else(|| LuaError::argument(1, "coroutine expected"))?;
     call.check()?;
     call.task()?;
     match Task::record(target) {
@@ -135,7 +135,7 @@ fn yield_values(call: &Call) -> LuaResult {
 }
 
 fn status(call: &Call) -> LuaResult {
-    let target = call.state.thread(1).ok_or(LuaError::argument(1, "coroutine expected"))?;
+    let target = call.state.thread(1).ok_or_else(|| LuaError::argument(1, "coroutine expected"))?;
     call.check()?;
     let status = match Task::record(target) {
         Record::Task(task) => task.status.get(),

@@ -47,7 +47,8 @@ fn spawn(call: &Call) -> LuaResult {
 
 /// Argument `n` as a light thread of the running request; `None` if it has ended.
 fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
-    let thread = call.state.thread(n).ok_or(LuaError::argument(n, "lua thread expected"))?;
+    let thread =
+        call.state.thread(n).ok_or_else(|| LuaError::argument(n, "lua thread expected"))?;
     match Task::record(thread) {
         // Another request's, or not made here.
         Record::Task(task) if !task.belongs_to(&call.context) => {

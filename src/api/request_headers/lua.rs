@@ -29,7 +29,7 @@ fn http_version(call: &Call) -> LuaResult {
 fn raw_header(call: &Call) -> LuaResult {
     let without_request_line = call.arguments() > 0 && call.state.boolean(1);
     let raw = guard(None, || Some(headers_in::raw(call.request, without_request_line)));
-    match raw.ok_or(LuaError::text("internal error in ngx.req.raw_header"))?? {
+    match raw.ok_or_else(|| LuaError::text("internal error in ngx.req.raw_header"))?? {
         Raw::Text(text) => {
             call.state.push_bytes(&text);
             Ok(Returns::Values(1))

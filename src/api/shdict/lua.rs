@@ -77,7 +77,7 @@ fn list_arguments(state: &State, count: i32) -> Result<(Dict, Result<&[u8], &str
         let text = format_args!("expecting {count} arguments, but only seen {n}");
         return Err(LuaError::text(text));
     }
-    let dict = dict(*state).ok_or(LuaError::text("bad \"zone\" argument"))?;
+    let dict = dict(*state).ok_or_else(|| LuaError::text("bad \"zone\" argument"))?;
     if state.kind(2) == Kind::Nil {
         return Ok((dict, Err("nil key")));
     }
@@ -177,7 +177,8 @@ fn dict_and_count(state: State, default: i64) -> Result<(Dict, usize), LuaError>
         return Err(LuaError::text(format_args!("expecting 1 or 2 argument(s), but saw {n}")));
     }
     state.check_kind(1, Kind::Table, c"table")?;
-    let dict = dict(state).ok_or(LuaError::text("bad user data for the ngx_shm_zone_t pointer"))?;
+    let dict = dict(state)
+        .ok_or_else(|| LuaError::text("bad user data for the ngx_shm_zone_t pointer"))?;
     let count = if n == 2 { state.check_integer(2)? } else { default };
     // Below zero is without an end, as zero is: no count ever equals it.
     Ok((dict, usize::try_from(count).unwrap_or(0)))

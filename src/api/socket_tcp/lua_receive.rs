@@ -106,7 +106,7 @@ pub fn receiveany(call: &Call) -> LuaResult {
     };
     let max = if state.is_number(2) { state.integer(2) } else { 0 };
     let max = usize::try_from(max).ok().filter(|&max| max > 0);
-    let max = max.ok_or(LuaError::argument(2, "bad max argument"))?;
+    let max = max.ok_or_else(|| LuaError::argument(2, "bad max argument"))?;
     ngx_debug!(
         call.request.log(),
         "lua tcp socket calling receiveany() method to read at most {max} bytes"
@@ -166,7 +166,7 @@ fn iterate(call: &Call) -> LuaResult {
         Ready::Return(result) => return result,
     };
     let matcher = userdata::get::<Matcher>(state, upvalue(2));
-    let matcher = matcher.ok_or(LuaError::text("no pattern"))?;
+    let matcher = matcher.ok_or_else(|| LuaError::text("no pattern"))?;
     ngx_debug!(call.request.log(), "lua tcp socket receiveuntil iterator");
     let turn = matcher.borrow_mut().begin(usize::try_from(size).unwrap_or(0));
     match turn {
