@@ -228,7 +228,7 @@ impl State {
 
     /// Argument `index` as bytes (a string or a number), or the error that Lua would raise.
     pub fn check_bytes(&self, index: i32) -> Result<&[u8], LuaError> {
-        self.bytes(index).ok_or_else(|| LuaError::Type(index, c"string"))
+        self.bytes(index).ok_or(LuaError::Type(index, c"string"))
     }
 
     /// Argument `index` as a number, or the error that Lua would raise.
