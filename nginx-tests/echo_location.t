@@ -56,6 +56,30 @@ my $conf   = $server->write_http( <<"_EOC_");
             echo_subrequest_async POST /lua -q name=e&wait=0.01 -b body;
             echo_location_async /async;
         }
+        location = /allowed {
+            auth_request /rewrite;
+            echo_location_async /lua name=f&wait=0.02;
+            echo between;
+            echo_location /guarded;
+        }
+        location = /guarded {
+            auth_request /rewrite;
+            echo guarded;
+        }
+        location /capture/ {
+            content_by_lua_block {
+                ngx.print(ngx.location.capture(ngx.var.uri:sub(9)).body)
+            }
+        }
+        location = /capture_all {
+            content_by_lua_block {
+                local responses = { ngx.location.capture_multi({
+                    { "/nested" }, { "/capture/one_by_one" }, { "/allowed" }, { "/async" } }) }
+                for _, response in ipairs(responses) do
+                    ngx.print(response.status, response.truncated, " ", response.body)
+                end
+            }
+        }
     }
 _EOC_
 $server->start($conf);
@@ -75,6 +99,21 @@ for my $round ( 1 .. 3 ) {
     is_body( '/one_by_one', $one_by_one, "one by one, round $round" );
     is_body( '/async',      $async,      "side by side, round $round" );
     is_body( '/nested',     $mixed,      "in each other, round $round" );
+}
+
+# The output of a captured location's subrequests is part of the captured body.
+my $allowed = "f GET done\nbetween\nguarded\n";
+for my $round ( 1 .. 2 ) {
+    is_body( '/capture/one_by_one', $one_by_one, "captured, one by one, round $round" );
+    is_body( '/capture/async',      $async,      "captured, side by side, round $round" );
+    is_body( '/capture/nested',     $mixed,      "captured, in each other, round $round" );
+    is_body( '/capture/allowed',    $allowed,    "captured, allowed by others, round $round" );
+    is_body(
+        '/capture_all',
+        join( '', map {"200false $_"} $mixed, $one_by_one, $allowed, $async ),
+        "captures side by side, round $round"
+    );
+    is_body( '/lua?name=plain&wait=0', "plain GET done\n", "the worker answers, round $round" );
 }
 unlike $server->log_text('error.log'), qr/\[(?:error|crit|alert|emerg)\]/, 'no errors';
 $server->stop;

@@ -5,21 +5,25 @@
 //! nginx keeps with the subrequest, so nothing depends on module contexts, which nginx empties. The
 //! batch refers to its task weakly: a dead task is not woken.
 
+mod body;
 mod client;
 mod lua;
 mod options;
 mod response;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use smallvec::SmallVec;
 
-pub use lua::inject;
+use self::body::Body;
+pub use self::lua::inject;
 
 use crate::nginx::core::log::Shown;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::{filters, framing, send as wire, subrequest};
+use crate::nginx::http::{
+    client as connection, filters, framing, nested, send as wire, subrequest,
+};
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_debug;
 use crate::runtime::{Context, Operation, Phase, Task, output, scheduler};
@@ -43,12 +47,14 @@ impl Batch {
 pub struct Captured {
     request: Cell<Option<Request>>,
     status: Cell<isize>,
-    /// In buffers that the parent uses again for its own output.
+    /// What has come of the body, in buffers that the parent uses again for its own output.
+    pieces: RefCell<Body>,
+    /// The same as one, when it is over.
     body: Cell<Chain>,
     /// The last buffer came: the body is whole.
     complete: Cell<bool>,
-    /// The request that was active before subrequests of this one had to end.
-    was_active: Cell<Option<Request>>,
+    /// How it ended, while it waits for subrequests that other modules made of it.
+    ended: Cell<Option<Status>>,
     /// nginx's handler for the end of the subrequest has run.
     finished: Cell<bool>,
 }
@@ -84,6 +90,9 @@ const METHOD_HEAD: usize = 0x4;
 /// The header of a captured response: it stays where it is, and the body is to come in memory.
 fn capture_header(request: Request) -> Status {
     ngx_debug!(request.log(), "lua capturing response body");
+    if !is_root(request) && nested::end_when_done::<Place>(request).is_err() {
+        return Status::ERROR;
+    }
     filters::need_in_memory(request);
     wire::set_header_sent(request);
     if let Some(context) = Context::of(request) {
@@ -97,10 +106,9 @@ fn capture_header(request: Request) -> Status {
 
 /// A piece of a captured body.
 fn capture_body(request: Request, chain: Chain) -> Status {
-    if chain.is_empty() {
-        return filters::CAPTURE.next_body(request, chain);
-    }
-    let Some(place) = subrequest::data_of::<Place>(&request) else { return Status::ERROR };
+    let Some((root, place)) = nested::captured_root::<Place>(&request) else {
+        return Status::ERROR;
+    };
     let Some(captured) = place.captured() else { return Status::ERROR };
     if captured.finished.get() {
         return Status::OK;
@@ -111,7 +119,7 @@ fn capture_body(request: Request, chain: Chain) -> Status {
         Shown(request.uri())
     );
     let Some(context) = place.batch.context() else { return Status::OK };
-    let mut body = captured.body.get();
+    let mut body = Chain::EMPTY;
     for mut buf in chain.bufs() {
         let bytes = buf.memory();
         if !bytes.is_empty() {
@@ -124,13 +132,15 @@ fn capture_body(request: Request, chain: Chain) -> Status {
             copy.write(bytes);
             body.append(link);
         }
-        if buf.is_last() {
+        if buf.is_last() && request == root {
             captured.complete.set(true);
         }
         buf.consume();
     }
-    captured.body.set(body);
-    Status::OK
+    match captured.pieces.borrow_mut().append(root, request, body) {
+        Ok(()) => Status::OK,
+        Err(_) => Status::ERROR,
+    }
 }
 
 /// Puts the capturing filters on top of nginx's; once per configuration.
@@ -139,9 +149,14 @@ pub fn install_filters() {
     filters::CAPTURE.install_body(has_captured_body, capture_body);
 }
 
-/// Whether it is a subrequest that this module made.
+/// Whether it is a subrequest that this module made, or belongs to one.
 #[inline]
 fn is_captured(request: Request) -> bool {
+    nested::captured_root::<Place>(&request).is_some()
+}
+
+/// Whether it is a subrequest that this module made.
+fn is_root(request: Request) -> bool {
     subrequest::data_of::<Place>(&request).is_some()
 }
 
@@ -161,6 +176,10 @@ impl subrequest::SubrequestData for Place {
     fn finished(&self, request: Request, rc: Status) -> Status {
         finish(self, request, rc)
     }
+
+    fn waits(&self) -> bool {
+        self.captured().is_some_and(|captured| captured.ended.get().is_some())
+    }
 }
 
 /// nginx has finished a subrequest: its parent continues once the whole batch has finished.
@@ -172,10 +191,28 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         request.references()
     );
     let Some(captured) = place.captured() else { return Status::ERROR };
-    if captured.finished.replace(true) {
-        subrequest::let_end(request, &captured.was_active);
+    if captured.finished.get() {
+        subrequest::let_end(request);
         return Status::OK;
     }
+    nested::drop_done(request);
+    if subrequest::has_postponed(request) && !drops_connection(rc) {
+        let ended = captured.ended.get().unwrap_or(rc);
+        captured.ended.set(Some(ended));
+        return Status::OK;
+    }
+    let rc = match captured.ended.take() {
+        Some(ended) => {
+            if !connection::has_buffered_output(request) {
+                // nginx's, for the wait.
+                connection::stop_send_timer(request);
+            }
+            ended
+        }
+        None => rc,
+    };
+    captured.finished.set(true);
+    captured.body.set(captured.pieces.borrow_mut().take());
     captured.request.set(Some(request));
     if let Some(context) = place.batch.context() {
         context.captures.requests.borrow_mut().retain(|other| *other != request);
@@ -197,7 +234,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     if subrequest::post_to_head(parent).is_err() {
         return Status::ERROR;
     }
-    subrequest::let_end(request, &captured.was_active);
+    subrequest::let_end(request);
     rc
 }
 
@@ -244,14 +281,17 @@ fn resume(batch: &Rc<Batch>) {
     scheduler::listen_for_write(&context);
 }
 
+/// Whether nginx ends the whole request with this status.
+fn drops_connection(rc: Status) -> bool {
+    matches!(rc.0, HTTP_CLOSE | HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST)
+}
+
 /// What nginx is told: it must not make a page of its own for a captured error. The header of one
 /// is sent here.
 fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
-    let drops_connection =
-        matches!(rc.0, HTTP_CLOSE | HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST);
     let special = rc == Status::ERROR
         || matches!(rc.0, HTTP_CREATED | HTTP_NO_CONTENT)
-        || (rc.0 >= HTTP_SPECIAL_RESPONSE && !drops_connection);
+        || (rc.0 >= HTTP_SPECIAL_RESPONSE && !drops_connection(rc));
     if !special {
         return rc;
     }

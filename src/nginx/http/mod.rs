@@ -15,6 +15,7 @@ pub mod headers_in;
 pub mod headers_out;
 pub mod log_context;
 pub mod ndk;
+pub mod nested;
 pub mod pending;
 pub mod phases;
 pub mod redirect;

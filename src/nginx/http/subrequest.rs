@@ -3,7 +3,6 @@
 //! nginx's own `ngx_http_subrequest` queues the output after the parent's. A captured response has
 //! no such output, so the subrequest is made here: posted to run at once, never postponed.
 
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -55,6 +54,9 @@ impl From<OutOfMemory> for SubrequestFailure {
 pub trait SubrequestData: 'static {
     /// nginx has finalized the subrequest with `rc`; returns the status for nginx to go on with.
     fn finished(&self, request: Request, rc: Status) -> Status;
+
+    /// Whether the subrequest is done but for subrequests of its own.
+    fn waits(&self) -> bool;
 }
 
 /// Makes a subrequest of `parent` and posts it; it runs when nginx runs the posted requests of the
@@ -215,39 +217,13 @@ pub fn post_to_head(parent: Request) -> Result<(), OutOfMemory> {
 
 /// Lets nginx end `request`, a captured subrequest. It is not part of the page, so it never becomes
 /// the active request (the one whose output goes to the client now), for which nginx would wait.
-///
-/// While there are subrequests that nginx made for it (`auth_request`, …), it must be the active
-/// request, because theirs come after it. `was_active` keeps the previous one.
-pub fn let_end(request: Request, was_active: &Cell<Option<Request>>) {
+pub fn let_end(request: Request) {
     let r = request.as_ptr();
-    // SAFETY: a live request and its connection, whose data is the active request.
+    // SAFETY: plain fields of a live request.
     unsafe {
-        let active = Request::from_ptr((*request.connection()).data.cast());
-        if !(*r).postponed.is_null() {
-            if active != Some(request) {
-                was_active.set(active);
-                (*request.connection()).data = r.cast();
-            }
-            return;
-        }
-        if let Some(before) = was_active.take() {
-            activate(before);
-        } else if active == Some(request) {
-            return;
-        }
         (*r).set_background(1);
         // The main request goes on discarding the body.
         (*r).set_discard_body(0);
-    }
-}
-
-/// Makes `request` the active one, and lets it send what it could not meanwhile.
-fn activate(request: Request) {
-    // SAFETY: a live request and its connection; a request may be posted several times. Without
-    // memory, the request goes on at its next event.
-    unsafe {
-        (*request.connection()).data = request.as_ptr().cast();
-        ngx_http_post_request(request.as_ptr(), null_mut());
     }
 }
 
@@ -332,8 +308,11 @@ pub fn set_body_and_headers(request: Request, body: Body) -> Result<(), OutOfMem
         Body::Forwarded => buffers::forwarded(parent)?,
         Body::None => null_mut(),
     };
+    // With no body at all, a subrequest would be told of one that is still to be read, which never
+    // comes: echo's then asks forever.
+    let body = if given.is_null() { buffers::in_memory(request, b"")? } else { given };
     // SAFETY: a plain field of a live request; the body lives in its pool.
-    unsafe { (*request.as_ptr()).request_body = given }
+    unsafe { (*request.as_ptr()).request_body = body }
     subrequest_headers::copy(parent, request)?;
     if !given.is_null() {
         // SAFETY: just made, or the parent's live one.
