@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 
 fn main() {
+    stay_loaded();
     println!("cargo::rerun-if-changed=build.rs");
     pass_features();
     let includes = env::var_os("DEP_NGINX_INCLUDE").expect("nginx-sys exports its include paths");
@@ -20,6 +21,12 @@ fn main() {
     if env::var_os("CARGO_FEATURE_VENDORED").is_none() {
         bind_luajit();
     }
+}
+
+/// nginx unloads its modules with their configuration. This one stays in the process: what its statics
+/// hold is found through its data, and threads of nginx's pools may be in its code.
+fn stay_loaded() {
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
 }
 
 /// nginx-sys tells its direct dependents, in `DEP_NGINX_*`, how nginx was configured.
