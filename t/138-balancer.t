@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 7);
+plan tests => repeat_each() * (blocks() * 3 + 9);
 no_long_string();
 
 our $Backends = <<'_EOC_';
@@ -793,3 +793,65 @@ limited: 1500
 --- no_error_log
 [alert]
 [emerg]
+
+
+
+=== TEST 25: no server line, and no server named
+--- http_config
+    upstream backend {
+        balancer_by_lua_block { print("hello from balancer by lua!") }
+    }
+--- config
+    location = /t { proxy_pass http://backend; }
+--- request
+GET /t
+--- error_code: 500
+--- ignore_response_body
+--- error_log eval
+["hello from balancer by lua! while connecting to upstream,", qr/\[error\] .*? lua balancer: no peer set/]
+--- no_error_log
+[warn]
+
+
+
+=== TEST 26: no server line, but a named server
+--- http_config
+    upstream backend {
+        zone backend 64k;
+        balancer_by_lua_block {
+            assert(require("ngx.balancer").set_current_peer("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+        }
+    }
+--- config
+    location = /t { proxy_pass http://backend/named; }
+    location = /named { return 200 "named server"; }
+--- request
+GET /t
+--- response_body chomp
+named server
+--- no_error_log
+[error]
+
+
+
+=== TEST 27: a server line after the code is the only server
+--- http_config
+    upstream backend {
+        balancer_by_lua_block { print("chooses nothing") }
+        server 127.0.0.1:$TEST_NGINX_SERVER_PORT;
+    }
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _ = 1, 4 do ngx.print(ngx.location.capture("/proxy").body, " ") end
+        }
+    }
+    location = /proxy { proxy_pass http://backend/real; }
+    location = /real { return 200 "real"; }
+--- request
+GET /t
+--- response_body eval
+"real real real real "
+--- no_error_log
+[error]
+[warn]

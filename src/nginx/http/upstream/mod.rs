@@ -10,6 +10,7 @@ mod keepalive;
 #[cfg(not(ngx_feature = "http_ssl"))]
 mod no_tls;
 mod peer;
+mod placeholder;
 mod record;
 #[cfg(ngx_feature = "http_ssl")]
 mod tls;

@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::ptr::{addr_of, addr_of_mut};
 
 use super::idle::IdleConnections;
+use super::placeholder;
 use super::record::{Peer, PeerData};
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::log::Log;
@@ -38,6 +39,9 @@ pub fn install<B: Balancer>(cf: Conf) {
         let http: *mut ngx_http_conf_ctx_t = cf.get().ctx.cast();
         let index = (*addr_of!(ngx_http_upstream_module)).ctx_index;
         let us: *mut ngx_http_upstream_srv_conf_t = (*(*http).srv_conf.add(index)).cast();
+        if placeholder::add(cf, us).is_err() {
+            cf.log(Level::Emerg, b"no memory for the servers of an upstream");
+        }
         if (*us).peer.init_upstream.is_some() {
             cf.log(Level::Warn, b"load balancing method redefined");
         }
@@ -60,6 +64,7 @@ unsafe extern "C" fn init_upstream<B: Balancer>(
 ) -> ngx_int_t {
     // SAFETY: nginx passes its parser and the block's configuration.
     unsafe {
+        placeholder::remove_beside_others(us);
         if ngx_http_upstream_init_round_robin(cf, us) != Status::OK.0 {
             return Status::ERROR.0;
         }
@@ -127,6 +132,10 @@ unsafe extern "C" fn get_peer<B: Balancer>(
             }
             peer.bind(pc);
             if !peer.is_named() {
+                if placeholder::is_first((*peer.as_ptr()).upstream) {
+                    log.write(Level::Err, b"lua balancer: no peer set");
+                    return Status::ERROR.0;
+                }
                 return ngx_http_upstream_get_round_robin_peer(pc, data);
             }
             peer.connect_to_named(pc);
