@@ -704,16 +704,16 @@ body
                 header.link = nil
                 return costs
             end
-            -- The least of several tries: linear gives 4, quadratic 16.
+            -- The least of several tries: linear gives 8, quadratic 64.
             local ratios = {}
             for _ = 1, 4 do
-                local few, many = cost(2000), cost(8000)
+                local few, many = cost(1000), cost(8000)
                 for _, step in ipairs(steps) do
                     ratios[step] = math.min(ratios[step] or 99, many[step] / few[step])
                 end
             end
             for _, step in ipairs(steps) do
-                ngx.say(step, ": ", ratios[step] < 9 and "linear" or ratios[step])
+                ngx.say(step, ": ", ratios[step] < 24 and "linear" or ratios[step])
             end
             local left = {}
             for name in pairs(ngx.resp.get_headers(0)) do left[#left + 1] = name end
