@@ -21,6 +21,7 @@ pub mod hex;
 pub mod http_time;
 pub mod log_ring;
 pub mod md5;
+pub mod pcre1;
 pub mod pool_admission;
 pub mod raw_header;
 pub mod receive_until;

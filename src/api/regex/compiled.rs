@@ -15,13 +15,13 @@ use pcre2_sys::{
 };
 
 use super::dialect::Dialect;
-use super::pcre1;
 use super::pcre2::{Code, CompileError};
 use super::template::{ReplaceValue, Replacement};
 use crate::nginx::Level;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
 use crate::{ngx_debug, ngx_log};
+use codec::pcre1;
 
 /// lua-resty-core's flags for this module.
 const KEPT: c_int = 0x01;

@@ -5,14 +5,33 @@
 
 use std::ffi::{CStr, c_int};
 
+use codec::pcre1;
 use pcre2_sys::PCRE2_ERROR_BADDATA;
 
-use super::{pcre1, pcre2};
+use super::pcre2;
 use crate::lua::resty_core;
 
 /// The first release that presents PCRE2, which is also the first that lua-resty-core's matching
 /// release passes PCRE2's option bits to.
 const WITH_PCRE2: u32 = 10_026;
+
+/// The version that lua-resty-core is told. From 8.46 on, its later releases would pass the option
+/// bits of PCRE2, which this module's interface does not take.
+const PCRE1_VERSION: &CStr = c"8.45 (PCRE2)";
+
+/// The bits of `codec::pcre1` are those of the header that pcre2-sys was made from.
+const _: () = {
+    use pcre1::pcre2::*;
+    assert!(CASELESS == pcre2_sys::PCRE2_CASELESS && MULTILINE == pcre2_sys::PCRE2_MULTILINE);
+    assert!(DOTALL == pcre2_sys::PCRE2_DOTALL && EXTENDED == pcre2_sys::PCRE2_EXTENDED);
+    assert!(ANCHORED == pcre2_sys::PCRE2_ANCHORED && UNGREEDY == pcre2_sys::PCRE2_UNGREEDY);
+    assert!(DOLLAR_ENDONLY == pcre2_sys::PCRE2_DOLLAR_ENDONLY && UTF == pcre2_sys::PCRE2_UTF);
+    assert!(NO_AUTO_CAPTURE == pcre2_sys::PCRE2_NO_AUTO_CAPTURE);
+    assert!(FIRSTLINE == pcre2_sys::PCRE2_FIRSTLINE && DUPNAMES == pcre2_sys::PCRE2_DUPNAMES);
+    assert!(ALLOW_EMPTY_CLASS == pcre2_sys::PCRE2_ALLOW_EMPTY_CLASS);
+    assert!(ALT_BSUX == pcre2_sys::PCRE2_ALT_BSUX && UCP == pcre2_sys::PCRE2_UCP);
+    assert!(MATCH_UNSET_BACKREF == pcre2_sys::PCRE2_MATCH_UNSET_BACKREF);
+};
 
 /// What the other side of the C symbols speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +49,7 @@ impl Dialect {
     /// The version that lua-resty-core is told: up to 8.45, it passes PCRE1's bits.
     pub fn version(self) -> &'static CStr {
         match self {
-            Dialect::Pcre1 => pcre1::VERSION,
+            Dialect::Pcre1 => PCRE1_VERSION,
             Dialect::Pcre2 => pcre2::version(),
         }
     }
@@ -84,7 +103,10 @@ impl Dialect {
     /// The text for a compile error of PCRE2's.
     pub fn compile_error_text(self, code: c_int) -> String {
         match self {
-            Dialect::Pcre1 => pcre1::compile_error_text(code),
+            Dialect::Pcre1 => match pcre1::compile_error_text(code) {
+                Some(text) => text.into(),
+                None => pcre2::error_text(code),
+            },
             Dialect::Pcre2 => pcre2::error_text(code),
         }
     }

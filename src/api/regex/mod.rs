@@ -8,6 +8,5 @@
 pub mod compiled;
 pub mod dialect;
 pub mod ffi;
-pub mod pcre1;
 pub mod pcre2;
 pub mod template;

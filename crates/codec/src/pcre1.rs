@@ -3,43 +3,48 @@
 //! The option bits are those of `pcre.h`; result codes and error texts are turned into PCRE1's
 //! wherever it has the same one.
 
-use std::ffi::{CStr, c_int};
-
-use pcre2_sys::{
-    PCRE2_ALLOW_EMPTY_CLASS, PCRE2_ALT_BSUX, PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_DOLLAR_ENDONLY,
-    PCRE2_DOTALL, PCRE2_DUPNAMES, PCRE2_EXTENDED, PCRE2_FIRSTLINE, PCRE2_MATCH_UNSET_BACKREF,
-    PCRE2_MULTILINE, PCRE2_NO_AUTO_CAPTURE, PCRE2_UCP, PCRE2_UNGREEDY, PCRE2_UTF,
-};
-
-use super::pcre2;
-
-/// The version that lua-resty-core is told. From 8.46 on, its later releases would pass the option
-/// bits of PCRE2, which this module's interface does not take.
-pub const VERSION: &CStr = c"8.45 (PCRE2)";
-
 /// The subject's length cannot be told in an `int`.
-pub const BAD_LENGTH: c_int = -32;
+pub const BAD_LENGTH: i32 = -32;
 /// The start lies outside of the subject.
-const BAD_OFFSET: c_int = -24;
+const BAD_OFFSET: i32 = -24;
 /// A failure inside of the matching.
-const INTERNAL: c_int = -14;
+const INTERNAL: i32 = -14;
+
+/// PCRE2's option bits, as `pcre2.h` has them.
+pub mod pcre2 {
+    pub const CASELESS: u32 = 0x8;
+    pub const MULTILINE: u32 = 0x400;
+    pub const DOTALL: u32 = 0x20;
+    pub const EXTENDED: u32 = 0x80;
+    pub const ANCHORED: u32 = 0x80000000;
+    pub const DOLLAR_ENDONLY: u32 = 0x10;
+    pub const UNGREEDY: u32 = 0x40000;
+    pub const UTF: u32 = 0x80000;
+    pub const NO_AUTO_CAPTURE: u32 = 0x2000;
+    pub const FIRSTLINE: u32 = 0x100;
+    pub const DUPNAMES: u32 = 0x40;
+    pub const ALLOW_EMPTY_CLASS: u32 = 0x1;
+    pub const ALT_BSUX: u32 = 0x2;
+    pub const MATCH_UNSET_BACKREF: u32 = 0x200;
+    pub const UCP: u32 = 0x20000;
+}
 
 /// PCRE1's options, and PCRE2's.
 const OPTIONS: &[(u32, u32)] = &[
-    (0x0000_0001, PCRE2_CASELESS),
-    (0x0000_0002, PCRE2_MULTILINE),
-    (0x0000_0004, PCRE2_DOTALL),
-    (0x0000_0008, PCRE2_EXTENDED),
-    (0x0000_0010, PCRE2_ANCHORED),
-    (0x0000_0020, PCRE2_DOLLAR_ENDONLY),
-    (0x0000_0200, PCRE2_UNGREEDY),
-    (0x0000_0800, PCRE2_UTF),
-    (0x0000_1000, PCRE2_NO_AUTO_CAPTURE),
-    (0x0004_0000, PCRE2_FIRSTLINE),
-    (0x0008_0000, PCRE2_DUPNAMES),
+    (0x0000_0001, pcre2::CASELESS),
+    (0x0000_0002, pcre2::MULTILINE),
+    (0x0000_0004, pcre2::DOTALL),
+    (0x0000_0008, pcre2::EXTENDED),
+    (0x0000_0010, pcre2::ANCHORED),
+    (0x0000_0020, pcre2::DOLLAR_ENDONLY),
+    (0x0000_0200, pcre2::UNGREEDY),
+    (0x0000_0800, pcre2::UTF),
+    (0x0000_1000, pcre2::NO_AUTO_CAPTURE),
+    (0x0004_0000, pcre2::FIRSTLINE),
+    (0x0008_0000, pcre2::DUPNAMES),
     // JAVASCRIPT_COMPAT
-    (0x0200_0000, PCRE2_ALLOW_EMPTY_CLASS | PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF),
-    (0x2000_0000, PCRE2_UCP),
+    (0x0200_0000, pcre2::ALLOW_EMPTY_CLASS | pcre2::ALT_BSUX | pcre2::MATCH_UNSET_BACKREF),
+    (0x2000_0000, pcre2::UCP),
 ];
 
 /// All of PCRE2's options that a script can ask for, by either version's bits.
@@ -66,7 +71,7 @@ pub fn options(bits: u32) -> Option<u32> {
 }
 
 /// PCRE2's result of a match that failed, and PCRE1's. Codes of PCRE2 alone stay.
-const RESULTS: &[(c_int, c_int)] = &[
+const RESULTS: &[(i32, i32)] = &[
     (-2, -12),  // PARTIAL
     (-29, -4),  // BADDATA: BADMAGIC
     (-31, -4),  // BADMAGIC
@@ -94,10 +99,10 @@ const RESULTS: &[(c_int, c_int)] = &[
 ];
 
 /// The codes for the ways in which a subject is not UTF-8; BADUTF8 in PCRE1.
-const BAD_UTF8: std::ops::RangeInclusive<c_int> = -23..=-3;
+const BAD_UTF8: std::ops::RangeInclusive<i32> = -23..=-3;
 
 /// PCRE1's code for a negative result of PCRE2.
-pub fn result(code: c_int) -> c_int {
+pub fn result(code: i32) -> i32 {
     if BAD_UTF8.contains(&code) {
         return -10;
     }
@@ -114,7 +119,7 @@ pub fn match_limit(limit: u32) -> u32 {
 }
 
 /// PCRE2's compile errors whose text reads otherwise in PCRE1.
-const TEXTS: &[(c_int, &str)] = &[
+const TEXTS: &[(i32, &str)] = &[
     (107, "invalid escape sequence in character class"),
     (109, "nothing to repeat"),
     (114, "missing )"),
@@ -144,17 +149,17 @@ const TEXTS: &[(c_int, &str)] = &[
 ];
 
 /// A group that calls itself before anything is matched: an error of PCRE1 alone.
-pub const ENDLESS_CALL: c_int = 140;
+pub const ENDLESS_CALL: i32 = 140;
 /// Errors whose place PCRE1 tells otherwise.
-const NO_SUCH_GROUP: c_int = 115;
-const NO_SUCH_ESCAPE: c_int = 137;
-const NAME_TWICE: c_int = 143;
-const NO_SUCH_PROPERTY: c_int = 147;
-const BAD_RANGE: c_int = 150;
+const NO_SUCH_GROUP: i32 = 115;
+const NO_SUCH_ESCAPE: i32 = 137;
+const NAME_TWICE: i32 = 143;
+const NO_SUCH_PROPERTY: i32 = 147;
+const BAD_RANGE: i32 = 150;
 
 /// Where PCRE1 finds a compile error that PCRE2 finds at `offset`: behind the name of a group that
 /// there is none of, and at the last byte of what PCRE2 has read of some others.
-pub fn error_offset(code: c_int, offset: usize, pattern: &[u8]) -> usize {
+pub fn error_offset(code: i32, offset: usize, pattern: &[u8]) -> usize {
     let rest = pattern.get(offset..).unwrap_or_default();
     match code {
         NO_SUCH_GROUP => {
@@ -179,16 +184,71 @@ pub fn error_offset(code: c_int, offset: usize, pattern: &[u8]) -> usize {
 }
 
 /// An unknown bit among the options.
-pub const UNKNOWN_OPTION: c_int = 117;
+pub const UNKNOWN_OPTION: i32 = 117;
 
-/// PCRE1's text for a compile error of PCRE2, or PCRE2's where it has none.
-pub fn compile_error_text(code: c_int) -> String {
+/// PCRE1's text for a compile error of PCRE2; none where it is PCRE2's own.
+pub fn compile_error_text(code: i32) -> Option<&'static str> {
     // The validity of UTF-8 has one text in PCRE1, and its codes are negative here.
     if BAD_UTF8.contains(&code) {
-        return "invalid UTF-8 string".into();
+        return Some("invalid UTF-8 string");
     }
-    match TEXTS.iter().find(|(of, _)| *of == code) {
-        Some((_, text)) => (*text).into(),
-        None => pcre2::error_text(code),
+    TEXTS.iter().find(|(of, _)| *of == code).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_told_apart() {
+        assert_eq!(options(0), Some(0));
+        assert_eq!(options(0x1 | 0x4), Some(pcre2::CASELESS | pcre2::DOTALL));
+        assert_eq!(options(0x0200_0000), Some(0x1 | 0x2 | 0x200));
+        assert_eq!(options(0x4000), None);
+        let all = OPTIONS.iter().fold(0, |all, (_, new)| all | new);
+        assert_eq!(ALL_OPTIONS, all);
+        for (n, (old, _)) in OPTIONS.iter().enumerate() {
+            assert_eq!(old.count_ones(), 1);
+            assert!(OPTIONS.iter().skip(n + 1).all(|(other, _)| other != old));
+        }
+    }
+
+    #[test]
+    fn results_are_those_of_pcre1() {
+        assert_eq!(result(-1), -1);
+        assert_eq!(result(-47), -8);
+        assert_eq!(result(-33), BAD_OFFSET);
+        assert_eq!(result(-44), INTERNAL);
+        assert!((-23..=-3).all(|code| result(code) == -10));
+        assert_eq!(result(-99), -99);
+    }
+
+    #[test]
+    fn limits_shrink_by_a_ninth() {
+        assert_eq!(match_limit(0), 0);
+        assert_eq!(match_limit(9_000), 8_000);
+        assert_eq!(match_limit(u32::MAX), u32::MAX - u32::MAX / 9);
+    }
+
+    #[test]
+    fn places_of_errors() {
+        assert_eq!(error_offset(143, 5, b"(?<a>)"), 4);
+        assert_eq!(error_offset(137, 0, b""), 0);
+        assert_eq!(error_offset(115, 3, br"\k<name>"), 7);
+        assert_eq!(error_offset(115, 2, br"\g12 a"), 6);
+        assert_eq!(error_offset(147, 5, br"\p{X}"), 4);
+        assert_eq!(error_offset(147, 9, b"short"), 9);
+        assert_eq!(error_offset(101, 7, b"short"), 7);
+    }
+
+    #[test]
+    fn texts_of_errors() {
+        assert_eq!(compile_error_text(114), Some("missing )"));
+        assert_eq!(
+            compile_error_text(ENDLESS_CALL),
+            Some("recursive call could loop indefinitely")
+        );
+        assert_eq!(compile_error_text(-5), Some("invalid UTF-8 string"));
+        assert_eq!(compile_error_text(101), None);
     }
 }
