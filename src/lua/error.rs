@@ -22,6 +22,7 @@ pub enum LuaError {
 
 impl LuaError {
     /// [`LuaError::Text`] from a literal or a formatted text.
+    #[inline]
     pub fn text(text: impl IntoText) -> LuaError {
         text.into_text().map_or_else(LuaError::from, LuaError::Text)
     }
@@ -39,6 +40,7 @@ pub trait IntoText {
 }
 
 impl IntoText for &'static str {
+    #[inline(always)]
     fn into_text(self) -> Result<Cow<'static, str>, OutOfMemory> {
         Ok(Cow::Borrowed(self))
     }

@@ -89,5 +89,7 @@ impl Context {
                 resource.close();
             }
         }
+        // The memory is for the next request.
+        self.resources.held.borrow_mut().get_or_insert(held);
     }
 }

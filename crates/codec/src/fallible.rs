@@ -27,7 +27,7 @@ pub fn with_capacity<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
 }
 
 /// A copy of `items`.
-pub fn copy<T: Clone>(items: &[T]) -> Result<Vec<T>, OutOfMemory> {
+pub fn copy<T: Copy>(items: &[T]) -> Result<Vec<T>, OutOfMemory> {
     let mut made = with_capacity(items.len())?;
     made.try_append(items)?;
     Ok(made)
@@ -119,7 +119,7 @@ pub trait Grow<T> {
     /// Appends copies of `items`.
     fn try_append(&mut self, items: &[T]) -> Result<(), OutOfMemory>
     where
-        T: Clone;
+        T: Copy;
 
     /// Appends one item.
     fn try_push(&mut self, item: T) -> Result<(), OutOfMemory>;
@@ -127,7 +127,7 @@ pub trait Grow<T> {
     /// Sets the length to `len`; new places get copies of `item`.
     fn try_fill(&mut self, len: usize, item: T) -> Result<(), OutOfMemory>
     where
-        T: Clone;
+        T: Copy;
 }
 
 #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
@@ -135,7 +135,7 @@ impl<T> Grow<T> for Vec<T> {
     #[inline]
     fn try_append(&mut self, items: &[T]) -> Result<(), OutOfMemory>
     where
-        T: Clone,
+        T: Copy,
     {
         self.try_reserve(items.len())?;
         self.extend_from_slice(items);
@@ -153,7 +153,7 @@ impl<T> Grow<T> for Vec<T> {
 
     fn try_fill(&mut self, len: usize, item: T) -> Result<(), OutOfMemory>
     where
-        T: Clone,
+        T: Copy,
     {
         self.try_reserve_exact(len.saturating_sub(self.len()))?;
         self.resize(len, item);
@@ -161,15 +161,14 @@ impl<T> Grow<T> for Vec<T> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
 impl<A: Array> Grow<A::Item> for SmallVec<A> {
     #[inline]
     fn try_append(&mut self, items: &[A::Item]) -> Result<(), OutOfMemory>
     where
-        A::Item: Clone,
+        A::Item: Copy,
     {
         self.try_reserve(items.len()).map_err(|_| OutOfMemory)?;
-        self.extend(items.iter().cloned());
+        self.extend_from_slice(items);
         Ok(())
     }
 
@@ -182,7 +181,7 @@ impl<A: Array> Grow<A::Item> for SmallVec<A> {
 
     fn try_fill(&mut self, len: usize, item: A::Item) -> Result<(), OutOfMemory>
     where
-        A::Item: Clone,
+        A::Item: Copy,
     {
         let more = len.saturating_sub(self.len());
         self.try_reserve(more).map_err(|_| OutOfMemory)?;
