@@ -2,8 +2,8 @@
 //!
 //! The work is done by PCRE2, in the same library that nginx itself links. Which PCRE
 //! lua-resty-core speaks (option bits, result codes, texts) depends on its release, and `dialect`
-//! knows; `pcre1` translates for those that speak PCRE1, `pcre2` wraps the library, `compiled` is
-//! what Lua holds, `template` the replacement of `ngx.re.sub` and `ngx.re.gsub`.
+//! knows; `codec::pcre1` has the tables for PCRE1, `pcre2` wraps the library, `compiled` is what Lua
+//! holds, `template` the replacement of `ngx.re.sub` and `ngx.re.gsub`.
 
 pub mod compiled;
 pub mod dialect;
