@@ -128,6 +128,15 @@ my $LOCATIONS = <<'_EOC_';
             for _, fault in ipairs(faults) do ngx.say(fault) end
         }
     }
+    # Reads in vain from a server that waits for a request.
+    location = /silent {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            sock:settimeout(20)
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            ngx.print((select(2, sock:receive())))
+        }
+    }
     # What the methods of TCP sockets that a release has answer for one that is connected without TLS.
     location = /methods {
         content_by_lua_block {
@@ -212,6 +221,13 @@ sub client_hello_lines {
     return "$place $line";
 }
 
+# How the line about that read goes on after its text.
+sub silent_line {
+    my $answer = body('/silent');
+    my ($line) = $server->log_text('error.log') =~ /lua tcp socket read timed out(.*?), client:/;
+    return "$answer$line";
+}
+
 sub notices {
     my @lines = $server->log_text('error.log') =~ /\[notice\].*(lua-resty-core at .*)/g;
     return @lines;
@@ -248,6 +264,7 @@ is body('/re'), $pcre1, 'expressions: the first PCRE';
 is tls(), 'TLSv1.2 TLSv1.2 TLSv1.2', 'TLS: 1.2 unless named';
 is client_hello_lines(), 'ssl_client_hello_by_lua:1: lua_client_hello_by_lua', '… and its lines in the log';
 is body('/threads'), 0, 'calls in threads: a hundred';
+is silent_line(), 'timeout', 'a line about a time-out does not name the server';
 $server->stop;
 
 # A copy whose files are changed by $edit->( name, text ) that alters $_[1].
@@ -327,6 +344,14 @@ sub starts_anew {
     body('/tls');
     is client_hello_lines(), 'ssl_client_hello_by_lua(nginx.conf:N):1: ssl_client_hello_by_lua',
         '10029: a debug line names the directive';
+    $server->stop;
+}
+
+# The first one whose lines about time-outs name the server.
+{
+    starts_anew( copy( asking_with_pcre2( 10030, '0.10.30' ) ) );
+    is silent_line(), "timeout, upstream: 127.0.0.1:$port(127.0.0.1)",
+        '10030: a line about a time-out names the server';
     $server->stop;
 }
 

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 9);
+plan tests => repeat_each() * (blocks() * 3 + 10);
 no_long_string();
 
 our $Backends = <<'_EOC_';
@@ -855,3 +855,45 @@ GET /t
 --- no_error_log
 [error]
 [warn]
+
+
+
+=== TEST 28: a body that the balancer sets is in the request that is made anew
+--- http_config
+    upstream chosen {
+        server 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+        balancer_by_lua_block {
+            if ngx.var.arg_body then
+                ngx.req.set_body_data(ngx.var.arg_body)
+            end
+            local balancer = require "ngx.balancer"
+            assert(balancer.recreate_request())
+            assert(balancer.recreate_request())
+        }
+    }
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, given in ipairs { "", "a longer body" } do
+                for _, args in ipairs { "", "body=short" } do
+                    local res = ngx.location.capture("/proxy?" .. args,
+                        { method = ngx.HTTP_POST, body = given })
+                    ngx.print(res.status, " ", res.body)
+                end
+            end
+        }
+    }
+    location = /proxy {
+        proxy_read_timeout 1s;
+        proxy_pass http://chosen;
+    }
+--- request
+GET /t
+--- response_body
+200 one /proxy 1 nil nil
+200 one /proxy 1 nil short
+200 one /proxy 1 nil a longer body
+200 one /proxy 1 nil short
+--- no_error_log
+[error]
+[alert]

@@ -15,7 +15,7 @@ use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
-use crate::nginx::core::log::Shown;
+use crate::nginx::core::log::{Log, Shown};
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Connecting, Events};
 use crate::nginx::event::resolver;
@@ -94,7 +94,11 @@ impl Socket {
         target: Target,
         pool: Option<Rc<Pool>>,
     ) -> LuaResult {
-        match self.enter(target, pool) {
+        let progress = match self.note_server(&target) {
+            Ok(()) => self.enter(target, pool),
+            Err(OutOfMemory) => ConnectProgress::Failed(SocketFailure::NoMemory),
+        };
+        match progress {
             ConnectProgress::Connected => {
                 call.state.push_integer(1);
                 Ok(Returns::Values(1))
@@ -297,13 +301,7 @@ impl Socket {
         let log = self.request.get().log();
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {
-                ngx_log!(
-                    log,
-                    Level::Err,
-                    "lua tcp socket connect timed out, when connecting to {}:{}",
-                    address.text(false),
-                    address.port()
-                );
+                self.log_connect_timeout(log, address);
             }
             return Err(SocketFailure::Timeout);
         }
@@ -317,6 +315,17 @@ impl Socket {
         }
         ngx_debug!(log, "lua tcp socket connected");
         Ok(())
+    }
+
+    #[cold]
+    fn log_connect_timeout(&self, log: Log, address: &Address) {
+        const LINE: &str = "lua tcp socket connect timed out";
+        if self.names_server() {
+            let server = self.named_server(Some(*address));
+            return ngx_log!(log, Level::Err, "{LINE}{server}");
+        }
+        let (ip, port) = (address.text(false), address.port());
+        ngx_log!(log, Level::Err, "{LINE}, when connecting to {ip}:{port}");
     }
 
     /// Tells the task that waits how it went.

@@ -19,6 +19,7 @@ mod pool;
 mod receive;
 mod request_socket;
 mod send;
+mod server;
 mod socket;
 #[cfg(ngx_feature = "http_ssl")]
 mod tls;

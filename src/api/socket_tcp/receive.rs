@@ -103,7 +103,8 @@ impl Socket {
         ngx_debug!(log, "lua tcp socket read handler");
         if stream.take_timeout(Direction::Read) {
             if self.logs_errors() {
-                ngx_log!(log, Level::Err, "lua tcp socket read timed out");
+                let server = self.connected_server();
+                ngx_log!(log, Level::Err, "lua tcp socket read timed out{server}");
             }
             return self.settle_read(Some(SocketFailure::Timeout));
         }

@@ -138,7 +138,8 @@ impl Socket {
         ngx_debug!(log, "lua tcp socket send handler");
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {
-                ngx_log!(log, Level::Err, "lua tcp socket write timed out");
+                let server = self.connected_server();
+                ngx_log!(log, Level::Err, "lua tcp socket write timed out{server}");
             }
             return self.settle_write(Some(SocketFailure::Timeout));
         }

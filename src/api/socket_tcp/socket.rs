@@ -11,6 +11,7 @@ use super::input::Input;
 use super::pool::Seat;
 use super::request_socket;
 use super::send::Output;
+use super::server::Server;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
 use super::user_data::UserData;
@@ -111,6 +112,7 @@ pub struct Socket {
     pub reading: RefCell<Option<Weak<Task>>>,
     pub writing: RefCell<Option<Weak<Task>>>,
     pub stage: RefCell<Stage>,
+    pub server: RefCell<Server>,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: RefCell<Tls>,
     /// How often the connection came from a pool.
@@ -143,6 +145,7 @@ impl Socket {
             reading: RefCell::default(),
             writing: RefCell::default(),
             stage: RefCell::default(),
+            server: RefCell::default(),
             #[cfg(ngx_feature = "http_ssl")]
             tls: RefCell::default(),
             reused: Cell::new(0),

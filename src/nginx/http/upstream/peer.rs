@@ -141,12 +141,8 @@ impl Peer {
             let Some(create) = (*u).create_request else { return Status::ERROR };
             let old = (*u).request_bufs;
             let body = request.get().request_body.as_ref().map_or(null_mut(), |body| body.bufs);
-            if let Some(first) = old.as_ref()
-                && old != body
-            {
-                // The old request's own buffer; the body follows.
-                (*u).request_bufs = first.next;
-            }
+            // As before the first time: the body alone, which may be another one by now.
+            (*u).request_bufs = body;
             let rc = Status(create(request.as_ptr()));
             if rc != Status::OK {
                 (*u).request_bufs = old;
