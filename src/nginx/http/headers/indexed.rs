@@ -43,9 +43,17 @@ pub fn forget_all() {
     }
 }
 
+/// Makes sure that the end of the run is heard of.
+#[cfg(nginx_header_links)]
+pub(super) fn forget_later() {
+    IN_USE.set(true);
+}
+
 #[cold]
 fn empty_slots() {
     IN_USE.set(false);
+    #[cfg(nginx_header_links)]
+    super::values::forget_end();
     for slot in [&REQUEST, &RESPONSE] {
         slot.walks.set(0);
         slot.forget();

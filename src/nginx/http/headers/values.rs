@@ -4,7 +4,7 @@
 #[cfg(not(nginx_header_links))]
 use codec::fallible;
 #[cfg(nginx_header_links)]
-use codec::fallible::Grow;
+use {super::indexed, crate::own_thread, codec::fallible::Grow, std::cell::Cell};
 
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::http::headers::node::Node;
@@ -14,8 +14,25 @@ type Field = *mut crate::nginx::sys::ngx_table_elt_t;
 #[cfg(not(nginx_header_links))]
 type Field = crate::nginx::sys::ngx_array_t;
 
+/// After so many steps along a chain, its end is remembered.
+#[cfg(nginx_header_links)]
+const LONG: usize = 64;
+
+#[cfg(nginx_header_links)]
+own_thread! {
+    /// A field, and the last node of its long chain, until the run of Lua code ends: no other module
+    /// shortens a chain in it.
+    static END: Cell<Option<(HeaderValues, Node)>> = Cell::new(None);
+}
+
+/// A run of Lua code has ended.
+#[cfg(nginx_header_links)]
+pub(super) fn forget_end() {
+    END.set(None);
+}
+
 /// Such a field of a request; copies are the same field.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::nginx) struct HeaderValues(*mut Field);
 
 impl HeaderValues {
@@ -48,6 +65,7 @@ impl HeaderValues {
 
     /// Forgets all nodes but the first; they stay in the list.
     pub fn keep_first(self) {
+        forget_end();
         // SAFETY: as in `nodes`.
         unsafe {
             if let Some(first) = (*self.0).as_mut() {
@@ -58,19 +76,27 @@ impl HeaderValues {
 
     /// Forgets all nodes; they stay in the list.
     pub fn clear(self) {
+        forget_end();
         // SAFETY: a live request's field.
         unsafe { *self.0 = std::ptr::null_mut() }
     }
 
     pub fn push(self, _pool: Pool, node: Node) -> Result<(), OutOfMemory> {
-        // SAFETY: as in `nodes`.
+        let end = END.get().filter(|(field, _)| *field == self).map(|(_, end)| end);
+        let mut steps = 0;
+        // SAFETY: as in `nodes`; `end` is one of them.
         unsafe {
-            let mut link = self.0;
+            let mut link = end.map_or(self.0, |end| &raw mut (*end.as_ptr()).next);
             while !(*link).is_null() {
                 link = &raw mut (**link).next;
+                steps += 1;
             }
             *link = node.as_ptr();
             (*node.as_ptr()).next = std::ptr::null_mut();
+        }
+        if end.is_some() || steps > LONG {
+            indexed::forget_later();
+            END.set(Some((self, node)));
         }
         Ok(())
     }
