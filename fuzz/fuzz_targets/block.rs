@@ -1,7 +1,7 @@
 //! The block lexer: the way the input is cut does not show in the result.
 #![no_main]
 
-use codec::block::{Block, Error, Lexer, Progress};
+use codec::block::{Block, Error, Lexer, LexerProgress};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, u16, &[u8])| {
@@ -29,12 +29,12 @@ fn lex(text: &[u8], size: usize, buffered: usize) -> Result<Block, Error> {
     let mut lexer = Lexer::new(1, buffered);
     for (i, piece) in text.chunks(size).enumerate() {
         match lexer.feed(piece) {
-            Progress::NeedMore(next) => lexer = next,
-            Progress::Done(mut block) => {
+            LexerProgress::NeedMore(next) => lexer = next,
+            LexerProgress::Done(mut block) => {
                 block.unread += text.len().saturating_sub((i + 1) * size);
                 return Ok(block);
             }
-            Progress::Failed(error) => return Err(error),
+            LexerProgress::Failed(error) => return Err(error),
         }
     }
     lexer.finish()
