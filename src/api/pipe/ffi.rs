@@ -57,6 +57,16 @@ pub unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
     PROCESSES.get(unsafe { proc.as_ref() }?.pipe as u64)
 }
 
+/// As [`process`], for what a closed process refuses.
+///
+/// # Safety
+/// As for [`process`].
+pub unsafe fn open_process(proc: *const Proc) -> Result<Rc<Process>, PipeFailure> {
+    // SAFETY: the contract of this function, that of `process`.
+    let process = unsafe { process(proc) };
+    process.filter(|process| !process.is_closed()).ok_or(PipeFailure::CLOSED)
+}
+
 /// The running task, for functions that wait; else -100, or -101 with a text.
 ///
 /// # Safety

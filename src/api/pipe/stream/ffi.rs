@@ -13,7 +13,7 @@ use export::export;
 use crate::api::ffi;
 use crate::api::pipe::Process;
 use crate::api::pipe::failure::PipeFailure;
-use crate::api::pipe::ffi::{ErrorText, Proc, process, task};
+use crate::api::pipe::ffi::{ErrorText, Proc, open_process, process, task};
 use crate::api::pipe::reader::{ReadProgress, Reader, Want};
 use crate::nginx::core::strings;
 use crate::nginx::sys::ngx_http_request_t;
@@ -24,8 +24,7 @@ use crate::nginx::sys::ngx_http_request_t;
 /// As for [`process`].
 unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, usize), PipeFailure> {
     // SAFETY: the contract of this function, that of `process`.
-    let process = unsafe { process(proc) }.filter(|process| !process.is_closed());
-    let process = process.ok_or(PipeFailure::CLOSED)?;
+    let process = unsafe { open_process(proc) }?;
     // SAFETY: the contract of this function, that of `process`; there is a process, so there is the
     // structure.
     let (out, err) = unsafe { ((*proc).stdout_read_timeout, (*proc).stderr_read_timeout) };
@@ -155,8 +154,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
             Ok(task) => task,
             Err(code) => return code as isize,
         };
-        let Some(process) = process(proc).filter(|process| !process.is_closed()) else {
-            return error.tell(&PipeFailure::CLOSED) as isize;
+        let process = match open_process(proc) {
+            Ok(process) => process,
+            Err(failure) => return error.tell(&failure) as isize,
         };
         let timeout = (*proc).write_timeout;
         match process.stdin.write(strings::raw(data, len), &task, timeout) {
@@ -197,8 +197,7 @@ unsafe fn shut_down(
 ) -> c_int {
     // SAFETY: the contract of this function, that of `process` and `write_error`.
     unsafe {
-        let process = process(proc).filter(|process| !process.is_closed());
-        match process.ok_or(PipeFailure::CLOSED).and_then(|process| work(&process)) {
+        match open_process(proc).and_then(|process| work(&process)) {
             Ok(()) => ffi::OK,
             Err(failure) => error.tell(&failure),
         }
