@@ -65,6 +65,21 @@ pub unsafe fn done(
     unsafe { number(err, || work().map(|()| ffi::OK)) }
 }
 
+/// The pointer that `work` gives, or null with the error in `*err`.
+///
+/// # Safety
+/// As for [`set_message`].
+pub unsafe fn object(
+    err: *mut *const c_char,
+    work: impl FnOnce() -> tls::Result<*mut c_void>,
+) -> *mut c_void {
+    work().unwrap_or_else(|text| {
+        // SAFETY: the contract of this function, that of `set_message`.
+        unsafe { set_message(err, text) };
+        null_mut()
+    })
+}
+
 /// Returns `bytes` in the out-parameters, which may be null.
 ///
 /// # Safety
@@ -220,15 +235,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_req_ssl_pointer(
 ) -> *mut c_void {
     // SAFETY: lua-resty-core passes the running request, and since that release a cell.
     unsafe {
-        match connection(r) {
-            Ok(ssl) => ssl.as_ptr().cast(),
-            Err(text) => {
-                if resty_core::presented() >= WITH_ERROR {
-                    set_message(err, text);
-                }
-                null_mut()
-            }
-        }
+        let err = if resty_core::presented() >= WITH_ERROR { err } else { null_mut() };
+        object(err, || Ok(connection(r)?.as_ptr().cast()))
     }
 }
 
@@ -246,14 +254,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_upstream_ssl_pointer(
     // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
         const TEXTS: [&CStr; 3] = [c"bad upstream", c"bad peer connection", c"not ssl connection"];
-        let request = ffi::request(r).ok_or(c"bad request");
-        let ssl = request.and_then(|request| Ssl::of_upstream(request, TEXTS));
-        ssl.map_or_else(
-            |text| {
-                set_message(err, text);
-                null_mut()
-            },
-            |ssl| ssl.as_ptr().cast(),
-        )
+        object(err, || {
+            let request = ffi::request(r).ok_or(c"bad request")?;
+            Ok(Ssl::of_upstream(request, TEXTS)?.as_ptr().cast())
+        })
     }
 }

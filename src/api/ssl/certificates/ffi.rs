@@ -8,12 +8,12 @@ use std::ptr::null_mut;
 
 use export::export;
 
-use crate::api::ffi::{self, set_message};
-use crate::api::ssl::ffi::{buffer, connection, done, number};
+use crate::api::ffi;
+use crate::api::ssl::ffi::{buffer, connection, done, number, object};
 use crate::lua::resty_core;
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
-use crate::nginx::event::tls::{Chain, Owned, PrivateKey, pem, verify};
+use crate::nginx::event::tls::{Chain, Owned, PrivateKey, Ssl, pem, verify};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::Phase;
 
@@ -80,12 +80,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
     err: *mut *const c_char,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request, such a chain and its own out-parameter.
-    unsafe {
-        done(err, || {
-            let ssl = connection(r)?;
-            ssl.use_chain(&*lent_chain(cdata).ok_or(c"invalid certificate chain")?)
-        })
-    }
+    unsafe { done(err, || use_lent_chain(connection(r)?, cdata)) }
 }
 
 /// Sets a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s, which stays the caller's. 0, or -1 with
@@ -100,13 +95,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_priv_key(
     err: *mut *const c_char,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request, such a key and its own out-parameter.
-    unsafe {
-        done(err, || {
-            let ssl = connection(r)?;
-            let key = PrivateKey::from_ptr(cdata.cast()).map(ManuallyDrop::new);
-            ssl.use_private_key(&*key.ok_or(c"invalid private key failed")?)
-        })
-    }
+    unsafe { done(err, || use_lent_private_key(connection(r)?, cdata)) }
 }
 
 /// A caller's chain, which is not dropped here.
@@ -117,6 +106,27 @@ unsafe fn lent_chain(cdata: *mut c_void) -> Option<ManuallyDrop<Chain>> {
     // SAFETY: `cdata` is null or from [`ngx_http_lua_ffi_parse_pem_cert`], the contract of this
     // function.
     unsafe { Chain::from_raw(cdata.cast()) }.map(ManuallyDrop::new)
+}
+
+/// Sets a caller's chain.
+///
+/// # Safety
+/// As for [`lent_chain`].
+pub unsafe fn use_lent_chain(ssl: Ssl, cdata: *mut c_void) -> tls::Result<()> {
+    // SAFETY: the contract of this function, that of `lent_chain`.
+    let chain = unsafe { lent_chain(cdata) };
+    ssl.use_chain(&*chain.ok_or(c"invalid certificate chain")?)
+}
+
+/// Sets a caller's key, which is not dropped here.
+///
+/// # Safety
+/// `cdata` must be null or from [`ngx_http_lua_ffi_parse_pem_priv_key`].
+pub unsafe fn use_lent_private_key(ssl: Ssl, cdata: *mut c_void) -> tls::Result<()> {
+    // SAFETY: `cdata` is null or from [`ngx_http_lua_ffi_parse_pem_priv_key`], the contract of this
+    // function.
+    let key = unsafe { PrivateKey::from_ptr(cdata.cast()) }.map(ManuallyDrop::new);
+    ssl.use_private_key(&*key.ok_or(c"invalid private key failed")?)
 }
 
 /// Writes the certificates of a PEM text (`pem_len` bytes) to `der`, which must have space for as
@@ -222,19 +232,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_priv_key(
 ) -> *mut c_void {
     // SAFETY: lua-resty-core passes a Lua string and its own out-parameter.
     unsafe { object(err, || Ok(pem::der_private_key(strings::raw(data, len))?.into_ptr().cast())) }
-}
-
-/// # Safety
-/// As for [`set_message`].
-unsafe fn object(
-    err: *mut *const c_char,
-    work: impl FnOnce() -> tls::Result<*mut c_void>,
-) -> *mut c_void {
-    work().unwrap_or_else(|text| {
-        // SAFETY: the contract of this function, that of `set_message`.
-        unsafe { set_message(err, text) };
-        null_mut()
-    })
 }
 
 /// Frees a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s or [`ngx_http_lua_ffi_parse_der_cert`]'s.

@@ -1,3 +1,3 @@
 //! Certificates and private keys: read, set, asked of a client.
 
-mod ffi;
+pub(super) mod ffi;

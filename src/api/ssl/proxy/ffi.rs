@@ -4,16 +4,16 @@
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
 
 use export::export;
 
-use crate::api::ffi::{self, set_message};
-use crate::api::ssl::ffi::{done, number};
+use crate::api::ffi;
+use crate::api::ssl::certificates::ffi::{use_lent_chain, use_lent_private_key};
+use crate::api::ssl::ffi::{done, number, object};
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
-use crate::nginx::event::tls::{Certificate, Chain, Owned, PrivateKey, Ssl, Verification};
+use crate::nginx::event::tls::{Certificate, Owned, Ssl, Verification};
 use crate::nginx::sys::ngx_http_request_t;
 
 /// The TLS connection to the server that the request is passed to.
@@ -100,13 +100,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_cert(
     err: *mut *const c_char,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request, such a chain and its own out-parameter.
-    unsafe {
-        done(err, || {
-            let ssl = connection(r)?;
-            let chain = Chain::from_raw(cdata.cast()).map(ManuallyDrop::new);
-            ssl.use_chain(&*chain.ok_or(c"invalid certificate chain")?)
-        })
-    }
+    unsafe { done(err, || use_lent_chain(connection(r)?, cdata)) }
 }
 
 /// Sets a key of `ngx_http_lua_ffi_parse_pem_priv_key`'s, which stays the caller's. 0, or -1 with the
@@ -121,13 +115,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_priv_key(
     err: *mut *const c_char,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request, such a key and its own out-parameter.
-    unsafe {
-        done(err, || {
-            let ssl = connection(r)?;
-            let key = PrivateKey::from_ptr(cdata.cast()).map(ManuallyDrop::new);
-            ssl.use_private_key(&*key.ok_or(c"invalid private key failed")?)
-        })
-    }
+    unsafe { done(err, || use_lent_private_key(connection(r)?, cdata)) }
 }
 
 /// The server's certificate that the running code of `proxy_ssl_verify_by_lua*` is asked about.
@@ -188,15 +176,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_cert(
 ) -> *mut c_void {
     // SAFETY: lua-resty-core passes the running request and its own out-parameter.
     unsafe {
-        let certificate = verification(r)
-            .and_then(|found| found.certificate().ok_or(c"get verify result failed"));
-        certificate.map_or_else(
-            |text| {
-                set_message(err, text);
-                null_mut()
-            },
-            |certificate| certificate.into_ptr().cast(),
-        )
+        object(err, || {
+            let certificate = verification(r)?.certificate();
+            Ok(certificate.ok_or(c"get verify result failed")?.into_ptr().cast())
+        })
     }
 }
 
