@@ -4,6 +4,7 @@ pub(in crate::nginx) mod change;
 pub(in crate::nginx) mod error;
 mod index;
 pub(in crate::nginx) mod indexed;
+pub(in crate::nginx) mod known;
 pub(in crate::nginx) mod list;
 pub(in crate::nginx) mod node;
 mod part;

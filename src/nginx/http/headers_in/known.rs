@@ -2,11 +2,10 @@
 
 use std::mem::offset_of;
 
-use codec::headers::{Name, lowcase_hash};
+use codec::headers::Name;
 
-use crate::nginx::http::headers::node::Node;
-use crate::nginx::http::request::Request;
-use crate::nginx::sys::{ngx_http_headers_in_t, ngx_table_elt_t};
+use crate::nginx::http::headers::known;
+use crate::nginx::sys::ngx_http_request_t;
 
 /// What nginx does with a header, besides pointing at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,24 +19,14 @@ pub(super) enum RequestHeaderKind {
     Values,
 }
 
-/// A header with a field of `ngx_http_headers_in_t`.
-#[derive(Clone, Copy)]
-pub(super) struct Known {
-    /// In lower case.
-    name: &'static [u8],
-    /// nginx's hash of the name.
-    hash: usize,
-    offset: usize,
-    pub kind: RequestHeaderKind,
-}
+pub(super) type Known = known::Known<RequestHeaderKind>;
 
 macro_rules! known {
     ($($(#[$cfg:meta])? $name:literal $field:ident $kind:ident;)*) => {
-        &[$($(#[$cfg])? Known {
-            name: $name,
-            hash: lowcase_hash($name),
-            offset: offset_of!(ngx_http_headers_in_t, $field),
-            kind: RequestHeaderKind::$kind,
+        &[$($(#[$cfg])? {
+            let offset = offset_of!(ngx_http_request_t, headers_in.$field);
+            // SAFETY: that is the field of this header, of its kind.
+            unsafe { Known::new($name, offset, RequestHeaderKind::$kind) }
         },)*]
     };
 }
@@ -74,30 +63,10 @@ const KNOWN: &[Known] = known! {
 
 /// The row of the header `name`, whatever the case of its letters.
 pub(super) fn find(name: &Name) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.hash == name.hash() && name.is_lowcase(known.name))
+    Known::find(KNOWN, name)
 }
 
 /// The rows of headers with more than one value.
 pub(super) fn with_values() -> impl Iterator<Item = &'static Known> {
     KNOWN.iter().filter(|known| known.kind == RequestHeaderKind::Values)
-}
-
-impl Known {
-    /// The field of `request`.
-    pub fn field(&self, request: Request) -> *mut std::ffi::c_void {
-        // SAFETY: the offset is that of a field of the structure.
-        unsafe { (&raw mut (*request.as_ptr()).headers_in).cast::<u8>().add(self.offset).cast() }
-    }
-
-    /// The header that the field points at. Not for headers with more than one value.
-    pub fn node(&self, request: Request) -> Option<Node> {
-        // SAFETY: fields of the other kinds are pointers to nodes of the request's list.
-        unsafe { Node::from_ptr(*self.field(request).cast::<*mut ngx_table_elt_t>()) }
-    }
-
-    pub fn set_node(&self, request: Request, node: Option<Node>) {
-        let node = node.map_or(std::ptr::null_mut(), Node::as_ptr);
-        // SAFETY: as in `node`.
-        unsafe { *self.field(request).cast::<*mut ngx_table_elt_t>() = node }
-    }
 }

@@ -2,11 +2,10 @@
 
 use std::mem::offset_of;
 
-use codec::headers::{Name, lowcase_hash};
+use codec::headers::Name;
 
-use crate::nginx::http::headers::node::Node;
-use crate::nginx::http::request::Request;
-use crate::nginx::sys::{ngx_http_headers_out_t, ngx_table_elt_t};
+use crate::nginx::http::headers::known;
+use crate::nginx::sys::ngx_http_request_t;
 
 /// What nginx does with a header, besides pointing at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,24 +20,14 @@ pub(super) enum ResponseHeaderKind {
     Values,
 }
 
-/// A header with a field of `ngx_http_headers_out_t`.
-#[derive(Clone, Copy)]
-pub(super) struct Known {
-    /// In lower case.
-    name: &'static [u8],
-    /// nginx's hash of the name.
-    hash: usize,
-    offset: usize,
-    pub kind: ResponseHeaderKind,
-}
+pub(super) type Known = known::Known<ResponseHeaderKind>;
 
 macro_rules! known {
     ($($name:literal $field:ident $kind:ident;)*) => {
-        &[$(Known {
-            name: $name,
-            hash: lowcase_hash($name),
-            offset: offset_of!(ngx_http_headers_out_t, $field),
-            kind: ResponseHeaderKind::$kind,
+        &[$({
+            let offset = offset_of!(ngx_http_request_t, headers_out.$field);
+            // SAFETY: that is the field of this header, of its kind.
+            unsafe { Known::new($name, offset, ResponseHeaderKind::$kind) }
         },)*]
     };
 }
@@ -64,25 +53,5 @@ const KNOWN: &[Known] = known! {
 
 /// The row of the header `name`, whatever the case of its letters.
 pub(super) fn find(name: &Name) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.hash == name.hash() && name.is_lowcase(known.name))
-}
-
-impl Known {
-    /// The field of `request`.
-    pub fn field(&self, request: Request) -> *mut std::ffi::c_void {
-        // SAFETY: the offset is that of a field of the structure.
-        unsafe { (&raw mut (*request.as_ptr()).headers_out).cast::<u8>().add(self.offset).cast() }
-    }
-
-    /// The header that the field points at. Not for `Content-Type`, nor for headers with more than
-    /// one value.
-    pub fn node(&self, request: Request) -> Option<Node> {
-        // SAFETY: fields of the other kinds are pointers to nodes of the response's list.
-        unsafe { Node::from_ptr(*self.field(request).cast::<*mut ngx_table_elt_t>()) }
-    }
-
-    pub fn set_node(&self, request: Request, node: Node) {
-        // SAFETY: as in `node`.
-        unsafe { *self.field(request).cast::<*mut ngx_table_elt_t>() = node.as_ptr() }
-    }
+    Known::find(KNOWN, name)
 }

@@ -179,7 +179,7 @@ impl Change<'_> {
             Some(node) => node,
             None => self.push()?,
         };
-        known.set_node(self.request, node);
+        known.set_node(self.request, Some(node));
         Ok(())
     }
 
