@@ -1,5 +1,5 @@
-# lua-resty-core of other releases than this module's own: a copy of the one that is installed is
-# made to ask for another release. TEST_NGINX_RESTY_CORE may name directories, parted by colons,
+# lua-resty-core of other releases than the installed one: a copy of that is made to ask for another
+# release, or for none. TEST_NGINX_RESTY_CORE may name directories, parted by colons,
 # with true ones of other releases (lib of a checkout): each must load, to the last file and symbol.
 
 use strict;
@@ -30,7 +30,7 @@ return {
 }
 _EOC_
 
-my $LOCATIONS = <<'_EOC_';
+my $LOCATIONS = <<'_EOC_' =~ s/\@LUA\@/$lua/r;
     location = /release { content_by_lua_block { ngx.print(ngx.config.ngx_lua_version) } }
     location = /init { content_by_lua_block { ngx.print(release_in_init) } }
     location = /base {
@@ -100,6 +100,14 @@ my $LOCATIONS = <<'_EOC_';
                 refused = refused + (ok and 0 or 1)
             end
             ngx.print(refused)
+        }
+    }
+    # Puts compiled code in the place of a copy's source.
+    location = /compile {
+        content_by_lua_block {
+            local path = "@LUA@/" .. ngx.var.args .. "/resty/core/base.lua"
+            local code = string.dump(assert(loadfile(path)), true)
+            assert(assert(io.open(path, "w")):write(code)):close()
         }
     }
     # Loads every file of lua-resty-core's, and looks up every symbol of this module's that one calls.
@@ -233,10 +241,10 @@ sub notices {
     return @lines;
 }
 
-# This module's own release first; it tells where the installed files are.
+# The release of the installed one first; it tells where the installed files are.
 $server->start( conf(';;') );
 my $base = body('/base');
-is body('/release'), 10023, 'its own release';
+is body('/release'), 10023, 'the release that the installed one asks for';
 is body('/pids'), '0 2 true true', 'worker ids: the room is 1,024, whatever the length says';
 is body('/worker_pids'), 2, '… and ngx.worker.pids';
 my $api = body('/api');
@@ -321,11 +329,48 @@ sub starts_anew {
     is body('/threads'), 2, '10028: calls in threads: ten';
     is body('/pids'), '0 1 true false', '10028: worker ids: the length says the room';
     is body('/mime'), '1 hello', '10028: base64 of MIME';
-    my @notices = notices();
-    is scalar @notices, 1, '10028: one notice';
-    is $notices[0],
-        qq{lua-resty-core at "$lua/$copies/resty/core/base.lua" requires ngx_http_lua_module}
-        . ' 0.10.28: presenting that release instead of 0.10.23', '10028: it names file and release';
+    is_deeply [notices()], [], '10028: no notice';
+    $server->stop;
+}
+
+# One newer than all that this module follows.
+{
+    starts_anew( copy( asking_with_pcre2( 10033, '0.10.33' ) ) );
+    is body('/release'), 10033, '10033: presented';
+    is_deeply [notices()],
+        [ qq{lua-resty-core at "$lua/$copies/resty/core/base.lua" requires ngx_http_lua_module 0.10.33: }
+        . 'presenting that release, though this module follows the releases up to 0.10.32' ],
+        '10033: one notice, which names file and release';
+    $server->stop;
+}
+
+# One that asks for none: its version counts. One without a version has the newest release.
+sub asking_for_none { $_[1] =~ s/\bngx_lua_version ~= 10023/ngx_lua_version == nil/g; $_[1] =~ s/\b0\.10\.23\b/another/g }
+{
+    starts_anew( copy( \&asking_for_none ) );
+    is body('/release'), 10023, 'no check: the release of its version';
+    is body('/api'), $api, 'no check: the API is the same';
+    is body('/re'), $pcre1, 'no check: expressions: the first PCRE';
+    is body('/pids'), '0 2 true true', 'no check: worker ids: the room is 1,024';
+    $server->stop;
+
+    starts_anew( copy( sub { asking_for_none(@_); $_[1] =~ s/"0\.1\.25"/"of today"/g } ) );
+    is body('/release'), 10032, 'neither check nor version: the newest release';
+    is body('/pids'), '0 1 true false', 'neither check nor version: symbols act by it';
+    is_deeply [notices()], [], 'neither check nor version: no notice';
+    $server->stop;
+}
+
+# Compiled, with and without its check.
+for my $edit ( sub { }, \&asking_for_none ) {
+    my $path = copy($edit);
+    starts_anew(';;');
+    body("/compile?$copies");
+    $server->stop;
+    starts_anew($path);
+    like ProcessTest::slurp("$lua/$copies/resty/core/base.lua"), qr/\A\eLJ/, 'compiled';
+    is body('/release'), 10023, '… and the release is found';
+    is body('/api'), $api, '… and the API is the same';
     $server->stop;
 }
 
@@ -398,7 +443,7 @@ refuses 'an older release', copy( asking( 10022, '0.10.22' ) ),
 
 refuses 'a release with a symbol unknown here', $unknown,
     qr/failed to load the 'resty\.core' module .*undefined symbol: ngx_http_lua_ffi_of_tomorrow/s,
-    qr/requires ngx_http_lua_module 0\.10\.99: presenting that release instead of 0\.10\.23\) in /;
+    qr/requires ngx_http_lua_module 0\.10\.99: presenting that release, .* up to 0\.10\.32\) in /;
 
 # True releases, where there are any.
 for my $directory ( split /:/, $ENV{TEST_NGINX_RESTY_CORE} || '' ) {
@@ -409,7 +454,7 @@ for my $directory ( split /:/, $ENV{TEST_NGINX_RESTY_CORE} || '' ) {
     is body('/api'), $api, "$directory: the API is the same";
     is body('/worker_pids'), 2, "$directory: worker ids";
     is body('/mime'), '1 hello', "$directory: base64 of MIME";
-    is scalar( () = notices() ), $release > 10023 ? 1 : 0, "$directory: notice";
+    is scalar( () = notices() ), $release > 10032 ? 1 : 0, "$directory: notice";
     like body('/modules'), $all, "$directory: every file loads, every symbol is there";
     # In the order in which releases brought them.
     my @methods = grep { $_ ne '' } (

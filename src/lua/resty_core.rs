@@ -1,9 +1,9 @@
 //! The release of this module that a VM presents to lua-resty-core.
 //!
-//! Each release of lua-resty-core accepts one number in `ngx.config.ngx_lua_version`. Its source is
-//! read before it is loaded, and the number that it wants is presented, unless that is older than
-//! this module's own release. A feature that this module lacks then fails by the name of the
-//! missing symbol.
+//! Each release of lua-resty-core accepts one number in `ngx.config.ngx_lua_version`, and calls some
+//! symbols by the prototypes of that release. Its source is read before it is loaded, and the
+//! release that it wants is presented; the newest one where it wants none. A feature that this
+//! module lacks then fails by the name of the missing symbol.
 
 use std::ffi::{CStr, OsString};
 use std::fs::File;
@@ -11,12 +11,14 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use codec::resty_core::{demanded_release, release_name};
+use codec::resty_core::{release_name, wanted_release};
 
 use super::state::{GLOBALS, Kind, REGISTRY, State};
 
-/// The release of lua-nginx-module whose API this is: 0.10.23.
-pub const OWN_RELEASE: u32 = 10_023;
+/// The oldest release that can be presented: 0.10.23.
+const OLDEST: u32 = 10_023;
+/// The newest release whose changes are here: 0.10.32.
+const NEWEST: u32 = 10_032;
 
 /// The file with the comparison, as `package.path` names it.
 const BASE: &str = "resty/core/base";
@@ -24,43 +26,39 @@ const BASE: &str = "resty/core/base";
 const MAX_SOURCE: u64 = 1 << 20;
 
 /// The release that this process presents.
-static PRESENTED: AtomicU32 = AtomicU32::new(OWN_RELEASE);
+static PRESENTED: AtomicU32 = AtomicU32::new(NEWEST);
 
 /// The release that a VM presents, and why.
 #[derive(Debug, Clone)]
 pub struct Release {
     /// 10023 for 0.10.23.
     pub number: u32,
-    /// The source that wants it; `None` for this module's own release.
+    /// The source that wants one newer than [`NEWEST`].
     wanted_by: Option<OsString>,
 }
 
-/// This module's own.
 impl Default for Release {
     fn default() -> Release {
-        Release { number: OWN_RELEASE, wanted_by: None }
+        Release { number: NEWEST, wanted_by: None }
     }
 }
 
 impl Release {
-    /// The release that the lua-resty-core on `package_path` wants; this module's own if there is
-    /// no lua-resty-core, if it does not say, or if it wants an older one.
+    /// The release that the lua-resty-core on `package_path` wants; the newest if there is no
+    /// lua-resty-core or it does not say, the oldest if it wants an older one.
     pub fn wanted_on(package_path: &[u8]) -> Release {
-        let own = Release::default();
-        let Some((path, source)) = find_base(package_path) else { return own };
-        match demanded_release(&source) {
-            Some(number) if number > OWN_RELEASE => Release { number, wanted_by: Some(path) },
-            _ => own,
-        }
+        let Some((path, source)) = find_base(package_path) else { return Release::default() };
+        let number = wanted_release(&source).unwrap_or(NEWEST).max(OLDEST);
+        Release { number, wanted_by: (number > NEWEST).then_some(path) }
     }
 
-    /// The notice that another release than this module's own is presented; `None` if it is not.
+    /// The notice that the release is newer than all that this module knows; `None` if it is not.
     pub fn notice(&self) -> Option<String> {
         let path = self.wanted_by.as_ref()?.to_string_lossy();
-        let (wanted, own) = (release_name(self.number), release_name(OWN_RELEASE));
+        let (wanted, newest) = (release_name(self.number), release_name(NEWEST));
         Some(format!(
             "lua-resty-core at \"{path}\" requires ngx_http_lua_module {wanted}: presenting that \
-             release instead of {own}"
+             release, though this module follows the releases up to {newest}"
         ))
     }
 
@@ -97,7 +95,7 @@ pub fn release_in(state: State) -> u32 {
     state.get_field(REGISTRY, RELEASE);
     let number = state.integer(-1);
     state.pop(1);
-    u32::try_from(number).unwrap_or(OWN_RELEASE)
+    u32::try_from(number).unwrap_or(NEWEST)
 }
 
 /// The registry's name of that number.
