@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bindgen::callbacks::{ItemInfo, ParseCallbacks};
 
 fn main() {
-    stay_loaded();
+    bind_own_symbols();
     println!("cargo::rerun-if-changed=build.rs");
     pass_features();
     let includes = env::var_os("DEP_NGINX_INCLUDE").expect("nginx-sys exports its include paths");
@@ -23,25 +23,31 @@ fn main() {
     }
 }
 
-/// nginx unloads its modules with their configuration. This one stays in the process: what its statics
-/// hold is found through its data, and threads of nginx's pools may be in its code.
-fn stay_loaded() {
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+/// The module uses its own symbols also where another module in the process has some of the same names.
+fn bind_own_symbols() {
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
 }
 
 /// nginx-sys tells its direct dependents, in `DEP_NGINX_*`, how nginx was configured.
 fn pass_features() {
     let known = env::var("DEP_NGINX_FEATURES_CHECK").unwrap_or_default();
     println!("cargo::rustc-check-cfg=cfg(ngx_feature, values({known}))");
+    let version = env::var("DEP_NGINX_VERSION").expect("nginx-sys exports nginx's version");
+    println!("cargo::rustc-env=BUILT_FOR_NGINX={version}");
     for feature in env::var("DEP_NGINX_FEATURES").unwrap_or_default().split(',') {
         println!("cargo::rustc-cfg=ngx_feature=\"{}\"", feature.trim());
     }
 }
 
+/// Symbols of patched nginxes, by which src/nginx/core/host.rs tells them from others.
+const MARKS: [&str; 3] =
+    ["ngx_posted_delayed_events", "ngx_is_privileged_agent", "ngx_show_build_info"];
+
 fn bind_nginx(includes: &[PathBuf]) {
     let bindings = header("src/nginx/sys.h", includes)
         .allowlist_var("LUA_NGX_.*")
         .allowlist_type("ngx_table_elt_t")
+        .allowlist_item(MARKS.join("|"))
         .parse_callbacks(Box::new(OwnNames))
         .generate()
         .expect("nginx's headers");
@@ -49,6 +55,12 @@ fn bind_nginx(includes: &[PathBuf]) {
     println!("cargo::rustc-check-cfg=cfg(nginx_header_links)");
     if bindings.to_string().contains("next: *mut ngx_table_elt_t") {
         println!("cargo::rustc-cfg=nginx_header_links");
+    }
+    for mark in MARKS {
+        println!("cargo::rustc-check-cfg=cfg({mark})");
+        if bindings.to_string().contains(mark) {
+            println!("cargo::rustc-cfg={mark}");
+        }
     }
     bindings.write_to_file(out("nginx.rs")).expect("OUT_DIR");
 }

@@ -27,6 +27,7 @@ sub new {
 }
 
 sub prefix { return $_[0]{prefix} }
+sub binary { return $_[0]{binary} }
 sub modules { return grep {length} split /\s+/, $ENV{TEST_NGINX_LOAD_MODULES} || '' }
 
 sub write_file {
@@ -94,11 +95,14 @@ sub pid {
     return slurp("$self->{prefix}/logs/nginx.pid") =~ /^(\d+)$/m ? $1 : undef;
 }
 
+# Ends it; returns whether it ended by itself.
 sub stop {
     my ($self) = @_;
     my $pid = $self->pid // return;
     kill QUIT => $pid;
-    wait_until( sub { !is_running($pid) } ) or kill KILL => $pid;
+    return 1 if wait_until( sub { !is_running($pid) } );
+    kill KILL => $pid;
+    return 0;
 }
 
 # A zombie has ended: in a container there may be nobody to reap a daemon.

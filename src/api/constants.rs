@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use crate::lua::State;
-use crate::nginx::core::process;
+use crate::nginx::core::{host, process};
 
 /// The constants with their values.
 #[rustfmt::skip]
@@ -49,7 +49,7 @@ pub fn inject(state: State) {
 
 /// Puts `ngx.config` into the `ngx` table on top, but for `ngx_lua_version`, which the VM sets.
 pub fn inject_config(state: State) {
-    state.new_table(0, 6);
+    state.new_table(0, 8);
     state.push_bool(process::is_debug_build());
     state.set_field(-2, c"debug");
     crate::lua::function::push_constant_function(state, process::prefix());
@@ -58,6 +58,8 @@ pub fn inject_config(state: State) {
     state.set_field(-2, c"nginx_configure");
     state.push_integer(process::NGINX_VERSION);
     state.set_field(-2, c"nginx_version");
+    state.push_str(host::VERSION);
+    state.set_field(-2, c"ngx_rust_version");
     state.push_str("http");
     state.set_field(-2, c"subsystem");
     state.set_field(-2, c"config");

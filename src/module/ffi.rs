@@ -36,7 +36,7 @@ pub static mut ngx_http_lua_module: ngx_module_t = ngx_module_t {
 static MODULE_CONTEXT: ngx_http_module_t = ngx_http_module_t {
     preconfiguration: Some(preconfiguration),
     postconfiguration: Some(postconfiguration),
-    create_main_conf: Some(create_conf::<MainConf>),
+    create_main_conf: Some(create_main_conf),
     init_main_conf: None,
     create_srv_conf: Some(create_conf::<ServerConf>),
     merge_srv_conf: Some(merge_server_conf),
@@ -89,6 +89,20 @@ pub static ngx_module_names: Pointers<c_char, 2> =
 #[unsafe(no_mangle)]
 pub static ngx_module_order: Pointers<c_char, 3> =
     Pointers([c"ngx_http_lua_module".as_ptr(), c"ngx_http_copy_filter_module".as_ptr(), null()]);
+
+/// nginx reads an `http` block: the first that it asks of this module is the main configuration. Null
+/// where this module must not be used.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
+unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    let admitted = guard(false, || {
+        // SAFETY: nginx passes its parser.
+        unsafe { Conf::from_ptr(cf) }.is_some_and(|cf| life_cycle::admit(cf).is_ok())
+    });
+    // SAFETY: the contract of this function.
+    if admitted { unsafe { create_conf::<MainConf>(cf) } } else { null_mut() }
+}
 
 /// A configuration structure in the cycle's pool; null without memory.
 ///

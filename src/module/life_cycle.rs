@@ -3,13 +3,27 @@
 #[cfg(ngx_feature = "http_ssl")]
 use crate::config::tls;
 use crate::config::{LocationConf, MainConf, ServerConf, installers};
+use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfResult};
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::core::process;
+use crate::nginx::core::{host, loaded, process};
 use crate::nginx::http::configuration::Configuration;
 use crate::runtime::vm;
 use crate::{api, phase};
+
+/// Checks, before anything else, that this module can work in this process; what went wrong has been
+/// logged.
+pub fn admit(cf: Conf) -> ConfResult {
+    if let Some(reason) = host::refusal().or_else(loaded::refusal) {
+        return Err(cf.refuse_plainly(reason.bytes()));
+    }
+    loaded::stay();
+    if let Some(warning) = loaded::replaced() {
+        cf.parser_log().write(Level::Warn, warning.bytes());
+    }
+    Ok(())
+}
 
 /// Sets the function pointers through which lower layers call upper ones: the only calls that run
 /// upwards.

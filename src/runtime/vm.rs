@@ -11,7 +11,7 @@ use crate::nginx::Level;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::shared_memory::Dict;
-use crate::nginx::core::{executable_memory, log};
+use crate::nginx::core::{executable_memory, host, log};
 
 /// Fills the globals of a new VM with the API; may raise.
 pub type Filler = fn(State, &[Dict]);
@@ -39,10 +39,11 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
     }
 }
 
-/// To be called when the configuration of `cycle` is in force: logs that lua-resty-core is of
-/// another release, and that JIT compilers are off.
+/// To be called when the configuration of `cycle` is in force: logs what this module is, that
+/// lua-resty-core is of another release, and that JIT compilers are off.
 pub fn announce(cycle: Cycle) {
     let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
+    cycle.make_current(|| log::log_cycle(Level::Notice, host::description().as_bytes()));
     if executable_memory::is_forbidden() {
         cycle.make_current(warn_of_memory);
     }

@@ -191,7 +191,8 @@ impl Line {
         Line { bytes: [0; MAX_LINE], len: 0 }
     }
 
-    fn of(text: std::fmt::Arguments) -> Line {
+    /// The line of `text`.
+    pub fn of(text: std::fmt::Arguments) -> Line {
         let mut line = Line::new();
         line.add(text);
         line

@@ -20,6 +20,8 @@ pub mod executable_memory;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
 pub mod guard;
+pub mod host;
+pub mod loaded;
 pub mod log;
 pub mod log_capture;
 pub(in crate::nginx) mod module;
