@@ -93,8 +93,6 @@ pub struct Call {
     pub context: Rc<Context>,
     /// Where the function may be called.
     phases: PhaseSet,
-    /// The running task; none in phases that cannot yield.
-    task: Option<Rc<Task>>,
 }
 
 impl Call {
@@ -117,35 +115,34 @@ impl Call {
     /// What runs on `state`, where that is the running task of the context in nginx's slot.
     #[inline(always)]
     fn of_running(state: State, request: Request, phases: PhaseSet) -> Option<Call> {
-        let context = Context::of(request)?;
-        let task = Some(context.current_on(state)?);
-        Some(Call { state, request, context, phases, task })
+        let context = Context::of(request).filter(|context| context.runs_on(state))?;
+        Some(Call { state, request, context, phases })
     }
 
     /// The same where nginx has cleared its slot, or no task runs.
     #[cold]
     fn of_other(state: State, request: Request, phases: PhaseSet) -> Result<Call, LuaError> {
-        let task = Task::of(state);
-        let context = match &task {
+        let context = match Task::of(state) {
             Some(task) => task.context(),
             None => Context::of(request),
         };
         let context = context.ok_or_else(|| LuaError::text("no request ctx found"))?;
-        Ok(Call { state, request, context, phases, task })
+        Ok(Call { state, request, context, phases })
     }
 }
 
 impl Call {
     /// The running task, for functions that wait: raises where the running code cannot yield.
-    pub fn task(&self) -> Result<&Rc<Task>, LuaError> {
+    pub fn task(&self) -> Result<Rc<Task>, LuaError> {
         let task = self.running_task()?;
         self.state.check_yieldable()?;
         Ok(task)
     }
 
-    /// The running task, whether it can yield now or not.
-    pub fn running_task(&self) -> Result<&Rc<Task>, LuaError> {
-        self.task.as_ref().ok_or_else(|| LuaError::text("no co ctx found"))
+    /// The running task, whether it can yield now or not. There is none in phases that cannot yield.
+    pub fn running_task(&self) -> Result<Rc<Task>, LuaError> {
+        let task = self.context.current_on(self.state).or_else(|| Task::of(self.state));
+        task.ok_or_else(|| LuaError::text("no co ctx found"))
     }
 
     /// Raises unless the function may be called in the running phase.

@@ -23,7 +23,7 @@ pub fn inject(state: State) {
 fn spawn(call: &Call) -> LuaResult {
     coroutine::check_function(call)?;
     let state = call.state;
-    let parent = call.task()?;
+    let parent = &call.task()?;
     let arguments = state.top() - 1;
     parent.reserve_thread(call.context.tasks.light_threads.get())?;
     let thread = coroutine::make(call, Role::LightThread)?;
@@ -64,7 +64,7 @@ fn is_child(thread: &Task, parent: &Rc<Task>) -> bool {
 }
 
 fn wait(call: &Call) -> LuaResult {
-    let parent = call.task()?;
+    let parent = &call.task()?;
     let n = call.arguments();
     if n == 0 {
         return Err(LuaError::text("at least one coroutine should be specified"));
@@ -104,7 +104,7 @@ fn take_results(call: &Call, parent: &Task, thread: &Rc<Task>) -> LuaResult {
 }
 
 fn kill(call: &Call) -> LuaResult {
-    let killer = call.task()?;
+    let killer = &call.task()?;
     let thread = match light_thread(call, 1)? {
         Record::Task(task) if task.role() == Role::LightThread => task,
         Record::EndedThread => return call.fail("already waited or killed"),

@@ -40,6 +40,7 @@ impl Script {
     }
 
     /// Pushes the script's function onto the stack of `on`, a coroutine of `vm`.
+    #[inline(always)]
     pub fn load(&self, vm: &Vm, on: State, request: Request) -> Result<(), ScriptError> {
         match self {
             Script::Inline(chunk) => {
@@ -48,18 +49,28 @@ impl Script {
             Script::FixedFile(path, key) => {
                 vm.load_file(on, path, key, request.log()).map_err(ScriptError::Load)
             }
-            Script::File(path, key) => {
-                let path = path.evaluate(request).ok_or(ScriptError::Path)?;
-                let path = path.bytes();
-                let full = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;
-                match key {
-                    Some(key) => vm.load_file(on, full.bytes(), key, request.log()),
-                    None => vm.load_file(on, full.bytes(), &CacheKey::of_file(path), request.log()),
-                }
-                .map_err(ScriptError::Load)
-            }
+            Script::File(path, key) => load_file(path, key.as_ref(), vm, on, request),
         }
     }
+}
+
+/// Pushes the function of the file at `path` onto the stack of `on`.
+#[inline(never)]
+fn load_file(
+    path: &ComplexValue,
+    key: Option<&CacheKey>,
+    vm: &Vm,
+    on: State,
+    request: Request,
+) -> Result<(), ScriptError> {
+    let path = path.evaluate(request).ok_or(ScriptError::Path)?;
+    let path = path.bytes();
+    let full = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;
+    match key {
+        Some(key) => vm.load_file(on, full.bytes(), key, request.log()),
+        None => vm.load_file(on, full.bytes(), &CacheKey::of_file(path), request.log()),
+    }
+    .map_err(ScriptError::Load)
 }
 
 /// The code of `set_by_lua*`, with the directive's further arguments.

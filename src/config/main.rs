@@ -13,6 +13,7 @@ use crate::nginx::Request;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log_capture::Capture;
+use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::core::shared_memory::SharedZones;
 use crate::nginx::http::configuration::Configuration;
 
@@ -20,7 +21,7 @@ use crate::nginx::http::configuration::Configuration;
 #[derive(Default)]
 pub struct MainConf {
     pub written: RefCell<Main>,
-    vm: RefCell<Option<Rc<Vm>>>,
+    vm: RcCell<Vm>,
     /// Loaders that other modules put into `package.preload` of every VM.
     pub preload: RefCell<Vec<(CString, CFunction)>>,
     /// The phases that the configuration has code for; filled while it is read.
@@ -121,17 +122,17 @@ impl MainConf {
 
     /// The worker's VM, once it has been made.
     pub fn vm(&self) -> Option<Rc<Vm>> {
-        self.vm.borrow().clone()
+        self.vm.get()
     }
 
     /// Gives the VM to this configuration.
     pub fn set_vm(&self, vm: Vm) {
-        *self.vm.borrow_mut() = Some(Rc::new(vm));
+        self.vm.set(Some(Rc::new(vm)));
     }
 
     /// Takes the VM away, in processes that run no Lua code.
     pub fn take_vm(&self) -> Option<Rc<Vm>> {
-        self.vm.borrow_mut().take()
+        self.vm.take()
     }
 
     /// The captured lines of the error log, if the configuration asks for them.

@@ -147,6 +147,7 @@ impl Chunk {
 
 impl Vm {
     /// Pushes the function of inline code onto the stack of `on`.
+    #[inline(always)]
     pub fn load_chunk(&self, on: State, chunk: &Chunk, log: Log) -> Result<(), LoadError> {
         self.load_cached(on, &chunk.key, log, |state| {
             self.compile(state, &chunk.code, chunk.name()).map_err(LoadError::Inline)
@@ -176,6 +177,7 @@ impl Vm {
     }
 
     /// Pushes a function from the cache, or the one that `compile` leaves on the stack.
+    #[inline(always)]
     fn load_cached(
         &self,
         on: State,
@@ -192,6 +194,19 @@ impl Vm {
             on.raw_get_index(REGISTRY, key.anchor.get());
             return Ok(());
         }
+        self.load_by_key(on, key, log, compile)
+    }
+
+    /// As [`Vm::load_cached`], for a function whose reference is not remembered.
+    #[cold]
+    fn load_by_key(
+        &self,
+        on: State,
+        key: &CacheKey,
+        log: Log,
+        compile: impl Fn(State) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
+        let text = &key.text;
         let known = self.cache.borrow().get(text.as_str()).copied();
         let reference = match known {
             Some(reference) => {
@@ -201,7 +216,7 @@ impl Vm {
                 reference
             }
             None => {
-                ngx_debug!(log, "code cache miss (key='{text}', ref={remembered})");
+                ngx_debug!(log, "code cache miss (key='{text}', ref={REFNIL})");
                 self.load_new(text, &compile).or_else(|error| {
                     if !error.is_out_of_memory() {
                         return Err(error);

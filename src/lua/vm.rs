@@ -17,6 +17,7 @@ use super::resty_core::Release;
 use super::run::Outcome;
 use super::state::{GLOBALS, Kind, NOREF, REGISTRY, State};
 use crate::nginx::Level;
+use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::log;
 use crate::nginx::core::log::Log;
 use crate::ngx_debug;
@@ -59,9 +60,7 @@ pub enum VmError {
 pub struct Vm {
     main: State,
     /// Coroutines that ended and may run again.
-    idle_threads: RefCell<Vec<Thread>>,
-    /// How many of them are kept.
-    max_idle_threads: Cell<usize>,
+    idle_threads: FreeList<Thread>,
     /// The code cache: the registry's reference of a table, and the references in that table by
     /// key.
     pub(super) cache_table: i32,
@@ -103,8 +102,7 @@ impl Vm {
         let main = unsafe { State::from_ptr(state) };
         let mut vm = Vm {
             main,
-            idle_threads: RefCell::default(),
-            max_idle_threads: Cell::new(0),
+            idle_threads: FreeList::new(0),
             cache_table: NOREF,
             collection: Collection::default(),
             cache: RefCell::default(),
@@ -165,7 +163,7 @@ impl Vm {
     }
 
     pub fn set_max_idle_threads(&self, max: usize) {
-        self.max_idle_threads.set(max);
+        self.idle_threads.set_max(max);
     }
 
     fn protect<F: FnOnce(State)>(&self, work: F) -> Result<(), Vec<u8>> {
@@ -223,13 +221,19 @@ impl Vm {
     }
 
     /// A coroutine anchored in the registry, fresh or recycled.
+    #[inline(always)]
     pub fn take_thread(&self, log: Log) -> Result<Thread, Vec<u8>> {
         ngx_debug!(log, "lua creating new thread");
-        if let Some(thread) = self.idle_threads.borrow_mut().pop() {
+        if let Some(thread) = self.idle_threads.take() {
             let (at, reference) = (thread.state.as_ptr(), thread.reference);
             ngx_debug!(log, "lua reusing cached lua thread {at:p} (ref {reference})");
             return Ok(thread);
         }
+        self.new_thread()
+    }
+
+    #[cold]
+    fn new_thread(&self) -> Result<Thread, Vec<u8>> {
         let mut made = None;
         self.protect(|state| {
             let thread = state.new_thread();
@@ -242,19 +246,18 @@ impl Vm {
     ///
     /// Only coroutines that Lua code never saw (entry threads) may be recycled. One that failed is
     /// not recycled: if its stack has overflowed, LuaJIT would not let it grow again.
+    #[inline]
     pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
         let (at, reference) = (thread.state.as_ptr(), thread.reference);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
-        let mut idle = self.idle_threads.borrow_mut();
         let recycle = recycle && openresty::AVAILABLE && !thread.state.has_failed();
-        let has_room = idle.len() < self.max_idle_threads.get() && idle.try_reserve(1).is_ok();
-        if recycle && has_room {
+        if recycle && self.idle_threads.has_room() {
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
             openresty::reset_thread(self.main, thread.state);
             openresty::set_request(thread.state, std::ptr::null_mut());
-            #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
-            idle.push(thread);
-            return;
+            if self.idle_threads.keep(thread).is_none() {
+                return;
+            }
         }
         self.main.unref(REGISTRY, reference);
     }

@@ -41,10 +41,16 @@ pub fn log_entry(request: Request, phase: &str) {
 }
 
 /// The request's context, made at the phase's first use of it.
+#[inline(always)]
 pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
-    if let Some(context) = Context::of(request) {
-        return Ok(context);
+    match Context::of(request) {
+        Some(context) => Ok(context),
+        None => new_context(request, phase),
     }
+}
+
+#[inline(never)]
+fn new_context(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     let main = MainConf::of(request);
     let Some(vm) = main.vm() else {
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
@@ -61,27 +67,36 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
 }
 
 /// Whether `ask` gets its memory, if need be after collecting garbage.
+#[inline(always)]
 fn has_memory(
     request: Request,
     vm: &crate::lua::Vm,
-    ask: impl Fn() -> Result<(), OutOfMemory>,
+    ask: fn() -> Result<(), OutOfMemory>,
 ) -> Result<(), Status> {
-    let again = |_| {
-        vm.release_memory();
-        ask()
-    };
-    ask().or_else(again).map_err(|_| {
+    ask().or_else(|_| ask_again(request, vm, ask))
+}
+
+#[cold]
+fn ask_again(
+    request: Request,
+    vm: &crate::lua::Vm,
+    ask: fn() -> Result<(), OutOfMemory>,
+) -> Result<(), Status> {
+    vm.release_memory();
+    ask().map_err(|_| {
         request.log().write(Level::Err, b"no memory to run Lua code");
         Status::HTTP_INTERNAL_SERVER_ERROR
     })
 }
 
+#[inline(always)]
 fn attached(context: Rc<Context>) -> Result<Rc<Context>, Status> {
     context.attach().map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     Ok(context)
 }
 
 /// `lua_code_cache off`: a VM of the request's own.
+#[cold]
 fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
     let main = MainConf::of(request);
     let parent = main.vm();
@@ -191,16 +206,12 @@ fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<S
 }
 
 /// A coroutine with the function of `script` on its stack; errors have been logged.
+#[inline(always)]
 pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> {
     let request = context.request();
     let vm = context.vm();
     let Ok(thread) = vm.take_thread(request.log()) else {
-        ngx_log!(
-            request.log(),
-            Level::Err,
-            "lua: failed to create new coroutine to handle request"
-        );
-        return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
+        return Err(no_coroutine(request));
     };
     if let Err(error) = script.load(vm, thread.state, request) {
         vm.give_back_thread(thread, true, request.log());
@@ -209,7 +220,14 @@ pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> 
     Ok(thread)
 }
 
+#[cold]
+fn no_coroutine(request: Request) -> Status {
+    ngx_log!(request.log(), Level::Err, "lua: failed to create new coroutine to handle request");
+    Status::HTTP_INTERNAL_SERVER_ERROR
+}
+
 /// Logs that a script could not be loaded; returns the status for the request.
+#[cold]
 pub fn load_failed(request: Request, error: ScriptError) -> Status {
     match error {
         ScriptError::Load(error) => {

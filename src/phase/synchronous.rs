@@ -27,13 +27,24 @@ pub fn run<T>(
     push_arguments: impl FnOnce(State) -> Result<i32, Vec<u8>>,
     take: impl FnOnce(State) -> T,
 ) -> Result<T, Failed> {
-    let vm = context.vm().clone();
-    let state = vm.main();
-    let request = context.request();
     let before = MainCoroutine::enter(context, phase);
-    let _running = context.run_guard();
+    context.run_code(|| call(context, script, phase, before.top, push_arguments, take))
+}
+
+/// Calls `script` on the main coroutine, whose stack has `top` values.
+#[inline(always)]
+fn call<T>(
+    context: &Rc<Context>,
+    script: &Script,
+    phase: Phase,
+    top: i32,
+    push_arguments: impl FnOnce(State) -> Result<i32, Vec<u8>>,
+    take: impl FnOnce(State) -> T,
+) -> Result<T, Failed> {
+    let (vm, request) = (context.vm(), context.request());
+    let state = vm.main();
     state.push_traceback_handler();
-    if let Err(error) = script.load(&vm, state, request) {
+    if let Err(error) = script.load(vm, state, request) {
         super::runner::load_failed(request, error);
         return Err(Failed);
     }
@@ -44,7 +55,7 @@ pub fn run<T>(
             return Err(Failed);
         }
     };
-    match state.call(arguments, 1, before.top + 1) {
+    match state.call(arguments, 1, top + 1) {
         Outcome::Done => Ok(take(state)),
         outcome => {
             if outcome == Outcome::Failed(LuaFailure::Memory) {

@@ -40,7 +40,7 @@ fn client_event(request: Request) {
 }
 
 fn client_left(request: Request, context: &Rc<Context>, rc: Status) {
-    let on_abort = context.tasks.on_abort.borrow().clone();
+    let on_abort = context.tasks.on_abort.get();
     let Some(task) = on_abort else {
         client::set_error(request);
         ends::cleanup(context);

@@ -81,9 +81,15 @@ impl Context {
     }
 
     /// Closes all of them. Safe to call twice.
+    #[inline(always)]
     pub(super) fn close_resources(&self) {
         // Taken out first: each resource drops its place when it closes, and then finds nothing.
-        let Some(mut held) = self.resources.held.take() else { return };
+        if let Some(held) = self.resources.held.take() {
+            self.close_all(held);
+        }
+    }
+
+    fn close_all(&self, mut held: Box<Held>) {
         for (_, resource) in held.drain() {
             if let Some(resource) = resource.upgrade() {
                 resource.close();

@@ -20,8 +20,9 @@ use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
 use crate::nginx::Request;
 use crate::nginx::core::allocator;
+use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::log::{Log, Shown};
-use crate::nginx::core::own_thread::FreeList;
+use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::event::alarm::{Alarm, AlarmField, Sleeper};
 use crate::{alarm_field, ngx_debug, own_thread};
 
@@ -141,7 +142,7 @@ pub struct Task {
     /// Whether its coroutine no longer has its key.
     forgotten: Cell<bool>,
     /// `None` once the task has ended.
-    context: RefCell<Option<Rc<Context>>>,
+    context: RcCell<Context>,
     pub status: Cell<TaskStatus>,
     /// Whether its code is on the C stack.
     pub(super) runs: Cell<bool>,
@@ -190,7 +191,7 @@ impl Link {
 }
 
 impl Task {
-    #[inline]
+    #[inline(always)]
     pub fn new(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
         if let Some(spare) = SPARE.take()
             && spare.is_unshared()
@@ -203,7 +204,7 @@ impl Task {
     }
 
     /// Reserves what another task needs; fails without memory.
-    #[inline]
+    #[inline(always)]
     pub fn reserve() -> Result<(), OutOfMemory> {
         allocator::check()?;
         if SPARE.is_empty() {
@@ -218,6 +219,7 @@ impl Task {
         Ok(self.zombies.borrow_mut().try_reserve(running + 1)?)
     }
 
+    #[cold]
     fn fresh(context: &Rc<Context>, state: State, reference: i32, role: Role) -> Rc<Task> {
         let task = Rc::new(Task {
             state: Cell::new(state),
@@ -226,7 +228,7 @@ impl Task {
             role: Cell::new(role),
             key: Cell::new(0),
             forgotten: Cell::new(false),
-            context: RefCell::new(Some(context.clone())),
+            context: RcCell::new(Some(context.clone())),
             status: Cell::new(TaskStatus::Running),
             runs: Cell::new(false),
             parent: Link::default(),
@@ -246,6 +248,7 @@ impl Task {
 
     /// Resets a task from the free list to what [`Task::fresh`] makes. Every field is named here,
     /// so that a forgotten one does not compile.
+    #[inline(always)]
     fn begin(&self, of: &Rc<Context>, on: State, anchor: i32, kind: Role) {
         let Task {
             state,
@@ -271,7 +274,7 @@ impl Task {
         role.set(kind);
         reference.set(anchor);
         place.set(usize::MAX);
-        *context.borrow_mut() = Some(of.clone());
+        context.set(Some(of.clone()));
         status.set(TaskStatus::Running);
         for flag in [forgotten, runs, propagates_error, waited_by_parent, flushing] {
             flag.set(false);
@@ -297,10 +300,10 @@ impl Task {
 
     /// Puts an ended task into the free list, if its coroutine does not refer to it any more.
     /// Whether others do is checked when it is taken out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn retire(self: &Rc<Self>) {
         if self.forgotten.get() {
-            SPARE.keep(self.clone());
+            drop(SPARE.keep(self.clone()));
         }
     }
 
@@ -319,28 +322,29 @@ impl Task {
     }
 
     /// A task for the code of a phase or a timer, in a coroutine of the VM.
+    #[inline(always)]
     pub fn entry(context: &Rc<Context>, thread: Thread) -> Rc<Task> {
         Task::new(context, thread.state, thread.reference, Role::Entry)
     }
 
     /// The request's context, unless the task has ended.
     pub fn context(&self) -> Option<Rc<Context>> {
-        self.context.borrow().clone()
+        self.context.get()
     }
 
     /// The request, unless the task has ended.
     pub fn request(&self) -> Option<Request> {
-        self.context.borrow().as_ref().map(|context| context.request())
+        self.context.get().map(|context| context.request())
     }
 
     /// The main coroutine of its VM, unless the task has ended.
     pub fn main_state(&self) -> Option<State> {
-        self.context.borrow().as_ref().map(|context| context.main_state())
+        self.context.get().map(|context| context.main_state())
     }
 
     /// Whether it is one of `context`'s.
     pub fn belongs_to(&self, context: &Rc<Context>) -> bool {
-        self.context.borrow().as_ref().is_some_and(|own| Rc::ptr_eq(own, context))
+        self.context.holds(context)
     }
 
     /// The task that runs on `state`, if there is one and it has not ended.
@@ -366,7 +370,7 @@ impl Task {
             // A coroutine made by LuaJIT itself, which has copied the word from its creator.
             return Record::None;
         }
-        if task.context.borrow().is_none() {
+        if task.context.is_empty() {
             return Record::Ended;
         }
         Record::Task(task)

@@ -111,7 +111,7 @@ fn redirect(call: &Call) -> LuaResult {
 }
 
 fn on_abort(call: &Call) -> LuaResult {
-    if call.context.tasks.on_abort.borrow().is_some() {
+    if !call.context.tasks.on_abort.is_empty() {
         return call.fail("duplicate call");
     }
     if !call.context.location().check_client_abort() {
@@ -119,7 +119,7 @@ fn on_abort(call: &Call) -> LuaResult {
     }
     let state = call.state;
     state.check_kind(1, Kind::Function, c"function")?;
-    let parent = call.task()?.clone();
+    let parent = call.task()?;
     call.context.reserve_task()?;
     let thread = state.new_thread();
     let reference = state.new_ref(crate::lua::state::REGISTRY);
@@ -128,7 +128,7 @@ fn on_abort(call: &Call) -> LuaResult {
     let task = Task::new(&call.context, thread, reference, Role::LightThread);
     task.status.set(TaskStatus::Suspended);
     task.set_parent(&parent);
-    *call.context.tasks.on_abort.borrow_mut() = Some(task.clone());
+    call.context.tasks.on_abort.set(Some(task.clone()));
     call.context.add_task(task);
     call.succeed()
 }

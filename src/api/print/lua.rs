@@ -1,7 +1,5 @@
 //! The Lua functions that send the response.
 
-use codec::fallible::Grow;
-
 use crate::api::call::{Call, Row, set_functions};
 use crate::api::print::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
@@ -29,11 +27,11 @@ pub fn inject(state: State) {
 const FILTER_ERROR: &str = "nginx output filter error";
 
 fn say(call: &Call) -> LuaResult {
-    echo(call, b"\n")
+    echo(call, Some(b'\n'))
 }
 
 fn print(call: &Call) -> LuaResult {
-    echo(call, b"")
+    echo(call, None)
 }
 
 /// Why nothing can be sent any more.
@@ -49,41 +47,41 @@ fn closed(call: &Call) -> Option<&'static str> {
     }
 }
 
-fn echo(call: &Call, end: &[u8]) -> LuaResult {
+/// Sends the arguments and then `end`, if given.
+fn echo(call: &Call, end: Option<u8>) -> LuaResult {
     if let Some(reason) = closed(call) {
         return call.fail(reason);
     }
     if call.arguments() == 1
         && let Some(text) = call.state.string(1)
     {
-        return send(call, text.len() + end.len(), end, |buf| {
+        return send(call, text.len(), end, |buf| {
             buf.write(text);
-            buf.write(end);
         });
     }
     let rooms = (1..=call.arguments()).map(|index| pieces::scalar_capacity(call.state, index));
     if let Some(room) = rooms.sum::<Option<usize>>() {
-        return send(call, room + end.len(), end, |buf| {
+        return send(call, room, end, |buf| {
             for index in 1..=call.arguments() {
                 // The buffer has the room.
                 let _ = pieces::append_scalar(call.state, index, buf);
             }
-            buf.write(end);
         });
     }
     let mut text = Vec::new();
     for index in 1..=call.arguments() {
         pieces::append_argument(call.state, index, &mut text)?;
     }
-    text.try_append(end)?;
     send(call, text.len(), end, |buf| {
         buf.write(&text);
     })
 }
 
-/// Sends what `write` puts into the buffer that it gets, at most `room` bytes.
-fn send(call: &Call, room: usize, end: &[u8], write: impl FnOnce(&mut Buf)) -> LuaResult {
+/// Sends what `write` puts into the buffer that it gets, at most `room` bytes, and then `end`.
+#[inline(always)]
+fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut Buf)) -> LuaResult {
     let context = &call.context;
+    let room = room + usize::from(end.is_some());
     if room == 0 {
         let rc = output::send_header_if_needed(context);
         if rc.0 == -1 || rc.0 > 0 {
@@ -92,13 +90,17 @@ fn send(call: &Call, room: usize, end: &[u8], write: impl FnOnce(&mut Buf)) -> L
         return call.succeed();
     }
     context.output.seen_body_data.set(true);
-    let name = if end.is_empty() { "lua print response" } else { "lua say response" };
+    let name = if end.is_some() { "lua say response" } else { "lua print response" };
     ngx_debug!(call.request.log(), "{name}");
-    if output::write(context, room, write)?.is_failure() {
+    let fill = |buf: &mut Buf| {
+        write(buf);
+        end.into_iter().for_each(|byte| buf.push(byte));
+    };
+    if output::write(context, room, fill)?.is_failure() {
         return call.fail(FILTER_ERROR);
     }
-    let no = if context.output.recycled.borrow().is_busy() { "" } else { "no " };
-    ngx_debug!(call.request.log(), "{name} has {no}busy bufs");
+    let no = || if context.output.recycled.borrow().is_busy() { "" } else { "no " };
+    ngx_debug!(call.request.log(), "{name} has {}busy bufs", no());
     call.succeed()
 }
 
@@ -154,7 +156,7 @@ fn flush(call: &Call) -> LuaResult {
         client::buffered_bits(call.request),
         u8::from(client::is_output_delayed(call.request))
     );
-    if !output::wait_for_flush(context, task) {
+    if !output::wait_for_flush(context, &task) {
         return call.fail("connection broken");
     }
     Ok(Returns::Yield(0))

@@ -43,7 +43,7 @@ pub fn read_body(call: &Call) -> LuaResult {
     let task = call.task()?;
     let context = &call.context;
     if !context.body.readers.borrow().is_empty() {
-        wait(context, task)?;
+        wait(context, &task)?;
         return Ok(Returns::Yield(0));
     }
     match request_body::read(call.request, callback::event(body_is_there)) {
@@ -53,7 +53,7 @@ pub fn read_body(call: &Call) -> LuaResult {
         }
         BodyRead::Waiting => {
             request_body::drop_reference(call.request);
-            wait(context, task)?;
+            wait(context, &task)?;
             Ok(Returns::Yield(0))
         }
         BodyRead::Failed(rc) => {

@@ -110,7 +110,7 @@ impl Socket {
             }
             ConnectProgress::Waiting => {
                 let task = call.task().inspect_err(|_| self.finalize())?;
-                *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
+                *self.connecting.borrow_mut() = Some(Rc::downgrade(&task));
                 task.wait_for(Box::new(SocketWait::to_connect(self)));
                 Ok(Returns::Yield(0))
             }

@@ -13,7 +13,7 @@ use memchr::memchr;
 
 use super::matcher::Matcher;
 use crate::lua::State;
-use crate::nginx::core::own_thread::FreeList;
+use crate::nginx::core::free_list::FreeList;
 use crate::own_thread;
 
 /// What a call reads.
@@ -79,7 +79,7 @@ fn spare(mut buffer: Vec<u8>) {
         return;
     }
     buffer.clear();
-    SPARE.keep(buffer);
+    drop(SPARE.keep(buffer));
 }
 
 impl Input {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use codec::receive_until::ReceiveUntil;
 
-use crate::nginx::core::own_thread::FreeList;
+use crate::nginx::core::free_list::FreeList;
 use crate::own_thread;
 
 type SharedMatcher = Rc<RefCell<ReceiveUntil>>;
@@ -41,7 +41,7 @@ impl Matcher {
 impl Drop for Matcher {
     fn drop(&mut self) {
         if Rc::strong_count(&self.0) == 1 {
-            IDLE.keep(self.0.clone());
+            drop(IDLE.keep(self.0.clone()));
         }
     }
 }

@@ -43,7 +43,7 @@ impl Socket {
             ReceiveProgress::Waiting => {
                 // Where the code cannot wait, only what is there at once can be read.
                 let task = call.task().inspect_err(|_| self.stop_waiting())?;
-                *self.reading.borrow_mut() = Some(Rc::downgrade(task));
+                *self.reading.borrow_mut() = Some(Rc::downgrade(&task));
                 task.wait_for(Box::new(SocketWait::to_read(self)));
                 Ok(Returns::Yield(0))
             }

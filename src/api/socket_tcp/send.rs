@@ -83,7 +83,7 @@ impl Socket {
                 if self.kind == SocketKind::Raw {
                     request_socket::listen_for_write(self, &call.context);
                 }
-                *self.writing.borrow_mut() = Some(Rc::downgrade(task));
+                *self.writing.borrow_mut() = Some(Rc::downgrade(&task));
                 task.wait_for(Box::new(SocketWait::to_write(self)));
                 Ok(Returns::Yield(0))
             }

@@ -61,7 +61,7 @@ impl Socket {
             Started::Waiting(resolution) => {
                 // Where the code cannot wait, the resolution goes again.
                 let task = call.task()?;
-                *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
+                *self.waiting.borrow_mut() = Some(Rc::downgrade(&task));
                 let socket = self.clone();
                 task.wait_for(Box::new(PeerLookup { socket, _resolution: resolution }));
                 Ok(Returns::Yield(0))

@@ -83,7 +83,7 @@ impl Socket {
             DatagramProgress::Failed(failure) => call.fail(&failure.message()),
             DatagramProgress::Waiting => {
                 let task = call.task().inspect_err(|_| self.clear_timer())?;
-                *self.waiting.borrow_mut() = Some(Rc::downgrade(task));
+                *self.waiting.borrow_mut() = Some(Rc::downgrade(&task));
                 task.wait_for(Box::new(Receive(self.clone())));
                 Ok(Returns::Yield(0))
             }

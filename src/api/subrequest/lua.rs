@@ -123,7 +123,7 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
         captured.try_push(Captured::default())?;
     }
     let batch =
-        Rc::new(Batch { task: Rc::downgrade(task), pending: Cell::new(queries.len()), captured });
+        Rc::new(Batch { task: Rc::downgrade(&task), pending: Cell::new(queries.len()), captured });
     let room = context.captures.requests.borrow_mut().try_reserve(queries.len());
     room.map_err(OutOfMemory::from)?;
     let mut made = SmallVec::new();

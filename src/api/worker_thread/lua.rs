@@ -51,7 +51,7 @@ fn run_worker_thread(call: &Call) -> LuaResult {
         give_back(vm);
         return refuse(call, &reason);
     }
-    if !start(pool, vm, n - 3, task) {
+    if !start(pool, vm, n - 3, &task) {
         return refuse(call, b"ngx_thread_task_post failed");
     }
     Ok(Returns::Yield(0))

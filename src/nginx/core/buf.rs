@@ -83,6 +83,18 @@ impl Buf {
         }
     }
 
+    /// Appends one byte to a buffer of ours, if it fits.
+    pub fn push(&mut self, byte: u8) {
+        // SAFETY: as in `write`.
+        unsafe {
+            let buf = &mut *self.0;
+            if buf.last < buf.end {
+                buf.last.write(byte);
+                buf.last = buf.last.add(1);
+            }
+        }
+    }
+
     /// How many more bytes fit into a buffer of ours.
     pub fn spare_capacity(&self) -> usize {
         let buf = self.get();

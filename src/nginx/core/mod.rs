@@ -19,6 +19,8 @@ pub mod directive;
 pub mod executable_memory;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
+pub mod frames;
+pub mod free_list;
 pub mod guard;
 pub mod host;
 pub mod loaded;

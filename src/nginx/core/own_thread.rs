@@ -4,10 +4,7 @@
 //! own that reach none of these statics. Thread-locals would do as well, but in a loaded module
 //! each access to one is a function call.
 
-use std::cell::RefCell;
 use std::ops::Deref;
-
-use crate::nginx::core::allocator;
 
 /// A value that only nginx's main thread uses.
 pub struct OwnThread<T>(T);
@@ -47,40 +44,6 @@ macro_rules! own_thread {
             unsafe { $crate::nginx::core::own_thread::OwnThread::new(value) }
         };
     )*};
-}
-
-/// A free list: values that are kept to be used again, because they are expensive to make.
-pub struct FreeList<T> {
-    values: RefCell<Vec<T>>,
-    max: usize,
-}
-
-impl<T> FreeList<T> {
-    /// An empty list that keeps at most `max` values.
-    pub const fn new(max: usize) -> FreeList<T> {
-        FreeList { values: RefCell::new(Vec::new()), max }
-    }
-
-    /// Takes out the value that was added last.
-    #[inline]
-    pub fn take(&self) -> Option<T> {
-        self.values.borrow_mut().pop()
-    }
-
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.values.borrow().is_empty()
-    }
-
-    /// Keeps `value`, or drops it if the list is full or there is no memory.
-    #[inline]
-    pub fn keep(&self, value: T) {
-        let mut values = self.values.borrow_mut();
-        if values.len() < self.max && !allocator::is_in_reserve() && values.try_reserve(1).is_ok() {
-            #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
-            values.push(value);
-        }
-    }
 }
 
 /// Panics if called in another thread than the first time in this process.

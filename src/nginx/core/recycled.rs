@@ -105,7 +105,7 @@ struct Small {
 /// Above this size, the memory is allocated by itself, so that the pool can free it.
 const SMALL: usize = 512;
 
-/// A new link with a buffer of `len` bytes.
+/// A new link with a buffer of `len` bytes, to be given to [`reset`].
 fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
     let inside = if len <= SMALL { len } else { 0 };
     let small: NonNull<Small> = pool.bytes_aligned(size_of::<Small>() + inside)?.cast();
@@ -115,13 +115,12 @@ fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
         // SAFETY: that many bytes follow the structures.
         _ => unsafe { small.as_ptr().add(1).cast() },
     };
-    // SAFETY: fresh memory of that size, aligned for nginx's types; zero is valid for both.
+    // SAFETY: fresh memory of that size, aligned for nginx's types; `reset` sets the rest.
     unsafe {
         let small = small.as_ptr();
-        small.write(std::mem::zeroed());
-        (*small).buf.start = start;
-        (*small).buf.end = start.wrapping_add(len);
-        (*small).link.buf = &raw mut (*small).buf;
+        (&raw mut (*small).buf.start).write(start);
+        (&raw mut (*small).buf.end).write(start.wrapping_add(len));
+        (&raw mut (*small).link.buf).write(&raw mut (*small).buf);
     }
     Ok(small.cast())
 }
@@ -168,7 +167,7 @@ unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (
     // SAFETY: `link` and its buffer are live and ours alone, the contract of this function.
     unsafe {
         (*link.as_ptr()).next = null_mut();
-        let buf = link.as_ref().buf;
+        let buf = (*link.as_ptr()).buf;
         reset_buf(buf, len, tag);
         (Chain::from_ptr(link.as_ptr()), Buf::from_ptr(buf))
     }
@@ -181,9 +180,9 @@ unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (
 unsafe fn reset_buf(buf: *mut ngx_buf_t, len: usize, tag: ngx_buf_tag_t) {
     // SAFETY: `buf` is live and ours alone, the contract of this function.
     unsafe {
+        let (start, end) = ((*buf).start, (*buf).end);
+        buf.write_bytes(0, 1);
         let buf = &mut *buf;
-        let (start, end) = (buf.start, buf.end);
-        std::ptr::write_bytes(buf, 0, 1);
         buf.start = start;
         buf.end = end;
         buf.pos = start;

@@ -12,7 +12,7 @@ use super::{Captures, Context, Ending, FakeEnd, RequestBody};
 use crate::config::{Phase, PhaseSet};
 use crate::lua::Vm;
 use crate::nginx::Request;
-use crate::nginx::core::own_thread::FreeList;
+use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
 use crate::own_thread;
@@ -30,6 +30,7 @@ own_thread! {
 
 impl Context {
     /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
+    #[inline(always)]
     pub fn new(request: Request, vm: Rc<Vm>, phase: Phase) -> Rc<Context> {
         if let Some(mut idle) = IDLE.take()
             && let Some(context) = Rc::get_mut(&mut idle)
@@ -43,6 +44,7 @@ impl Context {
         Rc::new(Context::fresh(request, vm, phase))
     }
 
+    #[cold]
     fn fresh(request: Request, vm: Rc<Vm>, phase: Phase) -> Context {
         Context {
             request,
@@ -72,6 +74,7 @@ impl Context {
 
     /// Resets it to what [`Context::fresh`] makes, except for the request. Every part is named
     /// here, so that a forgotten one does not compile.
+    #[inline(always)]
     fn empty(&mut self) {
         let Context {
             request: _,
@@ -104,7 +107,7 @@ impl Context {
         tasks.reset();
         *ending = Ending::default();
         captures.reset();
-        *body = RequestBody::default();
+        body.reset();
         *output = Output::default();
         *filter = BodyFilter::default();
         *fake_end = FakeEnd::default();
@@ -119,6 +122,7 @@ impl Context {
     }
 
     /// Puts the context into nginx's slot, and a share of it into the request's pool.
+    #[inline]
     pub fn attach(self: &Rc<Self>) -> Result<(), OutOfMemory> {
         self.share.set(Some(self.request.share(self.clone())?));
         self.reattach();
@@ -142,16 +146,21 @@ impl Context {
 
     /// Gives up a share. If it was the last one of a context that has ended, the context goes to
     /// the free list.
-    pub fn retire(mut context: Rc<Context>) {
-        if !context.is_released() {
-            return;
+    #[inline(always)]
+    pub fn retire(context: Rc<Context>) {
+        if context.is_released() {
+            Context::reuse(context);
         }
+    }
+
+    fn reuse(mut context: Rc<Context>) {
         let Some(unshared) = Rc::get_mut(&mut context) else { return };
         unshared.empty();
-        IDLE.keep(context);
+        drop(IDLE.keep(context));
     }
 
     /// The pool is being destroyed: nginx's structures must not be used any more.
+    #[inline(always)]
     fn release(&self) {
         self.remove_all_tasks();
         self.close_resources();
@@ -168,6 +177,6 @@ impl SharedWithPool for Context {
 
     fn let_go(self: Rc<Self>) {
         self.release();
-        Context::retire(self);
+        Context::reuse(self);
     }
 }

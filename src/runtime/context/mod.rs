@@ -64,9 +64,9 @@ pub struct Captures {
 impl Captures {
     /// Resets it to its default, but keeps its capacity.
     fn reset(&mut self) {
-        let mut requests = std::mem::take(self.requests.get_mut());
-        requests.clear();
-        *self = Captures { requests: RefCell::new(requests), ..Captures::default() };
+        let Captures { requests, batches } = self;
+        requests.get_mut().clear();
+        batches.set(0);
     }
 }
 
@@ -87,6 +87,15 @@ pub struct RequestBody {
     pub state: Cell<BodyState>,
     /// The threads that wait in `ngx.req.read_body`.
     pub readers: RefCell<Vec<Weak<Task>>>,
+}
+
+impl RequestBody {
+    /// Resets it to its default, but keeps its capacity.
+    fn reset(&mut self) {
+        let RequestBody { state, readers } = self;
+        state.set(BodyState::Unread);
+        readers.get_mut().clear();
+    }
 }
 
 /// A callback for the result of a fake request's code.
@@ -204,7 +213,7 @@ impl Context {
     }
 
     /// Resets the context, because nginx starts over with the request (a jump to another URI).
-    #[inline]
+    #[inline(always)]
     pub fn restart(&self) {
         self.entered.set(PhaseSet::NONE);
         if self.is_to_end() {

@@ -29,7 +29,7 @@ pub enum Switch {
 /// The tasks of one context.
 #[derive(Default)]
 pub struct Tasks {
-    entry: RefCell<Option<Rc<Task>>>,
+    entry: RcCell<Task>,
     /// All but the entry thread.
     others: RefCell<Vec<Rc<Task>>>,
     /// Whether there may be other tasks than the entry thread, or tasks in a queue.
@@ -40,7 +40,7 @@ pub struct Tasks {
     /// The tasks that events woke, until their phase handler has been entered again.
     woken: RefCell<VecDeque<(Rc<Task>, i32)>>,
     switch: Cell<Switch>,
-    pub on_abort: RefCell<Option<Rc<Task>>>,
+    pub on_abort: RcCell<Task>,
     /// Light threads that have not ended.
     pub light_threads: Cell<usize>,
 }
@@ -49,9 +49,10 @@ pub struct Tasks {
 const KEPT: usize = 64;
 
 impl Tasks {
-    /// Resets it to [`Tasks::default`] for the next request, when no task is left; the queues keep
-    /// their capacity. Every field is named here, so that a forgotten one does not compile.
-    #[inline]
+    /// Resets it for the next request: removing the last task has reset all but the switch; the
+    /// queues keep their capacity. Every field is named here, so that a forgotten one does not
+    /// compile.
+    #[inline(always)]
     pub(super) fn reset(&mut self) {
         let Tasks {
             entry,
@@ -64,28 +65,29 @@ impl Tasks {
             on_abort,
             light_threads,
         } = self;
-        debug_assert!(others.get_mut().is_empty(), "a released context has no tasks");
+        debug_assert!(entry.is_empty() && current.is_empty(), "a released context has no tasks");
+        debug_assert!(others.get_mut().is_empty() && !had_others.get(), "nor others");
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "nor queues");
-        *entry.get_mut() = None;
-        had_others.set(false);
-        current.set(None);
-        switch.set(Switch::Wait);
-        *on_abort.get_mut() = None;
-        light_threads.set(0);
+        debug_assert!(on_abort.is_empty() && light_threads.get() == 0, "nor threads");
+        if !matches!(switch.get_mut(), Switch::Wait) {
+            switch.set(Switch::Wait);
+        }
     }
 }
 
 impl Context {
     pub fn entry(&self) -> Option<Rc<Task>> {
-        self.tasks.entry.borrow().clone()
+        self.tasks.entry.get()
     }
 
+    #[inline(always)]
     pub fn set_entry(&self, task: Rc<Task>) {
-        *self.tasks.entry.borrow_mut() = Some(task);
+        self.tasks.entry.set(Some(task));
     }
 
+    #[inline(always)]
     pub fn is_entry_alive(&self) -> bool {
-        self.tasks.entry.borrow().as_ref().is_some_and(|task| task.is_alive())
+        self.tasks.entry.is_some_and(Task::is_alive)
     }
 
     /// Reserves capacity for another task, in every queue; fails without memory.
@@ -115,7 +117,7 @@ impl Context {
 
     /// Takes the tasks that wait in `ngx.flush(true)`.
     pub fn take_flushing(&self) -> Result<Vec<Rc<Task>>, OutOfMemory> {
-        let (entry, others) = (self.tasks.entry.borrow(), self.tasks.others.borrow());
+        let (entry, others) = (self.entry(), self.tasks.others.borrow());
         let all = entry.iter().chain(others.iter()).filter(|task| task.flushing.get());
         let waiting = fallible::collect(all.cloned())?;
         waiting.iter().for_each(|task| task.flushing.set(false));
@@ -124,6 +126,12 @@ impl Context {
 
     pub fn current(&self) -> Option<Rc<Task>> {
         self.tasks.current.get()
+    }
+
+    /// Whether the running task is the one that runs on `state`.
+    #[inline(always)]
+    pub fn runs_on(&self, state: State) -> bool {
+        self.tasks.current.is_some_and(|task| task.state() == state)
     }
 
     /// The running task, if it is the one that runs on `state`.
@@ -198,9 +206,8 @@ impl Context {
             self.vm().give_back_thread(thread, recycle, self.request().log());
         }
         if task.role() == Role::Entry {
-            let mut entry = self.tasks.entry.borrow_mut();
-            if entry.as_ref().is_some_and(|entry| Rc::ptr_eq(entry, task)) {
-                *entry = None;
+            if self.tasks.entry.holds(task) {
+                self.tasks.entry.set(None);
             }
             return;
         }
@@ -215,22 +222,27 @@ impl Context {
     }
 
     /// Ends all tasks, whatever they wait for. Safe to call twice.
+    #[inline(always)]
     pub fn remove_all_tasks(&self) {
-        if self.tasks.had_others.replace(false) {
+        if self.tasks.had_others.get() {
             self.remove_others();
         }
-        if self.tasks.entry.borrow().is_some()
-            && let Some(entry) = self.entry()
-        {
-            entry.zombies.borrow_mut().clear();
-            self.remove_task(&entry);
+        if let Some(entry) = self.entry() {
+            self.remove_entry(&entry);
         }
     }
 
+    #[inline(never)]
+    fn remove_entry(&self, entry: &Rc<Task>) {
+        entry.zombies.borrow_mut().clear();
+        self.remove_task(entry);
+    }
+
     fn remove_others(&self) {
+        self.tasks.had_others.set(false);
         self.tasks.posted.borrow_mut().clear();
         self.tasks.woken.borrow_mut().clear();
-        *self.tasks.on_abort.borrow_mut() = None;
+        self.tasks.on_abort.set(None);
         let mut others = self.tasks.others.take();
         for task in others.drain(..) {
             task.place.set(usize::MAX);

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use super::header::{send_header_if_needed, send_http10_header};
-use super::hold::{hold, may_hold, new_buf, pass_on, pass_on_held};
+use super::hold::{Held, hold, may_hold, new_buf, pass_on, pass_on_held};
 use crate::config::Phase;
+use crate::nginx::Status;
 use crate::nginx::core::buf::Buf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::framing;
 use crate::nginx::http::send as wire;
-use crate::nginx::{Chain, Status};
 use crate::ngx_debug;
 use crate::runtime::context::Context;
 use crate::runtime::context::output::Stage;
@@ -68,10 +68,13 @@ pub fn send_last(context: &Rc<Context>) -> Status {
     context.output.stage.set(Stage::Ended);
     let request = context.request();
     ngx_debug!(request.log(), "lua sending last buf of the response body");
-    let rc = match context.output.held.get().last {
-        Some(mut last) if !is_body_filtered(context) => {
+    let rc = match context.output.held.get() {
+        Held { last: Some(mut last), chain, .. } if !is_body_filtered(context) => {
             last.set_end(request.is_subrequest());
-            pass_on(context, Chain::EMPTY)
+            context.output.held.take();
+            // Nothing follows that could reuse the buffers.
+            let rc = request.output_filter(chain);
+            if context.is_released() { Status::ERROR } else { rc }
         }
         _ => {
             let rc = pass_on_held(context);
@@ -88,15 +91,22 @@ pub(super) enum Prepared {
 }
 
 /// What precedes any piece of the body.
+#[inline(always)]
 pub(super) fn prepare(context: &Rc<Context>) -> Prepared {
     if context.output.stage.get() != Stage::Open {
         return Prepared::Finished(Status::OK);
     }
     let request = context.request();
-    let is_head = request.is_head();
-    if context.is_header_sent() && !is_head && !request.header_only() {
+    if context.is_header_sent() && !request.is_head() && !request.header_only() {
         return Prepared::Body;
     }
+    prepare_header(context)
+}
+
+/// What precedes the first piece of the body.
+fn prepare_header(context: &Rc<Context>) -> Prepared {
+    let request = context.request();
+    let is_head = request.is_head();
     if is_head && !request.header_only() {
         wire::set_header_only(request);
     }

@@ -11,6 +11,7 @@ use crate::nginx::http::subrequest;
 use crate::nginx::{Chain, Status};
 use crate::ngx_debug;
 use crate::runtime::context::Context;
+use crate::runtime::context::output::Stage;
 use crate::runtime::scheduler;
 use crate::runtime::task::{Operation, Task};
 
@@ -34,7 +35,8 @@ fn flush_pending(context: &Rc<Context>) -> Status {
     let request = context.request();
     let buffered = client::buffered_bits(request);
     ngx_debug!(request.log(), "lua flushing output: buffered 0x{buffered:x}");
-    let chain = if context.output.recycled.borrow().is_busy() {
+    let has_ended = context.output.stage.get() == Stage::Ended;
+    let chain = if has_ended || context.output.recycled.borrow().is_busy() {
         Chain::EMPTY
     } else {
         match flush_chain(context) {

@@ -12,6 +12,7 @@ const HTTP_OK: usize = 200;
 const HTTP_NOT_MODIFIED: usize = 304;
 
 /// Sends the header, unless it has been sent or is held back for HTTP/1.0.
+#[inline]
 pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
     if context.is_header_sent() {
         return Status::OK;

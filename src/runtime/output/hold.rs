@@ -12,7 +12,7 @@ use crate::runtime::context::Context;
 /// The part of a body that the filters have not been given yet.
 #[derive(Clone, Copy, Default)]
 pub struct Held {
-    chain: Chain,
+    pub(super) chain: Chain,
     /// The last buffer of `chain`.
     pub(super) last: Option<Buf>,
     pub(super) len: usize,
@@ -39,10 +39,15 @@ pub(super) fn hold(
     let mut held = context.output.held.get();
     let mut buf = match held.last {
         Some(last) if last.spare_capacity() >= room => last,
-        // A response of one piece takes no more memory than the piece, and a free buffer is not
-        // enlarged.
-        last => {
-            let suffices = last.is_none() || context.output.recycled.borrow().offers(room);
+        // A response of one piece takes no more memory than the piece.
+        None => {
+            let (chain, buf) = new_buf(context, room)?;
+            held.chain = chain;
+            buf
+        }
+        // A free buffer is not enlarged.
+        Some(_) => {
+            let suffices = context.output.recycled.borrow().offers(room);
             let size = if suffices { room } else { room.max(HELD_BUF) };
             let (chain, buf) = new_buf(context, size)?;
             held.chain.append(chain);

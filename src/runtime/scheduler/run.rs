@@ -23,8 +23,17 @@ pub(super) enum Step {
 /// `AGAIN`: everything waits. `DONE`: the request has gone on elsewhere (`ngx.exec`). Anything
 /// else: the handler has finished, with that result.
 pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
-    let _running = context.run_guard();
-    let (mut task, mut values) = (task, values);
+    context.run_code(|| {
+        let rc = run_in_turns(context, task, values);
+        output::release_held(context);
+        context.set_current(None);
+        rc
+    })
+}
+
+/// Runs `task`, and then whatever runs next because of it, until none does.
+#[inline(always)]
+fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> Status {
     let mut abort = None;
     context.set_current(Some(task.clone()));
     loop {
@@ -45,11 +54,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
                 context.set_current(Some(next.clone()));
                 (task, values) = (next, given);
             }
-            Step::Leave(rc) => {
-                output::release_held(context);
-                context.set_current(None);
-                return rc;
-            }
+            Step::Leave(rc) => return rc,
         }
     }
 }
