@@ -133,7 +133,8 @@ my $NO_CORE
     my $conf = conf( qq{lua_package_path "$lua/?.lua";}, '' );
     my ( $status, $output ) = $server->run($conf);
     is $status >> 8, 1, 'a broken resty.core: nginx does not start, with no handler either';
-    like $output, qr{$NO_CORE\Q$lua\E/resty/core\.lua:1: this core is broken\) in },
+    # Lua shortens a long path.
+    like $output, qr{$NO_CORE(?:\Q$lua\E|\.\.\.\S+/lua)/resty/core\.lua:1: this core is broken\) in },
         'a broken resty.core: the reason is its own';
 }
 

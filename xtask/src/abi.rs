@@ -14,9 +14,9 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSymbol};
 
-use crate::options::{Build, NginxChoice};
+use crate::build;
+use crate::options::{Build, Nginx};
 use crate::setup::{self, Group};
-use crate::{build, paths};
 use table::Table;
 
 /// The prefix of what lua-resty-core calls in this module.
@@ -25,10 +25,9 @@ const PREFIX: &str = "ngx_http_lua_";
 /// Runs `cargo xtask abi`, on a debug build, which has the debug information.
 ///
 /// Errors: a symbol is missing or unknown, or a structure is laid out differently.
-pub fn check(nginx: NginxChoice) -> Result<()> {
+pub fn check(nginx: Nginx) -> Result<()> {
     setup::ensure(&[Group::Build])?;
-    build::build(Build { nginx, release: false })?;
-    let module = paths::module();
+    let module = build::build(&Build { nginx, release: false })?.module;
     let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let object = object::File::parse(&*bytes)?;
 
@@ -101,6 +100,7 @@ fn is_ours(symbol: &str, build_condition: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths;
 
     #[test]
     fn names_what_is_missing_and_what_is_unknown() {

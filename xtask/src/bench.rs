@@ -92,8 +92,8 @@ pub fn command(arguments: &Arguments) -> Result<()> {
 pub fn subjects() -> Result<Subjects> {
     setup::ensure(&[Group::Build, Group::Run, Group::Reference, Group::Valgrind, Group::Bench])?;
     Ok(Subjects {
-        ours: subject(Build { release: true, ..Build::default() }.into())?,
-        theirs: subject(Options { reference: true, ..Options::default() })?,
+        ours: subject(&Build { release: true, ..Build::default() }.into())?,
+        theirs: subject(&Options { reference: true, ..Options::default() })?,
         njs: build::njs(),
     })
 }

@@ -14,6 +14,9 @@ use crate::{paths, shell};
 
 /// Where Debian's packages put nginx modules.
 const DEBIAN_MODULES: &str = "/usr/lib/nginx/modules";
+/// The module as cargo calls it, and as nginx's users do.
+const LIBRARY: &str = "libngx_http_lua_module.so";
+const MODULE: &str = "ngx_http_lua_module.so";
 /// Debian's C module, after the module that it needs.
 const REFERENCE: &[&str] = &["ndk_http_module.so", "ngx_http_lua_module.so"];
 
@@ -26,17 +29,31 @@ pub fn njs() -> Subject {
 /// Runs `cargo xtask build`.
 pub fn command(options: Build) -> Result<()> {
     setup::ensure(&[Group::Build])?;
-    build(options)?;
-    println!("load_module {};", paths::module().display());
+    let product = build(&options)?;
+    println!("load_module {};", product.module.display());
+    println!("# for {}", product.tree.binary.display());
     Ok(())
+}
+
+/// The module, and the nginx that it was built for.
+pub struct Product {
+    pub module: PathBuf,
+    pub tree: Tree,
+}
+
+impl Product {
+    /// The nginx with the module.
+    pub fn subject(&self) -> Subject {
+        let modules = vec![self.module.clone()];
+        Subject { nginx: self.tree.binary.clone(), modules, wrapper: Vec::new() }
+    }
 }
 
 /// What is to be run: the module, built as `options` say, or Debian's C module where they say
 /// `--reference`.
-pub fn subject(options: Options) -> Result<Subject> {
+pub fn subject(options: &Options) -> Result<Subject> {
     if !options.reference {
-        let nginx = build(options.build)?;
-        return Ok(Subject { nginx, modules: vec![paths::module()], wrapper: Vec::new() });
+        return Ok(build(&options.build)?.subject());
     }
     setup::ensure(&[Group::Reference])?;
     let dir = Path::new(DEBIAN_MODULES);
@@ -44,32 +61,33 @@ pub fn subject(options: Options) -> Result<Subject> {
     Ok(Subject { nginx: DEBIAN_BINARY.into(), modules, wrapper: Vec::new() })
 }
 
-/// Builds the module with cargo's `features` for an nginx of `choice`, in `target/DIR`: a target
-/// directory of its own, so that neither build makes the other start over. cargo's words go to
-/// a log there.
-pub fn apart(choice: NginxChoice, features: &str, dir: &str) -> Result<Subject> {
+/// Builds the module with cargo's `features` for an nginx of `choice`, into `target/DIR`. All such
+/// builds share a directory of cargo's own, so that none makes the usual build start over. cargo's
+/// words go to a log in `target/DIR`.
+pub fn apart(choice: &NginxChoice, features: &str, dir: &str) -> Result<Product> {
     let tree = Tree::prepare(choice)?;
-    let target = paths::target(dir);
+    let cargo_target = paths::target("apart");
     let mut command = cargo_build(&tree);
-    command.args(["--features", features, "--target-dir"]).arg(&target);
-    shell::run_logged(&mut command, &target.join("build.log"))?;
-    let module = target.join("debug/libngx_http_lua_module.so");
-    Ok(Subject { nginx: tree.binary, modules: vec![module], wrapper: Vec::new() })
+    command.args(["--features", features, "--target-dir"]).arg(&cargo_target);
+    let dir = paths::target(dir);
+    shell::run_logged(&mut command, &dir.join("build.log"))?;
+    let module = dir.join(MODULE);
+    put(&cargo_target.join("debug").join(LIBRARY), &module)?;
+    Ok(Product { module, tree })
 }
 
 fn cargo_build(tree: &Tree) -> Command {
     let mut command = shell::cargo();
-    command.args(["build", "--package", "ngx-http-lua-module"]);
-    command.env("NGINX_SOURCE_DIR", &tree.source_dir).env("NGINX_BUILD_DIR", &tree.build_dir);
+    command.args(["build", "--package", "ngx-http-lua-module"]).envs(tree.environment());
     command
 }
 
-/// Builds the module as `options` say, into `paths::module()`, and returns the nginx binary that
-/// it was built for. The packages of `Group::Build` must be there.
+/// Builds the module as `options` say, into `target/module/`. The packages of `Group::Build` must be
+/// there.
 ///
 /// Errors: cargo failed, or no nginx source tree could be prepared.
-pub fn build(options: Build) -> Result<PathBuf> {
-    let tree = Tree::prepare(options.nginx)?;
+pub fn build(options: &Build) -> Result<Product> {
+    let tree = Tree::prepare(&options.nginx.nginx)?;
     let mut command = cargo_build(&tree);
     if options.release {
         command.arg("--release");
@@ -77,12 +95,17 @@ pub fn build(options: Build) -> Result<PathBuf> {
     shell::run(&mut command)?;
 
     let profile = if options.release { "release" } else { "debug" };
-    let product = paths::cargo_target().join(profile).join("libngx_http_lua_module.so");
-    let module = paths::module();
-    fs::create_dir_all(paths::target("module"))?;
+    let module = paths::target("module").join(MODULE);
+    put(&paths::cargo_target().join(profile).join(LIBRARY), &module)?;
+    Ok(Product { module, tree })
+}
+
+/// Copies what cargo has built to the place of the `module`.
+fn put(library: &Path, module: &Path) -> Result<()> {
+    fs::create_dir_all(module.parent().unwrap_or(Path::new("/")))?;
     // A running nginx may have the old file mapped: put a new one in its place, never write into it.
     let fresh = module.with_extension("so.new");
-    fs::copy(&product, &fresh).with_context(|| format!("cannot copy {}", product.display()))?;
-    fs::rename(&fresh, &module)?;
-    Ok(tree.binary)
+    fs::copy(library, &fresh).with_context(|| format!("cannot copy {}", library.display()))?;
+    fs::rename(&fresh, module)?;
+    Ok(())
 }

@@ -5,11 +5,11 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::options::{Build, NginxChoice, Options};
+use crate::options::{Build, Nginx, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{
-    abi, bench, conformance, deny, fuzz, nginx, paths, run, shell, soak, test, valgrind, variants,
+    abi, bench, conformance, deny, fuzz, matrix, nginx, paths, run, shell, soak, test, valgrind,
 };
 
 /// The file of lua-nginx-module's suite that runs under memcheck: light threads, timers and subrequests.
@@ -17,22 +17,22 @@ const UNDER_VALGRIND: &str = "093-uthread-spawn.t";
 
 /// Runs `cargo xtask ci`.
 pub fn command(build: Build) -> Result<()> {
-    let options = Options::from(build);
+    let options = Options::from(build.clone());
     setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Services, Group::Conformance])?;
-    nginx::Tree::prepare(build.nginx)?;
+    nginx::Tree::prepare(&build.nginx.nginx)?;
 
     let mut total = Tally::default();
     total += step("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])));
     total += step("lints", lints);
     total += step("licences and sources", deny::run);
-    total += step("main job", || run::show(build).map(drop));
-    total += counted("tests", || test::run(options, &[]));
-    total += step("C symbols and structures", || abi::check(NginxChoice::Installed));
-    total += counted("other nginxes, another LuaJIT", || variants::run(&[]));
+    total += step("main job", || run::show(build.clone()).map(drop));
+    total += counted("tests", || test::run(&options, &[]));
+    total += step("C symbols and structures", || abi::check(Nginx::default()));
+    total += counted("other nginxes, another LuaJIT", matrix::all_but_usual);
     total += step("fuzz targets", || fuzz::run(&[]));
     total += step("Miri", miri);
     total += step("memcheck", || valgrind::files(Options::default(), &[UNDER_VALGRIND.into()]));
-    total += step("soak", || soak::run(options, soak::FEW));
+    total += step("soak", || soak::run(&options, soak::FEW));
     total += step("bench", bench::check::run);
     total += step("conformance", || conformance::command(&conformance::Arguments::ratchet()));
 

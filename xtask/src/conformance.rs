@@ -131,7 +131,7 @@ pub fn run_for(purpose: Purpose, subject: &Subject, names: &[String]) -> Result<
     for (file, outcome) in bed.run_all(&files)? {
         let mut of_file = Tally::default();
         for counts in outcome.blocks.values() {
-            of_file += Tally { passed: counts.ok, failed: counts.not_ok };
+            of_file += Tally { passed: counts.ok, failed: counts.not_ok, skipped: 0 };
         }
         println!("{file}: {of_file}{}", if outcome.timed_out { ", out of time" } else { "" });
         tally += of_file;
@@ -155,8 +155,9 @@ impl TestBed {
             (lua, PathBuf::from(DEBIAN_BINARY), "results/reference")
         } else {
             setup::ensure(&[Group::Build])?;
-            let nginx = build::build(Build { release: arguments.release, ..Build::default() })?;
-            (paths::module(), nginx, arguments.upstream.results())
+            let build = Build { release: arguments.release, ..Build::default() };
+            let product = build::build(&build)?;
+            (product.module, product.tree.binary, arguments.upstream.results())
         };
         let results = paths::target("conformance").join(results);
         std::fs::create_dir_all(&results)?;

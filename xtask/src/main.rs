@@ -23,6 +23,7 @@ mod functions;
 mod fuzz;
 #[cfg(test)]
 mod layers;
+mod matrix;
 mod memcheck;
 mod nginx;
 mod options;
@@ -36,13 +37,12 @@ mod soak;
 mod tally;
 mod test;
 mod valgrind;
-mod variants;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use options::{Build, NginxChoice, Options};
+use options::{Build, Nginx, Options};
 
 /// The project's commands.
 #[derive(Parser)]
@@ -59,9 +59,8 @@ const AFTER_HELP: &str =
 enum Command {
     /// Install the Debian packages that are missing and configure nginx's source tree
     Setup {
-        /// The nginx to prepare
-        #[arg(long, value_enum, default_value_t)]
-        nginx: NginxChoice,
+        #[command(flatten)]
+        nginx: Nginx,
     },
     /// Build the module into target/module/ngx_http_lua_module.so
     Build(Build),
@@ -95,14 +94,12 @@ enum Command {
     Bench(bench::Arguments),
     /// Build the module and compare its C symbols and structures with t/abi/
     Abi {
-        /// The nginx to build for
-        #[arg(long, value_enum, default_value_t)]
-        nginx: NginxChoice,
+        #[command(flatten)]
+        nginx: Nginx,
     },
-    /// Build the module for other nginxes and another LuaJIT, and try each with a few tests
-    Variants {
-        /// The variants to try, instead of all
-        #[arg(value_parser = variants::names())]
+    /// Build the module for each nginx at hand and for another LuaJIT, and run the tests with each
+    Matrix {
+        /// The rows to run, instead of all: an unknown name is answered with those there are
         names: Vec<String>,
     },
     /// Run the fuzz targets for a few seconds each
@@ -121,16 +118,16 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
-        Command::Setup { nginx } => setup::command(nginx),
+        Command::Setup { nginx } => setup::command(&nginx.nginx),
         Command::Build(build) => build::command(build),
         Command::Run { build, once } => run::command(build, once),
-        Command::Test { options, files } => test::command(options, &files),
+        Command::Test { options, files } => test::command(&options, &files),
         Command::Conformance(arguments) => conformance::command(&arguments),
         Command::Valgrind { options, files } => valgrind::command(options, &files),
         Command::Soak(arguments) => soak::command(&arguments),
         Command::Bench(arguments) => bench::command(&arguments),
         Command::Abi { nginx } => abi::check(nginx),
-        Command::Variants { names } => variants::command(&names),
+        Command::Matrix { names } => matrix::command(&names),
         Command::Fuzz { names } => fuzz::run(&names),
         Command::Deny => deny::run(),
         Command::Ci(build) => ci::command(build),
@@ -165,7 +162,7 @@ mod tests {
             "bench md5",
             "soak --requests 3",
             "abi --release",
-            "variants other",
+            "matrix --release",
         ] {
             let words = ["xtask"].into_iter().chain(words.split(' '));
             assert!(Xtask::try_parse_from(words.clone()).is_err(), "{}", words.collect::<String>());

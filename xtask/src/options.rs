@@ -1,34 +1,67 @@
 //! The options that several commands share.
 
-use clap::{Args, ValueEnum};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
 
 /// Which nginx the module is built for and run on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NginxChoice {
-    /// Debian's packages `nginx` and `nginx-dev`, or the tree that NGINX_SOURCE_DIR and
-    /// NGINX_BUILD_DIR name
+    /// `debian`: Debian's packages `nginx` and `nginx-dev`, or the tree that NGINX_SOURCE_DIR and
+    /// NGINX_BUILD_DIR name.
     #[default]
-    #[value(name = "debian")]
     Installed,
-    /// The source that the crate `nginx-src` carries, built under `target/`
+    /// `vendored`: the source that the crate `nginx-src` carries, built under `target/`.
     Vendored,
-    /// The same source with none of nginx's optional parts: no TLS, no threads
+    /// `minimal`: the same source with none of nginx's optional parts.
     Minimal,
+    /// A directory of sources, built under `target/`.
+    Sources(PathBuf),
+    /// A version whose sources are at hand.
+    Version(String),
+}
+
+/// What `--help` says of it.
+const NGINX_HELP: &str = "The nginx to build for: `debian` (the installed packages, or the tree that \
+    NGINX_SOURCE_DIR and NGINX_BUILD_DIR name), `vendored` (the source in the crate nginx-src), \
+    `minimal` (the same without TLS and threads), a directory of nginx's sources, or a version of \
+    which there are sources: Debian's, the crate's, or nginx-VERSION below the directory NGINX_SOURCES";
+
+impl FromStr for NginxChoice {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "debian" => Self::Installed,
+            "vendored" => Self::Vendored,
+            "minimal" => Self::Minimal,
+            _ if text.contains('/') || Path::new(text).is_dir() => Self::Sources(text.into()),
+            _ => Self::Version(text.into()),
+        })
+    }
+}
+
+/// The choice of an nginx.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Nginx {
+    #[arg(long, default_value = "debian", hide_default_value = true, help = NGINX_HELP)]
+    pub nginx: NginxChoice,
 }
 
 /// How the module is built.
-#[derive(Args, Clone, Copy, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Build {
     /// Build without debug assertions and as fast as can be
     #[arg(long)]
     pub release: bool,
-    /// The nginx to build for
-    #[arg(long, value_enum, default_value_t)]
-    pub nginx: NginxChoice,
+    #[command(flatten)]
+    pub nginx: Nginx,
 }
 
 /// What is tried.
-#[derive(Args, Clone, Copy, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Options {
     #[command(flatten)]
     pub build: Build,
@@ -40,5 +73,20 @@ pub struct Options {
 impl From<Build> for Options {
     fn from(build: Build) -> Self {
         Self { build, reference: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_nginx_is_named_in_many_ways() {
+        let choice = |text: &str| text.parse::<NginxChoice>().unwrap();
+        assert_eq!(choice("debian"), NginxChoice::Installed);
+        assert_eq!(choice("vendored"), NginxChoice::Vendored);
+        assert_eq!(choice("../nginx"), NginxChoice::Sources("../nginx".into()));
+        assert_eq!(choice("src"), NginxChoice::Sources("src".into()));
+        assert_eq!(choice("1.26.3"), NginxChoice::Version("1.26.3".into()));
     }
 }

@@ -27,11 +27,6 @@ pub fn cargo_target() -> PathBuf {
     }
 }
 
-/// The built module, ready for `load_module`.
-pub fn module() -> PathBuf {
-    target("module/ngx_http_lua_module.so")
-}
-
 /// The files below `dir` whose names end in `.EXTENSION`, in order; none of a server root, which may
 /// hold directories of nginx's user.
 pub fn below(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, bail};
 
 use crate::server::Subject;
-use crate::tally::Tally;
+use crate::tally::{Skips, Tally};
 use crate::{paths, shell};
 
 /// How many files run at the same time.
@@ -31,6 +31,13 @@ pub struct Settings {
     pub logs: PathBuf,
     /// Variables that every file gets.
     pub environment: Vec<(String, String)>,
+}
+
+/// What came out of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub tally: Tally,
+    pub skips: Skips,
 }
 
 /// The `.t` files below `t/` and `nginx-tests/`, in order.
@@ -58,25 +65,29 @@ fn claim_ports() -> Result<(u16, TcpListener)> {
     PORTS.step_by(size.into()).find_map(claim).context("no free range of ports")
 }
 
-/// Runs `files` on `subject`, prints a line for each as it ends, and sums their checks.
+/// Runs `files` on `subject`, prints a line for each as it ends, sums their checks and collects what
+/// they skip.
 ///
 /// Errors: a file could not be run at all. One whose checks fail, or that runs none, is no error:
 /// it is in the sum.
-pub fn run(files: &[PathBuf], subject: &Subject, settings: &Settings) -> Result<Tally> {
+pub fn run(files: &[PathBuf], subject: &Subject, settings: &Settings) -> Result<Report> {
     if let Some(missing) = files.iter().find(|file| !file.is_file()) {
         bail!("no test file {}", missing.display());
     }
     fs::create_dir_all(&settings.logs)?;
     let (first_port, _claim) = claim_ports()?;
     let waiting = Mutex::new(files.iter().collect::<VecDeque<_>>());
-    let total = Mutex::new(Tally::default());
+    let total = Mutex::new(Report::default());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..SIDE_BY_SIDE)
             .map(|slot| {
                 let (waiting, total) = (&waiting, &total);
                 scope.spawn(move || -> Result<()> {
                     while let Some(file) = next(waiting) {
-                        *locked(total) += run_file(file, slot, first_port, subject, settings)?;
+                        let report = run_file(file, slot, first_port, subject, settings)?;
+                        let mut total = locked(total);
+                        total.tally += report.tally;
+                        total.skips.extend(report.skips);
                     }
                     Ok(())
                 })
@@ -87,7 +98,7 @@ pub fn run(files: &[PathBuf], subject: &Subject, settings: &Settings) -> Result<
             Err(_) => bail!("a test runner panicked"),
         })
     })?;
-    Ok(*locked(&total))
+    Ok(locked(&total).clone())
 }
 
 fn next<'a>(waiting: &Mutex<VecDeque<&'a PathBuf>>) -> Option<&'a PathBuf> {
@@ -104,7 +115,7 @@ fn run_file(
     first_port: u16,
     subject: &Subject,
     settings: &Settings,
-) -> Result<Tally> {
+) -> Result<Report> {
     let name = file.strip_prefix(&settings.dir).unwrap_or(file).display().to_string();
     let plain_name = name.replace('/', "-");
     let log = settings.logs.join(format!("{plain_name}.log"));
@@ -117,7 +128,7 @@ fn run_file(
         .env("PERL5LIB", paths::root().join("nginx-tests/lib"))
         .env("TEST_NGINX_BINARY", &subject.nginx)
         .env("TEST_NGINX_LOAD_MODULES", subject.modules_shown())
-        .env("TEST_NGINX_SERVROOT", paths::target(&format!("test/servroot-{slot}")))
+        .env("TEST_NGINX_SERVROOT", settings.logs.join(format!("servroot-{slot}")))
         .env("TEST_NGINX_SERVER_PORT", &port)
         .env("TEST_NGINX_PORT", &port)
         .env("TEST_NAME", &plain_name)
@@ -126,22 +137,17 @@ fn run_file(
     let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let text = String::from_utf8_lossy(&text);
     let mut tally = Tally::of_tap(&text);
+    let skips = Skips::of_tap(&name, &text);
     // A file that died, hung or lost its plan has failed whatever its checks said.
     if outcome.is_err() && tally.failed == 0 {
         tally.failed = 1;
     }
     match outcome {
-        Ok(()) if tally == Tally::default() => println!("{name}: {}", skip_reason(&text)),
+        Ok(()) if tally == Tally::default() => print!("{skips}"),
         Ok(()) => println!("{name}: {tally}"),
         Err(_) => println!("{name}: {tally}; {} ends in\n{}", log.display(), shell::tail(&log)),
     }
-    Ok(tally)
-}
-
-/// Why a file that passed has checked nothing: its plan `1..0 # SKIP reason` says.
-fn skip_reason(tap: &str) -> String {
-    let reason = tap.lines().find_map(|line| line.strip_prefix("1..0 # SKIP "));
-    format!("skipped: {}", reason.unwrap_or("no reason given"))
+    Ok(Report { tally, skips })
 }
 
 #[cfg(test)]
@@ -149,7 +155,7 @@ mod tests {
     use super::*;
 
     /// Runs one test script of this content, on no nginx at all.
-    fn run_script(name: &str, script: &str) -> Tally {
+    fn run_script(name: &str, script: &str) -> Report {
         let dir = paths::target("xtask-tests").join(name);
         fs::create_dir_all(&dir).unwrap();
         let file = dir.join("script.t");
@@ -163,26 +169,29 @@ mod tests {
 
     #[test]
     fn checks_are_counted() {
-        let tally = run_script("counted", "print qq{1..3\nok 1\nnot ok 2\nok 3\n};");
-        assert_eq!(tally, Tally { passed: 2, failed: 1 });
+        let script = "print qq{1..4\nok 1\nnot ok 2\nok 3\nok 4 # skip TEST 1: a - no luck\n};";
+        let report = run_script("counted", script);
+        assert_eq!(report.tally, Tally { passed: 2, failed: 1, skipped: 1 });
+        assert_eq!(report.skips.to_string(), "  script.t: no luck: 1 check\n");
     }
 
     #[test]
     fn a_file_that_dies_after_its_checks_has_failed() {
-        let tally = run_script("dies", "print qq{1..1\nok 1\n}; exit 3;");
-        assert_eq!(tally, Tally { passed: 1, failed: 1 });
+        let report = run_script("dies", "print qq{1..1\nok 1\n}; exit 3;");
+        assert_eq!(report.tally, Tally { passed: 1, failed: 1, skipped: 0 });
     }
 
     #[test]
     fn a_file_that_checks_nothing_has_failed() {
-        assert_eq!(run_script("empty", "1;"), Tally { passed: 0, failed: 1 });
+        assert_eq!(run_script("empty", "1;").tally, Tally::one(false));
     }
 
     #[test]
     fn a_file_that_skips_itself_has_not_failed() {
         let plan = "1..0 # SKIP no luck";
-        assert_eq!(run_script("skips", &format!("print qq{{{plan}\n}};")), Tally::default());
-        assert_eq!(skip_reason(&format!("x.t ..\n{plan}\n")), "skipped: no luck");
+        let report = run_script("skips", &format!("print qq{{{plan}\n}};"));
+        assert_eq!(report.tally, Tally::default());
+        assert_eq!(report.skips.to_string(), "  script.t: no luck: the whole file\n");
     }
 
     #[test]
@@ -190,7 +199,7 @@ mod tests {
         let script = "print qq{1..1\n}, $ENV{TEST_NGINX_LOAD_MODULES} eq '/a.so /b.so' \
                       && $ENV{TEST_NGINX_BINARY} eq '/bin/nginx' && $ENV{OWN} eq 'value' \
                       && $ENV{TEST_NGINX_SERVER_PORT} > 1024 ? 'ok 1' : 'not ok 1', qq{\n};";
-        assert_eq!(run_script("told", script), Tally { passed: 1, failed: 0 });
+        assert_eq!(run_script("told", script).tally, Tally::one(true));
     }
 
     #[test]

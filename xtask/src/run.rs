@@ -53,7 +53,7 @@ pub fn command(build: Build, once: bool) -> Result<()> {
 /// Errors: whatever the example's README says and does not happen.
 pub fn show(build: Build) -> Result<Server> {
     setup::ensure(&[Group::Build, Group::Run])?;
-    let subject = subject(build.into())?;
+    let subject = subject(&build.into())?;
     let conf = paths::root().join("examples/async/nginx.conf");
     let prefix = fresh_prefix()?;
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());

@@ -99,12 +99,12 @@ impl Group {
 }
 
 /// Runs `cargo xtask setup`.
-pub fn command(nginx: NginxChoice) -> Result<()> {
+pub fn command(nginx: &NginxChoice) -> Result<()> {
     ensure(&[Group::Build, Group::Run, Group::Test, Group::Services])?;
     let tree = Tree::prepare(nginx)?;
     println!("nginx source tree: {}", tree.source_dir.display());
     println!("nginx build tree:  {}", tree.build_dir.display());
-    if nginx != NginxChoice::Installed {
+    if *nginx != NginxChoice::Installed {
         println!("nginx binary:      {}", tree.binary.display());
     }
     Ok(())

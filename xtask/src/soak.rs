@@ -58,16 +58,16 @@ fn at_least_1000(number: &str) -> Result<usize> {
 
 /// Runs `cargo xtask soak`, on a release build.
 pub fn command(arguments: &Arguments) -> Result<()> {
-    let mut options = arguments.options;
+    let mut options = arguments.options.clone();
     options.build.release = true;
     setup::ensure(&[Group::Build, Group::Run])?;
-    run(options, arguments.requests)
+    run(&options, arguments.requests)
 }
 
 /// Builds the module as `options` say and sends `requests` requests.
 ///
 /// Errors: a wrong answer, or a bound that is broken.
-pub fn run(options: Options, requests: usize) -> Result<()> {
+pub fn run(options: &Options, requests: usize) -> Result<()> {
     let subject = subject(options)?;
     let prefix = paths::target("soak");
     if prefix.exists() {

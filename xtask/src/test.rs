@@ -1,12 +1,13 @@
 //! `cargo xtask test`: the unit tests, and the suites in Perl on a real nginx.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::build::{self, subject};
-use crate::options::Options;
+use crate::nginx::Tree;
+use crate::options::{NginxChoice, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{paths, prove, shell};
@@ -18,7 +19,7 @@ const UNIT_TESTED: &[&str] = &["codec", "xtask"];
 const FAULTS: &str = "nginx-tests/fault_injection.t";
 
 /// Runs `cargo xtask test`: everything, or the `.t` files that are named.
-pub fn command(options: Options, files: &[String]) -> Result<()> {
+pub fn command(options: &Options, files: &[String]) -> Result<()> {
     let tally = run(options, files)?;
     println!("{tally}");
     if tally.failed > 0 {
@@ -30,7 +31,7 @@ pub fn command(options: Options, files: &[String]) -> Result<()> {
 /// Sets up, builds and tests, and sums the checks.
 ///
 /// Errors: something could not be built or run; a failed check is in the sum.
-pub fn run(options: Options, named: &[String]) -> Result<Tally> {
+pub fn run(options: &Options, named: &[String]) -> Result<Tally> {
     setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Services])?;
     let subject = subject(options)?;
     let mut tally = Tally::default();
@@ -41,14 +42,31 @@ pub fn run(options: Options, named: &[String]) -> Result<Tally> {
         named.iter().map(|file| paths::root().join(file)).collect::<Vec<PathBuf>>()
     };
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
-    let mut environment = Vec::new();
-    if !options.reference && files.iter().any(|file| file.ends_with(FAULTS)) {
-        let subject = build::apart(options.build.nginx, "fault-injection", "fault-injection")?;
-        environment.push(("TEST_NGINX_FAULT_MODULE".to_string(), subject.modules_shown()));
-    }
+    let environment = match options.reference {
+        true => Vec::new(),
+        false => environment(&options.build.nginx.nginx, &files)?,
+    };
     let settings = prove::Settings { dir: paths::root(), logs: logs(), environment };
-    tally += prove::run(&files, &subject, &settings)?;
+    let report = prove::run(&files, &subject, &settings)?;
+    if !report.skips.is_empty() {
+        print!("skipped:\n{}", report.skips);
+    }
+    tally += report.tally;
     Ok(tally)
+}
+
+/// What `files` are told beside the module and its nginx: where the sources are that C modules are
+/// compiled against, and the module with faults on demand, where one of them needs it.
+pub fn environment(nginx: &NginxChoice, files: &[PathBuf]) -> Result<Vec<(String, String)>> {
+    let tree = Tree::prepare(nginx)?;
+    let named = |(name, dir): (&str, &Path)| (name.to_string(), dir.display().to_string());
+    let mut environment: Vec<_> = tree.environment().into_iter().map(named).collect();
+    if files.iter().any(|file| file.ends_with(FAULTS)) {
+        let product = build::apart(nginx, "fault-injection", "fault-injection")?;
+        environment
+            .push(("TEST_NGINX_FAULT_MODULE".to_string(), product.module.display().to_string()));
+    }
+    Ok(environment)
 }
 
 fn logs() -> PathBuf {

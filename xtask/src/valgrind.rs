@@ -49,7 +49,7 @@ pub fn command(options: Options, named: &[String]) -> Result<()> {
         return files(options, named);
     }
     setup::ensure(&[Group::Build, Group::Run, Group::Valgrind])?;
-    soak(&subject(options)?)
+    soak(&subject(&options)?)
 }
 
 /// Memcheck's options; its logs go to `logs`, named after `name`.
@@ -148,14 +148,14 @@ pub fn files(options: Options, named: &[String]) -> Result<()> {
     let environment = environment.map(|(name, value)| (name.to_string(), value.to_string()));
     let environment = environment.to_vec();
 
-    let subject = subject(options)?;
+    let subject = subject(&options)?;
     let results = logs.join("tap");
     let mut tally = Tally::default();
     if !own.is_empty() {
         let dir = paths::root();
         let files: Vec<PathBuf> = own.iter().map(|file| dir.join(file)).collect();
         let (logs, environment) = (results.clone(), environment.clone());
-        tally += prove::run(&files, &subject, &prove::Settings { dir, logs, environment })?;
+        tally += prove::run(&files, &subject, &prove::Settings { dir, logs, environment })?.tally;
     }
     if !of_suite.is_empty() {
         let purpose = conformance::Purpose { results, environment, time_limit: TIME_LIMIT };

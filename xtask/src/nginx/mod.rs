@@ -4,23 +4,25 @@
 //! is a directory of links to them under `target/`, configured once, and again only when its flags
 //! or the sources' version change.
 
+mod sources;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use crate::options::NginxChoice;
 use crate::{paths, shell};
+pub use sources::{at_hand, name_of, version};
 
-/// Where Debian's package nginx-dev puts the sources.
-const DEBIAN_SOURCE: &str = "/usr/share/nginx/src";
 /// Debian's nginx.
 pub const DEBIAN_BINARY: &str = "/usr/sbin/nginx";
-/// What a vendored nginx is built with: Debian's features, without its paths.
-const VENDORED_FLAGS: &[&str] = &[
+/// What the server is called that `make` leaves: nginx's own, or Angie's.
+const BINARIES: &[&str] = &["nginx", "angie"];
+/// What the tests need, beside what nginx has anyway. A flag that an nginx does not know is left out.
+const ALL_FLAGS: &[&str] = &[
     "--error-log-path=stderr",
     "--with-compat",
     "--with-debug",
@@ -28,6 +30,7 @@ const VENDORED_FLAGS: &[&str] = &[
     "--with-threads",
     "--with-http_ssl_module",
     "--with-http_v2_module",
+    "--with-http_v3_module",
     "--with-http_realip_module",
     "--with-http_addition_module",
     "--with-http_auth_request_module",
@@ -64,15 +67,25 @@ impl Tree {
     /// Finds or makes the tree for `choice`.
     ///
     /// Errors: the sources are not there, or could not be configured or built.
-    pub fn prepare(choice: NginxChoice) -> Result<Self> {
+    pub fn prepare(choice: &NginxChoice) -> Result<Self> {
         match choice {
-            NginxChoice::Vendored => vendored("nginx-vendored", VENDORED_FLAGS),
-            NginxChoice::Minimal => vendored("nginx-minimal", MINIMAL_FLAGS),
+            NginxChoice::Vendored => built(&sources::vendored()?, "nginx-vendored", ALL_FLAGS),
+            NginxChoice::Minimal => built(&sources::vendored()?, "nginx-minimal", MINIMAL_FLAGS),
+            NginxChoice::Sources(dir) => {
+                let dir = sources::checked(dir)?;
+                built(&dir, &name_of(&dir), ALL_FLAGS)
+            }
+            NginxChoice::Version(version) => Self::prepare(&sources::of_version(version)?),
             NginxChoice::Installed => match given()? {
                 Some(tree) => Ok(tree),
                 None => debian(),
             },
         }
+    }
+
+    /// The variables that name the tree, to the module's build and to tests that compile C modules.
+    pub fn environment(&self) -> [(&'static str, &Path); 2] {
+        [("NGINX_SOURCE_DIR", &self.source_dir), ("NGINX_BUILD_DIR", &self.build_dir)]
     }
 }
 
@@ -97,21 +110,16 @@ fn given() -> Result<Option<Tree>> {
     if !header.is_file() {
         bail!("NGINX_BUILD_DIR: no {}: run nginx's configure first", header.display());
     }
-    if !source_dir.join("src/core/nginx.h").is_file() {
-        bail!("NGINX_SOURCE_DIR: no nginx source in {}", source_dir.display());
-    }
-    let built = build_dir.join("nginx");
-    let binary = if built.is_file() { built } else { PathBuf::from(DEBIAN_BINARY) };
+    let source_dir = sources::checked(&source_dir).context("NGINX_SOURCE_DIR")?;
+    let binary = binary_of(&build_dir).unwrap_or_else(|| DEBIAN_BINARY.into());
     Ok(Some(Tree { source_dir, build_dir, binary }))
 }
 
 fn debian() -> Result<Tree> {
-    let sources = Path::new(DEBIAN_SOURCE);
-    if !sources.join("configure").is_file() {
-        bail!("no {DEBIAN_SOURCE}/configure: is the Debian package nginx-dev installed?");
-    }
+    let sources = sources::checked(Path::new(sources::DEBIAN))
+        .context("is the Debian package nginx-dev installed?")?;
     let flags = fs::read_to_string(sources.join("conf_flags"))
-        .with_context(|| format!("cannot read {DEBIAN_SOURCE}/conf_flags"))?;
+        .with_context(|| format!("cannot read {}/conf_flags", sources.display()))?;
     let source_dir = paths::target("nginx-debian");
     // conf_flags is a bash array, as Debian's own module packages read it.
     let script =
@@ -119,29 +127,53 @@ fn debian() -> Result<Tree> {
     let mut command = Command::new("bash");
     command.args(["-c", script]);
     let version = fs::read_to_string(sources.join("src/core/nginx.h"))?;
-    configure(&source_dir, sources, &format!("{flags}\n{version}"), &mut command)?;
+    configure(&source_dir, &sources, &format!("{flags}\n{version}"), &mut command)?;
     Ok(Tree { build_dir: source_dir.join("objs"), source_dir, binary: DEBIAN_BINARY.into() })
 }
 
-/// The vendored source, configured with `flags` and built in `target/DIR`.
-fn vendored(dir: &str, flags: &[&str]) -> Result<Tree> {
-    let sources = vendored_source()?;
+/// `sources`, configured with those of `flags` that they know, and built, in `target/DIR`.
+fn built(sources: &Path, dir: &str, flags: &[&str]) -> Result<Tree> {
     let source_dir = paths::target(dir);
-    let stamp = format!("{}\n{}", sources.display(), flags.join(" "));
+    let known = fs::read_to_string(sources.join("auto/options"))
+        .with_context(|| format!("cannot read {}/auto/options", sources.display()))?;
+    let flags: Vec<_> = flags.iter().copied().filter(|flag| is_known(flag, &known)).collect();
+    let version = version(sources)?;
+    let stamp = format!("{}\n{version}\n{}", sources.display(), flags.join(" "));
+    // A release has its configure beside its auto/, a checkout in there.
     let script = if sources.join("configure").is_file() { "configure" } else { "auto/configure" };
     let mut command = Command::new("sh");
     command.arg(script).arg("--builddir=objs").args(flags);
-    configure(&source_dir, &sources, &stamp, &mut command)?;
+    configure(&source_dir, sources, &stamp, &mut command)?;
     let build_dir = source_dir.join("objs");
-    let binary = build_dir.join("nginx");
-    if !binary.is_file() {
-        println!("building nginx from {}", sources.display());
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut make = Command::new("make");
-        make.current_dir(&source_dir).args(["-f", "objs/Makefile", "-j"]).arg(jobs.to_string());
-        shell::run_logged(make.arg("binary"), &source_dir.join("make.log"))?;
-    }
+    let binary = match binary_of(&build_dir) {
+        Some(binary) => binary,
+        None => make(&source_dir, &version)?,
+    };
     Ok(Tree { source_dir, build_dir, binary })
+}
+
+/// Builds the server of a configured tree, and returns it.
+fn make(source_dir: &Path, version: &str) -> Result<PathBuf> {
+    println!("building nginx {version} in {}", source_dir.display());
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut make = Command::new("make");
+    make.current_dir(source_dir).args(["-f", "objs/Makefile", "-j"]).arg(jobs.to_string());
+    let log = source_dir.join("make.log");
+    shell::run_logged(make.arg("binary"), &log)?;
+    let binary = binary_of(&source_dir.join("objs"));
+    binary
+        .with_context(|| format!("no {} after make: see {}", BINARIES.join(" or "), log.display()))
+}
+
+/// The server in a build directory, if it has been built.
+fn binary_of(build_dir: &Path) -> Option<PathBuf> {
+    BINARIES.iter().map(|name| build_dir.join(name)).find(|binary| binary.is_file())
+}
+
+/// Whether the text of nginx's `auto/options` has this flag of its configure.
+fn is_known(flag: &str, options: &str) -> bool {
+    let name = flag.split('=').next().unwrap_or(flag);
+    options.split(['=', ')', ' ', '\n']).any(|word| word == name)
 }
 
 /// Runs `command`, a configure with `--builddir=objs`, in a directory of links to `sources`,
@@ -165,41 +197,16 @@ fn configure(dir: &Path, sources: &Path, stamp: &str, command: &mut Command) -> 
     Ok(())
 }
 
-/// The nginx source inside the crate `nginx-src`, fetched by cargo if need be.
-fn vendored_source() -> Result<PathBuf> {
-    let metadata = shell::output(shell::cargo().args([
-        "metadata",
-        "--format-version",
-        "1",
-        "--features",
-        "xtask/nginx-vendored",
-    ]))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata's output")?;
-    let source = crate_dir(&metadata, "nginx-src").context("cargo knows no crate nginx-src")?;
-    let source = source.join("nginx");
-    if !source.join("src/core/nginx.h").is_file() {
-        bail!("the crate nginx-src holds no nginx source in {}", source.display());
-    }
-    Ok(source)
-}
-
-fn crate_dir(metadata: &Value, name: &str) -> Option<PathBuf> {
-    let packages = metadata.get("packages")?.as_array()?;
-    let package = packages.iter().find(|package| package["name"] == name)?;
-    Some(Path::new(package["manifest_path"].as_str()?).parent()?.to_path_buf())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_crate_is_found_by_its_name() {
-        let metadata = serde_json::json!({ "packages": [
-            { "name": "other", "manifest_path": "/a/other/Cargo.toml" },
-            { "name": "nginx-src", "manifest_path": "/a/nginx-src/Cargo.toml" },
-        ]});
-        assert_eq!(crate_dir(&metadata, "nginx-src"), Some(PathBuf::from("/a/nginx-src")));
-        assert_eq!(crate_dir(&metadata, "nginx-sys"), None);
+    fn a_flag_of_another_release_is_known_as_such() {
+        let options = "  --with-http_v2_module)  HTTP_V2=YES ;;\n  --error-log-path=*) LOG= ;;\n";
+        assert!(is_known("--with-http_v2_module", options));
+        assert!(is_known("--error-log-path=stderr", options));
+        assert!(!is_known("--with-http_v3_module", options));
+        assert!(!is_known("--with-http", options));
     }
 }
