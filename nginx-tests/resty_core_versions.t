@@ -7,10 +7,10 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use Test::More;
 use ProcessTest;
+use RestyCore;
 
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
@@ -275,40 +275,8 @@ is body('/threads'), 0, 'calls in threads: a hundred';
 is silent_line(), 'timeout', 'a line about a time-out does not name the server';
 $server->stop;
 
-# A copy whose files are changed by $edit->( name, text ) that alters $_[1].
 my $copies = 0;
-sub copy {
-    my ($edit) = @_;
-    my $to = "$lua/" . ++$copies;
-    my $core = dirname($base);
-    for my $file ( "$core.lua", glob "$core/*.lua" ) {
-        my ($name) = $file =~ m{(resty/core.*)\z};
-        my $text = ProcessTest::slurp($file);
-        $edit->( $name, $text );
-        make_path( dirname("$to/$name") );
-        $server->write_file( "lua/$copies/$name", $text );
-    }
-    return "$to/?.lua;;";
-}
-
-sub asking {
-    my ( $number, $name ) = @_;
-    return sub { $_[1] =~ s/\b10023\b/$number/g; $_[1] =~ s/\b0\.10\.23\b/$name/g };
-}
-
-# The same, and it passes PCRE2's option bits, as those do that ask for 10026 or more.
-my %PCRE2 = (
-    CASELESS => '0x8', MULTILINE => '0x400', DOTALL => '0x20', EXTENDED => '0x80',
-    ANCHORED => '0x80000000', UTF8 => '0x80000', DUPNAMES => '0x40', JAVASCRIPT_COMPAT => '0x203',
-);
-
-sub asking_with_pcre2 {
-    my $ask = asking(@_);
-    return sub {
-        $_[1] =~ s/\bPCRE_(\w+)(\s*)= 0x\w+/PCRE_$1$2= $PCRE2{$1}/g if $_[0] =~ /regex\.lua$/;
-        $ask->(@_);
-    };
-}
+sub copy { return RestyCore::copy( $server, ++$copies, $base, $_[0] ) }
 
 sub starts_anew {
     unlink $server->prefix . '/logs/error.log';
@@ -317,7 +285,7 @@ sub starts_anew {
 
 # A newer release.
 {
-    starts_anew( copy( asking_with_pcre2( 10028, '0.10.28' ) ) );
+    starts_anew( copy( RestyCore::asking_with_pcre2( 10028, '0.10.28' ) ) );
     is body('/release'), 10028, '10028: presented';
     is body('/init'), 10028, '10028: to init_by_lua';
     is body('/fresh'), 10028, '10028: to the VM of one request';
@@ -335,7 +303,7 @@ sub starts_anew {
 
 # One newer than all that this module follows.
 {
-    starts_anew( copy( asking_with_pcre2( 10033, '0.10.33' ) ) );
+    starts_anew( copy( RestyCore::asking_with_pcre2( 10033, '0.10.33' ) ) );
     is body('/release'), 10033, '10033: presented';
     is_deeply [notices()],
         [ qq{lua-resty-core at "$lua/$copies/resty/core/base.lua" requires ngx_http_lua_module 0.10.33: }
@@ -376,7 +344,7 @@ for my $edit ( sub { }, \&asking_for_none ) {
 
 # The last one that speaks the first PCRE.
 {
-    starts_anew( copy( asking( 10025, '0.10.25' ) ) );
+    starts_anew( copy( RestyCore::asking( 10025, '0.10.25' ) ) );
     is body('/re'), $pcre1, '10025: expressions: the first PCRE';
     is tls(), 'TLSv1.3 TLSv1.2 TLSv1.2', '10025: TLS: 1.3 unless named';
     is body('/threads'), 0, '10025: calls in threads: a hundred';
@@ -385,7 +353,7 @@ for my $edit ( sub { }, \&asking_for_none ) {
 
 # The first one whose debug lines name the directive.
 {
-    starts_anew( copy( asking_with_pcre2( 10029, '0.10.29' ) ) );
+    starts_anew( copy( RestyCore::asking_with_pcre2( 10029, '0.10.29' ) ) );
     body('/tls');
     is client_hello_lines(), 'ssl_client_hello_by_lua(nginx.conf:N):1: ssl_client_hello_by_lua',
         '10029: a debug line names the directive';
@@ -394,7 +362,7 @@ for my $edit ( sub { }, \&asking_for_none ) {
 
 # The first one whose lines about time-outs name the server.
 {
-    starts_anew( copy( asking_with_pcre2( 10030, '0.10.30' ) ) );
+    starts_anew( copy( RestyCore::asking_with_pcre2( 10030, '0.10.30' ) ) );
     is silent_line(), "timeout, upstream: 127.0.0.1:$port(127.0.0.1)",
         '10030: a line about a time-out names the server';
     $server->stop;
@@ -403,7 +371,7 @@ for my $edit ( sub { }, \&asking_for_none ) {
 # A release with a symbol that nobody has.
 my $unknown = copy( sub {
     my ( $name, $text ) = @_;
-    asking( 10099, '0.10.99' )->( $name, $_[1] );
+    RestyCore::asking( 10099, '0.10.99' )->( $name, $_[1] );
     return if $name !~ /time\.lua$/;
     $_[1] = "local ffi = require 'ffi'\nffi.cdef 'int ngx_http_lua_ffi_of_tomorrow(void);'\n"
         . "local f = ffi.C.ngx_http_lua_ffi_of_tomorrow\n$_[1]";
@@ -438,7 +406,7 @@ sub refuses {
     $server->stop;
 }
 
-refuses 'an older release', copy( asking( 10022, '0.10.22' ) ),
+refuses 'an older release', copy( RestyCore::asking( 10022, '0.10.22' ) ),
     qr/ngx_http_lua_module 0\.10\.22 required\) in /;
 
 refuses 'a release with a symbol unknown here', $unknown,

@@ -34,6 +34,7 @@ pub mod semaphore;
 pub mod shdict;
 pub mod sleep;
 pub mod socket_failure;
+pub mod socket_log;
 pub mod socket_tcp;
 pub mod socket_udp;
 #[cfg(ngx_feature = "http_ssl")]

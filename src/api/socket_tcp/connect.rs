@@ -15,7 +15,7 @@ use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
-use crate::nginx::core::log::{Log, Shown};
+use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Connecting, Events};
 use crate::nginx::event::resolver;
@@ -94,11 +94,7 @@ impl Socket {
         target: Target,
         pool: Option<Rc<Pool>>,
     ) -> LuaResult {
-        let progress = match self.note_server(&target) {
-            Ok(()) => self.enter(target, pool),
-            Err(OutOfMemory) => ConnectProgress::Failed(SocketFailure::NoMemory),
-        };
-        match progress {
+        match self.enter(target, pool) {
             ConnectProgress::Connected => {
                 call.state.push_integer(1);
                 Ok(Returns::Values(1))
@@ -191,12 +187,18 @@ impl Socket {
 
     fn proceed(self: &Rc<Self>, target: Target) -> ConnectProgress {
         let request = self.request.get();
+        if let Err(OutOfMemory) = self.note_server(&target) {
+            return ConnectProgress::Failed(SocketFailure::NoMemory);
+        }
         match parse_host(&target.host, target.port) {
             Err(bad) => ConnectProgress::Failed(SocketFailure::bad_host(&target.host, bad)),
             Ok(Host::Address(address)) => {
                 self.note_timeout(request);
                 ngx_debug!(request.log(), "lua tcp socket network address given directly");
-                self.open(address, target.local)
+                // As with the C module, a line that names the server has no port here.
+                let named = self.names_server();
+                let name = if named { address.bare_text() } else { address.text(true) };
+                self.open(address, &name, target.local)
             }
             Ok(Host::Name) => {
                 self.note_timeout(request);
@@ -238,15 +240,27 @@ impl Socket {
         match answer {
             Ok(address) => {
                 ngx_debug!(log, "name was resolved to {}", address.text(false));
-                self.open(address.with_port(port), local)
+                let address = address.with_port(port);
+                self.open(address, &address.text(true), local)
             }
             Err(error) => ConnectProgress::Failed(SocketFailure::not_resolved(name, error)),
         }
     }
 
-    fn open(self: &Rc<Self>, address: Address, local: Option<Address>) -> ConnectProgress {
+    fn open(
+        self: &Rc<Self>,
+        address: Address,
+        name: &str,
+        local: Option<Address>,
+    ) -> ConnectProgress {
         let request = self.request.get();
-        let (peer, waits) = match peer::connect(&address, local.as_ref(), request.log()) {
+        if let Some(server) = self.server.borrow().as_ref() {
+            server.set_address(address);
+        }
+        // As with the C module, nginx's lines about a connection that is made name the server only
+        // if it comes out of a pool.
+        let (errors, log) = (self.error_log(), request.log());
+        let (peer, waits) = match peer::connect(&address, name, local.as_ref(), errors, log) {
             Ok(Connecting::Done(peer)) => (peer, false),
             Ok(Connecting::Waiting(peer)) => (peer, true),
             Err(refusal) => return ConnectProgress::Failed(refusal.into()),
@@ -270,6 +284,12 @@ impl Socket {
         self.reused.set(idle.reused.saturating_add(1));
         *self.seat.borrow_mut() = Some(idle.seat);
         *self.user_data.borrow_mut() = idle.user_data;
+        if let Some(server) = &idle.server {
+            let log = self.request.get().log();
+            server.stand_before(log);
+            idle.peer.set_log(server.log());
+        }
+        *self.server.borrow_mut() = idle.server;
         #[cfg(ngx_feature = "http_ssl")]
         self.tls.replace(Tls::taken(idle.tls, idle.peer.stream()));
         match self.own(idle.peer) {
@@ -301,7 +321,7 @@ impl Socket {
         let log = self.request.get().log();
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {
-                self.log_connect_timeout(log, address);
+                self.log_connect_timeout(address);
             }
             return Err(SocketFailure::Timeout);
         }
@@ -318,11 +338,11 @@ impl Socket {
     }
 
     #[cold]
-    fn log_connect_timeout(&self, log: Log, address: &Address) {
+    fn log_connect_timeout(&self, address: &Address) {
         const LINE: &str = "lua tcp socket connect timed out";
+        let log = self.error_log();
         if self.names_server() {
-            let server = self.named_server(Some(*address));
-            return ngx_log!(log, Level::Err, "{LINE}{server}");
+            return ngx_log!(log, Level::Err, "{LINE}");
         }
         let (ip, port) = (address.text(false), address.port());
         ngx_log!(log, Level::Err, "{LINE}, when connecting to {ip}:{port}");

@@ -14,6 +14,7 @@ use crate::lua::{LuaError, LuaResult};
 use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::event::alarm;
 use crate::nginx::event::peer::{Events, Peer};
+use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::stream::Direction;
 use crate::ngx_debug;
 
@@ -23,6 +24,8 @@ pub struct Taken {
     pub seat: Seat,
     pub reused: u32,
     pub user_data: Option<UserData>,
+    /// The log that named the server, if lines do that.
+    pub server: Option<ServerLog>,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: Option<Made>,
 }
@@ -213,6 +216,7 @@ fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
         seat,
         reused,
         user_data,
+        server: socket.server.take(),
         #[cfg(ngx_feature = "http_ssl")]
         tls: socket.tls.borrow_mut().take_made(),
     };

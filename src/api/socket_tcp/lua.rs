@@ -150,9 +150,10 @@ pub fn log_closed(call: &Call, verb: &str) {
     let address = socket.as_ref().map_or(0, |socket| Rc::as_ptr(socket) as usize);
     let stream = socket.as_ref().and_then(|socket| socket.stream.get());
     let connection = stream.map_or(0, |stream| stream.as_ptr() as usize);
-    let ended = socket.is_some_and(|socket| socket.ended.get());
+    let ended = socket.as_ref().is_some_and(|socket| socket.ended.get());
+    let log = socket.map_or_else(|| call.request.log(), |socket| socket.error_log());
     ngx_log!(
-        call.request.log(),
+        log,
         Level::Err,
         "attempt to {verb} data on a closed socket: u:{address:016X}, c:{connection:016X}, ft:0 eof:{}",
         u8::from(ended)

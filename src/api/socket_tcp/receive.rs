@@ -103,8 +103,7 @@ impl Socket {
         ngx_debug!(log, "lua tcp socket read handler");
         if stream.take_timeout(Direction::Read) {
             if self.logs_errors() {
-                let server = self.connected_server();
-                ngx_log!(log, Level::Err, "lua tcp socket read timed out{server}");
+                ngx_log!(self.error_log(), Level::Err, "lua tcp socket read timed out");
             }
             return self.settle_read(Some(SocketFailure::Timeout));
         }

@@ -138,8 +138,7 @@ impl Socket {
         ngx_debug!(log, "lua tcp socket send handler");
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {
-                let server = self.connected_server();
-                ngx_log!(log, Level::Err, "lua tcp socket write timed out{server}");
+                ngx_log!(self.error_log(), Level::Err, "lua tcp socket write timed out");
             }
             return self.settle_write(Some(SocketFailure::Timeout));
         }

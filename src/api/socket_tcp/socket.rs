@@ -11,7 +11,6 @@ use super::input::Input;
 use super::pool::Seat;
 use super::request_socket;
 use super::send::Output;
-use super::server::Server;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
 use super::user_data::UserData;
@@ -24,6 +23,7 @@ use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Events, Peer};
+use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::http::client_socket;
 use crate::ngx_debug;
@@ -112,7 +112,9 @@ pub struct Socket {
     pub reading: RefCell<Option<Weak<Task>>>,
     pub writing: RefCell<Option<Weak<Task>>>,
     pub stage: RefCell<Stage>,
-    pub server: RefCell<Server>,
+    /// Names the server in lines about errors. It lives longer than the connection, which may log
+    /// to it.
+    pub server: RefCell<Option<ServerLog>>,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: RefCell<Tls>,
     /// How often the connection came from a pool.
@@ -269,6 +271,7 @@ impl Socket {
             ngx_debug!(stream.log(), "lua close socket connection");
         }
         drop(peer);
+        drop(self.server.take());
         drop(self.context.take());
         // The pool may let another one connect now.
         drop(self.seat.take());

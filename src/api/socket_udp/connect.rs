@@ -41,6 +41,7 @@ impl Drop for PeerLookup {
 impl Socket {
     /// Sets the peer: `host` is an IP address, `unix:PATH` or a name.
     pub fn set_peer(self: &Rc<Self>, call: &Call, host: &[u8], port: u16) -> LuaResult {
+        self.note_peer(host, port)?;
         match parse_host(host, port) {
             Err(bad) => self.settle(call, Err(SocketFailure::bad_host(host, bad))),
             Ok(Host::Address(address)) => {

@@ -134,7 +134,7 @@ impl Socket {
         ngx_debug!(log, "lua udp socket read handler");
         if self.connection.borrow().as_ref().is_some_and(|connection| connection.take_timeout()) {
             if self.conf.get().socket_log_errors() {
-                ngx_log!(log, Level::Err, "lua udp socket read timed out");
+                ngx_log!(self.error_log(), Level::Err, "lua udp socket read timed out");
             }
             self.fail(&SocketFailure::Timeout);
             return;

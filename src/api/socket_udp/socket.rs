@@ -7,13 +7,15 @@ use codec::fallible::OutOfMemory;
 
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::api::socket_log;
 use crate::config::LocationConf;
 use crate::lua::LuaError;
 use crate::nginx::Request;
 use crate::nginx::core::address::Address;
 use crate::nginx::core::allocator;
-use crate::nginx::core::log::Shown;
+use crate::nginx::core::log::{Log, Shown};
 use crate::nginx::event::peer::has_left;
+use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::udp;
 use crate::nginx::event::udp::{Connection, Receiver};
 use crate::nginx::http::client_socket;
@@ -34,6 +36,8 @@ pub struct Socket {
     /// How many bytes of a datagram the receive that waits has asked for.
     pub size: Cell<usize>,
     pub connection: RefCell<Option<Connection>>,
+    /// Names the peer in lines about errors. It lives longer than the connection, which logs to it.
+    server: RefCell<Option<ServerLog>>,
     /// Who waits for a name's address or for a datagram.
     pub waiting: RefCell<Option<Weak<Task>>>,
     hold: RefCell<Option<Hold>>,
@@ -51,6 +55,7 @@ impl Socket {
             read_timeout: Cell::new(0),
             size: Cell::new(0),
             connection: RefCell::default(),
+            server: RefCell::default(),
             waiting: RefCell::default(),
             hold: RefCell::default(),
         }))
@@ -61,6 +66,18 @@ impl Socket {
         self.request.set(call.request);
         *self.context.borrow_mut() = Rc::downgrade(&call.context);
         self.conf.set(call.context.location());
+    }
+
+    /// Notes what the calling request names as its peer, for the lines about errors.
+    pub fn note_peer(&self, host: &[u8], port: u16) -> Result<(), OutOfMemory> {
+        *self.server.borrow_mut() = socket_log::naming(host, port, self.request.get().log())?;
+        Ok(())
+    }
+
+    /// The log of errors of the connection, while there is one or one is being made.
+    pub fn error_log(&self) -> Log {
+        let server = self.server.borrow();
+        server.as_ref().map_or_else(|| self.request.get().log(), ServerLog::log)
     }
 
     /// So many milliseconds for a receive; what the configuration says where they are not positive.
@@ -92,7 +109,10 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve retval handler");
         let context = self.context.borrow().upgrade().ok_or(SocketFailure::Closed)?;
-        let connected = udp::connect(address, self.local.get().as_ref(), log);
+        if let Some(server) = self.server.borrow().as_ref() {
+            server.set_address(*address);
+        }
+        let connected = udp::connect(address, self.local.get().as_ref(), self.error_log());
         ngx_debug!(log, "lua udp socket connect: {}", if connected.is_ok() { 0 } else { -1 });
         let connection = connected?;
         let resource: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;
@@ -125,6 +145,7 @@ impl Socket {
             ngx_debug!(log, "lua close socket connection");
         }
         drop(connection);
+        drop(self.server.take());
         drop(hold);
     }
 }

@@ -164,6 +164,15 @@ impl Address {
         };
         fallible::text(format_args!("{}", Shown(text.get(..len).unwrap_or_default())))
     }
+
+    /// The address without its port, an IPv6 one in brackets.
+    pub fn bare_text(&self) -> String {
+        let mut text = self.text(true);
+        if let (1.., Some(end)) = (self.port(), text.rfind(':')) {
+            text.truncate(end);
+        }
+        text
+    }
 }
 
 /// A pool for the time of one call.

@@ -70,14 +70,16 @@ pub enum Connecting {
     Waiting(Peer),
 }
 
-/// Starts to connect, from `local` if given. nginx logs errors to `log`.
+/// Starts to connect to what nginx's lines call `name`, from `local` if given. nginx logs what fails
+/// here to `errors`, and what happens to the connection to `log`.
 pub fn connect(
     address: &Address,
+    name: &str,
     local: Option<&Address>,
+    errors: Log,
     log: Log,
 ) -> Result<Connecting, Refusal> {
-    let text = address.text(true);
-    let mut name = strings::borrowed(text.as_bytes());
+    let mut name = strings::borrowed(name.as_bytes());
     // SAFETY: nginx uses the structure, the name and the addresses during the call only; zero is
     // what it expects in every field that is not set. The connection is ours afterwards.
     unsafe {
@@ -86,7 +88,7 @@ pub fn connect(
         peer.socklen = address.len();
         peer.name = &mut name;
         peer.get = Some(get_peer);
-        peer.log = log.as_ptr();
+        peer.log = errors.as_ptr();
         peer.set_log_error(LOG_ERRORS);
         let mut from: ngx_addr_t = std::mem::zeroed();
         let local_text;
@@ -172,7 +174,8 @@ impl Peer {
         *self.shared.user.borrow_mut() = Some(user);
     }
 
-    fn set_log(&self, log: Log) {
+    /// Logs to `log` from now on, which must live as long as that lasts.
+    pub fn set_log(&self, log: Log) {
         let c = self.stream().as_ptr();
         // SAFETY: a live connection with its events; its pool is null or live.
         unsafe {

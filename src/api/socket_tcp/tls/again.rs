@@ -64,7 +64,8 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket ssl: the pooled connection is for another handshake");
         let (address, from) = Address::of_connection(old.fd()).map_err(error_text)?;
-        let (peer, waits) = match peer::connect(&address, from.as_ref(), log) {
+        let (name, errors) = (address.text(true), self.error_log());
+        let (peer, waits) = match peer::connect(&address, &name, from.as_ref(), errors, log) {
             Ok(Connecting::Done(peer)) => (peer, false),
             Ok(Connecting::Waiting(peer)) => (peer, true),
             Err(Refusal::NoConnection) => return Err(c"worker_connections are not enough"),

@@ -210,7 +210,7 @@ impl Tls {
         if !self.verify {
             return Ok(());
         }
-        let log = socket.request.get().log();
+        let log = socket.error_log();
         if let Some(error) = connection.verify_error() {
             let failure = TlsFailure { code: error.code, text: error.text };
             if socket.logs_errors() {
