@@ -504,8 +504,6 @@ lua tcp socket read timed out
             ngx.say(fd(sock) > 2)
             sock:close()
             ngx.say(fd(sock), " ", ffi.string(err[0]))
-            sock[9] = true
-            ngx.say(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
         }
     }
 --- request
@@ -513,7 +511,6 @@ GET /t
 --- response_body
 true
 -1 closed
-nilthe option ip-transparent is not supported by this module yet
 --- no_error_log
 [error]
 
@@ -732,3 +729,37 @@ GET /t
 -1 invalid argument
 --- no_error_log
 [error]
+
+
+
+=== TEST 22: connecting from another machine's address
+--- http_config eval: $::HttpConfig
+--- config
+    location = /t {
+        lua_socket_log_errors off;
+        content_by_lua_block {
+            local function connect(transparent, address)
+                local sock = ngx.socket.tcp()
+                sock:settimeout(50)
+                -- lua-resty-core has a name for it from release 0.1.32 on: ip-transparent.
+                sock[9] = transparent
+                if address then sock:bind(address) end
+                local ok, err = sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+                ngx.say(ok and "connected" or err)
+            end
+            connect(true)
+            connect(nil, "192.0.2.1")
+            connect(false, "192.0.2.1")
+            -- The super-user may; nobody answers there.
+            connect(true, "192.0.2.1")
+        }
+    }
+--- request
+GET /t
+--- response_body_like
+^connected
+cannot assign requested address
+cannot assign requested address
+(?:timeout|operation not permitted)$
+--- no_error_log
+[emerg]

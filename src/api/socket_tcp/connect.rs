@@ -17,7 +17,7 @@ use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer;
-use crate::nginx::event::peer::{Connecting, Events};
+use crate::nginx::event::peer::{Connecting, Events, Source};
 use crate::nginx::event::resolver;
 use crate::nginx::event::resolver::{Resolution, ResolveError, Resolved, Started};
 use crate::nginx::event::stream::{Direction, Stream};
@@ -58,8 +58,7 @@ impl Stage {
 pub struct Target<'a> {
     pub host: Cow<'a, [u8]>,
     pub port: u16,
-    /// The address to connect from.
-    pub local: Option<Address>,
+    pub source: Option<Source>,
 }
 
 impl Target<'_> {
@@ -69,7 +68,7 @@ impl Target<'_> {
             Cow::Borrowed(host) => fallible::copy(host)?,
             Cow::Owned(host) => host,
         };
-        Ok(Target { host: host.into(), port: self.port, local: self.local })
+        Ok(Target { host: host.into(), port: self.port, source: self.source })
     }
 }
 
@@ -198,7 +197,7 @@ impl Socket {
                 // As with the C module, a line that names the server has no port here.
                 let named = self.names_server();
                 let name = if named { address.bare_text() } else { address.text(true) };
-                self.open(address, &name, target.local)
+                self.open(address, &name, target.source)
             }
             Ok(Host::Name) => {
                 self.note_timeout(request);
@@ -217,10 +216,10 @@ impl Socket {
         let Ok((name, target)) = kept else {
             return ConnectProgress::Failed(SocketFailure::NoMemory);
         };
-        let (port, local) = (target.port, target.local);
+        let (port, source) = (target.port, target.source);
         let wanted = WantedConnection { socket: Rc::downgrade(self), target };
         match resolver::start(request, &name, wanted, on_resolved) {
-            Started::Done(answer) => self.resolved(&name, port, local, answer),
+            Started::Done(answer) => self.resolved(&name, port, source, answer),
             Started::Waiting(resolution) => {
                 self.stage.replace(Stage::Resolving(resolution));
                 ConnectProgress::Waiting
@@ -232,7 +231,7 @@ impl Socket {
         self: &Rc<Self>,
         name: &[u8],
         port: u16,
-        local: Option<Address>,
+        source: Option<Source>,
         answer: Resolved,
     ) -> ConnectProgress {
         let log = self.request.get().log();
@@ -241,7 +240,7 @@ impl Socket {
             Ok(address) => {
                 ngx_debug!(log, "name was resolved to {}", address.text(false));
                 let address = address.with_port(port);
-                self.open(address, &address.text(true), local)
+                self.open(address, &address.text(true), source)
             }
             Err(error) => ConnectProgress::Failed(SocketFailure::not_resolved(name, error)),
         }
@@ -251,7 +250,7 @@ impl Socket {
         self: &Rc<Self>,
         address: Address,
         name: &str,
-        local: Option<Address>,
+        source: Option<Source>,
     ) -> ConnectProgress {
         let request = self.request.get();
         if let Some(server) = self.server.borrow().as_ref() {
@@ -260,7 +259,7 @@ impl Socket {
         // As with the C module, nginx's lines about a connection that is made name the server only
         // if it comes out of a pool.
         let (errors, log) = (self.error_log(), request.log());
-        let (peer, waits) = match peer::connect(&address, name, local.as_ref(), errors, log) {
+        let (peer, waits) = match peer::connect(&address, name, source.as_ref(), errors, log) {
             Ok(Connecting::Done(peer)) => (peer, false),
             Ok(Connecting::Waiting(peer)) => (peer, true),
             Err(refusal) => return ConnectProgress::Failed(refusal.into()),
@@ -384,8 +383,8 @@ fn quieten(stream: Stream) -> ConnectProgress {
 
 fn on_resolved(wanted: &WantedConnection, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
-    let Target { host, port, local } = &wanted.target;
-    let (host, port, local) = (host.clone(), *port, *local);
+    let Target { host, port, source } = &wanted.target;
+    let (host, port, source) = (host.clone(), *port, *source);
     if let Err(ResolveError::Failed(_, text)) = &answer {
         ngx_debug!(
             socket.request.get().log(),
@@ -394,6 +393,6 @@ fn on_resolved(wanted: &WantedConnection, answer: Resolved) {
     }
     // This resolution has finished: it is dropped, and `wanted` with it.
     drop(socket.stage.take());
-    let progress = socket.resolved(&host, port, local, answer);
+    let progress = socket.resolved(&host, port, source, answer);
     socket.settle_connect(progress);
 }

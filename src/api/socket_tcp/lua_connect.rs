@@ -17,6 +17,7 @@ use crate::api::socket_failure::SocketFailure;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::Shown;
+use crate::nginx::event::peer::Source;
 use crate::ngx_debug;
 
 /// The key of a pool: mostly a host and a port.
@@ -98,9 +99,6 @@ pub fn connect(call: &Call) -> LuaResult {
     } else if !host.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:")) {
         return call.fail("missing the port number");
     }
-    if wants_transparency(state) {
-        return call.fail("the option ip-transparent is not supported by this module yet");
-    }
     let key = options.pool.as_deref().unwrap_or(&key);
     state.push_bytes(key);
     state.raw_set_index(1, KEY);
@@ -108,7 +106,9 @@ pub fn connect(call: &Call) -> LuaResult {
         Reuse::Socket(socket) => socket,
         Reuse::Busy(busy) => return busy.fail(call),
     };
-    let target = Target { host: host.into(), port, local: bound(state) };
+    let source = bound(state);
+    socket.transparent.set(source.is_some_and(|source| source.transparent));
+    let target = Target { host: host.into(), port, source };
     let timeout = |item| handle::integer(state, 1, item);
     socket.timeouts.set(Timeouts::new(
         socket.conf.get(),
@@ -127,13 +127,14 @@ fn wants_transparency(state: State) -> bool {
     asked
 }
 
-/// The address that `sock:bind` kept.
-fn bound(state: State) -> Option<Address> {
+/// Where to connect from: the address that `sock:bind` kept.
+fn bound(state: State) -> Option<Source> {
     state.raw_get_index(1, BIND);
     let address = state.bytes(-1).and_then(Address::ip);
     state.pop(1);
     let port = u16::try_from(handle::integer(state, 1, BIND_PORT)).unwrap_or(0);
-    address.map(|address| address.with_port(port))
+    let transparent = wants_transparency(state);
+    address.map(|address| Source { address: address.with_port(port), transparent })
 }
 
 fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Pool>>, OutOfMemory> {

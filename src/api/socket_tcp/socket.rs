@@ -101,6 +101,8 @@ pub struct Socket {
     pub stream: Cell<Option<Stream>>,
     pub read_closed: Cell<bool>,
     pub write_closed: Cell<bool>,
+    /// It is bound to an address that may be another machine's.
+    pub transparent: Cell<bool>,
     /// The other side sends no more.
     pub ended: Cell<bool>,
     /// A read has timed out, and none was complete since: what it waited for may still come.
@@ -139,6 +141,7 @@ impl Socket {
             stream: Cell::new(None),
             read_closed: Cell::new(false),
             write_closed: Cell::new(false),
+            transparent: Cell::new(false),
             ended: Cell::new(false),
             answer_due: Cell::new(false),
             input: RefCell::new(Input::new()),

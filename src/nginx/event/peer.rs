@@ -70,12 +70,20 @@ pub enum Connecting {
     Waiting(Peer),
 }
 
-/// Starts to connect to what nginx's lines call `name`, from `local` if given. nginx logs what fails
+/// Where to connect from.
+#[derive(Clone, Copy)]
+pub struct Source {
+    pub address: Address,
+    /// It may be another machine's (`IP_TRANSPARENT`).
+    pub transparent: bool,
+}
+
+/// Starts to connect to what nginx's lines call `name`, from `source` if given. nginx logs what fails
 /// here to `errors`, and what happens to the connection to `log`.
 pub fn connect(
     address: &Address,
     name: &str,
-    local: Option<&Address>,
+    source: Option<&Source>,
     errors: Log,
     log: Log,
 ) -> Result<Connecting, Refusal> {
@@ -92,12 +100,13 @@ pub fn connect(
         peer.set_log_error(LOG_ERRORS);
         let mut from: ngx_addr_t = std::mem::zeroed();
         let local_text;
-        if let Some(local) = local {
-            local_text = local.text(false);
-            from.sockaddr = local.as_ptr();
-            from.socklen = local.len();
+        if let Some(Source { address, transparent }) = source {
+            local_text = address.text(false);
+            from.sockaddr = address.as_ptr();
+            from.socklen = address.len();
             from.name = strings::borrowed(local_text.as_bytes());
             peer.local = &mut from;
+            peer.set_transparent(u32::from(*transparent));
         }
         let rc = ngx_event_connect_peer(&mut peer);
         let error = ngx_errno();

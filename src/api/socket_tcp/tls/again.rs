@@ -17,7 +17,7 @@ use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::address::Address;
 use crate::nginx::event::Refusal;
 use crate::nginx::event::peer;
-use crate::nginx::event::peer::{Connecting, Events, Peer};
+use crate::nginx::event::peer::{Connecting, Events, Peer, Source};
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::event::tls::{Connection, Handshake, error_text};
 use crate::ngx_debug;
@@ -64,8 +64,10 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket ssl: the pooled connection is for another handshake");
         let (address, from) = Address::of_connection(old.fd()).map_err(error_text)?;
+        let transparent = self.transparent.get();
+        let source = from.map(|address| Source { address, transparent });
         let (name, errors) = (address.text(true), self.error_log());
-        let (peer, waits) = match peer::connect(&address, &name, from.as_ref(), errors, log) {
+        let (peer, waits) = match peer::connect(&address, &name, source.as_ref(), errors, log) {
             Ok(Connecting::Done(peer)) => (peer, false),
             Ok(Connecting::Waiting(peer)) => (peer, true),
             Err(Refusal::NoConnection) => return Err(c"worker_connections are not enough"),
