@@ -252,3 +252,31 @@ nilbad timeout value
 2147483647
 --- no_error_log
 [error]
+
+
+
+=== TEST 9: debug lines
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new(1)
+            semaphore:wait(0)
+            local thread = ngx.thread.spawn(function() return semaphore:wait(1) end)
+            semaphore:post(2)
+            semaphore:wait(0)
+            ngx.thread.wait(thread)
+            ngx.say(semaphore:count())
+        }
+    }
+--- request
+GET /t
+--- response_body
+1
+--- grep_error_log eval: qr/http lua semaphore wait yielding|(?<=, )(?:resources|n|timeout): \d.*/
+--- grep_error_log_out
+resources: 1
+timeout: 0, resources: 1, event posted: 0
+timeout: 1000, resources: 0, event posted: 0
+http lua semaphore wait yielding
+n: 2, resources: 0
+timeout: 0, resources: 2, event posted: 1

@@ -54,7 +54,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
 pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
     match find(sem as u64) {
         Some(semaphore) => {
-            semaphore.post(if n < 0 { c_int::MAX } else { n });
+            semaphore.post(sem as u64, if n < 0 { c_int::MAX } else { n });
             ffi::OK
         }
         None => ffi::ERROR,
@@ -93,6 +93,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
             write_error(err, errlen, "bad timeout value");
             return ffi::ERROR;
         };
+        semaphore.note_wait(sem as u64, milliseconds);
         if semaphore.take() {
             return ffi::OK;
         }

@@ -49,7 +49,9 @@ fn create(resources: i32) -> Result<u64, OutOfMemory> {
             }
         }),
     });
-    Ok(SEMAPHORES.with(|semaphores| semaphores.insert(semaphore)))
+    let key = SEMAPHORES.with(|semaphores| semaphores.insert(semaphore));
+    ngx_debug!(cycle_log(), "http lua semaphore new: {key:016X}, resources: {resources}");
+    Ok(key)
 }
 
 fn find(key: u64) -> Option<Rc<Semaphore>> {
@@ -76,8 +78,14 @@ impl Waiter for Weak<Semaphore> {
 }
 
 impl Semaphore {
-    fn post(&self, n: i32) {
-        self.resources.set(self.resources.get().saturating_add(n));
+    /// Adds `n` resources to this semaphore of that key.
+    fn post(&self, key: u64, n: i32) {
+        let resources = self.resources.get();
+        ngx_debug!(
+            cycle_log(),
+            "http lua semaphore post: {key:016X}, n: {n}, resources: {resources}"
+        );
+        self.resources.set(resources.saturating_add(n));
         if !self.waiting.borrow().is_empty() {
             self.handing_out.post();
         }
@@ -98,6 +106,16 @@ impl Semaphore {
         true
     }
 
+    fn note_wait(&self, key: u64, milliseconds: usize) {
+        ngx_debug!(
+            cycle_log(),
+            "http lua semaphore wait: {key:016X}, timeout: {milliseconds}, resources: {}, event \
+             posted: {}",
+            self.resources.get(),
+            u8::from(self.handing_out.is_posted())
+        );
+    }
+
     /// `task` waits for a resource, for so many milliseconds.
     fn wait(self: &Rc<Self>, task: &Rc<Task>, request: Request, milliseconds: usize) {
         let arrival = self.arrivals.get();
@@ -106,6 +124,7 @@ impl Semaphore {
         timer.arm(milliseconds);
         self.waiting.borrow_mut().insert(arrival, Rc::downgrade(task));
         task.wait_for(Box::new(Wait { semaphore: Rc::downgrade(self), arrival, _timer: timer }));
+        ngx_debug!(cycle_log(), "http lua semaphore wait yielding");
     }
 
     fn hand_out(&self) {

@@ -127,6 +127,11 @@ impl Alarm {
         unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_next_events)) };
     }
 
+    fn is_posted(&self) -> bool {
+        // SAFETY: a plain flag of our event.
+        unsafe { (*self.0.get()).posted() != 0 }
+    }
+
     fn is_armed(&self) -> bool {
         // SAFETY: a plain flag of our event.
         unsafe { (*self.0.get()).timer_set() != 0 }
@@ -216,6 +221,11 @@ impl<T: Waiter> Timer<T> {
     /// Fires at the end of the current event loop round.
     pub fn post(&self) {
         self.alarm.post();
+    }
+
+    /// Whether it is to fire at the end of the current round.
+    pub fn is_posted(&self) -> bool {
+        self.alarm.is_posted()
     }
 
     /// Whether the timer is armed.
