@@ -4,7 +4,7 @@ use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
 # What is looked for at the end is looked for once.
-plan tests => repeat_each() * (blocks() * 2) + 13;
+plan tests => repeat_each() * (blocks() * 2) + 22;
 no_long_string();
 run_tests();
 
@@ -63,11 +63,10 @@ qr/\[error\] .*exit_worker_by_lua error: exit_worker_by_lua\(nginx\.conf:\d+\):1
 
 
 
-=== TEST 4: timers and what waits are refused
+=== TEST 4: timers are refused
 --- http_config
     exit_worker_by_lua_block {
         ngx.log(ngx.WARN, "at: ", select(2, pcall(ngx.timer.at, 0, function() end)))
-        ngx.log(ngx.WARN, "sleep: ", select(2, pcall(ngx.sleep, 0)))
     }
 --- config
     location = /t { return 200 "served\n"; }
@@ -75,11 +74,8 @@ qr/\[error\] .*exit_worker_by_lua error: exit_worker_by_lua\(nginx\.conf:\d+\):1
 GET /t
 --- response_body
 served
---- shutdown_error_log eval
-[
-"at: API disabled in the context of exit_worker_by_lua*",
-"sleep: API disabled in the context of exit_worker_by_lua*",
-]
+--- shutdown_error_log
+at: API disabled in the context of exit_worker_by_lua*
 --- no_shutdown_error_log
 [error]
 
@@ -123,3 +119,78 @@ GET /t
 served
 --- shutdown_error_log
 exit_worker_by_lua error: the end's own text
+
+
+
+=== TEST 7: code may wait: a sleep, a cosocket, a thread
+--- http_config
+    exit_worker_by_lua_block {
+        ngx.sleep(0.01)
+        local server = ngx.socket.udp()
+        local ok, err = server:setpeername("127.0.0.1", 9)
+        ngx.log(ngx.WARN, "udp: ", ok, " ", err)
+        local sock = ngx.socket.tcp()
+        sock:settimeout(1000)
+        ngx.log(ngx.WARN, "tcp: ", select(2, sock:connect("127.0.0.1", 1)))
+        local thread = ngx.thread.spawn(function() ngx.sleep(0.01) return "slept" end)
+        ngx.log(ngx.WARN, "thread: ", select(2, ngx.thread.wait(thread)))
+    }
+--- config
+    location = /t { return 200 "served\n"; }
+--- request
+GET /t
+--- response_body
+served
+--- shutdown_error_log eval
+[
+"udp: 1 nil",
+"tcp: connection refused",
+"thread: slept",
+]
+--- no_shutdown_error_log
+[alert]
+
+
+
+=== TEST 8: code that waits for longer than worker_shutdown_timeout is ended
+--- main_config
+    worker_shutdown_timeout 20ms;
+--- http_config
+    exit_worker_by_lua_block {
+        ngx.log(ngx.WARN, "begins")
+        ngx.sleep(300)
+        ngx.log(ngx.WARN, "never")
+    }
+--- config
+    location = /t { return 200 "served\n"; }
+--- request
+GET /t
+--- response_body
+served
+--- shutdown_error_log eval
+[
+"begins",
+"exit_worker_by_lua: the code still waits, and is ended after 20 ms",
+]
+--- no_shutdown_error_log
+never
+[alert]
+
+
+
+=== TEST 9: an error after a wait names the directive
+--- http_config
+    exit_worker_by_lua_block {
+        ngx.sleep(0.001)
+        error("late trouble")
+    }
+--- config
+    location = /t { return 200 "served\n"; }
+--- request
+GET /t
+--- response_body
+served
+--- shutdown_error_log eval
+qr/\[error\] .*exit_worker_by_lua error: exit_worker_by_lua\(nginx\.conf:\d+\):3: late trouble/
+--- no_shutdown_error_log
+[alert]

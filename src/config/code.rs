@@ -94,13 +94,12 @@ pub enum HookCode {
 }
 
 impl HookScript {
-    /// Pushes the script's function onto the VM's main stack, or gives Lua's reason why not.
-    pub fn load(&self, vm: &Vm) -> Result<(), Vec<u8>> {
+    /// Pushes the script's function onto the stack of `on`, a coroutine of `vm`, or gives Lua's
+    /// reason why not.
+    pub fn load(&self, vm: &Vm, on: State) -> Result<(), Vec<u8>> {
         let loaded = match &self.code {
-            HookCode::Inline(chunk) => vm.load_chunk(vm.main(), chunk, cycle_log()),
-            HookCode::File(path) => {
-                vm.load_file(vm.main(), path, &CacheKey::of_file(path), cycle_log())
-            }
+            HookCode::Inline(chunk) => vm.load_chunk(on, chunk, cycle_log()),
+            HookCode::File(path) => vm.load_file(on, path, &CacheKey::of_file(path), cycle_log()),
         };
         loaded.map_err(LoadError::into_reason)
     }

@@ -94,12 +94,12 @@ phases! {
     HeaderFilter,    0x0020, "header_filter_by_lua*",     "header",            HeaderFilter, false;
     BodyFilter,      0x0040, "body_filter_by_lua*",       "body",              BodyFilter, false;
     Timer,           0x0080, "ngx.timer",                 "timer",             Timer, true;
-    InitWorker,      0x0100, "init_worker_by_lua*",       "init worker",       Worker, false;
+    InitWorker,      0x0100, "init_worker_by_lua*",       "init worker",       Worker, true;
     Balancer,        0x0200, "balancer_by_lua*",          "balancer",          Balancer, false;
     SslCertificate,  0x0400, "ssl_certificate_by_lua*",   "ssl cert",          Handshake, true;
     SslSessionStore, 0x0800, "ssl_session_store_by_lua*", "ssl session store", Handshake, false;
     SslSessionFetch, 0x1000, "ssl_session_fetch_by_lua*", "ssl session fetch", Handshake, true;
-    ExitWorker,      0x2000, "exit_worker_by_lua*",       "exit worker",       Worker, false;
+    ExitWorker,      0x2000, "exit_worker_by_lua*",       "exit worker",       Worker, true;
     SslClientHello,  0x4000, "ssl_client_hello_by_lua*",  "ssl client hello",  Handshake, true;
     Precontent,      0x2_0000, "precontent_by_lua*",    "precontent",        Handler(HttpPhase::Precontent), true;
     ProxySslVerify,  0x1_0000, "proxy_ssl_verify_by_lua*", "proxy ssl verify", UpstreamHandshake, false;
@@ -205,6 +205,19 @@ impl PhaseSet {
         let mut i = 0;
         while i < PHASES.len() {
             set = set.with(PHASES[i].phase);
+            i += 1;
+        }
+        set
+    };
+
+    /// The starts and ends of workers.
+    pub const WORKER: PhaseSet = {
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            if matches!(PHASES[i].place, Worker) {
+                set = set.with(PHASES[i].phase);
+            }
             i += 1;
         }
         set

@@ -91,7 +91,8 @@ pub fn set_up(cf: Conf) -> Result<(), ()> {
 /// Code that runs without a request may make TLS connections too.
 #[cfg(ngx_feature = "http_ssl")]
 fn prepare_tls_of_hooks(cf: Conf, main: &MainConf) -> Result<(), ()> {
-    if main.written.borrow().init_worker.is_none() {
+    let written = main.written.borrow();
+    if written.init_worker.is_none() && written.exit_worker.is_none() {
         return Ok(());
     }
     let outermost: &LocationConf = Configuration::under(cf).get();

@@ -1,10 +1,14 @@
 //! The driver of code that runs once per process: init, init_worker, exit_worker.
 
-use super::synchronous::{Failed, MainCoroutine};
+use std::rc::Rc;
+
+use codec::fallible;
+
+use super::synchronous::Failed;
 use crate::config::MainConf;
 use crate::config::code::HookScript;
-use crate::lua::Outcome;
-use crate::lua::Vm;
+use crate::lua::vm::Thread;
+use crate::lua::{Outcome, Vm};
 use crate::nginx::Level;
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log::{Log, cycle_log};
@@ -12,19 +16,19 @@ use crate::nginx::core::process;
 use crate::nginx::http::fake;
 use crate::nginx::http::log_context::LogHandler;
 use crate::ngx_debug;
-use crate::runtime::{Context, Phase};
+use crate::runtime::{Context, Phase, Task, scheduler};
 
 /// Runs `script` on the VM's main coroutine; logs a failure to `log`.
 pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
     let state = vm.main();
     let base = state.top();
     state.push_traceback_handler();
-    let result = script.load(vm).and_then(|()| match state.call(0, 0, base + 1) {
+    let result = script.load(vm, state).and_then(|()| match state.call(0, 0, base + 1) {
         Outcome::Done => Ok(()),
         Outcome::Yielded | Outcome::Failed(_) => Err(state.take_error()),
     });
     if let Err(reason) = &result {
-        log.write_pieces(Level::Err, &[script.name.as_bytes(), b" error: ", reason]);
+        log_failure(script, reason, log);
     }
     state.set_top(base);
     state.collect_garbage();
@@ -54,27 +58,57 @@ fn close_vm(main: &MainConf) {
     drop(vm);
 }
 
-/// Runs a worker's `script` for a fake request.
-pub fn run_in_worker(
+/// Starts a worker's `script` for a fake request, and runs it until it waits or ends. What goes wrong
+/// is logged.
+///
+/// `Some`: the context of code that waits, which the event loop continues.
+pub fn start_in_worker(
     main: &MainConf,
     script: &HookScript,
     phase: Phase,
     logs_to_cycle: bool,
     log_handler: Option<LogHandler>,
-) -> Result<(), Failed> {
-    let (Some(vm), Some(configuration)) = (main.vm(), main.hook_configuration.get()) else {
-        return Ok(());
-    };
+) -> Option<Rc<Context>> {
+    let (vm, configuration) = (main.vm()?, main.hook_configuration.get()?);
     let origin = fake::Origin::of_worker(*configuration, logs_to_cycle);
-    let request = fake::create(&origin, log_handler).map_err(|_| Failed)?;
-    let context = Context::new(request, vm.clone(), phase);
-    let result = match context.attach() {
-        Ok(()) => {
-            let _entered = MainCoroutine::enter(&context, phase);
-            run(&vm, script, cycle_log())
-        }
-        Err(_) => Err(Failed),
+    let Ok(request) = fake::create(&origin, log_handler) else {
+        log_failure(script, fallible::NO_MEMORY.as_bytes(), cycle_log());
+        return None;
     };
-    fake::destroy(request);
-    result
+    let context = Context::new(request, vm.clone(), phase);
+    match entry_thread(&context, script) {
+        Ok(thread) => {
+            context.fake_end.hook.set(Some(script.name));
+            // From now on an event continues the code at once, as in the content phase.
+            context.enter(Phase::Content);
+            scheduler::start_fake(&context, Task::entry(&context, thread), || 0);
+        }
+        Err(reason) => {
+            log_failure(script, &reason, cycle_log());
+            fake::destroy(request);
+        }
+    }
+    vm.main().collect_garbage();
+    (!context.is_released()).then_some(context)
+}
+
+/// A coroutine with the function of `script` on its stack, in a context that has all that a task
+/// needs.
+fn entry_thread(context: &Rc<Context>, script: &HookScript) -> Result<Thread, Vec<u8>> {
+    let no_memory = |_| fallible::reason(fallible::NO_MEMORY.as_bytes());
+    context.attach().map_err(no_memory)?;
+    Task::reserve().map_err(no_memory)?;
+    let vm = context.vm();
+    let thread = vm.take_thread(cycle_log())?;
+    match script.load(vm, thread.state) {
+        Ok(()) => Ok(thread),
+        Err(reason) => {
+            vm.give_back_thread(thread, true, cycle_log());
+            Err(reason)
+        }
+    }
+}
+
+fn log_failure(script: &HookScript, reason: &[u8], log: Log) {
+    log.write_pieces(Level::Err, &[script.name.as_bytes(), b" error: ", reason]);
 }

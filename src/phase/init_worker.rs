@@ -1,4 +1,5 @@
-//! `init_worker_by_lua*`: runs when a worker starts.
+//! `init_worker_by_lua*`: runs when a worker starts. The worker accepts connections as soon as the code
+//! ends or waits; what waits goes on in the event loop, like a timer's handler.
 
 use super::hook;
 use crate::nginx::core::cycle::Cycle;
@@ -18,6 +19,6 @@ pub fn run(cycle: Cycle) {
     let script = main.written.borrow().init_worker.clone();
     if let Some(script) = script {
         let handler = Some(log_context::init_worker as _);
-        let _logged = hook::run_in_worker(main, &script, Phase::InitWorker, false, handler);
+        let _waits = hook::start_in_worker(main, &script, Phase::InitWorker, false, handler);
     }
 }

@@ -46,6 +46,11 @@ pub fn worker_count() -> i32 {
     core_conf().map_or(0, |conf| conf.worker_processes as i32)
 }
 
+/// `worker_shutdown_timeout` in milliseconds, if it is set.
+pub fn shutdown_timeout() -> Option<usize> {
+    core_conf().map(|conf| conf.shutdown_timeout).filter(|timeout| *timeout > 0)
+}
+
 /// Whether the worker was told to finish its work and leave.
 pub fn is_exiting() -> bool {
     // SAFETY: as for `pid`.

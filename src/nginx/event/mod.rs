@@ -6,6 +6,7 @@ pub mod exit_watcher;
 pub mod peer;
 mod refusal;
 pub mod resolver;
+pub mod rounds;
 pub mod server_log;
 pub mod stream;
 #[cfg(ngx_feature = "http_ssl")]

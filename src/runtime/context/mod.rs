@@ -104,6 +104,8 @@ pub type OnResult = Box<dyn FnOnce(Status)>;
 /// The end of a fake request.
 #[derive(Default)]
 pub struct FakeEnd {
+    /// The directive of a worker hook, which the line about its error names instead of a thread.
+    pub hook: Cell<Option<&'static str>>,
     /// Called once.
     pub on_result: Cell<Option<OnResult>>,
     /// Whether the timer has been subtracted from the running ones.

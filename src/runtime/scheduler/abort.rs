@@ -5,9 +5,9 @@ use std::rc::Rc;
 use crate::lua::state::Kind;
 use crate::lua::{LuaFailure, State, openresty};
 use crate::nginx::Level;
-use crate::nginx::core::log::Line;
+use crate::nginx::core::log::{Line, cycle_log};
 use crate::runtime::context::Context;
-use crate::runtime::task::Task;
+use crate::runtime::task::{Role, Task};
 use crate::runtime::traceback;
 
 /// An error that is being passed on, apart from its value: its kind, and where it was raised.
@@ -35,11 +35,16 @@ impl Abort {
 pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut Option<Abort>) {
     let Some(Abort { kind, trace }) = abort.take() else { return };
     let mut line = Line::new();
-    line.add(format_args!("lua {what} aborted: {kind}: "));
+    let hook = context.fake_end.hook.get().filter(|_| task.role() == Role::Entry);
+    match hook {
+        Some(directive) => line.add(format_args!("{directive} error: ")),
+        None => line.add(format_args!("lua {what} aborted: {kind}: ")),
+    }
     append_error_text(context, task.state(), &mut line);
     line.append(b"\n");
     line.append(&trace);
-    context.request().log().write(Level::Err, line.bytes());
+    let log = if hook.is_some() { cycle_log() } else { context.request().log() };
+    log.write(Level::Err, line.bytes());
 }
 
 /// Appends the text of the error on top of `failed`. That coroutine runs no code any more, so a
