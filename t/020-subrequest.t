@@ -534,3 +534,32 @@ nil nil a nil
 6 nil a a body
 --- no_error_log
 [error]
+
+
+
+=== TEST 17: a subrequest has the User-Agent that its parent has now
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.print(ngx.location.capture("/seen").body)
+            ngx.req.set_header("User-Agent", "Opera")
+            ngx.print(ngx.location.capture("/seen").body)
+            ngx.req.clear_header("User-Agent")
+            ngx.print(ngx.location.capture("/seen").body)
+        }
+    }
+    location = /seen {
+        content_by_lua_block {
+            ngx.say(ngx.var.http_user_agent, " ", ngx.req.get_headers()["user-agent"])
+        }
+    }
+--- request
+GET /t
+--- more_headers
+User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)
+--- response_body
+Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1) Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)
+Opera Opera
+nil nil
+--- no_error_log
+[error]

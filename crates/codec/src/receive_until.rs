@@ -71,12 +71,15 @@ pub struct Fed {
 }
 
 /// By number of bytes matched: the length of the longest shorter match that ends there too.
-type Fallbacks = SmallVec<[u32; 6]>;
+type Fallbacks = SmallVec<[u32; INLINE]>;
+/// As many need no memory of their own.
+const INLINE: usize = 6;
 
 /// The state of one `receiveuntil` iterator; short patterns need no memory beside it.
 #[derive(Debug, Clone)]
 pub struct ReceiveUntil {
     pattern: SmallVec<[u8; 16]>,
+    /// Made when it is first needed, where that takes no memory; most reads never need it.
     fallback: Fallbacks,
     inclusive: bool,
     /// How many bytes of the pattern are held back.
@@ -95,9 +98,10 @@ impl ReceiveUntil {
 
         let mut kept = SmallVec::new();
         kept.try_append(pattern)?;
+        let is_short = pattern.len() < INLINE;
         Ok(ReceiveUntil {
             pattern: kept,
-            fallback: fallbacks(pattern)?,
+            fallback: if is_short { Fallbacks::new() } else { fallbacks(pattern)? },
             inclusive,
             matched: 0,
             rest: None,
@@ -190,16 +194,41 @@ impl ReceiveUntil {
 
     /// How many bytes there are up to where the pattern may begin or the size is reached.
     fn plain(&self, input: &[u8]) -> usize {
-        let input = match self.rest {
-            Some(rest) => input.get(..rest.get()).unwrap_or(input),
-            None => input,
-        };
+        match self.rest {
+            Some(rest) => self.first(input.get(..rest.get()).unwrap_or(input)),
+            // A long pattern would be compared with too much.
+            None if self.pattern.spilled() => self.first(input),
+            None => self.unless_refuted(input),
+        }
+    }
+
+    /// How many bytes there are before the pattern's first one.
+    fn first(&self, input: &[u8]) -> usize {
         let begins = self.pattern.first().and_then(|&first| memchr(first, input));
         begins.unwrap_or(input.len())
     }
 
+    /// As [`ReceiveUntil::first`], but passes places where the input shows that the pattern does not
+    /// begin there. With a size, those count: what they hold back may come on top of it.
+    fn unless_refuted(&self, input: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+            let plain = self.first(rest);
+            at += plain;
+            let rest = rest.get(plain..).unwrap_or_default();
+            if rest.len() < self.pattern.len() || rest.starts_with(&self.pattern) {
+                break;
+            }
+            at += 1;
+        }
+        at
+    }
+
     /// How much of the match stays when `byte` follows it, not counting `byte`; zero when none.
-    fn longest_match_with(&self, byte: u8) -> usize {
+    fn longest_match_with(&mut self, byte: u8) -> usize {
+        if self.fallback.is_empty() {
+            self.fallback = fallbacks(&self.pattern).unwrap_or_default();
+        }
         let mut len = self.matched;
         loop {
             len = self.fallback.get(len).map_or(0, |&len| len as usize);

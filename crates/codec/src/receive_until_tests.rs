@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn agrees_with_searching(
         pattern in "[ab]{1,6}|[abc]{1,4}", input in "[ab]{0,30}|[abc]{0,30}",
-        size in 1usize..5, inclusive: bool,
+        size in 1usize..40, inclusive: bool,
     ) {
         let mut reader = ReceiveUntil::new(pattern.as_bytes(), inclusive).unwrap();
         let mut rest = input.as_bytes();

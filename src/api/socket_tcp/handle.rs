@@ -57,10 +57,12 @@ pub fn of_call(call: &Call) -> Result<Option<Rc<Socket>>, LuaError> {
     Ok(userdata::get::<Rc<Socket>>(call.state, -1))
 }
 
-/// An integer item of the table at `index`; 0 where there is none.
-pub fn integer(state: State, index: i32, item: i32) -> i64 {
-    state.raw_get_index(index, item);
-    let value = state.integer(-1);
-    state.pop(1);
-    value
+/// Integer items of the table at `index`; 0 where there is none.
+pub fn integers<const N: usize>(state: State, index: i32, items: [i32; N]) -> [i64; N] {
+    let values = items.map(|item| {
+        state.raw_get_index(index, item);
+        state.integer(-1)
+    });
+    state.pop(N as i32);
+    values
 }

@@ -109,13 +109,9 @@ pub fn connect(call: &Call) -> LuaResult {
     let source = bound(state);
     socket.transparent.set(source.is_some_and(|source| source.transparent));
     let target = Target { host: host.into(), port, source };
-    let timeout = |item| handle::integer(state, 1, item);
-    socket.timeouts.set(Timeouts::new(
-        socket.conf.get(),
-        timeout(CONNECT_TIMEOUT),
-        timeout(SEND_TIMEOUT),
-        timeout(READ_TIMEOUT),
-    ));
+    let [connect, send, read] =
+        handle::integers(state, 1, [CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT]);
+    socket.timeouts.set(Timeouts::new(socket.conf.get(), connect, send, read));
     socket.connect(call, target, find_pool(call, key, &options)?)
 }
 
@@ -132,9 +128,10 @@ fn bound(state: State) -> Option<Source> {
     state.raw_get_index(1, BIND);
     let address = state.bytes(-1).and_then(Address::ip);
     state.pop(1);
-    let port = u16::try_from(handle::integer(state, 1, BIND_PORT)).unwrap_or(0);
-    let transparent = wants_transparency(state);
-    address.map(|address| Source { address: address.with_port(port), transparent })
+    let address = address?;
+    let [port] = handle::integers(state, 1, [BIND_PORT]);
+    let address = address.with_port(u16::try_from(port).unwrap_or(0));
+    Some(Source { address, transparent: wants_transparency(state) })
 }
 
 fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Pool>>, OutOfMemory> {

@@ -10,6 +10,7 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, OutOfMemory};
 use codec::pool_admission::{self, admit, has_place};
+use foldhash::fast::RandomState;
 
 use super::connect::Target;
 use super::keepalive::{Resting, Woken};
@@ -22,9 +23,10 @@ use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::runtime::scheduler;
 use crate::{ngx_debug, own_thread};
 
-/// The pools of one Lua VM.
+/// The pools of one Lua VM. The hash has a seed of the process, so that a key that a script makes of
+/// what a client sends meets no others by design.
 #[derive(Default)]
-pub struct Pools(RefCell<HashMap<Vec<u8>, Rc<Pool>>>);
+pub struct Pools(RefCell<HashMap<Vec<u8>, Rc<Pool>, RandomState>>);
 
 own_thread! {
     /// The pools of every VM of this worker, by its main coroutine.

@@ -20,8 +20,15 @@ pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
         for header in list_of(from)?.nodes() {
             let frames_body =
                 header.is_named(b"content-length") || header.is_named(b"transfer-encoding");
-            if !header.is_hidden() && !frames_body {
-                add(to, *header.as_ptr())?;
+            if header.is_hidden() || frames_body {
+                continue;
+            }
+            let copy = push(to, *header.as_ptr())?;
+            if std::ptr::eq(header.as_ptr(), from.get().headers_in.user_agent) {
+                (*to.as_ptr()).headers_in.user_agent = copy;
+                copy_browser(from, to);
+            } else {
+                process(to, copy)?;
             }
         }
     }
@@ -41,26 +48,56 @@ pub fn set_content_length(request: Request, length: i64) -> Result<(), OutOfMemo
         header.key = name;
         header.value = value;
         header.lowcase_key = lowcase.data;
-        add(request, header)?;
+        process(request, push(request, header)?)?;
         (*request.as_ptr()).headers_in.content_length_n = length;
     }
     Ok(())
 }
 
-/// Adds a header and lets nginx process it as it does with headers from a client.
+/// Copies what nginx has found in the User-Agent header: it would look for the same names again.
+fn copy_browser(from: Request, to: Request) {
+    let from = &from.get().headers_in;
+    // SAFETY: plain fields of a live request.
+    unsafe {
+        let to = &mut (*to.as_ptr()).headers_in;
+        to.set_msie(from.msie());
+        to.set_msie6(from.msie6());
+        to.set_opera(from.opera());
+        to.set_gecko(from.gecko());
+        to.set_chrome(from.chrome());
+        to.set_safari(from.safari());
+        to.set_konqueror(from.konqueror());
+    }
+}
+
+/// Adds a header.
 ///
 /// # Safety
 /// The header's strings must live in the request's pool.
-unsafe fn add(request: Request, header: ngx_table_elt_t) -> Result<(), OutOfMemory> {
-    // SAFETY: the strings live in the request's pool, the contract of this function; nginx's table
-    // of known headers says how each is processed.
+unsafe fn push(
+    request: Request,
+    header: ngx_table_elt_t,
+) -> Result<*mut ngx_table_elt_t, OutOfMemory> {
+    let node = list_of(request)?.push_blank()?.as_ptr();
+    // SAFETY: a fresh node of the list.
     unsafe {
-        let r = request.as_ptr();
-        let node = list_of(request)?.push_blank()?.as_ptr();
         (*node).hash = header.hash;
         (*node).key = header.key;
         (*node).value = header.value;
         (*node).lowcase_key = header.lowcase_key;
+    }
+    Ok(node)
+}
+
+/// Lets nginx process a header as it does with those from a client.
+///
+/// # Safety
+/// `node` must be one of the request's list.
+unsafe fn process(request: Request, node: *mut ngx_table_elt_t) -> Result<(), OutOfMemory> {
+    // SAFETY: the header is one of the request, the contract of this function; nginx's table of
+    // known headers says how each is processed.
+    unsafe {
+        let r = request.as_ptr();
         let conf: *mut ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         if (*node).lowcase_key.is_null() {
             return Ok(());
