@@ -76,7 +76,8 @@ pub fn apart(choice: &NginxChoice, features: &str, dir: &str) -> Result<Product>
     Ok(Product { module, tree })
 }
 
-fn cargo_build(tree: &Tree) -> Command {
+/// cargo, about to build the module for the nginx of `tree`.
+pub fn cargo_build(tree: &Tree) -> Command {
     let mut command = shell::cargo();
     command.args(["build", "--package", "ngx-http-lua-module"]).envs(tree.environment());
     command

@@ -9,7 +9,8 @@ use crate::options::{Build, Nginx, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{
-    abi, bench, conformance, deny, fuzz, matrix, nginx, paths, run, shell, soak, test, valgrind,
+    abi, bench, conformance, deny, fuzz, matrix, nginx, package, paths, run, shell, soak, test,
+    valgrind,
 };
 
 /// The file of lua-nginx-module's suite that runs under memcheck: light threads, timers and subrequests.
@@ -29,6 +30,7 @@ pub fn command(build: Build) -> Result<()> {
     total += counted("tests", || test::run(&options, &[]));
     total += step("C symbols and structures", || abi::check(Nginx::default()));
     total += counted("other nginxes, another LuaJIT", matrix::all_but_usual);
+    total += counted("packages", package::verify);
     total += step("fuzz targets", || fuzz::run(&[]));
     total += step("Miri", miri);
     total += step("memcheck", || valgrind::files(Options::default(), &[UNDER_VALGRIND.into()]));

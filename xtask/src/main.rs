@@ -27,6 +27,7 @@ mod matrix;
 mod memcheck;
 mod nginx;
 mod options;
+mod package;
 mod paths;
 mod prove;
 mod run;
@@ -88,6 +89,15 @@ enum Command {
         /// Files of t/, nginx-tests/ or lua-nginx-module's suite
         files: Vec<String>,
     },
+    /// Make an archive of the module in target/package/, and for Debian's nginx a Debian package
+    Package {
+        #[command(flatten)]
+        nginx: Nginx,
+        /// Make them twice, which must give the same files, and install the Debian package over a
+        /// running C module, in a root directory of its own
+        #[arg(long, conflicts_with = "nginx")]
+        check: bool,
+    },
     /// Send mixed requests through one worker of a release build, whose memory must not grow
     Soak(soak::Arguments),
     /// Measure this module and the C module, side by side, and write benches/RESULTS.md
@@ -124,6 +134,7 @@ fn main() -> ExitCode {
         Command::Test { options, files } => test::command(&options, &files),
         Command::Conformance(arguments) => conformance::command(&arguments),
         Command::Valgrind { options, files } => valgrind::command(options, &files),
+        Command::Package { nginx, check } => package::command(&nginx.nginx, check),
         Command::Soak(arguments) => soak::command(&arguments),
         Command::Bench(arguments) => bench::command(&arguments),
         Command::Abi { nginx } => abi::check(nginx),

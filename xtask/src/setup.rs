@@ -29,6 +29,10 @@ pub enum Group {
     Conformance,
     /// The memory checker, which counts instructions too.
     Valgrind,
+    /// Debian's tools for packages.
+    Package,
+    /// What makes a root directory to install a package in.
+    Trial,
     /// The compiler of what the fuzz targets link.
     Fuzz,
     /// What fetches cargo-deny.
@@ -91,6 +95,8 @@ impl Group {
                 "util-linux",
             ],
             Self::Valgrind => &["valgrind"],
+            Self::Package => &["binutils", "debhelper", "dpkg-dev"],
+            Self::Trial => &["debootstrap", "util-linux"],
             Self::Fuzz => &["g++"],
             Self::Deny => &["python3-pip"],
             Self::Bench => &["libnginx-mod-http-js", "util-linux", "wrk"],

@@ -87,6 +87,11 @@ impl Tree {
     pub fn environment(&self) -> [(&'static str, &Path); 2] {
         [("NGINX_SOURCE_DIR", &self.source_dir), ("NGINX_BUILD_DIR", &self.build_dir)]
     }
+
+    /// Whether it is that of Debian's nginx.
+    pub fn is_debians(&self) -> bool {
+        self.source_dir == paths::target("nginx-debian")
+    }
 }
 
 /// The tree that the caller's environment names, if it names one.
