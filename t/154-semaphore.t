@@ -266,13 +266,15 @@ nilbad timeout value
             semaphore:wait(0)
             ngx.thread.wait(thread)
             ngx.say(semaphore:count())
+            semaphore:wait(0)
+            ngx.thread.kill(ngx.thread.spawn(function() return semaphore:wait(1) end))
         }
     }
 --- request
 GET /t
 --- response_body
 1
---- grep_error_log eval: qr/http lua semaphore wait yielding|(?<=, )(?:resources|n|timeout): \d.*/
+--- grep_error_log eval: qr/http lua semaphore (?:wait yielding|cleanup)|(?<=, )(?:resources|n|timeout): \d.*/
 --- grep_error_log_out
 resources: 1
 timeout: 0, resources: 1, event posted: 0
@@ -280,3 +282,7 @@ timeout: 1000, resources: 0, event posted: 0
 http lua semaphore wait yielding
 n: 2, resources: 0
 timeout: 0, resources: 2, event posted: 1
+timeout: 0, resources: 1, event posted: 0
+timeout: 1000, resources: 0, event posted: 0
+http lua semaphore wait yielding
+http lua semaphore cleanup

@@ -123,7 +123,7 @@ impl Semaphore {
         let timer = Timer::with_log(Rc::downgrade(task), time_out, request.log());
         timer.arm(milliseconds);
         self.waiting.borrow_mut().insert(arrival, Rc::downgrade(task));
-        task.wait_for(Box::new(Wait { semaphore: Rc::downgrade(self), arrival, _timer: timer }));
+        task.wait_for(Box::new(Wait { semaphore: Rc::downgrade(self), arrival, timer }));
         ngx_debug!(cycle_log(), "http lua semaphore wait yielding");
     }
 
@@ -151,15 +151,17 @@ impl Semaphore {
 struct Wait {
     semaphore: Weak<Semaphore>,
     arrival: u64,
-    _timer: Box<Timer<Weak<Task>>>,
+    timer: Box<Timer<Weak<Task>>>,
 }
 
 impl Operation for Wait {}
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        if let Some(semaphore) = self.semaphore.upgrade() {
-            semaphore.waiting.borrow_mut().remove(&self.arrival);
+        let Some(semaphore) = self.semaphore.upgrade() else { return };
+        let waited = semaphore.waiting.borrow_mut().remove(&self.arrival).is_some();
+        if waited && self.timer.is_armed() {
+            ngx_debug!(cycle_log(), "http lua semaphore cleanup");
         }
     }
 }
