@@ -415,14 +415,19 @@ refuses 'a release with a symbol unknown here', $unknown,
 
 # True releases, where there are any.
 for my $directory ( split /:/, $ENV{TEST_NGINX_RESTY_CORE} || '' ) {
+    my ($wanted) = ProcessTest::slurp("$directory/resty/core/base.lua") =~ /ngx_lua_version ~= (10\d{3})/;
+    if ( $wanted > 10032 ) {
+      SKIP: { skip "$directory is for release $wanted, newer than this module follows", 1 }
+        next;
+    }
     starts_anew("$directory/?.lua;;");
     my $release = body('/release');
     is body('/base'), "$directory/resty/core/base.lua", "$directory: loads";
-    cmp_ok $release, '>=', 10023, "$directory: release $release";
+    is $release, $wanted, "$directory: release $wanted";
     is body('/api'), $api, "$directory: the API is the same";
     is body('/worker_pids'), 2, "$directory: worker ids";
     is body('/mime'), '1 hello', "$directory: base64 of MIME";
-    is scalar( () = notices() ), $release > 10032 ? 1 : 0, "$directory: notice";
+    is scalar( () = notices() ), 0, "$directory: no notice";
     like body('/modules'), $all, "$directory: every file loads, every symbol is there";
     # In the order in which releases brought them.
     my @methods = grep { $_ ne '' } (

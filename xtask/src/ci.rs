@@ -9,8 +9,8 @@ use crate::options::{Build, Nginx, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{
-    abi, bench, conformance, deny, fuzz, matrix, nginx, package, paths, run, shell, soak, test,
-    valgrind,
+    abi, bench, conformance, deny, fuzz, matrix, newer, nginx, package, paths, run, shell, soak,
+    test, valgrind,
 };
 
 /// The file of lua-nginx-module's suite that runs under memcheck: light threads, timers and subrequests.
@@ -31,12 +31,16 @@ pub fn command(build: Build) -> Result<()> {
     total += step("C symbols and structures", || abi::check(Nginx::default()));
     total += counted("other nginxes, another LuaJIT", matrix::all_but_usual);
     total += counted("packages", package::verify);
+    total += counted("newer releases of lua-resty-core", newer::try_resty_cores);
     total += step("fuzz targets", || fuzz::run(&[]));
     total += step("Miri", miri);
     total += step("memcheck", || valgrind::files(Options::default(), &[UNDER_VALGRIND.into()]));
     total += step("soak", || soak::run(&options, soak::FEW));
     total += step("bench", bench::check::run);
     total += step("conformance", || conformance::command(&conformance::Arguments::ratchet()));
+    total += step("conformance with Debian 13's suite", || {
+        conformance::command(&conformance::Arguments::ratchet_of_debian_13())
+    });
 
     // The counts are the last line, whatever they are.
     println!("\n{total}");

@@ -1,15 +1,15 @@
 //! `cargo xtask conformance`: lua-nginx-module's own suite, run against this module and compared, block by
 //! block, with what the C module did on the same machine image.
 //!
-//! `--upstream head` does the same with today's suite and lua-resty-core, where the developer has
-//! checkouts of them. With `--reference` the C module itself runs: that measures the harness, not the module.
+//! `--upstream` does the same with the suite and lua-resty-core of Debian 13, or with today's, where the
+//! developer has checkouts of them. With `--reference` the C module itself runs: that measures the harness, not the module.
 //! With `--ratchet` exactly the files of the release's ratchet in `t/conformance/` run, and only the
 //! blocks that are excused there may fail.
 
+mod modules;
 mod ratchet;
 mod report;
 mod sandbox;
-mod sources;
 mod suite;
 mod tap;
 mod upstream;
@@ -64,9 +64,14 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// `--ratchet`.
+    /// `--ratchet`, with Debian 12's suite.
     pub fn ratchet() -> Self {
         Self { ratchet: true, ..Self::default() }
+    }
+
+    /// The same with Debian 13's.
+    pub fn ratchet_of_debian_13() -> Self {
+        Self { upstream: Upstream::Debian13, ..Self::ratchet() }
     }
 }
 
@@ -124,7 +129,7 @@ pub fn run_for(purpose: Purpose, subject: &Subject, names: &[String]) -> Result<
     let suite = Suite::fetch()?;
     let files = suite.select(names)?;
     let lua = subject.modules.last().context("no module to test")?.clone();
-    let modules = sources::side_modules(lua)?;
+    let modules = modules::side_modules(lua)?;
     std::fs::create_dir_all(&purpose.results)?;
     let bed = TestBed { suite, modules, nginx: subject.nginx.clone(), purpose };
     let mut tally = Tally::default();
@@ -151,7 +156,7 @@ impl TestBed {
     fn prepare(arguments: &Arguments, suite: Suite) -> Result<Self> {
         let reference = arguments.reference;
         let (lua, nginx, results) = if reference {
-            let lua = sources::debian_module("ngx_http_lua_module.so")?;
+            let lua = modules::debian_module("ngx_http_lua_module.so")?;
             (lua, PathBuf::from(DEBIAN_BINARY), "results/reference")
         } else {
             setup::ensure(&[Group::Build])?;
@@ -168,7 +173,7 @@ impl TestBed {
             environment.push(("TEST_NGINX_GO_ON".to_string(), "1".to_string()));
         }
         let purpose = Purpose { results, environment, time_limit: TIME_LIMIT };
-        Ok(Self { suite, modules: sources::side_modules(lua)?, nginx, purpose })
+        Ok(Self { suite, modules: modules::side_modules(lua)?, nginx, purpose })
     }
 
     /// Runs `files`, `SIDE_BY_SIDE` at a time, and returns what each of them said, in their order.

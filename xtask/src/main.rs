@@ -12,6 +12,7 @@
 )]
 
 mod abi;
+mod apt;
 mod bench;
 mod build;
 mod ci;
@@ -25,6 +26,7 @@ mod fuzz;
 mod layers;
 mod matrix;
 mod memcheck;
+mod newer;
 mod nginx;
 mod options;
 mod package;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 
-use super::sources;
+use crate::apt::Apt;
 use crate::{paths, shell};
 
 const PACKAGE: &str = "libnginx-mod-http-lua";
@@ -29,7 +29,7 @@ impl Suite {
         let lock = lock(&sources.join("lock"))?;
         let dir = sources.join(format!("{PACKAGE}-{VERSION}"));
         if !dir.join("t/000--init.t").is_file() {
-            sources::fetch_source(PACKAGE, &sources)?;
+            Apt::of_machine(paths::target("conformance/apt"))?.source(PACKAGE, &sources)?;
         }
         if !dir.join("t/000--init.t").is_file() {
             bail!(

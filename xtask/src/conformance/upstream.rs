@@ -1,9 +1,9 @@
 //! The release of lua-nginx-module that a run is about: its suite, its verdicts, its ratchet.
 //!
-//! Debian 12 has no package of the newest suite: a developer who has checkouts of it and of its
-//! lua-resty-core names them in two environment variables. The tests are copied below `target/`,
-//! because the harness keeps its server roots beside them; the lua-resty-core replaces Debian's in
-//! each file's own namespace.
+//! Debian 12 has the oldest one only. Debian 13's is fetched; of the newest suite Debian has no package:
+//! a developer who has checkouts of it and of its lua-resty-core names them in two environment
+//! variables. The tests are copied below `target/`, because the harness keeps its server roots beside
+//! them; the lua-resty-core replaces Debian 12's in each file's own namespace.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::suite::Suite;
-use crate::{paths, shell};
+use crate::{newer, paths, shell};
 
 /// Names the checkout of lua-nginx-module.
 const MODULE: &str = "LUA_NGINX_MODULE_HEAD";
@@ -30,6 +30,8 @@ pub enum Upstream {
     /// Debian 12's package: 0.10.23 with lua-resty-core 0.1.25
     #[default]
     Debian,
+    /// Debian 13's packages: 0.10.28 with lua-resty-core 0.1.31
+    Debian13,
     /// The checkouts that LUA_NGINX_MODULE_HEAD and LUA_RESTY_CORE_HEAD name: 0.10.32
     Head,
 }
@@ -39,6 +41,7 @@ impl Upstream {
     pub fn verdicts(self) -> PathBuf {
         paths::root().join(match self {
             Self::Debian => "t/conformance/reference-0.10.23.tsv",
+            Self::Debian13 => "t/conformance/reference-0.10.28.tsv",
             Self::Head => "t/conformance/reference-0.10.32.tsv",
         })
     }
@@ -47,6 +50,7 @@ impl Upstream {
     pub fn ratchet(self) -> PathBuf {
         paths::root().join(match self {
             Self::Debian => "t/conformance/ratchet.txt",
+            Self::Debian13 => "t/conformance/ratchet-debian13.txt",
             Self::Head => "t/conformance/ratchet-head.txt",
         })
     }
@@ -55,32 +59,49 @@ impl Upstream {
     pub fn results(self) -> &'static str {
         match self {
             Self::Debian => "results/module",
+            Self::Debian13 => "results/debian13",
             Self::Head => "results/head",
         }
     }
 
+    /// The directory for a copy of its tests.
+    fn home(self) -> PathBuf {
+        paths::target("conformance").join(match self {
+            Self::Debian => "source",
+            Self::Debian13 => "debian13",
+            Self::Head => "head",
+        })
+    }
+
+    /// The sources of lua-nginx-module and of lua-resty-core that are not Debian 12's.
+    fn sources(self) -> Result<Option<(PathBuf, PathBuf)>> {
+        Ok(match self {
+            Self::Debian => None,
+            Self::Debian13 => {
+                let release = newer::DEBIAN_13;
+                Some((newer::lua_nginx_module(release)?, newer::resty_core(release)?))
+            }
+            Self::Head => Some((
+                checkout(MODULE, "t/000--init.t")?,
+                checkout(RESTY_CORE, "lib/resty/core.lua")?,
+            )),
+        })
+    }
+
     /// The suite, ready to run.
     pub fn suite(self) -> Result<Suite> {
-        match self {
-            Self::Debian => Suite::fetch(),
-            Self::Head => {
-                let (module, core) = (checkout(MODULE, "t/000--init.t")?, resty_core()?);
-                let home = paths::target("conformance/head");
-                Suite::copy(&module.join("t"), &home, "lua-nginx-module", |home| {
-                    // Some blocks name it so.
-                    link(&core, &home.join("lua-resty-core"))
-                })
-            }
-        }
+        let Some((module, core)) = self.sources()? else { return Suite::fetch() };
+        Suite::copy(&module.join("t"), &self.home(), "lua-nginx-module", |home| {
+            // Some blocks name it so.
+            link(&core, &home.join("lua-resty-core"))
+        })
     }
 
     /// Variables of the environment in which the verdicts were taken.
     pub fn environment(self) -> Result<Vec<(String, String)>> {
-        if self == Self::Debian {
-            return Ok(Vec::new());
-        }
+        let Some((_, core)) = self.sources()? else { return Ok(Vec::new()) };
         // Two files do not start unless a `dig` tells them an address: it is one where nobody answers.
-        let tools = paths::target("conformance/head/tools");
+        let tools = self.home().join("tools");
         let dig = tools.join("dig");
         fs::create_dir_all(&tools)?;
         fs::write(&dig, "#!/bin/sh\necho 127.0.0.2\n")?;
@@ -90,15 +111,11 @@ impl Upstream {
         let variable = |name: &str, value: &Path| (name.to_string(), value.display().to_string());
         Ok(vec![
             variable("PATH", Path::new(&path)),
-            variable(MOUNTED, &resty_core()?.join("lib")),
+            variable(MOUNTED, &core.join("lib")),
             // The C module's texts when it is built with PCRE2, whatever nginx was built with.
             ("TEST_NGINX_PCRE_VERSION".to_string(), "2".to_string()),
         ])
     }
-}
-
-fn resty_core() -> Result<PathBuf> {
-    checkout(RESTY_CORE, "lib/resty/core.lua")
 }
 
 /// The directory that `variable` names, which holds `file`.
