@@ -115,11 +115,12 @@ refuses 'an open long bracket', '', 'content_by_lua_block { local s = [[ a }',
 
 # lua-resty-core, or what it needs, is not there.
 my $NO_CORE
-    = qr/\[alert\] .*failed to load the 'resty\.core' module \(https:\/\/github\.com\/openresty\/lua-resty-core\); ensure you are using an OpenResty release from https:\/\/openresty\.org\/en\/download\.html \(reason: /;
+    = qr/\[alert\] .*failed to load the 'resty\.core' module \(https:\/\/github\.com\/openresty\/lua-resty-core\); install it and lua-resty-lrucache \(Debian's packages have these names\), or name their directory in "lua_package_path" \(reason: /;
 {
     my $conf = conf( 'lua_package_path "/nonexistent/?.lua";', $SAY );
     my ( $tested, $said ) = check($conf);
-    is $tested, 0, 'no resty.core: nginx -t does not load it' or diag $said;
+    is $tested, 1, 'no resty.core: nginx -t fails';
+    like $said, qr/${NO_CORE}module 'resty\.core' not found:\n/, 'no resty.core: nginx -t says so';
     my ( $status, $output ) = $server->run($conf);
     is $status >> 8, 1, 'no resty.core: nginx does not start';
     like $output, qr/${NO_CORE}module 'resty\.core' not found:\n/, 'no resty.core: says so';
@@ -136,6 +137,28 @@ my $NO_CORE
     # Lua shortens a long path.
     like $output, qr{$NO_CORE(?:\Q$lua\E|\.\.\.\S+/lua)/resty/core\.lua:1: this core is broken\) in },
         'a broken resty.core: the reason is its own';
+}
+
+# What init_by_lua* cannot load: nginx -t and the start fail alike. What it can load does not run in a test.
+for (
+    [ 'code', 'init_by_lua_block { if then }', qr/init_by_lua error: init_by_lua\(nginx\.conf:7\):1: unexpected symbol near 'then'/ ],
+    [ 'a string', 'init_by_lua "x = = 1";', qr/init_by_lua error: init_by_lua\(nginx\.conf:7\):1: unexpected symbol near '='/ ],
+    [ 'a file', 'init_by_lua_file missing.lua;', qr/init_by_lua_file error: cannot open \S*missing\.lua/ ],
+) {
+    my ( $name, $http, $says ) = @$_;
+    my ( $tested, $said ) = check( conf( $http, $SAY ) );
+    is $tested, 1, "init_by_lua with $name: nginx -t fails";
+    like $said, qr/\[error\] .*$says/, "init_by_lua with $name: … and says why";
+    my ( $status, $output ) = $server->run( conf( $http, $SAY ) );
+    is $status >> 8, 1, "init_by_lua with $name: nginx does not start";
+    like $output, qr/\[error\] .*$says/, "init_by_lua with $name: … and says why";
+}
+{
+    my $trace = $server->prefix . '/ran';
+    my $run = qq{init_by_lua_block { assert(io.open("$trace", "w")) error("not now") }};
+    my ( $tested, $said ) = check( conf( $run, $SAY ) );
+    is $tested, 0, 'init_by_lua: nginx -t loads it' or diag $said;
+    ok !-e $trace, 'init_by_lua: … and does not run it';
 }
 
 done_testing;

@@ -35,6 +35,18 @@ pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
     result.map_err(|_| Failed)
 }
 
+/// Loads `script` and does not run it; logs a failure to `log`.
+pub fn check(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
+    let state = vm.main();
+    let base = state.top();
+    let result = script.load(vm, state);
+    if let Err(reason) = &result {
+        log_failure(script, reason, log);
+    }
+    state.set_top(base);
+    result.map_err(|_| Failed)
+}
+
 /// This module's configuration in a worker's cycle; `None` in nginx's helper processes, whose VM is
 /// closed.
 pub fn worker_conf(cycle: Cycle) -> Option<&'static MainConf> {

@@ -105,8 +105,8 @@ pub fn message(error: VmError) -> Vec<u8> {
         VmError::Setup(reason) => concat(&[b"failed to initialize Lua VM: ", &reason]),
         VmError::RestyCore(reason) => concat(&[
             b"failed to load the 'resty.core' module (https://github.com/openresty/lua-resty-core); \
-              ensure you are using an OpenResty release from \
-              https://openresty.org/en/download.html (reason: "
+              install it and lua-resty-lrucache (Debian's packages have these names), or name their \
+              directory in \"lua_package_path\" (reason: "
                 .as_slice(),
             &reason,
             b")",

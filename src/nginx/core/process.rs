@@ -8,10 +8,16 @@ use crate::nginx::sys::{
     ngx_test_config,
 };
 
-/// Whether nginx only tests the configuration, or signals another process.
+/// Whether nginx only tests the configuration (`nginx -t`).
 pub fn is_configuration_test() -> bool {
-    // SAFETY: plain words that nginx sets before it reads the configuration.
-    unsafe { ngx_test_config != 0 || ngx_process == NGX_PROCESS_SIGNALLER as usize }
+    // SAFETY: a plain word that nginx sets before it reads the configuration.
+    unsafe { ngx_test_config != 0 }
+}
+
+/// Whether nginx only signals another process (`nginx -s`).
+pub fn is_signaller() -> bool {
+    // SAFETY: as in `is_configuration_test`.
+    unsafe { ngx_process == NGX_PROCESS_SIGNALLER as usize }
 }
 
 /// Whether this is one of nginx's own helpers (the cache manager or loader), not a worker.
