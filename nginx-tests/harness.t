@@ -174,7 +174,11 @@ is $broken->{checks}, 'ok ok', 'the first line of http_config is line 25';
 
 my $mocks = run_file( $HEAD . <<'_EOC_');
 --- config
-    location = /t { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; }
+    location = /t {
+        proxy_http_version 1.0;
+        proxy_set_header Connection close;
+        proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+    }
 --- user_files
 >>> a/b.txt 200001020304.05
 hello

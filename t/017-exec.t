@@ -61,6 +61,7 @@ false unsafe byte "0x00" in uri "/a\x00b" (maybe you want to set the 'binary' ar
     }
     location = /proxy {
         proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/back;
+        proxy_http_version 1.0;
         proxy_pass_request_headers off;
     }
     location = /exec {

@@ -1,7 +1,7 @@
 # ssl_certificate_by_lua*: certificates that the code chooses, how code ends a handshake, code that
 # waits while clients stay, leave or are many, and ngx.ctx from a handshake to its requests.
 #
-# Debian's nginx 1.22.1 has a patch by which a handshake waits; others have not.
+# Debian's nginx 1.22.1 has a patch by which a handshake waits for the code; others have not.
 
 use Test::Nginx::Socket::Lua;
 use Cwd ();
@@ -135,7 +135,7 @@ SSL_do_handshake() failed (SSL: error:
 
 
 === TEST 3: how code ends, at once and after it has waited
---- skip_nginx: 11: > 1.22.1
+--- skip_nginx: 11: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -254,7 +254,7 @@ qr{failed to load external Lua file ".*/html/missing.lua": cannot open .*html/mi
 
 
 === TEST 5: ngx.ctx goes on to the connection's requests, each of which has its own
---- skip_nginx: 4: > 1.22.1
+--- skip_nginx: 4: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -317,7 +317,7 @@ b.test.com!! 1
 
 
 === TEST 6: many handshakes that wait at once
---- skip_nginx: 4: > 1.22.1
+--- skip_nginx: 4: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -377,7 +377,7 @@ GET /t
 
 
 === TEST 7: a client that leaves while the code waits
---- skip_nginx: 5: > 1.22.1
+--- skip_nginx: 5: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -409,7 +409,7 @@ the code went on
 
 
 === TEST 8: code that waits longer than the server waits for a client is ended
---- skip_nginx: 7: > 1.22.1
+--- skip_nginx: 7: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -447,7 +447,7 @@ went on
 
 
 === TEST 9: what the code may wait for, and what it may not call
---- skip_nginx: 16: > 1.22.1
+--- skip_nginx: 16: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init

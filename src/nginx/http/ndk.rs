@@ -5,11 +5,12 @@ use std::ffi::{c_int, c_void};
 use std::mem::transmute;
 
 use crate::nginx::core::bits;
+use crate::nginx::core::module::{commands, modules};
 use crate::nginx::core::strings;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_MODULE, ngx_command_t, ngx_cycle, ngx_http_request_t, ngx_http_variable_value_t,
-    ngx_int_t, ngx_module_t, ngx_str_t,
+    ngx_int_t, ngx_str_t,
 };
 
 /// The function behind a directive: result and one argument, both in the request's pool.
@@ -18,8 +19,6 @@ pub type SetVarValue = unsafe extern "C" fn(
     *mut ngx_str_t,
     *mut ngx_http_variable_value_t,
 ) -> ngx_int_t;
-
-type SetDirective = ngx_command_t;
 
 /// `ndk_set_var_t`, to which such a directive's `post` points. Declared by hand, because NDK's
 /// headers are not needed to build this module.
@@ -45,42 +44,15 @@ pub fn lookup(name: &[u8]) -> Result<SetVarValue, LookupError> {
     if setter.is_null() {
         return Err(LookupError::NotLoaded);
     }
-    modules()
+    // SAFETY: nginx's current cycle, or null before there is one.
+    unsafe { modules(ngx_cycle) }
         .filter(|module| module.type_ == NGX_HTTP_MODULE as usize)
         .flat_map(commands)
         .find_map(|command| function_of(command, setter, name))
         .ok_or(LookupError::NotFound)
 }
 
-fn modules() -> impl Iterator<Item = &'static ngx_module_t> {
-    // SAFETY: nginx's list of modules ends with null and lives as long as the cycle.
-    let mut next = unsafe { ngx_cycle.as_ref() }.map_or(std::ptr::null_mut(), |c| c.modules);
-    std::iter::from_fn(move || {
-        if next.is_null() {
-            return None;
-        }
-        // SAFETY: as above; the list goes on until the null.
-        unsafe {
-            let module = (*next).as_ref()?;
-            next = next.add(1);
-            Some(module)
-        }
-    })
-}
-
-fn commands(module: &'static ngx_module_t) -> impl Iterator<Item = &'static SetDirective> {
-    let mut next = module.commands;
-    std::iter::from_fn(move || {
-        // SAFETY: a module's table of directives ends with an empty name.
-        unsafe {
-            let command = next.as_ref().filter(|command| command.name.len > 0)?;
-            next = next.add(1);
-            Some(command)
-        }
-    })
-}
-
-fn function_of(command: &SetDirective, setter: *mut c_void, name: &[u8]) -> Option<SetVarValue> {
+fn function_of(command: &ngx_command_t, setter: *mut c_void, name: &[u8]) -> Option<SetVarValue> {
     let set = command.set? as *const c_void;
     // SAFETY: a directive's name is a static string; `post` of one set by ndk_set_var_value is a
     // static ndk_set_var_t, whose function has this type.

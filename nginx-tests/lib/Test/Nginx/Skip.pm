@@ -45,14 +45,14 @@ sub by_version {
     my ( $name, $text, $product, $version ) = @_;
     bail_out("$name - invalid skip section: $text") if $text !~ /^\s*(\d+)\s*:\s*(.+)/s;
     my ( $count, $condition ) = ( $1, trim($2) );
-    $condition =~ s/\s*:.*//;    # a reason may follow
+    my $reason = $condition =~ s/\s*:\s*(.*)// ? "$1: " : '';
     return if !defined $version;
     my $holds = 0;
     for my $any ( split /\s+or\s+/, $condition ) {
         my @all = split /\s+and\s+/, $any;
         $holds ||= !grep { !version_holds( $name, $version, $_ ) } @all;
     }
-    return ( $count, "$product version $version $condition" ) if $holds;
+    return ( $count, "$reason$product version $version $condition" ) if $holds;
     return;
 }
 

@@ -13,6 +13,7 @@ use super::objects::{Certificate, Owned};
 use super::ssl::Ssl;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::guard::fault_point;
+use crate::nginx::core::module;
 use crate::nginx::guard;
 use crate::nginx::http::callback::instance;
 use crate::nginx::http::configuration::{Configuration, Scope};
@@ -22,7 +23,7 @@ use crate::nginx::sys::{
     SSL_get_ex_data_X509_STORE_CTX_idx, SSL_get_verify_callback, SSL_set_verify, X509_STORE_CTX,
     X509_STORE_CTX_get_error, X509_STORE_CTX_get_ex_data, X509_STORE_CTX_get0_cert,
     X509_STORE_CTX_set_error, X509_V_ERR_APPLICATION_VERIFICATION, X509_V_OK, X509_up_ref,
-    X509_verify_cert, ngx_http_request_t, ngx_http_upstream_conf_t, ngx_module_t,
+    X509_verify_cert, ngx_http_request_t, ngx_http_upstream_conf_t,
 };
 
 /// nginx's modules that pass requests to servers over TLS. The structure of each for a location begins
@@ -39,10 +40,10 @@ impl UpstreamContext {
     pub fn all_of(cf: Conf) -> impl Iterator<Item = UpstreamContext> {
         let configuration = Configuration::under(cf);
         PASSING.into_iter().filter_map(move |name| {
-            let module = module_named(cf, name)?;
-            // SAFETY: the module's own structure, merged before ours, for built-in modules come first;
-            // it begins so.
+            // SAFETY: the cycle that is being read; the module's own structure, merged before ours,
+            // for built-in modules come first; it begins so.
             unsafe {
+                let module = module::named(cf.get().cycle, name)?;
                 let conf: *const ngx_http_upstream_conf_t =
                     configuration.slot(Scope::Location, module).cast();
                 let ssl = conf.as_ref().and_then(|conf| conf.ssl.as_ref())?;
@@ -71,21 +72,6 @@ impl UpstreamContext {
             SSL_CTX_set_cert_verify_callback(self.0.as_ptr(), Some(verify::<F>), null_mut());
         }
     }
-}
-
-/// The module of nginx's that has this name, if it is there.
-fn module_named(cf: Conf, name: &CStr) -> Option<&'static ngx_module_t> {
-    // SAFETY: the cycle's list of modules ends with null; they live as long as the cycle.
-    unsafe {
-        let mut module = (*cf.get().cycle).modules;
-        while let Some(found) = (*module).as_ref() {
-            if !found.name.is_null() && CStr::from_ptr(found.name) == name {
-                return Some(found);
-            }
-            module = module.add(1);
-        }
-    }
-    None
 }
 
 /// The request whose current try is in its first handshake on `ssl`; `None` otherwise.

@@ -5,6 +5,7 @@
 //! lines goes on, whose data are kept with each request for that. What a request's tries have in
 //! common lives in its pool; of requests, the configuration holds nothing.
 
+mod default_keepalive;
 mod idle;
 mod keepalive;
 #[cfg(not(ngx_feature = "http_ssl"))]

@@ -4,8 +4,8 @@ use std::ffi::c_void;
 use std::ptr::{addr_of, addr_of_mut};
 
 use super::idle::IdleConnections;
-use super::placeholder;
 use super::record::{Peer, PeerData};
+use super::{default_keepalive, placeholder};
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::log::Log;
 use crate::nginx::sys::{
@@ -66,6 +66,9 @@ unsafe extern "C" fn init_upstream<B: Balancer>(
     unsafe {
         placeholder::remove_beside_others(us);
         if ngx_http_upstream_init_round_robin(cf, us) != Status::OK.0 {
+            return Status::ERROR.0;
+        }
+        if default_keepalive::turn_off(cf, us).is_err() {
             return Status::ERROR.0;
         }
         (*us).peer.init = Some(init_peer::<B>);
