@@ -15,6 +15,8 @@ pub mod shared_dict;
 pub mod tls;
 pub mod values;
 
+use crate::nginx::http::phases::HttpPhase;
+
 pub use code::Script;
 pub use location::LocationConf;
 pub use main::MainConf;

@@ -3,7 +3,7 @@
 //! may wait, which API it sees. A new phase is a row here, the rows of its directives, and a file
 //! in `src/phase/`.
 
-use crate::nginx::http::phases::HttpPhase;
+use super::HttpPhase;
 
 /// Where nginx runs the code of a phase.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

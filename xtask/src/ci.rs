@@ -9,8 +9,8 @@ use crate::options::{Build, Nginx, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{
-    abi, bench, conformance, deny, fuzz, matrix, newer, nginx, package, paths, run, shell, soak,
-    test, valgrind,
+    abi, bench, conformance, deny, docs, fuzz, matrix, newer, nginx, package, paths, run, shell,
+    soak, test, valgrind,
 };
 
 /// The file of lua-nginx-module's suite that runs under memcheck: light threads, timers and subrequests.
@@ -26,6 +26,7 @@ pub fn command(build: Build) -> Result<()> {
     total += step("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])));
     total += step("lints", lints);
     total += step("licences and sources", deny::run);
+    total += step("documentation", docs::check);
     total += step("main job", || run::show(build.clone()).map(drop));
     total += counted("tests", || test::run(&options, &[]));
     total += step("C symbols and structures", || abi::check(Nginx::default()));

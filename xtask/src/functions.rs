@@ -1,81 +1,133 @@
-//! The table of Lua functions, the `Row`s of `src/api/`, held by tests: each row says where its
-//! function may be called; those that ask for the phase late are tried in a wrong one.
+//! The table of Lua functions, the `Row`s of `src/api/`: each says where its function may be called.
+//! The reference in `docs/` is made from it.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
+use anyhow::{Context, Result, bail};
+use syn::visit::{self, Visit};
+
+use crate::docs::phases::{self, Where};
 use crate::paths;
+use crate::rust_source::{Constants, c_string, constant_argument, shown};
 
-/// One row as the source writes it: `Row::late::<{ PhaseSet::REQUEST.0 }, _>(c"flush", flush)`.
+/// One row.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Row {
+pub struct Row {
+    /// The folder or file below `src/api/`: `print`, `log`.
+    pub family: String,
     /// `anywhere`, `in_phases`, `late`, `late_anywhere` or `in_request`.
-    kind: String,
-    /// The phases as written; none where the kind says all.
-    phases: Option<String>,
-    name: String,
-}
-
-/// The rows in a source file, without those of its comments.
-fn rows(source: &str) -> Vec<Row> {
-    let code: Vec<&str> =
-        source.lines().map(str::trim).filter(|line| !line.starts_with("//")).collect();
-    let code = code.join(" ");
-    code.split("Row::").skip(1).filter_map(row).collect()
-}
-
-fn row(text: &str) -> Option<Row> {
-    let (kind, rest) = text.split_at(text.find(|c: char| !(c.is_alphanumeric() || c == '_'))?);
-    let (phases, rest) = match rest.strip_prefix("::<") {
-        Some(rest) => {
-            let (phases, rest) = rest.split_once(", _>")?;
-            (Some(phases.trim_matches(['{', '}', ' ']).to_string()), rest)
-        }
-        None => (None, rest),
-    };
-    let name = rest.strip_prefix('(')?.trim_start().strip_prefix("c\"")?.split('"').next()?;
-    Some(Row { kind: kind.to_string(), phases, name: name.to_string() })
+    pub kind: String,
+    pub name: String,
+    /// Where the function may be called.
+    pub allowed: Where,
 }
 
 /// All rows.
-fn table() -> Vec<Row> {
-    let files = paths::below(&paths::root().join("src/api"), "rs").unwrap();
-    files.into_iter().flat_map(|file| rows(&fs::read_to_string(file).unwrap())).collect()
+pub fn table() -> Result<Vec<Row>> {
+    let api = paths::root().join("src/api");
+    let mut families: BTreeMap<String, Vec<syn::File>> = BTreeMap::new();
+    for path in paths::below(&api, "rs")? {
+        let inside = path.strip_prefix(&api)?;
+        // call.rs defines the rows; the build with faults on demand is never released.
+        if [Path::new("call.rs"), Path::new("fault.rs")].contains(&inside) {
+            continue;
+        }
+        let family = inside.iter().next().unwrap_or_default().to_string_lossy();
+        let file = syn::parse_file(&fs::read_to_string(&path)?)
+            .with_context(|| path.display().to_string())?;
+        families.entry(family.trim_end_matches(".rs").into()).or_default().push(file);
+    }
+    let rows = families.iter().map(|(family, files)| rows_of(family, files));
+    Ok(rows.collect::<Result<Vec<_>>>()?.concat())
 }
 
-#[test]
-fn every_row_names_its_phases() {
-    let rows = table();
-    assert!(rows.len() > 70, "{} rows are not the whole table", rows.len());
-    for row in rows {
-        let is_told = match row.kind.as_str() {
-            "anywhere" | "in_request" => row.phases.is_none(),
-            "in_phases" | "late" | "late_anywhere" => {
-                row.phases.as_ref().is_some_and(|phases| !phases.contains("MAX"))
-            }
-            _ => false,
-        };
-        assert!(is_told, "{row:?}");
+/// The rows in the files of a family, which share constants.
+fn rows_of(family: &str, files: &[syn::File]) -> Result<Vec<Row>> {
+    let (mut calls, mut constants) = (Calls::default(), Constants::default());
+    for file in files {
+        calls.visit_file(file);
+        constants.visit_file(file);
+    }
+    calls.0.iter().map(|call| row(family, call, &constants)).collect()
+}
+
+/// The calls `Row::…(…)`.
+#[derive(Default)]
+struct Calls(Vec<syn::ExprCall>);
+
+impl<'ast> Visit<'ast> for Calls {
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        if let syn::Expr::Path(path) = &*call.func
+            && shown(&path.path).starts_with("Row::")
+        {
+            self.0.push(call.clone());
+        }
+        visit::visit_expr_call(self, call);
     }
 }
 
-#[test]
-fn who_is_to_ask_for_the_phase_is_tried() {
-    let tried = fs::read_to_string(paths::root().join("t/203-wrong-phase.t")).unwrap();
-    for row in table().iter().filter(|row| row.kind.starts_with("late")) {
-        let call = format!("{}(", row.name.trim_start_matches('_'));
-        assert!(tried.contains(&call), "t/203-wrong-phase.t does not try {}", row.name);
-    }
-}
-
-#[test]
-fn rows_are_read() {
-    let source = "// Row::anywhere(c\"old\", old)\n    Row::anywhere(c\"at\", at),\n    \
-                  Row::late::<{ PhaseSet::REQUEST.0 }, _>(\n        c\"eof\",\n        eof,\n    ),\n";
-    let row = |kind: &str, phases: Option<&str>, name: &str| Row {
-        kind: kind.into(),
-        phases: phases.map(Into::into),
-        name: name.into(),
+fn row(family: &str, call: &syn::ExprCall, constants: &Constants) -> Result<Row> {
+    let syn::Expr::Path(path) = &*call.func else { bail!("no path") };
+    let last = path.path.segments.last().context("an empty path")?;
+    let kind = last.ident.to_string();
+    let name = call.args.first().and_then(c_string).context("a row without a name")?;
+    let phases = match &last.arguments {
+        syn::PathArguments::AngleBracketed(list) => list.args.first().and_then(constant_argument),
+        _ => None,
     };
-    let expected = [row("anywhere", None, "at"), row("late", Some("PhaseSet::REQUEST.0"), "eof")];
-    assert_eq!(rows(source), expected);
+    let allowed = match (kind.as_str(), phases) {
+        ("anywhere", None) => Where::ANYWHERE,
+        ("in_request", None) => Where::of(phases::PhaseSet::OF_CLIENTS),
+        ("in_phases" | "late" | "late_anywhere", Some(expr)) => {
+            let bits = constants.bits(&expr, &phases::leaf);
+            Where::of(phases::PhaseSet(bits.with_context(|| format!("the row {name}"))?))
+        }
+        _ => bail!("the row {name} does not say where it may be called"),
+    };
+    Ok(Row { family: family.into(), kind, name, allowed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docs::phases::{Phase, PhaseSet};
+
+    #[test]
+    fn every_row_names_its_phases() {
+        let rows = table().unwrap();
+        assert!(rows.len() > 70, "{} rows are not the whole table", rows.len());
+        for row in rows {
+            assert!(row.allowed.phases != PhaseSet::NONE, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_to_ask_for_the_phase_is_tried() {
+        let tried = fs::read_to_string(paths::root().join("t/203-wrong-phase.t")).unwrap();
+        for row in table().unwrap().iter().filter(|row| row.kind.starts_with("late")) {
+            let call = format!("{}(", row.name.trim_start_matches('_'));
+            assert!(tried.contains(&call), "t/203-wrong-phase.t does not try {}", row.name);
+        }
+    }
+
+    #[test]
+    fn rows_are_read() {
+        let source = "// Row::anywhere(c\"old\", old)\nconst SOME: u32 = PhaseSet::REQUEST.without(\
+                      Phase::Content).0;\nconst F: &[Row] = &[Row::anywhere(c\"at\", at),\n    \
+                      Row::late::<SOME, _>(\n        c\"eof\",\n        eof,\n    )];\n";
+        let row = |kind: &str, allowed, name: &str| Row {
+            family: "x".into(),
+            kind: kind.into(),
+            name: name.into(),
+            allowed,
+        };
+        let some = Where::of(PhaseSet::REQUEST.without(Phase::Content));
+        let expected = [row("anywhere", Where::ANYWHERE, "at"), row("late", some, "eof")];
+        let rows = |source| rows_of("x", &[syn::parse_file(source).unwrap()]);
+        assert_eq!(rows(source).unwrap(), expected);
+        assert!(rows("const F: R = Row::in_phases(c\"x\", x);").is_err());
+        assert!(rows("const F: R = Row::in_phases::<MAX, _>(c\"x\", x);").is_err());
+    }
 }

@@ -19,7 +19,7 @@ mod ci;
 mod client;
 mod conformance;
 mod deny;
-#[cfg(test)]
+mod docs;
 mod functions;
 mod fuzz;
 #[cfg(test)]
@@ -33,6 +33,7 @@ mod package;
 mod paths;
 mod prove;
 mod run;
+mod rust_source;
 mod server;
 mod setup;
 mod shell;
@@ -121,6 +122,8 @@ enum Command {
     },
     /// Check the licences and sources of all dependencies with cargo-deny
     Deny,
+    /// Write the reference in docs/ from docs/source/ and the module's tables
+    Docs(docs::Arguments),
     /// Run everything that a change must pass: all of the above but the longest, and the lints
     Ci(Build),
     /// One file of lua-nginx-module's suite, in the namespaces that `conformance` has made
@@ -143,6 +146,7 @@ fn main() -> ExitCode {
         Command::Matrix { names } => matrix::command(&names),
         Command::Fuzz { names } => fuzz::run(&names),
         Command::Deny => deny::run(),
+        Command::Docs(arguments) => docs::command(&arguments),
         Command::Ci(build) => ci::command(build),
         Command::Sandboxed { file } => conformance::sandboxed(&file),
     };

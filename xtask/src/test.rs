@@ -10,7 +10,7 @@ use crate::nginx::Tree;
 use crate::options::{NginxChoice, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
-use crate::{paths, prove, shell};
+use crate::{docs, paths, prove, shell};
 
 /// The packages that have unit tests; the module itself links only inside nginx.
 const UNIT_TESTED: &[&str] = &["codec", "xtask"];
@@ -37,7 +37,12 @@ pub fn run(options: &Options, named: &[String]) -> Result<Tally> {
     let mut tally = Tally::default();
     let files = if named.is_empty() {
         tally += unit_tests()?;
-        prove::all_files()?
+        let mut files = prove::all_files()?;
+        // The pages are about this module, on an nginx with all that Debian's has.
+        if !options.reference && options.build.nginx.nginx == NginxChoice::Installed {
+            files.extend(docs::write_tests()?);
+        }
+        files
     } else {
         named.iter().map(|file| paths::root().join(file)).collect::<Vec<PathBuf>>()
     };
