@@ -246,7 +246,7 @@ impl Vm {
     ///
     /// Only coroutines that Lua code never saw (entry threads) may be recycled. One that failed is
     /// not recycled: if its stack has overflowed, LuaJIT would not let it grow again.
-    #[inline]
+    #[inline(always)]
     pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
         let (at, reference) = (thread.state.as_ptr(), thread.reference);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");

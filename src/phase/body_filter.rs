@@ -86,12 +86,12 @@ fn wait_for_client(context: &Rc<Context>) -> Option<Status> {
 }
 
 fn is_waiting(context: &Context) -> bool {
-    context.filter.recycled.borrow().is_busy() && client::has_buffered_output(context.request())
+    context.filter.recycled.is_busy() && client::has_buffered_output(context.request())
 }
 
 fn file_sent(context: &Context, out: Chain) {
     let pool = context.request().pool();
-    context.filter.recycled.borrow_mut().sent(pool, out, send::filter_tag());
+    context.filter.recycled.sent(pool, out, send::filter_tag());
 }
 
 /// Runs the code on `input` and returns the resulting chain.

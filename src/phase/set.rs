@@ -1,6 +1,6 @@
 //! `set_by_lua*`: the code's result becomes a variable's value, in order with nginx's `set`.
 
-use codec::fallible::{self, Grow, OutOfMemory};
+use codec::fallible::{self, Grow};
 
 use super::{runner, synchronous};
 use crate::config::code::SetScript;
@@ -30,17 +30,17 @@ impl Value for SetScript {
             }
             Ok(count)
         };
-        let result = synchronous::run(&context, &self.script, Phase::Set, push, text);
+        let take = |state: State| request.pool().concat(&[text(&state)]);
+        let result = synchronous::run(&context, &self.script, Phase::Set, push, take);
         context.set_arguments.replace(outer);
-        let text = result.map_err(|_| FAILED)?.map_err(|_| FAILED)?;
-        request.pool().concat(&[&text]).map_err(|_| FAILED)
+        result.map_err(|_| FAILED)?.map_err(|_| FAILED)
     }
 }
 
 /// The result as text; empty if it is neither a string nor a number.
-fn text(state: State) -> Result<Vec<u8>, OutOfMemory> {
+fn text(state: &State) -> &[u8] {
     match state.kind(-1) {
-        Kind::String | Kind::Number => fallible::copy(state.bytes(-1).unwrap_or_default()),
-        _ => Ok(Vec::new()),
+        Kind::String | Kind::Number => state.bytes(-1).unwrap_or_default(),
+        _ => b"",
     }
 }

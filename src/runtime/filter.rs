@@ -1,6 +1,6 @@
 //! The state of a response's body filter between its calls, and the chain that `ngx.arg` shows.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use super::context::Context;
 use crate::nginx::core::buf::Buf;
@@ -16,7 +16,7 @@ pub struct BodyFilter {
     /// While the code runs: its input, or what it has replaced that with.
     pub chain: Cell<Chain>,
     /// Buffers of this filter's own.
-    pub recycled: RefCell<Recycled>,
+    pub recycled: Recycled,
     /// The end of the response has passed: anything after it is dropped.
     pub seen_last: Cell<bool>,
 }
@@ -26,7 +26,7 @@ impl BodyFilter {
         BodyFilter {
             waiting: Cell::new(Chain::EMPTY),
             chain: Cell::new(Chain::EMPTY),
-            recycled: RefCell::new(Recycled::new()),
+            recycled: Recycled::new(),
             seen_last: Cell::new(false),
         }
     }
@@ -101,5 +101,5 @@ pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
 
 fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
     let pool = context.request().pool();
-    context.filter.recycled.borrow_mut().take(pool, len, send::filter_tag())
+    context.filter.recycled.take(pool, len, send::filter_tag())
 }

@@ -71,7 +71,7 @@ fn recycle(context: &Context, captured: &[Captured]) {
         let body = response.body.replace(Chain::EMPTY);
         body.bufs().for_each(|mut buf| buf.consume());
         let pool = context.request().pool();
-        context.output.recycled.borrow_mut().sent(pool, body, send::tag());
+        context.output.recycled.sent(pool, body, send::tag());
     }
 }
 

@@ -165,7 +165,7 @@ fn arm_again(pending: &PendingTimer) -> Result<(), ()> {
 /// Runs a handler until it waits or ends; gives it back with the reason where it cannot start.
 fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, String)> {
     let PendingTimer { mut handler, origin, main, .. } = pending;
-    if allocator::check().is_err() {
+    if Task::reserve().is_err() {
         handler.vm.vm().release_memory_soon();
         return Err((handler, fallible::NO_MEMORY.into()));
     }
@@ -185,9 +185,6 @@ fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, Stri
         return Err((handler, "could not create ctx".into()));
     }
     context.enter(Phase::Content);
-    if Task::reserve().is_err() {
-        return Err((handler, fallible::NO_MEMORY.into()));
-    }
     let Some(thread) = handler.thread.take() else {
         return Err((handler, "no coroutine".into()));
     };
@@ -201,6 +198,7 @@ fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, Stri
         }
         values - 1
     });
+    Context::retire(context);
     Ok(())
 }
 

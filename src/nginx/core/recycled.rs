@@ -1,5 +1,6 @@
 //! Output buffers of a request, which are reused once nginx has sent them.
 
+use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
 use crate::nginx::core::buf::Buf;
@@ -13,10 +14,10 @@ use crate::ngx_debug;
 
 /// The output buffers of one request.
 pub struct Recycled {
-    free: *mut ngx_chain_t,
-    busy: *mut ngx_chain_t,
+    free: Cell<*mut ngx_chain_t>,
+    busy: Cell<*mut ngx_chain_t>,
     /// The buffer into which many small ones are joined.
-    joined: Option<Buf>,
+    joined: Cell<Option<Buf>>,
 }
 
 impl Default for Recycled {
@@ -27,21 +28,25 @@ impl Default for Recycled {
 
 impl Recycled {
     pub const fn new() -> Recycled {
-        Recycled { free: null_mut(), busy: null_mut(), joined: None }
+        Recycled {
+            free: Cell::new(null_mut()),
+            busy: Cell::new(null_mut()),
+            joined: Cell::new(None),
+        }
     }
 
     /// A chain of one link whose buffer has a capacity of `len` bytes (0: a special buffer without
     /// memory).
     pub fn take(
-        &mut self,
+        &self,
         pool: Pool,
         len: usize,
         tag: ngx_buf_tag_t,
     ) -> Result<(Chain, Buf), OutOfMemory> {
         // SAFETY: pool and free list are live; a free buffer is ours alone.
         unsafe {
-            if let Some(link) = NonNull::new(self.free) {
-                self.free = link.as_ref().next;
+            if let Some(link) = NonNull::new(self.free.get()) {
+                self.free.set(link.as_ref().next);
                 grow(pool, link, len)?;
                 return Ok(reset(link, len, tag));
             }
@@ -52,29 +57,27 @@ impl Recycled {
     /// Whether the next buffer that `take` gives has a capacity of `len` bytes already.
     pub fn offers(&self, len: usize) -> bool {
         // SAFETY: a free link of ours is live, and so is its buffer.
-        let next = unsafe { self.free.as_ref().and_then(|link| link.buf.as_ref()) };
+        let next = unsafe { self.free.get().as_ref().and_then(|link| link.buf.as_ref()) };
         next.is_some_and(|buf| memory_size(buf) >= len)
     }
 
     /// To be called after `out` was sent: buffers that are finished become free, the others stay
     /// busy.
-    pub fn sent(&mut self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
-        let mut out = out.as_ptr();
-        // SAFETY: all three lists are live and belong to this request.
-        unsafe {
-            ngx_chain_update_chains(pool.as_ptr(), &mut self.free, &mut self.busy, &mut out, tag);
-        }
+    pub fn sent(&self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
+        let (free, busy, mut out) = (self.free.as_ptr(), self.busy.as_ptr(), out.as_ptr());
+        // SAFETY: all three lists are live and belong to this request; nginx only updates them.
+        unsafe { ngx_chain_update_chains(pool.as_ptr(), free, busy, &mut out, tag) }
     }
 
     /// Whether `buf` is the buffer that [`Recycled::take_joined`] gave.
     pub fn has_joined(&self, buf: Buf) -> bool {
-        self.joined.is_some_and(|joined| std::ptr::eq(joined.as_ptr(), buf.as_ptr()))
+        self.joined.get().is_some_and(|joined| std::ptr::eq(joined.as_ptr(), buf.as_ptr()))
     }
 
     /// An empty buffer with a capacity of `len` bytes into which others are joined: there is one at
     /// a time.
-    pub fn take_joined(&mut self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<Buf> {
-        let link = match self.joined {
+    pub fn take_joined(&self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<Buf> {
+        let link = match self.joined.get() {
             Some(joined) if !joined.memory().is_empty() => return None,
             Some(joined) if memory_size(joined.get()) >= len => {
                 // SAFETY: a buffer of ours that nginx has sent.
@@ -85,13 +88,13 @@ impl Recycled {
         };
         // SAFETY: fresh memory of ours alone.
         let (_, joined) = unsafe { reset(link, len, tag) };
-        self.joined = Some(joined);
+        self.joined.set(Some(joined));
         Some(joined)
     }
 
     /// Whether nginx still holds buffers of ours.
     pub fn is_busy(&self) -> bool {
-        !self.busy.is_null()
+        !self.busy.get().is_null()
     }
 }
 

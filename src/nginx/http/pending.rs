@@ -17,7 +17,7 @@ const MANY: usize = 16;
 
 /// Joins the held back buffers of a main request's response, if they are many, into a buffer of
 /// `recycled`. Without memory, all stays as it is.
-pub fn join(request: Request, recycled: &mut Recycled) {
+pub fn join(request: Request, recycled: &Recycled) {
     // SAFETY: a live request; nginx's last filter, which owns that list, is not running now.
     let held = unsafe { Chain::from_ptr((*request.as_ptr()).out) };
     if held.bufs().nth(MANY).is_none() {

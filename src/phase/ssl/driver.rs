@@ -75,6 +75,7 @@ fn start(at: Handshaking, waiting: &'static HandshakePhase) -> Option<Verdict> {
         run.verdict.code()
     );
     at.client.set_action(c"SSL handshaking");
+    Context::retire(context);
     Some(run.verdict)
 }
 

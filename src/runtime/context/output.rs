@@ -1,6 +1,6 @@
 //! The state of a request's response.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use crate::nginx::core::recycled::Recycled;
 use crate::runtime::output::Held;
@@ -47,7 +47,7 @@ pub struct Output {
     /// The body that the filters have not been given yet.
     pub held: Cell<Held>,
     /// The reusable buffers of the response.
-    pub recycled: RefCell<Recycled>,
+    pub recycled: Recycled,
     /// How many threads wait in `ngx.flush(true)`.
     pub flushing: Cell<usize>,
 }

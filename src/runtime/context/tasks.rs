@@ -198,7 +198,7 @@ impl Context {
         task.retire();
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_task(&self, task: &Rc<Task>) {
         if let Some(reference) = task.detach() {
             let recycle = task.role() == Role::Entry && !task.runs.get();
@@ -243,14 +243,16 @@ impl Context {
         self.tasks.posted.borrow_mut().clear();
         self.tasks.woken.borrow_mut().clear();
         self.tasks.on_abort.set(None);
-        let mut others = self.tasks.others.take();
-        for task in others.drain(..) {
-            task.place.set(usize::MAX);
-            task.zombies.borrow_mut().clear();
-            self.remove_task(&task);
-        }
-        if others.capacity() <= KEPT {
-            *self.tasks.others.borrow_mut() = others;
+        if !self.tasks.others.borrow().is_empty() {
+            let mut others = self.tasks.others.take();
+            for task in others.drain(..) {
+                task.place.set(usize::MAX);
+                task.zombies.borrow_mut().clear();
+                self.remove_task(&task);
+            }
+            if others.capacity() <= KEPT {
+                *self.tasks.others.borrow_mut() = others;
+            }
         }
         self.tasks.light_threads.set(0);
         self.output.flushing.set(0);

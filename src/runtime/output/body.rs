@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::header::{send_header_if_needed, send_http10_header};
+use super::header::{make_header, send_http10_header};
 use super::hold::{Held, hold, may_hold, new_buf, pass_on, pass_on_held};
 use crate::config::Phase;
 use crate::nginx::Status;
@@ -117,7 +117,7 @@ fn prepare_header(context: &Rc<Context>) -> Prepared {
     if must_buffer {
         context.output.buffering.set(true);
     }
-    let rc = send_header_if_needed(context);
+    let rc = if context.is_header_sent() { Status::OK } else { make_header(context) };
     if rc == Status::ERROR || rc.0 > 0 {
         return Prepared::Finished(rc);
     }

@@ -12,11 +12,13 @@ const HTTP_OK: usize = 200;
 const HTTP_NOT_MODIFIED: usize = 304;
 
 /// Sends the header, unless it has been sent or is held back for HTTP/1.0.
-#[inline]
 pub fn send_header_if_needed(context: &Rc<Context>) -> Status {
-    if context.is_header_sent() {
-        return Status::OK;
-    }
+    if context.is_header_sent() { Status::OK } else { make_header(context) }
+}
+
+/// Sends the header, unless it is held back for HTTP/1.0.
+#[inline(always)]
+pub(super) fn make_header(context: &Rc<Context>) -> Status {
     let request = context.request();
     if request.status() == 0 {
         request.set_status(HTTP_OK);

@@ -47,7 +47,7 @@ pub(super) fn hold(
         }
         // A free buffer is not enlarged.
         Some(_) => {
-            let suffices = context.output.recycled.borrow().offers(room);
+            let suffices = context.output.recycled.offers(room);
             let size = if suffices { room } else { room.max(HELD_BUF) };
             let (chain, buf) = new_buf(context, size)?;
             held.chain.append(chain);
@@ -63,7 +63,7 @@ pub(super) fn hold(
 }
 
 pub(super) fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
-    context.output.recycled.borrow_mut().take(context.request().pool(), len, wire::tag())
+    context.output.recycled.take(context.request().pool(), len, wire::tag())
 }
 
 /// Gives the filters what is held back, and `chain`.
@@ -96,9 +96,9 @@ pub(super) fn filter(context: &Rc<Context>, chain: Chain) -> Status {
     if rc == Status::ERROR || context.is_released() {
         return Status::ERROR;
     }
-    context.output.recycled.borrow_mut().sent(request.pool(), chain, wire::tag());
+    context.output.recycled.sent(request.pool(), chain, wire::tag());
     if rc == Status::OK {
-        pending::join(request.main(), &mut context.output.recycled.borrow_mut());
+        pending::join(request.main(), &context.output.recycled);
     }
     rc
 }
