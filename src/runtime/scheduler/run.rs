@@ -136,11 +136,15 @@ pub(super) fn resume_status(child: &Task) -> Option<bool> {
 }
 
 /// Continues `parent` with the top `values` of `task` as results, preceded by `status`, if given.
+///
+/// Its stack must have nothing else then: except on x86-64, LuaJIT takes all that is there for results.
 #[inline(always)]
 pub(super) fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Option<bool>) -> Step {
     if parent.state().reserve_waiting(values + 1).is_err() {
         return raise_in(&parent, "stack overflow");
     }
+    // The coroutine that it resumed, until here. Nothing below collects garbage.
+    parent.state().set_top(0);
     if let Some(status) = status {
         parent.state().push_bool(status);
     }
