@@ -17,10 +17,7 @@ fn main() {
     let includes = env::var_os("DEP_NGINX_INCLUDE").expect("nginx-sys exports its include paths");
     bind_nginx(&env::split_paths(&includes).collect::<Vec<_>>());
     println!("cargo::rustc-check-cfg=cfg(openresty_luajit)");
-    // mlua keeps the headers of the LuaJIT that it builds itself to itself.
-    if env::var_os("CARGO_FEATURE_VENDORED").is_none() {
-        bind_luajit();
-    }
+    bind_luajit(&luajit());
 }
 
 /// The module uses its own symbols also where another module in the process has some of the same names.
@@ -65,10 +62,58 @@ fn bind_nginx(includes: &[PathBuf]) {
     bindings.write_to_file(out("nginx.rs")).expect("OUT_DIR");
 }
 
-fn bind_luajit() {
+/// Where the headers of the system's LuaJIT are, which mlua links.
+#[cfg(not(feature = "vendored"))]
+fn luajit() -> Vec<PathBuf> {
     // Without luajit.pc, clang may find the headers still: BINDGEN_EXTRA_CLANG_ARGS.
     let luajit = pkg_config::Config::new().cargo_metadata(false).probe("luajit");
-    let bindings = header("src/lua/sys.h", &luajit.map(|l| l.include_paths).unwrap_or_default())
+    luajit.map(|l| l.include_paths).unwrap_or_default()
+}
+
+/// Builds LuaJIT and has it linked; where its headers are.
+#[cfg(feature = "vendored")]
+fn luajit() -> Vec<PathBuf> {
+    let luajit = luajit_src::Build::new().build();
+    let includes = vec![luajit.include_dir().to_path_buf()];
+    export_luajit(&luajit.lib_dir().join("libluajit.a"), &includes);
+    includes
+}
+
+/// Has the module export LuaJIT's interface in C, where Lua's libraries in C look for it. A module in Rust
+/// exports functions of its own only: so LuaJIT's get other names, and each old name a function that
+/// jumps to the new one.
+#[cfg(feature = "vendored")]
+fn export_luajit(library: &Path, includes: &[PathBuf]) {
+    let bindings = header("src/lua/vendored.h", includes)
+        .allowlist_function("lua.*")
+        // Declared there, and defined nowhere.
+        .blocklist_function("lua_setlevel")
+        .generate()
+        .expect("LuaJIT's headers")
+        .to_string();
+    let names = bindings.split("pub fn ").skip(1).filter_map(|f| f.split(['(', ' ']).next());
+    let (mut renamed, mut exported) = (String::new(), String::from("exported! {\n"));
+    for name in names {
+        renamed += &format!("{name} own_{name}\n");
+        exported += &format!("    {name} = own_{name};\n");
+    }
+    exported += "}\n";
+    std::fs::write(out("vendored.rs"), exported).expect("OUT_DIR");
+    let list = out("vendored.names");
+    std::fs::write(&list, renamed).expect("OUT_DIR");
+    // objcopy is where ar is, for the same processor.
+    let ar = cc::Build::new().get_archiver().get_program().to_string_lossy().into_owned();
+    let objcopy = ar.strip_suffix("ar").unwrap_or_default().to_owned() + "objcopy";
+    let mut command = std::process::Command::new(&objcopy);
+    command.arg("--redefine-syms").arg(list).arg(library).arg(out("libvendored_luajit.a"));
+    let done = command.status().unwrap_or_else(|error| panic!("cannot run {objcopy}: {error}"));
+    assert!(done.success(), "{objcopy} failed: {done}");
+    println!("cargo::rustc-link-search=native={}", out("").display());
+    println!("cargo::rustc-link-lib=static=vendored_luajit");
+}
+
+fn bind_luajit(includes: &[PathBuf]) {
+    let bindings = header("src/lua/sys.h", includes)
         .allowlist_function("lua_([gs]etexdata2?|resetthread|isyieldable)")
         .allowlist_function("luaL_traceback")
         .blocklist_type("lua_State")

@@ -9,7 +9,7 @@ use super::state::State;
 use crate::nginx::core::executable_memory;
 
 unsafe extern "C-unwind" {
-    fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;
+    pub(super) fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;
 }
 
 /// `LUAJIT_MODE_ENGINE`, with `LUAJIT_MODE_OFF` and `LUAJIT_MODE_FLUSH`.

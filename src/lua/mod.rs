@@ -19,6 +19,7 @@ pub mod inspect;
 mod jit;
 mod memory;
 pub mod openresty;
+pub mod other_luas;
 mod panic_barrier;
 pub mod registry;
 #[allow(clippy::disallowed_methods, reason = "a file of lua-resty-core, when a VM is made")]
@@ -28,6 +29,8 @@ pub mod state;
 mod sys;
 pub mod thread_vm;
 pub mod userdata;
+#[cfg(feature = "vendored")]
+mod vendored;
 pub mod vm;
 
 pub use error::LuaError;

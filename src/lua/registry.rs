@@ -3,6 +3,7 @@
 
 use super::function::{CFunction, wrap};
 use super::inspect::add_traceback;
+use super::openresty;
 use super::state::{REGISTRY, State};
 
 /// The function behind [`State::produce`].
@@ -22,6 +23,9 @@ pub const TCP_POOLS_METATABLE: i32 = -105;
 pub const UDP_METATABLE: i32 = -106;
 pub const UDP_OWNER_METATABLE: i32 = -107;
 
+/// The tasks of coroutines, where LuaJIT itself does not keep them.
+#[cfg(not(openresty_luajit))]
+pub(super) const TASKS: i32 = -109;
 /// The string "no memory", which takes none.
 pub const NO_MEMORY: i32 = -108;
 
@@ -33,6 +37,7 @@ pub(super) fn fill(state: State, run_protected: CFunction) {
     }
     state.push_str(codec::fallible::NO_MEMORY);
     state.raw_set_index(REGISTRY, NO_MEMORY);
+    openresty::prepare(state);
     spread_references(state);
 }
 

@@ -8,6 +8,7 @@ use mlua::ffi;
 
 use super::error::LuaError;
 use super::function::CFunction;
+use super::openresty;
 
 /// The type of a Lua value, with Lua's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -312,7 +313,9 @@ impl State {
     /// Pushes a new coroutine.
     pub fn new_thread(self) -> State {
         // SAFETY: as above.
-        State(unsafe { ffi::lua_newthread(self.0) })
+        let thread = State(unsafe { ffi::lua_newthread(self.0) });
+        openresty::add_thread(self);
+        thread
     }
 
     /// Pushes a new table with a capacity of `array` and `hash` entries.

@@ -78,6 +78,7 @@ impl Vm {
     /// off`).
     pub fn new(recipe: &Recipe, caches_code: bool) -> Result<Vm, VmError> {
         let vm = Vm::bare(recipe, caches_code)?;
+        openresty::inject_request(vm.main).map_err(VmError::Setup)?;
         // Its symbols are asked while it loads.
         vm.release.present();
         vm.require("resty.core")?;
@@ -121,6 +122,7 @@ impl Vm {
             set_package_paths(state, recipe);
         })
         .map_err(VmError::Setup)?;
+        openresty::inject_libraries(main).map_err(VmError::Setup)?;
         vm.release = Release::wanted_on(&vm.package_path().map_err(VmError::Setup)?);
         vm.protect(|state| {
             vm.release.note_in(state);
@@ -203,9 +205,6 @@ impl Vm {
 
     /// Warns of new globals, once lua-resty-core has set its own.
     fn install_global_write_guard(&self) {
-        if !openresty::AVAILABLE {
-            return;
-        }
         let code = include_bytes!("../../lua/global_write_guard.lua");
         let state = self.main;
         let mut outcome = state.load(code, c"=_G write guard");
@@ -250,11 +249,9 @@ impl Vm {
     pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
         let (at, reference) = (thread.state.as_ptr(), thread.reference);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
-        let recycle = recycle && openresty::AVAILABLE && !thread.state.has_failed();
-        if recycle && self.idle_threads.has_room() {
+        let recycle = recycle && !thread.state.has_failed() && self.idle_threads.has_room();
+        if recycle && openresty::reset_thread(self.main, thread.state) {
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
-            openresty::reset_thread(self.main, thread.state);
-            openresty::set_request(thread.state, std::ptr::null_mut());
             if self.idle_threads.keep(thread).is_none() {
                 return;
             }
@@ -322,10 +319,13 @@ const DEFAULT_PATH: &str = match option_env!("LUA_DEFAULT_PATH") {
     None => "/usr/share/lua/5.1/?.lua",
 };
 
-/// The same for `package.cpath`: `LUA_DEFAULT_CPATH` of the build's environment, or nothing.
+/// The same for `package.cpath`: `LUA_DEFAULT_CPATH` of the build's environment, or the place of Debian's
+/// Lua libraries in C, which a LuaJIT that is not Debian's does not know.
 const DEFAULT_CPATH: &str = match option_env!("LUA_DEFAULT_CPATH") {
     Some(path) => path,
-    None => "",
+    None if cfg!(not(feature = "vendored")) => "",
+    None if cfg!(target_arch = "aarch64") => "/usr/lib/aarch64-linux-gnu/lua/5.1/?.so",
+    None => "/usr/lib/x86_64-linux-gnu/lua/5.1/?.so",
 };
 
 /// Puts `default` before `package[field]`; the package table is on top.

@@ -72,6 +72,7 @@ pub fn set_up(cf: Conf) -> Result<(), ()> {
     if process::is_signaller() {
         return Ok(());
     }
+    vm::check_process(cf)?;
     let main = MainConf::under(cf);
     if process::is_configuration_test() {
         // Nothing runs, but a start would fail without lua-resty-core, or with code that is not Lua.

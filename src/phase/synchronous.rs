@@ -8,7 +8,8 @@
 use std::rc::Rc;
 
 use crate::config::Script;
-use crate::lua::{LuaFailure, Outcome, State, openresty};
+use crate::lua::openresty::OnMain;
+use crate::lua::{LuaFailure, Outcome, State};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::context::End;
 use crate::runtime::{Context, Phase, PhaseSet};
@@ -102,30 +103,27 @@ pub struct MainCoroutine<'a> {
     context: &'a Context,
     state: State,
     phase: Phase,
-    request: *mut std::ffi::c_void,
     top: i32,
+    _running: OnMain,
 }
 
 impl MainCoroutine<'_> {
     /// Has the main coroutine run for `context`, in `phase`, until the value is dropped.
     pub fn enter(context: &Context, phase: Phase) -> MainCoroutine<'_> {
         let state = context.main_state();
-        let before = MainCoroutine {
+        MainCoroutine {
             context,
             state,
             phase: context.phase.replace(phase),
-            request: openresty::request(state),
             top: state.top(),
-        };
-        openresty::set_request(state, context.request().as_ptr().cast());
-        before
+            _running: OnMain::run(state, context.request()),
+        }
     }
 }
 
 impl Drop for MainCoroutine<'_> {
     fn drop(&mut self) {
         self.context.phase.set(self.phase);
-        openresty::set_request(self.state, self.request);
         self.state.set_top(self.top);
     }
 }

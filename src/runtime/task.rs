@@ -5,7 +5,6 @@
 //! dropping it cancels it.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
 use std::iter::successors;
 use std::rc::{Rc, Weak};
 
@@ -310,15 +309,14 @@ impl Task {
     /// Makes the coroutine, which must be alive, forget the task, which has ended.
     pub(super) fn be_forgotten(&self) {
         let word = if self.role() == Role::LightThread { ENDED_THREAD } else { ENDED };
-        openresty::set_record(self.state(), word as usize as *mut c_void);
+        openresty::set_record(self.state(), word);
         self.forgotten.set(true);
     }
 
     /// Stores the task's key, and the request, in the coroutine.
     fn mark(&self, context: &Context) {
-        let word = self.key.get() as usize;
-        openresty::set_record(self.state(), word as *mut c_void);
-        openresty::set_request(self.state(), context.request().as_ptr().cast());
+        openresty::set_record(self.state(), self.key.get());
+        openresty::set_request(self.state(), context.request());
     }
 
     /// A task for the code of a phase or a timer, in a coroutine of the VM.
@@ -358,7 +356,7 @@ impl Task {
     /// What is known of the coroutine `state`.
     #[inline(always)]
     pub fn record(state: State) -> Record {
-        let word = openresty::record(state) as usize as u64;
+        let word = openresty::record(state);
         match word {
             0 => return Record::None,
             ENDED_THREAD => return Record::EndedThread,

@@ -6,7 +6,7 @@ use codec::fallible;
 
 use crate::config::MainConf;
 use crate::lua::vm::{Recipe, VmError};
-use crate::lua::{State, Vm};
+use crate::lua::{State, Vm, other_luas};
 use crate::nginx::Level;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::cycle::Cycle;
@@ -21,6 +21,13 @@ static FILLER: OnceLock<Filler> = OnceLock::new();
 /// Sets what fills new VMs, before the first is made. A second call changes nothing.
 pub fn set_filler(filler: Filler) {
     let _ = FILLER.set(filler);
+}
+
+/// Refuses a process with another LuaJIT in it, and warns of another Lua; the line has been logged.
+pub fn check_process(cf: Conf) -> Result<(), ()> {
+    let Some((level, line)) = other_luas::complaint() else { return Ok(()) };
+    cf.log(level, line.bytes());
+    if level == Level::Emerg { Err(()) } else { Ok(()) }
 }
 
 /// Makes the VM of a new configuration; errors have been logged.

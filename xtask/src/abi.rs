@@ -27,7 +27,7 @@ const PREFIX: &str = "ngx_http_lua_";
 /// Errors: a symbol is missing or unknown, or a structure is laid out differently.
 pub fn check(nginx: Nginx) -> Result<()> {
     setup::ensure(&[Group::Build])?;
-    let module = build::build(&Build { nginx, release: false })?.module;
+    let module = build::build(&Build { nginx, ..Build::default() })?.module;
     let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let object = object::File::parse(&*bytes)?;
 

@@ -93,11 +93,17 @@ pub fn build(options: &Build) -> Result<Product> {
     if options.release {
         command.arg("--release");
     }
+    let cargo_target = match options.own_luajit {
+        // As in `apart`.
+        true => paths::target("apart"),
+        false => paths::cargo_target(),
+    };
+    command.args(["--features", options.features(), "--target-dir"]).arg(&cargo_target);
     shell::run(&mut command)?;
 
     let profile = if options.release { "release" } else { "debug" };
     let module = paths::target("module").join(MODULE);
-    put(&paths::cargo_target().join(profile).join(LIBRARY), &module)?;
+    put(&cargo_target.join(profile).join(LIBRARY), &module)?;
     Ok(Product { module, tree })
 }
 

@@ -43,8 +43,8 @@ fn rows() -> Result<Vec<Row>> {
         row(USUAL, NginxChoice::Installed, "", &[][..]),
         row("vendored", NginxChoice::Vendored, "", &[][..]),
         row("minimal", NginxChoice::Minimal, "", FEW),
-        // mlua's LuaJIT, which lacks what OpenResty's adds.
-        row("luajit", NginxChoice::Installed, "vendored", FEW),
+        // LuaJIT as it comes from its authors, in the module.
+        row("luajit", NginxChoice::Installed, "vendored", &[][..]),
     ];
     for dir in nginx::at_hand()? {
         rows.push(row(&nginx::name_of(&dir), NginxChoice::Sources(dir), "", &[][..]));
@@ -98,7 +98,7 @@ fn try_out(row: &Row) -> Result<(String, Report)> {
         [] => prove::all_files()?,
         some => some.iter().map(|file| root.join(file)).collect(),
     };
-    let environment = test::environment(&row.nginx, &files)?;
+    let environment = test::environment(&row.nginx, row.features, &files)?;
     let settings =
         prove::Settings { dir: root, logs: paths::target(&dir).join("test"), environment };
     Ok((says, prove::run(&files, &product.subject(), &settings)?))

@@ -56,8 +56,18 @@ pub struct Build {
     /// Build without debug assertions and as fast as can be
     #[arg(long)]
     pub release: bool,
+    /// Build LuaJIT into the module, from the crate luajit-src, instead of linking the system's
+    #[arg(long)]
+    pub own_luajit: bool,
     #[command(flatten)]
     pub nginx: Nginx,
+}
+
+impl Build {
+    /// The features of cargo that the module is built with.
+    pub fn features(&self) -> &'static str {
+        if self.own_luajit { "vendored" } else { "" }
+    }
 }
 
 /// What is tried.
@@ -66,7 +76,7 @@ pub struct Options {
     #[command(flatten)]
     pub build: Build,
     /// Take Debian's build of the C module in place of this one
-    #[arg(long, conflicts_with_all = ["release", "nginx"])]
+    #[arg(long, conflicts_with_all = ["release", "nginx", "own_luajit"])]
     pub reference: bool,
 }
 

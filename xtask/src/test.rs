@@ -49,7 +49,7 @@ pub fn run(options: &Options, named: &[String]) -> Result<Tally> {
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
     let environment = match options.reference {
         true => Vec::new(),
-        false => environment(&options.build.nginx.nginx, &files)?,
+        false => environment(&options.build.nginx.nginx, options.build.features(), &files)?,
     };
     let settings = prove::Settings { dir: paths::root(), logs: logs(), environment };
     let report = prove::run(&files, &subject, &settings)?;
@@ -62,12 +62,17 @@ pub fn run(options: &Options, named: &[String]) -> Result<Tally> {
 
 /// What `files` are told beside the module and its nginx: where the sources are that C modules are
 /// compiled against, and the module with faults on demand, where one of them needs it.
-pub fn environment(nginx: &NginxChoice, files: &[PathBuf]) -> Result<Vec<(String, String)>> {
+pub fn environment(
+    nginx: &NginxChoice,
+    features: &str,
+    files: &[PathBuf],
+) -> Result<Vec<(String, String)>> {
     let tree = Tree::prepare(nginx)?;
     let named = |(name, dir): (&str, &Path)| (name.to_string(), dir.display().to_string());
     let mut environment: Vec<_> = tree.environment().into_iter().map(named).collect();
     if files.iter().any(|file| file.ends_with(FAULTS)) {
-        let product = build::apart(nginx, "fault-injection", "fault-injection")?;
+        let features = format!("{features},fault-injection");
+        let product = build::apart(nginx, &features, "fault-injection")?;
         environment
             .push(("TEST_NGINX_FAULT_MODULE".to_string(), product.module.display().to_string()));
     }

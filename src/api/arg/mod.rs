@@ -22,7 +22,7 @@ pub fn inject(state: State) {
 
 /// `ngx.arg[index] = value`.
 fn set(state: State) -> LuaResult {
-    if openresty::request(state).is_null() {
+    if openresty::running_request(state).is_none() {
         return Ok(Returns::Values(0));
     }
     Call::with(state, PhaseSet::of(&[Phase::BodyFilter]), |call| {

@@ -10,8 +10,10 @@ use export::export;
 
 use crate::config::MainConf;
 use crate::lua::{CFunction, State, openresty};
+use crate::nginx::Request;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::sys::{ngx_conf_t, ngx_http_request_t, ngx_int_t};
+use crate::runtime::Task;
 
 const OK: ngx_int_t = 0;
 const ERROR: ngx_int_t = -1;
@@ -37,8 +39,10 @@ pub unsafe extern "C" fn ngx_http_lua_get_request(state: *mut c_void) -> *mut ng
     if state.is_null() {
         return null_mut();
     }
-    // SAFETY: the calling code passes the live coroutine that called it.
-    openresty::request(unsafe { State::from_ptr(state.cast()) }).cast()
+    // SAFETY: the calling code passes a live coroutine.
+    let state = unsafe { State::from_ptr(state.cast()) };
+    let own = Task::of(state).and_then(|task| task.request());
+    own.or_else(|| openresty::running_request(state)).map_or(null_mut(), Request::as_ptr)
 }
 
 /// Makes `require` find `package`: calls `loader` for it, in every VM of this configuration.

@@ -83,7 +83,7 @@ fn take_handler(call: &Call, arguments: i32) -> Result<TimerHandler, LuaError> {
 }
 
 fn in_request(state: State, phases: PhaseSet, work: impl FnOnce(&Call) -> LuaResult) -> LuaResult {
-    if openresty::request(state).is_null() {
+    if openresty::running_request(state).is_none() {
         return Err(LuaError::text("no request"));
     }
     Call::with(state, phases, work)

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Context;
+use crate::lua::openresty::RunningTasks;
 use crate::nginx::core::frames::Frames;
 use crate::nginx::{Request, forget_header_indexes};
 use crate::own_thread;
@@ -17,6 +18,7 @@ impl Context {
     pub fn run_code<R>(self: &Rc<Self>, work: impl FnOnce() -> R) -> R {
         RUNNING.within(self, || {
             let _forget = ForgetIndexes;
+            let _request = RunningTasks::of(self.request());
             work()
         })
     }

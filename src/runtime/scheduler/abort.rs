@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use crate::lua::openresty::OnMain;
 use crate::lua::state::Kind;
-use crate::lua::{LuaFailure, State, openresty};
+use crate::lua::{LuaFailure, State};
 use crate::nginx::Level;
 use crate::nginx::core::log::{Line, cycle_log};
 use crate::runtime::context::Context;
@@ -60,14 +61,14 @@ fn append_error_text(context: &Context, failed: State, line: &mut Line) {
         return;
     }
     // A `__tostring` must not end the request.
-    let (before, end) = (openresty::request(main), context.ending.end.take());
-    openresty::set_request(main, context.request().as_ptr().cast());
+    let end = context.ending.end.take();
+    let running = OnMain::run(main, context.request());
     failed.move_to(main, 1);
     main.push_value(-1);
     line.append(main.error_text());
     main.pop(1);
     // The thread that waits for this one gets the value itself.
     main.move_to(failed, 1);
-    openresty::set_request(main, before);
+    drop(running);
     context.ending.end.replace(end);
 }

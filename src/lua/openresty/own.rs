@@ -1,0 +1,95 @@
+//! OpenResty's LuaJIT: the words are in the coroutine itself.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use crate::lua::state::State;
+use crate::lua::sys::{
+    lua_getexdata, lua_getexdata2, lua_resetthread, lua_setexdata, lua_setexdata2,
+};
+use crate::nginx::Request;
+
+/// Prepares a new VM's registry.
+pub fn prepare(_state: State) {}
+
+/// Adds to a new VM what LuaJIT's libraries lack.
+pub fn inject_libraries(_main: State) -> Result<(), Vec<u8>> {
+    Ok(())
+}
+
+/// Adds `thread.exdata`, which has the request of the running code.
+pub fn inject_request(_main: State) -> Result<(), Vec<u8>> {
+    Ok(())
+}
+
+/// Notes a new coroutine, which is on top of the stack.
+#[inline(always)]
+pub fn add_thread(_state: State) {}
+
+/// Sets the request that the coroutine runs for.
+#[inline(always)]
+pub fn set_request(thread: State, request: Request) {
+    // SAFETY: a live coroutine.
+    unsafe { lua_setexdata(thread.as_ptr(), request.as_ptr().cast()) }
+}
+
+#[inline(always)]
+pub(super) fn request(state: State) -> *mut c_void {
+    // SAFETY: a live coroutine.
+    unsafe { lua_getexdata(state.as_ptr()) }
+}
+
+/// Sets the key of the coroutine's task.
+#[inline(always)]
+pub fn set_record(thread: State, record: u64) {
+    // SAFETY: a live coroutine.
+    unsafe { lua_setexdata2(thread.as_ptr(), record as usize as *mut c_void) }
+}
+
+/// The key of the coroutine's task; 0 for none. One that LuaJIT itself made has its creator's.
+#[inline(always)]
+pub fn record(thread: State) -> u64 {
+    // SAFETY: a live coroutine.
+    unsafe { lua_getexdata2(thread.as_ptr()) as usize as u64 }
+}
+
+/// Makes a coroutine that has ended, or never goes on, as good as new; false where that cannot be.
+pub fn reset_thread(main: State, thread: State) -> bool {
+    // SAFETY: `thread` belongs to `main`'s VM and is not running.
+    unsafe {
+        lua_resetthread(main.as_ptr(), thread.as_ptr());
+        lua_setexdata(thread.as_ptr(), null_mut());
+    }
+    true
+}
+
+/// Has the code of the main coroutine run for a request, until it is dropped.
+pub struct OnMain {
+    main: State,
+    before: *mut c_void,
+}
+
+impl OnMain {
+    pub fn run(main: State, request: Request) -> OnMain {
+        let before = self::request(main);
+        set_request(main, request);
+        OnMain { main, before }
+    }
+}
+
+impl Drop for OnMain {
+    fn drop(&mut self) {
+        // SAFETY: a live coroutine.
+        unsafe { lua_setexdata(self.main.as_ptr(), self.before) }
+    }
+}
+
+/// Has the code of tasks run for a request, until it is dropped. Their coroutines know theirs.
+pub struct RunningTasks;
+
+impl RunningTasks {
+    #[inline(always)]
+    pub fn of(_request: Request) -> RunningTasks {
+        RunningTasks
+    }
+}

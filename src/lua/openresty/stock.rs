@@ -1,0 +1,149 @@
+//! LuaJIT as it comes from its authors.
+//!
+//! The request is a word for the whole process: that of the code that runs. A coroutine's task is in a
+//! table with weak keys, so that one which has been collected leaves nothing to the next one at its
+//! address. `lua/openresty_*.lua` have OpenResty's functions.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use mlua::ffi;
+
+use crate::lua::LuaError;
+use crate::lua::registry::TASKS;
+use crate::lua::run::Outcome;
+use crate::lua::state::{GLOBALS, REGISTRY, State};
+use crate::nginx::Request;
+use crate::own_thread;
+
+own_thread! {
+    /// The request that the innermost code on the C stack runs for.
+    static RUNNING: Cell<*mut c_void> = Cell::new(null_mut());
+}
+
+/// Prepares a new VM's registry.
+pub fn prepare(state: State) {
+    state.new_table(0, 0);
+    state.new_table(0, 1);
+    state.push_str("k");
+    state.set_field(-2, c"__mode");
+    state.set_metatable(-2);
+    state.raw_set_index(REGISTRY, TASKS);
+}
+
+/// Adds to a new VM what LuaJIT's libraries lack.
+pub fn inject_libraries(main: State) -> Result<(), Vec<u8>> {
+    run(main, include_bytes!("../../../lua/openresty_tables.lua"), null_mut())
+}
+
+/// Adds `thread.exdata`, which has the request of the running code. Not in a VM for another thread.
+pub fn inject_request(main: State) -> Result<(), Vec<u8>> {
+    let running = RUNNING.as_ptr().cast();
+    run(main, include_bytes!("../../../lua/openresty_exdata.lua"), running)
+}
+
+fn run(main: State, code: &[u8], argument: *mut c_void) -> Result<(), Vec<u8>> {
+    main.protect(|state| {
+        if state.load(code, c"=openresty") != Outcome::Done {
+            state.raise(LuaError::OnStack);
+        }
+        state.push_light_userdata(argument);
+        state.call_raising(1, 0);
+    })
+}
+
+/// Notes a new coroutine, which is on top of the stack; raises without memory.
+pub fn add_thread(state: State) {
+    state.raw_get_index(REGISTRY, TASKS);
+    state.push_value(-2);
+    state.push_number(0.0);
+    state.raw_set(-3);
+    state.pop(1);
+}
+
+/// Sets the request that the coroutine runs for.
+pub fn set_request(_thread: State, _request: Request) {}
+
+#[inline(always)]
+pub(super) fn request(_state: State) -> *mut c_void {
+    RUNNING.get()
+}
+
+/// Sets the key of the coroutine's task. It has been noted by [`add_thread`], so this takes no memory.
+pub fn set_record(thread: State, record: u64) {
+    thread.raw_get_index(REGISTRY, TASKS);
+    thread.push_thread();
+    thread.push_number(as_number(record));
+    thread.raw_set(-3);
+    thread.pop(1);
+}
+
+/// The key of the coroutine's task; 0 for none.
+pub fn record(thread: State) -> u64 {
+    thread.raw_get_index(REGISTRY, TASKS);
+    thread.push_thread();
+    thread.raw_get(-2);
+    let record = as_record(thread.number(-1));
+    thread.pop(2);
+    record
+}
+
+/// A key as a Lua number with the same bits. A key's lower half is an index: as the upper half of the
+/// number, it makes no NaN, whose bits LuaJIT would not keep.
+fn as_number(record: u64) -> f64 {
+    f64::from_bits(record.rotate_left(32))
+}
+
+fn as_record(number: f64) -> u64 {
+    number.to_bits().rotate_left(32)
+}
+
+/// Makes a coroutine that has ended as good as new; false for one that has not.
+pub fn reset_thread(main: State, thread: State) -> bool {
+    // SAFETY: two coroutines of one VM, of which `thread` is not running; there is space for a value
+    // on each stack.
+    unsafe {
+        if ffi::lua_status(thread.as_ptr()) != ffi::LUA_OK {
+            return false;
+        }
+        thread.set_top(0);
+        let globals = |state: State| ffi::lua_topointer(state.as_ptr(), GLOBALS);
+        if globals(main) != globals(thread) {
+            main.push_value(GLOBALS);
+            main.move_to(thread, 1);
+            thread.replace(GLOBALS);
+        }
+    }
+    true
+}
+
+/// Has code run for a request, until it is dropped.
+pub struct RunningTasks {
+    before: *mut c_void,
+}
+
+impl RunningTasks {
+    #[inline(always)]
+    pub fn of(request: Request) -> RunningTasks {
+        RunningTasks { before: RUNNING.replace(request.as_ptr().cast()) }
+    }
+}
+
+impl Drop for RunningTasks {
+    #[inline(always)]
+    fn drop(&mut self) {
+        RUNNING.set(self.before);
+    }
+}
+
+/// The same for the code of the main coroutine.
+pub struct OnMain {
+    _running: RunningTasks,
+}
+
+impl OnMain {
+    pub fn run(_main: State, request: Request) -> OnMain {
+        OnMain { _running: RunningTasks::of(request) }
+    }
+}
