@@ -6,6 +6,7 @@ mod entry;
 mod example;
 mod examples;
 mod function;
+mod migrate;
 mod page;
 pub mod phases;
 mod surface;
@@ -64,6 +65,7 @@ fn pages() -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("api.md", page::api(&intro("api")?, &families, &functions)?),
         ("directives.md", page::directives(&intro("directives")?, &of_directives, &table)?),
+        ("migrate.md", migrate::page(&intro("migrate")?, &of_directives, &families)),
         ("waiting.md", waiting::page(&intro("waiting")?, &families, &functions)),
     ])
 }

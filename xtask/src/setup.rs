@@ -4,6 +4,7 @@
 //! missing; where it may not install, its error is the command line that would.
 
 use std::collections::HashSet;
+use std::fs;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -42,7 +43,8 @@ pub enum Group {
 }
 
 impl Group {
-    fn packages(self) -> &'static [&'static str] {
+    /// Their names in Debian 12.
+    pub fn packages(self) -> &'static [&'static str] {
         match self {
             // nginx-dev: sources and configuration flags; libclang-dev: bindgen;
             // the three libraries: nginx's own headers include theirs.
@@ -136,8 +138,24 @@ pub fn ensure(groups: &[Group]) -> Result<()> {
 
 fn packages(groups: &[Group]) -> Vec<&'static str> {
     let mut seen = HashSet::new();
+    let debian = debian(&fs::read_to_string("/etc/os-release").unwrap_or_default());
     let all = groups.iter().flat_map(|group| group.packages()).copied();
-    all.filter(|package| seen.insert(*package)).collect()
+    all.map(|package| name_in(debian, package)).filter(|package| seen.insert(*package)).collect()
+}
+
+/// The number of the Debian release, of a file like `/etc/os-release`.
+fn debian(os_release: &str) -> Option<u32> {
+    let version = os_release.lines().find_map(|line| line.strip_prefix("VERSION_ID="))?;
+    version.trim_matches('"').parse().ok()
+}
+
+/// What a package of Debian 12 is called in another release.
+fn name_in(debian: Option<u32>, package: &'static str) -> &'static str {
+    match (package, debian) {
+        // OpenResty's, under the name that the original LuaJIT had before.
+        ("libluajit2-5.1-dev", Some(13..)) => "libluajit-5.1-dev",
+        _ => package,
+    }
 }
 
 fn missing(wanted: &[&'static str]) -> Result<Vec<&'static str>> {
@@ -191,6 +209,17 @@ mod tests {
     fn a_removed_or_unknown_package_is_missing() {
         let listing = "gcc installed\nmake config-files\n";
         assert_eq!(not_installed(&["gcc", "make", "nginx"], listing), ["make", "nginx"]);
+    }
+
+    #[test]
+    fn openresty_s_luajit_has_another_name_from_debian_13_on() {
+        let release = "ID=debian\nVERSION_ID=\"13\"\n";
+        assert_eq!(name_in(debian(release), "libluajit2-5.1-dev"), "libluajit-5.1-dev");
+        assert_eq!(
+            name_in(debian("VERSION_ID=\"12\"\n"), "libluajit2-5.1-dev"),
+            "libluajit2-5.1-dev"
+        );
+        assert_eq!(name_in(debian(""), "gcc"), "gcc");
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn start(title: &str, intro: &str, families: &[Family]) -> String {
         let names: Vec<String> = family
             .entry
             .iter()
-            .map(|entry| format!("[{}](#{})", entry.name.replace('*', "\\*"), anchor(&entry.name)))
+            .map(|entry| format!("[{}]({})", entry.name.replace('*', "\\*"), link(&entry.name)))
             .collect();
         let _ = write!(page, "\n**{}:** {}\n", family.title, names.join(", "));
     }
@@ -135,6 +135,11 @@ fn family_start(page: &mut String, family: &Family) {
 
 fn heading(page: &mut String, name: &str) {
     let _ = write!(page, "\n### {name}\n\n");
+}
+
+/// The target of a link to an entry.
+pub fn link(name: &str) -> String {
+    format!("#{}", anchor(name))
 }
 
 /// The anchor that readers of Markdown give a heading.

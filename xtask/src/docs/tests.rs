@@ -5,6 +5,7 @@ use std::fs;
 
 use super::entry::{Entry, Family, Message};
 use super::{check, directives, entry, function, page};
+use crate::setup::Group;
 use crate::{functions, paths};
 
 /// At least so many of a hundred entries of the API have an example with its answer.
@@ -113,5 +114,14 @@ fn links_lead_to_headings() {
                 assert!(headings(file).contains(anchor), "{name} has a link to {link}");
             }
         }
+    }
+}
+
+#[test]
+fn the_packages_that_commands_install_are_named() {
+    let page = fs::read_to_string(paths::root().join("docs/install.md")).unwrap();
+    let groups = [Group::Build, Group::Run, Group::Package, Group::Test, Group::Services];
+    for package in groups.iter().flat_map(|group| group.packages()) {
+        assert!(page.contains(&format!("`{package}`")), "docs/install.md does not name {package}");
     }
 }
