@@ -236,10 +236,10 @@ coroutine 2:
 --- request
 GET /t
 --- response_body
-falseattempt to yield across C-call boundary
-falseattempt to yield across C-call boundary
-falseattempt to yield across C-call boundary
-falseattempt to yield across C-call boundary
+falseattempt to yield across C-call boundary: ngx.sleep cannot wait below string.gsub
+falseattempt to yield across C-call boundary: coroutine.yield cannot wait below string.gsub
+falseattempt to yield across C-call boundary: below string.gsub
+falseattempt to yield across C-call boundary: spawn cannot wait below string.gsub
 true
 --- no_error_log
 [error]

@@ -28,6 +28,7 @@ pub mod request;
 pub mod request_args;
 pub mod request_body;
 pub mod request_headers;
+pub mod require;
 pub mod response_headers;
 pub mod response_status;
 pub mod semaphore;
@@ -80,6 +81,7 @@ const FAMILIES: &[fn(State)] = &[
     control::inject,
     coroutine::inject,
     sleep::inject,
+    require::inject,
     socket_tcp::inject,
     socket_udp::inject,
     request_headers::inject,

@@ -32,6 +32,7 @@ pub mod userdata;
 #[cfg(feature = "vendored")]
 mod vendored;
 pub mod vm;
+mod yieldable;
 
 pub use error::LuaError;
 pub use function::{CFunction, LuaResult, Returns};

@@ -1,0 +1,39 @@
+//! `require` and `dofile`, whose code may wait: `lua/require.lua`.
+
+use std::iter::successors;
+use std::rc::Rc;
+
+use super::call::Row;
+use crate::lua::{LuaResult, Outcome, Returns, State};
+use crate::runtime::Task;
+use crate::runtime::task::Record;
+
+const TASK_STATUS: Row = Row::anywhere(c"task_status", task_status);
+
+/// Replaces LuaJIT's own functions, with the `ngx` table on top of the stack.
+pub fn inject(state: State) {
+    let code = include_bytes!("../../lua/require.lua");
+    if state.load(code, c"=require") == Outcome::Done {
+        state.push_function(TASK_STATUS.function);
+        state.get_field(-3, c"sleep");
+        state.call_raising(2, 0);
+    }
+}
+
+/// `(coroutine)`: the status of the task that runs in it, of whichever request, and whether it has
+/// resumed the running coroutine, be it through others. Nothing where there is no task, or it has ended.
+fn task_status(state: State) -> LuaResult {
+    let task = match state.thread(1).map(Task::record) {
+        Some(Record::Task(task)) if task.is_alive() => task,
+        _ => return Ok(Returns::Values(0)),
+    };
+    state.push_str(task.status.get().name());
+    state.push_bool(has_resumed(&task, state));
+    Ok(Returns::Values(2))
+}
+
+fn has_resumed(resumer: &Rc<Task>, state: State) -> bool {
+    let running = Task::of(state).filter(|task| !task.is_thread());
+    let mut resumers = successors(running, |task| task.parent().filter(|task| !task.is_thread()));
+    resumers.any(|task| task.parent().is_some_and(|parent| Rc::ptr_eq(&parent, resumer)))
+}
