@@ -49,7 +49,7 @@ pub fn inject(state: State) {
 
 /// Puts `ngx.config` into the `ngx` table on top, but for `ngx_lua_version`, which the VM sets.
 pub fn inject_config(state: State) {
-    state.new_table(0, 8);
+    state.new_table(0, 6);
     state.push_bool(process::is_debug_build());
     state.set_field(-2, c"debug");
     crate::lua::function::push_constant_function(state, process::prefix());
@@ -58,9 +58,19 @@ pub fn inject_config(state: State) {
     state.set_field(-2, c"nginx_configure");
     state.push_integer(process::NGINX_VERSION);
     state.set_field(-2, c"nginx_version");
-    state.push_str(host::VERSION);
-    state.set_field(-2, c"ngx_rust_version");
     state.push_str("http");
     state.set_field(-2, c"subsystem");
+    inject_own_version(state);
     state.set_field(-2, c"config");
+}
+
+/// Gives the table on top the field `ngx_rust_version`, which `pairs` does not see: the table has the
+/// fields of the C module's.
+fn inject_own_version(state: State) {
+    state.new_table(0, 1);
+    state.new_table(0, 1);
+    state.push_str(host::VERSION);
+    state.set_field(-2, c"ngx_rust_version");
+    state.set_field(-2, c"__index");
+    state.set_metatable(-2);
 }
