@@ -3,18 +3,16 @@
 use std::iter::successors;
 use std::rc::Rc;
 
-use super::call::Row;
+use crate::lua::function::wrap;
 use crate::lua::{LuaResult, Outcome, Returns, State};
 use crate::runtime::Task;
 use crate::runtime::task::Record;
-
-const TASK_STATUS: Row = Row::anywhere(c"task_status", task_status);
 
 /// Replaces LuaJIT's own functions, with the `ngx` table on top of the stack.
 pub fn inject(state: State) {
     let code = include_bytes!("../../lua/require.lua");
     if state.load(code, c"=require") == Outcome::Done {
-        state.push_function(TASK_STATUS.function);
+        state.push_function(wrap(task_status));
         state.get_field(-3, c"sleep");
         state.call_raising(2, 0);
     }
