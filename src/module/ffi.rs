@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
 use std::ffi::{c_char, c_void};
-use std::ptr::{addr_of, null, null_mut};
+use std::ptr::{addr_of, null_mut};
 
 use super::life_cycle;
 use crate::config::directives::COMMANDS;
@@ -66,29 +66,6 @@ unsafe impl ModuleContext for Context {}
 // SAFETY: `Handshake::attach` gives the connection's pool its share first.
 #[cfg(ngx_feature = "http_ssl")]
 unsafe impl crate::nginx::event::tls::Kept for crate::runtime::handshake::Handshake {}
-
-/// A list of pointers for nginx to read.
-#[repr(transparent)]
-pub struct Pointers<T, const N: usize>([*const T; N]);
-
-// SAFETY: the pointers are to statics, or null.
-unsafe impl<T, const N: usize> Sync for Pointers<T, N> {}
-
-/// The modules in this file, ended by null.
-#[unsafe(no_mangle)]
-pub static ngx_modules: Pointers<ngx_module_t, 2> =
-    Pointers([addr_of!(ngx_http_lua_module), null()]);
-
-/// Their names, ended by null.
-#[unsafe(no_mangle)]
-pub static ngx_module_names: Pointers<c_char, 2> =
-    Pointers([c"ngx_http_lua_module".as_ptr(), null()]);
-
-/// Where the module's filters stand: after it in this list, nginx's copy filter, as the C module's
-/// do.
-#[unsafe(no_mangle)]
-pub static ngx_module_order: Pointers<c_char, 3> =
-    Pointers([c"ngx_http_lua_module".as_ptr(), c"ngx_http_copy_filter_module".as_ptr(), null()]);
 
 /// nginx reads an `http` block: the first that it asks of this module is the main configuration. Null
 /// where this module must not be used.
@@ -223,4 +200,41 @@ unsafe fn with_cycle(
 
 fn code(result: Result<(), ()>) -> ngx_int_t {
     if result.is_ok() { Status::OK.0 } else { Status::ERROR.0 }
+}
+
+/// The lists that nginx looks for in a dynamic module. Where nginx's own build links the module, it
+/// writes them itself.
+#[cfg(feature = "export-modules")]
+mod exports {
+    use std::ffi::c_char;
+    use std::ptr::{addr_of, null};
+
+    use super::ngx_http_lua_module;
+    use crate::nginx::sys::ngx_module_t;
+
+    /// A list of pointers for nginx to read.
+    #[repr(transparent)]
+    pub struct Pointers<T, const N: usize>([*const T; N]);
+
+    // SAFETY: the pointers are to statics, or null.
+    unsafe impl<T, const N: usize> Sync for Pointers<T, N> {}
+
+    /// The modules in this file, ended by null.
+    #[unsafe(no_mangle)]
+    pub static ngx_modules: Pointers<ngx_module_t, 2> =
+        Pointers([addr_of!(ngx_http_lua_module), null()]);
+
+    /// Their names, ended by null.
+    #[unsafe(no_mangle)]
+    pub static ngx_module_names: Pointers<c_char, 2> =
+        Pointers([c"ngx_http_lua_module".as_ptr(), null()]);
+
+    /// Where the module's filters stand: after it in this list, nginx's copy filter, as the C module's
+    /// do.
+    #[unsafe(no_mangle)]
+    pub static ngx_module_order: Pointers<c_char, 3> = Pointers([
+        c"ngx_http_lua_module".as_ptr(),
+        c"ngx_http_copy_filter_module".as_ptr(),
+        null(),
+    ]);
 }

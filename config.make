@@ -1,0 +1,21 @@
+# nginx's configure reads this file too, when it writes the Makefile: the rule by which make runs cargo,
+# which knows itself whether there is anything to do.
+
+case "$NGX_OBJS" in
+    /*) ngx_lua_objs=$NGX_OBJS ;;
+    *)  ngx_lua_objs=`pwd`/$NGX_OBJS ;;
+esac
+
+cat << END                                                    >> $NGX_MAKEFILE
+
+.PHONY: $ngx_lua_archive
+
+$ngx_lua_archive:
+	NGINX_SOURCE_DIR="`pwd`" NGINX_BUILD_DIR="$ngx_lua_objs" \\
+	$ngx_lua_cargo rustc --manifest-path "$ngx_addon_dir/Cargo.toml" \\
+		--package ngx-http-lua-module --locked --release \\
+		--no-default-features --crate-type staticlib \\
+		--target-dir "$ngx_lua_objs/ngx_http_lua_module"
+
+$NGX_OBJS/ngx_http_lua_module.so: $ngx_lua_archive
+END
