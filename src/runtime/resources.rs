@@ -1,14 +1,13 @@
 //! The resources that a request holds until it ends, mainly connections. They are closed when nginx
 //! frees the request, while its pool and its logs still live.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use slotmap::{DefaultKey, SlotMap};
 
 use super::context::Context;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::cleanup;
 use crate::ngx_debug;
 
 /// Something that a request holds. Closing is safe to do twice.
@@ -27,8 +26,6 @@ type Held = SlotMap<DefaultKey, Weak<dyn Resource>>;
 pub struct Resources {
     /// Made by the first resource: most requests hold none.
     held: RefCell<Option<Box<Held>>>,
-    /// Whether nginx will call back when the request ends.
-    registered: Cell<bool>,
 }
 
 impl Resources {
@@ -38,7 +35,6 @@ impl Resources {
         if held.as_ref().is_some_and(|held| !held.is_empty() || held.capacity() > KEPT_CAPACITY) {
             *held = None;
         }
-        self.registered.set(false);
     }
 }
 
@@ -62,16 +58,10 @@ impl Drop for Hold {
 impl Context {
     /// Closes `resource` when the request ends, unless the result is dropped before.
     pub fn hold(self: &Rc<Self>, resource: Weak<dyn Resource>) -> Result<Hold, OutOfMemory> {
-        if !self.resources.registered.get() {
-            let weak = Rc::downgrade(self);
-            cleanup::on_request_end(self.request(), move || {
-                if let Some(context) = weak.upgrade() {
-                    context.close_resources();
-                }
-            })?;
-            self.resources.registered.set(true);
-        } else {
+        if self.hears_of_end() {
             ngx_debug!(self.request().log(), "lua http cleanup reuse");
+        } else {
+            self.watch_request_end()?;
         }
         let mut held = self.resources.held.borrow_mut();
         let held = held.get_or_insert_default();
@@ -83,13 +73,14 @@ impl Context {
     /// Closes all of them. Safe to call twice.
     #[inline(always)]
     pub(super) fn close_resources(&self) {
-        // Taken out first: each resource drops its place when it closes, and then finds nothing.
-        if let Some(held) = self.resources.held.take() {
-            self.close_all(held);
+        if self.resources.held.borrow().as_ref().is_some_and(|held| !held.is_empty()) {
+            self.close_all();
         }
     }
 
-    fn close_all(&self, mut held: Box<Held>) {
+    fn close_all(&self) {
+        // Taken out first: each resource drops its place when it closes, and then finds nothing.
+        let Some(mut held) = self.resources.held.take() else { return };
         for (_, resource) in held.drain() {
             if let Some(resource) = resource.upgrade() {
                 resource.close();

@@ -167,7 +167,9 @@ impl<A: Array> Grow<A::Item> for SmallVec<A> {
     where
         A::Item: Copy,
     {
-        self.try_reserve(items.len()).map_err(|_| OutOfMemory)?;
+        if self.capacity() - self.len() < items.len() {
+            self.try_reserve(items.len()).map_err(|_| OutOfMemory)?;
+        }
         self.extend_from_slice(items);
         Ok(())
     }

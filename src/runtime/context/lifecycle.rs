@@ -130,13 +130,21 @@ impl Context {
     }
 
     /// Asks nginx to report the end of the request, whatever its cause; further calls do nothing.
-    /// Needed if tasks wait for events, which must not come after that, and if nginx clears its
-    /// slot.
+    /// Needed if tasks wait for events, which must not come after that, if the request holds
+    /// resources, and if nginx clears its slot.
     pub fn watch_request_end(&self) -> Result<(), OutOfMemory> {
         match self.share.take() {
             Some(share) => share.tell_at_end(),
             None => Ok(()),
         }
+    }
+
+    /// Whether nginx will report the end of the request.
+    pub(in crate::runtime) fn hears_of_end(&self) -> bool {
+        let share = self.share.take();
+        let is_asked = share.is_none();
+        self.share.set(share);
+        is_asked
     }
 
     /// Puts it into nginx's slot again, if nginx has cleared that.
@@ -173,6 +181,7 @@ impl Context {
 impl SharedWithPool for Context {
     fn at_end(&self) {
         ends::cleanup(self);
+        self.close_resources();
     }
 
     fn let_go(self: Rc<Self>) {
