@@ -121,4 +121,4 @@ fn is_of(family: &str, file: &Path) -> bool {
 }
 
 /// Writes the tests of the pages, and returns their files.
-pub use examples::write as write_tests;
+pub use examples::{write as write_tests, write_surface};

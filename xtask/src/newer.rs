@@ -11,7 +11,7 @@ use crate::apt::Apt;
 use crate::build;
 use crate::options::Options;
 use crate::tally::Tally;
-use crate::{paths, prove, shell};
+use crate::{docs, paths, prove, shell};
 
 /// Debian 13.
 pub const DEBIAN_13: &str = "trixie";
@@ -25,7 +25,8 @@ const MODULE: &str = "libnginx-mod-http-lua";
 /// The test that loads all of a lua-resty-core.
 const LOADS_ALL: &str = "nginx-tests/resty_core_versions.t";
 
-/// Tries the lua-resty-core of each release with the module, every file and symbol of it.
+/// Tries the lua-resty-core of each release with the module, every file and symbol of it, and compares its
+/// functions with the reference in `docs/`.
 pub fn try_resty_cores() -> Result<Tally> {
     let mut tally = Tally::default();
     let mut libraries = vec![resty_core(DEBIAN_13)?.join("lib").display().to_string()];
@@ -42,7 +43,9 @@ pub fn try_resty_cores() -> Result<Tally> {
         environment: vec![("TEST_NGINX_RESTY_CORE".to_string(), libraries.join(":"))],
     };
     let subject = build::subject(&Options::default())?;
-    let report = prove::run(&[paths::root().join(LOADS_ALL)], &subject, &settings)?;
+    // The first of them is what the functions that are described are compared with.
+    let files = [paths::root().join(LOADS_ALL), docs::write_surface()?];
+    let report = prove::run(&files, &subject, &settings)?;
     print!("{}", report.skips);
     tally += report.tally;
     Ok(tally)

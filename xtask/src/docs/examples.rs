@@ -31,6 +31,15 @@ use Cwd ();
 $ENV{TEST_NGINX_CERT_DIR} ||= Cwd::cwd() . '/t/cert';
 $ENV{TEST_NGINX_HTML_DIR} ||= html_dir();
 
+# Another lua-resty-core, where one is named.
+my ($core) = split /:/, $ENV{TEST_NGINX_RESTY_CORE} // '';
+add_block_preprocessor( sub {
+    my $block = shift;
+    my $http  = $block->http_config // '';
+    return if !$core || $http =~ /lua_package_path/;
+    $block->set_value( 'http_config', qq{lua_package_path '$core/?.lua;;';\n$http} );
+} );
+
 log_level('info');
 no_long_string();
 run_tests();
@@ -57,10 +66,17 @@ pub fn write() -> Result<Vec<PathBuf>> {
             }
         }
     }
+    files.push(write_surface()?);
+    Ok(files)
+}
+
+/// Writes the test of the functions that there are, and returns its file.
+pub fn write_surface() -> Result<PathBuf> {
+    let dir = paths::target("docs");
+    fs::create_dir_all(&dir)?;
     let file = dir.join(surface::FILE);
     fs::write(&file, surface::test(HEAD)?)?;
-    files.push(file);
-    Ok(files)
+    Ok(file)
 }
 
 /// The test of an entry's example.
