@@ -69,8 +69,9 @@ pub fn apart(choice: &NginxChoice, features: &str, dir: &str) -> Result<Product>
     let cargo_target = paths::target("apart");
     let mut command = cargo_build(&tree);
     command.args(["--features", features, "--target-dir"]).arg(&cargo_target);
-    let dir = paths::target(dir);
-    shell::run_logged(&mut command, &dir.join("build.log"))?;
+    let (dir, log) = (paths::target(dir), paths::target(dir).join("build.log"));
+    println!("building the module with {features}; see {}", log.display());
+    shell::run_logged(&mut command, &log)?;
     let module = dir.join(MODULE);
     put(&cargo_target.join("debug").join(LIBRARY), &module)?;
     Ok(Product { module, tree })

@@ -27,7 +27,7 @@ pub fn command(build: Build) -> Result<()> {
     total += step("lints", lints);
     total += step("licences and sources", deny::run);
     total += step("documentation", docs::check);
-    total += step("main job", || run::show(build.clone()).map(drop));
+    total += step("main job", || run::show(build.clone(), run::PORT).map(drop));
     total += counted("tests", || test::run(&options, &[]));
     total += step("C symbols and structures", || abi::check(Nginx::default()));
     total += counted("other nginxes, another LuaJIT", matrix::all_but_usual);

@@ -19,6 +19,7 @@ mod ci;
 mod client;
 mod conformance;
 mod deny;
+mod disk;
 mod docs;
 mod functions;
 mod fuzz;
@@ -72,6 +73,9 @@ enum Command {
     Run {
         #[command(flatten)]
         build: Build,
+        /// The port of 127.0.0.1 that nginx listens on
+        #[arg(long, default_value_t = run::PORT)]
+        port: u16,
         /// Stop nginx after the demonstration
         #[arg(long)]
         once: bool,
@@ -135,7 +139,7 @@ fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
         Command::Setup { nginx } => setup::command(&nginx.nginx),
         Command::Build(build) => build::command(build),
-        Command::Run { build, once } => run::command(build, once),
+        Command::Run { build, port, once } => run::command(build, port, once),
         Command::Test { options, files } => test::command(&options, &files),
         Command::Conformance(arguments) => conformance::command(&arguments),
         Command::Valgrind { options, files } => valgrind::command(options, &files),
@@ -154,6 +158,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
+            if let Some(hint) = disk::hint() {
+                eprintln!("{hint}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -11,18 +11,17 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::build::subject;
 use crate::client;
 use crate::options::Build;
 use crate::paths;
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::setup::{self, Group};
 
-/// The address in examples/async/nginx.conf.
-const ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8088);
+/// The port in examples/async/nginx.conf.
+pub const PORT: u16 = 8088;
 /// How long a client waits for an answer that is to come.
 const PATIENT: Duration = Duration::from_secs(10);
 /// How long the client waits that gives up.
@@ -39,29 +38,48 @@ const ENDED: &str = "/async-proxy-off";
 const LEFT: &str = "/wait-proxy-off";
 
 /// Runs `cargo xtask run`.
-pub fn command(build: Build, once: bool) -> Result<()> {
-    let server = show(build)?;
+pub fn command(build: Build, port: u16, once: bool) -> Result<()> {
+    let server = show(build, port)?;
     if once || !std::io::stdin().is_terminal() {
         return Ok(());
     }
-    println!("\nnginx goes on at http://{ADDRESS}/async; press Ctrl-C to stop it");
+    println!("\nnginx goes on at http://{}/async; press Ctrl-C to stop it", address(port));
     server.wait()
+}
+
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 /// Sets up, builds, starts nginx and plays the clients; the server that it returns still runs.
 ///
-/// Errors: whatever the example's README says and does not happen.
-pub fn show(build: Build) -> Result<Server> {
+/// Errors: the port is taken, which is asked first, or whatever the example's README says and does
+/// not happen.
+pub fn show(build: Build, port: u16) -> Result<Server> {
+    let address = address(port);
+    server::must_be_free(address)
+        .map_err(|error| anyhow!("{error:#}; --port takes another port"))?;
     setup::ensure(&[Group::Build, Group::Run])?;
     let subject = subject(&build.into())?;
     let conf = paths::root().join("examples/async/nginx.conf");
     let prefix = fresh_prefix()?;
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());
-    println!("configuration {}", conf.display());
     link_jobs(&conf, &prefix)?;
-    let server = Server::start(&subject, &conf, &prefix, ADDRESS)?;
-    Demonstration { logs: prefix.join("logs"), started: Instant::now() }.run()?;
+    let conf = if port == PORT { conf } else { on_port(&conf, port, &prefix)? };
+    println!("configuration {}", conf.display());
+    let server = Server::start(&subject, &conf, &prefix, address)?;
+    Demonstration { address, logs: prefix.join("logs"), started: Instant::now() }.run()?;
     Ok(server)
+}
+
+/// A copy of `conf` in `prefix` that listens on another port.
+fn on_port(conf: &Path, port: u16, prefix: &Path) -> Result<PathBuf> {
+    let text =
+        fs::read_to_string(conf).with_context(|| format!("cannot read {}", conf.display()))?;
+    let copy = prefix.join("nginx.conf");
+    fs::write(&copy, text.replace(&address(PORT).to_string(), &address(port).to_string()))
+        .with_context(|| format!("cannot write {}", copy.display()))?;
+    Ok(copy)
 }
 
 /// An empty `target/run`.
@@ -83,6 +101,7 @@ fn link_jobs(conf: &Path, prefix: &Path) -> Result<()> {
 }
 
 struct Demonstration {
+    address: SocketAddr,
     logs: PathBuf,
     started: Instant,
 }
@@ -103,7 +122,7 @@ impl Demonstration {
     /// One client that reads its whole answer and closes the connection.
     fn ask(&self, path: &str) -> Result<()> {
         self.say(&format!("GET {path}"));
-        let answer = client::get(ADDRESS, path, PATIENT)?
+        let answer = client::get(self.address, path, PATIENT)?
             .with_context(|| format!("{path}: no whole answer in {PATIENT:?}"))?;
         self.say(&format!("    {}: {}", answer.status, answer.body.trim_end()));
         if !answer.status.starts_with("200 ") {
@@ -123,7 +142,7 @@ impl Demonstration {
     /// The client that closes the connection before its answer.
     fn give_up(&self) -> Result<()> {
         self.say(&format!("GET {LEFT}"));
-        match client::get(ADDRESS, LEFT, IMPATIENT)? {
+        match client::get(self.address, LEFT, IMPATIENT)? {
             Some(answer) => {
                 bail!("{LEFT} answered {} to a client that had to leave", answer.status)
             }

@@ -37,6 +37,14 @@ impl Subject {
     }
 }
 
+/// Requires that nothing listens on `address`.
+pub fn must_be_free(address: SocketAddr) -> Result<()> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("nginx could not listen on {address}: {error}"),
+    }
+}
+
 /// A started nginx.
 pub struct Server {
     child: Child,
@@ -55,9 +63,7 @@ impl Server {
         prefix: &Path,
         address: SocketAddr,
     ) -> Result<Self> {
-        if let Err(error) = TcpListener::bind(address) {
-            bail!("nginx could not listen on {address}: {error}");
-        }
+        must_be_free(address)?;
         let logs = prefix.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let words = vec![

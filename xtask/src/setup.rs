@@ -62,7 +62,9 @@ impl Group {
                 "zlib1g-dev",
             ],
             Self::Run => &["nginx", "lua-resty-core", "lua-resty-lrucache"],
-            Self::Test => &["perl", "libtest-base-perl", "libtest-longstring-perl"],
+            Self::Test => {
+                &["curl", "openssl", "perl", "libtest-base-perl", "libtest-longstring-perl"]
+            }
             // mariadb-client-core: a program that mariadb-install-db runs.
             Self::Services => &[
                 "lua-nginx-cookie",
@@ -175,11 +177,9 @@ fn not_installed(wanted: &[&'static str], listing: &str) -> Vec<&'static str> {
 }
 
 fn install(missing: &[&str]) -> Result<()> {
-    let by_hand =
-        format!("apt-get update && apt-get install --no-install-recommends {}", missing.join(" "));
     let sudo = !shell::is_root();
     if sudo && !shell::exists("sudo") {
-        bail!("only the super-user can install them; as root, run\n  {by_hand}");
+        bail!("only the super-user can install them; as root, run\n  {}", by_hand(missing));
     }
     let apt = |words: &[&str]| {
         let mut command = match sudo {
@@ -192,13 +192,27 @@ fn install(missing: &[&str]) -> Result<()> {
     let mut install = vec!["install", "--no-install-recommends"];
     install.extend(missing);
     // The package lists may be absent or old: one more try with fresh ones.
-    if apt(&install).is_err() {
-        apt(&["update"])?;
-        if let Err(error) = apt(&install) {
-            bail!("{error:#}\nrun as root, and try again:\n  {by_hand}");
-        }
+    if apt(&install).is_err()
+        && let Err(error) = apt(&["update"]).and_then(|()| apt(&install))
+    {
+        bail!("{error:#}\n{}", advice(missing, sudo));
     }
     Ok(())
+}
+
+fn by_hand(missing: &[&str]) -> String {
+    format!("apt-get update && apt-get install --no-install-recommends {}", missing.join(" "))
+}
+
+/// What helps when apt-get has failed, of which it has told the reason; `sudo`: the caller is not the
+/// super-user.
+fn advice(missing: &[&str], sudo: bool) -> String {
+    let who = if sudo { "as root, run" } else { "run" };
+    format!(
+        "apt-get says above what it lacks, for example the network or a package source. Once it has \
+         that, try again, or {who}\n  {}",
+        by_hand(missing)
+    )
 }
 
 #[cfg(test)]
@@ -220,6 +234,14 @@ mod tests {
             "libluajit2-5.1-dev"
         );
         assert_eq!(name_in(debian(""), "gcc"), "gcc");
+    }
+
+    #[test]
+    fn the_super_user_is_not_told_to_become_one() {
+        assert!(advice(&["gcc"], true).contains("as root, run\n  apt-get update && "));
+        let to_root = advice(&["gcc"], false);
+        assert!(to_root.contains("or run\n  apt-get") && !to_root.contains("as root"), "{to_root}");
+        assert!(to_root.ends_with(" gcc"));
     }
 
     #[test]

@@ -85,6 +85,7 @@ fn logs() -> PathBuf {
 
 fn unit_tests() -> Result<Tally> {
     let log = logs().join("unit-tests.log");
+    println!("unit tests: building and running them; see {}", log.display());
     let mut command = shell::cargo();
     command.args(["test", "--no-fail-fast"]);
     for package in UNIT_TESTED {
