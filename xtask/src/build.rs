@@ -30,7 +30,11 @@ pub fn njs() -> Subject {
 pub fn command(options: Build) -> Result<()> {
     setup::ensure(&[Group::Build])?;
     let product = build(&options)?;
-    println!("load_module {};", product.module.display());
+    let module = paths::real(&product.module);
+    match module == product.module {
+        true => println!("load_module {};", module.display()),
+        false => println!("load_module \"{}\";", module.display()),
+    }
     println!("# for {}", product.tree.binary.display());
     Ok(())
 }

@@ -32,6 +32,7 @@ mod nginx;
 mod options;
 mod package;
 mod paths;
+mod plain_root;
 mod prove;
 mod run;
 mod rust_source;

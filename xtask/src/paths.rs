@@ -2,12 +2,36 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Result;
 use walkdir::WalkDir;
 
-/// The root of the checkout.
+use crate::plain_root;
+
+/// The root of the checkout, by a path without special characters.
 pub fn root() -> PathBuf {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| plain_root::of(&real_root())).clone()
+}
+
+/// `path` by the same, if it is in the checkout.
+pub fn plain(path: PathBuf) -> PathBuf {
+    match path.strip_prefix(real_root()) {
+        Ok(below) => root().join(below),
+        Err(_) => path,
+    }
+}
+
+/// `path` as the developer knows it.
+pub fn real(path: &Path) -> PathBuf {
+    match path.strip_prefix(root()) {
+        Ok(below) => real_root().join(below),
+        Err(_) => path.to_path_buf(),
+    }
+}
+
+fn real_root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.parent().map(PathBuf::from).unwrap_or(manifest)
@@ -22,7 +46,7 @@ pub fn target(below: &str) -> PathBuf {
 /// The directory that cargo builds into.
 pub fn cargo_target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(dir) => root().join(dir),
+        Some(dir) => plain(root().join(dir)),
         None => root().join("target"),
     }
 }

@@ -98,7 +98,7 @@ impl Tree {
 fn given() -> Result<Option<Tree>> {
     // cargo sets both, from .cargo/config.toml, to the tree that `debian` makes: see there.
     let named = |name: &str, own: PathBuf| {
-        std::env::var_os(name).map(PathBuf::from).filter(|path| *path != own)
+        std::env::var_os(name).map(|path| paths::plain(path.into())).filter(|path| *path != own)
     };
     let source = named("NGINX_SOURCE_DIR", paths::target("nginx-debian"));
     let build = named("NGINX_BUILD_DIR", paths::target("nginx-debian/objs"));
