@@ -15,7 +15,7 @@ use ProcessTest;
 
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
-my $certs  = "$FindBin::Bin/../t/cert";
+my $certs  = ProcessTest::certs();
 my ( $plain, $tls, $own ) = ( $port + 1, $port + 2, $port + 3 );
 my $listener = IO::Socket::INET->new( Listen => 20, LocalAddr => '127.0.0.1', LocalPort => $own, ReuseAddr => 1, Timeout => 20 )
     or die "listen: $!";

@@ -19,7 +19,7 @@ plan skip_all => 'no module with fault-injection' if !$module;
 $ENV{TEST_NGINX_LOAD_MODULES} = $module;
 
 my $port   = ProcessTest::port();
-my $cert   = "$FindBin::Bin/../t/cert";
+my $cert   = ProcessTest::certs();
 my $waits  = `@{[ $ENV{TEST_NGINX_BINARY} || 'nginx' ]} -v 2>&1` =~ m{/1\.22\.1$}m;
 my $server = ProcessTest->new;
 my $arm    = q{ngx.__fault("callback", };

@@ -103,7 +103,7 @@ sub run_file {
     local $ENV{TEST_NGINX_NO_SHUFFLE} = 1;
     # nginx alone, and the usual ways: the module is not what is tested here.
     delete local @ENV{qw(TEST_NGINX_LOAD_MODULES TEST_NGINX_GO_ON)};
-    my $tap     = `$^X -I$FindBin::Bin/lib $dir/file.t 2>$dir/messages`;
+    my $tap     = `$^X '-I$FindBin::Bin/lib' $dir/file.t 2>$dir/messages`;
     my @checks  = $tap =~ /^(ok|not ok)\b/mg;
     my $bailed  = $tap =~ /^Bail out!/m ? 1 : 0;
     return { checks => "@checks", bailed => $bailed, tap => $tap };

@@ -15,7 +15,7 @@ use RestyCore;
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
 my $lua    = $server->prefix . '/lua';
-my $cert   = "$FindBin::Bin/../t/cert";
+my $cert   = ProcessTest::certs();
 my $tls_port = $port + 1;
 
 make_path($lua);

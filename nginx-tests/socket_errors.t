@@ -14,7 +14,7 @@ my $port     = ProcessTest::port();
 my $tls_port = $port + 1;
 my $closed   = $port + 2;
 my $server   = ProcessTest->new;
-my $cert     = "$FindBin::Bin/../t/cert";
+my $cert     = ProcessTest::certs();
 my $has_ipv6 = -s '/proc/net/if_inet6' ? 'true' : 'false';
 my $long     = 'unix:/' . 'a' x 80;
 

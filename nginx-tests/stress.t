@@ -220,8 +220,8 @@ http {
         listen 127.0.0.1:$port;
         listen unix:@{[ $server->prefix ]}/socket;
         listen 127.0.0.1:@{[ $port + 3 ]} ssl;
-        ssl_certificate $FindBin::Bin/../t/cert/test.crt;
-        ssl_certificate_key $FindBin::Bin/../t/cert/test.key;
+        ssl_certificate @{[ ProcessTest::certs() ]}/test.crt;
+        ssl_certificate_key @{[ ProcessTest::certs() ]}/test.key;
         location = /worker {
             content_by_lua_block { collectgarbage() collectgarbage() ngx.say(ngx.worker.pid()) }
         }

@@ -13,7 +13,7 @@ use ProcessTest;
 my $port   = ProcessTest::port();
 my $peer   = $port + 1;
 my $server = ProcessTest->new;
-my $certs  = "$FindBin::Bin/../t/cert";
+my $certs  = ProcessTest::certs();
 plan skip_all => 'no openssl' if system('openssl version > /dev/null 2>&1') != 0;
 
 my $conf = $server->write_file( 'nginx.conf', <<"_EOC_");

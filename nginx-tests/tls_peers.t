@@ -17,7 +17,7 @@ use ProcessTest;
 my $port     = ProcessTest::port();
 my $tls_port = $port + 1;
 my $server   = ProcessTest->new;
-my $certs    = "$FindBin::Bin/../t/cert";
+my $certs    = ProcessTest::certs();
 my $listener = IO::Socket::INET->new( Listen => 20, LocalAddr => '127.0.0.1', LocalPort => $port + 2, ReuseAddr => 1, Timeout => 20 )
     or die "listen: $!";
 

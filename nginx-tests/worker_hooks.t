@@ -124,7 +124,7 @@ like $alone->log_text('error.log'),
 unlike $alone->log_text('error.log'), qr/never|\[(?:alert|crit|emerg)\]|signal 11/, 'and nothing else went wrong';
 
 # An old worker that ends talks to the new one, over TLS.
-my $cert = "$FindBin::Bin/../t/cert";
+my $cert = ProcessTest::certs();
 my $tls  = ProcessTest->new;
 $tls->start( $tls->write_http(<<"_EOC_") );
     exit_worker_by_lua_block {

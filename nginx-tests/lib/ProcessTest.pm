@@ -8,6 +8,7 @@ use strict;
 use warnings;
 
 use File::Path qw(make_path remove_tree);
+use FindBin;
 use IO::Select;
 use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
@@ -17,6 +18,9 @@ my $PATIENCE = 20;
 
 # The port that the file under test may listen on.
 sub port { return $ENV{TEST_NGINX_SERVER_PORT} || $ENV{TEST_NGINX_PORT} || 1984 }
+
+# The directory of the certificates and keys of t/.
+sub certs { return $ENV{TEST_NGINX_CERT_DIR} || "$FindBin::Bin/../t/cert" }
 
 sub new {
     my ($class) = @_;

@@ -126,6 +126,7 @@ fn run_file(
         .args(["--kill-after=10", TIME_LIMIT, "prove", "--verbose"])
         .arg(file)
         .env("PERL5LIB", paths::root().join("nginx-tests/lib"))
+        .env("TEST_NGINX_CERT_DIR", paths::root().join("t/cert"))
         .env("TEST_NGINX_BINARY", &subject.nginx)
         .env("TEST_NGINX_LOAD_MODULES", subject.modules_shown())
         .env("TEST_NGINX_SERVROOT", settings.logs.join(format!("servroot-{slot}")))
