@@ -44,6 +44,7 @@ pub mod subrequest;
 pub mod thread;
 pub mod time;
 pub mod timer;
+pub mod value_lists;
 pub mod var;
 pub mod worker;
 #[cfg(ngx_feature = "threads")]

@@ -32,7 +32,8 @@ fn sleep(call: &Call) -> LuaResult {
     let task = call.running_task()?;
     ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");
     task.sleep(milliseconds, call.request.log());
-    // Only now: the timer is told to be cleaned up where the code cannot wait for it.
+    // After the timer has been set, as in the C module, whose debug log tells of its clean-up where the
+    // code cannot wait.
     call.state.check_yieldable().inspect_err(|_| task.drop_pending())?;
     Ok(Returns::Yield(0))
 }

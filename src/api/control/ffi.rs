@@ -58,8 +58,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exit(
     }
 }
 
-/// Whether nginx's phases take `status` for an end of a request: it leaves the client without an
-/// answer where they do not, and the connection open.
+/// Whether nginx's phases end a request that `status` is returned for. With any other status, the client
+/// would get no answer, and the connection would stay open.
 fn is_answer(status: c_int) -> bool {
     matches!(status, ffi::OK | ffi::ERROR | ffi::DECLINED | 100..=999)
 }

@@ -22,7 +22,7 @@ const NO_CAPTURE: &str = "directive \"lua_capture_error_log\" is not set";
 const DONE: c_int = crate::nginx::sys::NGX_DONE as c_int;
 
 thread_local! {
-    /// The line that was taken last, which Lua code copies at once; in a pool's thread, that one's.
+    /// The line that was taken last, until Lua code has copied it. Each thread has its own.
     static TAKEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
     unsafe { log_of(r) }.level() as c_int
 }
 
-/// Has lines of levels finer than `level` (0 to 8) no longer captured. Returns `NGX_OK`, or
+/// From now on, lines of levels finer than `level` (0 to 8) are not captured. Returns `NGX_OK`, or
 /// `NGX_ERROR` with a text in `err[..*errlen]`.
 ///
 /// # Safety

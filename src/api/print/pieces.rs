@@ -33,7 +33,7 @@ impl Output for Buf {
     }
 }
 
-/// A line for the log, which holds what nginx would write of it.
+/// A line for the log, cut where nginx would cut it.
 impl Output for Line {
     fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
         self.append(bytes);
@@ -109,7 +109,7 @@ pub fn append_strict_table(state: State, index: i32, out: &mut Vec<u8>) -> Resul
     append_table(state, index, index, true, out)
 }
 
-/// The items of an array table, nested ones too; `argument` is blamed for what does not fit.
+/// The items of an array table, nested ones too. An error about an item names `argument`.
 fn append_table(
     state: State,
     table: i32,
@@ -128,8 +128,8 @@ fn append_table(
     Ok(())
 }
 
-/// An array's highest index may be so large, or so many times the number of its elements, and no
-/// more: a hole shows as `nil` where those are allowed, but ten numbers are not to become gigabytes.
+/// The highest index of an array may be as large as the first number, or as many times the number of its
+/// elements as the second: a hole may show as `nil`, but ten elements must not become gigabytes.
 const MAX_INDEX: f64 = 1_000_000.0;
 const MAX_SPREAD: f64 = 10.0;
 

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::api::arguments;
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
+use crate::api::value_lists;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
 use crate::nginx::core::log::cycle_log;
@@ -183,33 +184,9 @@ impl Seen {
     }
 }
 
-/// Adds an argument to `table`, where its name may be; the values of one that comes several times form
-/// a list.
+/// Adds an argument to `table`, where its name may be.
 fn add(state: State, table: i32, name: &[u8], value: Option<&[u8]>) {
-    state.push_bytes(name);
-    state.push_value(-1);
-    state.raw_get(table);
-    match state.kind(-1) {
-        Kind::Nil => {
-            state.pop(1);
-            push_value(state, value);
-            state.raw_set(table);
-        }
-        Kind::Table => {
-            let next = state.raw_len(-1) as i32 + 1;
-            push_value(state, value);
-            state.raw_set_index(-2, next);
-            state.pop(2);
-        }
-        _ => {
-            state.new_table(4, 0);
-            state.insert(-2);
-            state.raw_set_index(-2, 1);
-            push_value(state, value);
-            state.raw_set_index(-2, 2);
-            state.raw_set(table);
-        }
-    }
+    value_lists::add(state, table, name, |state| push_value(state, value));
 }
 
 fn push_value(state: State, value: Option<&[u8]>) {

@@ -117,7 +117,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
             return ffi::ERROR;
         };
         let room = if values.is_null() { 0 } else { usize::try_from(max_nvalues).unwrap_or(0) };
-        let key = Key {
+        let key = WantedName {
             name: strings::raw(key, key_len),
             dashes: context.location().transform_underscores(),
         };
@@ -132,13 +132,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
 }
 
 /// A header's name as the script wrote it.
-struct Key<'a> {
+struct WantedName<'a> {
     name: &'a [u8],
     /// Underscores in it stand for dashes.
     dashes: bool,
 }
 
-impl Key<'_> {
+impl WantedName<'_> {
     #[inline]
     fn is(&self, name: &[u8]) -> bool {
         self.name.len() == name.len() && self.is_spelled(name)
@@ -155,7 +155,7 @@ impl Key<'_> {
 /// Passes the values of a header to `store`, up to `room` of them; returns their number.
 fn get(
     request: Request,
-    key: &Key<'_>,
+    key: &WantedName<'_>,
     room: usize,
     mut store: impl FnMut(usize, FfiStr),
 ) -> Result<usize, OutOfMemory> {

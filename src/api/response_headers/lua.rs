@@ -1,6 +1,7 @@
 //! `ngx.resp.get_headers`; `ngx.header` is lua-resty-core's, over `ffi.rs`.
 
 use crate::api::call::{Call, Row, set_functions_in};
+use crate::api::value_lists;
 use crate::lua::state::upvalue;
 use crate::lua::{Kind, LuaResult, Returns, State, function};
 use crate::nginx::Header;
@@ -101,35 +102,11 @@ impl Collector {
         }
     }
 
-    /// A name's second value makes a list of its first.
     fn add(&mut self, name: &[u8], value: &[u8]) {
         self.seen += 1;
-        if self.seen > self.max {
-            return;
-        }
-        let state = self.state;
-        state.push_bytes(name);
-        state.push_value(-1);
-        state.raw_get(-3);
-        match state.kind(-1) {
-            Kind::Nil => {
-                state.pop(1);
-                state.push_bytes(value);
-                state.raw_set(-3);
-            }
-            Kind::Table => {
-                state.push_bytes(value);
-                state.raw_set_index(-2, state.raw_len(-2) as i32 + 1);
-                state.pop(2);
-            }
-            _ => {
-                state.new_table(4, 0);
-                state.insert(-2);
-                state.raw_set_index(-2, 1);
-                state.push_bytes(value);
-                state.raw_set_index(-2, 2);
-                state.raw_set(-3);
-            }
+        if self.seen <= self.max {
+            let table = self.state.top();
+            value_lists::add(self.state, table, name, |state| state.push_bytes(value));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, STRING, StoreOutc
 use crate::api::ffi::{self, DECLINED, ERROR, OK};
 use crate::lua::State;
 use crate::nginx::Level;
-use crate::nginx::core::shared_memory::{Dict, Value};
+use crate::nginx::core::shared_memory::{Dict, DictValue};
 use crate::nginx::core::{log, strings};
 use crate::nginx::sys::ngx_shm_zone_t;
 
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
             _ => return fail(errmsg, c"unsupported value type"),
         };
         let stored = bytes.map(|bytes| Stored {
-            value: Value { kind, bytes },
+            value: DictValue { kind, bytes },
             ttl: exptime,
             flags: user_flags as u32,
         });

@@ -8,7 +8,7 @@ use super::store::{self, NUMBER, STRING};
 use super::{MAX_KEY, ffi};
 use crate::api::call::{Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::core::shared_memory::{Dict, Item, Value};
+use crate::nginx::core::shared_memory::{Dict, DictValue, TakenItem};
 
 const METHODS: &[Row] = &[
     Row::anywhere(c"lpush", |state| push(state, true)),
@@ -104,10 +104,10 @@ fn push(state: State, left: bool) -> LuaResult {
     };
     let number;
     let value = match state.kind(3) {
-        Kind::String => Value { kind: STRING, bytes: state.bytes(3).unwrap_or_default() },
+        Kind::String => DictValue { kind: STRING, bytes: state.bytes(3).unwrap_or_default() },
         Kind::Number => {
             number = state.number(3).to_ne_bytes();
-            Value { kind: NUMBER, bytes: &number }
+            DictValue { kind: NUMBER, bytes: &number }
         }
         _ => return fail(state, "bad value type"),
     };
@@ -132,8 +132,8 @@ fn pop(state: State, left: bool) -> LuaResult {
         Err(text) => return fail(state, text),
     };
     let mut fits = true;
-    let item = |item: Value| {
-        let copy = Item::of(item);
+    let item = |item: DictValue| {
+        let copy = TakenItem::of(item);
         fits = copy.is_ok();
         copy.ok()
     };

@@ -5,7 +5,9 @@ use std::ffi::CStr;
 use codec::fallible::{self, Grow, OutOfMemory};
 
 use super::{expiry, now};
-use crate::nginx::core::shared_memory::{Detached, Dict, Entry, Former, Key, Locked, Value};
+use crate::nginx::core::shared_memory::{
+    Detached, Dict, DictKey, DictValue, Entry, Former, Locked,
+};
 
 /// Lua's numbers for the types of values.
 pub const NIL: u8 = 0;
@@ -55,7 +57,7 @@ impl<T> StoreOutcome<T> {
 
 /// A value with what is kept beside it.
 pub struct Stored<'a> {
-    pub value: Value<'a>,
+    pub value: DictValue<'a>,
     /// Milliseconds to live; 0 for ever.
     pub ttl: i64,
     pub flags: u32,
@@ -63,7 +65,7 @@ pub struct Stored<'a> {
 
 /// Stores a value under `key`; `None` removes what is there. `op` has the bits above.
 pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreOutcome<()> {
-    let key = Key::new(key);
+    let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
     let now = now();
     drop_expired(&mut dict, now);
@@ -105,7 +107,7 @@ fn overwrite(mut entry: Entry, stored: &Stored) -> Result<(), Detached> {
 /// new one: neither beside it nor without it nor, if need be, without the oldest ones.
 fn replace(
     dict: &mut Locked,
-    key: Key,
+    key: DictKey,
     old: Detached,
     stored: &Stored,
     may_evict: bool,
@@ -125,7 +127,7 @@ fn replace(
 }
 
 /// Adds an entry, if need be in the place of the oldest ones.
-fn insert(dict: &mut Locked, key: Key, stored: &Stored, may_evict: bool) -> StoreOutcome<()> {
+fn insert(dict: &mut Locked, key: DictKey, stored: &Stored, may_evict: bool) -> StoreOutcome<()> {
     let expires = expiry(stored.ttl);
     let mut forcible = false;
     let mut may_evict = if may_evict { MAX_EVICTIONS } else { 0 };
@@ -163,7 +165,7 @@ fn evict(dict: &mut Locked) -> bool {
 
 /// What is found under a key.
 pub struct Found<'a> {
-    pub value: Value<'a>,
+    pub value: DictValue<'a>,
     pub flags: u32,
     pub is_list: bool,
     pub is_stale: bool,
@@ -172,7 +174,7 @@ pub struct Found<'a> {
 /// Gives what is under `key` to `read`; nothing where there is nothing, or if it has expired and
 /// `stale` is false.
 pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> T) -> Option<T> {
-    let key = Key::new(key);
+    let key = DictKey::new(key);
     let mut dict = dict.lock()?;
     let now = now();
     if !stale {
@@ -187,7 +189,7 @@ pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> 
         entry.promote();
     }
     Some(read(&Found {
-        value: Value { kind: entry.kind(), bytes: entry.value() },
+        value: DictValue { kind: entry.kind(), bytes: entry.value() },
         flags: entry.flags(),
         is_list: entry.is_list(),
         is_stale,
@@ -203,7 +205,7 @@ pub struct Initial {
 
 /// Adds `by` to the number under `key`, or to `initial` where there is none. Returns the sum.
 pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> StoreOutcome<f64> {
-    let key = Key::new(key);
+    let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
     let now = now();
     drop_expired(&mut dict, now);
@@ -220,7 +222,7 @@ pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> S
     let Some(initial) = initial else { return StoreOutcome::of(Err(StoreError::NotFound)) };
     let sum = initial.value + by;
     let bytes = sum.to_ne_bytes();
-    let value = Value { kind: NUMBER, bytes: &bytes };
+    let value = DictValue { kind: NUMBER, bytes: &bytes };
     let stored = Stored { value, ttl: initial.ttl, flags: 0 };
     let StoreOutcome { result, forcible } = insert(&mut dict, key, &stored, true);
     StoreOutcome { result: result.map(|()| sum), forcible }
@@ -229,7 +231,7 @@ pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> S
 fn add_to(mut entry: Entry, by: f64) -> Result<f64, StoreError> {
     let number = number(&entry).ok_or(StoreError::NotANumber)?;
     let sum = number + by;
-    entry.overwrite(Value { kind: NUMBER, bytes: &sum.to_ne_bytes() });
+    entry.overwrite(DictValue { kind: NUMBER, bytes: &sum.to_ne_bytes() });
     entry.promote();
     Ok(sum)
 }
@@ -243,13 +245,13 @@ fn number(entry: &Entry) -> Option<f64> {
 
 /// When the entry under `key` expires, 0 for never; `None` if there is none.
 pub fn expires(dict: Dict, key: &[u8]) -> Option<u64> {
-    let key = Key::new(key);
+    let key = DictKey::new(key);
     dict.lock()?.find(key).map(|entry| entry.expires())
 }
 
 /// Lets the entry under `key` live `ttl` milliseconds from now; false where there is none.
 pub fn set_ttl(dict: Dict, key: &[u8], ttl: i64) -> bool {
-    let key = Key::new(key);
+    let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return false };
     match dict.find(key) {
         Some(mut entry) => {

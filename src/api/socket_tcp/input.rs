@@ -33,7 +33,7 @@ pub enum Want {
 
 /// How far a call has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
+pub enum ReadStep {
     /// All that it wants is there.
     Complete,
     More,
@@ -133,7 +133,7 @@ impl Input {
 
     /// Looks at what is there; `ended`: no more will come.
     #[inline(always)]
-    pub fn advance(&mut self, ended: bool) -> Step {
+    pub fn advance(&mut self, ended: bool) -> ReadStep {
         let unread = self.unread();
         let len = unread.len();
         let complete = match &self.want {
@@ -150,18 +150,18 @@ impl Input {
         match complete {
             Some((length, taken)) => {
                 (self.length, self.taken) = (length, taken);
-                Step::Complete
+                ReadStep::Complete
             }
             None => {
                 (self.length, self.taken) = (len, len);
-                if ended { Step::Closed } else { Step::More }
+                if ended { ReadStep::Closed } else { ReadStep::More }
             }
         }
     }
 
     #[inline(never)]
-    fn advance_until(&mut self, ended: bool) -> Step {
-        let Want::Until(matcher) = &self.want else { return Step::Closed };
+    fn advance_until(&mut self, ended: bool) -> ReadStep {
+        let Want::Until(matcher) = &self.want else { return ReadStep::Closed };
         let mut matcher = matcher.borrow_mut();
         let unread = self.bytes.get(self.start + self.held..).unwrap_or_default();
         let fed = matcher.scan(unread);
@@ -171,16 +171,16 @@ impl Input {
         if complete && fed.held == 0 && self.passed.is_empty() {
             // All that the call gets stands here.
             (self.length, self.taken) = (fed.passed, taken);
-            return Step::Complete;
+            return ReadStep::Complete;
         }
         if matcher.append(fed, unread, &mut self.passed).is_err() {
-            return Step::OutOfMemory;
+            return ReadStep::OutOfMemory;
         }
         self.start += taken;
         match complete {
-            true => Step::Complete,
-            false if ended => Step::Closed,
-            false => Step::More,
+            true => ReadStep::Complete,
+            false if ended => ReadStep::Closed,
+            false => ReadStep::More,
         }
     }
 

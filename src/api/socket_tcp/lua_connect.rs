@@ -21,7 +21,7 @@ use crate::nginx::event::peer::Source;
 use crate::ngx_debug;
 
 /// The key of a pool: mostly a host and a port.
-type Key = SmallVec<[u8; 64]>;
+type PoolKey = SmallVec<[u8; 64]>;
 
 /// `sock:bind(address, port?)`.
 pub fn bind(call: &Call) -> LuaResult {
@@ -85,7 +85,7 @@ pub fn connect(call: &Call) -> LuaResult {
     let has_options = state.kind(n) == Kind::Table;
     let options = if has_options { options(call, n)? } else { Options::default() };
     let has_port = n - i32::from(has_options) >= 3 && state.is_number(3);
-    let mut key = Key::new();
+    let mut key = PoolKey::new();
     key.try_append(host)?;
     let mut port = 0;
     if has_port {

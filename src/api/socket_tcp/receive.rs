@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::cancel::SocketWait;
-use super::input::{Step, Want};
+use super::input::{ReadStep, Want};
 use super::request_socket;
 use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
@@ -135,10 +135,10 @@ impl Socket {
             self.ended.set(true);
         }
         match self.look(stream) {
-            Step::Complete => self.complete(stream),
-            Step::Closed => ReceiveProgress::Failed(SocketFailure::Closed),
-            Step::OutOfMemory => ReceiveProgress::Failed(SocketFailure::NoMemory),
-            Step::More => self.read_more(stream),
+            ReadStep::Complete => self.complete(stream),
+            ReadStep::Closed => ReceiveProgress::Failed(SocketFailure::Closed),
+            ReadStep::OutOfMemory => ReceiveProgress::Failed(SocketFailure::NoMemory),
+            ReadStep::More => self.read_more(stream),
         }
     }
 
@@ -153,10 +153,10 @@ impl Socket {
                 Fetched::Failed(failure) => return ReceiveProgress::Failed(failure),
             }
             match self.look(stream) {
-                Step::Complete => return self.complete(stream),
-                Step::Closed => return ReceiveProgress::Failed(SocketFailure::Closed),
-                Step::OutOfMemory => return ReceiveProgress::Failed(SocketFailure::NoMemory),
-                Step::More => {}
+                ReadStep::Complete => return self.complete(stream),
+                ReadStep::Closed => return ReceiveProgress::Failed(SocketFailure::Closed),
+                ReadStep::OutOfMemory => return ReceiveProgress::Failed(SocketFailure::NoMemory),
+                ReadStep::More => {}
             }
             if received && !stream.is_readable() && !self.ended.get() {
                 return self.wait(stream);
@@ -166,7 +166,7 @@ impl Socket {
 
     /// Whether what is there is enough.
     #[inline(always)]
-    fn look(&self, stream: Stream) -> Step {
+    fn look(&self, stream: Stream) -> ReadStep {
         let body_is_read =
             self.kind == SocketKind::Body && client_socket::body_rest(self.request.get()) == 0;
         if body_is_read && !self.ended.replace(true) {
@@ -175,7 +175,7 @@ impl Socket {
         let ended = self.ended.get();
         let mut input = self.input.borrow_mut();
         if input.is_empty() && !ended {
-            return Step::More;
+            return ReadStep::More;
         }
         ngx_debug!(self.request.get().log(), "lua tcp socket read {}", input.describe());
         input.advance(ended)

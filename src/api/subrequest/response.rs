@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use super::Captured;
+use crate::api::value_lists;
 use crate::lua::Outcome;
+use crate::lua::State;
 use crate::lua::registry::CAPTURED_RESPONSE;
 use crate::lua::state::REGISTRY;
-use crate::lua::{Kind, State};
 use crate::nginx::http::headers_out::captured;
-use crate::nginx::http::headers_out::captured::Value;
+use crate::nginx::http::headers_out::captured::FieldValue;
 use crate::nginx::http::{request_body, send};
 use crate::nginx::{Chain, Request};
 use crate::runtime::{Context, Task};
@@ -79,40 +80,15 @@ fn recycle(context: &Context, captured: &[Captured]) {
 fn push_headers(state: State, request: Option<Request>) {
     let Some(request) = request else { return state.new_table(0, 0) };
     state.new_table(0, captured::count(request) as i32);
-    captured::listed(request, |name, value| push_listed(state, name, value));
+    captured::listed(request, |name, value| {
+        value_lists::add(state, state.top(), name, |state| state.push_bytes(value));
+    });
     captured::fields(request, |name, value| {
         state.push_bytes(name);
         match value {
-            Value::Text(text) => state.push_bytes(text),
-            Value::Number(number) => state.push_integer(number),
+            FieldValue::Text(text) => state.push_bytes(text),
+            FieldValue::Number(number) => state.push_integer(number),
         }
         state.raw_set(-3);
     });
-}
-
-fn push_listed(state: State, name: &[u8], value: &[u8]) {
-    state.push_bytes(name);
-    state.push_value(-1);
-    state.raw_get(-3);
-    match state.kind(-1) {
-        Kind::Nil => {
-            state.pop(1);
-            state.push_bytes(value);
-            state.raw_set(-3);
-        }
-        Kind::Table => {
-            let length = state.raw_len(-1) as i32;
-            state.push_bytes(value);
-            state.raw_set_index(-2, length + 1);
-            state.pop(2);
-        }
-        _ => {
-            state.new_table(4, 0);
-            state.insert(-2);
-            state.raw_set_index(-2, 1);
-            state.push_bytes(value);
-            state.raw_set_index(-2, 2);
-            state.raw_set(-3);
-        }
-    }
 }

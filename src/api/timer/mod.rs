@@ -73,7 +73,7 @@ struct PendingTimer {
     main: &'static MainConf,
     /// Milliseconds between runs; 0 for one run only.
     period: usize,
-    timer: Option<Box<Timer<Key>>>,
+    timer: Option<Box<Timer<TimerKey>>>,
 }
 
 own_thread! {
@@ -90,7 +90,7 @@ fn arm(mut pending: PendingTimer, delay: usize) -> Result<(), NoConnection> {
     exit_watcher::watch(abort_pending)?;
     PENDING.reserve().map_err(|_| NoConnection)?;
     PENDING.insert_with(|key| {
-        let timer = Timer::new(Key(key), expired);
+        let timer = Timer::new(TimerKey(key), expired);
         timer.arm(delay);
         pending.timer = Some(timer);
         pending
@@ -100,15 +100,15 @@ fn arm(mut pending: PendingTimer, delay: usize) -> Result<(), NoConnection> {
 
 /// The place of a pending timer.
 #[derive(Clone, Copy)]
-struct Key(u64);
+struct TimerKey(u64);
 
-impl Waiter for Key {
+impl Waiter for TimerKey {
     fn abandon(&self) {
         drop(PENDING.remove(self.0));
     }
 }
 
-fn expired(key: &Key) {
+fn expired(key: &TimerKey) {
     if let Some(pending) = PENDING.remove(key.0) {
         expire(pending, false);
     }

@@ -40,7 +40,7 @@ pub trait Value {
 
 /// One step: nginx reads the first word of each, and calls it.
 #[repr(C)]
-struct Step<V> {
+struct ScriptStep<V> {
     code: ngx_http_script_code_pt,
     value: *const V,
 }
@@ -66,8 +66,8 @@ pub fn set_variable<V: Value + 'static>(cf: Conf, target: &[u8], value: V) -> Co
             variable.get_handler = Some(uninitialized);
             variable.data = index as usize;
         }
-        let step: *mut Step<V> = add_step(cf)?;
-        *step = Step { code: Some(run::<V>), value: value.as_ptr() };
+        let step: *mut ScriptStep<V> = add_step(cf)?;
+        *step = ScriptStep { code: Some(run::<V>), value: value.as_ptr() };
         if variable.set_handler.is_some() {
             let step: *mut ngx_http_script_var_handler_code_t = add_step(cf)?;
             (*step).code = Some(ngx_http_script_var_set_handler_code);
@@ -118,7 +118,7 @@ unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine
     // on its stack; the value lives as long as the configuration.
     unsafe {
         let e = &mut *engine;
-        let step = &*e.ip.cast::<Step<V>>();
+        let step = &*e.ip.cast::<ScriptStep<V>>();
         let request = Request::from_ptr(e.request);
         match guard(failed, || request.map_or(failed, |r| (*step.value).evaluate(r))) {
             Ok(text) => {
@@ -128,7 +128,7 @@ unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine
                 value.data = text.raw().data;
                 *e.sp = value;
                 e.sp = e.sp.add(1);
-                e.ip = e.ip.add(size_of::<Step<V>>());
+                e.ip = e.ip.add(size_of::<ScriptStep<V>>());
             }
             Err(status) => {
                 e.ip = std::ptr::from_ref(&END).cast_mut().cast();

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::abort::{Abort, log_abort};
-use super::run::{Step, end, hand_over, resume_status};
+use super::run::{AfterRun, end, hand_over, resume_status};
 use crate::config::Phase;
 use crate::lua::LuaFailure;
 use crate::lua::state::Kind;
@@ -13,13 +13,13 @@ use crate::runtime::context::Context;
 use crate::runtime::task::{Role, Task, TaskStatus};
 use crate::runtime::{ends, output};
 
-pub(super) fn finished(context: &Rc<Context>, task: &Rc<Task>) -> Step {
+pub(super) fn finished(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
     task.drop_pending();
     task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
     match task.role() {
         // `ngx.exit` could not yield, but must take effect all the same.
-        Role::Entry | Role::LightThread if context.is_to_end() => Step::Leave(end(context)),
+        Role::Entry | Role::LightThread if context.is_to_end() => AfterRun::Leave(end(context)),
         Role::Entry => {
             context.remove_task(task);
             leave_if_over(context)
@@ -63,11 +63,11 @@ fn decrement(count: &std::cell::Cell<usize>) {
 }
 
 /// Ends the handler if its entry thread and all light threads have ended.
-fn leave_if_over(context: &Rc<Context>) -> Step {
+fn leave_if_over(context: &Rc<Context>) -> AfterRun {
     if context.tasks.light_threads.get() > 0 || context.is_entry_alive() {
-        return Step::Leave(Status::AGAIN);
+        return AfterRun::Leave(Status::AGAIN);
     }
-    Step::Leave(all_done(context))
+    AfterRun::Leave(all_done(context))
 }
 
 /// Every thread ended: the content phase closes the response.
@@ -82,7 +82,7 @@ fn all_done(context: &Rc<Context>) -> Status {
 }
 
 /// A light thread ended, its results (or its error) on its stack.
-fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> Step {
+fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> AfterRun {
     if !success {
         keep_error_only(task);
     }
@@ -138,7 +138,7 @@ fn hand_results_over(
     task: &Rc<Task>,
     parent: Rc<Task>,
     success: bool,
-) -> Step {
+) -> AfterRun {
     // Lets go of the other threads that the parent waits for.
     parent.drop_pending();
     let step = hand_over(task, parent, task.state().top(), Some(success));
@@ -147,7 +147,7 @@ fn hand_results_over(
     step
 }
 
-fn end_coroutine(context: &Rc<Context>, task: &Rc<Task>) -> Step {
+fn end_coroutine(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
@@ -164,7 +164,7 @@ pub(super) fn failed(
     task: &Rc<Task>,
     failure: LuaFailure,
     abort: &mut Option<Abort>,
-) -> Step {
+) -> AfterRun {
     task.drop_pending();
     // Whatever the failed code had asked for is discarded.
     context.take_switch();
@@ -179,7 +179,11 @@ pub(super) fn failed(
 }
 
 /// Handles an error that has reached `task`, its own or a wrapped child's.
-pub(super) fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
+pub(super) fn aborted(
+    context: &Rc<Context>,
+    task: &Rc<Task>,
+    abort: &mut Option<Abort>,
+) -> AfterRun {
     task.status.set(TaskStatus::Dead);
     drop_zombies(context, task);
     match task.role() {
@@ -189,7 +193,7 @@ pub(super) fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option
         }
         Role::Entry => {
             log_abort(context, task, "entry thread", abort);
-            Step::Leave(ends::abort(context))
+            AfterRun::Leave(ends::abort(context))
         }
         Role::Coroutine | Role::Wrapped => {
             let Some(parent) = task.leave_parent() else {
@@ -208,12 +212,12 @@ pub(super) fn aborted(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option
 }
 
 #[cold]
-pub(super) fn no_parent(context: &Rc<Context>) -> Step {
+pub(super) fn no_parent(context: &Rc<Context>) -> AfterRun {
     let rc = ends::abort(context);
     ngx_log!(
         context.request().log(),
         Level::Err,
         "lua handler aborted: user coroutine has no parent"
     );
-    Step::Leave(rc)
+    AfterRun::Leave(rc)
 }

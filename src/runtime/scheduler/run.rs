@@ -11,7 +11,7 @@ use crate::runtime::task::{Role, Task, TaskStatus};
 use crate::runtime::{ends, output};
 
 /// What the scheduler does after a task has stopped running.
-pub(super) enum Step {
+pub(super) enum AfterRun {
     /// Run this one with this many values.
     Run(Rc<Task>, i32),
     /// Leave with this code.
@@ -50,35 +50,35 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
             }
         };
         match step {
-            Step::Run(next, given) => {
+            AfterRun::Run(next, given) => {
                 context.set_current(Some(next.clone()));
                 (task, values) = (next, given);
             }
-            Step::Leave(rc) => return rc,
+            AfterRun::Leave(rc) => return rc,
         }
     }
 }
 
 /// Raises the error of a wrapped child in `task`.
 #[cold]
-fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> Step {
+fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> AfterRun {
     abort.get_or_insert_with(|| Abort::of(task, LuaFailure::Runtime));
     aborted(context, task, abort)
 }
 
-fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> Step {
+fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
     if context.is_released() {
-        return Step::Leave(Status::ERROR);
+        return AfterRun::Leave(Status::ERROR);
     }
     if context.request().get().uri_changed() != 0 {
-        return Step::Leave(ends::jump(context));
+        return AfterRun::Leave(ends::jump(context));
     }
     if context.is_to_end() {
-        return Step::Leave(end(context));
+        return AfterRun::Leave(end(context));
     }
     match context.take_switch() {
-        Switch::Wait => Step::Leave(Status::AGAIN),
-        Switch::Spawn(thread, values) => Step::Run(thread, values),
+        Switch::Wait => AfterRun::Leave(Status::AGAIN),
+        Switch::Spawn(thread, values) => AfterRun::Run(thread, values),
         Switch::Resume(child, values) => resume_child(task, child, values),
         Switch::Yield(_) if task.is_thread() => yield_thread(context, task),
         Switch::Yield(values) => return_to_resumer(context, task, values),
@@ -96,19 +96,19 @@ pub(super) fn end(context: &Rc<Context>) -> Status {
 }
 
 /// `coroutine.yield` in a light thread: the others that are ready run first.
-fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> Step {
+fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
     task.state().set_top(0);
     task.status.set(TaskStatus::Running);
     if context.has_posted() {
         context.post(task.clone(), 0);
-        return Step::Leave(Status::AGAIN);
+        return AfterRun::Leave(Status::AGAIN);
     }
-    Step::Run(task.clone(), 0)
+    AfterRun::Run(task.clone(), 0)
 }
 
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
 /// its `coroutine.yield`. The coroutine itself stays on the stack below them.
-fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> Step {
+fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> AfterRun {
     if child.state().reserve_waiting(values).is_err() {
         child.status.set(TaskStatus::Suspended);
         task.state().set_top(0);
@@ -118,11 +118,11 @@ fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> Step {
     if values > 0 {
         task.state().move_to(child.state(), values);
     }
-    Step::Run(child, values)
+    AfterRun::Run(child, values)
 }
 
 /// `coroutine.yield` in a coroutine: its values become the results of the resume.
-fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> Step {
+fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> AfterRun {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };
@@ -139,7 +139,12 @@ pub(super) fn resume_status(child: &Task) -> Option<bool> {
 ///
 /// Its stack must have nothing else then: except on x86-64, LuaJIT takes all that is there for results.
 #[inline(always)]
-pub(super) fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Option<bool>) -> Step {
+pub(super) fn hand_over(
+    task: &Task,
+    parent: Rc<Task>,
+    values: i32,
+    status: Option<bool>,
+) -> AfterRun {
     if parent.state().reserve_waiting(values + 1).is_err() {
         return raise_in(&parent, "stack overflow");
     }
@@ -151,13 +156,13 @@ pub(super) fn hand_over(task: &Task, parent: Rc<Task>, values: i32, status: Opti
     if values > 0 {
         task.state().move_to(parent.state(), values);
     }
-    Step::Run(parent, values + i32::from(status.is_some()))
+    AfterRun::Run(parent, values + i32::from(status.is_some()))
 }
 
 /// Continues `task` with an error.
 #[cold]
-fn raise_in(task: &Rc<Task>, text: &str) -> Step {
+fn raise_in(task: &Rc<Task>, text: &str) -> AfterRun {
     task.state().push_str(text);
     task.propagates_error.set(true);
-    Step::Run(task.clone(), 0)
+    AfterRun::Run(task.clone(), 0)
 }

@@ -125,7 +125,7 @@ pub unsafe extern "C" fn ngx_http_lua_set_co_ctx_cleanup(
 }
 
 /// Cancels what the coroutine waits for: another module's operation by its cleanup, one of this
-/// module's own by its means. The coroutine waits on, to be resumed.
+/// module's by dropping it. The coroutine still has to be resumed.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

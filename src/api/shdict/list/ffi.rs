@@ -14,7 +14,7 @@ use crate::api::shdict::list;
 use crate::api::shdict::store::{NUMBER, STRING};
 use crate::lua::Outcome;
 use crate::lua::State;
-use crate::nginx::core::shared_memory::Value;
+use crate::nginx::core::shared_memory::DictValue;
 use crate::nginx::core::strings;
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_shm_zone_t;
@@ -49,8 +49,8 @@ unsafe extern "C" fn push(
         let Ok((dict, key)) = arguments else { return FAILED };
         let number = number.to_ne_bytes();
         let value = match text {
-            Some(bytes) => Value { kind: STRING, bytes },
-            None => Value { kind: NUMBER, bytes: &number },
+            Some(bytes) => DictValue { kind: STRING, bytes },
+            None => DictValue { kind: NUMBER, bytes: &number },
         };
         list::push(dict, key, value, left != 0).map_or(FAILED, f64::from)
     })

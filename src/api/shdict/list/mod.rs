@@ -4,7 +4,7 @@ pub mod ffi;
 
 use super::now;
 use super::store::drop_expired;
-use crate::nginx::core::shared_memory::{Dict, Key, Value};
+use crate::nginx::core::shared_memory::{Dict, DictKey, DictValue};
 
 /// Why a list was not changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +27,8 @@ impl ListError {
 
 /// Adds a value at the left or right of the list under `key`, which is made where there is none.
 /// Returns the list's new length.
-pub fn push(dict: Dict, key: &[u8], value: Value, left: bool) -> Result<u32, ListError> {
-    let key = Key::new(key);
+pub fn push(dict: Dict, key: &[u8], value: DictValue, left: bool) -> Result<u32, ListError> {
+    let key = DictKey::new(key);
     let mut dict = dict.lock().ok_or(ListError::NoMemoryForList)?;
     let now = now();
     drop_expired(&mut dict, now);
@@ -60,9 +60,9 @@ pub fn pop<T>(
     dict: Dict,
     key: &[u8],
     left: bool,
-    take: impl FnOnce(Value) -> Option<T>,
+    take: impl FnOnce(DictValue) -> Option<T>,
 ) -> Result<Option<T>, ListError> {
-    let key = Key::new(key);
+    let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(None) };
     let now = now();
     drop_expired(&mut dict, now);
@@ -84,7 +84,7 @@ pub fn pop<T>(
 
 /// The length of the list under `key`: 0 where there is none.
 pub fn len(dict: Dict, key: &[u8]) -> Result<u32, ListError> {
-    let key = Key::new(key);
+    let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(0) };
     let now = now();
     drop_expired(&mut dict, now);

@@ -17,13 +17,13 @@ use crate::nginx::sys::{
 
 /// A value to store: its kind and its bytes.
 #[derive(Clone, Copy)]
-pub struct Value<'a> {
+pub struct DictValue<'a> {
     pub kind: u8,
     pub bytes: &'a [u8],
 }
 
 /// A value that was taken off a list.
-pub struct Item {
+pub struct TakenItem {
     pub kind: u8,
     bytes: Bytes,
 }
@@ -36,8 +36,8 @@ enum Bytes {
 
 const SHORT: usize = 32;
 
-impl Item {
-    pub fn of(Value { kind, bytes }: Value) -> Result<Item, OutOfMemory> {
+impl TakenItem {
+    pub fn of(DictValue { kind, bytes }: DictValue) -> Result<TakenItem, OutOfMemory> {
         let mut short = [0; SHORT];
         let bytes = match short.get_mut(..bytes.len()) {
             Some(start) => {
@@ -46,7 +46,7 @@ impl Item {
             }
             None => Bytes::Long(fallible::copy(bytes)?),
         };
-        Ok(Item { kind, bytes })
+        Ok(TakenItem { kind, bytes })
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -130,7 +130,7 @@ impl Entry<'_> {
     }
 
     /// Writes another value in the place of the old one; false where their lengths differ.
-    pub fn overwrite(&mut self, value: Value) -> bool {
+    pub fn overwrite(&mut self, value: DictValue) -> bool {
         if self.is_list() || value.bytes.len() != self.size() as usize {
             return false;
         }
@@ -178,15 +178,18 @@ impl Entry<'_> {
     }
 
     /// Calls `each` for a list's items, from left to right, until it fails.
-    pub fn for_each_item<E>(&self, mut each: impl FnMut(Value) -> Result<(), E>) -> Result<(), E> {
+    pub fn for_each_item<E>(
+        &self,
+        mut each: impl FnMut(DictValue) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(items) = self.items() else { return Ok(()) };
         // SAFETY: the lock is held; the links are those of items, and their values follow them.
         unsafe {
             let mut next = Queue::first(items);
             while let Some(link) = next {
-                let item: *mut layout::Item = link.cast();
+                let item: *mut layout::ListItem = link.cast();
                 let bytes = strings::raw(item.cast::<u8>().add(ITEM_DATA), (*item).len as usize);
-                each(Value { kind: (*item).kind, bytes })?;
+                each(DictValue { kind: (*item).kind, bytes })?;
                 next = Queue::after(link, items);
             }
         }
@@ -208,13 +211,13 @@ impl Entry<'_> {
     }
 
     /// Adds an item at the left or right of a list. Returns the new length.
-    pub fn push(&mut self, left: bool, value: Value) -> Result<u32, OutOfMemory> {
+    pub fn push(&mut self, left: bool, value: DictValue) -> Result<u32, OutOfMemory> {
         let items = self.items().ok_or(OutOfMemory)?;
         let len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
         // SAFETY: the lock is held; the item has room for header and value.
         unsafe {
             let size = ITEM_DATA + value.bytes.len();
-            let item: *mut layout::Item = ngx_slab_alloc_locked(self.pool, size).cast();
+            let item: *mut layout::ListItem = ngx_slab_alloc_locked(self.pool, size).cast();
             if item.is_null() {
                 return Err(OutOfMemory);
             }
@@ -235,19 +238,19 @@ impl Entry<'_> {
 
     /// Takes an item off the left or right of a list, and returns what `take` makes of it. If
     /// `take` returns `None`, the item stays.
-    pub fn pop<T>(&mut self, left: bool, take: impl FnOnce(Value) -> Option<T>) -> Option<T> {
+    pub fn pop<T>(&mut self, left: bool, take: impl FnOnce(DictValue) -> Option<T>) -> Option<T> {
         let item = self.item_at(left)?;
         // SAFETY: the lock is held; the value follows the item's header.
         let value = unsafe {
             let bytes = strings::raw(item.cast::<u8>().add(ITEM_DATA), (*item).len as usize);
-            Value { kind: (*item).kind, bytes }
+            DictValue { kind: (*item).kind, bytes }
         };
         let taken = take(value)?;
         self.free(item);
         Some(taken)
     }
 
-    fn item_at(&self, left: bool) -> Option<*mut layout::Item> {
+    fn item_at(&self, left: bool) -> Option<*mut layout::ListItem> {
         let items = self.items()?;
         // SAFETY: the lock is held; the links are those of items, which begin with them.
         let link = unsafe { if left { Queue::first(items) } else { Queue::last(items) } }?;
@@ -255,7 +258,7 @@ impl Entry<'_> {
     }
 
     /// Frees an item of this list.
-    fn free(&mut self, item: *mut layout::Item) {
+    fn free(&mut self, item: *mut layout::ListItem) {
         // SAFETY: the lock is held, and the item is in this list's queue.
         unsafe {
             Queue::remove(item.cast());

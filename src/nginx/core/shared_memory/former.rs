@@ -3,9 +3,9 @@
 
 use codec::fallible::{self, Grow};
 
-use super::entry::{Entry, Value};
+use super::entry::{DictValue, Entry};
 use super::layout::Header;
-use super::locked::{Key, Locked};
+use super::locked::{DictKey, Locked};
 use crate::nginx::core::pool::OutOfMemory;
 
 /// An entry that is in neither tree nor queue any more, but still has its memory. It must be
@@ -26,12 +26,12 @@ pub struct Former {
 struct Copied(u8, Vec<u8>);
 
 impl Copied {
-    fn of(Value { kind, bytes }: Value) -> Result<Copied, OutOfMemory> {
+    fn of(DictValue { kind, bytes }: DictValue) -> Result<Copied, OutOfMemory> {
         Ok(Copied(kind, fallible::copy(bytes)?))
     }
 
-    fn as_value(&self) -> Value<'_> {
-        Value { kind: self.0, bytes: &self.1 }
+    fn as_value(&self) -> DictValue<'_> {
+        DictValue { kind: self.0, bytes: &self.1 }
     }
 }
 
@@ -52,7 +52,7 @@ impl Former {
     }
 
     fn of(entry: &Entry) -> Result<Former, OutOfMemory> {
-        let value = Copied::of(Value { kind: entry.kind(), bytes: entry.value() })?;
+        let value = Copied::of(DictValue { kind: entry.kind(), bytes: entry.value() })?;
         let mut items = entry.is_list().then(Vec::new);
         if let Some(items) = &mut items {
             items.try_reserve_exact(entry.size() as usize)?;
@@ -63,7 +63,7 @@ impl Former {
 
     /// Puts the entry back. There is enough memory, provided that what `copy_out` freed is free
     /// again.
-    pub fn put_back(&self, dict: &mut Locked, key: Key) {
+    pub fn put_back(&self, dict: &mut Locked, key: DictKey) {
         let Some(items) = &self.items else {
             let _ = dict.insert(key, self.value.as_value(), self.expires, self.flags);
             return;

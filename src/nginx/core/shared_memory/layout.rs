@@ -40,14 +40,14 @@ pub const LIST: u8 = 5;
 
 /// A list's item.
 #[repr(C)]
-pub struct Item {
+pub struct ListItem {
     pub link: Queue,
     pub len: u32,
     pub kind: u8,
 }
 
 /// Where an item's value begins.
-pub const ITEM_DATA: usize = offset_of!(Item, kind) + 1;
+pub const ITEM_DATA: usize = offset_of!(ListItem, kind) + 1;
 
 /// Where a list's head is in an entry with a key of that length, which the slab allocator aligns.
 pub fn list_head(key_len: usize) -> usize {

@@ -7,7 +7,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use codec::fallible::{self, Shown};
 
 use super::dict::{Dict, Root, format};
-use super::entry::{Entry, Value};
+use super::entry::{DictValue, Entry};
 use super::former::Detached;
 use super::layout::{DATA, Header, LIST, list_head, list_size};
 use super::queue::Queue;
@@ -21,15 +21,15 @@ use crate::nginx::sys::{
 
 /// A key and its hash, which is made before the lock is taken.
 #[derive(Clone, Copy)]
-pub struct Key<'a> {
+pub struct DictKey<'a> {
     bytes: &'a [u8],
     hash: usize,
 }
 
-impl<'a> Key<'a> {
+impl<'a> DictKey<'a> {
     #[inline]
-    pub fn new(bytes: &'a [u8]) -> Key<'a> {
-        Key { bytes, hash: codec::crc32::checksum(bytes) as usize }
+    pub fn new(bytes: &'a [u8]) -> DictKey<'a> {
+        DictKey { bytes, hash: codec::crc32::checksum(bytes) as usize }
     }
 }
 
@@ -74,8 +74,8 @@ impl Locked<'_> {
     }
 
     /// The entry with that key.
-    pub fn find(&mut self, key: Key) -> Option<Entry<'_>> {
-        let Key { bytes, hash: wanted } = key;
+    pub fn find(&mut self, key: DictKey) -> Option<Entry<'_>> {
+        let DictKey { bytes, hash: wanted } = key;
         // SAFETY: the lock is held, and the tree's nodes are entries.
         unsafe {
             let sentinel = (*self.root).tree.sentinel;
@@ -123,8 +123,8 @@ impl Locked<'_> {
     /// Adds an entry, at the front of the queue. The key must not be there.
     pub fn insert(
         &mut self,
-        key: Key,
-        value: Value,
+        key: DictKey,
+        value: DictValue,
         expires: u64,
         flags: u32,
     ) -> Result<(), OutOfMemory> {
@@ -158,7 +158,7 @@ impl Locked<'_> {
     }
 
     /// Adds an empty list. The key must not be there.
-    pub fn insert_list(&mut self, key: Key) -> Result<Entry<'_>, OutOfMemory> {
+    pub fn insert_list(&mut self, key: DictKey) -> Result<Entry<'_>, OutOfMemory> {
         let header = self.allocate(list_size(key.bytes.len()), key, LIST, 0)?;
         // SAFETY: a fresh entry, allocated with space for a list's head.
         unsafe { Queue::init(header.byte_add(list_head(key.bytes.len())).cast()) };
@@ -169,11 +169,11 @@ impl Locked<'_> {
     fn allocate(
         &mut self,
         size: usize,
-        key: Key,
+        key: DictKey,
         kind: u8,
         value_len: u32,
     ) -> Result<*mut Header, OutOfMemory> {
-        let Key { bytes, hash } = key;
+        let DictKey { bytes, hash } = key;
         let key_len = u16::try_from(bytes.len()).map_err(|_| OutOfMemory)?;
         // SAFETY: the lock is held; `size` covers header and key. The header is written field by
         // field, because its size includes padding after the last field, where the key begins.

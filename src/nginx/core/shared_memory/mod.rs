@@ -19,7 +19,7 @@ mod queue;
 pub mod zones;
 
 pub use dict::Dict;
-pub use entry::{Entry, Item, Value};
+pub use entry::{DictValue, Entry, TakenItem};
 pub use former::{Detached, Former};
-pub use locked::{Key, Locked};
+pub use locked::{DictKey, Locked};
 pub use zones::SharedZones;

@@ -16,7 +16,7 @@ use crate::nginx::sys::ngx_str_t;
 const BAD_REQUEST: usize = 400;
 
 /// One checked value of a header, in the request's pool.
-struct Change<'a> {
+struct RequestHeaderChange<'a> {
     request: Request,
     known: Option<&'static Known>,
     name: &'a Name<'a>,
@@ -45,27 +45,27 @@ pub fn set(
     set_all(
         values,
         replace,
-        |value| Change::new(request, known, &name, value),
+        |value| RequestHeaderChange::new(request, known, &name, value),
         |change, replace| if is_refused { Ok(()) } else { change.apply(replace) },
     )
 }
 
-impl<'a> Change<'a> {
+impl<'a> RequestHeaderChange<'a> {
     fn new(
         request: Request,
         known: Option<&'static Known>,
         name: &'a Name<'a>,
         value: &[u8],
-    ) -> Result<Change<'a>, HeaderError> {
+    ) -> Result<RequestHeaderChange<'a>, HeaderError> {
         let value = escaped_value(value)?;
         let kind = known.map_or(RequestHeaderKind::Plain, |known| known.kind);
         let effect = effects::of(request, kind, &value)?;
         let value = request.pool().copy_str(&value)?;
-        Ok(Change { request, known, name, value, effect })
+        Ok(RequestHeaderChange { request, known, name, value, effect })
     }
 }
 
-impl Change<'_> {
+impl RequestHeaderChange<'_> {
     fn apply(self, replace: bool) -> Result<(), OutOfMemory> {
         match self.known {
             None => self.set_in_list(replace).map(drop),

@@ -9,7 +9,7 @@ use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_http_time;
 
 /// A header's value.
-pub enum Value<'a> {
+pub enum FieldValue<'a> {
     Text(&'a [u8]),
     Number(i64),
 }
@@ -35,28 +35,28 @@ pub fn listed(request: Request, mut each: impl FnMut(&[u8], &[u8])) {
 }
 
 /// Calls `each` for the headers in fields.
-pub fn fields(request: Request, mut each: impl FnMut(&'static [u8], Value)) {
+pub fn fields(request: Request, mut each: impl FnMut(&'static [u8], FieldValue)) {
     let out = &request.get().headers_out;
     // SAFETY: the strings live in the request's pool.
     let content_type = unsafe { strings::bytes(out.content_type) };
     if !content_type.is_empty() {
-        each(b"Content-Type", Value::Text(content_type));
+        each(b"Content-Type", FieldValue::Text(content_type));
     }
     if out.content_length.is_null() && out.content_length_n >= 0 {
-        each(b"Content-Length", Value::Number(out.content_length_n));
+        each(b"Content-Length", FieldValue::Number(out.content_length_n));
     }
     // SAFETY: location is null or a node of the request's list.
     if let Some(location) = unsafe { out.location.as_ref() } {
         // SAFETY: as above.
         let value = unsafe { strings::bytes(location.value) };
         if !value.is_empty() {
-            each(b"Location", Value::Text(value));
+            each(b"Location", FieldValue::Text(value));
         }
     }
     let keeps_last_modified = matches!(out.status, 200 | 204 | 206 | 304);
     let has_last_modified = keeps_last_modified && out.last_modified_time != -1;
     if has_last_modified && out.last_modified.is_null() {
-        each(b"Last-Modified", Value::Text(&http_time(out.last_modified_time)));
+        each(b"Last-Modified", FieldValue::Text(&http_time(out.last_modified_time)));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
 
 /// One checked value of a header, in the request's pool.
-struct Change<'a> {
+struct ResponseHeaderChange<'a> {
     request: Request,
     known: Option<&'static Known>,
     name: &'a Name<'a>,
@@ -39,19 +39,19 @@ pub fn set(
     set_all(
         values,
         replace,
-        |value| Change::new(request, known, name, value),
+        |value| ResponseHeaderChange::new(request, known, name, value),
         |change, replace| change.apply(replace),
     )?;
     Ok(known.is_some_and(|known| known.kind == ResponseHeaderKind::ContentType))
 }
 
-impl<'a> Change<'a> {
+impl<'a> ResponseHeaderChange<'a> {
     fn new(
         request: Request,
         known: Option<&'static Known>,
         name: &'a Name<'a>,
         value: &[u8],
-    ) -> Result<Change<'a>, HeaderError> {
+    ) -> Result<ResponseHeaderChange<'a>, HeaderError> {
         let value = escaped_value(value)?;
         let is_length = known.is_some_and(|known| known.kind == ResponseHeaderKind::ContentLength);
         let length = if is_length && !value.is_empty() {
@@ -60,11 +60,11 @@ impl<'a> Change<'a> {
             -1
         };
         let value = request.pool().copy_str(&value)?;
-        Ok(Change { request, known, name, value, length })
+        Ok(ResponseHeaderChange { request, known, name, value, length })
     }
 }
 
-impl Change<'_> {
+impl ResponseHeaderChange<'_> {
     fn apply(&self, replace: bool) -> Result<(), OutOfMemory> {
         let Some(known) = self.known else {
             if own::is_own(self.request, self.name) {
