@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Memory and descriptors as they grow
     #[arg(long, group = "part")]
     growth: bool,
+    /// Measure this module with LuaJIT built into it: results are shown only
+    #[arg(long, requires = "part")]
+    own_luajit: bool,
     /// Rows of the part that is given: they are shown only, and not written to benches/
     #[arg(requires = "part")]
     rows: Vec<String>,
@@ -74,12 +77,12 @@ const PARTS: [Part; 4] = [
 pub fn command(arguments: &Arguments) -> Result<()> {
     let all_parts = !PARTS.iter().any(|part| (part.is_given)(arguments));
     let wanted = |part: &&Part| all_parts || (part.is_given)(arguments);
-    let subjects = subjects()?;
+    let subjects = subjects(arguments.own_luajit)?;
     let mut all = results::read()?;
     for part in PARTS.iter().filter(wanted) {
         let outcomes = (part.run)(&subjects, &arguments.rows)?;
         show(&outcomes);
-        if arguments.rows.is_empty() {
+        if arguments.rows.is_empty() && !arguments.own_luajit {
             all.retain(|outcome| outcome.part != part.name);
             all.extend(outcomes);
             write(&all)?;
@@ -89,10 +92,10 @@ pub fn command(arguments: &Arguments) -> Result<()> {
 }
 
 /// This module in a release build, and those that it is compared with.
-pub fn subjects() -> Result<Subjects> {
+pub fn subjects(own_luajit: bool) -> Result<Subjects> {
     setup::ensure(&[Group::Build, Group::Run, Group::Reference, Group::Valgrind, Group::Bench])?;
     Ok(Subjects {
-        ours: subject(&Build { release: true, ..Build::default() }.into())?,
+        ours: subject(&Build { release: true, own_luajit, ..Build::default() }.into())?,
         theirs: subject(&Options { reference: true, ..Options::default() })?,
         njs: build::njs(),
     })

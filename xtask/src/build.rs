@@ -15,7 +15,7 @@ use crate::{paths, shell};
 /// Where Debian's packages put nginx modules.
 const DEBIAN_MODULES: &str = "/usr/lib/nginx/modules";
 /// The module as cargo calls it, and as nginx's users do.
-const LIBRARY: &str = "libngx_http_lua_module.so";
+pub const LIBRARY: &str = "libngx_http_lua_module.so";
 const MODULE: &str = "ngx_http_lua_module.so";
 /// Debian's C module, after the module that it needs.
 const REFERENCE: &[&str] = &["ndk_http_module.so", "ngx_http_lua_module.so"];
@@ -113,7 +113,7 @@ pub fn build(options: &Build) -> Result<Product> {
 }
 
 /// Copies what cargo has built to the place of the `module`.
-fn put(library: &Path, module: &Path) -> Result<()> {
+pub fn put(library: &Path, module: &Path) -> Result<()> {
     fs::create_dir_all(module.parent().unwrap_or(Path::new("/")))?;
     // A running nginx may have the old file mapped: put a new one in its place, never write into it.
     let fresh = module.with_extension("so.new");

@@ -9,8 +9,8 @@ use crate::options::{Build, Nginx, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
 use crate::{
-    abi, bench, conformance, deny, docs, fuzz, matrix, newer, nginx, package, paths, run, shell,
-    soak, test, valgrind,
+    abi, arm64, bench, conformance, deny, docs, fuzz, matrix, newer, nginx, package, paths, run,
+    shell, soak, test, valgrind,
 };
 
 /// The file of lua-nginx-module's suite that runs under memcheck: light threads, timers and subrequests.
@@ -33,6 +33,9 @@ pub fn command(build: Build) -> Result<()> {
     total += counted("other nginxes, another LuaJIT", matrix::all_but_usual);
     total += counted("packages", package::verify);
     total += counted("newer releases of lua-resty-core", newer::try_resty_cores);
+    if cfg!(target_arch = "x86_64") {
+        total += counted("arm64", || arm64::run(&[]));
+    }
     total += step("fuzz targets", || fuzz::run(&[]));
     total += step("Miri", miri);
     total += step("memcheck", || valgrind::files(Options::default(), &[UNDER_VALGRIND.into()]));

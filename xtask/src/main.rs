@@ -13,6 +13,7 @@
 
 mod abi;
 mod apt;
+mod arm64;
 mod bench;
 mod build;
 mod ci;
@@ -120,6 +121,11 @@ enum Command {
         /// The rows to run, instead of all: an unknown name is answered with those there are
         names: Vec<String>,
     },
+    /// Build the module for arm64 and test it on Debian's nginx for arm64, under an emulator
+    Arm64 {
+        /// The .t files to run, instead of those that depend on the processor most
+        files: Vec<String>,
+    },
     /// Run the fuzz targets for a few seconds each
     Fuzz {
         /// The targets to run, instead of all
@@ -149,6 +155,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::command(&arguments),
         Command::Abi { nginx } => abi::check(nginx),
         Command::Matrix { names } => matrix::command(&names),
+        Command::Arm64 { files } => arm64::command(&files),
         Command::Fuzz { names } => fuzz::run(&names),
         Command::Deny => deny::run(),
         Command::Docs(arguments) => docs::command(&arguments),

@@ -38,6 +38,8 @@ pub enum Group {
     Fuzz,
     /// What fetches cargo-deny.
     Deny,
+    /// The emulator and the compiler for arm64.
+    Arm64,
     /// What the bench compares with beside that, and what it sends requests with.
     Bench,
 }
@@ -102,6 +104,7 @@ impl Group {
             Self::Package => &["binutils", "debhelper", "dpkg-dev"],
             Self::Trial => &["debootstrap", "util-linux"],
             Self::Fuzz => &["g++"],
+            Self::Arm64 => &["binfmt-support", "gcc-aarch64-linux-gnu", "qemu-user-static"],
             Self::Deny => &["python3-pip"],
             Self::Bench => &["libnginx-mod-http-js", "util-linux", "wrk"],
         }

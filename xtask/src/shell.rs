@@ -63,6 +63,16 @@ pub fn exists(program: &str) -> bool {
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
+/// `program`, to be run by the super-user.
+pub fn as_root(program: &str) -> Command {
+    if is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.arg(program);
+    command
+}
+
 /// Whether the caller is the super-user.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

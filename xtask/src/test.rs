@@ -16,7 +16,7 @@ use crate::{docs, paths, prove, shell};
 const UNIT_TESTED: &[&str] = &["codec", "xtask"];
 
 /// The file that needs the module with faults on demand.
-const FAULTS: &str = "nginx-tests/fault_injection.t";
+pub const FAULTS: &str = "nginx-tests/fault_injection.t";
 
 /// Runs `cargo xtask test`: everything, or the `.t` files that are named.
 pub fn command(options: &Options, files: &[String]) -> Result<()> {

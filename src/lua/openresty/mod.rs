@@ -17,8 +17,8 @@ use crate::nginx::Request;
 /// The request that the running code runs for, if any. `state` is the running coroutine.
 #[inline(always)]
 pub fn running_request(state: State) -> Option<Request> {
-    // SAFETY: the word is the request that a phase handler or a task set for this coroutine; they
-    // clear it, or end the coroutine, before the request is freed.
+    // SAFETY: the word is the request that a phase handler or a task set for this coroutine, or for the
+    // time that its code runs; they clear it, or end the coroutine, before the request is freed.
     unsafe { Request::from_ptr(imp::request(state).cast()) }
 }
 

@@ -19,7 +19,7 @@ const TOLERANCE: f64 = 1.03;
 /// Errors: the rows that are worse.
 pub fn run() -> Result<()> {
     let committed = results::read()?;
-    let subjects = subjects()?;
+    let subjects = subjects(false)?;
     let mut worse = Vec::new();
     for row in rows::named(&ROWS.map(String::from))? {
         let mut now = measure::ratio(&subjects, &row)?;

@@ -83,6 +83,12 @@ impl Tree {
         }
     }
 
+    /// Debian's tree, configured in `target/DIR` for the processor of the compiler `cc`; `prepare` sets what
+    /// configure needs to run that processor's programs.
+    pub fn cross(dir: &str, cc: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        configured_as_debians(dir, &[&format!("--with-cc={}", cc.display())], prepare)
+    }
+
     /// The variables that name the tree, to the module's build and to tests that compile C modules.
     pub fn environment(&self) -> [(&'static str, &Path); 2] {
         [("NGINX_SOURCE_DIR", &self.source_dir), ("NGINX_BUILD_DIR", &self.build_dir)]
@@ -121,18 +127,29 @@ fn given() -> Result<Option<Tree>> {
 }
 
 fn debian() -> Result<Tree> {
+    configured_as_debians("nginx-debian", &[], |_| {})
+}
+
+/// Debian's sources, configured with Debian's flags and `more` in `target/DIR`.
+fn configured_as_debians(
+    dir: &str,
+    more: &[&str],
+    prepare: impl FnOnce(&mut Command),
+) -> Result<Tree> {
     let sources = sources::checked(Path::new(sources::DEBIAN))
         .context("is the Debian package nginx-dev installed?")?;
     let flags = fs::read_to_string(sources.join("conf_flags"))
         .with_context(|| format!("cannot read {}/conf_flags", sources.display()))?;
-    let source_dir = paths::target("nginx-debian");
+    let source_dir = paths::target(dir);
     // conf_flags is a bash array, as Debian's own module packages read it.
-    let script =
-        "source ./conf_flags && exec bash ./configure --builddir=objs \"${NGX_CONF_FLAGS[@]}\"";
+    let script = "source ./conf_flags \
+                  && exec bash ./configure --builddir=objs \"${NGX_CONF_FLAGS[@]}\" \"$@\"";
     let mut command = Command::new("bash");
-    command.args(["-c", script]);
+    command.args(["-c", script, "configure"]).args(more);
+    prepare(&mut command);
     let version = fs::read_to_string(sources.join("src/core/nginx.h"))?;
-    configure(&source_dir, &sources, &format!("{flags}\n{version}"), &mut command)?;
+    let stamp = format!("{flags}\n{version}{}", more.join(" "));
+    configure(&source_dir, &sources, &stamp, &mut command)?;
     Ok(Tree { build_dir: source_dir.join("objs"), source_dir, binary: DEBIAN_BINARY.into() })
 }
 
