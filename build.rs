@@ -42,7 +42,7 @@ const MARKS: [&str; 3] =
 
 fn bind_nginx(includes: &[PathBuf]) {
     let bindings = header("src/nginx/sys.h", includes)
-        .allowlist_var("LUA_NGX_.*")
+        .allowlist_var("LUA_.*")
         .allowlist_type("ngx_table_elt_t")
         .allowlist_item(MARKS.join("|"))
         .parse_callbacks(Box::new(OwnNames))
@@ -58,6 +58,10 @@ fn bind_nginx(includes: &[PathBuf]) {
         if bindings.to_string().contains(mark) {
             println!("cargo::rustc-cfg={mark}");
         }
+    }
+    println!("cargo::rustc-check-cfg=cfg(angie)");
+    if bindings.to_string().contains("ANGIE_SIGN") {
+        println!("cargo::rustc-cfg=angie");
     }
     bindings.write_to_file(out("nginx.rs")).expect("OUT_DIR");
 }

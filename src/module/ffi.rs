@@ -30,6 +30,10 @@ pub static mut ngx_http_lua_module: ngx_module_t = ngx_module_t {
     init_module: Some(init_module),
     init_process: Some(init_process),
     exit_process: Some(exit_process),
+    #[cfg(angie)]
+    spare1: crate::nginx::sys::ANGIE_SIGN,
+    #[cfg(angie)]
+    version: crate::nginx::sys::ANGIE_VERSION,
     ..ngx_module_t::default()
 };
 

@@ -12,3 +12,9 @@ VALUE(NGX_ERROR);
 VALUE(NGX_AGAIN);
 VALUE(NGX_READ_EVENT);
 VALUE(NGX_WRITE_EVENT);
+
+/* What a module of Angie says that it was built for. */
+#ifdef NGX_ANGIE_SIGN
+static const ngx_uint_t LUA_ANGIE_SIGN = ngx_angie_sign;
+static const ngx_uint_t LUA_ANGIE_VERSION = angie_version;
+#endif

@@ -1,7 +1,9 @@
-//! nginx's own types and functions: those of the ngx crate, and what `sys.h` adds to them.
+//! nginx's own types and functions: those of the crate nginx-sys, and what `sys.h` adds to them.
 
+#[cfg(angie)]
+pub use generated::{ANGIE_SIGN, ANGIE_VERSION};
 pub use generated::{NGX_AGAIN, NGX_ERROR, NGX_OK, NGX_READ_EVENT, NGX_WRITE_EVENT};
-pub use ngx::ffi::*;
+pub use nginx_sys::*;
 
 /// Made of `sys.h` by build.rs.
 #[allow(dead_code, non_camel_case_types)]

@@ -6,6 +6,10 @@ use crate::nginx::sys::{
     NGX_LOG_DEBUG_HTTP, NGX_MAX_ERROR_STR, ngx_cycle, ngx_log_error_core, ngx_log_t,
 };
 
+/// What Angie is told of where a line comes from.
+#[cfg(angie)]
+const SOURCE: &CStr = c"lua";
+
 /// The log levels of error_log, with nginx's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(usize)]
@@ -144,7 +148,12 @@ impl Log {
         // SAFETY: the log is live (see `enabled`); "%*s" takes a size_t length and that many bytes.
         unsafe {
             let format: *const c_char = c"%*s".as_ptr();
-            ngx_log_error_core(level as usize, self.0, errno, format, text.len(), text.as_ptr());
+            let (level, len, bytes) = (level as usize, text.len(), text.as_ptr());
+            #[cfg(not(angie))]
+            ngx_log_error_core(level, self.0, errno, format, len, bytes);
+            // The file of the source, which its own log may show.
+            #[cfg(angie)]
+            ngx_log_error_core(level, self.0, SOURCE.as_ptr(), errno, format, len, bytes);
         }
     }
 }

@@ -138,9 +138,16 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
             let old: *mut ZoneContext = old.cast();
             let old_data = old.as_ref().map_or(std::ptr::null_mut(), |old| old.zone.data);
             let inner = &raw mut (*context).zone;
-            (*inner).shm = std::ptr::read(&(*zone).shm);
-            (*inner).noreuse = (*zone).noreuse;
-            let Some(inner_init) = (*inner).init else { return -1 };
+            // All that nginx has set, but for what the module has.
+            let own = std::ptr::read(inner);
+            inner.write(ngx_shm_zone_t {
+                data: own.data,
+                init: own.init,
+                tag: own.tag,
+                sync: own.sync,
+                ..std::ptr::read(zone)
+            });
+            let Some(inner_init) = own.init else { return -1 };
             if inner_init(inner, old_data) != 0 {
                 return -1;
             }
