@@ -6,9 +6,9 @@ use std::ptr::{NonNull, null_mut};
 use super::keepalive::Keepalive;
 use crate::nginx::http::configuration::{Scope, Structure};
 use crate::nginx::sys::{
-    ngx_addr_t, ngx_http_request_t, ngx_http_upstream_conf_t, ngx_http_upstream_rr_peer_data_t,
-    ngx_http_upstream_s, ngx_http_upstream_srv_conf_t, ngx_peer_connection_t, ngx_str_t,
-    ngx_uint_t, sockaddr, socklen_t,
+    ngx_addr_t, ngx_event_notify_peer_pt, ngx_http_request_t, ngx_http_upstream_conf_t,
+    ngx_http_upstream_rr_peer_data_t, ngx_http_upstream_s, ngx_http_upstream_srv_conf_t,
+    ngx_peer_connection_t, ngx_str_t, ngx_uint_t, sockaddr, socklen_t,
 };
 use crate::nginx::{Request, module};
 
@@ -41,6 +41,8 @@ pub(super) struct PeerData {
     /// What nginx takes for the name in a handshake.
     #[cfg(ngx_feature = "http_ssl")]
     pub(super) tls_name: ngx_str_t,
+    /// What round robin wants to know of its servers; none in most nginxes.
+    pub(super) notify: ngx_event_notify_peer_pt,
     /// nginx's NGX_PEER_* bits for the last named server; 0 before.
     pub(super) last_state: ngx_uint_t,
     /// The request's own copy of its upstream settings; null before there is one.

@@ -99,6 +99,8 @@ unsafe extern "C" fn init_peer<B: Balancer>(
             }
             (*pc).get = Some(get_peer::<B>);
             (*pc).free = Some(free_peer::<B>);
+            data.as_mut().notify = (*pc).notify;
+            (*pc).notify = (*pc).notify.and(Some(notify));
             #[cfg(ngx_feature = "http_ssl")]
             {
                 data.as_mut().tls_name = (*(*r).upstream).ssl_name;
@@ -149,6 +151,22 @@ unsafe extern "C" fn get_peer<B: Balancer>(
             }
         }
     })
+}
+
+/// Called in the course of a try, which is told on of round robin's servers only.
+///
+/// # Safety
+/// Only nginx may call this, as the callback that it was registered as.
+unsafe extern "C" fn notify(pc: *mut ngx_peer_connection_t, data: *mut c_void, what: ngx_uint_t) {
+    let Some(peer) = Peer::from_data(data) else { return };
+    // SAFETY: as for `get_peer`; round robin's own function, with its data.
+    unsafe {
+        if let Some(inner) = (*peer.as_ptr()).notify
+            && !peer.is_named()
+        {
+            inner(pc, data, what);
+        }
+    }
 }
 
 /// Called when a try has ended.
