@@ -94,8 +94,9 @@ pub fn command(arguments: &Arguments) -> Result<()> {
 /// This module in a release build, and those that it is compared with.
 pub fn subjects(own_luajit: bool) -> Result<Subjects> {
     setup::ensure(&[Group::Build, Group::Run, Group::Reference, Group::Valgrind, Group::Bench])?;
+    let build = Build { release: true, own_luajit, ..Build::default() };
     Ok(Subjects {
-        ours: subject(&Build { release: true, own_luajit, ..Build::default() }.into())?,
+        ours: build::build_into("bench", &build)?.subject(),
         theirs: subject(&Options { reference: true, ..Options::default() })?,
         njs: build::njs(),
     })

@@ -93,6 +93,11 @@ pub fn cargo_build(tree: &Tree) -> Command {
 ///
 /// Errors: cargo failed, or no nginx source tree could be prepared.
 pub fn build(options: &Build) -> Result<Product> {
+    build_into("module", options)
+}
+
+/// As [`build`], into `target/DIR/`: where a file is used for long, no other command may replace it.
+pub fn build_into(dir: &str, options: &Build) -> Result<Product> {
     let tree = Tree::prepare(&options.nginx.nginx)?;
     let mut command = cargo_build(&tree);
     if options.release {
@@ -107,7 +112,7 @@ pub fn build(options: &Build) -> Result<Product> {
     shell::run(&mut command)?;
 
     let profile = if options.release { "release" } else { "debug" };
-    let module = paths::target("module").join(MODULE);
+    let module = paths::target(dir).join(MODULE);
     put(&cargo_target.join(profile).join(LIBRARY), &module)?;
     Ok(Product { module, tree })
 }
