@@ -86,16 +86,16 @@ pub fn set_functions_in(state: State, name: &CStr, rows: &[Row]) {
     state.pop(1);
 }
 
-/// The caller's coroutine, task and request.
-pub struct Call {
+/// The caller's coroutine and request.
+pub struct Call<'a> {
     pub state: State,
     pub request: Request,
-    pub context: Rc<Context>,
+    pub context: &'a Rc<Context>,
     /// Where the function may be called.
     phases: PhaseSet,
 }
 
-impl Call {
+impl Call<'_> {
     /// Does `work` for what runs on `state`, where [`Call::check`] lets `phases` pass.
     #[inline(always)]
     pub fn with<T>(
@@ -105,33 +105,19 @@ impl Call {
     ) -> Result<T, LuaError> {
         let request = openresty::running_request(state);
         let request = request.ok_or_else(|| LuaError::text("no request found"))?;
-        let call = match Call::of_running(state, request, phases) {
-            Some(call) => call,
-            None => Call::of_other(state, request, phases)?,
-        };
-        work(&call)
+        Context::with_caller(Some(request), |caller| {
+            let other;
+            let context = match caller {
+                Some(context) => context,
+                None => {
+                    other = other_context(state, request)?;
+                    &other
+                }
+            };
+            work(&Call { state, request, context, phases })
+        })
     }
 
-    /// What runs on `state`, where that is the running task of the context in nginx's slot.
-    #[inline(always)]
-    fn of_running(state: State, request: Request, phases: PhaseSet) -> Option<Call> {
-        let context = Context::of(request).filter(|context| context.runs_on(state))?;
-        Some(Call { state, request, context, phases })
-    }
-
-    /// The same where nginx has cleared its slot, or no task runs.
-    #[cold]
-    fn of_other(state: State, request: Request, phases: PhaseSet) -> Result<Call, LuaError> {
-        let context = match Task::of(state) {
-            Some(task) => task.context(),
-            None => Context::of(request),
-        };
-        let context = context.ok_or_else(|| LuaError::text("no request ctx found"))?;
-        Ok(Call { state, request, context, phases })
-    }
-}
-
-impl Call {
     /// The running task, for functions that wait: raises where the running code cannot yield.
     pub fn task(&self) -> Result<Rc<Task>, LuaError> {
         let task = self.running_task()?;
@@ -139,10 +125,18 @@ impl Call {
         Ok(task)
     }
 
+    /// As [`Call::task`], where nobody asks which task it is.
+    #[inline(always)]
+    pub fn check_task(&self) -> Result<(), LuaError> {
+        if !self.context.runs_on(self.state) {
+            self.running_task()?;
+        }
+        self.state.check_yieldable()
+    }
+
     /// The running task, whether it can yield now or not. There is none in phases that cannot yield.
     pub fn running_task(&self) -> Result<Rc<Task>, LuaError> {
-        let task = self.context.current_on(self.state).or_else(|| Task::of(self.state));
-        task.ok_or_else(|| LuaError::text("no co ctx found"))
+        Task::of(self.state).ok_or_else(|| LuaError::text("no co ctx found"))
     }
 
     /// Raises unless the function may be called in the running phase.
@@ -186,6 +180,16 @@ fn disabled_in(phase: Phase) -> LuaError {
     LuaError::text(format_args!("API disabled in the context of {}", phase.context_name()))
 }
 
+/// The context of code that runs for `request` without being run by this module.
+#[cold]
+fn other_context(state: State, request: Request) -> Result<Rc<Context>, LuaError> {
+    let context = match Task::of(state) {
+        Some(task) => task.context(),
+        None => Context::of(request),
+    };
+    context.ok_or_else(|| LuaError::text("no request ctx found"))
+}
+
 /// When a function's phase is checked: before it runs, or by itself.
 const EARLY: u8 = 0;
 const LATE: u8 = 1;
@@ -224,7 +228,7 @@ where
 }
 
 /// The arguments that a function got.
-impl Call {
+impl Call<'_> {
     pub fn arguments(&self) -> c_int {
         self.state.top()
     }

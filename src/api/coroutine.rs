@@ -73,7 +73,7 @@ pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     };
     state.push_value(1);
     state.move_to(thread, 1);
-    let task = Task::new(&call.context, thread, reference, role);
+    let task = Task::new(call.context, thread, reference, role);
     task.status.set(TaskStatus::Suspended);
     call.context.add_task(task.clone());
     Ok(task)
@@ -102,9 +102,9 @@ fn resume(call: &Call) -> LuaResult {
     let state = call.state;
     let target = state.thread(1).ok_or_else(|| LuaError::argument(1, "coroutine expected"))?;
     call.check()?;
-    call.task()?;
+    call.check_task()?;
     match Task::record(target) {
-        Record::Task(task) if task.belongs_to(&call.context) => {
+        Record::Task(task) if task.belongs_to(call.context) => {
             if task.status.get() != TaskStatus::Suspended {
                 return refuse(state, task.status.get());
             }
@@ -128,7 +128,7 @@ fn refuse(state: State, status: TaskStatus) -> LuaResult {
 }
 
 fn yield_values(call: &Call) -> LuaResult {
-    call.task()?;
+    call.check_task()?;
     let values = call.arguments();
     call.context.set_switch(Switch::Yield(values));
     Ok(Returns::Yield(values))

@@ -137,39 +137,30 @@ pub unsafe fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int>
 pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
     // SAFETY: the contract of this function, that of `request`.
     let request = unsafe { request(r) }?;
-    Context::of(request).or_else(|| Context::running(request))
+    let caller = Context::with_caller(Some(request), |caller| caller.cloned());
+    caller.or_else(|| Context::of(request)).or_else(|| Context::running(request))
 }
 
 /// The context of the running code, for the call's own time.
 ///
 /// # Safety
 /// As for [`request`]; the call does not end the request.
-#[inline]
+#[inline(always)]
 pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
-    // SAFETY: the contract of this function.
+    // SAFETY: the contract of this function; the context outlives the call.
     unsafe {
-        let request = request(r)?;
-        request.context_ptr::<Context>().as_ref().or_else(|| running_ptr(request).as_ref())
+        let request = request(r);
+        let caller = Context::with_caller(request, |caller| caller.map_or(null(), Rc::as_ptr));
+        caller.as_ref().or_else(|| other_context(request).as_ref())
     }
 }
 
-/// The context of the code that runs for `request`, where nginx has cleared its slot; null for
-/// none.
+/// The context of `request`, where it is not that of the caller; null for none.
 #[cold]
-fn running_ptr(request: Request) -> *const Context {
-    let running = || Context::running(request).map_or(null(), |context| Rc::as_ptr(&context));
-    crate::nginx::guard(null(), running)
-}
-
-/// As [`borrowed_context`], only where nginx's slot has it.
-///
-/// # Safety
-/// As for [`borrowed_context`].
-#[inline]
-pub unsafe fn context_in_slot<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
-    // SAFETY: the contract of this function, that of `borrowed_context`; the value outlives the
-    // slot.
-    unsafe { request(r).and_then(|request| request.context_ptr::<Context>().as_ref()) }
+fn other_context(request: Option<Request>) -> *const Context {
+    let other = |request| Context::of(request).or_else(|| Context::running(request));
+    let find = || request.and_then(other).map_or(null(), |context| Rc::as_ptr(&context));
+    crate::nginx::guard(null(), find)
 }
 
 /// Writes an error into the caller's buffer: `err` has space for `*errlen` bytes, and `*errlen`

@@ -51,7 +51,7 @@ fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
         call.state.thread(n).ok_or_else(|| LuaError::argument(n, "lua thread expected"))?;
     match Task::record(thread) {
         // Another request's, or not made here.
-        Record::Task(task) if !task.belongs_to(&call.context) => {
+        Record::Task(task) if !task.belongs_to(call.context) => {
             Err(LuaError::text("no co ctx found"))
         }
         Record::None => Err(LuaError::text("no co ctx found")),
@@ -99,7 +99,7 @@ fn take_results(call: &Call, parent: &Task, thread: &Rc<Task>) -> LuaResult {
     let results = thread.state().top();
     call.state.reserve(results)?;
     thread.state().move_to(call.state, results);
-    scheduler::forget_zombie(&call.context, parent, thread);
+    scheduler::forget_zombie(call.context, parent, thread);
     Ok(Returns::Values(results))
 }
 
@@ -114,7 +114,7 @@ fn kill(call: &Call) -> LuaResult {
         return call.fail("killer not parent");
     }
     if thread.status.get() == TaskStatus::Zombie {
-        scheduler::forget_zombie(&call.context, killer, &thread);
+        scheduler::forget_zombie(call.context, killer, &thread);
         return call.fail("already terminated");
     }
     let chain = thread.chain()?;
@@ -124,6 +124,6 @@ fn kill(call: &Call) -> LuaResult {
     if !chain.iter().all(|task| task.can_cancel()) {
         return call.fail("pending subrequests");
     }
-    scheduler::kill(&call.context, &chain);
+    scheduler::kill(call.context, &chain);
     call.succeed()
 }

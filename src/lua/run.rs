@@ -31,6 +31,7 @@ pub enum LuaFailure {
 
 impl LuaFailure {
     #[cold]
+    #[inline(never)]
     fn from_status(status: c_int) -> LuaFailure {
         match status {
             ffi::LUA_ERRSYNTAX => LuaFailure::Syntax,

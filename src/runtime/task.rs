@@ -146,9 +146,9 @@ pub struct Task {
     /// Whether its code is on the C stack.
     pub(super) runs: Cell<bool>,
     /// The task that spawned it, or, from its resume to its yield, the one that resumed it.
-    parent: Link,
-    /// The coroutine that it resumed, until that yields or ends.
-    resumed: Link,
+    parent: RcCell<Task>,
+    /// The key of the coroutine that it resumed, until that yields or ends; 0 for none.
+    resumed: Cell<u64>,
     pending: RefCell<Option<Pending>>,
     /// Ends its sleep.
     alarm: Alarm,
@@ -162,31 +162,6 @@ pub struct Task {
     pub flushing: Cell<bool>,
     /// The key by which other modules know it; 0 for none.
     pub(super) co_ctx: Cell<u64>,
-}
-
-/// Another task, as long as that is there.
-#[derive(Default)]
-struct Link(Cell<Option<Weak<Task>>>);
-
-impl Link {
-    fn set(&self, task: &Rc<Task>) {
-        self.0.set(Some(Rc::downgrade(task)));
-    }
-
-    fn get(&self) -> Option<Rc<Task>> {
-        let link = self.0.take();
-        let task = link.as_ref().and_then(Weak::upgrade);
-        self.0.set(link);
-        task
-    }
-
-    fn take(&self) -> Option<Rc<Task>> {
-        self.0.take()?.upgrade()
-    }
-
-    fn cut(&self) {
-        self.0.set(None);
-    }
 }
 
 impl Task {
@@ -230,8 +205,8 @@ impl Task {
             context: RcCell::new(Some(context.clone())),
             status: Cell::new(TaskStatus::Running),
             runs: Cell::new(false),
-            parent: Link::default(),
-            resumed: Link::default(),
+            parent: RcCell::default(),
+            resumed: Cell::new(0),
             pending: RefCell::new(None),
             alarm: Alarm::default(),
             propagates_error: Cell::new(false),
@@ -353,6 +328,17 @@ impl Task {
         }
     }
 
+    /// The task with this key, if there is one.
+    pub fn with_key(key: u64) -> Option<Rc<Task>> {
+        RECORDS.with(key, Weak::upgrade).flatten()
+    }
+
+    /// The key by which it is known, never 0.
+    #[inline(always)]
+    pub fn key(&self) -> u64 {
+        self.key.get()
+    }
+
     /// What is known of the coroutine `state`.
     #[inline(always)]
     pub fn record(state: State) -> Record {
@@ -363,7 +349,7 @@ impl Task {
             ENDED => return Record::Ended,
             _ => {}
         }
-        let Some(task) = RECORDS.with(word, Weak::upgrade).flatten() else { return Record::Ended };
+        let Some(task) = Task::with_key(word) else { return Record::Ended };
         if task.state() != state {
             // A coroutine made by LuaJIT itself, which has copied the word from its creator.
             return Record::None;
@@ -387,12 +373,12 @@ impl Task {
             parent.state().push_thread();
             parent.reference.set(parent.state().new_ref(REGISTRY));
         }
-        self.parent.set(parent);
+        self.parent.set(Some(parent.clone()));
     }
 
     /// The coroutine that it resumed and that has neither yielded nor ended.
     pub fn resumed(&self) -> Option<Rc<Task>> {
-        self.resumed.get()
+        Task::with_key(self.resumed.get())
     }
 
     /// This task and the coroutines that run on its behalf, innermost last.
@@ -401,20 +387,21 @@ impl Task {
     }
 
     /// Notes that `child` runs on this task's behalf from now on.
-    pub fn resume(self: &Rc<Self>, child: &Rc<Task>) {
+    #[inline(always)]
+    pub fn resume(self: Rc<Self>, child: &Task) {
         self.status.set(TaskStatus::Normal);
-        child.parent.set(self);
+        self.resumed.set(child.key());
         child.status.set(TaskStatus::Running);
-        self.resumed.set(child);
+        child.parent.set(Some(self));
     }
 
     /// Detaches this task, which has yielded or ended, from the task that resumed or spawned it,
     /// and returns that one; `None` if that one has ended.
-    #[inline]
+    #[inline(always)]
     pub fn leave_parent(&self) -> Option<Rc<Task>> {
         let parent = self.parent.take().filter(|parent| parent.is_alive())?;
         parent.status.set(TaskStatus::Running);
-        parent.resumed.cut();
+        parent.resumed.set(0);
         Some(parent)
     }
 
@@ -497,9 +484,11 @@ impl Task {
         if self.co_ctx.get() != 0 {
             co_ctx::forget(self.co_ctx.take());
         }
-        drop(self.context.take());
-        self.parent.cut();
-        self.resumed.cut();
+        if let Some(context) = self.context.take() {
+            context.forget_current(self);
+        }
+        self.parent.set(None);
+        self.resumed.set(0);
         let reference = self.reference.replace(NOREF);
         if reference < 0 {
             return None;

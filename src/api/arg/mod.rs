@@ -29,7 +29,7 @@ fn set(state: State) -> LuaResult {
         call.check()?;
         match state.check_integer(2)? {
             1 => set_body(call)?,
-            2 => filter::set_eof(&call.context, state.boolean(3))?,
+            2 => filter::set_eof(call.context, state.boolean(3))?,
             index => return Err(LuaError::text(format_args!("bad index: {index}"))),
         }
         Ok(Returns::Values(0))
@@ -39,15 +39,15 @@ fn set(state: State) -> LuaResult {
 fn set_body(call: &Call) -> Result<(), LuaError> {
     let state = call.state;
     match state.kind(3) {
-        Kind::String => filter::replace_body(&call.context, state.bytes(3).unwrap_or_default())?,
-        Kind::Nil => filter::replace_body(&call.context, b"")?,
+        Kind::String => filter::replace_body(call.context, state.bytes(3).unwrap_or_default())?,
+        Kind::Nil => filter::replace_body(call.context, b"")?,
         kind @ (Kind::Number | Kind::Table) => {
             let mut data = Vec::new();
             match kind {
                 Kind::Table => pieces::append_strict_table(state, 3, &mut data)?,
                 _ => pieces::append_scalar(state, 3, &mut data)?,
             }
-            filter::replace_body(&call.context, &data)?;
+            filter::replace_body(call.context, &data)?;
         }
         kind => return Err(LuaError::text(format_args!("bad chunk data type: {}", kind.name()))),
     }

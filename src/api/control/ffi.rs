@@ -107,24 +107,21 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and its own out-parameter.
-    unsafe {
-        match ffi::context_in_slot(r) {
-            Some(context) => context.phase.get().bit() as c_int,
-            None => phase_of_running(r, err),
-        }
+    // SAFETY: lua-resty-core passes the running request.
+    let request = unsafe { ffi::request(r) };
+    match Context::with_caller(request, |caller| caller.map(|context| context.phase.get())) {
+        Some(phase) => phase.bit() as c_int,
+        // SAFETY: the contract of this function.
+        None => unsafe { other_phase(r, err) },
     }
 }
 
-/// As [`ngx_http_lua_ffi_get_phase`], where nginx has cleared its slot.
+/// As [`ngx_http_lua_ffi_get_phase`], where the running code is not that of `r`.
 ///
 /// # Safety
 /// As for [`ngx_http_lua_ffi_get_phase`].
 #[cold]
-unsafe extern "C" fn phase_of_running(
-    r: *mut ngx_http_request_t,
-    err: *mut *const c_char,
-) -> c_int {
+unsafe extern "C" fn other_phase(r: *mut ngx_http_request_t, err: *mut *const c_char) -> c_int {
     // SAFETY: the contract of this function.
     unsafe {
         match ffi::borrowed_context(r) {

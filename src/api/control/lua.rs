@@ -125,7 +125,7 @@ fn on_abort(call: &Call) -> LuaResult {
     let reference = state.new_ref(crate::lua::state::REGISTRY);
     state.push_value(1);
     state.move_to(thread, 1);
-    let task = Task::new(&call.context, thread, reference, Role::LightThread);
+    let task = Task::new(call.context, thread, reference, Role::LightThread);
     task.status.set(TaskStatus::Suspended);
     task.set_parent(&parent);
     call.context.tasks.on_abort.set(Some(task.clone()));

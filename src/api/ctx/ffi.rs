@@ -10,6 +10,7 @@ use super::connection::OfConnection;
 use crate::api::ffi;
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
+use crate::runtime::Context;
 
 /// The reference of the request's `ngx.ctx` table: non-negative, or -2 for none yet, or -100
 /// where the request has no context.
@@ -26,14 +27,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     ssl_ctx_ref: *mut c_int,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request.
-    match unsafe { ffi::context_in_slot(r) }.map(|context| context.ctx_ref.get()) {
+    let request = unsafe { ffi::request(r) };
+    match Context::with_caller(request, |caller| caller.map(|context| context.ctx_ref.get())) {
         Some(own) if own >= 0 => own,
         // SAFETY: the contract of this function.
         _ => unsafe { other_ctx_ref(r, in_ssl_phase, ssl_ctx_ref) },
     }
 }
 
-/// As [`ngx_http_lua_ffi_get_ctx_ref`], where nginx's slot has no table's reference.
+/// As [`ngx_http_lua_ffi_get_ctx_ref`], where the running code's context has no table's reference.
 ///
 /// # Safety
 /// As for [`ngx_http_lua_ffi_get_ctx_ref`].

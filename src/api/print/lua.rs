@@ -80,7 +80,7 @@ fn echo(call: &Call, end: Option<u8>) -> LuaResult {
 /// Sends what `write` puts into the buffer that it gets, at most `room` bytes, and then `end`.
 #[inline(always)]
 fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut Buf)) -> LuaResult {
-    let context = &call.context;
+    let context = call.context;
     let room = room + usize::from(end.is_some());
     if room == 0 {
         let rc = output::send_header_if_needed(context);
@@ -108,7 +108,7 @@ fn send_headers(call: &Call) -> LuaResult {
     if !call.context.is_header_sent() {
         ngx_debug!(call.request.log(), "lua send headers");
     }
-    let rc = output::send_header_if_needed(&call.context);
+    let rc = output::send_header_if_needed(call.context);
     if rc.0 == -1 || rc.0 > 0 {
         return call.fail(FILTER_ERROR);
     }
@@ -135,7 +135,7 @@ fn flush(call: &Call) -> LuaResult {
     if let Some(reason) = closed(call) {
         return call.fail(reason);
     }
-    let context = &call.context;
+    let context = call.context;
     if context.output.buffering.get() {
         ngx_debug!(call.request.log(), "lua http 1.0 buffering makes ngx.flush() a no-op");
         return call.fail("buffering");
@@ -166,7 +166,7 @@ fn eof(call: &Call) -> LuaResult {
     if call.arguments() != 0 {
         return Err(LuaError::text("no argument is expected"));
     }
-    let context = &call.context;
+    let context = call.context;
     if context.output.stage.get() == Stage::Raw {
         return call.fail("raw request socket acquired");
     }

@@ -41,7 +41,7 @@ pub fn read_body(call: &Call) -> LuaResult {
         return Err(LuaError::text(format_args!("expecting 0 arguments but seen {n}")));
     }
     let task = call.task()?;
-    let context = &call.context;
+    let context = call.context;
     if !context.body.readers.borrow().is_empty() {
         wait(context, &task)?;
         return Ok(Returns::Yield(0));

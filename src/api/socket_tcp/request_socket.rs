@@ -50,7 +50,7 @@ pub fn req_socket(call: &Call) -> LuaResult {
 
 /// Takes the whole connection; or why not.
 fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
-    let (request, context) = (call.request, &call.context);
+    let (request, context) = (call.request, call.context);
     output::release_held(context);
     if client_socket::body_rest(request) > 0 {
         return Ok(Some("pending request body reading in some other thread"));
@@ -97,7 +97,7 @@ fn make(call: &Call, kind: SocketKind) -> LuaResult {
     let socket = Socket::new(kind, call)?;
     let Some(stream) = client_socket::stream(call.request) else { return call.fail("closed") };
     socket.stream.set(Some(stream));
-    if let Err(failure) = socket.hold_by(&call.context) {
+    if let Err(failure) = socket.hold_by(call.context) {
         return call.fail(&failure.message());
     }
     let events: Weak<dyn Events> = Rc::downgrade(&socket) as Weak<dyn Events>;

@@ -81,7 +81,7 @@ impl Socket {
                     return call.fail("no memory");
                 }
                 if self.kind == SocketKind::Raw {
-                    request_socket::listen_for_write(self, &call.context);
+                    request_socket::listen_for_write(self, call.context);
                 }
                 *self.writing.borrow_mut() = Some(Rc::downgrade(&task));
                 task.wait_for(Box::new(SocketWait::to_write(self)));

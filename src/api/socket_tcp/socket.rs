@@ -134,7 +134,7 @@ impl Socket {
         Ok(Rc::new(Socket {
             kind,
             request: Cell::new(call.request),
-            context: RefCell::new(Some(Rc::downgrade(&call.context))),
+            context: RefCell::new(Some(Rc::downgrade(call.context))),
             conf: Cell::new(conf),
             timeouts: Cell::new(Timeouts::new(conf, 0, 0, 0)),
             peer: RefCell::default(),
@@ -163,7 +163,7 @@ impl Socket {
     /// Starts over, for another connect by the calling request.
     pub fn reset(&self, call: &Call) {
         self.request.set(call.request);
-        *self.context.borrow_mut() = Some(Rc::downgrade(&call.context));
+        *self.context.borrow_mut() = Some(Rc::downgrade(call.context));
         self.conf.set(call.context.location());
         self.read_closed.set(false);
         self.write_closed.set(false);

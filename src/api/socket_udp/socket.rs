@@ -49,7 +49,7 @@ impl Socket {
         allocator::check()?;
         Ok(Rc::new(Socket {
             request: Cell::new(call.request),
-            context: RefCell::new(Rc::downgrade(&call.context)),
+            context: RefCell::new(Rc::downgrade(call.context)),
             conf: Cell::new(call.context.location()),
             local: Cell::new(None),
             read_timeout: Cell::new(0),
@@ -64,7 +64,7 @@ impl Socket {
     /// Starts over, for another peer that the calling request sets.
     pub fn reset(&self, call: &Call) {
         self.request.set(call.request);
-        *self.context.borrow_mut() = Rc::downgrade(&call.context);
+        *self.context.borrow_mut() = Rc::downgrade(call.context);
         self.conf.set(call.context.location());
     }
 

@@ -110,7 +110,7 @@ type Made = SmallVec<[Request; 4]>;
 /// Makes the subrequests, all or none, and waits for them.
 fn start(call: &Call, queries: &[Query]) -> LuaResult {
     let task = call.task()?;
-    let context = &call.context;
+    let context = call.context;
     ngx_debug!(
         call.request.log(),
         "lua location capture, uri:\"{}\" c:{}",

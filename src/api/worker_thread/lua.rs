@@ -44,7 +44,7 @@ fn run_worker_thread(call: &Call) -> LuaResult {
     };
     state.reserve(4)?;
     let task = call.task()?;
-    let Some(vm) = take_vm(&call.context) else {
+    let Some(vm) = take_vm(call.context) else {
         return refuse(call, b"no available Lua vm");
     };
     if let Err(reason) = prepare(state, vm.state(), module, function) {

@@ -2,13 +2,16 @@
 //! own frames, so that it takes no memory.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ptr::null;
+use std::rc::Rc;
 
 /// The list. Invariant: each link is in a frame of [`Frames::within`] that has not returned.
 pub struct Frames<T: 'static>(Cell<*const Frame<T>>);
 
 struct Frame<T> {
-    value: *const T,
+    /// What the call has borrowed, without a share of its own.
+    value: ManuallyDrop<Rc<T>>,
     outer: *const Frame<T>,
 }
 
@@ -19,32 +22,36 @@ impl<T> Frames<T> {
 
     /// Does `work`, with `value` in the list meanwhile.
     #[inline(always)]
-    pub fn within<R>(&self, value: &T, work: impl FnOnce() -> R) -> R {
-        let frame = Frame { value, outer: self.0.get() };
+    pub fn within<R>(&self, value: &Rc<T>, work: impl FnOnce() -> R) -> R {
+        // SAFETY: the copy lasts no longer than `value` is borrowed, and is not dropped.
+        let copy = unsafe { ManuallyDrop::new(std::ptr::read(value)) };
+        let frame = Frame { value: copy, outer: self.0.get() };
         self.0.set(&raw const frame);
         let _leave = Leave { list: self, outer: frame.outer };
         work()
+    }
+
+    /// Calls `work` with the innermost value, none where there is none.
+    #[inline(always)]
+    pub fn with_innermost<R>(&self, work: impl FnOnce(Option<&Rc<T>>) -> R) -> R {
+        // SAFETY: by the invariant, the frame is there, and stays until what has called this returns.
+        work(unsafe { self.0.get().as_ref() }.map(|frame| &*frame.value))
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.get().is_null()
     }
 
-    /// A copy of the innermost value for which `is_it` is true.
-    pub fn find(&self, is_it: impl Fn(&T) -> bool) -> Option<T>
-    where
-        T: Clone,
-    {
-        // SAFETY: by the invariant, the frames are there, and each has borrowed its value until it
-        // returns.
+    /// A share of the innermost value for which `is_it` is true.
+    pub fn find(&self, is_it: impl Fn(&T) -> bool) -> Option<Rc<T>> {
+        // SAFETY: by the invariant, the frames are there.
         let mut next = unsafe { self.0.get().as_ref() };
         while let Some(frame) = next {
-            // SAFETY: as above.
-            let (value, outer) = unsafe { (&*frame.value, frame.outer.as_ref()) };
-            if is_it(value) {
-                return Some(value.clone());
+            if is_it(&frame.value) {
+                return Some(Rc::clone(&frame.value));
             }
-            next = outer;
+            // SAFETY: as above.
+            next = unsafe { frame.outer.as_ref() };
         }
         None
     }

@@ -1,7 +1,7 @@
 //! A request: what all other code needs of it. What only some features use of `ngx_http_request_t`
 //! is in other files of this folder.
 
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 
 use crate::nginx::core::bits;
 use crate::nginx::core::chain::Chain;
@@ -25,6 +25,12 @@ impl Request {
     /// `r` must be null or a live request of nginx's; the value must not outlive its pool.
     pub unsafe fn from_ptr(r: *mut ngx_http_request_t) -> Option<Request> {
         NonNull::new(r).map(Request)
+    }
+
+    /// Whether it is `other`, without a look at whether that is there.
+    #[inline(always)]
+    pub fn is(self, other: Option<Request>) -> bool {
+        other.map_or(null_mut(), Request::as_ptr) == self.as_ptr()
     }
 
     pub fn as_ptr(self) -> *mut ngx_http_request_t {

@@ -9,7 +9,7 @@ use crate::nginx::{Request, forget_header_indexes};
 use crate::own_thread;
 
 own_thread! {
-    static RUNNING: Frames<Rc<Context>> = Frames::new();
+    static RUNNING: Frames<Context> = Frames::new();
 }
 
 impl Context {
@@ -21,6 +21,16 @@ impl Context {
             let _request = RunningTasks::of(self.request());
             work()
         })
+    }
+
+    /// Calls `work` with the context whose code has called this, if it runs for `request`.
+    #[inline(always)]
+    pub fn with_caller<R>(
+        request: Option<Request>,
+        work: impl FnOnce(Option<&Rc<Context>>) -> R,
+    ) -> R {
+        let is_its = |context: &&Rc<Context>| context.request.is(request);
+        RUNNING.with_innermost(|innermost| work(innermost.filter(is_its)))
     }
 
     /// Whether code of any request is on the C stack.

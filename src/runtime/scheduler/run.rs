@@ -35,23 +35,23 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
 #[inline(always)]
 fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> Status {
     let mut abort = None;
-    context.set_current(Some(task.clone()));
+    context.set_current(Some(&task));
     loop {
-        let step = if task.propagates_error.replace(false) {
+        let step = if task.propagates_error.get() {
             fails(context, &task, &mut abort)
         } else {
             task.runs.set(true);
             let outcome = task.state().resume(values);
             task.runs.set(false);
             match outcome {
-                Outcome::Yielded => yielded(context, &task),
+                Outcome::Yielded => yielded(context, task),
                 Outcome::Done => finished(context, &task),
                 Outcome::Failed(failure) => failed(context, &task, failure, &mut abort),
             }
         };
         match step {
             AfterRun::Run(next, given) => {
-                context.set_current(Some(next.clone()));
+                context.set_current(Some(&next));
                 (task, values) = (next, given);
             }
             AfterRun::Leave(rc) => return rc,
@@ -62,11 +62,12 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
 /// Raises the error of a wrapped child in `task`.
 #[cold]
 fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> AfterRun {
+    task.propagates_error.set(false);
     abort.get_or_insert_with(|| Abort::of(task, LuaFailure::Runtime));
     aborted(context, task, abort)
 }
 
-fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
+fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
     if context.is_released() {
         return AfterRun::Leave(Status::ERROR);
     }
@@ -81,7 +82,7 @@ fn yielded(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
         Switch::Spawn(thread, values) => AfterRun::Run(thread, values),
         Switch::Resume(child, values) => resume_child(task, child, values),
         Switch::Yield(_) if task.is_thread() => yield_thread(context, task),
-        Switch::Yield(values) => return_to_resumer(context, task, values),
+        Switch::Yield(values) => return_to_resumer(context, &task, values),
     }
 }
 
@@ -96,28 +97,28 @@ pub(super) fn end(context: &Rc<Context>) -> Status {
 }
 
 /// `coroutine.yield` in a light thread: the others that are ready run first.
-fn yield_thread(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
+fn yield_thread(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
     task.state().set_top(0);
     task.status.set(TaskStatus::Running);
     if context.has_posted() {
-        context.post(task.clone(), 0);
+        context.post(task, 0);
         return AfterRun::Leave(Status::AGAIN);
     }
-    AfterRun::Run(task.clone(), 0)
+    AfterRun::Run(task, 0)
 }
 
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
 /// its `coroutine.yield`. The coroutine itself stays on the stack below them.
-fn resume_child(task: &Rc<Task>, child: Rc<Task>, values: i32) -> AfterRun {
+fn resume_child(task: Rc<Task>, child: Rc<Task>, values: i32) -> AfterRun {
     if child.state().reserve_waiting(values).is_err() {
         child.status.set(TaskStatus::Suspended);
         task.state().set_top(0);
         return raise_in(task, "stack overflow");
     }
-    task.resume(&child);
     if values > 0 {
         task.state().move_to(child.state(), values);
     }
+    task.resume(&child);
     AfterRun::Run(child, values)
 }
 
@@ -137,7 +138,7 @@ pub(super) fn resume_status(child: &Task) -> Option<bool> {
 
 /// Continues `parent` with the top `values` of `task` as results, preceded by `status`, if given.
 ///
-/// Its stack must have nothing else then: except on x86-64, LuaJIT takes all that is there for results.
+/// Except on x86-64, LuaJIT takes all that is on its stack for results.
 #[inline(always)]
 pub(super) fn hand_over(
     task: &Task,
@@ -146,10 +147,12 @@ pub(super) fn hand_over(
     status: Option<bool>,
 ) -> AfterRun {
     if parent.state().reserve_waiting(values + 1).is_err() {
-        return raise_in(&parent, "stack overflow");
+        return raise_in(parent, "stack overflow");
     }
-    // The coroutine that it resumed, until here. Nothing below collects garbage.
-    parent.state().set_top(0);
+    if cfg!(not(target_arch = "x86_64")) {
+        // The coroutine that it resumed, until here. Nothing below collects garbage.
+        parent.state().set_top(0);
+    }
     if let Some(status) = status {
         parent.state().push_bool(status);
     }
@@ -161,8 +164,8 @@ pub(super) fn hand_over(
 
 /// Continues `task` with an error.
 #[cold]
-fn raise_in(task: &Rc<Task>, text: &str) -> AfterRun {
+fn raise_in(task: Rc<Task>, text: &str) -> AfterRun {
     task.state().push_str(text);
     task.propagates_error.set(true);
-    AfterRun::Run(task.clone(), 0)
+    AfterRun::Run(task, 0)
 }
