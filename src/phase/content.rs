@@ -23,7 +23,7 @@ const CONTENT: WaitingPhase = WaitingPhase {
 };
 
 fn enter(request: Request) -> Status {
-    runner::enter(request, &CONTENT)
+    request.result(runner::enter(request, &CONTENT))
 }
 
 /// After the handler's first run: by its result, nginx keeps or gives up a reference to the

@@ -70,7 +70,7 @@ pub fn body(request: Request, input: Chain) -> Status {
             Level::Err,
             "response body ends {left} bytes before its Content-Length"
         );
-        if framing::is_multiplexed(request) {
+        if request.is_multiplexed() {
             return Status::ERROR;
         }
         framing::close_connection(request);

@@ -195,7 +195,7 @@ fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<S
     let task = Task::entry(context, thread);
     context.set_entry(task.clone());
     context.phase.set(phase);
-    if !client_watch::listen(context.request(), context.location().check_client_abort()) {
+    if !client_watch::listen(context, context.location().check_client_abort()) {
         return Err(Status::ERROR);
     }
     let rc = scheduler::run(context, task, 0);

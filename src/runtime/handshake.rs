@@ -12,6 +12,7 @@ use super::ctx::NO_CTX;
 use super::fake_request;
 use crate::config::Phase;
 use crate::lua::{Vm, resty_core};
+use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::{Client, Handshaking, Session, Ssl, Verdict};
@@ -37,6 +38,16 @@ impl Words {
     /// How lines begin in the release that is presented.
     pub fn beginning(&self) -> &'static str {
         if resty_core::presented() < 10_029 { self.formerly } else { self.phase }
+    }
+
+    /// Logs that the code cannot wait on this nginx.
+    pub fn log_cannot_wait(&self, log: Log) {
+        let callback = self.callback;
+        ngx_log!(
+            log,
+            Level::Crit,
+            "lua: cannot yield in {callback}: missing async {callback} support in nginx"
+        );
     }
 }
 
@@ -169,12 +180,7 @@ impl Drop for Owner {
             let log = handshake.client.log();
             ngx_debug!(log, "{}: {} aborted", words.beginning(), words.aborted);
             if handshake.client.is_given_up() {
-                let callback = words.callback;
-                ngx_log!(
-                    log,
-                    Level::Crit,
-                    "lua: cannot yield in {callback}: missing async {callback} support in nginx"
-                );
+                words.log_cannot_wait(log);
             }
             abandon(&context);
         }

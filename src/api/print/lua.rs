@@ -178,5 +178,6 @@ fn eof(call: &Call) -> LuaResult {
     if output::send_last(context).is_failure() {
         return call.fail(FILTER_ERROR);
     }
+    output::finish_sending(context);
     call.succeed()
 }

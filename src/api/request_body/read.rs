@@ -78,7 +78,7 @@ fn body_is_there(request: Request) {
             return;
         }
         // While it read the body, nginx had the connection's read events.
-        client_watch::listen(request, context.location().check_client_abort());
+        client_watch::listen(context, context.location().check_client_abort());
         for reader in readers {
             if let Some(task) = reader.upgrade() {
                 scheduler::wake(&task, 0);

@@ -39,7 +39,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers_count(
         }
     };
     let max = usize::try_from(max).unwrap_or(DEFAULT_MAX_HEADERS);
-    let count = headers_in::count(request);
+    let authority = headers_in::authority(&request).is_some();
+    let count = headers_in::count(request) + usize::from(authority);
     let cut = max > 0 && count > max;
     *truncated = cut.into();
     if cut {
@@ -83,6 +84,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
             slot = slot.add(1);
         };
         let mut left = count;
+        if let Some(name) = headers_in::authority(&request) {
+            left -= 1;
+            write((HOST, name));
+        }
         headers_in::nodes(request).for_each(|header| {
             if left > 0 {
                 left -= 1;
@@ -94,6 +99,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
     ffi::OK
 }
 
+/// The name of the header that an HTTP/3 request has instead of `:authority`.
+const HOST: ngx_str_t = ngx_str_t { len: 4, data: c"host".as_ptr().cast_mut().cast() };
 const NOTHING: (ngx_str_t, ngx_str_t) = (ngx_str_t::empty(), ngx_str_t::empty());
 
 /// Sets a request header: to `mvals` (`mvals_len` of them) where that is not null, else to

@@ -11,7 +11,7 @@ use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns, State};
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::{Direction, Io, Stream};
-use crate::nginx::http::{client, client_socket};
+use crate::nginx::http::{client_socket, departure};
 use crate::nginx::{Level, Status};
 use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
@@ -197,7 +197,7 @@ impl Socket {
             && self.input.borrow().is_used_up()
             && client_socket::body_rest(request) == 0;
         if body_is_over && self.conf.get().check_client_abort() {
-            return match client::check_client(request) {
+            return match departure::check_client(request) {
                 Status::OK => ReceiveProgress::Complete,
                 Status(HTTP_CLIENT_CLOSED_REQUEST) => {
                     ReceiveProgress::Failed(SocketFailure::ClientAborted)

@@ -34,8 +34,9 @@ pub fn req_socket(call: &Call) -> LuaResult {
     if request.is_subrequest() {
         return Err(LuaError::text("attempt to read the request body in a subrequest"));
     }
-    if request.is_http2() {
-        return Err(LuaError::text("http v2 not supported yet"));
+    if request.is_multiplexed() {
+        let version = request.http_version() / 1000;
+        return Err(LuaError::text(format_args!("http v{version} not supported yet")));
     }
     if !raw && client_socket::is_chunked(request) {
         return call.fail("chunked request bodies not supported yet");
@@ -142,8 +143,9 @@ pub fn stop_listening(socket: &Socket) {
     if !is_listening(socket) {
         return;
     }
-    let request = socket.request.get();
-    client_watch::listen(request, socket.conf.get().check_client_abort());
+    if let Some(context) = socket.context() {
+        client_watch::listen(&context, socket.conf.get().check_client_abort());
+    }
 }
 
 /// The client's write events go to the socket until [`scheduler::listen_for_write`].
@@ -172,7 +174,7 @@ fn on_read(request: Request) {
     ngx_debug!(request.log(), "lua request socket read event handler");
     match downstream.user {
         Some(user) => user.on_read(),
-        None => client::ignore_client(request),
+        None => client_watch::ignore(request),
     }
 }
 

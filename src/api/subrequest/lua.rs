@@ -21,7 +21,7 @@ use crate::nginx::http::variable::{Name, SetError};
 use crate::nginx::{HeaderError, Level, Request};
 use crate::ngx_debug;
 use crate::ngx_log;
-use crate::runtime::{Context, Phase, PhaseSet};
+use crate::runtime::{Context, Phase, PhaseSet, client_watch};
 
 const PHASES: u32 = PhaseSet::REQUEST.without(Phase::ServerRewrite).0;
 
@@ -138,7 +138,7 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
     }
     #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
     context.captures.requests.borrow_mut().extend(made);
-    super::client::pass_events_on(call.request);
+    client_watch::pass_events_on(call.request);
     context.captures.batches.set(context.captures.batches.get() + 1);
     context.ending.no_abort.set(true);
     task.wait_for_shared(batch);

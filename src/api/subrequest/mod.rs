@@ -6,7 +6,6 @@
 //! batch refers to its task weakly: a dead task is not woken.
 
 mod body;
-mod client;
 mod lua;
 mod options;
 mod response;
@@ -22,7 +21,7 @@ pub use self::lua::inject;
 use crate::nginx::core::log::Shown;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::{
-    client as connection, filters, framing, nested, send as wire, subrequest,
+    client as connection, departure, filters, framing, nested, send as wire, subrequest,
 };
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_debug;
@@ -235,6 +234,11 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         return Status::ERROR;
     }
     subrequest::let_end(request);
+    // nginx ends the whole request with a subrequest whose client has left. The parent's code decides
+    // itself whether it goes on.
+    if let Some(context) = batch.context().filter(|_| departure::lift_error(request)) {
+        context.captures.lifted_error.set(true);
+    }
     rc
 }
 

@@ -1,16 +1,16 @@
-//! The client's connection: output that waits, and clients that close it.
+//! The client's connection: output that waits for it.
 
-use crate::nginx::core::log::{Level, Shown};
-use crate::nginx::core::status::Status;
+use crate::nginx::core::log::Level;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED,
-    NGX_READ_EVENT, NGX_USE_LEVEL_EVENT, NGX_WRITE_EVENT, ngx_add_timer, ngx_connection_t,
-    ngx_del_timer, ngx_event_actions, ngx_event_flags, ngx_event_t, ngx_handle_write_event,
-    ngx_http_block_reading, ngx_http_core_run_phases, ngx_http_request_t,
+    NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_add_timer, ngx_connection_t,
+    ngx_del_timer, ngx_event_t, ngx_handle_write_event, ngx_http_core_run_phases,
+    ngx_http_request_t,
 };
-use crate::ngx_debug;
+
+#[cfg(ngx_feature = "http_v3")]
+use crate::nginx::sys::ngx_quic_shutdown_stream;
 
 type Event = *mut ngx_event_t;
 
@@ -124,6 +124,25 @@ pub fn failure(request: Request) -> Option<&'static str> {
     }
 }
 
+/// Tells the client of an HTTP/3 request that the response, all of which nginx's filters have, is
+/// complete; nginx itself does so once the request has ended. Where output waits, it has to be called
+/// again.
+#[cfg(ngx_feature = "http_v3")]
+pub fn end_stream(request: Request) {
+    let c = connection(&request);
+    // What subrequests add to the page comes after the request's own output.
+    let is_all = !request.is_subrequest() && request.get().postponed.is_null() && c.buffered() == 0;
+    if request.is_http3() && is_all && c.error() == 0 {
+        // SAFETY: the live connection of an HTTP/3 request is a stream of QUIC. If this fails, nginx
+        // has closed the stream's connection.
+        unsafe { ngx_quic_shutdown_stream(request.connection(), libc::SHUT_WR) };
+    }
+}
+
+/// This nginx has no HTTP/3.
+#[cfg(not(ngx_feature = "http_v3"))]
+pub fn end_stream(_request: Request) {}
+
 /// Sets what nginx calls when the connection can be written to.
 pub fn set_write_handler(request: Request, handler: unsafe extern "C" fn(*mut ngx_http_request_t)) {
     // SAFETY: a plain field of a live request.
@@ -133,120 +152,4 @@ pub fn set_write_handler(request: Request, handler: unsafe extern "C" fn(*mut ng
 /// Has nginx run the request's phases again when the connection can be written to.
 pub fn run_phases_when_writable(request: Request) {
     set_write_handler(request, ngx_http_core_run_phases);
-}
-
-/// What nginx calls when the client may have closed the connection.
-pub type ClientGone = unsafe extern "C" fn(*mut ngx_http_request_t);
-
-/// Watches for the client closing the connection (`lua_check_client_abort on`); false if nginx
-/// refuses.
-pub fn watch_client(request: Request, handler: ClientGone) -> bool {
-    let r = request.as_ptr();
-    // SAFETY: live request and read event; nginx's event actions are set before any request.
-    unsafe {
-        (*r).read_event_handler = Some(handler);
-        if request.is_http2() {
-            return true;
-        }
-        let event: Event = connection(&request).read;
-        if (*event).active() != 0 {
-            return true;
-        }
-        let Some(add) = (*std::ptr::addr_of!(ngx_event_actions)).add else { return false };
-        add(event, NGX_READ_EVENT, 0) == 0
-    }
-}
-
-/// Does not watch for the client closing the connection.
-pub fn ignore_client(request: Request) {
-    // SAFETY: a plain field of a live request, set to nginx's own handler.
-    unsafe { (*request.as_ptr()).read_event_handler = Some(ngx_http_block_reading) }
-}
-
-/// Sets `handler` for the read events of a request that ignores its client; leaves other requests
-/// alone.
-pub fn replace_blocked_reading(request: Request, handler: ClientGone) {
-    let blocked: ClientGone = ngx_http_block_reading;
-    let now = request.get().read_event_handler;
-    if now.is_some_and(|now| std::ptr::fn_addr_eq(now, blocked)) {
-        // SAFETY: a plain field of a live request.
-        unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
-    }
-}
-
-/// Runs the handler of a request's read events.
-pub fn run_read_handler(request: Request) {
-    if let Some(handler) = request.get().read_event_handler {
-        // SAFETY: nginx's own call, for a live request.
-        unsafe { handler(request.as_ptr()) }
-    }
-}
-
-/// Checks whether the client has closed the connection: `OK`, or the status to end the request
-/// with.
-pub fn check_client(request: Request) -> Status {
-    const CLOSED: Status = Status(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
-    let c = request.connection();
-    ngx_debug!(request.log(), "http lua check client, \"{}\"", Shown(request.uri()));
-    // SAFETY: live connection and read event; the kernel writes one byte at most, to a byte of
-    // ours.
-    unsafe {
-        let event: Event = (*c).read;
-        if (*c).error() != 0 {
-            return if stop_level_event(event) {
-                CLOSED
-            } else {
-                Status::HTTP_INTERNAL_SERVER_ERROR
-            };
-        }
-        if request.is_http2() {
-            return Status::OK;
-        }
-        let mut byte = 0u8;
-        let n = libc::recv((*c).fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK);
-        let errno = if n < 0 { crate::nginx::sys::ngx_errno() } else { 0 };
-        if (*event).write() != 0 && (n >= 0 || errno == libc::EAGAIN) {
-            return Status::OK;
-        }
-        if !stop_level_event(event) {
-            return Status::HTTP_INTERNAL_SERVER_ERROR;
-        }
-        if n > 0 || errno == libc::EAGAIN {
-            return Status::OK;
-        }
-        if n < 0 {
-            (*event).set_error(1);
-        }
-        (*event).set_eof(1);
-        request.log().write_errno(Level::Info, errno, b"client prematurely closed connection");
-        CLOSED
-    }
-}
-
-/// With a level-triggered event method, removes an event that stays readable.
-///
-/// # Safety
-/// `event` must be live.
-unsafe fn stop_level_event(event: Event) -> bool {
-    // SAFETY: the event is live, the contract of this function.
-    unsafe {
-        if ngx_event_flags & NGX_USE_LEVEL_EVENT as usize == 0 || (*event).active() == 0 {
-            return true;
-        }
-        let which = if (*event).write() != 0 { NGX_WRITE_EVENT } else { NGX_READ_EVENT };
-        let Some(del) = (*std::ptr::addr_of!(ngx_event_actions)).del else { return false };
-        del(event, which, 0) == 0
-    }
-}
-
-/// Removes a level-triggered read event, once the closed connection has been handled.
-pub fn stop_watching_client(request: Request) -> bool {
-    // SAFETY: a live connection has a read event.
-    unsafe { stop_level_event(connection(&request).read) }
-}
-
-/// Marks the connection as broken.
-pub fn set_error(request: Request) {
-    // SAFETY: a live connection.
-    unsafe { (*request.connection()).set_error(1) }
 }

@@ -12,7 +12,6 @@ const OK: usize = 200;
 const NO_CONTENT: usize = 204;
 const NOT_MODIFIED: usize = 304;
 const HTTP_VERSION_10: usize = 1000;
-const HTTP_VERSION_20: usize = 2000;
 
 /// The response's Content-Length; negative if it is not known.
 pub fn content_length(request: Request) -> i64 {
@@ -74,12 +73,6 @@ pub fn follow_status(request: Request) {
 pub fn close_connection(request: Request) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.main().as_ptr()).set_keepalive(0) }
-}
-
-/// Whether the connection carries other responses at the same time, which must go on when this one
-/// breaks off.
-pub fn is_multiplexed(request: Request) -> bool {
-    request.http_version() >= HTTP_VERSION_20
 }
 
 /// Whether `body` contains the end of the whole response.

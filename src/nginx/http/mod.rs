@@ -7,6 +7,7 @@ pub mod client_socket;
 pub mod complex_value;
 pub mod configuration;
 pub mod context_slot;
+pub mod departure;
 pub mod fake;
 pub mod filters;
 pub mod framing;

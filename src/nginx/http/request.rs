@@ -15,6 +15,9 @@ use crate::nginx::sys::{
     ngx_http_run_posted_requests, ngx_http_send_header,
 };
 
+const HTTP_VERSION_20: usize = 2000;
+const HTTP_VERSION_30: usize = 3000;
+
 /// A request or subrequest; copies are the same request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
@@ -97,7 +100,7 @@ impl Request {
         unsafe { (*self.as_ptr()).headers_out.status = status }
     }
 
-    /// nginx's number: 9, 1000, 1001, 2000.
+    /// nginx's number: 9, 1000, 1001, 2000, 3000.
     pub fn http_version(self) -> usize {
         self.get().http_version
     }
@@ -106,9 +109,14 @@ impl Request {
         self.get().method
     }
 
-    /// Whether it is a stream of an HTTP/2 connection.
-    pub fn is_http2(self) -> bool {
-        !self.get().stream.is_null()
+    /// Whether it is a stream of an HTTP/3 connection.
+    pub fn is_http3(self) -> bool {
+        self.http_version() >= HTTP_VERSION_30
+    }
+
+    /// Whether its connection carries other requests at the same time.
+    pub fn is_multiplexed(self) -> bool {
+        self.http_version() >= HTTP_VERSION_20
     }
 
     pub fn is_head(self) -> bool {
@@ -139,9 +147,17 @@ impl Request {
 
     /// Hands the request back to nginx with the result `rc`. It may be gone afterwards.
     pub fn finalize(self, rc: Status) {
+        let rc = self.result(rc);
         // SAFETY: a live request, `from_ptr`'s contract, which also forbids to use the value once
         // the request is freed.
         unsafe { ngx_http_finalize_request(self.as_ptr(), rc.0) }
+    }
+
+    /// What nginx is told for the result `rc`. After a page that nginx has made in the middle of an
+    /// output call, it takes `OK` for the end of the connection: in HTTP/3, the page would be lost. An
+    /// error ends the request all the same.
+    pub fn result(self, rc: Status) -> Status {
+        if rc == Status::OK && self.filter_finalized() { Status::ERROR } else { rc }
     }
 
     /// Runs nginx's phases from the request's current one.

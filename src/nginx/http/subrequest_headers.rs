@@ -4,9 +4,10 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::headers::list::HeaderList;
+use crate::nginx::http::headers_in;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_header_t, ngx_table_elt_t,
+    ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_header_t, ngx_str_t, ngx_table_elt_t,
 };
 
 /// Copies the headers of `from` to `to`, except for those that frame the body.
@@ -17,6 +18,9 @@ pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
     // SAFETY: a live request; both share one pool, so values need no copies.
     unsafe {
         (*to.as_ptr()).headers_in.server = from.get().headers_in.server;
+        if let Some(name) = headers_in::authority(&from) {
+            add_named(to, b"Host", b"host", name)?;
+        }
         for header in list_of(from)?.nodes() {
             let frames_body =
                 header.is_named(b"content-length") || header.is_named(b"transfer-encoding");
@@ -37,21 +41,35 @@ pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
 
 /// Adds the header that frames a body of `length` bytes.
 pub fn set_content_length(request: Request, length: i64) -> Result<(), OutOfMemory> {
-    let pool = request.pool();
-    let value = pool.copy_str(itoa::Buffer::new().format(length).as_bytes())?;
-    let name = pool.copy_str(b"Content-Length")?;
-    let lowcase = pool.copy_str(b"content-length")?;
-    // SAFETY: zero is a valid header node; every field that nginx reads is set.
+    let value = request.pool().copy_str(itoa::Buffer::new().format(length).as_bytes())?;
+    // SAFETY: the value is in the request's pool; a plain field of a live request.
     unsafe {
-        let mut header: ngx_table_elt_t = std::mem::zeroed();
-        header.hash = codec::headers::lowcase_hash(b"content-length");
-        header.key = name;
-        header.value = value;
-        header.lowcase_key = lowcase.data;
-        process(request, push(request, header)?)?;
+        add_named(request, b"Content-Length", b"content-length", value)?;
         (*request.as_ptr()).headers_in.content_length_n = length;
     }
     Ok(())
+}
+
+/// Adds the header `name`, which is `lowcase` in lower case.
+///
+/// # Safety
+/// The value must live in the request's pool.
+unsafe fn add_named(
+    request: Request,
+    name: &[u8],
+    lowcase: &[u8],
+    value: ngx_str_t,
+) -> Result<(), OutOfMemory> {
+    let pool = request.pool();
+    // SAFETY: zero is a valid header node; every field that nginx reads is set.
+    unsafe {
+        let mut header: ngx_table_elt_t = std::mem::zeroed();
+        header.hash = codec::headers::lowcase_hash(lowcase);
+        header.key = pool.copy_str(name)?;
+        header.value = value;
+        header.lowcase_key = pool.copy_str(lowcase)?.data;
+        process(request, push(request, header)?)
+    }
 }
 
 /// Copies what nginx has found in the User-Agent header: it would look for the same names again.

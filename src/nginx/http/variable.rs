@@ -7,6 +7,7 @@ use crate::nginx::core::bits;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::headers_in;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_VAR_CHANGEABLE, NGX_HTTP_VAR_INDEXED, ngx_hash_find, ngx_http_get_variable,
@@ -74,7 +75,8 @@ pub fn value<'a>(request: &'a Request, name: &mut Name<'_>) -> Option<&'a [u8]> 
     unsafe {
         let value = ngx_http_get_variable(request.as_ptr(), &mut text, name.hash).as_ref()?;
         if value.not_found() != 0 {
-            return None;
+            let authority = headers_in::authority(request).filter(|_| name.lower == b"http_host");
+            return authority.map(|name| strings::bytes(name));
         }
         Some(strings::raw(value.data, bits::value_len(value)))
     }

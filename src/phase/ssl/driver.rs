@@ -63,6 +63,11 @@ fn start(at: Handshaking, waiting: &'static HandshakePhase) -> Option<Verdict> {
     handshake.begin(waiting.phase, &context);
     run(&context, &script);
     let run = handshake.run_of(waiting.phase)?;
+    if run.verdict == Verdict::Wait && at.client.is_quic() {
+        waiting.words.log_cannot_wait(at.client.log());
+        abandon(&context);
+        return None;
+    }
     if run.verdict == Verdict::Wait {
         handshake.suspend(&context, &waiting.words);
         return Some(run.verdict);

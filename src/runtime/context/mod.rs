@@ -59,14 +59,17 @@ pub struct Captures {
     pub requests: RefCell<Vec<Request>>,
     /// The batches that tasks wait for.
     pub batches: Cell<usize>,
+    /// Whether the connection's mark as broken is off while nginx ends one of them.
+    pub lifted_error: Cell<bool>,
 }
 
 impl Captures {
     /// Resets it to its default, but keeps its capacity.
     fn reset(&mut self) {
-        let Captures { requests, batches } = self;
+        let Captures { requests, batches, lifted_error } = self;
         requests.get_mut().clear();
         batches.set(0);
+        lifted_error.set(false);
     }
 }
 

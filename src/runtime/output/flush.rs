@@ -50,6 +50,9 @@ fn flush_pending(context: &Rc<Context>) -> Status {
     }
     if !client::has_buffered_output(request) {
         client::stop_send_timer(request);
+        if context.output.stage.get() == Stage::Ended {
+            client::end_stream(request);
+        }
         return Status::OK;
     }
     if !client::wait_for_writable(request) {
@@ -99,6 +102,21 @@ pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
     true
 }
 
+/// After the response's end: has the rest sent while the code goes on, and its end told.
+pub fn finish_sending(context: &Rc<Context>) {
+    let request = context.request();
+    if request.is_subrequest() {
+        return;
+    }
+    if client::has_buffered_output(request) {
+        scheduler::listen_for_write(context);
+        // If nginx refuses, the rest is sent once the code has ended.
+        client::wait_for_writable(request);
+    } else {
+        client::end_stream(request);
+    }
+}
+
 /// The connection can take more output, or has failed.
 pub fn write_event(context: &Rc<Context>) -> Status {
     let useless = if context.has_entered(Phase::Content) { Status::OK } else { Status::DONE };
@@ -107,6 +125,9 @@ pub fn write_event(context: &Rc<Context>) -> Status {
         && filter(context, Chain::EMPTY) == Status::ERROR
     {
         return fail(context);
+    }
+    if client::is_broken(context.request()) && context.output.flushing.get() > 0 {
+        return resume_flushing(context);
     }
     match client::write_event(context.request()) {
         WriteEvent::Useless => {

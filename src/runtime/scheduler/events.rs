@@ -14,8 +14,8 @@ use crate::nginx::event::alarm::Waiter;
 use crate::nginx::http::request::PostedRequests;
 use crate::nginx::http::{callback, client};
 use crate::runtime::context::Context;
-use crate::runtime::ends;
 use crate::runtime::task::Task;
+use crate::runtime::{client_watch, ends};
 
 /// Continues `task`, whose operation has completed, with the `values` on its stack.
 pub fn wake(task: &Rc<Task>, values: i32) {
@@ -127,6 +127,8 @@ pub fn listen_for_write(context: &Rc<Context>) {
     let request = context.request();
     if context.has_entered(Phase::Content) {
         client::set_write_handler(request, callback::event(content_write_event));
+    } else if request.is_http3() {
+        client::set_write_handler(request, callback::event(early_write_event));
     } else {
         client::run_phases_when_writable(request);
     }
@@ -134,7 +136,17 @@ pub fn listen_for_write(context: &Rc<Context>) {
 
 /// nginx's write event in the content phase.
 fn content_write_event(request: Request) {
+    if client_watch::is_told_by_write_event(request) {
+        return;
+    }
     on_event(request, |context| {
         resume_woken(context);
     });
+}
+
+/// nginx's write event of an HTTP/3 request in an earlier phase.
+fn early_write_event(request: Request) {
+    if !client_watch::is_told_by_write_event(request) {
+        request.run_phases();
+    }
 }

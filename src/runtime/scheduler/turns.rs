@@ -7,6 +7,7 @@ use super::{fail, run};
 use crate::config::Phase;
 use crate::nginx::Status;
 use crate::nginx::core::guard::panics;
+use crate::nginx::http::departure;
 use crate::runtime::context::Context;
 use crate::runtime::output;
 use crate::runtime::task::{Task, TaskStatus};
@@ -55,6 +56,9 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
 
 /// Continues the tasks that events woke. Phase handlers call this when nginx enters them again.
 pub fn resume_woken(context: &Rc<Context>) -> Status {
+    if context.captures.lifted_error.take() {
+        departure::set_gone(context.request());
+    }
     match context.take_woken() {
         Some((task, values)) => go_on(context, task, values),
         // nginx has entered for another reason: perhaps output can go on.

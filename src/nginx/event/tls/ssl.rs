@@ -231,6 +231,12 @@ impl Client {
         unsafe { (*self.as_ptr()).reusable() != 0 }
     }
 
+    /// Whether it is a QUIC connection, whose handshake nginx does not continue later.
+    pub fn is_quic(self) -> bool {
+        // SAFETY: a live connection.
+        unsafe { !(*self.as_ptr()).udp.is_null() }
+    }
+
     /// Whether the connection has ended without a timeout.
     pub fn is_given_up(self) -> bool {
         // SAFETY: a connection and its events outlive its pool.

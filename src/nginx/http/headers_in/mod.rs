@@ -13,6 +13,7 @@ pub use set::set;
 use crate::nginx::http::headers::indexed::Indexed;
 use crate::nginx::http::headers::list::{HeaderList, Nodes};
 use crate::nginx::http::request::Request;
+use crate::nginx::sys::ngx_str_t;
 
 /// The request's list of headers.
 fn list(request: Request) -> HeaderList {
@@ -34,7 +35,15 @@ pub fn nodes(request: Request) -> Nodes {
     list(request).nodes()
 }
 
-/// How many headers the request has.
+/// How many headers the request has, without its [`authority`].
 pub fn count(request: Request) -> usize {
     list(request).len()
+}
+
+/// The server's name of an HTTP/3 request that has no `Host` among its headers; nginx adds none to
+/// the list, as it does in HTTP/2.
+pub fn authority(request: &Request) -> Option<ngx_str_t> {
+    let headers = &request.get().headers_in;
+    let is_alone = request.is_http3() && headers.host.is_null() && headers.server.len > 0;
+    is_alone.then_some(headers.server)
 }

@@ -7,7 +7,7 @@ use codec::headers::{Name, has_token};
 
 use super::indexed;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::framing::{close_connection, is_multiplexed};
+use crate::nginx::http::framing::close_connection;
 use crate::nginx::http::headers::node::Node;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_str_t;
@@ -21,7 +21,7 @@ pub const OWN: [&[u8]; 5] =
 
 /// Whether it is nginx that decides about the header `name` of this response.
 pub(super) fn is_own(request: Request, name: &Name) -> bool {
-    let own = if is_multiplexed(request) { OWN.as_slice() } else { &OWN[..2] };
+    let own = if request.is_multiplexed() { OWN.as_slice() } else { &OWN[..2] };
     own.iter().any(|own| name.is_lowcase(own)) && !request.is_subrequest()
 }
 
