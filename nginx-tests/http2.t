@@ -1,5 +1,5 @@
-# HTTP/2 requests: captures work, which upstream 0.10.23 refuses, and an error in a subrequest does
-# not end the main request.
+# HTTP/2: the tables of what holds in each version of HTTP; and with curl, responses and their subrequests, which the
+# C module refuses.
 
 use strict;
 use warnings;
@@ -7,9 +7,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use HttpVersions;
 use ProcessTest;
 
 plan skip_all => 'no curl with HTTP/2' if `curl --version 2>/dev/null` !~ /\bHTTP2\b/;
+
+HttpVersions::run('h2');
 
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
@@ -21,7 +24,7 @@ events {
 http {
     access_log  off;
     server {
-        listen 127.0.0.1:$port http2;
+        @{[ HttpVersions::listen_lines( 'h2', $port ) ]}
         location = /capture {
             content_by_lua_block {
                 local one = ngx.location.capture("/inner", { method = ngx.HTTP_POST, body = "abc" })
