@@ -6,6 +6,12 @@ case "$NGX_OBJS" in
     *)  ngx_lua_objs=`pwd`/$NGX_OBJS ;;
 esac
 
+# Angie's headers are none that the crate ngx compiles with.
+ngx_lua_features="--no-default-features --features ngx"
+if [ -f src/core/angie.h ]; then
+    ngx_lua_features="--no-default-features"
+fi
+
 cat << END                                                    >> $NGX_MAKEFILE
 
 .PHONY: $ngx_lua_archive
@@ -14,7 +20,7 @@ $ngx_lua_archive:
 	NGINX_SOURCE_DIR="`pwd`" NGINX_BUILD_DIR="$ngx_lua_objs" \\
 	$ngx_lua_cargo rustc --manifest-path "$ngx_addon_dir/Cargo.toml" \\
 		--package ngx-http-lua-module --locked --release \\
-		--no-default-features --crate-type staticlib \\
+		$ngx_lua_features --crate-type staticlib \\
 		--target-dir "$ngx_lua_objs/ngx_http_lua_module"
 
 $NGX_OBJS/ngx_http_lua_module.so: $ngx_lua_archive

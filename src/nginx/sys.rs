@@ -1,8 +1,12 @@
-//! nginx's own types and functions: those of the crate nginx-sys, and what `sys.h` adds to them.
+//! nginx's own types and functions: those of the crate ngx, and what `sys.h` adds to them.
 
 #[cfg(angie)]
 pub use generated::{ANGIE_SIGN, ANGIE_VERSION};
 pub use generated::{NGX_AGAIN, NGX_ERROR, NGX_OK, NGX_READ_EVENT, NGX_WRITE_EVENT};
+#[cfg(feature = "ngx")]
+pub use ngx::ffi::*;
+// What ngx passes on; ngx itself does not compile with Angie's headers.
+#[cfg(not(feature = "ngx"))]
 pub use nginx_sys::*;
 
 /// Made of `sys.h` by build.rs.

@@ -85,6 +85,9 @@ pub fn apart(choice: &NginxChoice, features: &str, dir: &str) -> Result<Product>
 pub fn cargo_build(tree: &Tree) -> Command {
     let mut command = shell::cargo();
     command.args(["build", "--package", "ngx-http-lua-module"]).envs(tree.environment());
+    if tree.is_angies() {
+        command.args(["--no-default-features", "--features", "export-modules"]);
+    }
     command
 }
 

@@ -94,6 +94,11 @@ impl Tree {
         [("NGINX_SOURCE_DIR", &self.source_dir), ("NGINX_BUILD_DIR", &self.build_dir)]
     }
 
+    /// Whether it is Angie's, for which the crate ngx does not compile.
+    pub fn is_angies(&self) -> bool {
+        self.source_dir.join("src/core/angie.h").is_file()
+    }
+
     /// Whether it is that of Debian's nginx.
     pub fn is_debians(&self) -> bool {
         self.source_dir == paths::target("nginx-debian")
