@@ -104,7 +104,7 @@ my @cases = (
         200, $PANIC
     ],
     [   'panic in a timer of ngx.timer',
-        "content_by_lua_block { ngx.timer.at(0.001, function() end) $arm 'timer::Key') ngx.say(1) }",
+        "content_by_lua_block { ngx.timer.at(0.001, function() end) $arm 'timer::TimerKey') ngx.say(1) }",
         200, $PANIC
     ],
     [   'panic in a timer of ngx.timer that waits',
