@@ -141,7 +141,7 @@ struct WantedName<'a> {
 impl WantedName<'_> {
     #[inline]
     fn is(&self, name: &[u8]) -> bool {
-        self.name.len() == name.len() && self.is_spelled(name)
+        self.name == name || self.name.len() == name.len() && self.is_spelled(name)
     }
 
     #[inline(never)]
@@ -192,8 +192,9 @@ fn get(
             add(header);
         }
     });
-    let own = headers_out::OWN.iter().find(|name| count.get() == 0 && key.is(name));
-    if let Some(name) = own {
+    if count.get() == 0
+        && let Some(name) = headers_out::OWN.iter().find(|name| key.is(name))
+    {
         headers_out::for_each_own(request, name, add);
     }
     Ok(count.get())
