@@ -21,6 +21,9 @@ pub struct Peer(NonNull<PeerData>);
 pub(super) struct PeerData {
     /// Round robin's own data, which it finds through the same pointer: it must stay first.
     round_robin: ngx_http_upstream_rr_peer_data_t,
+    /// What round robin is told that a named server is. All zero: of a list that has not changed.
+    #[cfg(angie)]
+    stranger: crate::nginx::sys::ngx_http_upstream_rr_peer_t,
     pub(super) upstream: *mut ngx_http_upstream_srv_conf_t,
     pub(super) request: *mut ngx_http_request_t,
     pub(super) more_tries: i64,
@@ -116,7 +119,12 @@ impl Peer {
         // SAFETY: `pc` is the live connection record, the contract of this function; the address
         // lives in the request's pool, round robin's list as long as the configuration.
         unsafe {
-            let data = &*self.as_ptr();
+            let data = &mut *self.as_ptr();
+            // Angie looks at the server of each try, where the block has a zone.
+            #[cfg(angie)]
+            {
+                data.round_robin.current = &raw mut data.stranger;
+            }
             (*pc).sockaddr = data.address;
             (*pc).socklen = data.address_len;
             (*pc).set_cached(0);
