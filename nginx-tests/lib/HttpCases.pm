@@ -159,7 +159,7 @@ my @others = (
         'local one, two = ngx.location.capture_multi({ { "/inner" }, { "/echo", { method = ngx.HTTP_POST, body = "abc" } } })
          ngx.print(one.status, one.body, " ", two.body)',
         {}, { h1 => '200 200inner 1.1 abc', h2 => '200 200inner 2 abc', h3 => '200 200inner 3 abc' }, beyond_reference => 'h2' ),
-    content( 'a subrequest that is passed on', 'ngx.print(ngx.location.capture("/passed").body)', {}, '200 inner 1', beyond_reference => 'h2' ),
+    content( 'a subrequest that is passed on', 'ngx.print(ngx.location.capture("/passed").body)', {}, '200 inner 1.1', beyond_reference => 'h2' ),
     content( 'exec', 'ngx.exec("/inner")', {}, { h1 => '200 inner 1.1', h2 => '200 inner 2', h3 => '200 inner 3' } ),
     row( 'exec of a named location', 'rewrite_by_lua_block { ngx.sleep(0.001) ngx.exec("@named") }', {}, '200 named' ),
     content( 'redirect', 'ngx.redirect("/inner")', {}, qr/^302 / ),

@@ -87,7 +87,7 @@ sub configuration {
         server_rewrite_by_lua_block { ngx.sleep(0.0001) }
         location = /inner { content_by_lua_block { ngx.print("inner ", ngx.req.http_version()) } }
         location = /echo { content_by_lua_block { ngx.req.read_body() ngx.print(ngx.req.get_body_data()) } }
-        location = /passed { proxy_pass http://balanced/inner; }
+        location = /passed { proxy_http_version 1.1; proxy_pass http://balanced/inner; }
         location = /filtered {
             header_filter_by_lua_block { ngx.exit(502) }
             content_by_lua_block { ngx.say("never sent") }

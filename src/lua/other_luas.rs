@@ -28,15 +28,28 @@ pub fn complaint() -> Option<(Level, Line)> {
         );
         return Some((Level::Emerg, Line::of(line)));
     }
-    // SAFETY: a look-up by name in the process.
-    let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, LUA.as_ptr()) };
-    let first = Object::with(first).filter(|first| first.base != own.base)?;
+    let first = Object::with(first_found(LUA)).filter(|first| first.base != own.base)?;
     let (own, first) = (own.name(), first.name());
     let line = format_args!(
         "Lua's libraries in C will get the functions of \"{first}\", which was loaded before the LuaJIT \
          of ngx_http_lua_module in \"{own}\", and crash: load that module first"
     );
     Some((Level::Warn, Line::of(line)))
+}
+
+/// What the libraries that are loaded later get for a symbol. They look through the program's objects; this
+/// module itself, linked to prefer its own symbols, would see those first.
+fn first_found(symbol: &CStr) -> *const c_void {
+    // SAFETY: the program itself, whose handle is closed again, and a look-up by name.
+    unsafe {
+        let program = libc::dlopen(null(), libc::RTLD_LAZY);
+        if program.is_null() {
+            return null();
+        }
+        let found = libc::dlsym(program, symbol.as_ptr());
+        libc::dlclose(program);
+        found
+    }
 }
 
 /// A loaded object: a program or library.
