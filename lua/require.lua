@@ -4,7 +4,7 @@
 -- A module may be asked for while its code waits for another request: who asks waits too. Unlike with
 -- LuaJIT's own, nothing stands in `package.loaded` for a module whose code has not ended, and one whose
 -- code has failed is loaded anew by the next `require`, which tells what is wrong.
-local task_status, sleep = ...
+local has_resumed_running, sleep = ...
 
 local error, pcall, type, loadfile = error, pcall, type, loadfile
 local running, status = coroutine.running, coroutine._status
@@ -66,11 +66,12 @@ local function state(load)
     if thread == self then
         return "loops"
     end
-    local task, has_resumed_self = task_status(thread)
-    if has_resumed_self or not task and status(thread) == "normal" then
+    -- Nil where no task runs in it.
+    local has_resumed_self = has_resumed_running(thread)
+    if has_resumed_self or has_resumed_self == nil and status(thread) == "normal" then
         return "loops"
     end
-    return task and "waits"
+    return has_resumed_self == false and "waits"
 end
 
 -- Whether the coroutine `thread` waits for what `self` loads.

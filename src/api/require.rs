@@ -12,22 +12,21 @@ use crate::runtime::task::Record;
 pub fn inject(state: State) {
     let code = include_bytes!("../../lua/require.lua");
     if state.load(code, c"=require") == Outcome::Done {
-        state.push_function(wrap(task_status));
+        state.push_function(wrap(has_resumed_running));
         state.get_field(-3, c"sleep");
         state.call_raising(2, 0);
     }
 }
 
-/// `(coroutine)`: the status of the task that runs in it, of whichever request, and whether it has
-/// resumed the running coroutine, be it through others. Nothing where there is no task, or it has ended.
-fn task_status(state: State) -> LuaResult {
+/// `(coroutine)`: whether the task that runs in it, of whichever request, has resumed the running
+/// coroutine, be it through others. Nothing where there is no task, or it has ended.
+fn has_resumed_running(state: State) -> LuaResult {
     let task = match state.thread(1).map(Task::record) {
         Some(Record::Task(task)) if task.is_alive() => task,
         _ => return Ok(Returns::Values(0)),
     };
-    state.push_str(task.status.get().name());
     state.push_bool(has_resumed(&task, state));
-    Ok(Returns::Values(2))
+    Ok(Returns::Values(1))
 }
 
 fn has_resumed(resumer: &Rc<Task>, state: State) -> bool {

@@ -147,6 +147,22 @@ const fn last_index() -> usize {
     last
 }
 
+/// The set of the phases whose `$row` of the table meets the condition.
+macro_rules! phases_where {
+    ($row:ident, $condition:expr) => {{
+        let mut set = PhaseSet::NONE;
+        let mut i = 0;
+        while i < PHASES.len() {
+            let $row = &PHASES[i];
+            if $condition {
+                set = set.with($row.phase);
+            }
+            i += 1;
+        }
+        set
+    }};
+}
+
 /// Several phases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PhaseSet(pub u32);
@@ -183,95 +199,28 @@ impl PhaseSet {
     }
 
     /// The phases of a request before its response, in which the request waits for Lua code.
-    pub const REQUEST: PhaseSet = {
-        let mut set = PhaseSet::NONE;
-        let mut i = 0;
-        while i < PHASES.len() {
-            let row = &PHASES[i];
-            if row.waits && matches!(row.place, Handler(_) | Content) {
-                set = set.with(row.phase);
-            }
-            i += 1;
-        }
-        set
-    };
+    pub const REQUEST: PhaseSet =
+        phases_where!(row, row.waits && matches!(row.place, Handler(_) | Content));
 
     /// The phases whose code runs for a client's request.
     pub const OF_CLIENTS: PhaseSet = PhaseSet(PhaseSet::ALL.0 & !PhaseSet::FAKE.0);
 
     /// All of them.
-    pub const ALL: PhaseSet = {
-        let mut set = PhaseSet::NONE;
-        let mut i = 0;
-        while i < PHASES.len() {
-            set = set.with(PHASES[i].phase);
-            i += 1;
-        }
-        set
-    };
+    pub const ALL: PhaseSet = phases_where!(row, true);
 
     /// The starts and ends of workers.
-    pub const WORKER: PhaseSet = {
-        let mut set = PhaseSet::NONE;
-        let mut i = 0;
-        while i < PHASES.len() {
-            if matches!(PHASES[i].place, Worker) {
-                set = set.with(PHASES[i].phase);
-            }
-            i += 1;
-        }
-        set
-    };
+    pub const WORKER: PhaseSet = phases_where!(row, matches!(row.place, Worker));
 
     /// The phases of a TLS handshake.
-    pub const HANDSHAKE: PhaseSet = {
-        let mut set = PhaseSet::NONE;
-        let mut i = 0;
-        while i < PHASES.len() {
-            if matches!(PHASES[i].place, Handshake) {
-                set = set.with(PHASES[i].phase);
-            }
-            i += 1;
-        }
-        set
-    };
+    pub const HANDSHAKE: PhaseSet = phases_where!(row, matches!(row.place, Handshake));
 
     /// The phases of a handshake with a server, whose code ends at `ngx.exit`.
-    pub const UPSTREAM_HANDSHAKE: PhaseSet = {
-        let mut set = PhaseSet::NONE;
-        let mut i = 0;
-        while i < PHASES.len() {
-            if matches!(PHASES[i].place, UpstreamHandshake) {
-                set = set.with(PHASES[i].phase);
-            }
-            i += 1;
-        }
-        set
-    };
+    pub const UPSTREAM_HANDSHAKE: PhaseSet =
+        phases_where!(row, matches!(row.place, UpstreamHandshake));
 
     /// The phases whose code may wait.
-    pub const YIELDABLE: PhaseSet = {
-        let mut set = PhaseSet::NONE;
-        let mut i = 0;
-        while i < PHASES.len() {
-            if PHASES[i].waits {
-                set = set.with(PHASES[i].phase);
-            }
-            i += 1;
-        }
-        set
-    };
+    pub const YIELDABLE: PhaseSet = phases_where!(row, row.waits);
 
     /// The phases whose code runs for a fake request.
-    pub const FAKE: PhaseSet = {
-        let mut set = PhaseSet::HANDSHAKE;
-        let mut i = 0;
-        while i < PHASES.len() {
-            if matches!(PHASES[i].place, Timer | Worker) {
-                set = set.with(PHASES[i].phase);
-            }
-            i += 1;
-        }
-        set
-    };
+    pub const FAKE: PhaseSet = phases_where!(row, matches!(row.place, Handshake | Timer | Worker));
 }
