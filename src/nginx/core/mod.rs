@@ -27,6 +27,7 @@ pub mod loaded;
 pub mod log;
 pub mod log_capture;
 pub(in crate::nginx) mod module;
+pub mod object;
 pub mod own_thread;
 pub mod pool;
 pub mod process;
