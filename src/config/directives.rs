@@ -160,6 +160,7 @@ pub static DIRECTIVES: &[Directive] = &[
     flag(c"lua_use_default_type", |l| &mut l.use_default_type),
     // of this module only
     flag(c"lua_coalesce_output", |l| &mut l.coalesce_output),
+    flag(c"lua_ctx_inherit", |l| &mut l.ctx_inherit),
     // sockets
     flag(c"lua_socket_log_errors", |l| &mut l.socket_log_errors),
     msec(c"lua_socket_keepalive_timeout", |l| &mut l.socket_keepalive_timeout),

@@ -39,6 +39,7 @@ pub struct Location {
     pub coalesce_output: Option<bool>,
     pub check_client_abort: Option<bool>,
     pub use_default_type: Option<bool>,
+    pub ctx_inherit: Option<bool>,
     pub socket_keepalive_timeout: Option<usize>,
     pub socket_connect_timeout: Option<usize>,
     pub socket_send_timeout: Option<usize>,
@@ -71,7 +72,7 @@ impl Location {
         }
         merge! {
             code_cache need_request_body transform_underscores socket_log_errors
-            http10_buffering coalesce_output check_client_abort use_default_type
+            http10_buffering coalesce_output check_client_abort use_default_type ctx_inherit
             socket_keepalive_timeout socket_connect_timeout socket_send_timeout
             socket_read_timeout socket_send_lowat socket_buffer_size socket_pool_size
         }
@@ -166,6 +167,10 @@ impl LocationConf {
 
     pub fn use_default_type(&self) -> bool {
         self.in_force().use_default_type.unwrap_or(true)
+    }
+
+    pub fn ctx_inherit(&self) -> bool {
+        self.in_force().ctx_inherit.unwrap_or(false)
     }
 
     /// In milliseconds, as are the other times.

@@ -56,7 +56,13 @@ fn new_context(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
     has_memory(request, &vm, allocator::check)?;
-    if LocationConf::of(request).code_cache() {
+    let location = LocationConf::of(request);
+    if location.ctx_inherit()
+        && let Some(context) = heir(request, location.code_cache(), phase)?
+    {
+        return Ok(context);
+    }
+    if location.code_cache() {
         return attached(Context::new(request, vm, phase));
     }
     let vm = own_vm(request)?;
@@ -64,6 +70,19 @@ fn new_context(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     let owned = request.pool().own(Owner::new(vm.clone()));
     owned.map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     attached(Context::new(request, vm, phase))
+}
+
+/// `lua_ctx_inherit on`: a context with the `ngx.ctx` table that the request had before nginx sent it
+/// here, and the VM that has the table; `None` if there is none.
+#[cold]
+fn heir(request: Request, caches_code: bool, phase: Phase) -> Result<Option<Rc<Context>>, Status> {
+    let former = Context::former(request, |vm| vm.caches_code() == caches_code);
+    let Some(former) = former else { return Ok(None) };
+    let context = Context::new(request, former.vm().clone(), phase);
+    if !context.inherit_ctx(&former) {
+        return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
+    }
+    attached(context).map(Some)
 }
 
 /// Whether `ask` gets its memory, if need be after collecting garbage.

@@ -1,5 +1,6 @@
 //! References of `ngx.ctx` tables: lua-resty-core keeps the tables, this module their references.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 
 use crate::lua::State;
@@ -22,6 +23,20 @@ pub fn keep(state: State, index: c_int) -> c_int {
     let reference = state.new_ref(-2);
     state.pop(1);
     reference
+}
+
+/// Another reference of the table that `reference` is of; `None` without memory.
+pub fn share(state: State, reference: c_int) -> Option<c_int> {
+    let shared = Cell::new(NO_CTX);
+    let result = state.protect(|state| {
+        state.get_field(REGISTRY, TABLES);
+        state.raw_get_index(-1, reference);
+        shared.set(state.new_ref(-2));
+    });
+    if let Err(reason) = &result {
+        log_cycle(Level::Err, reason);
+    }
+    result.is_ok().then(|| shared.get())
 }
 
 /// Gives up a reference in lua-resty-core's table.

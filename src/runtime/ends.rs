@@ -107,7 +107,9 @@ pub fn jump(context: &Rc<Context>) -> Status {
     );
     cleanup(context);
     context.restart();
-    context.release_ctx();
+    if !context.location().ctx_inherit() {
+        context.release_ctx();
+    }
     Status::OK
 }
 

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use crate::nginx::core::pool::{OutOfMemory, may_fail};
 use crate::nginx::guard;
 use crate::nginx::http::request::Request;
-use crate::nginx::sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_pool_cleanup_add};
+use crate::nginx::sys::{
+    ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_pool_cleanup_add, ngx_pool_cleanup_t,
+};
 
 /// Calls `work` when nginx frees the main request of `request`, while its pool still lives.
 pub fn on_request_end<F: FnOnce() + 'static>(request: Request, work: F) -> Result<(), OutOfMemory> {
@@ -66,6 +68,13 @@ impl Request {
             Ok(Share { request: self, value })
         }
     }
+}
+
+/// The value of which `entry` of a pool's list of cleanups is a share, if it is one of a `T`.
+pub(super) fn shared<T: SharedWithPool + 'static>(entry: &ngx_pool_cleanup_t) -> Option<*const T> {
+    type Handler = unsafe extern "C" fn(*mut c_void);
+    let ours = entry.handler.is_some_and(|now| std::ptr::fn_addr_eq(now, let_go::<T> as Handler));
+    ours.then(|| entry.data.cast_const().cast())
 }
 
 impl<T: SharedWithPool> Share<T> {

@@ -228,6 +228,23 @@ impl Context {
         self.body.state.set(BodyState::Unread);
     }
 
+    /// The context that the request had before nginx sent it elsewhere: the last one with an `ngx.ctx`
+    /// table, whose VM `suits`.
+    pub fn former(request: Request, suits: impl Fn(&Rc<Vm>) -> bool) -> Option<Rc<Context>> {
+        request.pooled_contexts().find(|former: &Rc<Context>| {
+            former.request == request
+                && former.ctx_ref.get() >= 0
+                && former.vm.as_ref().is_some_and(&suits)
+        })
+    }
+
+    /// Has it use the `ngx.ctx` table of `former`, which has the same VM. False without memory.
+    pub fn inherit_ctx(&self, former: &Context) -> bool {
+        let reference = ctx::share(self.main_state(), former.ctx_ref.get());
+        self.ctx_ref.set(reference.unwrap_or(NO_CTX));
+        reference.is_some()
+    }
+
     /// Gives up the `ngx.ctx` table: the next access makes a new one.
     pub fn release_ctx(&self) {
         if self.ctx_ref.get() >= 0 {
