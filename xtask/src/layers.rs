@@ -12,7 +12,7 @@ use crate::paths;
 const LAYERS: &[&str] = &["nginx", "lua", "config", "runtime", "api", "phase", "module"];
 
 /// Each file of `src/`, by its path below that, with its text.
-type Files = BTreeMap<String, String>;
+pub type Files = BTreeMap<String, String>;
 
 /// The paths that `text` names from the crate's root on, without the root: `["nginx", "http", …]`.
 fn crate_paths(text: &str) -> Vec<Vec<String>> {
@@ -31,7 +31,7 @@ fn crate_paths(text: &str) -> Vec<Vec<String>> {
 }
 
 /// The lines of `text` without comments; a `use` that takes several lines is one.
-fn statements(text: &str) -> Vec<String> {
+pub fn statements(text: &str) -> Vec<String> {
     let mut statements: Vec<String> = Vec::new();
     let mut open = false;
     for line in text.lines() {
@@ -145,7 +145,7 @@ fn raw_types(files: &Files) -> Vec<String> {
 
 const RAW: [&str; 2] = ["nginx", "sys"];
 
-fn sources() -> Files {
+pub fn sources() -> Files {
     let src = paths::root().join("src");
     let read = |path: PathBuf| {
         let name = path.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
@@ -156,7 +156,7 @@ fn sources() -> Files {
     files
 }
 
-fn made_up(files: &[(&str, &str)]) -> Files {
+pub fn made_up(files: &[(&str, &str)]) -> Files {
     files.iter().map(|(file, text)| (file.to_string(), text.to_string())).collect()
 }
 

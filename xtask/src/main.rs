@@ -41,6 +41,8 @@ mod server;
 mod setup;
 mod shell;
 mod soak;
+#[cfg(test)]
+mod statics;
 mod tally;
 mod test;
 mod valgrind;

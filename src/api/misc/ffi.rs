@@ -15,15 +15,16 @@ use crate::nginx::core::log::{Level, Log, cycle_log};
 use crate::nginx::core::strings::raw;
 use crate::nginx::core::worker;
 use crate::nginx::sys::ngx_http_request_t;
+use crate::per_thread;
 
 /// The C module's text where the configuration does not ask for it.
 const NO_CAPTURE: &str = "directive \"lua_capture_error_log\" is not set";
 /// nginx's `NGX_DONE`.
 const DONE: c_int = crate::nginx::sys::NGX_DONE as c_int;
 
-thread_local! {
-    /// The line that was taken last, until Lua code has copied it. Each thread has its own.
-    static TAKEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+per_thread! {
+    /// The line that was taken last, until Lua code has copied it.
+    static TAKEN: RefCell<Vec<u8>> = RefCell::new(Vec::new());
 }
 
 /// Finds `name` among the configuration's `env NAME=VALUE;`. Returns `NGX_OK` with `*env_buf` at

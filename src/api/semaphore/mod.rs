@@ -18,7 +18,7 @@ use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::alarm::{Timer, Waiter, is_stopping};
 use crate::nginx::{Level, Request};
 use crate::runtime::{Keyed, Operation, Task, scheduler};
-use crate::{ngx_debug, ngx_log};
+use crate::{ngx_debug, ngx_log, per_thread};
 
 /// Resources, and the tasks that wait for them.
 struct Semaphore {
@@ -30,9 +30,9 @@ struct Semaphore {
     handing_out: Box<Timer<Weak<Semaphore>>>,
 }
 
-thread_local! {
-    // The code of a pool's thread may make semaphores too, to no avail.
-    static SEMAPHORES: Keyed<Rc<Semaphore>> = const { Keyed::new() };
+per_thread! {
+    /// The semaphores of Lua's. Code in a thread of a thread pool may make some too, but cannot wait for them.
+    static SEMAPHORES: Keyed<Rc<Semaphore>> = Keyed::new();
 }
 
 /// The key of a new semaphore.

@@ -1,15 +1,18 @@
 //! Fault injection for tests (compiled in only with the cargo feature `fault-injection`):
 //! allocations that fail, and panics where nginx enters the module.
 //!
-//! A fault is armed in one worker, and stays armed until it has happened.
+//! A fault is armed in one thread of a worker, and stays armed until it has happened there: the threads of
+//! nginx's thread pools, whose work is guarded too, have none.
 
 use std::cell::{Cell, RefCell};
 
-thread_local! {
+use crate::per_thread;
+
+per_thread! {
     /// How many more pool allocations succeed, and how many fail after those.
-    static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    static ALLOCATIONS: Cell<(usize, usize)> = Cell::new((0, 0));
     /// Part of the name of the callback that panics when it is called next.
-    static CALLBACK: RefCell<Option<String>> = const { RefCell::new(None) };
+    static CALLBACK: RefCell<Option<String>> = RefCell::new(None);
 }
 
 /// After `succeed` more pool allocations, `fail` of them fail.

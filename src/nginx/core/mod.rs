@@ -29,6 +29,7 @@ pub mod log_capture;
 pub(in crate::nginx) mod module;
 pub mod object;
 pub mod own_thread;
+mod per_thread;
 pub mod pool;
 pub mod process;
 pub mod rc_cell;

@@ -28,6 +28,7 @@ use pcre2_sys::{
 };
 
 use crate::nginx::core::executable_memory;
+use crate::per_thread;
 
 /// The least stack that the JIT is given, in bytes.
 const MIN_JIT_STACK: usize = 32 * 1024;
@@ -265,8 +266,8 @@ struct MatchContext {
     limit: u32,
 }
 
-thread_local! {
-    static CONTEXT: RefCell<Option<MatchContext>> = const { RefCell::new(None) };
+per_thread! {
+    static CONTEXT: RefCell<Option<MatchContext>> = RefCell::new(None);
 }
 
 impl MatchContext {
