@@ -39,6 +39,9 @@ pub struct MainConf {
     /// Contexts whose protocols are the default of the release that is presented; until that is known.
     #[cfg(ngx_feature = "http_ssl")]
     pub default_tls: RefCell<Vec<super::tls::DefaultContext>>,
+    /// The system's authorities, for connections of cosockets.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub system_store: OnceCell<crate::nginx::event::tls::Store>,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }

@@ -7,8 +7,9 @@ use super::main::MainConf;
 use crate::lua::resty_core;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::conf_value;
+use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::tls;
-use crate::nginx::event::tls::{Context, Settings};
+use crate::nginx::event::tls::{Authorities, Context, Settings, Store};
 
 /// The values; `None` if not set.
 #[derive(Clone, Default, PartialEq)]
@@ -48,11 +49,17 @@ impl Tls {
 
     /// Makes the context for connections from a location with these values.
     pub fn make_context(&self, cf: Conf) -> Result<Rc<Context>, ConfError> {
+        let authorities = match self.trusted_certificate.as_deref() {
+            None | Some(b"" | b"system") => {
+                Authorities::System(MainConf::under(cf).system_store()?)
+            }
+            Some(name) => Authorities::File(name),
+        };
         let settings = Settings {
             protocols: self.protocols.unwrap_or(tls::DEFAULT_PROTOCOLS as usize),
             ciphers: self.ciphers.as_deref().unwrap_or(b"DEFAULT"),
-            verify_depth: self.verify_depth.unwrap_or(1),
-            trusted_certificate: self.trusted_certificate.as_deref().unwrap_or_default(),
+            verify_depth: self.verify_depth,
+            authorities,
             crl: self.crl.as_deref().unwrap_or_default(),
             certificates: self.certificates.as_deref().unwrap_or_default(),
             certificate_keys: self.certificate_keys.as_deref().unwrap_or_default(),
@@ -65,6 +72,17 @@ impl Tls {
             MainConf::under(cf).default_tls.borrow_mut().push(made);
         }
         Ok(context)
+    }
+}
+
+impl MainConf {
+    /// The system's authorities; every reload reads them anew.
+    fn system_store(&self) -> Result<&Store, ConfError> {
+        if self.system_store.get().is_none() {
+            let store = Store::of_system().map_err(|_| OutOfMemory)?;
+            let _ = self.system_store.set(store);
+        }
+        Ok(self.system_store.get().ok_or(OutOfMemory)?)
     }
 }
 

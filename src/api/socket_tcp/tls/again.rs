@@ -37,7 +37,7 @@ impl Socket {
             return self.reconnect(task, stream, wanted);
         }
         if suits != Suits::Yes && wanted.verify {
-            if self.tls.borrow().trusted_others() {
+            if self.tls.borrow().trusted_others(self) {
                 return Err(c"the server was verified by another trusted store");
             }
             self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;

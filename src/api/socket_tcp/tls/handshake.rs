@@ -125,7 +125,7 @@ impl Socket {
                 return Err(c"SSL_set_tlsext_host_name failed");
             }
         }
-        if let Some(store) = self.tls.borrow().trusted()
+        if let Some(store) = self.tls.borrow().store(wanted.verify, self)
             && !connection.trust(store)
         {
             return Err(c"SSL_set1_verify_cert_store() failed");

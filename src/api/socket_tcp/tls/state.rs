@@ -45,7 +45,7 @@ pub struct Made {
     server_name: Vec<u8>,
     /// By whose settings; only compared.
     context: *const Context,
-    /// Who was trusted instead of the configured authorities.
+    /// Who was trusted, where the context does not say it.
     trusted: Option<Store>,
     /// Whether the caller had a certificate of its own.
     has_certificate: bool,
@@ -112,19 +112,18 @@ impl Tls {
         self.save_session(connection, stream);
         let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
         let verified = self.verify;
+        let suits = self.made.as_ref().is_some_and(|made| {
+            made.is_by(context, self.store(verified, socket))
+                && !made.is_for_another(Some(&self.host))
+        });
         match &mut self.made {
             None => {
-                let (server_name, trusted) = (self.host.clone(), self.trusted.clone());
+                let trusted = self.store(verified, socket).cloned();
+                let server_name = self.host.clone();
                 let has_certificate = self.has_certificate;
                 self.made = Some(Made { server_name, context, trusted, has_certificate, verified });
             }
-            Some(made)
-                if made.is_by(context, self.trusted.as_ref())
-                    && !made.is_for_another(Some(&self.host)) =>
-            {
-                made.verified |= verified;
-            }
-            Some(_) => {}
+            Some(made) => made.verified |= verified && suits,
         }
     }
 
@@ -133,14 +132,23 @@ impl Tls {
         self.trusted = store;
     }
 
+    /// Whom a handshake trusts, where the context does not say it.
+    pub fn store<'a>(&'a self, verify: bool, socket: &'a Socket) -> Option<&'a Store> {
+        let configured = || socket.conf.get().tls_context().and_then(Context::store);
+        self.trusted().or_else(|| if verify { configured() } else { None })
+    }
+
     pub fn trusted(&self) -> Option<&Store> {
         self.trusted.as_ref()
     }
 
-    /// Whether the connection's handshake trusted others than the next one is to trust.
-    pub fn trusted_others(&self) -> bool {
+    /// Whether the connection's handshake trusted others than the next one is to trust, which
+    /// verifies the server; false if the earlier one trusted nobody.
+    pub fn trusted_others(&self, socket: &Socket) -> bool {
         let made = self.made.as_ref().and_then(|made| made.trusted.as_ref());
-        self.made.is_some() && made.map(Store::as_ptr) != self.trusted().map(Store::as_ptr)
+        let named = made.is_some() || self.trusted().is_some();
+        let wanted = self.store(true, socket);
+        self.made.is_some() && named && made.map(Store::as_ptr) != wanted.map(Store::as_ptr)
     }
 
     pub fn fail(&mut self, failure: TlsFailure) {
@@ -173,7 +181,7 @@ impl Tls {
         if made.is_for_another(wanted.server_name) || !presents {
             return Suits::Not;
         }
-        match (wanted.verify, made.is_by(context, self.trusted.as_ref())) {
+        match (wanted.verify, made.is_by(context, self.store(wanted.verify, socket))) {
             (false, _) => Suits::Yes,
             (true, false) => Suits::Not,
             (true, true) if made.verified => Suits::Yes,

@@ -1,12 +1,14 @@
 //! The context (`SSL_CTX`) that outgoing connections share, as nginx makes it.
 
 use std::cell::UnsafeCell;
-use std::ffi::c_long;
+use std::ffi::{c_int, c_long};
 use std::ptr::{NonNull, null_mut};
 
 use codec::fallible::{self, Grow};
 
+use super::clear_errors;
 use super::key_log::KeyLog;
+use super::objects::Store;
 use super::protocols::FORBIDDING;
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
@@ -14,9 +16,10 @@ use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
     SSL_CTRL_MODE, SSL_CTX_clear_options, SSL_CTX_ctrl, SSL_CTX_get0_certificate,
-    SSL_CTX_set_cipher_list, SSL_CTX_set_options, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, ngx_array_t,
-    ngx_int_t, ngx_keyval_t, ngx_ssl_certificates, ngx_ssl_cleanup_ctx, ngx_ssl_conf_commands,
-    ngx_ssl_create, ngx_ssl_crl, ngx_ssl_error, ngx_ssl_t, ngx_ssl_trusted_certificate, ngx_str_t,
+    SSL_CTX_set_cipher_list, SSL_CTX_set_default_verify_paths, SSL_CTX_set_options,
+    SSL_CTX_set_verify_depth, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, ngx_array_t, ngx_int_t,
+    ngx_keyval_t, ngx_ssl_certificates, ngx_ssl_cleanup_ctx, ngx_ssl_conf_commands, ngx_ssl_create,
+    ngx_ssl_crl, ngx_ssl_error, ngx_ssl_t, ngx_ssl_trusted_certificate, ngx_str_t,
 };
 
 /// The settings of a context.
@@ -24,9 +27,10 @@ pub struct Settings<'a> {
     /// nginx's bits of the protocols' versions.
     pub protocols: usize,
     pub ciphers: &'a [u8],
-    pub verify_depth: usize,
-    /// Files; empty for none.
-    pub trusted_certificate: &'a [u8],
+    /// How long a chain may be; 1, or with the system's authorities any length, if it is not said.
+    pub verify_depth: Option<usize>,
+    pub authorities: Authorities<'a>,
+    /// A file; empty for none.
     pub crl: &'a [u8],
     /// Files: certificates to show to a server that asks, and the key of each.
     pub certificates: &'a [Vec<u8>],
@@ -37,8 +41,21 @@ pub struct Settings<'a> {
     pub commands: &'a [(Vec<u8>, Vec<u8>)],
 }
 
+/// Whom connections trust.
+pub enum Authorities<'a> {
+    /// Those in a file.
+    File(&'a [u8]),
+    /// The system's.
+    System(&'a Store),
+}
+
 /// A context. A connection takes a reference to the `SSL_CTX` in it.
-pub struct Context(Box<UnsafeCell<ngx_ssl_t>>, Option<KeyLog>);
+pub struct Context {
+    ssl: Box<UnsafeCell<ngx_ssl_t>>,
+    key_log: Option<KeyLog>,
+    /// Whom connections trust that verify the server; `None` if the `SSL_CTX` says it.
+    store: Option<Store>,
+}
 
 impl Context {
     /// A context with these settings; what is wrong with them is logged at `[emerg]`.
@@ -49,7 +66,7 @@ impl Context {
         unsafe { (*ssl.get()).log = cf.parser_log().as_ptr() };
         // SAFETY: as above. nginx cleans up itself what it could not finish.
         done(unsafe { ngx_ssl_create(ssl.get(), settings.protocols, null_mut()) })?;
-        let mut context = Context(ssl, None);
+        let mut context = Context { ssl, key_log: None, store: None };
         context.accept_moved_buffers();
         context.set_ciphers(cf, settings.ciphers)?;
         context.show(cf, settings)?;
@@ -62,7 +79,7 @@ impl Context {
     }
 
     pub(super) fn as_ptr(&self) -> *mut ngx_ssl_t {
-        self.0.get()
+        self.ssl.get()
     }
 
     /// Lets a write be continued from another buffer: after waiting, the rest comes from a copy of
@@ -94,7 +111,7 @@ impl Context {
     fn log_keys(&mut self, cf: Conf, name: &[u8]) -> ConfResult {
         let name = cf.full_name(name, true)?;
         // SAFETY: the live context, which goes after the key log; a name of the cycle's.
-        self.1 = unsafe {
+        self.key_log = unsafe {
             let context = NonNull::new((*self.as_ptr()).ctx).ok_or(OutOfMemory)?;
             Some(KeyLog::new(context, cf, strings::bytes(name))?)
         };
@@ -132,20 +149,45 @@ impl Context {
         })
     }
 
-    fn trust(&self, cf: Conf, settings: &Settings) -> ConfResult {
-        let pool = cf.pool()?;
-        let mut crl = pool.copy_str(settings.crl)?;
-        // SAFETY: the live parser and context; the names are in the cycle's pool, where nginx puts
-        // the absolute ones too.
-        unsafe {
-            if !settings.trusted_certificate.is_empty() {
-                let mut certificate = pool.copy_str(settings.trusted_certificate)?;
-                let depth = settings.verify_depth as ngx_int_t;
-                let ssl = self.as_ptr();
-                done(ngx_ssl_trusted_certificate(cf.as_ptr(), ssl, &mut certificate, depth))?;
+    fn trust(&mut self, cf: Conf, settings: &Settings) -> ConfResult {
+        let ssl = self.as_ptr();
+        match settings.authorities {
+            Authorities::File(name) => {
+                let mut certificate = cf.pool()?.copy_str(name)?;
+                let depth = settings.verify_depth.unwrap_or(1) as ngx_int_t;
+                // SAFETY: the live parser and context; the name is in the cycle's pool, where nginx
+                // puts the absolute one too.
+                done(unsafe {
+                    ngx_ssl_trusted_certificate(cf.as_ptr(), ssl, &mut certificate, depth)
+                })?;
             }
-            done(ngx_ssl_crl(cf.as_ptr(), self.as_ptr(), &mut crl))
+            Authorities::System(store) => self.trust_system(settings, store),
         }
+        let mut crl = cf.pool()?.copy_str(settings.crl)?;
+        // SAFETY: as above.
+        done(unsafe { ngx_ssl_crl(cf.as_ptr(), ssl, &mut crl) })
+    }
+
+    /// The store is shared, and only used by connections that verify the server: the others need not
+    /// look for authorities. A list of revoked certificates needs a store of its own.
+    fn trust_system(&mut self, settings: &Settings, store: &Store) {
+        // SAFETY: the live context.
+        unsafe {
+            let context = (*self.as_ptr()).ctx;
+            if let Some(depth) = settings.verify_depth {
+                SSL_CTX_set_verify_depth(context, c_int::try_from(depth).unwrap_or(c_int::MAX));
+            }
+            if settings.crl.is_empty() {
+                self.store = Some(store.clone());
+            } else if SSL_CTX_set_default_verify_paths(context) == 0 {
+                clear_errors();
+            }
+        }
+    }
+
+    /// Whom connections trust that verify the server, unless the `SSL_CTX` says it.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// Has connections use the protocols with these bits of nginx's, as far as `commands` leave that
@@ -212,7 +254,7 @@ fn done(rc: ngx_int_t) -> ConfResult {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        self.1 = None;
+        self.key_log = None;
         // SAFETY: ours, and freed once.
         unsafe { ngx_ssl_cleanup_ctx(self.as_ptr().cast()) }
     }

@@ -23,7 +23,7 @@ pub mod verify;
 
 pub use chain::Chain;
 pub use connection::{ClientCertificate, Connection, Handshake};
-pub use context::{Context, Settings};
+pub use context::{Authorities, Context, Settings};
 pub use error_text::error_text;
 pub use handshake::{Handshaking, ServerContext, Verdict};
 pub use objects::{Certificate, Owned, PrivateKey, Result, Store};
