@@ -4,7 +4,7 @@
 //! removed node is not used again while the list has others. Every part but the first has at least
 //! one node: nginx's own loops rely on that.
 
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
 
 use super::node::Node;
 use super::part::Part;
@@ -34,14 +34,10 @@ impl HeaderList {
         unsafe { !self.0.as_ref().last.is_null() }
     }
 
-    /// All nodes in order, hidden ones too.
+    /// All nodes in order, hidden ones too. A list that is not made is all zero: it has none.
     pub fn nodes(self) -> Nodes {
-        let part = match self.is_made() {
-            // SAFETY: a live list; its first part is part of it.
-            true => unsafe { &raw mut (*self.0.as_ptr()).part },
-            false => null_mut(),
-        };
-        Nodes { part, next: 0 }
+        // SAFETY: a live list; its first part is part of it.
+        Nodes { part: unsafe { &raw mut (*self.0.as_ptr()).part }, next: 0 }
     }
 
     pub(super) fn as_ptr(self) -> *mut ngx_list_t {
