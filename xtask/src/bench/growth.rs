@@ -1,9 +1,9 @@
 //! How costs grow: resident memory of an nginx for what waits in it, bytes of a shared dictionary
-//! for each key, and latencies while the garbage collector works.
+//! for each key, and CPU time of requests while the garbage collector works.
 
 use std::net::TcpListener;
 use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -26,7 +26,7 @@ pub const POOLED: usize = 5_000;
 pub const KEYS: usize = 1_000_000;
 /// How many requests make garbage.
 pub const GARBAGE: usize = 20_000;
-/// How often that is repeated, the modules in turns; the least of each latency counts.
+/// How often that is repeated, the modules in turns; the least of each time counts.
 pub const TURNS: usize = 3;
 /// Memory comes and goes with requests: the worker has some time for that.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -144,23 +144,26 @@ fn key(subject: &Subject, label: &str) -> Result<f64> {
     each.parse().with_context(|| format!("no number: {each:?}"))
 }
 
-/// Latencies in microseconds of requests that make garbage beside a large heap.
+/// The nginx's CPU time in microseconds for each of some requests that make garbage beside a large
+/// heap.
 fn garbage(subject: &Subject, label: &str) -> Result<Measures> {
-    let _server = start(subject, label)?;
+    let server = start(subject, label)?;
     get("/heap")?;
     let request = request("/garbage");
     let mut connection = Connection::open(ADDRESS)?;
-    let mut latencies = Vec::new();
+    let mut times = Vec::new();
+    let mut before = time_on_cpu(server.pid())?;
     for _ in 0..GARBAGE {
-        let sent = Instant::now();
         connection.send(request.as_bytes())?;
         connection.answer()?;
-        latencies.push(sent.elapsed().as_secs_f64() * 1e6);
+        let after = time_on_cpu(server.pid())?;
+        times.push((after - before) as f64 / 1e3);
+        before = after;
     }
-    latencies.sort_by(f64::total_cmp);
+    times.sort_by(f64::total_cmp);
     let at = |share: f64| {
-        let place = (latencies.len() as f64 * share) as usize;
-        latencies.get(place).copied().unwrap_or(f64::NAN)
+        let place = (times.len() as f64 * share) as usize;
+        times.get(place).copied().unwrap_or(f64::NAN)
     };
     let row = "request while collecting";
     Ok(vec![
@@ -168,6 +171,14 @@ fn garbage(subject: &Subject, label: &str) -> Result<Measures> {
         (row, "µs, 99%", at(0.99)),
         (row, "µs, 99.9%", at(0.999)),
     ])
+}
+
+/// How many nanoseconds a process has run: the latency of its answers without what other processes
+/// add.
+fn time_on_cpu(pid: u32) -> Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    let time = stat.split_whitespace().next().and_then(|time| time.parse().ok());
+    time.with_context(|| format!("no time in {stat:?}"))
 }
 
 /// Resident memory in bytes.

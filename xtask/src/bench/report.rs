@@ -71,8 +71,8 @@ fn method(part: &str) -> String {
             "## How costs grow (`--growth`)\n\n\
              Resident memory of an nginx, before and after, for each of {} requests that sleep, {}\n\
              pending timers, {} cosocket connections in a pool; bytes of a shared dictionary's zone for\n\
-             each of {} keys; latencies of {} requests, one after the other, that make garbage beside a\n\
-             heap of 500,000 tables, the least of {} such runs (benches/growth/nginx.conf).",
+             each of {} keys; CPU time of nginx for each of {} requests, one after the other, that make garbage\n\
+             beside a heap of 500,000 tables, the least of {} such runs (benches/growth/nginx.conf).",
             growth::SLEEPERS,
             growth::TIMERS,
             growth::POOLED,
@@ -155,7 +155,7 @@ fn plain(outcomes: &[&Outcome]) -> String {
 fn notes_of(outcomes: &[&Outcome]) -> String {
     let mut lines: Vec<(&str, Vec<&str>, String)> = Vec::new();
     for outcome in outcomes {
-        let Some(note) = notes::note(outcome) else { continue };
+        let Some(note) = notes::note(outcome, outcomes) else { continue };
         match lines.iter_mut().find(|(row, _, known)| *row == outcome.row && *known == note) {
             Some((_, measures, _)) => measures.push(&outcome.measure),
             None => lines.push((&outcome.row, vec![&outcome.measure], note)),
