@@ -6,7 +6,7 @@ use codec::args::{BadValue, Encoder, NON_STRING_KEY};
 use crate::lua::{Kind, LuaError, State};
 
 /// The table at `table` as `name=value&…`; lists of values repeat their name.
-pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
+pub fn encode(mut state: State, table: i32) -> Result<Vec<u8>, LuaError> {
     let mut encoder = Encoder::new();
     state.reserve(6)?;
     state.push_nil();
@@ -14,7 +14,7 @@ pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
         if state.kind(-2) != Kind::String {
             return Err(LuaError::text(NON_STRING_KEY));
         }
-        let name = state.bytes(-2).unwrap_or_default();
+        let name = state.top() - 1;
         if state.kind(-1) == Kind::Table {
             // All that it holds: a list, or values by any other keys.
             let values = state.top();
@@ -31,8 +31,9 @@ pub fn encode(state: State, table: i32) -> Result<Vec<u8>, LuaError> {
     Ok(encoder.into_bytes())
 }
 
-/// The value on top: true is a bare name, false nothing.
-fn encode_value(state: State, name: &[u8], encoder: &mut Encoder) -> Result<(), LuaError> {
+/// The value on top, with the string at `name`: true is a bare name, false nothing.
+fn encode_value(mut state: State, name: i32, encoder: &mut Encoder) -> Result<(), LuaError> {
+    let name = state.bytes(name).unwrap_or_default();
     match state.kind(-1) {
         Kind::String => encoder.pair(name, Some(state.bytes(-1).unwrap_or_default()))?,
         Kind::Number => {

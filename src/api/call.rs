@@ -66,7 +66,7 @@ impl Row {
 }
 
 /// Puts rows into the table on top of the stack.
-pub fn set_functions(state: State, rows: &[Row]) {
+pub fn set_functions(mut state: State, rows: &[Row]) {
     for row in rows {
         state.push_function(row.function);
         state.set_field(-2, row.name);
@@ -74,7 +74,7 @@ pub fn set_functions(state: State, rows: &[Row]) {
 }
 
 /// Puts rows into the table `name` of the table on top of the stack, making it where missing.
-pub fn set_functions_in(state: State, name: &CStr, rows: &[Row]) {
+pub fn set_functions_in(mut state: State, name: &CStr, rows: &[Row]) {
     state.get_field(-1, name);
     if state.is_nil_or_none(-1) {
         state.pop(1);

@@ -37,7 +37,7 @@ const NUMBERS: &[(&CStr, i64)] = &[
 ];
 
 /// Puts the constants and `ngx.config` into the table on top.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     for &(name, value) in NUMBERS {
         state.push_integer(value);
         state.set_field(-2, name);
@@ -48,7 +48,7 @@ pub fn inject(state: State) {
 }
 
 /// Puts `ngx.config` into the `ngx` table on top, but for `ngx_lua_version`, which the VM sets.
-pub fn inject_config(state: State) {
+pub fn inject_config(mut state: State) {
     state.new_table(0, 6);
     state.push_bool(process::is_debug_build());
     state.set_field(-2, c"debug");
@@ -66,7 +66,7 @@ pub fn inject_config(state: State) {
 
 /// Gives the table on top the field `ngx_rust_version`, which `pairs` does not see: the table has the
 /// fields of the C module's.
-fn inject_own_version(state: State) {
+fn inject_own_version(mut state: State) {
     state.new_table(0, 1);
     state.new_table(0, 1);
     state.push_str(host::VERSION);

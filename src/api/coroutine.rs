@@ -28,7 +28,7 @@ const FUNCTIONS: &[Row] = &[
 ];
 
 /// Puts the functions beside LuaJIT's own, which get a second name.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     state.get_field(GLOBALS, c"coroutine");
     for (name, own_name) in [
         (c"create", c"_create"),
@@ -63,7 +63,7 @@ pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     check_function(call)?;
     call.context.reserve_task()?;
     // Three values at most, far fewer than the LUA_MINSTACK free slots.
-    let state = call.state;
+    let mut state = call.state;
     let thread = state.new_thread();
     let reference = if role == Role::LightThread {
         state.push_value(-1);

@@ -8,7 +8,7 @@ use crate::nginx::Request;
 use crate::nginx::core::log::{Level, Line, Log, cycle_log};
 
 /// Puts `ngx.log` into the `ngx` table on top, and `print` into the globals.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     set_functions(state, &[Row::anywhere(c"log", ngx_log)]);
     state.push_function(crate::lua::function::wrap(print));
     state.set_field(GLOBALS, c"print");
@@ -19,7 +19,7 @@ fn log_of(state: State) -> Log {
     openresty::running_request(state).map_or_else(cycle_log, Request::log)
 }
 
-fn ngx_log(state: State) -> LuaResult {
+fn ngx_log(mut state: State) -> LuaResult {
     let number = state.check_integer(1)?;
     let level = Level::from_number(number)
         .ok_or_else(|| LuaError::argument(1, format_args!("bad log level: {number}")))?;
@@ -46,7 +46,7 @@ fn write(state: State, level: Level) -> LuaResult {
     Ok(Returns::Values(0))
 }
 
-fn append(state: State, index: i32, line: &mut Line) -> Result<(), LuaError> {
+fn append(mut state: State, index: i32, line: &mut Line) -> Result<(), LuaError> {
     match state.kind(index) {
         Kind::Table => {
             if !state.call_metamethod(index, c"__tostring") {

@@ -58,7 +58,7 @@ use crate::nginx::core::shared_memory::Dict;
 /// `dicts` become `ngx.shared`.
 ///
 /// Runs in protected mode: may raise.
-pub fn inject(state: State, dicts: &[Dict]) {
+pub fn inject(mut state: State, dicts: &[Dict]) {
     state.new_table(0, 128);
     for inject in FAMILIES {
         inject(state);

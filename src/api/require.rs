@@ -9,7 +9,7 @@ use crate::runtime::Task;
 use crate::runtime::task::Record;
 
 /// Replaces LuaJIT's own functions, with the `ngx` table on top of the stack.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     let code = include_bytes!("../../lua/require.lua");
     if state.load(code, c"=require") == Outcome::Done {
         state.push_function(wrap(has_resumed_running));

@@ -22,7 +22,7 @@ pub fn inject(state: State) {
 
 fn spawn(call: &Call) -> LuaResult {
     coroutine::check_function(call)?;
-    let state = call.state;
+    let mut state = call.state;
     let parent = &call.task()?;
     let arguments = state.top() - 1;
     parent.reserve_thread(call.context.tasks.light_threads.get())?;

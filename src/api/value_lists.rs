@@ -4,7 +4,7 @@ use crate::lua::{Kind, State};
 
 /// Adds the value that `push` pushes to the table at the absolute index `table`, where `name` may be
 /// already; the values of a name that comes several times form a list.
-pub fn add(state: State, table: i32, name: &[u8], push: impl Fn(State)) {
+pub fn add(mut state: State, table: i32, name: &[u8], push: impl Fn(State)) {
     state.push_bytes(name);
     state.push_value(-1);
     state.raw_get(table);

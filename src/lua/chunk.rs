@@ -238,7 +238,7 @@ impl Vm {
     }
 
     fn push_cached(&self, reference: i32) {
-        let state = self.main();
+        let mut state = self.main();
         state.raw_get_index(REGISTRY, self.cache_table);
         state.raw_get_index(-1, reference);
         state.remove(-2);
@@ -255,7 +255,7 @@ impl Vm {
         let name = room.and_then(|()| fallible::format(format_args!("{text}")));
         let name = name.map_err(|_| LoadError::out_of_memory())?;
         let mut loaded = Err(LoadError::out_of_memory());
-        let produced = self.main().produce(1, |state| {
+        let produced = self.main().produce(1, |mut state| {
             loaded = compile(state).map(|()| {
                 state.raw_get_index(REGISTRY, self.cache_table);
                 state.push_value(-2);
@@ -276,7 +276,7 @@ impl Vm {
     /// A reference in the registry to a function of the cache.
     fn anchor(&self, reference: i32) -> Result<i32, LoadError> {
         let mut anchor = REFNIL;
-        let made = self.main().protect(|state| {
+        let made = self.main().protect(|mut state| {
             state.raw_get_index(REGISTRY, self.cache_table);
             state.raw_get_index(-1, reference);
             anchor = state.new_ref(REGISTRY);
@@ -288,7 +288,7 @@ impl Vm {
         Ok(anchor)
     }
 
-    fn compile(&self, state: State, code: &[u8], name: &CStr) -> Result<(), Vec<u8>> {
+    fn compile(&self, mut state: State, code: &[u8], name: &CStr) -> Result<(), Vec<u8>> {
         match state.load(code, name) {
             Outcome::Done => Ok(()),
             Outcome::Yielded | Outcome::Failed(_) => Err(state.take_error()),

@@ -4,16 +4,17 @@
 use codec::fallible;
 
 use super::function::{LuaResult, Returns, wrap};
+use super::kind::Kind;
 use super::registry::ERROR_TEXT;
 use super::run::Outcome;
-use super::state::{GLOBALS, Kind, REGISTRY, State, upvalue};
+use super::state::{GLOBALS, REGISTRY, State, upvalue};
 
 /// The text for `error(nil)`: the C module's "unknown reason", which it uses for all values that
 /// are not text, and the value.
 const NO_VALUE: &str = "unknown reason (nil)";
 
 /// Puts the function behind [`State::error_text`] into a VM that has its libraries.
-pub(super) fn install(state: State) {
+pub(super) fn install(mut state: State) {
     // Lua code may replace the global later.
     state.get_field(GLOBALS, c"tostring");
     state.push_closure(wrap(text_of), 1);
@@ -21,7 +22,7 @@ pub(super) fn install(state: State) {
 }
 
 /// The text of its argument: what `tostring` gives, even if a `__tostring` of Lua code fails.
-fn text_of(state: State) -> LuaResult {
+fn text_of(mut state: State) -> LuaResult {
     state.set_top(1);
     match state.kind(1) {
         Kind::String | Kind::Number => return Ok(Returns::Values(1)),
@@ -59,7 +60,7 @@ impl State {
     /// Replaces the error on top of the stack by its text.
     ///
     /// A `__tostring` of Lua code may run, on this coroutine, in protected mode.
-    pub fn error_text(&self) -> &[u8] {
+    pub fn error_text(&mut self) -> &[u8] {
         if !matches!(self.kind(-1), Kind::String | Kind::Number) {
             self.raw_get_index(REGISTRY, ERROR_TEXT);
             self.insert(-2);
@@ -70,7 +71,7 @@ impl State {
     }
 
     /// As [`State::error_text`], and pops it.
-    pub fn take_error(self) -> Vec<u8> {
+    pub fn take_error(&mut self) -> Vec<u8> {
         let text = fallible::reason(self.error_text());
         self.pop(1);
         text

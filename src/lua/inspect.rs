@@ -10,7 +10,7 @@ use super::registry::TRACEBACK;
 use super::state::{REGISTRY, State};
 
 /// The message handler: appends a traceback to an error's text.
-pub(super) fn add_traceback(state: State) -> LuaResult {
+pub(super) fn add_traceback(mut state: State) -> LuaResult {
     state.set_top(1);
     state.error_text();
     state.push_str("\n");
@@ -58,7 +58,7 @@ impl State {
     }
 
     /// Joins the top `n` values, strings that the caller pushed, into one.
-    pub fn concat(self, n: i32) {
+    pub fn concat(&mut self, n: i32) {
         // SAFETY: there are `n` values on the stack; may raise, as any Lua function.
         unsafe { ffi::lua_concat(self.as_ptr(), n) }
     }

@@ -18,7 +18,7 @@ const FLUSH: c_int = 0x0200;
 
 /// Turns the JIT compiler of a VM off for good if the system forbids executing written memory:
 /// otherwise its first attempt would end the process. Runs in a protected call, and may raise.
-pub(super) fn turn_off_where_forbidden(state: State) {
+pub(super) fn turn_off_where_forbidden(mut state: State) {
     if !executable_memory::is_forbidden() {
         return;
     }

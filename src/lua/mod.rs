@@ -17,16 +17,20 @@ pub mod frames;
 pub mod function;
 pub mod inspect;
 mod jit;
+mod kind;
 mod memory;
 pub mod openresty;
 pub mod other_luas;
 mod panic_barrier;
+mod pushing;
+mod reading;
 pub mod registry;
 #[allow(clippy::disallowed_methods, reason = "a file of lua-resty-core, when a VM is made")]
 pub mod resty_core;
 mod run;
 pub mod state;
 mod sys;
+mod tables;
 pub mod thread_vm;
 pub mod userdata;
 #[cfg(feature = "vendored")]
@@ -36,7 +40,8 @@ mod yieldable;
 
 pub use error::LuaError;
 pub use function::{CFunction, LuaResult, Returns};
+pub use kind::Kind;
 pub use run::{LuaFailure, Outcome};
-pub use state::{Kind, State};
+pub use state::State;
 pub use thread_vm::ThreadVm;
 pub use vm::Vm;

@@ -30,7 +30,7 @@ pub(super) const TASKS: i32 = -109;
 pub const NO_MEMORY: i32 = -108;
 
 /// Adds what every VM needs; raises without memory.
-pub(super) fn fill(state: State, run_protected: CFunction) {
+pub(super) fn fill(mut state: State, run_protected: CFunction) {
     for (key, function) in [(PROTECTED, run_protected), (TRACEBACK, wrap(add_traceback))] {
         state.push_function(function);
         state.raw_set_index(REGISTRY, key);
@@ -43,7 +43,7 @@ pub(super) fn fill(state: State, run_protected: CFunction) {
 
 /// Makes the registry's array part large enough for the references in use: it is faster than the
 /// hash part.
-fn spread_references(state: State) {
+fn spread_references(mut state: State) {
     let references: [i32; 64] = std::array::from_fn(|_| {
         state.push_bool(true);
         state.new_ref(REGISTRY)

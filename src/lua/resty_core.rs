@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use codec::resty_core::{release_name, wanted_release};
 
-use super::state::{GLOBALS, Kind, REGISTRY, State};
+use super::kind::Kind;
+use super::state::{GLOBALS, REGISTRY, State};
 
 /// The oldest release that can be presented: 0.10.23.
 const OLDEST: u32 = 10_023;
@@ -69,13 +70,13 @@ impl Release {
     }
 
     /// Notes it in the VM's registry, for [`release_in`]. Runs in protected mode.
-    pub(super) fn note_in(&self, state: State) {
+    pub(super) fn note_in(&self, mut state: State) {
         state.push_integer(self.number.into());
         state.set_field(REGISTRY, RELEASE);
     }
 
     /// Sets it in `ngx.config` of the VM. Runs in protected mode.
-    pub(super) fn set_in(&self, state: State) {
+    pub(super) fn set_in(&self, mut state: State) {
         let top = state.top();
         state.get_field(GLOBALS, c"ngx");
         if state.kind(-1) == Kind::Table {
@@ -91,7 +92,7 @@ impl Release {
 
 /// The release that the VM of `state` presents: what a newer one has in places that scripts may count
 /// depends on it.
-pub fn release_in(state: State) -> u32 {
+pub fn release_in(mut state: State) -> u32 {
     state.get_field(REGISTRY, RELEASE);
     let number = state.integer(-1);
     state.pop(1);

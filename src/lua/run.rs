@@ -46,7 +46,7 @@ impl State {
     /// Calls the function below its `arguments`, in protected mode.
     ///
     /// `handler` is the stack index of a message handler, 0 for none.
-    pub fn call(self, arguments: i32, results: i32, handler: i32) -> Outcome {
+    pub fn call(&mut self, arguments: i32, results: i32, handler: i32) -> Outcome {
         // SAFETY: the function and its arguments are on the stack.
         match unsafe { ffi::lua_pcall(self.as_ptr(), arguments, results, handler) } {
             0 => Outcome::Done,
@@ -55,14 +55,14 @@ impl State {
     }
 
     /// As [`State::call`], but errors are raised: only for code that runs in a protected call.
-    pub fn call_raising(self, arguments: i32, results: i32) {
+    pub fn call_raising(&mut self, arguments: i32, results: i32) {
         // SAFETY: the function and its arguments are on the stack; the frames between here and the
         // protected call let Lua errors pass.
         unsafe { ffi::lua_call(self.as_ptr(), arguments, results) }
     }
 
     /// Starts or continues a coroutine with the top `arguments` values.
-    pub fn resume(self, arguments: i32) -> Outcome {
+    pub fn resume(&mut self, arguments: i32) -> Outcome {
         // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.
         let status = unsafe { ffi::lua_resume_(self.as_ptr(), arguments) };
         if status == ffi::LUA_YIELD {
@@ -85,7 +85,7 @@ impl State {
 
     /// Prepares a new VM for [`State::protect`], [`State::produce`] and
     /// [`State::push_traceback_handler`]; fails without memory.
-    pub fn prepare(self) -> Result<(), Vec<u8>> {
+    pub fn prepare(mut self) -> Result<(), Vec<u8>> {
         /// # Safety
         /// Only Lua may call this, with the running coroutine.
         unsafe extern "C-unwind" fn entry(state: *mut ffi::lua_State) -> c_int {
@@ -110,7 +110,7 @@ impl State {
     }
 
     /// As [`State::protect`], for work that leaves `results` values on the stack.
-    pub fn produce<F: FnOnce(State)>(self, results: i32, work: F) -> Result<(), Vec<u8>> {
+    pub fn produce<F: FnOnce(State)>(mut self, results: i32, work: F) -> Result<(), Vec<u8>> {
         /// # Safety
         /// `slot` must point to an `Option<F>` that nothing else uses.
         unsafe fn run<F: FnOnce(State)>(slot: *mut c_void, state: State) {

@@ -20,7 +20,7 @@ struct Slot<T> {
 }
 
 /// Makes the registry's metatable `metatable` for userdata that own a `T`.
-pub fn inject<T: 'static>(state: State, metatable: i32) {
+pub fn inject<T: 'static>(mut state: State, metatable: i32) {
     state.new_table(0, 1);
     state.push_function(collector::<T>());
     state.set_field(-2, c"__gc");
@@ -28,7 +28,7 @@ pub fn inject<T: 'static>(state: State, metatable: i32) {
 }
 
 /// Pushes a userdata that owns `value`, with a metatable that [`inject`] made.
-pub fn push<T: 'static>(state: State, value: T, metatable: i32) {
+pub fn push<T: 'static>(mut state: State, value: T, metatable: i32) {
     const { assert!(align_of::<Slot<T>>() <= ALIGNMENT) };
     let slot: *mut Slot<T> = state.new_userdata(size_of::<Slot<T>>()).cast();
     // SAFETY: fresh memory of that size; it is filled before anything can read it.
@@ -45,7 +45,7 @@ pub fn get<T: Clone + 'static>(state: State, index: i32) -> Option<T> {
 
 /// Takes the value out of the userdata at `index`, so that the garbage collector has nothing to
 /// finalize.
-pub fn release<T: 'static>(state: State, index: i32) -> Option<T> {
+pub fn release<T: 'static>(mut state: State, index: i32) -> Option<T> {
     let value = take::<T>(state, index)?;
     state.push_value(index);
     state.push_nil();

@@ -11,11 +11,12 @@ use mlua::ffi;
 use super::CFunction;
 use super::error_value;
 use super::jit;
+use super::kind::Kind;
 use super::memory::Collection;
 use super::openresty;
 use super::resty_core::Release;
 use super::run::Outcome;
-use super::state::{GLOBALS, Kind, NOREF, REGISTRY, State};
+use super::state::{GLOBALS, NOREF, REGISTRY, State};
 use crate::nginx::Level;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::log;
@@ -173,7 +174,7 @@ impl Vm {
     }
 
     fn require(&self, module: &str) -> Result<(), VmError> {
-        let state = self.main;
+        let mut state = self.main;
         state.get_field(GLOBALS, c"require");
         state.push_str(module);
         match state.call(1, 0, 0) {
@@ -185,7 +186,7 @@ impl Vm {
     /// `package.path`.
     fn package_path(&self) -> Result<Vec<u8>, Vec<u8>> {
         let mut path = Vec::new();
-        self.protect(|state| {
+        self.protect(|mut state| {
             state.get_field(GLOBALS, c"package");
             path = path_of(state, c"path");
             state.pop(1);
@@ -206,7 +207,7 @@ impl Vm {
     /// Warns of new globals, once lua-resty-core has set its own.
     fn install_global_write_guard(&self) {
         let code = include_bytes!("../../lua/global_write_guard.lua");
-        let state = self.main;
+        let mut state = self.main;
         let mut outcome = state.load(code, c"=_G write guard");
         if outcome == Outcome::Done {
             outcome = state.call(0, 0, 0);
@@ -234,7 +235,7 @@ impl Vm {
     #[cold]
     fn new_thread(&self) -> Result<Thread, Vec<u8>> {
         let mut made = None;
-        self.protect(|state| {
+        self.protect(|mut state| {
             let thread = state.new_thread();
             made = Some(Thread { state: thread, reference: state.new_ref(REGISTRY) });
         })?;
@@ -285,12 +286,12 @@ unsafe extern "C-unwind" fn at_panic(state: *mut ffi::lua_State) -> c_int {
     std::process::abort();
 }
 
-fn set_package_paths(state: State, recipe: &Recipe) {
+fn set_package_paths(mut state: State, recipe: &Recipe) {
     let top = state.top();
     state.get_field(GLOBALS, c"package");
     if let Some(parent) = recipe.parent {
         for field in [c"path", c"cpath"] {
-            let from = parent.main;
+            let mut from = parent.main;
             from.get_field(GLOBALS, c"package");
             from.get_field(-1, field);
             state.push_bytes(from.bytes(-1).unwrap_or_default());
@@ -330,7 +331,7 @@ const DEFAULT_CPATH: &str = match option_env!("LUA_DEFAULT_CPATH") {
 
 /// Puts `default` before `package[field]`; the package table is on top.
 #[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
-fn prepend_default(state: State, field: &CStr, default: &str) {
+fn prepend_default(mut state: State, field: &CStr, default: &str) {
     if default.is_empty() {
         return;
     }
@@ -341,7 +342,7 @@ fn prepend_default(state: State, field: &CStr, default: &str) {
 
 /// `package[field]`; the package table is on top.
 #[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
-fn path_of(state: State, field: &CStr) -> Vec<u8> {
+fn path_of(mut state: State, field: &CStr) -> Vec<u8> {
     state.get_field(-1, field);
     let path = state.bytes(-1).unwrap_or_default().to_vec();
     state.pop(1);
@@ -372,7 +373,7 @@ fn expand_path(configured: &[u8], default: &[u8], prefix: &[u8]) -> Vec<u8> {
     path
 }
 
-fn set_preload(state: State, preload: &[(std::ffi::CString, CFunction)]) {
+fn set_preload(mut state: State, preload: &[(std::ffi::CString, CFunction)]) {
     let top = state.top();
     state.get_field(GLOBALS, c"package");
     state.get_field(-1, c"preload");

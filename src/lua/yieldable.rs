@@ -6,7 +6,8 @@ use codec::fallible::{self, Shown};
 use mlua::ffi;
 
 use super::LuaError;
-use super::state::{Kind, REGISTRY, State};
+use super::kind::Kind;
+use super::state::{REGISTRY, State};
 use super::sys::lua_isyieldable;
 
 const ERROR: &str = "attempt to yield across C-call boundary";
@@ -49,7 +50,7 @@ impl State {
     /// The name of the function at `level` of the call stack, where 0 is the running one, if it is a C
     /// function with a name: in a module, or for the running one at the place of its call. `None` where the
     /// stack ends.
-    fn name_of_called(self, level: c_int) -> Option<Option<String>> {
+    fn name_of_called(mut self, level: c_int) -> Option<Option<String>> {
         let top = self.top();
         // The name takes seven more values.
         self.reserve(8).ok()?;
@@ -74,7 +75,7 @@ impl State {
     }
 
     /// The name of the function on top as a field of a loaded module: `string.gsub`, `require`.
-    fn name_in_modules(self) -> Option<String> {
+    fn name_in_modules(mut self) -> Option<String> {
         let function = self.top();
         self.get_field(REGISTRY, c"_LOADED");
         self.push_nil();
@@ -98,7 +99,7 @@ impl State {
     }
 
     /// The name under which the table on top has the value at `index`.
-    fn field_with(self, index: i32) -> Option<String> {
+    fn field_with(mut self, index: i32) -> Option<String> {
         let table = self.top();
         self.push_nil();
         while self.next(table) {

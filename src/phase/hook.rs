@@ -20,7 +20,7 @@ use crate::runtime::{Context, Phase, Task, scheduler};
 
 /// Runs `script` on the VM's main coroutine; logs a failure to `log`.
 pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
-    let state = vm.main();
+    let mut state = vm.main();
     let base = state.top();
     state.push_traceback_handler();
     let result = script.load(vm, state).and_then(|()| match state.call(0, 0, base + 1) {
@@ -37,7 +37,7 @@ pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
 
 /// Loads `script` and does not run it; logs a failure to `log`.
 pub fn check(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
-    let state = vm.main();
+    let mut state = vm.main();
     let base = state.top();
     let result = script.load(vm, state);
     if let Err(reason) = &result {

@@ -43,7 +43,7 @@ fn call<T>(
     take: impl FnOnce(State) -> T,
 ) -> Result<T, Failed> {
     let (vm, request) = (context.vm(), context.request());
-    let state = vm.main();
+    let mut state = vm.main();
     state.push_traceback_handler();
     if let Err(error) = script.load(vm, state, request) {
         super::runner::load_failed(request, error);

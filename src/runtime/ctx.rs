@@ -16,7 +16,7 @@ pub const NO_CTX: c_int = -2;
 const TABLES: &std::ffi::CStr = c"ngx_lua_ctx_tables";
 
 /// Stores the table at `index` as a request's `ngx.ctx`; returns its reference. May raise.
-pub fn keep(state: State, index: c_int) -> c_int {
+pub fn keep(mut state: State, index: c_int) -> c_int {
     state.push_value(index);
     state.get_field(REGISTRY, TABLES);
     state.insert(-2);
@@ -28,7 +28,7 @@ pub fn keep(state: State, index: c_int) -> c_int {
 /// Another reference of the table that `reference` is of; `None` without memory.
 pub fn share(state: State, reference: c_int) -> Option<c_int> {
     let shared = Cell::new(NO_CTX);
-    let result = state.protect(|state| {
+    let result = state.protect(|mut state| {
         state.get_field(REGISTRY, TABLES);
         state.raw_get_index(-1, reference);
         shared.set(state.new_ref(-2));

@@ -11,7 +11,7 @@ use crate::lua::{Kind, LuaError, LuaResult, Returns, State, openresty};
 use crate::runtime::{Phase, PhaseSet, filter};
 
 /// Puts the table, with its metatable, into the `ngx` table on top.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     state.new_table(0, 0);
     state.new_table(0, 2);
     state.push_function(wrap(set));

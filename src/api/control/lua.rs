@@ -117,7 +117,7 @@ fn on_abort(call: &Call) -> LuaResult {
     if !call.context.location().check_client_abort() {
         return call.fail("lua_check_client_abort is off");
     }
-    let state = call.state;
+    let mut state = call.state;
     state.check_kind(1, Kind::Function, c"function")?;
     let parent = call.task()?;
     call.context.reserve_task()?;

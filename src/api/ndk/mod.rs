@@ -7,7 +7,7 @@ use crate::lua::State;
 use crate::lua::state::GLOBALS;
 
 /// Makes the global table `ndk`, which lua-resty-core fills. The stack stays as it is.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     state.new_table(0, 1);
     state.get_field(GLOBALS, c"package");
     state.get_field(-1, c"loaded");

@@ -91,7 +91,11 @@ pub fn append_argument(state: State, index: i32, out: &mut impl Output) -> Resul
 }
 
 /// A number as `tostring` spells it. The value stays what it is.
-pub fn append_number(state: State, index: i32, out: &mut impl Output) -> Result<(), OutOfMemory> {
+pub fn append_number(
+    mut state: State,
+    index: i32,
+    out: &mut impl Output,
+) -> Result<(), OutOfMemory> {
     let number = state.number(index);
     let integer = number as i64;
     let exact = integer as f64 == number && integer.unsigned_abs() < 100_000_000_000_000;
@@ -111,7 +115,7 @@ pub fn append_strict_table(state: State, index: i32, out: &mut Vec<u8>) -> Resul
 
 /// The items of an array table, nested ones too. An error about an item names `argument`.
 fn append_table(
-    state: State,
+    mut state: State,
     table: i32,
     argument: i32,
     strict: bool,
@@ -134,7 +138,7 @@ const MAX_INDEX: f64 = 1_000_000.0;
 const MAX_SPREAD: f64 = 10.0;
 
 /// The highest index of a table whose keys are all positive integers.
-fn array_length(state: State, table: i32, argument: i32) -> Result<i32, LuaError> {
+fn array_length(mut state: State, table: i32, argument: i32) -> Result<i32, LuaError> {
     let (mut length, mut elements) = (0.0f64, 0.0);
     state.push_nil();
     while state.next(table) {

@@ -147,7 +147,7 @@ fn cap(state: State, index: i32) -> Result<i32, LuaError> {
 }
 
 /// Pushes the arguments in `text` as a table, and "truncated" where the cap cut them short.
-fn decode_to_table(state: State, text: &mut [u8], max: i32) -> LuaResult {
+fn decode_to_table(mut state: State, text: &mut [u8], max: i32) -> LuaResult {
     state.reserve(6)?;
     state.new_table(0, if text.is_empty() { 0 } else { 4 });
     let table = state.top();

@@ -15,7 +15,7 @@ const GET_HEADERS: Row = Row::in_request(c"get_headers", get_headers);
 /// Puts the function into the table `resp` of the `ngx` table on top.
 ///
 /// It keeps the metatable of its results as an upvalue.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     set_functions_in(state, c"resp", &[]);
     state.get_field(-1, c"resp");
     state.new_table(0, 1);
@@ -27,7 +27,7 @@ pub fn inject(state: State) {
 }
 
 /// `headers[name]` for a name in another case, or with underscores.
-fn look_up(state: State) -> LuaResult {
+fn look_up(mut state: State) -> LuaResult {
     let name = state.check_bytes(2)?;
     let mut key = name.to_ascii_lowercase();
     codec::headers::underscores_to_dashes(&mut key);
@@ -50,7 +50,7 @@ struct Collector {
 }
 
 fn get_headers(call: &Call) -> LuaResult {
-    let state = call.state;
+    let mut state = call.state;
     let max = match state.kind(1) {
         Kind::None | Kind::Nil => DEFAULT_MAX_HEADERS,
         _ => state.check_integer(1)?,

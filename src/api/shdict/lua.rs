@@ -27,7 +27,7 @@ const METHOD_COUNT: i32 = 22;
 const DEFAULT_KEYS: i64 = 1024;
 
 /// Puts `ngx.shared` into the `ngx` table on top: by name, tables `{zone}` with one metatable.
-pub fn inject(state: State, dicts: &[Dict]) {
+pub fn inject(mut state: State, dicts: &[Dict]) {
     state.new_table(0, dicts.len() as i32);
     if !dicts.is_empty() {
         // The zones by their userdata.
@@ -46,7 +46,7 @@ pub fn inject(state: State, dicts: &[Dict]) {
 }
 
 /// Adds a dictionary to `ngx.shared`, which lies below the table of zones and the metatable.
-fn push_dict(state: State, dict: Dict) {
+fn push_dict(mut state: State, dict: Dict) {
     state.push_bytes(dict.name());
     state.new_table(1, 0);
     ffi::push_zone(state, dict);
@@ -60,7 +60,7 @@ fn push_dict(state: State, dict: Dict) {
 }
 
 /// The dictionary of the table at argument 1.
-fn dict(state: State) -> Option<Dict> {
+fn dict(mut state: State) -> Option<Dict> {
     if state.kind(1) != Kind::Table {
         return None;
     }
@@ -190,7 +190,7 @@ fn flush_expired(state: State) -> LuaResult {
     Ok(Returns::Values(1))
 }
 
-fn keys(state: State) -> LuaResult {
+fn keys(mut state: State) -> LuaResult {
     let (dict, max) = dict_and_count(state, DEFAULT_KEYS)?;
     let keys = store::keys(dict, max)?;
     state.new_table(i32::try_from(keys.len()).unwrap_or(0), 0);

@@ -27,14 +27,14 @@ pub fn inject(state: State) {
 }
 
 /// Makes `socket` that of the table at `index`.
-pub fn attach(state: State, index: i32, socket: Rc<Socket>) {
+pub fn attach(mut state: State, index: i32, socket: Rc<Socket>) {
     let index = if index < 0 { state.top() + index + 1 } else { index };
     userdata::push(state, socket, TCP_OWNER_METATABLE);
     state.raw_set_index(index, SOCKET);
 }
 
 /// The socket of the table at `index`.
-pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
+pub fn socket(mut state: State, index: i32) -> Option<Rc<Socket>> {
     state.raw_get_index(index, SOCKET);
     let socket = userdata::get::<Rc<Socket>>(state, -1);
     state.pop(1);
@@ -42,7 +42,7 @@ pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
 }
 
 /// The table at `index` lets go of its socket, which is closed: another connect makes a new one.
-pub fn release(state: State, index: i32) {
+pub fn release(mut state: State, index: i32) {
     state.raw_get_index(index, SOCKET);
     drop(userdata::release::<Rc<Socket>>(state, -1));
     state.pop(1);
@@ -58,7 +58,7 @@ pub fn of_call(call: &Call) -> Result<Option<Rc<Socket>>, LuaError> {
 }
 
 /// Integer items of the table at `index`; 0 where there is none.
-pub fn integers<const N: usize>(state: State, index: i32, items: [i32; N]) -> [i64; N] {
+pub fn integers<const N: usize>(mut state: State, index: i32, items: [i32; N]) -> [i64; N] {
     let values = items.map(|item| {
         state.raw_get_index(index, item);
         state.integer(-1)

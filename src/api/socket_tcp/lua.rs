@@ -46,7 +46,7 @@ const RECEIVING: &[Row] = &[
 const SENDING: &[Row] = &[Row::in_phases::<ALL, _>(c"send", send)];
 
 /// Puts the functions into the `ngx` table on top, and the metatables into the registry.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     const SOCKET: &[Row] = &[
         Row::in_phases::<YIELDABLE, _>(c"tcp", tcp),
         Row::in_phases::<YIELDABLE, _>(c"stream", tcp),
@@ -65,7 +65,7 @@ pub fn inject(state: State) {
     super::pool::inject(state);
 }
 
-fn inject_connect(state: State) {
+fn inject_connect(mut state: State) {
     let code = include_bytes!("../../../lua/socket_connect.lua");
     state.get_field(-1, c"socket");
     match state.load(code, c"=ngx.socket.connect") {
@@ -76,7 +76,7 @@ fn inject_connect(state: State) {
 }
 
 /// A metatable that is its own `__index`, into the registry.
-fn metatable(state: State, name: &CStr, rows: &[&[Row]]) {
+fn metatable(mut state: State, name: &CStr, rows: &[&[Row]]) {
     state.new_table(0, 16);
     for rows in rows {
         set_functions(state, rows);
@@ -91,9 +91,10 @@ fn tcp(call: &Call) -> LuaResult {
     if n != 0 {
         return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
     }
-    call.state.new_table(7, 1);
-    call.state.raw_get_index(REGISTRY, TCP_METATABLE);
-    call.state.set_metatable(-2);
+    let mut state = call.state;
+    state.new_table(7, 1);
+    state.raw_get_index(REGISTRY, TCP_METATABLE);
+    state.set_metatable(-2);
     Ok(Returns::Values(1))
 }
 
@@ -253,7 +254,7 @@ fn check_timeouts(state: State, expected: i32) -> Result<(), LuaError> {
     state.check_kind(1, Kind::Table, c"table")
 }
 
-fn set_timeouts(state: State, connect: i64, send: i64, read: i64) -> LuaResult {
+fn set_timeouts(mut state: State, connect: i64, send: i64, read: i64) -> LuaResult {
     let items = [(CONNECT_TIMEOUT, connect), (SEND_TIMEOUT, send), (READ_TIMEOUT, read)];
     for (item, milliseconds) in items {
         state.push_integer(milliseconds);

@@ -25,7 +25,7 @@ type PoolKey = SmallVec<[u8; 64]>;
 
 /// `sock:bind(address, port?)`.
 pub fn bind(call: &Call) -> LuaResult {
-    let (state, n) = (call.state, call.arguments());
+    let (mut state, n) = (call.state, call.arguments());
     if n != 2 && n != 3 {
         return Err(LuaError::text(format_args!("expecting 2 or 3 arguments, but got {n}")));
     }
@@ -74,7 +74,7 @@ struct Options {
 
 /// `sock:connect(host, port?, options?)`.
 pub fn connect(call: &Call) -> LuaResult {
-    let (state, n) = (call.state, call.arguments());
+    let (mut state, n) = (call.state, call.arguments());
     if !(2..=4).contains(&n) {
         return Err(LuaError::text(format_args!(
             "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen {n}"
@@ -108,7 +108,7 @@ pub fn connect(call: &Call) -> LuaResult {
     };
     let source = bound(state);
     socket.transparent.set(source.is_some_and(|source| source.transparent));
-    let target = Target { host: host.into(), port, source };
+    let target = Target { host: state.check_bytes(2)?.into(), port, source };
     let [connect, send, read] =
         handle::integers(state, 1, [CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT]);
     socket.timeouts.set(Timeouts::new(socket.conf.get(), connect, send, read));
@@ -116,7 +116,7 @@ pub fn connect(call: &Call) -> LuaResult {
 }
 
 /// Whether `sock:setoption("ip-transparent", …)` asked for a foreign source address.
-fn wants_transparency(state: State) -> bool {
+fn wants_transparency(mut state: State) -> bool {
     state.raw_get_index(1, TRANSPARENT);
     let asked = state.boolean(-1);
     state.pop(1);
@@ -124,7 +124,7 @@ fn wants_transparency(state: State) -> bool {
 }
 
 /// Where to connect from: the address that `sock:bind` kept.
-fn bound(state: State) -> Option<Source> {
+fn bound(mut state: State) -> Option<Source> {
     state.raw_get_index(1, BIND);
     let address = state.bytes(-1).and_then(Address::ip);
     state.pop(1);
@@ -145,7 +145,7 @@ fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Poo
 }
 
 fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
-    let state = call.state;
+    let mut state = call.state;
     let mut options = Options::default();
     let bad = |what: &str, value: std::fmt::Arguments| {
         LuaError::argument(table, format_args!("bad \"{what}\" option {value}"))

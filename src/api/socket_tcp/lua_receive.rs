@@ -137,7 +137,7 @@ pub fn receiveuntil(call: &Call) -> LuaResult {
 }
 
 /// The option of that name.
-fn inclusive(state: State) -> Result<bool, LuaError> {
+fn inclusive(mut state: State) -> Result<bool, LuaError> {
     state.check_kind(3, Kind::Table, c"table")?;
     state.get_field(3, c"inclusive");
     let inclusive = match state.kind(-1) {

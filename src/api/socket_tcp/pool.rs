@@ -332,7 +332,7 @@ impl Drop for Closer {
 }
 
 /// Has Lua close the pools of the VM whose main coroutine `state` is.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     userdata::inject::<Closer>(state, TCP_POOLS_METATABLE);
     userdata::push(state, Closer(state), TCP_POOLS_METATABLE);
     state.set_field(REGISTRY, c"__tcp_cosocket_pools");

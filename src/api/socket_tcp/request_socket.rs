@@ -107,7 +107,7 @@ fn make(call: &Call, kind: SocketKind) -> LuaResult {
     if kind == SocketKind::Raw {
         stream.clear_timer(Direction::Write);
     }
-    let state = call.state;
+    let mut state = call.state;
     state.new_table(2, 3);
     state.get_field(REGISTRY, if kind == SocketKind::Raw { RAW_METATABLE } else { BODY_METATABLE });
     state.set_metatable(-2);

@@ -19,7 +19,7 @@ pub fn inject(state: State) {
 }
 
 /// The socket of the table at `index`, once it has one.
-pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
+pub fn socket(mut state: State, index: i32) -> Option<Rc<Socket>> {
     state.raw_get_index(index, SOCKET);
     let socket = userdata::get::<Rc<Socket>>(state, -1);
     state.pop(1);
@@ -27,13 +27,13 @@ pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
 }
 
 /// Makes `socket` that of the table at `index`, which counts from the bottom.
-pub fn attach(state: State, index: i32, socket: Rc<Socket>) {
+pub fn attach(mut state: State, index: i32, socket: Rc<Socket>) {
     userdata::push(state, socket, UDP_OWNER_METATABLE);
     state.raw_set_index(index, SOCKET);
 }
 
 /// The timeout of the table at `index`, in milliseconds; 0 where none is set.
-pub fn timeout(state: State, index: i32) -> i64 {
+pub fn timeout(mut state: State, index: i32) -> i64 {
     state.raw_get_index(index, TIMEOUT);
     let milliseconds = state.integer(-1);
     state.pop(1);
@@ -41,19 +41,19 @@ pub fn timeout(state: State, index: i32) -> i64 {
 }
 
 /// Pops the value on top, and makes it the timeout of the table at `index`.
-pub fn set_timeout(state: State, index: i32) {
+pub fn set_timeout(mut state: State, index: i32) {
     state.raw_set_index(index, TIMEOUT);
 }
 
 /// Makes the text on top, which stays there, the address that the socket of the table at `index` sends
 /// from, at its next `setpeername`.
-pub fn bind(state: State, index: i32) {
+pub fn bind(mut state: State, index: i32) {
     state.push_value(-1);
     state.raw_set_index(index, BIND);
 }
 
 /// The address that `sock:bind` kept.
-pub fn bound(state: State, index: i32) -> Option<Address> {
+pub fn bound(mut state: State, index: i32) -> Option<Address> {
     state.raw_get_index(index, BIND);
     let address = state.bytes(-1).and_then(Address::ip);
     state.pop(1);

@@ -39,7 +39,7 @@ const SINCE_BIND: u32 = 10_027;
 const METATABLE: &CStr = c"__udp_cosocket_mt";
 
 /// Puts the function into the `socket` table of the `ngx` table on top.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     const UDP: Row = Row::late::<YIELDABLE, _>(c"udp", udp);
     set_functions_in(state, c"socket", &[UDP]);
     state.new_table(0, METHODS.len() as i32 + 1);
@@ -68,14 +68,15 @@ fn udp(call: &Call) -> LuaResult {
         return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
     }
     call.check()?;
-    call.state.new_table(3, 1);
-    call.state.raw_get_index(REGISTRY, UDP_METATABLE);
-    call.state.set_metatable(-2);
+    let mut state = call.state;
+    state.new_table(3, 1);
+    state.raw_get_index(REGISTRY, UDP_METATABLE);
+    state.set_metatable(-2);
     Ok(Returns::Values(1))
 }
 
 fn bind(call: &Call) -> LuaResult {
-    let (state, n) = (call.state, call.arguments());
+    let (mut state, n) = (call.state, call.arguments());
     if n != 2 {
         return Err(LuaError::text(format_args!("expecting 2 arguments, but got {n}")));
     }

@@ -67,7 +67,7 @@ fn capture_multi(call: &Call) -> LuaResult {
 
 /// Reads item `index` (from 0) of the list in argument 1; its `ctx` table stays on the stack.
 fn read_query(call: &Call, index: usize) -> Result<Query, LuaError> {
-    let state = call.state;
+    let mut state = call.state;
     state.reserve(4)?;
     state.raw_get_index(1, index as i32 + 1);
     let item = state.top();

@@ -67,7 +67,7 @@ impl Options {
 }
 
 /// The URI at `uri` is no string: the C module calls it the third argument, where it looks for it.
-fn no_string(state: State, uri: i32) -> LuaError {
+fn no_string(mut state: State, uri: i32) -> LuaError {
     if state.top() < 3 {
         state.set_top(3);
     }
@@ -106,7 +106,7 @@ pub fn read(
 }
 
 fn read_options(
-    state: State,
+    mut state: State,
     options: i32,
     index: usize,
     parsed: &mut Options,
@@ -144,7 +144,7 @@ fn read_options(
 }
 
 /// The `ctx` table stays on top of the stack.
-fn read_ctx(state: State, options: i32, parsed: &mut Options) -> Result<(), LuaError> {
+fn read_ctx(mut state: State, options: i32, parsed: &mut Options) -> Result<(), LuaError> {
     state.get_field(options, c"ctx");
     match state.kind(-1) {
         Kind::Nil => state.pop(1),
@@ -160,7 +160,7 @@ fn read_ctx(state: State, options: i32, parsed: &mut Options) -> Result<(), LuaE
 }
 
 fn flag(
-    state: State,
+    mut state: State,
     options: i32,
     name: &std::ffi::CStr,
     error: &'static str,
@@ -175,7 +175,7 @@ fn flag(
     Ok(value)
 }
 
-fn read_method(state: State, options: i32) -> Result<usize, LuaError> {
+fn read_method(mut state: State, options: i32) -> Result<usize, LuaError> {
     state.get_field(options, c"method");
     let method = match state.kind(-1) {
         Kind::Nil => METHOD_GET,
@@ -186,7 +186,7 @@ fn read_method(state: State, options: i32) -> Result<usize, LuaError> {
     Ok(method)
 }
 
-fn read_body(state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError> {
+fn read_body(mut state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError> {
     state.get_field(options, c"body");
     let body = match state.kind(-1) {
         Kind::Nil => None,
@@ -199,7 +199,7 @@ fn read_body(state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError> {
 
 /// The option `name`: a table of names and values, each a `noun`'s.
 fn read_pairs(
-    state: State,
+    mut state: State,
     options: i32,
     name: &std::ffi::CStr,
     noun: &'static str,

@@ -17,7 +17,7 @@ use crate::runtime::{Context, Task};
 /// Pushes one table per response onto the task's stack; gives their number.
 pub fn push_all(context: &Rc<Context>, task: &Task, captured: &[Captured]) -> Result<i32, Vec<u8>> {
     let count = captured.len() as i32;
-    let main = context.main_state();
+    let mut main = context.main_state();
     main.produce(count, |state| {
         if state.reserve(count + 8).is_err() {
             return;
@@ -36,7 +36,7 @@ pub fn push_all(context: &Rc<Context>, task: &Task, captured: &[Captured]) -> Re
 }
 
 /// Puts the function that makes a response's table into the registry.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     let code = include_bytes!("../../../lua/captured_response.lua");
     match state.load(code, c"=captured_response") {
         Outcome::Done => state.raw_set_index(REGISTRY, CAPTURED_RESPONSE),
@@ -45,7 +45,7 @@ pub fn inject(state: State) {
 }
 
 /// Pushes the table of one response; raises without memory.
-fn push(state: State, response: &Captured) {
+fn push(mut state: State, response: &Captured) {
     state.raw_get_index(REGISTRY, CAPTURED_RESPONSE);
     state.push_integer(response.status.get() as i64);
     state.push_bool(!response.complete.get());
@@ -77,7 +77,7 @@ fn recycle(context: &Context, captured: &[Captured]) {
 }
 
 /// Pushes the table of headers; one that comes twice becomes a list.
-fn push_headers(state: State, request: Option<Request>) {
+fn push_headers(mut state: State, request: Option<Request>) {
     let Some(request) = request else { return state.new_table(0, 0) };
     state.new_table(0, captured::count(request) as i32);
     captured::listed(request, |name, value| {

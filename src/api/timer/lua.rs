@@ -78,7 +78,8 @@ fn take_handler(call: &Call, arguments: i32) -> Result<TimerHandler, LuaError> {
     let handler = TimerHandler::new(call.context.vm()).map_err(LuaError::Bytes)?;
     let values = arguments - 1;
     handler.state.reserve(values + 1)?;
-    call.state.move_to(handler.state, values);
+    let mut state = call.state;
+    state.move_to(handler.state, values);
     Ok(handler)
 }
 

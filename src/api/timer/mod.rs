@@ -46,14 +46,15 @@ impl TimerHandler {
     /// The same function and arguments, in a coroutine of their own.
     fn copy(&self) -> Result<TimerHandler, Vec<u8>> {
         let copy = TimerHandler::new(self.vm.vm())?;
-        let values = self.state.top();
-        if self.state.reserve(values).is_err() || copy.state.reserve(values + 1).is_err() {
+        let mut state = self.state;
+        let values = state.top();
+        if state.reserve(values).is_err() || copy.state.reserve(values + 1).is_err() {
             return Err(b"stack overflow".into());
         }
         for index in 1..=values {
-            self.state.push_value(index);
+            state.push_value(index);
         }
-        self.state.move_to(copy.state, values);
+        state.move_to(copy.state, values);
         Ok(copy)
     }
 }

@@ -30,7 +30,7 @@ fn nested(from: State, index: i32, to: State, depth: u32) -> Result<(), &'static
     Ok(())
 }
 
-fn table(from: State, index: i32, to: State, depth: u32) -> Result<(), &'static str> {
+fn table(mut from: State, index: i32, mut to: State, depth: u32) -> Result<(), &'static str> {
     if depth >= MAX_DEPTH {
         return Err("suspicious circular references, table depth exceed max depth: 100");
     }

@@ -59,7 +59,7 @@ fn run_worker_thread(call: &Call) -> LuaResult {
 
 /// Puts the function and copies of the arguments (those of `from` behind the third) onto the
 /// stack of the thread's VM.
-fn prepare(from: State, vm: State, module: &[u8], function: &[u8]) -> Result<(), Vec<u8>> {
+fn prepare(mut from: State, vm: State, module: &[u8], function: &[u8]) -> Result<(), Vec<u8>> {
     let top = from.top();
     let mut refused = None;
     let produced = vm.produce(top - 2, |vm| {
@@ -71,7 +71,7 @@ fn prepare(from: State, vm: State, module: &[u8], function: &[u8]) -> Result<(),
     refused.map_or(Ok(()), Err)
 }
 
-fn push_function(vm: State, module: &[u8], function: &[u8]) -> Result<(), Vec<u8>> {
+fn push_function(mut vm: State, module: &[u8], function: &[u8]) -> Result<(), Vec<u8>> {
     vm.get_field(GLOBALS, c"require");
     vm.push_bytes(module);
     if vm.call(1, 1, 0) != Outcome::Done {

@@ -74,7 +74,7 @@ pub fn close_idle() {
 }
 
 /// The `ngx` table of a thread's VM: what needs neither a request nor the event loop.
-fn inject_globals(state: State, dicts: &[Dict]) {
+fn inject_globals(mut state: State, dicts: &[Dict]) {
     state.new_table(0, 16);
     super::constants::inject_config(state);
     super::request_args::inject_codec(state);
@@ -93,7 +93,7 @@ struct Job {
 
 impl Work for Job {
     fn run(&mut self) {
-        let state = self.vm.state();
+        let mut state = self.vm.state();
         self.outcome = state.call(self.arguments, MULTRET, 0);
         if self.outcome != Outcome::Done {
             // Made here, in the thread, because a `__tostring` may take long.
@@ -144,12 +144,12 @@ fn finish(job: Job, waits: &Weak<()>, task: &Weak<Task>) {
 
 /// Leaves true and the results on the task's stack, and gives their number; or why there are none.
 fn take_results(job: &Job, task: &Task) -> Result<i32, Vec<u8>> {
-    let from = job.vm.state();
+    let mut from = job.vm.state();
     if job.outcome != Outcome::Done {
         return Err(from.take_error());
     }
     let count = from.top() + 1;
-    let main = task.main_state().ok_or_else(Vec::new)?;
+    let mut main = task.main_state().ok_or_else(Vec::new)?;
     let mut copied = Ok(());
     main.produce(count, |to| copied = push_copies(from, to))?;
     let fits = task.state().reserve(count).map_err(|_| copy::STACK_OVERFLOW);

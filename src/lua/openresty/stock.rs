@@ -23,7 +23,7 @@ own_thread! {
 }
 
 /// Prepares a new VM's registry.
-pub fn prepare(state: State) {
+pub fn prepare(mut state: State) {
     state.new_table(0, 0);
     state.new_table(0, 1);
     state.push_str("k");
@@ -44,7 +44,7 @@ pub fn inject_request(main: State) -> Result<(), Vec<u8>> {
 }
 
 fn run(main: State, code: &[u8], argument: *mut c_void) -> Result<(), Vec<u8>> {
-    main.protect(|state| {
+    main.protect(|mut state| {
         if state.load(code, c"=openresty") != Outcome::Done {
             state.raise(LuaError::OnStack);
         }
@@ -54,7 +54,7 @@ fn run(main: State, code: &[u8], argument: *mut c_void) -> Result<(), Vec<u8>> {
 }
 
 /// Notes a new coroutine, which is on top of the stack; raises without memory.
-pub fn add_thread(state: State) {
+pub fn add_thread(mut state: State) {
     state.raw_get_index(REGISTRY, TASKS);
     state.push_value(-2);
     state.push_number(0.0);
@@ -71,7 +71,7 @@ pub(super) fn request(_state: State) -> *mut c_void {
 }
 
 /// Sets the key of the coroutine's task. It has been noted by [`add_thread`], so this takes no memory.
-pub fn set_record(thread: State, record: u64) {
+pub fn set_record(mut thread: State, record: u64) {
     thread.raw_get_index(REGISTRY, TASKS);
     thread.push_thread();
     thread.push_number(as_number(record));
@@ -80,7 +80,7 @@ pub fn set_record(thread: State, record: u64) {
 }
 
 /// The key of the coroutine's task; 0 for none.
-pub fn record(thread: State) -> u64 {
+pub fn record(mut thread: State) -> u64 {
     thread.raw_get_index(REGISTRY, TASKS);
     thread.push_thread();
     thread.raw_get(-2);
@@ -100,7 +100,7 @@ fn as_record(number: f64) -> u64 {
 }
 
 /// Makes a coroutine that has ended as good as new; false for one that has not.
-pub fn reset_thread(main: State, thread: State) -> bool {
+pub fn reset_thread(mut main: State, mut thread: State) -> bool {
     // SAFETY: two coroutines of one VM, of which `thread` is not running; there is space for a value
     // on each stack.
     unsafe {

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use crate::lua::openresty::OnMain;
-use crate::lua::state::Kind;
-use crate::lua::{LuaFailure, State};
+use crate::lua::{Kind, LuaFailure, State};
 use crate::nginx::Level;
 use crate::nginx::core::log::{Line, cycle_log};
 use crate::runtime::context::Context;
@@ -50,12 +49,12 @@ pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut 
 
 /// Appends the text of the error on top of `failed`. That coroutine runs no code any more, so a
 /// `__tostring` runs on the main one.
-fn append_error_text(context: &Context, failed: State, line: &mut Line) {
+fn append_error_text(context: &Context, mut failed: State, line: &mut Line) {
     if matches!(failed.kind(-1), Kind::String | Kind::Number) {
         line.append(failed.error_text());
         return;
     }
-    let main = context.main_state();
+    let mut main = context.main_state();
     if main.reserve(3).is_err() {
         line.append(b"stack overflow");
         return;

@@ -5,8 +5,7 @@ use std::rc::Rc;
 use super::abort::{Abort, log_abort};
 use super::run::{AfterRun, end, hand_over, resume_status};
 use crate::config::Phase;
-use crate::lua::LuaFailure;
-use crate::lua::state::Kind;
+use crate::lua::{Kind, LuaFailure};
 use crate::nginx::{Level, Status};
 use crate::ngx_log;
 use crate::runtime::context::Context;
@@ -112,7 +111,7 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> Af
 /// A peculiarity of the C module that scripts can see: for `error("text")`, `ngx.thread.wait`
 /// returns first the text without its position, then the whole message.
 fn keep_error_only(task: &Task) {
-    let state = task.state();
+    let mut state = task.state();
     let top = state.top();
     if top > 1 && state.kind(1) == Kind::String && state.kind(top) == Kind::String {
         let (text, message) = (state.bytes(1), state.bytes(top));

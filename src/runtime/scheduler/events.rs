@@ -29,7 +29,7 @@ pub fn wake(task: &Rc<Task>, values: i32) {
 /// As [`wake`], with the `count` results that `push` makes. It may raise, because it runs in
 /// protected mode. Without memory, the results are nil and "no memory".
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
-    let Some(main) = task.main_state() else { return };
+    let Some(mut main) = task.main_state() else { return };
     let made = main.produce(count, push).is_ok();
     let fits = task.state().reserve(count).is_ok();
     if made && fits {

@@ -115,7 +115,7 @@ unsafe extern "C" fn len(zone: Zone, key: *const u8, key_len: usize) -> f64 {
 /// in the table below it.
 ///
 /// Runs in protected mode: may raise.
-pub fn inject(state: State) {
+pub fn inject(mut state: State) {
     let code = include_bytes!("../../../../lua/shdict_lists.lua");
     if state.load(code, c"=ngx.shared lists") != Outcome::Done {
         return state.pop(1);
