@@ -58,7 +58,7 @@ my $conf = $nginx->write_http(<<"_EOC_");
         listen 127.0.0.1:$port;
         location = /sum { content_by_lua_block { ngx.say(package.loaded.sum) } }
         location = /up  { content_by_lua_block { ngx.say("up") } }
-        location = /slow { content_by_lua_block { ngx.sleep(0.3) ngx.say("answered") } }
+        location = /slow { content_by_lua_block { ngx.sleep(30) ngx.say("answered") } }
     }
 _EOC_
 $nginx->start($conf);
@@ -67,7 +67,7 @@ is get('/up'), "up\n", 'requests are answered while the code of init_worker wait
 ok $nginx->wait_for_line( 'error.log', qr/threads ended: 1000/ ), 'a thousand threads wait and end';
 is get('/sum'), "1000\n", 'what they leave is there for requests';
 
-my $reloads = 5;
+my $reloads = 3;
 for my $i ( 1 .. $reloads ) {
     kill HUP => $nginx->pid;
     my $answers = grep { get('/up') eq "up\n" } 1 .. 20;
