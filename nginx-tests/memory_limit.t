@@ -295,6 +295,18 @@ sub limit {
     return system( 'prlimit', "--pid=$worker", "--as=$most" ) == 0;
 }
 
+# What the worker's memory consists of: its sizes, and its largest mappings.
+sub held {
+    my ($worker) = @_;
+    my $sizes = join ', ', ProcessTest::slurp("/proc/$worker/status") =~ /^(Vm(?:Size|RSS|Data):\s+\d+)/mg;
+    my %size_of;
+    for ( split /\n/, ProcessTest::slurp("/proc/$worker/maps") ) {
+        $size_of{$_} = hex($2) - hex($1) if /^(\w+)-(\w+)/;
+    }
+    my @largest = grep { defined } ( sort { $size_of{$b} <=> $size_of{$a} } keys %size_of )[ 0 .. 9 ];
+    return join "\n", "\nmemory: $sizes", map { sprintf '%9d kB %s', $size_of{$_} / 1024, $_ } @largest;
+}
+
 # Sends the request of a case, and waits for the server's close; whether it came.
 sub request {
     my ( $n, $protocol ) = @_;
@@ -333,7 +345,8 @@ for my $n ( 1 .. @cases ) {
     my $now = worker();
     diag sprintf '%5.1f s  %s: %s', time - $began, $name, substr( $reported // 'nothing', 0, 160 ) if $ENV{MEMORY_LIMIT_SHOW};
     my $right = $ended && defined $reported && $reported =~ $expected && $answer eq "plain\n" && $now == $worker;
-    ok $right, $name or diag "ended: $ended, reported: ", $reported // 'nothing', ", then: $answer", substr $log, 0, 2000;
+    ok $right, $name
+        or diag "ended: $ended, reported: ", $reported // 'nothing', ", then: $answer", substr( $log, 0, 2000 ), held($now);
     if ( $now != $worker ) {
         diag "the worker died: $log";
         $worker = $now;
