@@ -75,7 +75,8 @@ nilclosed
 --- config
     location /t {
         content_by_lua_block {
-            ngx.say(ngx.req.socket())
+            local sock = assert(ngx.req.socket())
+            ngx.say(sock:receive(3), sock:receive("*a"), sock:receive(1))
         }
     }
 --- raw_request eval
@@ -90,7 +91,7 @@ hello\r
 \r
 "
 --- response_body
-nilchunked request bodies not supported yet
+hellonilclosed
 --- no_error_log
 [error]
 

@@ -124,8 +124,56 @@ my @request = (
         { %{ post( ( 'x' x 50000 ) x 4 ) }, pause => 5 }, '200 discarded' ),
     content( 'a body that comes after the response', 'ngx.print("at once") ngx.eof() ngx.sleep(0.05)',
         { %{ post( 'abc', 'def' ) }, pause => 30 }, '200 at once' ),
-    content( 'a socket of the body', 'local ok, socket = pcall(ngx.req.socket) ngx.print(ok and socket:receive(3) or socket)',
-        { %{ post('abc') }, headers => [ [ 'content-length', '3' ] ] }, refused('200 abc') ),
+    content( 'a socket of the body', 'ngx.print(assert(ngx.req.socket()):receive(3))',
+        { %{ post('abc') }, headers => [ [ 'content-length', '3' ] ] }, '200 abc', beyond_reference => 'h2 h3' ),
+    content( 'a socket of a body whose length nobody tells',
+        'local socket = assert(ngx.req.socket())
+         ngx.print(socket:receive(), ",", socket:receiveuntil("--")(), ",", socket:receiveany(2), ",", socket:receive("*a"), ",", socket:receive())',
+        post( "a line\nbefore--", 'after', ' all' ), qr/^200 a line,before,\w{1,2},\w{3,4} all,nilclosed$/, beyond_reference => 'h1 h2 h3' ),
+    row( 'a socket of a body that comes in pieces',
+        'client_body_timeout 1ms; rewrite_by_lua_block { ngx.sleep(0.02) ngx.ctx.socket = assert(ngx.req.socket()) ngx.ctx.one = ngx.ctx.socket:receive(4) }
+         content_by_lua_block { ngx.sleep(0.05) ngx.print(ngx.ctx.one, ",", ngx.ctx.socket:receive(4), ",", select(3, ngx.ctx.socket:receive(4))) }',
+        { %{ post( 'abc', 'def', 'ghi' ) }, pause => 30 }, '200 abcd,efgh,i', beyond_reference => 'h1 h2 h3' ),
+    content( 'a socket of a body that comes too slowly',
+        'local socket = assert(ngx.req.socket()) socket:settimeout(20)
+         local data, err, part = socket:receive(6) socket:settimeout(9000) ngx.print(data, err, part, ",", socket:receive("*a"))',
+        { %{ post( 'abc', 'def' ) }, pause => 200 }, '200 niltimeoutabc,def', beyond_reference => 'h1 h2 h3' ),
+    row( 'a socket of a large body, and a slow reader',
+        'client_max_body_size 0; client_body_buffer_size 8k; content_by_lua_block {
+             local socket, count, before = assert(ngx.req.socket()), 0, collectgarbage("count")
+             for i = 1, 100 do
+                 local data, err, part = socket:receive(40000)
+                 count = count + #(data or part)
+                 if err then break end
+                 if i % 20 == 0 then ngx.sleep(0.005) end
+             end
+             ngx.print(count, " ", select(2, socket:receive(1)))
+         }', post( ( 'x' x 100_000 ) x 20 ), '200 2000000 closed', beyond_reference => 'h1 h2 h3' ),
+    content( 'a socket of a body that nobody reads', 'assert(ngx.req.socket()) ngx.print("unread")', post( ('x' x 50000) x 4 ),
+        qr/^200 unread/, beyond_reference => 'h1 h2 h3' ),
+    content( 'a socket of a body that is read in part', 'ngx.print(ngx.req.socket():receive(3))', post( ('x' x 50000) x 4 ),
+        qr/^200 xxx/, beyond_reference => 'h1 h2 h3' ),
+    row( 'a socket of a body that is too large',
+        'client_max_body_size 1k; content_by_lua_block {
+             local socket, err = ngx.req.socket()
+             if socket then err = select(2, socket:receive("*a")) end
+             ngx.print(err)
+         }', { %{ post( 'x' x 500, 'x' x 2000 ) }, pause => 10 }, '200 request body too large', beyond_reference => 'h1 h2 h3' ),
+    row( 'two sockets of the body, and other readers',
+        'client_body_in_file_only on; content_by_lua_block {
+             local socket = assert(ngx.req.socket())
+             local _, err = ngx.req.socket()
+             ngx.req.read_body() ngx.req.discard_body()
+             ngx.print(err, ",", ngx.req.get_body_data(), ",", ngx.req.get_body_file(), ",", socket:receive("*a"))
+         }', post( 'abc', 'def' ), '200 request body already exists,nil,nil,abcdef', beyond_reference => 'h1 h2 h3' ),
+    # nginx may not know yet that a stream of HTTP/3 ends.
+    content( 'a socket of no body', 'local socket, err = ngx.req.socket() ngx.print(err or select(2, socket:receive()))',
+        {}, { h1 => '200 no body', h2 => '200 no body', h3 => qr/^200 (?:no body|closed)$/ }, beyond_reference => 'h2 h3' ),
+    content( 'two threads and a socket of the body',
+        'local socket = assert(ngx.req.socket())
+         local thread = ngx.thread.spawn(function() return socket:receive(6) end)
+         ngx.print(select(2, socket:receive(1)), ",", select(2, ngx.thread.wait(thread)))',
+        { %{ post( 'abc', 'def' ) }, pause => 30 }, '200 socket busy reading,abcdef', beyond_reference => 'h1 h2 h3' ),
     content( 'a raw socket',
         'local ok, socket = pcall(ngx.req.socket, true)
          if ok then socket:send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw") else ngx.print(socket) end', {}, refused('200 raw') ),

@@ -10,6 +10,8 @@ use warnings;
 my $ON       = 'lua_check_client_abort on;';
 my $LARGE    = 'ngx.print(("x"):rep(9000000)) local ok, err = ngx.flush(true) note(tostring(ok) .. " " .. tostring(err))';
 my $PARTIAL  = { method => 'POST', headers => [ [ 'content-length', '20' ] ], body => [ 'abc', 'def' ], pause => 60000 };
+# The same, and nothing says how long the body is.
+my $UNTOLD   = { method => 'POST', body => [ 'abc', 'def' ], pause => 60000 };
 my $UNREAD   = { stop => 'data' };
 my $UNREADER = { stop => 'told', reluctance => 60000 };
 
@@ -141,6 +143,51 @@ our @ROWS = (
         conf    => 'content_by_lua_block { note("start") ngx.req.read_body() note("read") }',
         request => { %$PARTIAL, pause => 0 },
         notes   => 'start;log 400;',
+    },
+    {   name    => 'a socket of a body that breaks off',
+        conf    => 'content_by_lua_block { note("start")
+            local socket = assert(ngx.req.socket()) note(table.concat({ select(2, socket:receive(20)) }, " ")) note("end")
+        }',
+        request => { %$PARTIAL, stop => 'told' },
+        notes   => 'start;client aborted abc;end;log 200;',
+        beyond_reference => 'h2 h3',
+    },
+    {   name    => 'a socket of a body whose length nobody tells, which breaks off',
+        conf    => 'rewrite_by_lua_block { note("start")
+            local socket = assert(ngx.req.socket()) note(table.concat({ select(2, socket:receive("*a")) }, " ")) note("end")
+        }
+        content_by_lua_block { ngx.say("x") }',
+        request => { %$UNTOLD, stop => 'told' },
+        notes   => 'start;client aborted abc;end;log 200;',
+        beyond_reference => 'h1 h2 h3',
+    },
+    {   name    => 'a socket of a body that nobody reads for a client that is watched',
+        conf    => "$ON content_by_lua_block { note('start') local socket = assert(ngx.req.socket()) socket:receive(3)
+            ngx.sleep(9) note('end')
+        }",
+        request => { %$UNTOLD, stop => 'told' },
+        notes   => 'start;log 499;',
+        beyond_reference => 'h1 h2 h3',
+    },
+    {   name    => 'a handler, and a body that nobody reads',
+        conf    => "$ON client_body_buffer_size 1k; content_by_lua_block { note('start') local socket = assert(ngx.req.socket())
+            ngx.on_abort(function() note('abort') ngx.exit(499) end)
+            ngx.sleep(ngx.req.http_version() < 2 and 0.1 or 9) note('end')
+        }",
+        request => { %$UNTOLD, body => [ 'x' x 4000, 'x' ], stop => 'told' },
+        # Without reading the body, nginx cannot see what comes after it on a connection of HTTP/1.1.
+        notes   => { h1 => 'start;end;log 200;', h2 => 'start;abort;log 499;', h3 => 'start;abort;log 499;' },
+        beyond_reference => 'h1 h2 h3',
+    },
+    {   name    => 'a thread that is killed while it reads the body',
+        conf    => 'content_by_lua_block { note("start") local socket = assert(ngx.req.socket())
+            local thread = ngx.thread.spawn(function() socket:receive("*a") note("read") end)
+            ngx.sleep(0.01) ngx.thread.kill(thread) note(select(2, socket:receive(1))) ngx.exit(204)
+        }',
+        request => { %$UNTOLD, stop => 'told' },
+        until   => qr/log /,
+        notes   => 'start;closed;log 204;',
+        beyond_reference => 'h1 h2 h3',
     },
 
     # It waits for others.

@@ -6,6 +6,7 @@ use std::fmt;
 use codec::fallible::{self, Shown};
 
 use crate::lua::State;
+use crate::nginx::Status;
 use crate::nginx::core::address::BadHost;
 use crate::nginx::event::resolver::ResolveError;
 use crate::nginx::event::stream::describe_error;
@@ -43,6 +44,16 @@ impl SocketFailure {
     /// With a text that is made.
     pub fn with(text: fmt::Arguments<'_>) -> SocketFailure {
         SocketFailure::Text(fallible::text(text).into())
+    }
+
+    /// nginx could not read the request body: its code for that.
+    pub fn of_body(rc: Status) -> SocketFailure {
+        match rc.0 {
+            400 => SocketFailure::text("invalid request body"),
+            413 => SocketFailure::text("request body too large"),
+            499 => SocketFailure::ClientAborted,
+            _ => SocketFailure::Error,
+        }
     }
 
     pub fn bad_port(port: i64) -> SocketFailure {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::context::Context;
 use super::task::TaskStatus;
-use super::{ends, scheduler};
+use super::{client_user, ends, scheduler};
 use crate::nginx::http::callback;
 use crate::nginx::http::callback::Event;
 use crate::nginx::http::{client, client_socket, departure};
@@ -69,7 +69,9 @@ pub fn is_told_by_write_event(request: Request) -> bool {
 
 /// nginx has closed the connection of an HTTP/3 request. Returns false if nginx is to end the request.
 fn connection_closed(request: Request) -> bool {
-    let ours = is_watched(request) || client_socket::has_read_handler(request, IGNORED_EVENT);
+    let ours = is_watched(request)
+        || client_user::is_listening(request)
+        || client_socket::has_read_handler(request, IGNORED_EVENT);
     if ours {
         departure::set_gone(request);
         departure::run_read_handler(request);

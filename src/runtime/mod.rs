@@ -1,5 +1,6 @@
 //! What runs Lua code for a request: its context, its tasks, the scheduler, its output.
 
+pub mod client_user;
 pub mod client_watch;
 pub mod co_ctx;
 pub mod context;

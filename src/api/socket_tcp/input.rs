@@ -187,13 +187,7 @@ impl Input {
     /// Where what comes next is appended, and how much is to be read: `size` bytes unless the call
     /// needs more; at most `limit`.
     pub fn reserve(&mut self, size: usize, limit: usize) -> (&mut Vec<u8>, usize) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        if self.bytes.capacity() == 0 {
-            self.bytes = SPARE.take().unwrap_or_default();
-        }
+        self.compact();
         let len = self.bytes.len();
         let wanted = match &self.want {
             Want::Bytes(total) => size.max(total.saturating_sub(len).min(MAX_READ)),
@@ -205,7 +199,19 @@ impl Input {
 
     /// Appends bytes that were read elsewhere; false without memory.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
+        self.compact();
         self.bytes.try_append(bytes).is_ok()
+    }
+
+    /// Forgets what has been taken, before more is appended.
+    fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.take().unwrap_or_default();
+        }
     }
 
     fn result(&self) -> Range<usize> {

@@ -8,7 +8,7 @@ use super::keepalive::set_keepalive;
 use super::lua_connect::{bind, connect};
 use super::lua_receive::{self, receive, receiveany, receiveuntil};
 use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
-use super::socket::{Socket, SocketKind, Timeouts};
+use super::socket::{Socket, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
 use crate::lua::Outcome;
@@ -115,7 +115,7 @@ fn send(call: &Call) -> LuaResult {
     if let Some(busy) = socket.busy(false, true) {
         return busy.fail(call);
     }
-    if socket.kind == SocketKind::Body {
+    if socket.reads_body() {
         return Err(LuaError::text("attempt to write to request sockets"));
     }
     match state.kind(2) {

@@ -24,7 +24,7 @@ enum ReceiveProgress {
 }
 
 /// What came of asking the connection for more.
-enum Fetched {
+pub(super) enum Fetched {
     /// There is more to look at, or the other side has closed.
     Some,
     Nothing,
@@ -68,9 +68,15 @@ impl Socket {
 
     /// The client's read events go back to whom they belong to.
     fn after_read(&self) {
-        if self.is_downstream() {
-            request_socket::stop_listening(self);
+        if !self.is_downstream() {
+            return;
         }
+        if self.kind == SocketKind::Unbuffered
+            && let Some(stream) = self.stream.get()
+        {
+            stream.clear_timer(Direction::Read);
+        }
+        request_socket::stop_listening(self);
     }
 
     /// Pushes the result of a read, or `nil`, the failure's text and what there was before it.
@@ -167,9 +173,7 @@ impl Socket {
     /// Whether what is there is enough.
     #[inline(always)]
     fn look(&self, stream: Stream) -> ReadStep {
-        let body_is_read =
-            self.kind == SocketKind::Body && client_socket::body_rest(self.request.get()) == 0;
-        if body_is_read && !self.ended.replace(true) {
+        if self.has_read_body() && !self.ended.replace(true) {
             ngx_debug!(stream.log(), "lua request body exhausted");
         }
         let ended = self.ended.get();
@@ -193,9 +197,7 @@ impl Socket {
             Shown(request.uri()),
             Shown(request.args())
         );
-        let body_is_over = self.kind == SocketKind::Body
-            && self.input.borrow().is_used_up()
-            && client_socket::body_rest(request) == 0;
+        let body_is_over = self.has_read_body() && self.input.borrow().is_used_up();
         if body_is_over && self.conf.get().check_client_abort() {
             return match departure::check_client(request) {
                 Status::OK => ReceiveProgress::Complete,
@@ -205,7 +207,7 @@ impl Socket {
                 _ => ReceiveProgress::Failed(SocketFailure::Error),
             };
         }
-        if stream.watch_read() {
+        if self.kind == SocketKind::Unbuffered || stream.watch_read() {
             ReceiveProgress::Complete
         } else {
             ReceiveProgress::Failed(SocketFailure::Error)
@@ -217,6 +219,7 @@ impl Socket {
         let size = self.conf.get().socket_buffer_size();
         let limit = match self.kind {
             SocketKind::Upstream => usize::MAX,
+            SocketKind::Unbuffered => return self.fetch_unbuffered(),
             SocketKind::Raw => match self.take_preread(size) {
                 Ok(0) => usize::MAX,
                 Ok(_) => return Fetched::Some,
@@ -286,7 +289,7 @@ impl Socket {
     fn closed_by_peer(&self) -> Fetched {
         let request = self.request.get();
         let aborted = match self.kind {
-            SocketKind::Upstream => false,
+            SocketKind::Upstream | SocketKind::Unbuffered => false,
             SocketKind::Raw => self.conf.get().check_client_abort(),
             SocketKind::Body => {
                 self.conf.get().check_client_abort() || client_socket::body_rest(request) > 0
@@ -302,6 +305,12 @@ impl Socket {
 
     /// Nothing more for now: nginx is to tell, or the time to run out.
     fn wait(&self, stream: Stream) -> ReceiveProgress {
+        if self.kind == SocketKind::Unbuffered {
+            // nginx's reader has asked for the event, and has set a timer of its own.
+            stream.clear_timer(Direction::Read);
+            stream.set_timer(Direction::Read, self.timeouts.get().read);
+            return ReceiveProgress::Waiting;
+        }
         if !stream.watch_read() {
             return ReceiveProgress::Failed(SocketFailure::Error);
         }

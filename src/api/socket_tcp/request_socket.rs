@@ -1,27 +1,26 @@
 //! `ngx.req.socket`: the client's connection, for its request body or for everything.
 
+use std::borrow::Cow;
 use std::rc::{Rc, Weak};
+
+use codec::fallible::NO_MEMORY;
 
 use super::handle;
 use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
+use crate::api::socket_failure::SocketFailure;
 use crate::lua::state::REGISTRY;
 use crate::lua::{LuaError, LuaResult, Returns};
-use crate::nginx::Request;
 use crate::nginx::event::peer::Events;
 use crate::nginx::event::stream::Direction;
-use crate::nginx::http::callback::{self, Event};
-use crate::nginx::http::{client, client_socket};
-use crate::ngx_debug;
+use crate::nginx::http::client_socket;
+use crate::nginx::http::request_body::unbuffered;
 use crate::runtime::context::output::Stage;
-use crate::runtime::{Context, client_watch, output, scheduler};
+use crate::runtime::{Context, client_user, client_watch, output};
 
 /// The registry's names of the metatables.
 pub const BODY_METATABLE: &std::ffi::CStr = c"__tcp_req_cosocket_mt";
 pub const RAW_METATABLE: &std::ffi::CStr = c"__tcp_raw_req_cosocket_mt";
-
-/// The read event of a request whose client's connection a socket uses.
-const ON_READ: Event = callback::event(on_read);
 
 /// `ngx.req.socket(raw?)`.
 pub fn req_socket(call: &Call) -> LuaResult {
@@ -34,36 +33,41 @@ pub fn req_socket(call: &Call) -> LuaResult {
     if request.is_subrequest() {
         return Err(LuaError::text("attempt to read the request body in a subrequest"));
     }
-    if request.is_multiplexed() {
+    if raw && request.is_multiplexed() {
         let version = request.http_version() / 1000;
         return Err(LuaError::text(format_args!("http v{version} not supported yet")));
     }
-    if !raw && client_socket::is_chunked(request) {
-        return call.fail("chunked request bodies not supported yet");
-    }
     call.check()?;
-    let refused = if raw { take_connection(call)? } else { take_body(call)? };
+    let kind = match raw {
+        true => SocketKind::Raw,
+        // What comes over the wire is the body itself, and nothing else.
+        false if !request.is_multiplexed() && !client_socket::is_chunked(request) => {
+            SocketKind::Body
+        }
+        false => SocketKind::Unbuffered,
+    };
+    let refused = if raw { take_connection(call)? } else { take_body(call, kind)? };
     match refused {
-        Some(reason) => call.fail(reason),
-        None => make(call, if raw { SocketKind::Raw } else { SocketKind::Body }),
+        Some(reason) => call.fail_with(format_args!("{reason}")),
+        None => make(call, kind),
     }
 }
 
 /// Takes the whole connection; or why not.
-fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
+fn take_connection(call: &Call) -> Result<Option<Cow<'static, str>>, LuaError> {
     let (request, context) = (call.request, call.context);
     output::release_held(context);
     if client_socket::body_rest(request) > 0 {
-        return Ok(Some("pending request body reading in some other thread"));
+        return Ok(Some("pending request body reading in some other thread".into()));
     }
     if client_socket::has_output(request) {
-        return Ok(Some("pending data to write"));
+        return Ok(Some("pending data to write".into()));
     }
     if context.output.buffering.get() {
-        return Ok(Some("http 1.0 buffering"));
+        return Ok(Some("http 1.0 buffering".into()));
     }
     if context.output.stage.get() == Stage::Raw {
-        return Ok(Some("duplicate call"));
+        return Ok(Some("duplicate call".into()));
     }
     if !client_socket::has_body_reader(request) {
         client_socket::take_body(request, 0)?;
@@ -75,20 +79,24 @@ fn take_connection(call: &Call) -> Result<Option<&'static str>, LuaError> {
 }
 
 /// Takes the request body; or why not.
-fn take_body(call: &Call) -> Result<Option<&'static str>, LuaError> {
+fn take_body(call: &Call, kind: SocketKind) -> Result<Option<Cow<'static, str>>, LuaError> {
     let request = call.request;
     if client_socket::has_body_reader(request) {
-        return Ok(Some("request body already exists"));
+        return Ok(Some("request body already exists".into()));
     }
     if request.is_discarding_body() {
-        return Ok(Some("request body discarded"));
+        return Ok(Some("request body discarded".into()));
     }
     let length = client_socket::content_length(request);
-    if length <= 0 {
-        return Ok(Some("no body"));
+    if length <= 0 && !client_socket::is_chunked(request) {
+        return Ok(Some("no body".into()));
+    }
+    if kind == SocketKind::Unbuffered {
+        let failed = unbuffered::start(request).err();
+        return Ok(failed.map(|rc| SocketFailure::of_body(rc).message()));
     }
     if !client_socket::answer_expectation(request) {
-        return Ok(Some("test expect failed"));
+        return Ok(Some("test expect failed".into()));
     }
     client_socket::take_body(request, length)?;
     Ok(None)
@@ -101,9 +109,11 @@ fn make(call: &Call, kind: SocketKind) -> LuaResult {
     if let Err(failure) = socket.hold_by(call.context) {
         return call.fail(&failure.message());
     }
-    let events: Weak<dyn Events> = Rc::downgrade(&socket) as Weak<dyn Events>;
-    *call.context.client_user.borrow_mut() = Some(events);
+    *call.context.client_user.borrow_mut() = Some(user(&socket));
     stream.clear_timer(Direction::Read);
+    if kind == SocketKind::Unbuffered && !socket.take_unbuffered() {
+        return call.fail(NO_MEMORY);
+    }
     if kind == SocketKind::Raw {
         stream.clear_timer(Direction::Write);
     }
@@ -119,12 +129,14 @@ fn make(call: &Call, kind: SocketKind) -> LuaResult {
 ///
 /// A socket for the body has nothing more to wait for once another one took the connection.
 pub fn listen(socket: &Rc<Socket>, call: &Call) {
-    let is_over = socket.kind == SocketKind::Body && call.context.output.stage.get() == Stage::Raw;
+    let is_over = socket.reads_body() && call.context.output.stage.get() == Stage::Raw;
     if socket.is_downstream() && !is_over {
-        let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
-        *call.context.client_user.borrow_mut() = Some(events);
-        client_socket::set_read_handler(call.request, ON_READ);
+        client_user::listen(call.context, user(socket));
     }
+}
+
+fn user(socket: &Rc<Socket>) -> Weak<dyn Events> {
+    Rc::downgrade(socket) as Weak<dyn Events>
 }
 
 /// Whether the client's read events, and their timer, are the socket's: nginx's own code may use them,
@@ -134,8 +146,7 @@ pub fn is_listening(socket: &Socket) -> bool {
         let user = context.client_user.borrow();
         user.as_ref().is_some_and(|user| std::ptr::addr_eq(user.as_ptr(), socket))
     };
-    client_socket::has_read_handler(socket.request.get(), ON_READ)
-        && socket.context().is_some_and(is_user)
+    client_user::is_listening(socket.request.get()) && socket.context().is_some_and(is_user)
 }
 
 /// The client's read events, if they are the socket's, go back to whom the location says.
@@ -149,39 +160,8 @@ pub fn stop_listening(socket: &Socket) {
 }
 
 /// The client's write events go to the socket until [`scheduler::listen_for_write`].
+///
+/// [`scheduler::listen_for_write`]: crate::runtime::scheduler::listen_for_write
 pub fn listen_for_write(socket: &Rc<Socket>, context: &Rc<Context>) {
-    let events: Weak<dyn Events> = Rc::downgrade(socket) as Weak<dyn Events>;
-    *context.client_user.borrow_mut() = Some(events);
-    client::set_write_handler(socket.request.get(), callback::event(on_write));
-}
-
-/// The user of the connection of a request's client.
-struct Downstream {
-    context: Rc<Context>,
-    user: Option<Rc<dyn Events>>,
-}
-
-impl Downstream {
-    fn of(request: Request) -> Option<Downstream> {
-        let context = Context::of(request)?;
-        let user = context.client_user.borrow().as_ref().and_then(Weak::upgrade);
-        Some(Downstream { context, user })
-    }
-}
-
-fn on_read(request: Request) {
-    let Some(downstream) = Downstream::of(request) else { return };
-    ngx_debug!(request.log(), "lua request socket read event handler");
-    match downstream.user {
-        Some(user) => user.on_read(),
-        None => client_watch::ignore(request),
-    }
-}
-
-fn on_write(request: Request) {
-    let Some(downstream) = Downstream::of(request) else { return };
-    match downstream.user {
-        Some(user) => user.on_write(),
-        None => scheduler::listen_for_write(&downstream.context),
-    }
+    client_user::listen_for_write(context, user(socket));
 }

@@ -34,8 +34,10 @@ use crate::runtime::{Context, Hold, Resource, Task};
 pub enum SocketKind {
     /// A peer that Lua code connected to.
     Upstream,
-    /// The client, for reading the request body.
+    /// The client, for reading the request body from its connection.
     Body,
+    /// The client, for reading the request body through nginx's own reader.
+    Unbuffered,
     /// The client, for everything.
     Raw,
 }
@@ -185,6 +187,11 @@ impl Socket {
         self.kind != SocketKind::Upstream
     }
 
+    /// Whether it reads the request body, and nothing else.
+    pub fn reads_body(&self) -> bool {
+        matches!(self.kind, SocketKind::Body | SocketKind::Unbuffered)
+    }
+
     /// Whether it has a connection, of which a direction may be closed.
     pub fn is_connected(&self) -> bool {
         self.stream.get().is_some()
@@ -231,10 +238,8 @@ impl Socket {
         let Some(stream) = self.stream.get() else { return };
         match self.kind {
             SocketKind::Upstream => stream.shut(Direction::Read),
-            SocketKind::Body | SocketKind::Raw if request_socket::is_listening(self) => {
-                stream.clear_timer(Direction::Read);
-            }
-            SocketKind::Body | SocketKind::Raw => {}
+            _ if request_socket::is_listening(self) => stream.clear_timer(Direction::Read),
+            _ => {}
         }
     }
 
@@ -251,7 +256,7 @@ impl Socket {
                 stream.clear_timer(Direction::Write);
                 stream.set_write_error();
             }
-            SocketKind::Body | SocketKind::Raw => {}
+            SocketKind::Body | SocketKind::Unbuffered | SocketKind::Raw => {}
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod buffers;
 pub mod edit;
 mod read;
+pub mod unbuffered;
 
 pub(in crate::nginx) use read::structure;
 pub use read::{Body, BodyRead, abandon, body, copy, drop_reference, read};

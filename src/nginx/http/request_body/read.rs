@@ -28,6 +28,8 @@ pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_
     // SAFETY: a live request; plain flags that nginx reads when it starts.
     let rc = unsafe {
         let r = request.as_ptr();
+        // A socket may be reading the body: nginx then calls `after` at once.
+        let is_unbuffered = (*r).reading_body() != 0 && (*r).request_body_no_buffering() != 0;
         (*r).set_request_body_in_single_buf(1);
         (*r).set_request_body_in_persistent_file(1);
         (*r).set_request_body_in_clean_file(1);
@@ -35,7 +37,11 @@ pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_
             // No warning for a temporary file that the configuration asks for.
             (*r).set_request_body_file_log_level(0);
         }
-        Status(ngx_http_read_client_request_body(r, Some(after)))
+        let rc = Status(ngx_http_read_client_request_body(r, Some(after)));
+        if is_unbuffered {
+            (*r).set_request_body_no_buffering(1);
+        }
+        rc
     };
     if rc.is_failure() {
         BodyRead::Failed(rc)
