@@ -680,7 +680,7 @@ nilclient certificate must be supplied with corresponding private key
             sock = open()
             sock:close()
             ngx.say(sock:sslhandshake())
-            raises(sock, nil, nil, nil, nil, nil)
+            raises(sock, nil, nil, nil, nil, nil, nil)
             sock = silent()
             local reader = ngx.thread.spawn(function() sock:receive() end)
             ngx.say(sock:sslhandshake())
@@ -690,7 +690,7 @@ nilclient certificate must be supplied with corresponding private key
 --- response_body
 socket is never created nor connected
 nilclosed
-ngx.socket sslhandshake: expecting 1 ~ 5 arguments (including the object), but seen 6
+ngx.socket sslhandshake: expecting 1 ~ 5 arguments (including the object), but seen 7
 nilsocket busy reading
 --- no_error_log
 [alert]

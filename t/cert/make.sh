@@ -6,6 +6,7 @@
 #   test          a server's for test.com, issued by ca
 #   deep          a server's for test.com, issued by middle, which ca issued; middle stands behind it
 #   revoked       a server's for test.com, issued by ca and revoked in crl.pem
+#   address       a server's for 127.0.0.1 and ::1, issued by ca
 #   client        a client's, issued by middle, which stands behind it
 #   stranger      a server's for stranger.org that nobody but itself vouches for
 set -e
@@ -40,6 +41,7 @@ openssl req -x509 -new -key stranger.key -days $days -subj '/CN=stranger.org' -o
 names='subjectAltName=DNS:test.com,DNS:*.test.com'
 issue test ca '/CN=test.com' "$names"
 issue revoked ca '/CN=test.com' "$names"
+issue address ca '/CN=address' subjectAltName=IP:127.0.0.1,IP:::1
 issue middle ca '/CN=Test middle' basicConstraints=critical,CA:TRUE keyUsage=critical,keyCertSign
 issue deep middle '/CN=test.com' "$names"
 issue client middle '/CN=client' extendedKeyUsage=clientAuth

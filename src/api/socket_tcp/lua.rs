@@ -33,6 +33,8 @@ const METHODS: &[Row] = &[
     Row::in_phases::<ALL, _>(c"close", close),
     Row::anywhere(c"getreusedtimes", getreusedtimes),
     Row::in_phases::<ALL, _>(c"setkeepalive", setkeepalive),
+    #[cfg(ngx_feature = "http_ssl")]
+    Row::in_phases::<ALL, _>(c"getalpn", super::tls::options::getalpn),
 ];
 
 const RECEIVING: &[Row] = &[
@@ -56,6 +58,8 @@ pub fn inject(mut state: State) {
     set_functions_in(state, c"req", REQUEST);
     inject_connect(state);
     metatable(state, METATABLE, &[METHODS, RECEIVING]);
+    #[cfg(ngx_feature = "http_ssl")]
+    super::tls::options::inject(state, METATABLE);
     state.get_field(REGISTRY, METATABLE);
     state.raw_set_index(REGISTRY, TCP_METATABLE);
     metatable(state, BODY_METATABLE, &[RECEIVING]);

@@ -36,6 +36,9 @@ impl Socket {
         if suits == Suits::Not && self.tls.borrow().is_untouched(stream) {
             return self.reconnect(task, stream, wanted);
         }
+        if self.tls.borrow().offered_others(wanted) {
+            return Err(c"the connection's TLS was made with other options");
+        }
         if suits != Suits::Yes && wanted.verify {
             if self.tls.borrow().trusted_others(self) {
                 return Err(c"the server was verified by another trusted store");

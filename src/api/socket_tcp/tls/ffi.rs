@@ -49,6 +49,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
     unsafe {
         let Some(context) = ffi::context(r) else { return ffi::NO_REQ_CTX };
         let name = server_name.as_ref().filter(|name| !name.data.is_null());
+        let socket = userdata::of_payload::<Rc<Socket>>(u);
         let wanted = WantedHandshake {
             session: BorrowedSession::from_ptr(sess),
             keep_session: enable_session_reuse != 0,
@@ -56,8 +57,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
             verify: verify != 0,
             status: ocsp_status_req != 0,
             certificate: ClientCertificate::from_ptr(chain, pkey),
+            offer: socket.as_ref().and_then(|socket| socket.tls.borrow_mut().take_next_offer()),
         };
-        match begin(userdata::of_payload::<Rc<Socket>>(u), &context, &wanted) {
+        match begin(socket, &context, &wanted) {
             Ok(HandshakeProgress::Complete) => ffi::OK,
             Ok(HandshakeProgress::Known) => ffi::DONE,
             Ok(HandshakeProgress::Waiting) => ffi::AGAIN,

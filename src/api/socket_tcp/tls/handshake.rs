@@ -15,7 +15,9 @@ use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer::Peer;
 use crate::nginx::event::stream::{Direction, Stream};
-use crate::nginx::event::tls::{BorrowedSession, ClientCertificate, Connection, Handshake};
+use crate::nginx::event::tls::{
+    BorrowedSession, ClientCertificate, Connection, Handshake, Offer, ip_address,
+};
 use crate::ngx_debug;
 use crate::runtime::Task;
 use crate::runtime::scheduler;
@@ -31,6 +33,8 @@ pub struct WantedHandshake<'a> {
     /// Whether to ask for the OCSP status of the server's certificate.
     pub status: bool,
     pub certificate: Option<ClientCertificate<'a>>,
+    /// What the caller's options say, if there are any.
+    pub offer: Option<Rc<Offer>>,
 }
 
 /// How far it has come.
@@ -116,7 +120,12 @@ impl Socket {
         if let Some(certificate) = wanted.certificate {
             connection.present(certificate)?;
         }
-        if let Some(name) = wanted.server_name {
+        if let Some(offer) = &wanted.offer {
+            connection.offer(offer)?;
+        }
+        // The extension has no place for an address: a server may refuse one there.
+        let told = |name: &&[u8]| !(wanted.verify && ip_address(name).is_some());
+        if let Some(name) = wanted.server_name.filter(told) {
             ngx_debug!(log, "lua ssl server name: \"{}\"", Shown(name));
             // What follows a NUL is no part of a name for the server.
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();

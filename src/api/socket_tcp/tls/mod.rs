@@ -4,6 +4,7 @@ mod again;
 mod connection;
 mod ffi;
 mod handshake;
+pub mod options;
 mod state;
 
 pub use state::{Made, Tls};

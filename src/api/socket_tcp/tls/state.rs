@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
+use std::rc::Rc;
 
 use codec::fallible::{self, OutOfMemory};
 
@@ -10,7 +11,7 @@ use crate::api::socket_tcp::socket::Socket;
 use crate::nginx::Level;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::Stream;
-use crate::nginx::event::tls::{Connection, Context, GivenSession, Owned, Session, Store};
+use crate::nginx::event::tls::{Connection, Context, GivenSession, Offer, Owned, Session, Store};
 use crate::{ngx_debug, ngx_log};
 
 /// Why a handshake failed: OpenSSL's number of what is wrong with the certificate, or 0.
@@ -29,12 +30,15 @@ pub struct Tls {
     has_certificate: bool,
     /// The name that the certificate must be for; empty for any.
     host: Vec<u8>,
+    offer: Option<Rc<Offer>>,
     failure: Option<TlsFailure>,
     session: Kept,
     /// None before the connection's handshake.
     made: Option<Made>,
     /// Who is trusted in the next handshake, instead of the configured authorities.
     trusted: Option<Store>,
+    /// What the next handshake is to offer.
+    next_offer: Option<Rc<Offer>>,
     /// How many bytes had been sent when the connection came out of a pool.
     sent_before: Option<i64>,
 }
@@ -49,6 +53,8 @@ pub struct Made {
     trusted: Option<Store>,
     /// Whether the caller had a certificate of its own.
     has_certificate: bool,
+    /// What was offered by the caller's options.
+    offer: Option<Rc<Offer>>,
     /// The server is trusted, and the one of that name.
     verified: bool,
 }
@@ -101,6 +107,7 @@ impl Tls {
         self.host = fallible::copy(wanted.server_name.unwrap_or_default())?;
         self.verify = wanted.verify;
         self.has_certificate = wanted.certificate.is_some();
+        self.offer = wanted.offer.clone();
         self.keep_session = wanted.keep_session || wanted.session.is_some();
         self.failure = None;
         self.session = Kept::None;
@@ -120,8 +127,9 @@ impl Tls {
             None => {
                 let trusted = self.store(verified, socket).cloned();
                 let server_name = self.host.clone();
-                let has_certificate = self.has_certificate;
-                self.made = Some(Made { server_name, context, trusted, has_certificate, verified });
+                let (has_certificate, offer) = (self.has_certificate, self.offer.clone());
+                let made = Made { server_name, context, trusted, has_certificate, offer, verified };
+                self.made = Some(made);
             }
             Some(made) => made.verified |= verified && suits,
         }
@@ -130,6 +138,20 @@ impl Tls {
     /// Trusts these authorities in the next handshake, or again the configured ones.
     pub fn trust(&mut self, store: Option<Store>) {
         self.trusted = store;
+    }
+
+    /// Offers these things in the next handshake.
+    pub fn offer_next(&mut self, offer: Option<Rc<Offer>>) {
+        self.next_offer = offer;
+    }
+
+    pub fn take_next_offer(&mut self) -> Option<Rc<Offer>> {
+        self.next_offer.take()
+    }
+
+    /// Whether the connection's handshake offered other things than the next one is to offer.
+    pub fn offered_others(&self, wanted: &WantedHandshake) -> bool {
+        self.made.as_ref().is_some_and(|made| made.offer != wanted.offer)
     }
 
     /// Whom a handshake trusts, where the context does not say it.
@@ -178,7 +200,8 @@ impl Tls {
             }
         };
         let context = context.map_or(ptr::null(), ptr::from_ref);
-        if made.is_for_another(wanted.server_name) || !presents {
+        let offered = !self.offered_others(wanted);
+        if made.is_for_another(wanted.server_name) || !presents || !offered {
             return Suits::Not;
         }
         match (wanted.verify, made.is_by(context, self.store(wanted.verify, socket))) {

@@ -2,11 +2,12 @@
 
 use std::ffi::{CStr, c_int, c_long};
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::ptr::{NonNull, null_mut};
 
 use codec::fallible;
 
-use super::objects::Owned;
+use super::objects::{Certificate, Owned};
 use super::{BorrowedSession, Context, Session, Store, clear_errors};
 use crate::nginx::core::strings;
 use crate::nginx::event::peer;
@@ -16,9 +17,10 @@ use crate::nginx::sys::{
     EVP_PKEY, NGX_AGAIN, NGX_OK, NGX_SSL_BUFFER, NGX_SSL_CLIENT, OPENSSL_STACK, OPENSSL_sk_num,
     OPENSSL_sk_value, SSL, SSL_CTRL_CHAIN_CERT, SSL_CTRL_SET_TLSEXT_HOSTNAME,
     SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, SSL_CTRL_SET_VERIFY_CERT_STORE, SSL_CTX, SSL_certs_clear,
-    SSL_ctrl, SSL_get_SSL_CTX, SSL_get_certificate, SSL_get_verify_result, SSL_use_PrivateKey,
-    SSL_use_certificate, TLSEXT_NAMETYPE_host_name, TLSEXT_STATUSTYPE_ocsp, X509, X509_V_OK,
-    X509_cmp, X509_verify_cert_error_string, ngx_ssl_check_host, ngx_ssl_connection_t,
+    SSL_ctrl, SSL_get_SSL_CTX, SSL_get_certificate, SSL_get_verify_result,
+    SSL_get1_peer_certificate, SSL_use_PrivateKey, SSL_use_certificate, TLSEXT_NAMETYPE_host_name,
+    TLSEXT_STATUSTYPE_ocsp, X509, X509_V_OK, X509_check_ip, X509_cmp,
+    X509_verify_cert_error_string, ngx_ssl_check_host, ngx_ssl_connection_t,
     ngx_ssl_create_connection, ngx_ssl_get_session, ngx_ssl_handshake, ngx_ssl_set_session,
     ngx_ssl_shutdown, stack_st_X509,
 };
@@ -31,6 +33,12 @@ pub enum Handshake {
     Waiting,
     /// nginx has logged why.
     Failed,
+}
+
+/// The IP address that a server is called by, if it is: IPv6 also in brackets.
+pub fn ip_address(name: &[u8]) -> Option<IpAddr> {
+    let bare = name.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+    std::str::from_utf8(bare.unwrap_or(name)).ok()?.parse().ok()
 }
 
 /// Why the other side's certificate is not trusted.
@@ -251,6 +259,22 @@ impl Connection {
         let Ok(host) = fallible::c_string(host) else { return false };
         let mut name = strings::borrowed(host.as_bytes());
         // SAFETY: as in `ssl`; nginx only reads the name, during the call.
-        unsafe { ngx_ssl_check_host(self.0.as_ptr(), &mut name) == NGX_OK }
+        let matches = unsafe { ngx_ssl_check_host(self.0.as_ptr(), &mut name) == NGX_OK };
+        matches || ip_address(host.as_bytes()).is_some_and(|address| self.is_for_address(address))
+    }
+
+    fn is_for_address(self, address: IpAddr) -> bool {
+        let octets: &[u8] = match &address {
+            IpAddr::V4(address) => &address.octets(),
+            IpAddr::V6(address) => &address.octets(),
+        };
+        // SAFETY: as in `ssl`; the certificate's share is ours, or there is none.
+        unsafe {
+            let certificate = SSL_get1_peer_certificate(self.as_ptr());
+            let certificate = Certificate::from_ptr(certificate);
+            certificate.is_some_and(|certificate| {
+                X509_check_ip(certificate.as_ptr(), octets.as_ptr(), octets.len(), 0) == 1
+            })
+        }
     }
 }

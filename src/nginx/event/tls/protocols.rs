@@ -17,6 +17,17 @@ pub const PROTOCOLS: &[(&CStr, u32)] = &[
     (c"TLSv1.3", NGX_SSL_TLSv1_3),
 ];
 
+/// OpenSSL's numbers of the versions of TLS, by nginx's names.
+pub const VERSIONS: [(&str, u16); 4] =
+    [("TLSv1", 0x0301), ("TLSv1.1", 0x0302), ("TLSv1.2", 0x0303), ("TLSv1.3", 0x0304)];
+
+/// The versions that OpenSSL's options of a connection do not forbid.
+pub(super) fn allowed(options: u64) -> impl Iterator<Item = u16> {
+    let forbidden = FORBIDDING.iter().skip(1).map(|(_, forbidden)| *forbidden);
+    let versions = VERSIONS.iter().map(|(_, version)| *version).zip(forbidden);
+    versions.filter(move |(_, forbidden)| options & forbidden == 0).map(|(version, _)| version)
+}
+
 /// nginx's bit of each protocol, and OpenSSL's option that forbids it (`SSL_OP_NO_…`).
 pub(super) const FORBIDDING: [(u32, u64); 5] = [
     (NGX_SSL_SSLv3, 1 << 25),
