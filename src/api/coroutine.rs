@@ -10,12 +10,13 @@ use std::rc::Rc;
 use codec::fallible;
 
 use crate::api::call::{Call, Row, set_functions};
+use crate::config::metrics::Metric;
 use crate::lua::function::wrap as lua_function;
 use crate::lua::state::{GLOBALS, NOREF, REGISTRY, upvalue};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
 use crate::runtime::task::Record;
-use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
+use crate::runtime::{PhaseSet, Role, Task, TaskStatus, counters};
 
 const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
 
@@ -74,6 +75,10 @@ pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     state.push_value(1);
     state.move_to(thread, 1);
     let task = Task::new(call.context, thread, reference, role);
+    counters::count(match role {
+        Role::LightThread => Metric::ThreadsMade,
+        _ => Metric::CoroutinesMade,
+    });
     task.status.set(TaskStatus::Suspended);
     call.context.add_task(task.clone());
     Ok(task)

@@ -40,6 +40,7 @@ pub mod socket_tcp;
 pub mod socket_udp;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod ssl;
+pub mod status;
 pub mod subrequest;
 pub mod thread;
 pub mod time;

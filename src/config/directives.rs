@@ -46,6 +46,8 @@ enum Sets {
     #[cfg(ngx_feature = "http_ssl")]
     Location(fn(Conf, &LocationConf) -> ConfResult),
     Code(Form, Phase),
+    /// A content handler of this module's own.
+    Content(fn(Conf, &'static MainConf) -> ConfResult),
     Hook(Form, HookField),
     /// `set_by_lua*`: a variable that nginx's rewrite module sets.
     Variable(Form),
@@ -161,6 +163,7 @@ pub static DIRECTIVES: &[Directive] = &[
     // of this module only
     flag(c"lua_coalesce_output", |l| &mut l.coalesce_output),
     flag(c"lua_ctx_inherit", |l| &mut l.ctx_inherit),
+    row(c"lua_status", CONTENT, NGX_CONF_NOARGS, Sets::Content(define_status)),
     // sockets
     flag(c"lua_socket_log_errors", |l| &mut l.socket_log_errors),
     msec(c"lua_socket_keepalive_timeout", |l| &mut l.socket_keepalive_timeout),
@@ -353,6 +356,7 @@ impl directive::Directive for Directive {
             #[cfg(ngx_feature = "http_ssl")]
             Sets::Location(set) => set(cf, location()),
             Sets::Code(form, phase) => self.set_code(cf, location(), form, phase),
+            Sets::Content(set) => set(cf, main()),
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Variable(form) => self.set_variable(cf, form),
             Sets::Balancer(form) => self.set_balancer(cf, server(), form),
@@ -536,6 +540,12 @@ impl Directive {
 fn no_code(cf: Conf) -> ConfError {
     cf.log(Level::Err, b"invalid location config: no runnable Lua code");
     ConfError::Logged
+}
+
+fn define_status(cf: Conf, main: &'static MainConf) -> ConfResult {
+    main.define_status(cf)?;
+    installers::run(cf, |installers| installers.status);
+    Ok(())
 }
 
 fn set_package_path(cf: Conf, main: &MainConf) -> ConfResult {

@@ -11,6 +11,8 @@ use crate::nginx::core::conf::Conf;
 pub struct Installers {
     /// `content_by_lua*`.
     pub content: fn(Conf),
+    /// `lua_status`.
+    pub status: fn(Conf),
     /// `balancer_by_lua*`.
     pub balancer: fn(Conf),
 }

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::code::HookScript;
+use super::metrics::{self, StatusZone};
 use super::phases::{Phase, PhaseSet};
 use crate::lua::resty_core;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
-use crate::nginx::core::conf::Conf;
+use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log_capture::Capture;
 use crate::nginx::core::rc_cell::RcCell;
@@ -34,6 +35,8 @@ pub struct MainConf {
     pub hook_configuration: OnceCell<Configuration>,
     /// The buffer of `lua_capture_error_log`, in the cycle's pool.
     capture: Cell<Option<&'static Capture>>,
+    /// The zone of `lua_status`, if any location has that.
+    status: Cell<Option<StatusZone>>,
     /// The value of [`Main::regex_match_limit`], for other threads.
     regex_match_limit: AtomicUsize,
     /// Contexts whose protocols are the default of the release that is presented; until that is known.
@@ -146,6 +149,20 @@ impl MainConf {
     /// Sets the buffer.
     pub fn set_capture(&self, capture: &'static Capture) {
         self.capture.set(Some(capture));
+    }
+
+    /// The zone in which workers count, if the configuration asks for that.
+    pub fn status(&self) -> Option<StatusZone> {
+        self.status.get()
+    }
+
+    /// Makes workers count.
+    pub fn define_status(&'static self, cf: Conf) -> ConfResult {
+        if self.status.get().is_none() {
+            let zone = StatusZone::define(cf, &self.zones, b"lua_status", metrics::outlasts);
+            self.status.set(Some(zone.ok_or(ConfError::Logged)?));
+        }
+        Ok(())
     }
 
     pub fn thread_cache_max_entries(&self) -> usize {

@@ -8,6 +8,7 @@ pub mod directives;
 pub mod installers;
 pub mod location;
 pub mod main;
+pub mod metrics;
 pub mod phases;
 pub mod server;
 pub mod shared_dict;

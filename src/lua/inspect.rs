@@ -36,6 +36,13 @@ impl State {
         }
     }
 
+    /// How much memory the VM has in use.
+    pub fn bytes_in_use(self) -> usize {
+        // SAFETY: a live VM; the call only reads a number.
+        let rest = unsafe { ffi::lua_gc(self.as_ptr(), ffi::LUA_GCCOUNTB, 0) };
+        self.kilobytes() * 1024 + usize::try_from(rest).unwrap_or(0)
+    }
+
     /// How much memory the VM has in use, in kilobytes.
     pub fn kilobytes(self) -> usize {
         // SAFETY: a live VM; the call only reads a number.

@@ -206,11 +206,22 @@ impl Vm {
 
     /// Warns of new globals, once lua-resty-core has set its own.
     fn install_global_write_guard(&self) {
-        let code = include_bytes!("../../lua/global_write_guard.lua");
+        self.run_own(include_bytes!("../../lua/global_write_guard.lua"), c"=_G write guard", &[]);
+    }
+
+    /// Has the functions called for each cycle of the garbage collector, each trace that is compiled, each
+    /// that is given up, and each time that all are dropped.
+    pub fn tell_of_events(&self, functions: [CFunction; 4]) {
+        self.run_own(include_bytes!("../../lua/vm_events.lua"), c"=VM events", &functions);
+    }
+
+    /// Runs code that comes with the module, with functions as its arguments; logs a failure.
+    fn run_own(&self, code: &[u8], name: &CStr, arguments: &[CFunction]) {
         let mut state = self.main;
-        let mut outcome = state.load(code, c"=_G write guard");
+        let mut outcome = state.load(code, name);
         if outcome == Outcome::Done {
-            outcome = state.call(0, 0, 0);
+            arguments.iter().for_each(|function| state.push_function(*function));
+            outcome = state.call(arguments.len() as i32, 0, 0);
         }
         if outcome != Outcome::Done {
             let reason = state.take_error();

@@ -30,6 +30,7 @@ pub fn admit(cf: Conf) -> ConfResult {
 pub fn hand_down() {
     installers::set(installers::Installers {
         content: phase::content::install,
+        status: phase::status::install,
         balancer: phase::balancer::install,
     });
     vm::set_filler(api::inject);
@@ -108,6 +109,7 @@ fn prepare_tls_of_hooks(cf: Conf, main: &MainConf) -> Result<(), ()> {
 /// nginx has read the whole configuration of `cycle`, whose own error log is complete now.
 pub fn configuration_is_read(cycle: Cycle) -> Result<(), OutOfMemory> {
     vm::announce(cycle);
+    phase::status::configuration_is_read(cycle);
     match MainConf::of_cycle(cycle).and_then(MainConf::capture) {
         Some(capture) => capture.attach_to_cycle(cycle),
         None => Ok(()),
@@ -117,12 +119,14 @@ pub fn configuration_is_read(cycle: Cycle) -> Result<(), OutOfMemory> {
 /// Called when a worker, or another process of nginx's, starts.
 pub fn process_starts(cycle: Cycle) {
     vm::present(cycle);
+    phase::status::process_starts(cycle);
     phase::init_worker::run(cycle);
 }
 
 /// Called when the process ends.
 pub fn process_ends(cycle: Cycle) {
     phase::exit_worker::run(cycle);
+    phase::status::process_ends();
     api::timer::drop_pending();
     crate::nginx::event::peer::leave();
     api::pipe::destroy_all();

@@ -18,6 +18,7 @@ pub mod runner;
 pub mod set;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod ssl;
+pub mod status;
 pub mod synchronous;
 
 use crate::api;

@@ -18,7 +18,7 @@ use crate::nginx::http::{callback, phases};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::context::BodyState;
 use crate::runtime::context::output::Stage;
-use crate::runtime::{Context, Phase, Task, client_watch, output, scheduler, vm};
+use crate::runtime::{Context, Phase, Task, client_watch, counters, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
 
 const HTTP_OK: Status = Status(200);
@@ -211,9 +211,9 @@ fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<S
     context.remove_all_tasks();
     context.restart();
     context.enter(phase);
+    context.phase.set(phase);
     let task = Task::entry(context, thread);
     context.set_entry(task.clone());
-    context.phase.set(phase);
     if !client_watch::listen(context, context.location().check_client_abort()) {
         return Err(Status::ERROR);
     }
@@ -234,6 +234,7 @@ pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> 
     };
     if let Err(error) = script.load(vm, thread.state, request) {
         vm.give_back_thread(thread, true, request.log());
+        counters::count_load_error(context.phase.get());
         return Err(load_failed(request, error));
     }
     Ok(thread)

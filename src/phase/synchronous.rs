@@ -12,7 +12,7 @@ use crate::lua::openresty::OnMain;
 use crate::lua::{LuaFailure, Outcome, State};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::context::End;
-use crate::runtime::{Context, Phase, PhaseSet};
+use crate::runtime::{Context, Phase, PhaseSet, counters};
 
 /// The script has failed, which has been logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +29,7 @@ pub fn run<T>(
     take: impl FnOnce(State) -> T,
 ) -> Result<T, Failed> {
     let before = MainCoroutine::enter(context, phase);
+    counters::count_run(phase);
     context.run_code(|| call(context, script, phase, before.top, push_arguments, take))
 }
 
@@ -46,6 +47,7 @@ fn call<T>(
     let mut state = vm.main();
     state.push_traceback_handler();
     if let Err(error) = script.load(vm, state, request) {
+        counters::count_load_error(phase);
         super::runner::load_failed(request, error);
         return Err(Failed);
     }
@@ -63,6 +65,9 @@ fn call<T>(
                 vm.release_memory_soon();
             }
             if !has_exited(context, phase) {
+                if let Outcome::Failed(failure) = outcome {
+                    counters::count_failure(phase, failure);
+                }
                 log_error(request, state.error_text(), phase);
             }
             Err(Failed)

@@ -61,6 +61,11 @@ impl<T> Keyed<T> {
         fallible::collect(self.0.borrow().iter().flat_map(SlotMap::keys).map(number))
     }
 
+    /// Calls `look` for each. It must not use this collection.
+    pub fn for_each(&self, look: impl FnMut(&T)) {
+        self.0.borrow().iter().flat_map(SlotMap::values).for_each(look);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.borrow().as_ref().map_or(0, SlotMap::len)

@@ -4,6 +4,7 @@ pub mod client_user;
 pub mod client_watch;
 pub mod co_ctx;
 pub mod context;
+pub mod counters;
 pub mod ctx;
 pub mod ends;
 pub mod fake_request;

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::context::Context;
 use super::keyed::Keyed;
-use super::{co_ctx, scheduler};
+use super::{co_ctx, counters, scheduler};
 use crate::lua::state::{NOREF, REGISTRY};
 use crate::lua::vm::Thread;
 use crate::lua::{State, openresty};
@@ -297,6 +297,7 @@ impl Task {
     /// A task for the code of a phase or a timer, in a coroutine of the VM.
     #[inline(always)]
     pub fn entry(context: &Rc<Context>, thread: Thread) -> Rc<Task> {
+        counters::count_run(context.phase.get());
         Task::new(context, thread.state, thread.reference, Role::Entry)
     }
 
@@ -331,6 +332,23 @@ impl Task {
     /// The task with this key, if there is one.
     pub fn with_key(key: u64) -> Option<Rc<Task>> {
         RECORDS.with(key, Weak::upgrade).flatten()
+    }
+
+    /// How many tasks of each role have not ended: entry threads, light threads, coroutines.
+    pub fn count_alive() -> [u64; 3] {
+        let mut alive = [0, 0, 0];
+        RECORDS.for_each(|task| {
+            let Some(task) = task.upgrade().filter(|task| !task.context.is_empty()) else { return };
+            let [entries, light_threads, coroutines] = &mut alive;
+            if task.is_alive() {
+                match task.role() {
+                    Role::Entry => *entries += 1,
+                    Role::LightThread => *light_threads += 1,
+                    Role::Coroutine | Role::Wrapped => *coroutines += 1,
+                }
+            }
+        });
+        alive
     }
 
     /// The key by which it is known, never 0.

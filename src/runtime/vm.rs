@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use codec::fallible;
 
+use super::counters;
 use crate::config::MainConf;
 use crate::lua::vm::{Recipe, VmError};
 use crate::lua::{State, Vm, other_luas};
@@ -36,6 +37,9 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
     match make(cf.server_prefix(), main, None, true) {
         Ok(vm) => {
             vm.set_max_idle_threads(main.thread_cache_max_entries());
+            if main.status().is_some() {
+                vm.tell_of_events(counters::VM_EVENTS);
+            }
             main.set_vm(vm);
             Ok(())
         }

@@ -22,7 +22,8 @@ pub enum Group {
     Run,
     /// What the project's own tests need on top.
     Test,
-    /// The servers that nginx-tests/ starts, Lua libraries that are to work, and a source of load.
+    /// The servers that nginx-tests/ starts, Lua libraries that are to work, a source of load, and what
+    /// fetches parsers in Python.
     Services,
     /// The C module, to compare with.
     Reference,
@@ -78,6 +79,7 @@ impl Group {
                 "mariadb-server-core",
                 "memcached",
                 "postgresql",
+                "python3-pip",
                 "redis-server",
                 "wrk",
             ],

@@ -19,6 +19,7 @@ pub mod fallible;
 pub mod headers;
 pub mod hex;
 pub mod http_time;
+pub mod json;
 pub mod log_ring;
 pub mod md5;
 pub mod pcre1;

@@ -157,9 +157,14 @@ pub fn drop_expired(dict: &mut Locked, now: u64) {
 
 /// Frees the oldest entry, and up to two more that have expired; false where there is none.
 fn evict(dict: &mut Locked) -> bool {
+    let now = now();
     let Some(entry) = dict.oldest() else { return false };
+    let was_alive = entry.is_alive(now);
     entry.remove();
-    drop_expired(dict, now());
+    if was_alive {
+        dict.count_eviction();
+    }
+    drop_expired(dict, now);
     true
 }
 

@@ -13,6 +13,7 @@ use super::socket::Socket;
 use super::tls::Tls;
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::metrics::Metric;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::core::log::Shown;
@@ -22,7 +23,7 @@ use crate::nginx::event::resolver;
 use crate::nginx::event::resolver::{Resolution, ResolveError, Resolved, Started};
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::{Level, Request};
-use crate::runtime::scheduler;
+use crate::runtime::{counters, scheduler};
 use crate::{ngx_debug, ngx_log};
 
 /// Where a socket that connects stands.
@@ -185,6 +186,7 @@ impl Socket {
     }
 
     fn proceed(self: &Rc<Self>, target: Target) -> ConnectProgress {
+        counters::count(Metric::Connects);
         let request = self.request.get();
         if let Err(OutOfMemory) = self.note_server(&target) {
             return ConnectProgress::Failed(SocketFailure::NoMemory);
@@ -280,6 +282,7 @@ impl Socket {
 
     /// Takes a connection from the pool.
     fn adopt(self: &Rc<Self>, idle: Taken) -> ConnectProgress {
+        counters::count(Metric::Reuses);
         self.reused.set(idle.reused.saturating_add(1));
         *self.seat.borrow_mut() = Some(idle.seat);
         *self.user_data.borrow_mut() = idle.user_data;

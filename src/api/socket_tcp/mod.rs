@@ -16,7 +16,7 @@ mod lua;
 mod lua_connect;
 mod lua_receive;
 mod matcher;
-mod pool;
+pub mod pool;
 mod receive;
 mod request_socket;
 mod send;

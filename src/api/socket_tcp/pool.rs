@@ -63,6 +63,13 @@ impl Pools {
         }
     }
 
+    /// Calls `each` for every pool of every VM of this worker.
+    pub fn for_each(mut each: impl FnMut(&Pool)) {
+        for (_, pools) in VMS.borrow().iter() {
+            pools.0.borrow().values().for_each(|pool| each(pool));
+        }
+    }
+
     pub fn find(&self, key: &[u8]) -> Option<Rc<Pool>> {
         self.0.borrow().get(key).cloned()
     }
@@ -97,6 +104,13 @@ impl Pools {
     }
 }
 
+/// What counts against the size of a pool.
+pub struct PoolLoad {
+    pub used: usize,
+    pub idle: usize,
+    pub queued: usize,
+}
+
 /// Connections under one key.
 pub struct Pool {
     key: Vec<u8>,
@@ -122,6 +136,12 @@ pub enum Admission {
 impl Pool {
     pub fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    /// How many connections are in use, how many rest, and how many connects wait.
+    pub fn load(&self) -> PoolLoad {
+        let (idle, queued) = (self.resting.borrow().len(), self.waiting.borrow().len());
+        PoolLoad { used: self.seats.get().saturating_sub(idle + queued), idle, queued }
     }
 
     /// Another seat, whatever the size.

@@ -66,6 +66,7 @@ fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult 
         main,
         period: if repeats { delay } else { 0 },
         timer: None,
+        due: 0,
     };
     match super::arm(pending, delay) {
         Ok(()) => call.succeed(),

@@ -13,17 +13,19 @@ use codec::fallible;
 pub use lua::inject;
 
 use crate::config::MainConf;
+use crate::config::metrics::Metric;
 use crate::lua::vm::{Owner, Thread};
 use crate::lua::{State, Vm};
 use crate::nginx::Level;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::{Shown, cycle_log};
+use crate::nginx::core::time;
 use crate::nginx::event::NoConnection;
 use crate::nginx::event::alarm;
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::nginx::event::exit_watcher;
 use crate::nginx::http::{fake, log_context};
-use crate::runtime::{Context, Keyed, Phase, Task, fake_request, scheduler};
+use crate::runtime::{Context, Keyed, Phase, Task, counters, fake_request, scheduler};
 use crate::{ngx_debug, ngx_log, own_thread};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
@@ -67,6 +69,9 @@ impl Drop for TimerHandler {
     }
 }
 
+/// From how many milliseconds on a timer counts as late.
+const LATE: usize = 100;
+
 /// A timer that has not expired.
 struct PendingTimer {
     handler: TimerHandler,
@@ -75,6 +80,8 @@ struct PendingTimer {
     /// Milliseconds between runs; 0 for one run only.
     period: usize,
     timer: Option<Box<Timer<TimerKey>>>,
+    /// When it is to expire, by nginx's monotonic clock.
+    due: usize,
 }
 
 own_thread! {
@@ -82,7 +89,7 @@ own_thread! {
 }
 
 /// How many timers of this worker have not expired.
-fn pending_count() -> usize {
+pub fn pending_count() -> usize {
     PENDING.len()
 }
 
@@ -93,6 +100,7 @@ fn arm(mut pending: PendingTimer, delay: usize) -> Result<(), NoConnection> {
     PENDING.insert_with(|key| {
         let timer = Timer::new(TimerKey(key), expired);
         timer.arm(delay);
+        pending.due = time::monotonic_milliseconds().saturating_add(delay);
         pending.timer = Some(timer);
         pending
     });
@@ -111,6 +119,9 @@ impl Waiter for TimerKey {
 
 fn expired(key: &TimerKey) {
     if let Some(pending) = PENDING.remove(key.0) {
+        if time::monotonic_milliseconds().saturating_sub(pending.due) >= LATE {
+            counters::count(Metric::TimersLate);
+        }
         expire(pending, false);
     }
 }
@@ -148,6 +159,7 @@ fn expire(pending: PendingTimer, premature: bool) {
         );
     }
     if let Err((handler, reason)) = run(pending, premature) {
+        counters::count(Metric::TimersRefused);
         log_failure(&handler, &reason);
     }
 }
@@ -159,6 +171,7 @@ fn arm_again(pending: &PendingTimer) -> Result<(), ()> {
         main: pending.main,
         period: pending.period,
         timer: None,
+        due: 0,
     };
     arm(next, pending.period).map_err(drop)
 }
@@ -191,6 +204,7 @@ fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, Stri
     };
     let task = Task::entry(&context, thread);
     fake_request::timer_started();
+    counters::count(Metric::TimersRun);
     scheduler::start_fake(&context, task, || {
         handler.state.push_bool(premature);
         let values = handler.state.top();

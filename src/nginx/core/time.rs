@@ -1,5 +1,5 @@
 //! nginx's cached time, which every clock of the API shows. The event loop and [`update`] advance
-//! it.
+//! it. And the system's clock, to measure with.
 
 use crate::nginx::Request;
 use crate::nginx::sys::{ngx_cached_time, ngx_current_msec, ngx_time_t, ngx_time_update};
@@ -39,6 +39,15 @@ pub fn local_seconds() -> i64 {
 pub fn monotonic_milliseconds() -> usize {
     // SAFETY: a plain word of this thread's.
     unsafe { ngx_current_msec }
+}
+
+/// Nanoseconds of the system's monotonic clock: not cached.
+#[inline]
+pub fn nanoseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the system fills the value; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Asks the system for the time.

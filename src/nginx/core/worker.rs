@@ -15,6 +15,13 @@ pub fn pid() -> i32 {
     unsafe { ngx_pid }
 }
 
+/// Whether there is a process with this id, be it another user's.
+pub fn is_alive(pid: i32) -> bool {
+    // SAFETY: signal 0 is sent to nobody.
+    let failed = unsafe { libc::kill(pid, 0) } != 0;
+    !failed || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
 /// The id of the master; of this process, where it is the only one.
 pub fn master_pid() -> i32 {
     // SAFETY: as for `pid`.

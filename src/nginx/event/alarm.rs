@@ -213,6 +213,12 @@ impl<T: Waiter> Timer<T> {
         timer
     }
 
+    /// Lets a worker exit while the timer is armed.
+    pub fn set_cancelable(&self) {
+        // SAFETY: a plain flag of our event.
+        unsafe { (*self.alarm.0.get()).set_cancelable(1) }
+    }
+
     /// Fires after `milliseconds`; replaces what was set before.
     pub fn arm(&self, milliseconds: usize) {
         self.alarm.arm(milliseconds);

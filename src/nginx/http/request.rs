@@ -10,9 +10,9 @@ use crate::nginx::core::pool::Pool;
 use crate::nginx::core::status::Status;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
-    NGX_HTTP_HEAD, ngx_connection_t, ngx_http_core_run_phases, ngx_http_discard_request_body,
-    ngx_http_finalize_request, ngx_http_output_filter, ngx_http_request_t,
-    ngx_http_run_posted_requests, ngx_http_send_header,
+    NGX_HTTP_GET, NGX_HTTP_HEAD, ngx_connection_t, ngx_http_core_run_phases,
+    ngx_http_discard_request_body, ngx_http_finalize_request, ngx_http_output_filter,
+    ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_send_header,
 };
 
 const HTTP_VERSION_20: usize = 2000;
@@ -107,6 +107,10 @@ impl Request {
 
     pub fn method(self) -> usize {
         self.get().method
+    }
+
+    pub fn is_get_or_head(self) -> bool {
+        self.method() & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize != 0
     }
 
     /// Whether it is a stream of an HTTP/3 connection.

@@ -1,9 +1,11 @@
 //! Sending a response through nginx's filter chain, and the flags of its header.
 
 use crate::nginx::core::status::Status;
+use crate::nginx::core::strings;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    NGX_HTTP_LAST, ngx_buf_tag_t, ngx_http_send_special, ngx_http_set_content_type,
+    NGX_HTTP_LAST, ngx_buf_tag_t, ngx_http_complex_value_t, ngx_http_send_response,
+    ngx_http_send_special, ngx_http_set_content_type,
 };
 
 /// The tag of this module's buffers.
@@ -70,6 +72,19 @@ pub fn set_special_response(request: Request, rc: Status) {
             header.hash = 0;
             out.last_modified = std::ptr::null_mut();
         }
+    }
+}
+
+/// Sends a whole response with status 200.
+pub fn respond(request: Request, content_type: &'static [u8], body: &[u8]) -> Status {
+    let Ok(body) = request.pool().copy_str(body) else { return Status::HTTP_INTERNAL_SERVER_ERROR };
+    let mut content_type = strings::borrowed(content_type);
+    // SAFETY: a live request; nginx keeps the static type, and the body, which is in the request's pool. All
+    // zero is a value without variables.
+    unsafe {
+        let mut value: ngx_http_complex_value_t = std::mem::zeroed();
+        value.value = body;
+        Status(ngx_http_send_response(request.as_ptr(), 200, &mut content_type, &mut value))
     }
 }
 

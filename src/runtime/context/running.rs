@@ -7,6 +7,7 @@ use crate::lua::openresty::RunningTasks;
 use crate::nginx::core::frames::Frames;
 use crate::nginx::{Request, forget_header_indexes};
 use crate::own_thread;
+use crate::runtime::counters;
 
 own_thread! {
     static RUNNING: Frames<Context> = Frames::new();
@@ -19,6 +20,7 @@ impl Context {
         RUNNING.within(self, || {
             let _forget = ForgetIndexes;
             let _request = RunningTasks::of(self.request());
+            let _time = counters::time(self.phase.get());
             work()
         })
     }

@@ -7,38 +7,42 @@ use crate::lua::{Kind, LuaFailure, State};
 use crate::nginx::Level;
 use crate::nginx::core::log::{Line, cycle_log};
 use crate::runtime::context::Context;
+use crate::runtime::counters;
 use crate::runtime::task::{Role, Task};
 use crate::runtime::traceback;
 
 /// An error that is being passed on, apart from its value: its kind, and where it was raised.
 pub(super) struct Abort {
-    kind: &'static str,
+    failure: LuaFailure,
     trace: Vec<u8>,
 }
 
 impl Abort {
     /// The error on top of the stack of `task`.
     pub(super) fn of(task: &Rc<Task>, failure: LuaFailure) -> Abort {
-        Abort {
-            kind: match failure {
-                LuaFailure::Runtime => "runtime error",
-                LuaFailure::Syntax => "syntax error",
-                LuaFailure::Memory => "[lua] memory allocation error",
-                LuaFailure::Handler => "error handler error",
-            },
-            trace: traceback::of(task),
-        }
+        Abort { failure, trace: traceback::of(task) }
+    }
+}
+
+/// What the line calls a failure.
+fn kind(failure: LuaFailure) -> &'static str {
+    match failure {
+        LuaFailure::Runtime => "runtime error",
+        LuaFailure::Syntax => "syntax error",
+        LuaFailure::Memory => "[lua] memory allocation error",
+        LuaFailure::Handler => "error handler error",
     }
 }
 
 /// Logs the error on top of the stack of `task`, which it ends.
 pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut Option<Abort>) {
-    let Some(Abort { kind, trace }) = abort.take() else { return };
+    let Some(Abort { failure, trace }) = abort.take() else { return };
+    counters::count_failure(context.phase.get(), failure);
     let mut line = Line::new();
     let hook = context.fake_end.hook.get().filter(|_| task.role() == Role::Entry);
     match hook {
         Some(directive) => line.add(format_args!("{directive} error: ")),
-        None => line.add(format_args!("lua {what} aborted: {kind}: ")),
+        None => line.add(format_args!("lua {what} aborted: {}: ", kind(failure))),
     }
     append_error_text(context, task.state(), &mut line);
     line.append(b"\n");

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use super::abort::Abort;
 use super::ended::{aborted, failed, finished, no_parent};
+use crate::config::metrics::Metric;
 use crate::lua::{LuaFailure, Outcome};
 use crate::nginx::Status;
 use crate::runtime::context::{Context, End, Switch};
 use crate::runtime::task::{Role, Task, TaskStatus};
-use crate::runtime::{ends, output};
+use crate::runtime::{counters, ends, output};
 
 /// What the scheduler does after a task has stopped running.
 pub(super) enum AfterRun {
@@ -44,7 +45,10 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
             let outcome = task.state().resume(values);
             task.runs.set(false);
             match outcome {
-                Outcome::Yielded => yielded(context, task),
+                Outcome::Yielded => {
+                    counters::count(Metric::Yields);
+                    yielded(context, task)
+                }
                 Outcome::Done => finished(context, &task),
                 Outcome::Failed(failure) => failed(context, &task, failure, &mut abort),
             }

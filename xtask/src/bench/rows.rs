@@ -20,11 +20,16 @@ pub const BASELINE: Row =
 const PIECES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n16\n17\n18\n19\n20\n";
 
 /// The directives that only this module has: the C module does the row's work without them.
-pub const OURS_ALONE: &[&str] = &["lua_coalesce_output"];
+pub const OURS_ALONE: &[&str] = &["lua_coalesce_output", "lua_status;"];
 
 /// The others, in the table's order.
 pub const ROWS: &[Row] = &[
     Row { name: "hello", summary: "content: `ngx.say`", body: "hello world\n" },
+    Row {
+        name: "counted",
+        summary: "the same, with `lua_status` elsewhere",
+        body: "hello world\n",
+    },
     Row { name: "access", summary: "access and content", body: "hello world\n" },
     Row { name: "pieces", summary: "content: `ngx.say`, 20 times", body: PIECES },
     Row { name: "coalesce", summary: "the same with `lua_coalesce_output on`", body: PIECES },
@@ -105,6 +110,6 @@ mod tests {
     fn an_unknown_row_is_named() {
         assert_eq!(named(&["hello".into()]).unwrap(), [ROWS[0]]);
         let error = named(&["helo".into()]).unwrap_err().to_string();
-        assert!(error.contains("\"helo\"") && error.contains("hello, access"), "{error}");
+        assert!(error.contains("\"helo\"") && error.contains("hello, counted"), "{error}");
     }
 }

@@ -14,6 +14,11 @@ use super::phases::PhaseSet;
 pub const MADE: &str =
     "<!-- Made by `cargo xtask docs` from docs/source/ and the tables in src/. -->";
 
+/// A page that is written by hand but for its head.
+pub fn plain(title: &str, text: &str) -> String {
+    format!("# {title}\n\n{MADE}\n\n{}\n", text.trim())
+}
+
 /// `docs/api.md`.
 pub fn api(intro: &str, families: &[Family], functions: &[Function]) -> Result<String> {
     let mut page = start("The Lua API", intro, families);

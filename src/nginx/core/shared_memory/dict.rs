@@ -24,6 +24,8 @@ pub struct Root {
     pub lru: Queue,
     /// Set while a process changes something.
     pub changing: AtomicU32,
+    /// How many entries had to go for others.
+    pub evictions: u64,
 }
 
 /// A zone that holds a dictionary; copies are the same one.
@@ -125,6 +127,7 @@ pub unsafe fn format(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Result<*mut Roo
             return Err(OutOfMemory);
         }
         (*root).changing = AtomicU32::new(0);
+        (*root).evictions = 0;
         let sentinel = &raw mut (*root).sentinel;
         sentinel.write_bytes(0, 1);
         (*root).tree = ngx_rbtree_t { root: sentinel, sentinel, insert: None };

@@ -73,6 +73,18 @@ impl Locked<'_> {
         unsafe { (*self.pool).pfree * ngx_pagesize }
     }
 
+    /// How many living entries had to go for others since the dictionary was made.
+    pub fn evictions(&self) -> u64 {
+        // SAFETY: the root lives in the zone.
+        unsafe { (*self.root).evictions }
+    }
+
+    /// Counts one more of these.
+    pub fn count_eviction(&mut self) {
+        // SAFETY: the lock is held, and the root lives in the zone.
+        unsafe { (*self.root).evictions += 1 }
+    }
+
     /// The entry with that key.
     pub fn find(&mut self, key: DictKey) -> Option<Entry<'_>> {
         let DictKey { bytes, hash: wanted } = key;

@@ -3,7 +3,8 @@
 //! `zones` registers them with nginx and knows when all are ready; `dict` is a zone that holds a
 //! dictionary: nginx's slab allocator, a red-black tree of entries by key, and a queue of them by
 //! last use. `locked` and `entry` are what its lock gives access to, `former` an entry that is being
-//! replaced, `layout` the bytes of an entry, `queue` nginx's doubly linked queue.
+//! replaced, `layout` the bytes of an entry, `queue` nginx's doubly linked queue. `slots` is a zone of another
+//! kind: numbers of each worker.
 //!
 //! A worker may die at any instruction, also with a zone's lock held; nginx's master then releases
 //! the lock. What the dead worker was changing may be half done, so a flag in the zone says that a
@@ -16,6 +17,7 @@ mod former;
 mod layout;
 mod locked;
 mod queue;
+pub mod slots;
 pub mod zones;
 
 pub use dict::Dict;

@@ -1,0 +1,132 @@
+//! What a worker counts where `lua_status` is in its configuration. Without it, nothing is counted.
+
+use std::cell::Cell;
+
+use crate::config::Phase;
+use crate::config::metrics::{self, Counters, Metric, PhaseMetric, StatusZone};
+use crate::lua::function::wrap;
+use crate::lua::{CFunction, LuaFailure, LuaResult, Returns};
+use crate::nginx::core::time;
+use crate::own_thread;
+
+own_thread! {
+    /// This worker's numbers, and the zone that they are in.
+    static OWN: Cell<Option<&'static Counters>> = Cell::new(None);
+    static ZONE: Cell<Option<StatusZone>> = Cell::new(None);
+    /// How many nanoseconds code ran within the code that runs now: a filter's, within a handler that makes output.
+    static WITHIN: Cell<u64> = Cell::new(0);
+}
+
+/// Counts in `zone` from now on, or, without one, no more. False where all slots of the zone are taken.
+pub fn attach(zone: Option<StatusZone>) -> bool {
+    OWN.set(None);
+    if let Some(old) = ZONE.replace(zone) {
+        old.release();
+    }
+    OWN.set(zone.and_then(|zone| zone.claim()));
+    OWN.get().is_some() || zone.is_none()
+}
+
+/// Whether this process has been given a zone.
+pub fn is_attached() -> bool {
+    ZONE.get().is_some()
+}
+
+/// This worker's numbers, if it counts.
+#[inline(always)]
+pub fn own() -> Option<&'static Counters> {
+    OWN.get()
+}
+
+/// Adds one to a number of this worker.
+#[inline(always)]
+pub fn count(metric: Metric) {
+    if let Some(own) = own() {
+        metrics::of(own, metric).add(1);
+    }
+}
+
+/// The code of `phase` starts.
+#[inline(always)]
+pub fn count_run(phase: Phase) {
+    if let Some(own) = own() {
+        metrics::of_phase(own, phase, PhaseMetric::Runs).add(1);
+    }
+}
+
+/// The code of `phase` has failed, and caught no error.
+pub fn count_failure(phase: Phase, failure: LuaFailure) {
+    count_error(
+        phase,
+        match failure {
+            LuaFailure::Runtime => 0,
+            LuaFailure::Syntax => 1,
+            LuaFailure::Memory => 2,
+            LuaFailure::Handler => 3,
+        },
+    );
+}
+
+/// The code of `phase` could not be loaded.
+pub fn count_load_error(phase: Phase) {
+    count_error(phase, metrics::ERROR_KINDS.len() - 1);
+}
+
+/// The functions for [`Vm::tell_of_events`](crate::lua::Vm::tell_of_events).
+pub const VM_EVENTS: [CFunction; 4] = [
+    wrap(|_| count_event(Metric::Collections)),
+    wrap(|_| count_event(Metric::Traces)),
+    wrap(|_| count_event(Metric::TraceAborts)),
+    wrap(|_| count_event(Metric::TraceFlushes)),
+];
+
+fn count_event(metric: Metric) -> LuaResult {
+    count(metric);
+    Ok(Returns::Values(0))
+}
+
+fn count_error(phase: Phase, kind: usize) {
+    if let Some(own) = own() {
+        metrics::of_phase(own, phase, PhaseMetric::Errors(kind)).add(1);
+    }
+}
+
+/// Adds the time until it is dropped to that of its phase, except for what code of others takes meanwhile.
+pub struct Stopwatch(Option<Running>);
+
+struct Running {
+    own: &'static Counters,
+    phase: Phase,
+    start: u64,
+    within_before: u64,
+}
+
+/// The code of `phase` runs from now on.
+#[inline(always)]
+pub fn time(phase: Phase) -> Stopwatch {
+    Stopwatch(own().map(|own| Running::start(own, phase)))
+}
+
+impl Running {
+    #[inline(never)]
+    fn start(own: &'static Counters, phase: Phase) -> Running {
+        Running { own, phase, start: time::nanoseconds(), within_before: WITHIN.take() }
+    }
+
+    #[inline(never)]
+    fn stop(&self) {
+        let elapsed = time::nanoseconds().saturating_sub(self.start);
+        let within = WITHIN.replace(self.within_before.saturating_add(elapsed));
+        let own = elapsed.saturating_sub(within);
+        metrics::of_phase(self.own, self.phase, PhaseMetric::Nanoseconds).add(own);
+    }
+}
+
+impl Drop for Stopwatch {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(running) = &self.0 {
+            running.stop();
+        }
+    }
+}
