@@ -86,7 +86,7 @@ impl State {
 
     /// Argument `index` as bytes (a string or a number), or the error that Lua would raise.
     pub fn check_bytes(&self, index: i32) -> Result<&[u8], LuaError> {
-        self.bytes(index).ok_or(LuaError::Type(index, c"string"))
+        self.bytes(index).ok_or_else(|| LuaError::wrong_type(index, c"string"))
     }
 
     /// Argument `index` as a number, or the error that Lua would raise.
@@ -94,7 +94,7 @@ impl State {
         if self.is_number(index) {
             Ok(self.number(index))
         } else {
-            Err(LuaError::Type(index, c"number"))
+            Err(LuaError::wrong_type(index, c"number"))
         }
     }
 
@@ -110,6 +110,6 @@ impl State {
         kind: Kind,
         expected: &'static CStr,
     ) -> Result<(), LuaError> {
-        if self.kind(index) == kind { Ok(()) } else { Err(LuaError::Type(index, expected)) }
+        if self.kind(index) == kind { Ok(()) } else { Err(LuaError::wrong_type(index, expected)) }
     }
 }

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use mlua::ffi;
 
-use super::error::LuaError;
+use super::error::{Fault, LuaError};
 use super::function::stop_panics;
 use super::registry;
 use super::state::{REGISTRY, State};
@@ -134,12 +134,12 @@ impl State {
         // SAFETY: called from a C function that Lua called, as its last act. The texts are pushed
         // before they are dropped, and dropped before lua_error leaves.
         unsafe {
-            match error {
-                LuaError::OnStack => {}
-                LuaError::Text(text) => self.push_located(text.as_bytes()),
-                LuaError::Bytes(text) => self.push_located(&text),
-                LuaError::Argument(position, text) => self.raise_argument(position, &text),
-                LuaError::Type(position, expected) => {
+            match error.into_fault() {
+                Fault::OnStack => {}
+                Fault::Text(text) => self.push_located(text.as_bytes()),
+                Fault::Bytes(text) => self.push_located(&text),
+                Fault::Argument(position, text) => self.raise_argument(position, &text),
+                Fault::Type(position, expected) => {
                     ffi::luaL_typerror(self.as_ptr(), position, expected.as_ptr());
                 }
             }

@@ -44,7 +44,7 @@ impl State {
         };
         // As Lua's own, without a position.
         self.push_str(&text);
-        LuaError::OnStack
+        LuaError::on_stack()
     }
 
     /// The name of the function at `level` of the call stack, where 0 is the running one, if it is a C

@@ -29,7 +29,7 @@ pub fn inject(state: State) {
 
 impl From<BodyError> for LuaError {
     fn from(error: BodyError) -> Self {
-        LuaError::Bytes(error.message())
+        LuaError::bytes(error.message())
     }
 }
 

@@ -73,7 +73,7 @@ fn no_string(mut state: State, uri: i32) -> LuaError {
     }
     state.push_value(uri);
     state.replace(3);
-    LuaError::Type(3, c"string")
+    LuaError::wrong_type(3, c"string")
 }
 
 /// Reads query `index` (from 0): its URI and its options are at these places of the stack. A `ctx`

@@ -76,7 +76,7 @@ fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult 
 
 /// The function and its arguments, moved to a coroutine of their own.
 fn take_handler(call: &Call, arguments: i32) -> Result<TimerHandler, LuaError> {
-    let handler = TimerHandler::new(call.context.vm()).map_err(LuaError::Bytes)?;
+    let handler = TimerHandler::new(call.context.vm()).map_err(LuaError::bytes)?;
     let values = arguments - 1;
     handler.state.reserve(values + 1)?;
     let mut state = call.state;

@@ -46,7 +46,7 @@ pub fn inject_request(main: State) -> Result<(), Vec<u8>> {
 fn run(main: State, code: &[u8], argument: *mut c_void) -> Result<(), Vec<u8>> {
     main.protect(|mut state| {
         if state.load(code, c"=openresty") != Outcome::Done {
-            state.raise(LuaError::OnStack);
+            state.raise(LuaError::on_stack());
         }
         state.push_light_userdata(argument);
         state.call_raising(1, 0);
