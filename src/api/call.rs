@@ -136,7 +136,8 @@ impl Call<'_> {
 
     /// The running task, whether it can yield now or not. There is none in phases that cannot yield.
     pub fn running_task(&self) -> Result<Rc<Task>, LuaError> {
-        Task::of(self.state).ok_or_else(|| LuaError::text("no co ctx found"))
+        let other = || Task::of(self.state).ok_or_else(|| LuaError::text("no co ctx found"));
+        self.context.current_on(self.state).map_or_else(other, Ok)
     }
 
     /// Raises unless the function may be called in the running phase.

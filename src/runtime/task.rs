@@ -502,9 +502,7 @@ impl Task {
         if self.co_ctx.get() != 0 {
             co_ctx::forget(self.co_ctx.take());
         }
-        if let Some(context) = self.context.take() {
-            context.forget_current(self);
-        }
+        self.context.set(None);
         self.parent.set(None);
         self.resumed.set(0);
         let reference = self.reference.replace(NOREF);

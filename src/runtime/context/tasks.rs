@@ -26,13 +26,6 @@ pub enum Switch {
     Spawn(Rc<Task>, i32),
 }
 
-/// The running task's key and coroutine.
-#[derive(Clone, Copy)]
-struct Current {
-    key: u64,
-    state: State,
-}
-
 /// The tasks of one context.
 #[derive(Default)]
 pub struct Tasks {
@@ -41,7 +34,8 @@ pub struct Tasks {
     others: RefCell<Vec<Rc<Task>>>,
     /// Whether there may be other tasks than the entry thread, or tasks in a queue.
     had_others: Cell<bool>,
-    current: Cell<Option<Current>>,
+    /// The running task.
+    current: RcCell<Task>,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
     /// The tasks that events woke, until their phase handler has been entered again.
@@ -72,10 +66,7 @@ impl Tasks {
             on_abort,
             light_threads,
         } = self;
-        debug_assert!(
-            entry.is_empty() && current.get().is_none(),
-            "a released context has no tasks"
-        );
+        debug_assert!(entry.is_empty() && current.is_empty(), "a released context has no tasks");
         debug_assert!(others.get_mut().is_empty() && !had_others.get(), "nor others");
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "nor queues");
         debug_assert!(on_abort.is_empty() && light_threads.get() == 0, "nor threads");
@@ -136,25 +127,30 @@ impl Context {
 
     /// The running task.
     pub fn current(&self) -> Option<Rc<Task>> {
-        Task::with_key(self.tasks.current.get()?.key)
+        self.tasks.current.get()
+    }
+
+    /// The running task, if it is the one that runs on `state`.
+    #[inline(always)]
+    pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
+        if self.runs_on(state) { self.current() } else { None }
     }
 
     /// Whether the running task is the one that runs on `state`.
     #[inline(always)]
     pub fn runs_on(&self, state: State) -> bool {
-        self.tasks.current.get().is_some_and(|current| current.state == state)
+        self.tasks.current.is_some_and(|current| current.state() == state)
     }
 
     #[inline(always)]
-    pub fn set_current(&self, task: Option<&Task>) {
-        let current = |task: &Task| Current { key: task.key(), state: task.state() };
-        self.tasks.current.set(task.map(current));
+    pub fn set_current(&self, task: Option<Rc<Task>>) {
+        self.tasks.current.set(task);
     }
 
-    /// `task` has ended: another one may get its key.
+    /// `task` has ended, and is not the running one any more.
     #[inline(always)]
-    pub fn forget_current(&self, task: &Task) {
-        if self.tasks.current.get().is_some_and(|current| current.key == task.key()) {
+    fn forget_current(&self, task: &Rc<Task>) {
+        if self.tasks.current.holds(task) {
             self.tasks.current.set(None);
         }
     }
@@ -215,6 +211,7 @@ impl Context {
 
     #[inline(always)]
     fn end_task(&self, task: &Rc<Task>) {
+        self.forget_current(task);
         if let Some(reference) = task.detach() {
             let recycle = task.role() == Role::Entry && !task.runs.get();
             let thread = Thread { state: task.state(), reference };

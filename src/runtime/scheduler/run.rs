@@ -36,7 +36,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
 #[inline(always)]
 fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> Status {
     let mut abort = None;
-    context.set_current(Some(&task));
+    context.set_current(Some(task.clone()));
     loop {
         let step = if task.propagates_error.get() {
             fails(context, &task, &mut abort)
@@ -55,7 +55,7 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
         };
         match step {
             AfterRun::Run(next, given) => {
-                context.set_current(Some(&next));
+                context.set_current(Some(next.clone()));
                 (task, values) = (next, given);
             }
             AfterRun::Leave(rc) => return rc,
