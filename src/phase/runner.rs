@@ -45,18 +45,21 @@ pub fn log_entry(request: Request, phase: &str) {
 pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     match Context::of(request) {
         Some(context) => Ok(context),
-        None => new_context(request, phase),
+        None => new_context(request, LocationConf::of(request), phase),
     }
 }
 
 #[inline(never)]
-fn new_context(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
+fn new_context(
+    request: Request,
+    location: &LocationConf,
+    phase: Phase,
+) -> Result<Rc<Context>, Status> {
     let main = MainConf::of(request);
     let Some(vm) = main.vm() else {
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
     has_memory(request, &vm, allocator::check)?;
-    let location = LocationConf::of(request);
     if location.ctx_inherit()
         && let Some(context) = heir(request, location.code_cache(), phase)?
     {
@@ -151,20 +154,26 @@ pub struct WaitingPhase {
 pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
     let phase = waiting.phase;
     log_entry(request, phase.row().short);
-    let Some(script) = LocationConf::of(request).script(phase) else {
+    let location = LocationConf::of(request);
+    let Some(script) = location.script(phase) else {
         return Status::DECLINED;
     };
-    let context = match context_of(request, phase) {
-        Ok(context) => context,
-        Err(rc) => return rc,
+    let context = match Context::of(request) {
+        Some(context) => context,
+        None => match new_context(request, location, phase) {
+            Ok(context) => context,
+            Err(rc) => return rc,
+        },
     };
     if context.has_entered(phase) {
         return (waiting.settle)(&context, scheduler::resume_woken(&context));
     }
-    if let Some(rc) = read_body_first(&context, waiting.body_is_there) {
+    if location.need_request_body()
+        && let Some(rc) = read_body_first(&context, waiting.body_is_there)
+    {
         return rc;
     }
-    match start(&context, script, phase) {
+    match start(&context, location, script, phase) {
         Ok(rc) => (waiting.settle)(&context, (waiting.go_on)(&context, rc)),
         Err(rc) => rc,
     }
@@ -183,16 +192,15 @@ pub fn postpone(request: Request, phase: Phase, after: usize) -> bool {
     moved
 }
 
-/// Reads the request body first, if `lua_need_request_body` asks for it.
+/// Reads the request body first, because `lua_need_request_body` asks for it.
 ///
 /// `Some(rc)`: the phase handler must return that now, and is entered again when the body has been
 /// read.
 fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Status> {
-    if context.body.state.get() == BodyState::Awaited {
-        return Some(Status::DONE);
-    }
-    if !context.location().need_request_body() || context.body.state.get() == BodyState::Read {
-        return None;
+    match context.body.state.get() {
+        BodyState::Awaited => return Some(Status::DONE),
+        BodyState::Read => return None,
+        BodyState::Unread => {}
     }
     match request_body::read(context.request(), after) {
         BodyRead::Failed(rc) => Some(rc),
@@ -205,7 +213,12 @@ fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Stat
 }
 
 /// Starts `script` as the request's entry thread and runs it until it waits or ends.
-fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<Status, Status> {
+fn start(
+    context: &Rc<Context>,
+    location: &LocationConf,
+    script: &SharedScript,
+    phase: Phase,
+) -> Result<Status, Status> {
     has_memory(context.request(), context.vm(), Task::reserve)?;
     let thread = load(context, script)?;
     context.remove_all_tasks();
@@ -214,7 +227,7 @@ fn start(context: &Rc<Context>, script: &SharedScript, phase: Phase) -> Result<S
     context.phase.set(phase);
     let task = Task::entry(context, thread);
     context.set_entry(task.clone());
-    if !client_watch::listen(context, context.location().check_client_abort()) {
+    if !client_watch::listen(context, location.check_client_abort()) {
         return Err(Status::ERROR);
     }
     let rc = scheduler::run(context, task, 0);
