@@ -29,21 +29,23 @@ fn bind_own_symbols() {
 fn pass_features() {
     let known = env::var("DEP_NGINX_FEATURES_CHECK").unwrap_or_default();
     println!("cargo::rustc-check-cfg=cfg(ngx_feature, values({known}))");
-    let version = env::var("DEP_NGINX_VERSION").expect("nginx-sys exports nginx's version");
-    println!("cargo::rustc-env=BUILT_FOR_NGINX={version}");
     for feature in env::var("DEP_NGINX_FEATURES").unwrap_or_default().split(',') {
         println!("cargo::rustc-cfg=ngx_feature=\"{}\"", feature.trim());
     }
 }
 
 /// Symbols of patched nginxes, by which src/nginx/core/host.rs tells them from others.
-const MARKS: [&str; 3] =
-    ["ngx_posted_delayed_events", "ngx_is_privileged_agent", "ngx_show_build_info"];
+const MARKS: [&str; 4] = [
+    "ngx_posted_delayed_events",
+    "ngx_is_privileged_agent",
+    "ngx_show_build_info",
+    "ngx_daemon_sync",
+];
 
 fn bind_nginx(includes: &[PathBuf]) {
     let bindings = header("src/nginx/sys.h", includes)
-        .allowlist_var("LUA_.*")
-        .allowlist_type("ngx_table_elt_t")
+        .allowlist_var("LUA_.*|ANGIE_VER")
+        .allowlist_type("ngx_table_elt_t|lua_rewrite_conf_t")
         .allowlist_item(MARKS.join("|"))
         .parse_callbacks(Box::new(OwnNames))
         .generate()
@@ -60,10 +62,19 @@ fn bind_nginx(includes: &[PathBuf]) {
         }
     }
     println!("cargo::rustc-check-cfg=cfg(angie)");
-    if bindings.to_string().contains("ANGIE_SIGN") {
+    let mut server = env::var("DEP_NGINX_VERSION").expect("nginx-sys exports nginx's version");
+    if let Some(angie) = text_of("ANGIE_VER", &bindings.to_string()) {
         println!("cargo::rustc-cfg=angie");
+        server = angie;
     }
+    println!("cargo::rustc-env=BUILT_FOR_NGINX={server}");
     bindings.write_to_file(out("nginx.rs")).expect("OUT_DIR");
+}
+
+/// The text that a constant of the bindings is.
+fn text_of(name: &str, bindings: &str) -> Option<String> {
+    let value = bindings.split(&format!("pub const {name}: ")).nth(1)?;
+    Some(value.split('"').nth(1)?.trim_end_matches("\\0").to_string())
 }
 
 /// Where the headers of the system's LuaJIT are, which mlua links.
@@ -120,6 +131,7 @@ fn bind_luajit(includes: &[PathBuf]) {
     let bindings = header("src/lua/sys.h", includes)
         .allowlist_function("lua_([gs]etexdata2?|resetthread|isyieldable)")
         .allowlist_function("luaL_traceback")
+        .allowlist_type("lua_Debug")
         .blocklist_type("lua_State")
         .override_abi(bindgen::Abi::CUnwind, ".*")
         .generate()

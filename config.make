@@ -1,5 +1,5 @@
 # nginx's configure reads this file too, when it writes the Makefile: the rule by which make runs cargo,
-# which knows itself whether there is anything to do.
+# which knows itself whether there is anything to do. cargo finds its .cargo/config.toml by where it runs.
 
 case "$NGX_OBJS" in
     /*) ngx_lua_objs=$NGX_OBJS ;;
@@ -17,9 +17,9 @@ cat << END                                                    >> $NGX_MAKEFILE
 .PHONY: $ngx_lua_archive
 
 $ngx_lua_archive:
+	cd "$ngx_addon_dir" && \\
 	NGINX_SOURCE_DIR="`pwd`" NGINX_BUILD_DIR="$ngx_lua_objs" \\
-	$ngx_lua_cargo rustc --manifest-path "$ngx_addon_dir/Cargo.toml" \\
-		--package ngx-http-lua-module --locked --release \\
+	$ngx_lua_cargo rustc --package ngx-http-lua-module --locked --release \\
 		$ngx_lua_features --crate-type staticlib \\
 		--target-dir "$ngx_lua_objs/ngx_http_lua_module"
 

@@ -1,7 +1,16 @@
 //! Functions of LuaJIT that Lua 5.1 lacks, and for which the crate mlua has no binding or only a
 //! substitute.
 
-use mlua::ffi::lua_State;
+use std::mem::{offset_of, size_of};
+
+use mlua::ffi::{self, lua_State};
+
+// mlua declares it by hand; the headers have the last word.
+const _: () = {
+    assert!(size_of::<ffi::lua_Debug>() == size_of::<lua_Debug>());
+    assert!(offset_of!(ffi::lua_Debug, currentline) == offset_of!(lua_Debug, currentline));
+    assert!(offset_of!(ffi::lua_Debug, short_src) == offset_of!(lua_Debug, short_src));
+};
 
 // Made of `sys.h` by build.rs.
 include!(concat!(env!("OUT_DIR"), "/luajit.rs"));

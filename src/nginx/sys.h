@@ -1,5 +1,5 @@
-/* What the crate nginx-sys leaves out, for bindgen: macros that are expressions, and return codes as
- * the type that nginx returns. build.rs takes LUA_ off the names. */
+/* What the crate nginx-sys leaves out, for bindgen: macros that are expressions, return codes as the type
+ * that nginx returns, and what nginx has in a C file. build.rs takes LUA_ off the names. */
 
 #include <ngx_config.h>
 #include <ngx_core.h>
@@ -18,3 +18,12 @@ VALUE(NGX_WRITE_EVENT);
 static const ngx_uint_t LUA_ANGIE_SIGN = ngx_angie_sign;
 static const ngx_uint_t LUA_ANGIE_VERSION = angie_version;
 #endif
+
+/* The rewrite module's configuration of a location, `ngx_http_rewrite_loc_conf_t`, which nginx has in a C file:
+ * crates/layouts compares them. */
+typedef struct {
+    void *codes; /* ngx_array_t * */
+    ngx_uint_t stack_size;
+    ngx_flag_t log;
+    ngx_flag_t uninitialized_variable_warn;
+} lua_rewrite_conf_t;

@@ -2,7 +2,9 @@
 
 #[cfg(angie)]
 pub use generated::{ANGIE_SIGN, ANGIE_VERSION};
-pub use generated::{NGX_AGAIN, NGX_ERROR, NGX_OK, NGX_READ_EVENT, NGX_WRITE_EVENT};
+pub use generated::{
+    NGX_AGAIN, NGX_ERROR, NGX_OK, NGX_READ_EVENT, NGX_WRITE_EVENT, lua_rewrite_conf_t,
+};
 #[cfg(feature = "ngx")]
 pub use ngx::ffi::*;
 // What ngx passes on; ngx itself does not compile with Angie's headers.
@@ -10,7 +12,7 @@ pub use ngx::ffi::*;
 pub use nginx_sys::*;
 
 /// Made of `sys.h` by build.rs.
-#[allow(dead_code, non_camel_case_types)]
+#[allow(dead_code, non_camel_case_types, unused_qualifications)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/nginx.rs"));
 }

@@ -26,6 +26,7 @@ mod functions;
 mod fuzz;
 #[cfg(test)]
 mod layers;
+mod layouts;
 mod matrix;
 mod memcheck;
 mod newer;

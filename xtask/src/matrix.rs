@@ -6,20 +6,29 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::nginx::Tree;
 use crate::options::NginxChoice;
 use crate::prove::{self, Report};
+use crate::server::Subject;
 use crate::setup::{self, Group};
 use crate::tally::Tally;
-use crate::{build, nginx, paths, shell, test};
+use crate::{build, layouts, nginx, paths, shell, test};
 
 /// A build of the module, and what is run on it.
 struct Row {
     name: String,
     nginx: NginxChoice,
-    /// Of cargo, for the module.
-    features: &'static str,
+    made: Made,
     /// The files to run; none stands for all of `t/` and `nginx-tests/`.
     files: &'static [&'static str],
+}
+
+/// How the module is made.
+enum Made {
+    /// By cargo, with these features.
+    ByCargo(&'static str),
+    /// By nginx's own build, into nginx's binary.
+    Within,
 }
 
 /// The row of the usual build, which `cargo xtask test` is about as well.
@@ -37,17 +46,18 @@ const FEW: &[&str] = &[
 
 /// The rows, with one for each tree below NGINX_SOURCES.
 fn rows() -> Result<Vec<Row>> {
-    let row =
-        |name: &str, nginx, features, files| Row { name: name.into(), nginx, features, files };
+    let row = |name: &str, nginx, made, files| Row { name: name.into(), nginx, made, files };
+    let usual = || Made::ByCargo("");
     let mut rows = vec![
-        row(USUAL, NginxChoice::Installed, "", &[][..]),
-        row("vendored", NginxChoice::Vendored, "", &[][..]),
-        row("minimal", NginxChoice::Minimal, "", FEW),
+        row(USUAL, NginxChoice::Installed, usual(), &[][..]),
+        row("vendored", NginxChoice::Vendored, usual(), &[][..]),
+        row("minimal", NginxChoice::Minimal, usual(), FEW),
+        row("static", NginxChoice::Vendored, Made::Within, FEW),
         // LuaJIT as it comes from its authors, in the module.
-        row("luajit", NginxChoice::Installed, "vendored", &[][..]),
+        row("luajit", NginxChoice::Installed, Made::ByCargo("vendored"), &[][..]),
     ];
     for dir in nginx::at_hand()? {
-        rows.push(row(&nginx::name_of(&dir), NginxChoice::Sources(dir), "", &[][..]));
+        rows.push(row(&nginx::name_of(&dir), NginxChoice::Sources(dir), usual(), &[][..]));
     }
     Ok(rows)
 }
@@ -90,18 +100,35 @@ fn run<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Tally> {
 /// What the nginx of a row calls itself, and what came out.
 fn try_out(row: &Row) -> Result<(String, Report)> {
     let dir = format!("matrix/{}", row.name);
-    let product = build::apart(&row.nginx, row.features, &dir)?;
-    let says = called(&product.tree.binary)?;
+    let (tree, subject) = match row.made {
+        Made::ByCargo(features) => {
+            let product = build::apart(&row.nginx, features, &dir)?;
+            let subject = product.subject();
+            (product.tree, subject)
+        }
+        Made::Within => {
+            let tree = Tree::with_module()?;
+            let subject = Subject::alone(tree.binary.clone());
+            (tree, subject)
+        }
+    };
+    let says = called(&tree.binary)?;
     println!("\n{}: {says}", row.name);
     let root = paths::root();
     let files: Vec<PathBuf> = match row.files {
         [] => prove::all_files()?,
         some => some.iter().map(|file| root.join(file)).collect(),
     };
-    let environment = test::environment(&row.nginx, row.features, &files)?;
+    let environment = match row.made {
+        Made::ByCargo(features) => test::environment(&row.nginx, features, &files)?,
+        Made::Within => test::sources(&tree),
+    };
     let settings =
         prove::Settings { dir: root, logs: paths::target(&dir).join("test"), environment };
-    Ok((says, prove::run(&files, &product.subject(), &settings)?))
+    let structures = layouts::compare(&tree, &dir)?;
+    let mut report = prove::run(&files, &subject, &settings)?;
+    report.tally += structures;
+    Ok((says, report))
 }
 
 /// What an nginx says that it is: `nginx/1.22.1`.

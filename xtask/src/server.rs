@@ -26,6 +26,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// An nginx that loads nothing.
+    pub fn alone(nginx: PathBuf) -> Self {
+        Self { nginx, modules: Vec::new(), wrapper: Vec::new() }
+    }
+
     /// The modules' paths, for a person.
     pub fn modules_shown(&self) -> String {
         self.modules.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")

@@ -10,7 +10,7 @@ use crate::nginx::Tree;
 use crate::options::{NginxChoice, Options};
 use crate::setup::{self, Group};
 use crate::tally::Tally;
-use crate::{docs, paths, prove, shell};
+use crate::{docs, layouts, paths, prove, shell};
 
 /// The packages that have unit tests; the module itself links only inside nginx.
 const UNIT_TESTED: &[&str] = &["codec", "xtask"];
@@ -37,6 +37,7 @@ pub fn run(options: &Options, named: &[String]) -> Result<Tally> {
     let mut tally = Tally::default();
     let files = if named.is_empty() {
         tally += unit_tests()?;
+        tally += layouts::compare(&Tree::prepare(&options.build.nginx.nginx)?, "test")?;
         let mut files = prove::all_files()?;
         // The pages are about this module, on an nginx with all that Debian's has.
         if !options.reference && options.build.nginx.nginx == NginxChoice::Installed {
@@ -67,9 +68,7 @@ pub fn environment(
     features: &str,
     files: &[PathBuf],
 ) -> Result<Vec<(String, String)>> {
-    let tree = Tree::prepare(nginx)?;
-    let named = |(name, dir): (&str, &Path)| (name.to_string(), dir.display().to_string());
-    let mut environment: Vec<_> = tree.environment().into_iter().map(named).collect();
+    let mut environment = sources(&Tree::prepare(nginx)?);
     if files.iter().any(|file| file.ends_with(FAULTS)) {
         let features = format!("{features},fault-injection");
         let product = build::apart(nginx, &features, "fault-injection")?;
@@ -77,6 +76,12 @@ pub fn environment(
             .push(("TEST_NGINX_FAULT_MODULE".to_string(), product.module.display().to_string()));
     }
     Ok(environment)
+}
+
+/// The part of it about the sources.
+pub fn sources(tree: &Tree) -> Vec<(String, String)> {
+    let named = |(name, dir): (&str, &Path)| (name.to_string(), dir.display().to_string());
+    tree.environment().into_iter().map(named).collect()
 }
 
 fn logs() -> PathBuf {

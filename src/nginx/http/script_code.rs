@@ -10,26 +10,17 @@ use crate::nginx::guard;
 use crate::nginx::http::configuration::{Configuration, Scope};
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    NGX_HTTP_VAR_CHANGEABLE, ngx_array_t, ngx_flag_t, ngx_http_add_variable,
-    ngx_http_core_main_conf_t, ngx_http_get_variable_index, ngx_http_request_t,
-    ngx_http_script_code_pt, ngx_http_script_engine_t, ngx_http_script_set_var_code,
-    ngx_http_script_start_code, ngx_http_script_var_code_t, ngx_http_script_var_handler_code_t,
+    NGX_HTTP_VAR_CHANGEABLE, lua_rewrite_conf_t, ngx_http_add_variable, ngx_http_core_main_conf_t,
+    ngx_http_get_variable_index, ngx_http_request_t, ngx_http_script_code_pt,
+    ngx_http_script_engine_t, ngx_http_script_set_var_code, ngx_http_script_start_code,
+    ngx_http_script_var_code_t, ngx_http_script_var_handler_code_t,
     ngx_http_script_var_set_handler_code, ngx_http_variable_t, ngx_http_variable_value_t,
-    ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t,
+    ngx_int_t, ngx_module_t, ngx_str_t,
 };
 
-// Declared by hand, like the next structure: nginx has them in a C file, not in a header.
+// Declared by hand: nginx has it in a C file, not in a header.
 unsafe extern "C" {
     static mut ngx_http_rewrite_module: ngx_module_t;
-}
-
-/// The rewrite module's configuration of a location, `ngx_http_rewrite_loc_conf_t`.
-#[repr(C)]
-struct RewriteConf {
-    codes: *mut ngx_array_t,
-    stack_size: ngx_uint_t,
-    log: ngx_flag_t,
-    uninitialized_variable_warn: ngx_flag_t,
 }
 
 /// What gives a variable its value.
@@ -97,10 +88,11 @@ unsafe fn add_step<T>(cf: Conf) -> Result<*mut T, ConfError> {
     // SAFETY: the rewrite module has a configuration everywhere in `http`.
     unsafe {
         let module = &*std::ptr::addr_of!(ngx_http_rewrite_module);
-        let rewrite: *mut RewriteConf =
+        let rewrite: *mut lua_rewrite_conf_t =
             Configuration::under(cf).slot(Scope::Location, module).cast();
         let pool = cf.pool()?;
-        let step = ngx_http_script_start_code(pool.as_ptr(), &mut (*rewrite).codes, size_of::<T>());
+        let codes = (&raw mut (*rewrite).codes).cast();
+        let step = ngx_http_script_start_code(pool.as_ptr(), codes, size_of::<T>());
         if step.is_null() { Err(ConfError::Logged) } else { Ok(step.cast()) }
     }
 }
@@ -151,7 +143,7 @@ unsafe extern "C" fn uninitialized(
         // SAFETY: nginx passes a live request, a value to fill, and the variable's index.
         unsafe {
             let Some(request) = Request::from_ptr(r) else { return Status::ERROR.0 };
-            let rewrite: *const RewriteConf = Configuration::of(request)
+            let rewrite: *const lua_rewrite_conf_t = Configuration::of(request)
                 .slot(Scope::Location, &*std::ptr::addr_of!(ngx_http_rewrite_module))
                 .cast();
             if (*rewrite).uninitialized_variable_warn != 0 {

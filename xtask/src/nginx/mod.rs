@@ -5,6 +5,7 @@
 //! or the sources' version change.
 
 mod sources;
+mod with_module;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -160,23 +161,30 @@ fn configured_as_debians(
 
 /// `sources`, configured with those of `flags` that they know, and built, in `target/DIR`.
 fn built(sources: &Path, dir: &str, flags: &[&str]) -> Result<Tree> {
+    let source_dir = configured(sources, dir, flags, "")?;
+    let build_dir = source_dir.join("objs");
+    let binary = match binary_of(&build_dir) {
+        Some(binary) => binary,
+        None => make(&source_dir, &version(sources)?)?,
+    };
+    Ok(Tree { source_dir, build_dir, binary })
+}
+
+/// The directory `target/DIR` with `sources`, configured with those of `flags` that they know; anew where
+/// what configure has `read` beside is not the same.
+fn configured(sources: &Path, dir: &str, flags: &[&str], read: &str) -> Result<PathBuf> {
     let source_dir = paths::target(dir);
     let known = fs::read_to_string(sources.join("auto/options"))
         .with_context(|| format!("cannot read {}/auto/options", sources.display()))?;
     let flags: Vec<_> = flags.iter().copied().filter(|flag| is_known(flag, &known)).collect();
     let version = version(sources)?;
-    let stamp = format!("{}\n{version}\n{}", sources.display(), flags.join(" "));
+    let stamp = format!("{}\n{version}\n{}\n{read}", sources.display(), flags.join(" "));
     // A release has its configure beside its auto/, a checkout in there.
     let script = if sources.join("configure").is_file() { "configure" } else { "auto/configure" };
     let mut command = Command::new("sh");
     command.arg(script).arg("--builddir=objs").args(flags);
     configure(&source_dir, sources, &stamp, &mut command)?;
-    let build_dir = source_dir.join("objs");
-    let binary = match binary_of(&build_dir) {
-        Some(binary) => binary,
-        None => make(&source_dir, &version)?,
-    };
-    Ok(Tree { source_dir, build_dir, binary })
+    Ok(source_dir)
 }
 
 /// Builds the server of a configured tree, and returns it.

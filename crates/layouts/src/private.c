@@ -1,0 +1,14 @@
+/* Compares declarations in src/nginx/sys.h with nginx's own, which are in its C files. It does not compile
+ * where they differ. */
+
+#include "../../../src/nginx/sys.h"
+#include <modules/ngx_http_rewrite_module.c>
+
+#define SAME(own, its, member)                                                                     \
+    _Static_assert(offsetof(own, member) == offsetof(its, member),                                 \
+                   #member " of " #its " is not where src/nginx/sys.h has it")
+
+SAME(lua_rewrite_conf_t, ngx_http_rewrite_loc_conf_t, codes);
+SAME(lua_rewrite_conf_t, ngx_http_rewrite_loc_conf_t, stack_size);
+SAME(lua_rewrite_conf_t, ngx_http_rewrite_loc_conf_t, log);
+SAME(lua_rewrite_conf_t, ngx_http_rewrite_loc_conf_t, uninitialized_variable_warn);
