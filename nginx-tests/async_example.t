@@ -45,7 +45,7 @@ ok $server->wait_for_line( 'access.log', qr{^499 GET /async-proxy-off$}m ),
     '/async-proxy-off is logged with 499';
 
 ok $server->wait_for_line( 'background.log',
-    qr/\[notice\] .*background: \/async is done, the job answered 200 "42", client: 127\.0\.0\.1/ ),
+    qr/\[notice\] .*background: \/async is done, the job answered 200 "42", client: "?127\.0\.0\.1/ ),
     '/async works on after its answer';
 ok $server->wait_for_line( 'background.log',
     qr/background: \/async-proxy-on is done, the backend answered 200 "hello from the backend"/ ),

@@ -16,7 +16,7 @@ $ENV{TEST_NGINX_LOAD_MODULES} = join " ", ProcessTest::modules(), $module;
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
 my ( undef, $said ) = $server->run( $server->write_http(''), '-t' );
-plan skip_all => "$module is for another nginx" if $said =~ /version \d+ instead of|not binary compatible/;
+plan skip_all => "$module is for another nginx" if ProcessTest::refuses_foreign($said);
 my $conf   = $server->write_http( <<"_EOC_");
     server {
         listen 127.0.0.1:$port;

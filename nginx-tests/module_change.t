@@ -24,7 +24,7 @@ my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
 my $prefix = $server->prefix;
 my ( undef, $tried ) = $server->run( write_conf( 'c', @C ), '-t' );
-plan skip_all => 'the C module is for another nginx' if $tried =~ m{ not binary compatible | instead of };
+plan skip_all => 'the C module is for another nginx' if ProcessTest::refuses_foreign($tried);
 
 sub write_conf {
     my ( $generation, @modules ) = @_;

@@ -267,6 +267,8 @@ sub logged {
     my ($text) = @_;
     my @lines = grep {/\[(?:info|warn|error|crit|alert|emerg)\]/} split /\n/, $text;
     s/^\S+ \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?/$1 /, s/connection \d+|\*\d+/connection N/g for @lines;
+    # nginx cuts long lines; where, depends on the numbers that have been taken out.
+    $_ = substr $_, 0, 1900 for @lines;
     return [ grep { !/kevent|epoll|epoll_wait/ } @lines ];
 }
 

@@ -23,9 +23,10 @@ unlike $output, qr/was built for/, 'in silence';
 
 my $binary = ProcessTest::slurp( $server->binary );
 my ( undef, $version ) = $server->run( $conf, '-v' );
-$version =~ m{nginx/(\d+)\.(\d+)\.(\d+)} or BAIL_OUT("no version in $version");
-my $number = $1 * 1_000_000 + $2 * 1_000 + $3;
-my ( $own, $other ) = ( "$1.$2.$3", "$1.$2." . ( $3 + 1 ) );
+# nginx, freenginx or Angie.
+$version =~ m{(\w+)/(\d+)\.(\d+)\.(\d+)} or BAIL_OUT("no version in $version");
+my $number = $2 * 1_000_000 + $3 * 1_000 + $4;
+my ( $own, $other ) = ( "$1 $2.$3.$4", "$1 $2.$3." . ( $4 + 1 ) );
 
 # A line of the log without its time and process.
 sub text {
@@ -50,7 +51,7 @@ sub refused_by {
     my ( $from, $to ) = map { quotemeta pack 'V', $_ } $number, $number + 1;
     $bytes =~ s/$from/pack 'V', $number + 1/ge or BAIL_OUT('no version number in nginx');
     my @lines = split /\n/, refused_by($bytes);
-    is text( $lines[0] ), "[emerg] ngx_http_lua_module was built for nginx $own and is loaded into nginx $other: "
+    is text( $lines[0] ), "[emerg] ngx_http_lua_module was built for $own and is loaded into $other: "
         . 'install the one for this nginx, or build it from the source of this nginx', 'another version: says which';
     like $lines[1], qr/ version $number instead of \d+ in /, q{another version: nginx's own words follow};
 }
@@ -58,7 +59,7 @@ sub refused_by {
 # Another signature: the same version, configured in another way.
 {
     my $bytes = $binary;
-    my ($signature) = $bytes =~ /\x00(\d,\d,\d,[01]{20,})\x00/ or BAIL_OUT('no signature in nginx');
+    my ($signature) = $bytes =~ /\x00((?:\w+,)?\d,\d,\d,[01]{20,})\x00/ or BAIL_OUT('no signature in nginx');
     my $changed = $signature =~ s/(.)\z/1 - $1/er;
     $bytes =~ s/\x00$signature\x00/\x00$changed\x00/g;
     my @lines = split /\n/, refused_by($bytes);
@@ -68,8 +69,11 @@ sub refused_by {
     like $lines[1], qr/ is not binary compatible in /, q{another signature: nginx's own words follow};
 }
 
-# OpenResty's patches, Angie: known by a symbol.
-for my $symbol (qw(ngx_posted_delayed_events ngx_is_privileged_agent ngx_show_build_info)) {
+# OpenResty's patches, Angie, freenginx: known by a symbol that others lack.
+my @symbols = grep { $binary !~ /\x00$_\x00/ }
+    qw(ngx_posted_delayed_events ngx_is_privileged_agent ngx_show_build_info ngx_daemon_sync);
+cmp_ok scalar @symbols, '>=', 2, 'the nginx under test lacks most of them';
+for my $symbol (@symbols) {
     my $source = $server->write_file( 'symbol.c', "int $symbol;\n" );
     system( $ENV{CC} || 'cc', qw(-shared -o), "$prefix/symbol.so", $source ) == 0 or die 'cc';
     local $ENV{LD_PRELOAD} = "$prefix/symbol.so";

@@ -109,7 +109,7 @@ said: nil nginx output filter error in content
 --- request
 GET /t
 --- error_code: 503
---- response_body_like: 503 Service Temporarily Unavailable
+--- response_body_like: <title>503 Service (?:Temporarily )?Unavailable<
 --- error_log
 runs on behind ngx.exit
 
@@ -126,7 +126,7 @@ runs on behind ngx.exit
 --- request
 GET /t
 --- error_code: 503
---- response_body_like: 503 Service Temporarily Unavailable
+--- response_body_like: <title>503 Service (?:Temporarily )?Unavailable<
 --- no_error_log
 [alert]
 

@@ -278,7 +278,6 @@ nilpattern is empty
             ngx.say(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_2))
             ngx.say(sock:connect("127.0.0.1", 65536))
             ngx.say(sock:connect("127.0.0.1"))
-            ngx.say(sock:connect("name.test", 80))
             ngx.say(sock:connect("unix:/nowhere"))
             ngx.say(sock:connect("a:b:c", 80))
             ngx.say(sock:send("x"))
@@ -292,7 +291,6 @@ GET /t
 nilconnection refused
 nilbad port number: 65536
 nilmissing the port number
-nilno resolver defined to resolve "name.test"
 nilno such file or directory
 nilfailed to parse host name "a:b:c": invalid port
 nilclosed
@@ -763,3 +761,18 @@ cannot assign requested address
 (?:timeout|operation not permitted)$
 --- no_error_log
 [emerg]
+
+
+
+=== TEST 23: a name without a resolver
+--- skip_eval: 3: qx{$Test::Nginx::Util::NginxBinary -v 2>&1} =~ /Angie/ # which has the system's
+--- config
+    location = /t {
+        content_by_lua_block { ngx.say(ngx.socket.tcp():connect("name.test", 80)) }
+    }
+--- request
+GET /t
+--- response_body
+nilno resolver defined to resolve "name.test"
+--- no_error_log
+[alert]

@@ -344,7 +344,6 @@ lua reuse socket upstream ctx
     location = /t {
         content_by_lua_block {
             local sock = ngx.socket.udp()
-            ngx.say(sock:setpeername("peer.example", 53))
             ngx.say(sock:setpeername("unix:", 53))
             ngx.say(sock:setpeername("", 53))
         }
@@ -352,7 +351,6 @@ lua reuse socket upstream ctx
 --- request
 GET /t
 --- response_body
-nilno resolver defined to resolve "peer.example"
 nilfailed to parse host name "unix:": no path in the unix domain socket
 nilfailed to parse host name "": no host
 --- no_error_log
@@ -758,3 +756,18 @@ nilcannot assign requested address
 expecting 2 arguments, but got 1
 --- error_log
 bind(192.0.2.1) failed (99: Cannot assign requested address)
+
+
+
+=== TEST 25: a name without a resolver
+--- skip_eval: 3: qx{$Test::Nginx::Util::NginxBinary -v 2>&1} =~ /Angie/ # which has the system's
+--- config
+    location = /t {
+        content_by_lua_block { ngx.say(ngx.socket.udp():setpeername("peer.example", 53)) }
+    }
+--- request
+GET /t
+--- response_body
+nilno resolver defined to resolve "peer.example"
+--- no_error_log
+[alert]

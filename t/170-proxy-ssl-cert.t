@@ -160,14 +160,14 @@ said: 40000 772
         content_by_lua_block {
             for _, name in ipairs{ "own", "cleared", "kept" } do
                 local res = ngx.location.capture("/" .. name)
-                ngx.say(res.status, " ", res.body:match("%u%u+[^\r\n.]*") or res.body)
+                ngx.say(res.status, " ", res.body:match("%u%u+[^\r\n.<]*") or res.body)
             end
         }
     }
 --- response_body
 200 SUCCESS CN=client 
 200 NONE  
-400 SSL certificate error</title></head>
+400 SSL certificate error
 --- no_error_log
 [error]
 

@@ -24,7 +24,7 @@ GET /t
 --- response_body
 done
 --- error_log eval
-qr/\[warn\] \d+#\d+: \*\d+ some %s raw line, client: 127\.0\.0\.1/
+qr/\[warn\] \d+#\d+: \*\d+ some %s raw line, client: "?127\.0\.0\.1/
 --- no_error_log
 too fine a line
 
@@ -102,7 +102,7 @@ directive "lua_capture_error_log" is not set
             local logs = errlog.get_logs(10)
             ngx.say(ok, " ", #logs, " ", logs[1] == ngx.WARN, " ", logs[4] == ngx.CRIT)
             ngx.say(logs[2] >= before and logs[2] <= ngx.now())
-            ngx.say(logs[3]:match("%[warn%] .*a first line, client: 127.0.0.1, .*\"$") ~= nil)
+            ngx.say(logs[3]:match("%[warn%] .*a first line, client: \"?127.0.0.1\"?, .*\"$") ~= nil)
             ngx.say(logs[6]:match("%[crit%] .*a second line") ~= nil)
             ngx.say(#errlog.get_logs())
         }

@@ -86,6 +86,12 @@ sub run {
     return ( $status, slurp($out) );
 }
 
+# Whether nginx's words $said refuse a module that was built for another nginx.
+sub refuses_foreign {
+    my ($said) = @_;
+    return $said =~ / version \d+ instead of | is not binary compatible | is built not for /;
+}
+
 # Starts nginx as a daemon with pid logs/nginx.pid; dies where it refuses.
 sub start {
     my ( $self, $conf ) = @_;

@@ -1,7 +1,7 @@
 //! The nginx that this module was built for, and the one that it is loaded into.
 //!
 //! nginx itself refuses a module of another version or signature, in words that do not say which were
-//! wanted: a line before nginx's own does. What neither shows are patches that change nginx's
+//! wanted: a line before nginx's own does. What neither shows are patches and forks that change nginx's
 //! structures. They are known by symbols that they add.
 
 use std::ffi::CStr;
@@ -28,18 +28,29 @@ pub fn description() -> &'static str {
 /// This module's own version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A symbol that only some nginxes have, and whether the one that this module was built for has it.
+/// A symbol that only some nginxes have, what these call themselves, and whether the one that this module was
+/// built for has it.
 struct Mark {
     symbol: &'static CStr,
+    server: &'static str,
     built_with: bool,
 }
 
-const MARKS: [Mark; 3] = [
+const MARKS: [Mark; 4] = [
     // OpenResty's patches.
-    Mark { symbol: c"ngx_posted_delayed_events", built_with: cfg!(ngx_posted_delayed_events) },
-    Mark { symbol: c"ngx_is_privileged_agent", built_with: cfg!(ngx_is_privileged_agent) },
-    // Angie.
-    Mark { symbol: c"ngx_show_build_info", built_with: cfg!(ngx_show_build_info) },
+    Mark {
+        symbol: c"ngx_posted_delayed_events",
+        server: "nginx",
+        built_with: cfg!(ngx_posted_delayed_events),
+    },
+    Mark {
+        symbol: c"ngx_is_privileged_agent",
+        server: "nginx",
+        built_with: cfg!(ngx_is_privileged_agent),
+    },
+    Mark { symbol: c"ngx_show_build_info", server: "Angie", built_with: cfg!(ngx_show_build_info) },
+    // Angie has it too.
+    Mark { symbol: c"ngx_daemon_sync", server: "freenginx", built_with: cfg!(ngx_daemon_sync) },
 ];
 
 /// Why this module cannot work in this nginx although nginx takes it; nothing where it can.
@@ -57,6 +68,11 @@ pub fn refusal() -> Option<Line> {
 fn has(symbol: &CStr) -> bool {
     // SAFETY: a look-up by name in the process.
     unsafe { !libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()).is_null() }
+}
+
+/// What the nginx calls itself that has these marks.
+fn server(has: impl Fn(&Mark) -> bool) -> &'static str {
+    MARKS.iter().find(|mark| has(mark)).map_or("nginx", |mark| mark.server)
 }
 
 /// Has the loader call [`explain`] before nginx sees the module.
@@ -78,9 +94,11 @@ extern "C" fn explain() {
 fn mismatch(own: &ngx_module_t, nginx: &ngx_module_t) -> Option<Line> {
     if own.version != nginx.version {
         return Some(Line::of(format_args!(
-            "ngx_http_lua_module was built for nginx {} and is loaded into nginx {}: install the one \
-             for this nginx, or build it from the source of this nginx",
+            "ngx_http_lua_module was built for {} {} and is loaded into {} {}: install the one for this \
+             nginx, or build it from the source of this nginx",
+            server(|mark| mark.built_with),
             Version(own.version),
+            server(|mark| has(mark.symbol)),
             Version(nginx.version)
         )));
     }

@@ -73,6 +73,9 @@ impl Capture {
             (*ours).log_level = (*head).log_level;
             (*ours).writer = Some(keep);
             (*ours).wdata = std::ptr::from_ref(self).cast_mut().cast();
+            // By it, Angie knows what to call the parts of a line.
+            #[cfg(angie)]
+            ((*ours).conf = (*head).conf);
             (*ours).next = (*head).next;
             (*head).next = ours;
             logs.try_push((head, ours))?;

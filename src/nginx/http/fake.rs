@@ -17,9 +17,9 @@ use crate::nginx::http::log_context::LogHandler;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_MAX_SUBREQUESTS, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, NGX_HTTP_UNKNOWN,
-    NGX_LOG_DEBUG_CONNECTION, ngx_connection_counter, ngx_connection_t, ngx_create_pool,
-    ngx_del_timer, ngx_destroy_pool, ngx_event_t, ngx_http_block_reading, ngx_http_max_module,
-    ngx_http_request_t, ngx_listening_t, ngx_log_t,
+    ngx_connection_counter, ngx_connection_t, ngx_create_pool, ngx_del_timer, ngx_destroy_pool,
+    ngx_event_t, ngx_http_block_reading, ngx_http_max_module, ngx_http_request_t, ngx_listening_t,
+    ngx_log_t,
 };
 
 /// What a fake request takes from the request or connection that it is made for.
@@ -112,13 +112,8 @@ unsafe fn connection(
         let number = counter.fetch_add(1, Ordering::Relaxed);
 
         if let Some(parent) = origin.log.as_ptr().as_ref() {
-            (*log).file = parent.file;
-            (*log).next = parent.next;
-            (*log).writer = parent.writer;
-            (*log).wdata = parent.wdata;
-            if (*log).log_level & NGX_LOG_DEBUG_CONNECTION as usize == 0 {
-                (*log).log_level = parent.log_level;
-            }
+            *log = *parent;
+            (*log).action = null_mut();
         }
         (*log).connection = number as u64;
         (*log).handler = log_handler;
