@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::debian::{C_MODULE, PACKAGE};
+use super::debian::{C_MODULE, PACKAGE, maintainer};
 use super::release::Release;
 use crate::{paths, shell};
 
@@ -61,6 +61,9 @@ fn package(deb: &Path) -> Result<()> {
     }
     for name in ["Conflicts", "Replaces"] {
         ensure!(field(name)?.trim() == C_MODULE, "{name} is not {C_MODULE}");
+    }
+    if let Some(maintainer) = maintainer() {
+        ensure!(field("Maintainer")?.trim() == maintainer, "Maintainer is not {maintainer}");
     }
     let provides = field("Provides")?;
     ensure!(provides.starts_with(&format!("{C_MODULE} (= ")), "Provides: {provides}");

@@ -14,6 +14,8 @@ use crate::{paths, shell};
 /// The package, and the one whose place it takes.
 pub const PACKAGE: &str = "libnginx-mod-http-lua-rust";
 pub const C_MODULE: &str = "libnginx-mod-http-lua";
+/// The field of control that names who makes the package.
+const MAINTAINER: &str = "Maintainer: ";
 
 /// Makes the package and that of its debugging information.
 pub fn pack(release: &Release) -> Result<Vec<PathBuf>> {
@@ -49,24 +51,43 @@ fn stage(release: &Release, source: &Path) -> Result<()> {
     shell::run(
         Command::new("cp").arg("-R").arg(paths::root().join("packaging/debian")).arg(source),
     )?;
+    let control = fs::read_to_string(debian.join("control"))?;
+    let own = control.lines().find(|line| line.starts_with(MAINTAINER));
+    let own = own.context("no maintainer in control")?;
+    let maintainer = maintainer().unwrap_or_else(|| own.replacen(MAINTAINER, "", 1));
+    fs::write(
+        debian.join("control"),
+        control.replacen(own, &format!("{MAINTAINER}{maintainer}"), 1),
+    )?;
     fs::copy(&release.module, source.join("ngx_http_lua_module.so"))?;
     fs::copy(paths::root().join("README.md"), source.join("README.md"))?;
-    fs::write(debian.join("changelog"), changelog(release)?)?;
+    fs::write(debian.join("changelog"), changelog(release, &maintainer)?)?;
     fs::write(debian.join("copyright"), copyright(release)?)?;
     Ok(())
 }
 
-fn changelog(release: &Release) -> Result<String> {
+/// Who makes the package, as Debian's own tools ask: by DEBFULLNAME and DEBEMAIL; else as git knows them.
+pub fn maintainer() -> Option<String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let git = |key: &str| {
+        let mut git = Command::new("git");
+        git.current_dir(paths::root()).args(["config", key]);
+        shell::output(&mut git).ok().map(|value| value.trim().to_string())
+    };
+    let name = variable("DEBFULLNAME").or_else(|| git("user.name"))?;
+    let address = variable("DEBEMAIL").or_else(|| git("user.email"))?;
+    Some(format!("{name} <{address}>"))
+}
+
+fn changelog(release: &Release, maintainer: &str) -> Result<String> {
     let mut date = Command::new("date");
     date.args(["--utc", "--rfc-email", "--date"]).arg(format!("@{}", release.epoch));
-    let control = fs::read_to_string(paths::root().join("packaging/debian/control"))?;
-    let maintainer = control.lines().find_map(|line| line.strip_prefix("Maintainer: "));
     Ok(format!(
         "ngx-http-lua-module ({}+nginx{}) stable; urgency=medium\n\n  * See CHANGELOG.md of the \
          source.\n\n -- {}  {}",
         release.version,
         release.nginx,
-        maintainer.context("no maintainer in control")?,
+        maintainer,
         shell::output(&mut date)?
     ))
 }
