@@ -43,6 +43,7 @@ pub mod ssl;
 pub mod status;
 pub mod subrequest;
 pub mod thread;
+pub mod threads;
 pub mod time;
 pub mod timer;
 pub mod value_lists;

@@ -164,6 +164,7 @@ pub static DIRECTIVES: &[Directive] = &[
     flag(c"lua_coalesce_output", |l| &mut l.coalesce_output),
     flag(c"lua_ctx_inherit", |l| &mut l.ctx_inherit),
     row(c"lua_status", CONTENT, NGX_CONF_NOARGS, Sets::Content(define_status)),
+    row(c"lua_threads", CONTENT, NGX_CONF_NOARGS, Sets::Content(install_threads)),
     // sockets
     flag(c"lua_socket_log_errors", |l| &mut l.socket_log_errors),
     msec(c"lua_socket_keepalive_timeout", |l| &mut l.socket_keepalive_timeout),
@@ -545,6 +546,11 @@ fn no_code(cf: Conf) -> ConfError {
 fn define_status(cf: Conf, main: &'static MainConf) -> ConfResult {
     main.define_status(cf)?;
     installers::run(cf, |installers| installers.status);
+    Ok(())
+}
+
+fn install_threads(cf: Conf, _main: &'static MainConf) -> ConfResult {
+    installers::run(cf, |installers| installers.threads);
     Ok(())
 }
 

@@ -13,6 +13,8 @@ pub struct Installers {
     pub content: fn(Conf),
     /// `lua_status`.
     pub status: fn(Conf),
+    /// `lua_threads`.
+    pub threads: fn(Conf),
     /// `balancer_by_lua*`.
     pub balancer: fn(Conf),
 }

@@ -31,6 +31,7 @@ pub fn hand_down() {
     installers::set(installers::Installers {
         content: phase::content::install,
         status: phase::status::install,
+        threads: phase::threads::install,
         balancer: phase::balancer::install,
     });
     vm::set_filler(api::inject);

@@ -20,6 +20,7 @@ pub mod set;
 pub mod ssl;
 pub mod status;
 pub mod synchronous;
+pub mod threads;
 
 use crate::api;
 use crate::config::MainConf;

@@ -59,6 +59,10 @@ pub(super) fn forget(key: u64) {
 struct Foreign(Rc<CoCtx>);
 
 impl Operation for Foreign {
+    fn name(&self) -> &'static str {
+        "another module"
+    }
+
     fn is_foreign(&self) -> bool {
         true
     }
@@ -166,4 +170,8 @@ struct Later {
     _timer: Box<Timer<Resumption>>,
 }
 
-impl Operation for Later {}
+impl Operation for Later {
+    fn name(&self) -> &'static str {
+        "its turn"
+    }
+}

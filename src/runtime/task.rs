@@ -22,6 +22,7 @@ use crate::nginx::core::allocator;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::log::{Log, Shown};
 use crate::nginx::core::rc_cell::RcCell;
+use crate::nginx::core::time;
 use crate::nginx::event::alarm::{Alarm, AlarmField, Sleeper};
 use crate::{alarm_field, ngx_debug, own_thread};
 
@@ -64,6 +65,9 @@ pub enum Role {
 
 /// A pending operation. Dropping it cancels it: afterwards nginx has none of its events.
 pub trait Operation {
+    /// What is waited for, in a few words for people.
+    fn name(&self) -> &'static str;
+
     /// Whether the operation can be cancelled; a subrequest under way cannot, and keeps
     /// `ngx.thread.kill` and `ngx.exit` from ending it.
     fn can_cancel(&self) -> bool {
@@ -150,6 +154,9 @@ pub struct Task {
     /// The key of the coroutine that it resumed, until that yields or ends; 0 for none.
     resumed: Cell<u64>,
     pending: RefCell<Option<Pending>>,
+    /// When it was made, and when it began to wait: nginx's monotonic milliseconds.
+    born: Cell<usize>,
+    waits_since: Cell<usize>,
     /// Ends its sleep.
     alarm: Alarm,
     /// An error of a wrapped child, to be raised in this task when it runs next.
@@ -208,6 +215,8 @@ impl Task {
             parent: RcCell::default(),
             resumed: Cell::new(0),
             pending: RefCell::new(None),
+            born: Cell::new(time::monotonic_milliseconds()),
+            waits_since: Cell::new(0),
             alarm: Alarm::default(),
             propagates_error: Cell::new(false),
             zombies: RefCell::default(),
@@ -237,6 +246,8 @@ impl Task {
             parent: _,
             resumed: _,
             pending: _,
+            born,
+            waits_since: _,
             alarm: _,
             propagates_error,
             zombies: _,
@@ -248,6 +259,7 @@ impl Task {
         role.set(kind);
         reference.set(anchor);
         place.set(usize::MAX);
+        born.set(time::monotonic_milliseconds());
         context.set(Some(of.clone()));
         status.set(TaskStatus::Running);
         for flag in [forgotten, runs, propagates_error, waited_by_parent, flushing] {
@@ -332,6 +344,11 @@ impl Task {
     /// The task with this key, if there is one.
     pub fn with_key(key: u64) -> Option<Rc<Task>> {
         RECORDS.with(key, Weak::upgrade).flatten()
+    }
+
+    /// The keys of all tasks of this worker; some may have ended.
+    pub fn keys() -> Result<Vec<u64>, OutOfMemory> {
+        RECORDS.keys()
     }
 
     /// How many tasks of each role have not ended: entry threads, light threads, coroutines.
@@ -435,24 +452,50 @@ impl Task {
 
     /// Gives the task the operation that it now waits for.
     pub fn wait_for(&self, operation: Box<dyn Operation>) {
-        // The old operation is dropped last, because dropping it may use the task.
-        drop(self.pending.replace(Some(Pending::Own(operation))));
+        self.set_pending(Pending::Own(operation));
     }
 
     /// As [`Task::wait_for`], for one that nginx has a share of.
     pub fn wait_for_shared(&self, operation: Rc<dyn Operation>) {
-        drop(self.pending.replace(Some(Pending::Shared(operation))));
+        self.set_pending(Pending::Shared(operation));
     }
 
     /// Gives the task the light threads that it now waits for.
     pub fn wait_for_threads(&self, threads: Join) {
-        drop(self.pending.replace(Some(Pending::Threads { _joined: threads })));
+        self.set_pending(Pending::Threads { _joined: threads });
     }
 
     /// Has the running task sleep for `milliseconds`.
     pub fn sleep(self: &Rc<Self>, milliseconds: usize, log: Log) {
         Alarm::set(self, milliseconds, log);
-        drop(self.pending.replace(Some(Pending::Sleep)));
+        self.set_pending(Pending::Sleep);
+    }
+
+    #[inline(always)]
+    fn set_pending(&self, pending: Pending) {
+        self.waits_since.set(time::monotonic_milliseconds());
+        // The old operation is dropped last, because dropping it may use the task.
+        drop(self.pending.replace(Some(pending)));
+    }
+
+    /// When it was made, by nginx's monotonic milliseconds.
+    pub fn born(&self) -> usize {
+        self.born.get()
+    }
+
+    /// Since when it waits, if it waits for something.
+    pub fn waits_since(&self) -> usize {
+        self.waits_since.get()
+    }
+
+    /// What it waits for, if anything.
+    pub fn awaited(&self) -> Option<&'static str> {
+        self.pending.borrow().as_ref().map(|pending| match pending {
+            Pending::Own(operation) => operation.name(),
+            Pending::Shared(operation) => operation.name(),
+            Pending::Sleep => "ngx.sleep",
+            Pending::Threads { .. } => "ngx.thread.wait",
+        })
     }
 
     /// Drops the pending operation, finished or not.

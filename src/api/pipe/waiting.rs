@@ -72,7 +72,11 @@ impl<T: Place> Waiter for Weak<T> {
 /// again.
 struct Wait<T: Place>(Rc<T>);
 
-impl<T: Place> Operation for Wait<T> {}
+impl<T: Place> Operation for Wait<T> {
+    fn name(&self) -> &'static str {
+        "ngx.pipe"
+    }
+}
 
 impl<T: Place> Drop for Wait<T> {
     fn drop(&mut self) {

@@ -21,7 +21,11 @@ struct BodyWait {
     task: Weak<Task>,
 }
 
-impl Operation for BodyWait {}
+impl Operation for BodyWait {
+    fn name(&self) -> &'static str {
+        "the request body"
+    }
+}
 
 impl Drop for BodyWait {
     fn drop(&mut self) {

@@ -154,7 +154,11 @@ struct Wait {
     timer: Box<Timer<Weak<Task>>>,
 }
 
-impl Operation for Wait {}
+impl Operation for Wait {
+    fn name(&self) -> &'static str {
+        "a semaphore"
+    }
+}
 
 impl Drop for Wait {
     fn drop(&mut self) {

@@ -37,7 +37,19 @@ impl SocketWait {
     }
 }
 
-impl Operation for SocketWait {}
+impl Operation for SocketWait {
+    fn name(&self) -> &'static str {
+        match self.what {
+            What::Connect => match &*self.socket.stage.borrow() {
+                Stage::Queued(_) => "a place in a TCP connection pool",
+                Stage::Resolving(_) => "the address of a TCP server",
+                _ => "a TCP connection",
+            },
+            What::Read => "data from a TCP connection",
+            What::Write => "room to send on a TCP connection",
+        }
+    }
+}
 
 impl Drop for SocketWait {
     fn drop(&mut self) {

@@ -30,7 +30,11 @@ struct PeerLookup {
     _resolution: Box<Resolution<WantedPeer>>,
 }
 
-impl Operation for PeerLookup {}
+impl Operation for PeerLookup {
+    fn name(&self) -> &'static str {
+        "the address of a UDP server"
+    }
+}
 
 impl Drop for PeerLookup {
     fn drop(&mut self) {

@@ -50,7 +50,11 @@ impl Drop for Buffer {
 /// early closes the socket, because a later datagram would have no receiver.
 struct Receive(Rc<Socket>);
 
-impl Operation for Receive {}
+impl Operation for Receive {
+    fn name(&self) -> &'static str {
+        "a datagram"
+    }
+}
 
 impl Drop for Receive {
     fn drop(&mut self) {

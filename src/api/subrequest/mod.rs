@@ -72,6 +72,10 @@ impl Place {
 
 /// What its task waits for: nginx's subrequests cannot be taken back.
 impl Operation for Batch {
+    fn name(&self) -> &'static str {
+        "ngx.location.capture"
+    }
+
     fn can_cancel(&self) -> bool {
         false
     }

@@ -107,7 +107,11 @@ struct Running {
     _alive: Rc<()>,
 }
 
-impl Operation for Running {}
+impl Operation for Running {
+    fn name(&self) -> &'static str {
+        "ngx.run_worker_thread"
+    }
+}
 
 /// Has a thread of `pool` call the function on the VM's stack, while `task` waits; false if the
 /// pool's queue is full.

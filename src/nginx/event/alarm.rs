@@ -229,6 +229,11 @@ impl<T: Waiter> Timer<T> {
         self.alarm.post();
     }
 
+    /// Fires in the next round of the event loop.
+    pub fn post_next(&self) {
+        self.alarm.post_next();
+    }
+
     /// Whether it is to fire at the end of the current round.
     pub fn is_posted(&self) -> bool {
         self.alarm.is_posted()

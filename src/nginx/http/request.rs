@@ -58,6 +58,12 @@ impl Request {
         self.get().connection
     }
 
+    /// The number of its connection, which nginx's log lines show after an asterisk.
+    pub fn connection_number(self) -> u64 {
+        // SAFETY: a live request has a live connection.
+        unsafe { (*self.connection()).number }
+    }
+
     pub fn log(self) -> Log {
         // SAFETY: a live request has a live connection, and that a log.
         unsafe { Log::from_ptr((*self.connection()).log) }

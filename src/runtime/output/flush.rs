@@ -77,7 +77,11 @@ struct Flush {
     context: Weak<Context>,
 }
 
-impl Operation for Flush {}
+impl Operation for Flush {
+    fn name(&self) -> &'static str {
+        "ngx.flush"
+    }
+}
 
 impl Drop for Flush {
     fn drop(&mut self) {
