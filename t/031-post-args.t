@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 19;
+plan tests => repeat_each() * 23;
 
 no_long_string();
 run_tests();
@@ -101,7 +101,7 @@ bad argument #1 to '?' (number expected, got string)
         client_body_in_file_only clean;
         content_by_lua_block {
             ngx.req.read_body()
-            ngx.say(ngx.req.get_post_args())
+            ngx.say(ngx.req.get_post_args().a)
         }
     }
     location = /none {
@@ -113,7 +113,7 @@ bad argument #1 to '?' (number expected, got string)
 --- pipelined_requests eval
 ["POST /file\na=1", "POST /none\n", "GET /none"]
 --- response_body eval
-["nilrequest body in temp file not supported\n", "nil\n", "nil\n"]
+["1\n", "nil\n", "nil\n"]
 
 
 
@@ -176,3 +176,60 @@ GET /t
 --- response_body
 300
 1,3,5 2 6 nil
+
+
+
+=== TEST 9: arguments in a file that is read in pieces
+--- config
+    client_body_buffer_size 1k;
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local text = assert(io.open(assert(ngx.req.get_body_file()))):read("*a")
+            local function compare(max)
+                local from_file, err = ngx.req.get_post_args(max)
+                local args, wanted_err = ngx.decode_args(text, max)
+                assert(err == wanted_err, err)
+                for name, value in pairs(args) do
+                    local found = from_file[name]
+                    if type(value) == "table" then
+                        value, found = table.concat(value, ","), table.concat(found, ",")
+                    end
+                    assert(value == found, name)
+                    from_file[name] = nil
+                end
+                assert(not next(from_file))
+                return err
+            end
+            ngx.say(compare(0), " ", compare(100), " ", compare(3), " ", compare(1), " ", compare(20007))
+            ngx.say(ngx.req.get_post_args().first, " ", #ngx.req.get_post_args(0).long, " ", #text)
+            ngx.req.init_body(10)
+            ngx.req.append_body("a=1&b=")
+            ngx.req.append_body(("x"):rep(100) .. "&c")
+            ngx.req.finish_body()
+            local args = ngx.req.get_post_args()
+            ngx.say(args.a, " ", #args.b, " ", args.c, " ", ngx.req.get_body_data())
+        }
+    }
+--- request eval
+"POST /t\nfirst=1&&" . join("&", map { "name$_=v%20$_&list=$_&=" } 1 .. 5000) . "&long=" . "y" x 200_000 . "&flag&last="
+--- response_body_like eval
+qr/^nil truncated truncated truncated nil\n1 200000 \d+\n1 100 true nil\n$/
+
+
+
+=== TEST 10: a body's file that is cut short
+--- config
+    client_body_in_file_only clean;
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            io.open(ngx.req.get_body_file(), "w"):close()
+            ngx.say(ngx.req.get_post_args())
+        }
+    }
+--- request
+POST /t
+a=1
+--- response_body
+nilfailed to read the request body's file: unexpected end

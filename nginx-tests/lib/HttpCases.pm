@@ -69,8 +69,17 @@ my @phases = (
 my @request = (
     content( 'the version', 'ngx.print(ngx.req.http_version(), " ", ngx.var.server_protocol, " ", ngx.var.request:match("%S+$"))',
         {}, { h1 => '200 1.1 HTTP/1.1 HTTP/1.1', h2 => '200 2 HTTP/2.0 HTTP/2.0', h3 => '200 3 HTTP/3.0 HTTP/3.0' } ),
-    content( 'the header as it came', 'ngx.print(select(2, pcall(ngx.req.raw_header)))',
-        {}, { h1 => qr{^200 GET \S+ HTTP/1.1\r\n}, h2 => '200 http2 requests not supported yet', h3 => '200 http3 requests not supported yet' } ),
+    content( 'the header as it came',
+        'ngx.req.set_header("X-One", "2") ngx.req.set_header("Host", "b") ngx.req.clear_header("X-Two") ngx.req.set_header("X-Three", "c")
+         ngx.print(ngx.req.raw_header(), "|", ngx.req.raw_header(true), "|", ngx.req.get_headers().x_one, ngx.var.http_x_three)',
+        { headers => [ [ 'x-one', '1' ], [ 'x-two', 'a' ], [ 'x-two', 'b' ] ] },
+        {   h1 => qr{^200 GET /\d+ HTTP/1.1\r\n(host: localhost\r\nx-one: 1\r\nx-two: a\r\nx-two: b\r\n\r\n)\|\g1\|2c$},
+            h2 => qr{^200 GET /\d+ HTTP/2.0\r\n(host: localhost\r\nx-one: 1\r\nx-two: a\r\nx-two: b\r\n\r\n)\|\g1\|2c$},
+            h3 => qr{^200 GET /\d+ HTTP/3.0\r\n(host: localhost\r\nx-one: 1\r\nx-two: a\r\nx-two: b\r\n\r\n)\|\g1\|2c$},
+        }, beyond_reference => 'h2 h3' ),
+    row( 'the header as it came, after an internal redirect and in a subrequest',
+        'rewrite_by_lua_block { ngx.req.set_header("X-One", "2") ngx.req.clear_header("X-One") ngx.exec("/raw_header") }',
+        { headers => [ [ 'x-one', '1' ] ] }, qr{^200 (GET /\d+ HTTP/\d.\d\r\nhost: localhost\r\nx-one: 1\r\n\r\n)\|\g1$}, beyond_reference => 'h2 h3' ),
     content( 'its headers',
         'local headers, names = ngx.req.get_headers(), {}
          for name in pairs(headers) do names[#names + 1] = name end

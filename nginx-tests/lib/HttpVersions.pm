@@ -92,6 +92,12 @@ sub configuration {
             header_filter_by_lua_block { ngx.exit(502) }
             content_by_lua_block { ngx.say("never sent") }
         }
+        location = /raw_header {
+            content_by_lua_block {
+                local inner = not ngx.is_subrequest and ngx.location.capture("/raw_header")
+                ngx.print(ngx.req.raw_header(), inner and "|" .. inner.body or "")
+            }
+        }
         location = /slow { content_by_lua_block { ngx.sleep(tonumber(ngx.var.arg_s) or 0.15) } }
         location = /slow_passed { proxy_pass http://balanced/slow?s=9; }
         location \@named { content_by_lua_block { ngx.print("named") } }

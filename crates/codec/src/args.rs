@@ -72,21 +72,45 @@ pub enum Decoded {
 
 /// Unescapes `buf` where it stands and hands each argument to `sink`, as `ngx.decode_args` and
 /// `ngx.req.get_post_args` do. Zero or a negative `max` means no cap.
-pub fn decode(buf: &mut [u8], max: i32, mut sink: impl FnMut(&[u8], Option<&[u8]>)) -> Decoded {
-    let max = usize::try_from(max).unwrap_or(0);
-    let mut pieces = Pieces::new();
-    let mut seen = 0;
-    while let Some(piece) = pieces.next(buf) {
-        if let Some(arg) = piece {
-            let name = buf.get(arg.name).unwrap_or_default();
-            sink(name, arg.value.map(|value| buf.get(value).unwrap_or_default()));
-        }
-        seen += 1;
-        if seen == max && !pieces.is_over() {
-            return Decoded::Truncated;
-        }
+pub fn decode(buf: &mut [u8], max: i32, sink: impl FnMut(&[u8], Option<&[u8]>)) -> Decoded {
+    Decoder::new(max).decode(buf, false, sink)
+}
+
+/// Decodes a string that comes in parts, which the string has an `&` between.
+#[derive(Debug)]
+pub struct Decoder {
+    /// The cap; 0 for none.
+    max: usize,
+    seen: usize,
+}
+
+impl Decoder {
+    pub fn new(max: i32) -> Decoder {
+        Decoder { max: usize::try_from(max).unwrap_or(0), seen: 0 }
     }
-    Decoded::All
+
+    /// As [`decode`], for the next part; `more` says whether it is followed by another one. Nothing is
+    /// to come after `Truncated`.
+    #[inline(always)]
+    pub fn decode(
+        &mut self,
+        buf: &mut [u8],
+        more: bool,
+        mut sink: impl FnMut(&[u8], Option<&[u8]>),
+    ) -> Decoded {
+        let mut pieces = Pieces::new();
+        while let Some(piece) = pieces.next(buf) {
+            if let Some(arg) = piece {
+                let name = buf.get(arg.name).unwrap_or_default();
+                sink(name, arg.value.map(|value| buf.get(value).unwrap_or_default()));
+            }
+            self.seen += 1;
+            if self.seen == self.max && (more || !pieces.is_over()) {
+                return Decoded::Truncated;
+            }
+        }
+        Decoded::All
+    }
 }
 
 /// The pieces between `&`s, one after the other.
@@ -291,6 +315,32 @@ mod tests {
         assert_eq!(decode_all(b"a&b", 2), (pairs(&[("a", None), ("b", None)]), Decoded::All));
         assert_eq!(decode_all(b"a&b&", 2).1, Decoded::Truncated);
         assert_eq!(decode_all(b"&&a", 2), (vec![], Decoded::Truncated));
+    }
+
+    #[test]
+    fn parts_are_decoded_as_their_whole() {
+        let decode_parts = |parts: &[&[u8]], max| {
+            let (mut decoder, mut decoded) = (Decoder::new(max), Decoded::All);
+            let mut pairs = Pairs::new();
+            for (at, part) in parts.iter().enumerate() {
+                let more = at + 1 < parts.len();
+                decoded = decoder.decode(&mut part.to_vec(), more, |name, value| {
+                    pairs.push((text(name), value.map(text)));
+                });
+                if decoded == Decoded::Truncated {
+                    break;
+                }
+            }
+            (pairs, decoded)
+        };
+        let parts: [&[&[u8]]; 5] =
+            [&[b"a=1&b%20", b"c"], &[b"a", b""], &[b"", b"", b"a=2&&"], &[b"x"], &[b""]];
+        for parts in parts {
+            for max in 0..6 {
+                let whole = parts.join(&b'&');
+                assert_eq!(decode_parts(parts, max), decode_all(&whole, max), "{parts:?} {max}");
+            }
+        }
     }
 
     #[test]

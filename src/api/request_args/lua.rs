@@ -1,8 +1,11 @@
 //! The Lua functions for the URI, the arguments in it and those in the body.
 
-use codec::args::{self, Decoded, MAX_ARGS};
-use codec::fallible::Grow;
+use std::ops::ControlFlow;
+
+use codec::args::{self, Decoded, Decoder, MAX_ARGS};
+use codec::fallible::{Grow, OutOfMemory};
 use codec::uri::{self, EscapeType};
+use memchr::memrchr;
 use smallvec::SmallVec;
 
 use crate::api::arguments;
@@ -11,8 +14,10 @@ use crate::api::value_lists;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
 use crate::nginx::core::log::cycle_log;
+use crate::nginx::event::stream::describe_error;
 use crate::nginx::http::request_body;
 use crate::nginx::http::request_body::Body;
+use crate::nginx::http::request_body::pieces::{self, Unreadable};
 use crate::nginx::http::request_line;
 use crate::nginx::http::request_line::Next;
 use crate::ngx_log;
@@ -110,7 +115,7 @@ fn get_post_args(call: &Call) -> LuaResult {
         Body::Unread => Err(LuaError::text(
             "no request body found; maybe you should turn on lua_need_request_body?",
         )),
-        Body::File(_) => call.fail("request body in temp file not supported"),
+        Body::File(_) => decode_file(call, max),
         Body::Memory(bufs) => {
             decode_to_table(state, &mut request_body::copy(bufs, usize::MAX)?, max)
         }
@@ -147,25 +152,81 @@ fn cap(state: State, index: i32) -> Result<i32, LuaError> {
 }
 
 /// Pushes the arguments in `text` as a table, and "truncated" where the cap cut them short.
-fn decode_to_table(mut state: State, text: &mut [u8], max: i32) -> LuaResult {
-    state.reserve(6)?;
-    state.new_table(0, if text.is_empty() { 0 } else { 4 });
-    let table = state.top();
-    let mut seen = Seen(0);
-    let decoded = args::decode(text, max, |name, value| match seen.is_new(name) {
-        true => {
-            state.push_bytes(name);
-            push_value(state, value);
-            state.raw_set(table);
-        }
-        false => add(state, table, name, value),
+fn decode_to_table(state: State, text: &mut [u8], max: i32) -> LuaResult {
+    let mut table = ArgsTable::push(state, if text.is_empty() { 0 } else { 4 })?;
+    let decoded = args::decode(text, max, |name, value| table.add(name, value));
+    Ok(finish(state, decoded, max))
+}
+
+/// As [`decode_to_table`], for a body in a file: no more of it is read than its arguments need.
+fn decode_file(call: &Call, max: i32) -> LuaResult {
+    let state = call.state;
+    let mut table = ArgsTable::push(state, 4)?;
+    let (mut decoder, mut decoded) = (Decoder::new(max), Decoded::All);
+    // The beginning of an argument, of which the end comes with the next piece.
+    let mut rest = Vec::new();
+    let read = pieces::for_each_piece(call.request, |piece| {
+        let end = memrchr(b'&', piece).map(|at| rest.len() + at);
+        rest.try_append(piece)?;
+        let Some(end) = end else { return Ok(ControlFlow::Continue(())) };
+        let whole = rest.get_mut(..end).unwrap_or_default();
+        decoded = decoder.decode(whole, true, |name, value| table.add(name, value));
+        rest.drain(..=end);
+        Ok(match decoded {
+            Decoded::All => ControlFlow::Continue(()),
+            Decoded::Truncated => ControlFlow::Break(()),
+        })
     });
+    match read {
+        Ok(()) => {}
+        Err(Unreadable::NoMemory) => return Err(OutOfMemory.into()),
+        Err(Unreadable::File(error)) => {
+            let why = if error == 0 { "unexpected end".into() } else { describe_error(error) };
+            return call.fail_with(format_args!("failed to read the request body's file: {why}"));
+        }
+    }
+    if decoded == Decoded::All {
+        decoded = decoder.decode(&mut rest, false, |name, value| table.add(name, value));
+    }
+    Ok(finish(state, decoded, max))
+}
+
+/// With the table of arguments on top.
+fn finish(state: State, decoded: Decoded, max: i32) -> Returns {
     match decoded {
-        Decoded::All => Ok(Returns::Values(1)),
+        Decoded::All => Returns::Values(1),
         Decoded::Truncated => {
             ngx_log!(cycle_log(), Level::Debug, "lua hit query args limit {max}");
             state.push_str("truncated");
-            Ok(Returns::Values(2))
+            Returns::Values(2)
+        }
+    }
+}
+
+/// A table of arguments on the stack.
+struct ArgsTable {
+    state: State,
+    index: i32,
+    seen: Seen,
+}
+
+impl ArgsTable {
+    /// Pushes one with room for `size` names.
+    fn push(state: State, size: i32) -> Result<ArgsTable, LuaError> {
+        state.reserve(6)?;
+        state.new_table(0, size);
+        Ok(ArgsTable { state, index: state.top(), seen: Seen(0) })
+    }
+
+    #[inline(always)]
+    fn add(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let mut state = self.state;
+        if self.seen.is_new(name) {
+            state.push_bytes(name);
+            push_value(state, value);
+            state.raw_set(self.index);
+        } else {
+            add(state, self.index, name, value);
         }
     }
 }

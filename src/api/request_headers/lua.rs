@@ -4,7 +4,6 @@ use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::nginx::guard;
 use crate::nginx::http::headers_in;
-use crate::nginx::http::headers_in::Raw;
 
 const FUNCTIONS: &[Row] =
     &[Row::in_request(c"http_version", http_version), Row::in_request(c"raw_header", raw_header)];
@@ -29,13 +28,7 @@ fn http_version(call: &Call) -> LuaResult {
 fn raw_header(call: &Call) -> LuaResult {
     let without_request_line = call.arguments() > 0 && call.state.boolean(1);
     let raw = guard(None, || Some(headers_in::raw(call.request, without_request_line)));
-    match raw.ok_or_else(|| LuaError::text("internal error in ngx.req.raw_header"))?? {
-        Raw::Text(text) => {
-            call.state.push_bytes(&text);
-            Ok(Returns::Values(1))
-        }
-        Raw::Unsupported(version) => {
-            Err(LuaError::text(format_args!("http{version} requests not supported yet")))
-        }
-    }
+    let text = raw.ok_or_else(|| LuaError::text("internal error in ngx.req.raw_header"))??;
+    call.state.push_bytes(&text);
+    Ok(Returns::Values(1))
 }

@@ -11,13 +11,14 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::headers_in;
 use crate::runtime::Context;
 
-/// Gives a subrequest headers of its own, once: before the first of them changes.
+/// To be called before a header of the request changes: gives a subrequest headers of its own, once, and
+/// keeps the header of a main request as it came.
 ///
 /// # Errors
 /// Out of memory; the headers are as they were.
 pub fn own(request: Request) -> Result<(), OutOfMemory> {
     if !request.is_subrequest() {
-        return Ok(());
+        return headers_in::keep_original(request);
     }
     let context = Context::of(request).or_else(|| Context::running(request));
     match context {

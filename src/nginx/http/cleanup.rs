@@ -1,6 +1,7 @@
 //! What runs when a request ends.
 
 use std::ffi::c_void;
+use std::iter::successors;
 use std::rc::Rc;
 
 use crate::nginx::core::pool::{OutOfMemory, may_fail};
@@ -70,11 +71,25 @@ impl Request {
     }
 }
 
-/// The value of which `entry` of a pool's list of cleanups is a share, if it is one of a `T`.
-pub(super) fn shared<T: SharedWithPool + 'static>(entry: &ngx_pool_cleanup_t) -> Option<*const T> {
+/// The values of which the pool of `request` has a share, the last one first.
+pub(super) fn shares<T: SharedWithPool + 'static>(request: Request) -> impl Iterator<Item = Rc<T>> {
     type Handler = unsafe extern "C" fn(*mut c_void);
-    let ours = entry.handler.is_some_and(|now| std::ptr::fn_addr_eq(now, let_go::<T> as Handler));
-    ours.then(|| entry.data.cast_const().cast())
+    // SAFETY: a live request has a live pool, with nginx's list of its cleanups.
+    let first = unsafe { (*request.get().pool).cleanup.as_ref() };
+    // SAFETY: each entry's next one is null or in the same list.
+    let entries = successors(first, |entry| unsafe { entry.next.as_ref() });
+    let is_share = |entry: &&ngx_pool_cleanup_t| {
+        let handler = entry.handler;
+        handler.is_some_and(|now| std::ptr::fn_addr_eq(now, let_go::<T> as Handler))
+    };
+    entries.filter(is_share).filter_map(|entry| {
+        let value = entry.data.cast_const().cast::<T>();
+        // SAFETY: an Rc's value, of which this entry is the pool's share, until nginx calls it.
+        (!value.is_null()).then(|| unsafe {
+            Rc::increment_strong_count(value);
+            Rc::from_raw(value)
+        })
+    })
 }
 
 impl<T: SharedWithPool> Share<T> {

@@ -3,7 +3,6 @@
 //! nginx clears it on internal redirects and when it makes an error page in the middle of an output
 //! call. So the slot is one way to find the context, but does not own it.
 
-use std::iter::successors;
 use std::ptr::null;
 use std::rc::Rc;
 
@@ -47,18 +46,7 @@ impl Request {
     /// The contexts of which the request's pool has a share, the last one first: those that were in the
     /// slot before nginx cleared it, and those of the requests that have the same pool.
     pub fn pooled_contexts<T: ModuleContext>(self) -> impl Iterator<Item = Rc<T>> {
-        // SAFETY: a live request has a live pool, with nginx's list of its cleanups.
-        let first = unsafe { (*self.get().pool).cleanup.as_ref() };
-        // SAFETY: each entry's next one is null or in the same list.
-        let entries = successors(first, |entry| unsafe { entry.next.as_ref() });
-        entries.filter_map(|entry| {
-            let context = cleanup::shared::<T>(entry).filter(|context| !context.is_null())?;
-            // SAFETY: an Rc's value, of which this entry is the pool's share, until nginx calls it.
-            unsafe {
-                Rc::increment_strong_count(context);
-                Some(Rc::from_raw(context))
-            }
-        })
+        cleanup::shares(self)
     }
 
     /// Puts `context`, of which the pool has a share, into the slot.

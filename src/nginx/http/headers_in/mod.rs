@@ -2,12 +2,14 @@
 
 mod effects;
 mod known;
+mod made;
 mod own;
 mod raw;
 mod set;
 
+pub use made::keep_original;
 pub use own::own;
-pub use raw::{Raw, raw};
+pub use raw::raw;
 pub use set::set;
 
 use crate::nginx::http::headers::indexed::Indexed;

@@ -6,32 +6,23 @@ use crate::nginx::core::strings;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_buf_t;
 
-const HTTP_VERSION_20: usize = 2000;
-
-/// The header of a request.
-pub enum Raw {
-    Text(Vec<u8>),
-    /// HTTP/2 and later have no header in this form; the version's first digit.
-    Unsupported(usize),
-}
-
 /// The header of the main request, with or without its first line; empty if nginx could not read
 /// that line.
-pub fn raw(request: Request, without_request_line: bool) -> Result<Raw, OutOfMemory> {
+pub fn raw(request: Request, without_request_line: bool) -> Result<Vec<u8>, OutOfMemory> {
     let main = request.main();
-    if main.http_version() >= HTTP_VERSION_20 {
-        return Ok(Raw::Unsupported(main.http_version() / 1000));
+    if main.is_multiplexed() {
+        return super::made::text(main, without_request_line);
     }
     // SAFETY: a live request; its first line, where there is one, is in one of nginx's buffers.
     let line = unsafe { strings::bytes(main.get().request_line) };
     if line.is_empty() {
-        return Ok(Raw::Text(Vec::new()));
+        return Ok(Vec::new());
     }
     let mut buffers = buffers(main)?;
     let pieces = pieces(&mut buffers, line.as_ptr());
     let pieces = fallible::collect(pieces.iter().map(Piece::bytes))?;
     let blank_line = pieces.last().and_then(|last| blank_line(main, last));
-    codec::raw_header::restore(&pieces, blank_line, without_request_line).map(Raw::Text)
+    codec::raw_header::restore(&pieces, blank_line, without_request_line)
 }
 
 /// The parsed part of a buffer.

@@ -2,6 +2,7 @@
 
 pub mod buffers;
 pub mod edit;
+pub mod pieces;
 mod read;
 pub mod unbuffered;
 
