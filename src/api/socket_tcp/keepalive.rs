@@ -27,7 +27,7 @@ pub struct Taken {
     /// The log that named the server, if lines do that.
     pub server: Option<ServerLog>,
     #[cfg(ngx_feature = "http_ssl")]
-    pub tls: Option<Made>,
+    pub tls: Option<Box<Made>>,
 }
 
 /// A connection that rests in a pool. Anything that comes from the other side ends it.

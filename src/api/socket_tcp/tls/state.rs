@@ -33,8 +33,8 @@ pub struct Tls {
     offer: Option<Rc<Offer>>,
     failure: Option<TlsFailure>,
     session: Kept,
-    /// None before the connection's handshake.
-    made: Option<Made>,
+    /// None before the connection's handshake: most connections have no TLS.
+    made: Option<Box<Made>>,
     /// Who is trusted in the next handshake, instead of the configured authorities.
     trusted: Option<Store>,
     /// What the next handshake is to offer.
@@ -94,12 +94,12 @@ impl Made {
 
 impl Tls {
     /// That of a connection which comes out of a pool.
-    pub fn taken(made: Option<Made>, stream: Stream) -> Tls {
+    pub fn taken(made: Option<Box<Made>>, stream: Stream) -> Tls {
         Tls { made, sent_before: Some(stream.sent()), ..Tls::default() }
     }
 
     /// Of a connection that goes into one.
-    pub fn take_made(&mut self) -> Option<Made> {
+    pub fn take_made(&mut self) -> Option<Box<Made>> {
         self.made.take()
     }
 
@@ -129,7 +129,7 @@ impl Tls {
                 let server_name = self.host.clone();
                 let (has_certificate, offer) = (self.has_certificate, self.offer.clone());
                 let made = Made { server_name, context, trusted, has_certificate, offer, verified };
-                self.made = Some(made);
+                self.made = Some(Box::new(made));
             }
             Some(made) => made.verified |= verified && suits,
         }
