@@ -27,7 +27,7 @@ pub const KEYS: usize = 1_000_000;
 /// How many requests make garbage.
 pub const GARBAGE: usize = 20_000;
 /// How often that is repeated, the modules in turns; the least of each time counts.
-pub const TURNS: usize = 3;
+pub const TURNS: usize = 10;
 /// Memory comes and goes with requests: the worker has some time for that.
 const SETTLE: Duration = Duration::from_millis(500);
 
