@@ -51,6 +51,9 @@ pub fn verify() -> Result<Tally> {
     Ok(tally)
 }
 
+/// The program that runs Lua files, for all packages.
+const COMMAND: &str = "packaging/nginx-lua";
+
 /// The directory of the packages.
 fn place() -> PathBuf {
     paths::target("package")

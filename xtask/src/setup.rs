@@ -70,6 +70,7 @@ impl Group {
             }
             // mariadb-client-core: a program that mariadb-install-db runs.
             Self::Services => &[
+                "lua-busted",
                 "lua-nginx-cookie",
                 "lua-nginx-dns",
                 "lua-nginx-memcached",

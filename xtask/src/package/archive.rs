@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::place;
 use super::release::Release;
+use super::{COMMAND, place};
 use crate::{paths, shell};
 
 /// Writes the archives, one with the module and one with its debugging information.
@@ -35,6 +35,7 @@ pub fn pack(release: &Release) -> Result<Vec<PathBuf>> {
     for text in ["README.md", "CHANGELOG.md", "LICENSE"] {
         fs::copy(paths::root().join(text), main.join(text)).context(text)?;
     }
+    fs::copy(paths::root().join(COMMAND), main.join("nginx-lua")).context(COMMAND)?;
     fs::write(main.join("LINKED"), &release.linked)?;
     Ok(vec![tar(release, &dir, &name)?, tar(release, &dir, &format!("{name}-debug"))?])
 }

@@ -72,13 +72,19 @@ fn package(deb: &Path) -> Result<()> {
     let files: Vec<_> = listing.lines().filter_map(installed).collect();
     for wanted in [
         "./usr/lib/nginx/modules/ngx_http_lua_module.so",
+        "./usr/bin/nginx-lua",
         "./usr/share/nginx/modules-available/mod-http-lua-rust.conf",
         "./usr/share/doc/libnginx-mod-http-lua-rust/copyright",
     ] {
         ensure!(files.contains(&wanted), "{wanted} is missing");
     }
-    let known =
-        ["./usr/lib/nginx/", "./usr/share/nginx/", "./usr/share/doc/", "./usr/share/lintian/"];
+    let known = [
+        "./usr/bin/nginx-lua",
+        "./usr/lib/nginx/",
+        "./usr/share/nginx/",
+        "./usr/share/doc/",
+        "./usr/share/lintian/",
+    ];
     let stray = files.iter().find(|file| !known.iter().any(|dir| file.starts_with(dir)));
     ensure!(stray.is_none(), "{stray:?} does not belong there");
     ensure!(listing.lines().all(|line| line.contains(" root/root ")), "files of others than root");

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::place;
 use super::release::Release;
+use super::{COMMAND, place};
 use crate::{paths, shell};
 
 /// The package, and the one whose place it takes.
@@ -60,7 +60,9 @@ fn stage(release: &Release, source: &Path) -> Result<()> {
         control.replacen(own, &format!("{MAINTAINER}{maintainer}"), 1),
     )?;
     fs::copy(&release.module, source.join("ngx_http_lua_module.so"))?;
-    fs::copy(paths::root().join("README.md"), source.join("README.md"))?;
+    for (from, name) in [("README.md", "README.md"), (COMMAND, "nginx-lua")] {
+        fs::copy(paths::root().join(from), source.join(name)).context(name)?;
+    }
     fs::write(debian.join("changelog"), changelog(release, &maintainer)?)?;
     fs::write(debian.join("copyright"), copyright(release)?)?;
     Ok(())
