@@ -145,6 +145,7 @@ pub static DIRECTIVES: &[Directive] = &[
     row(c"lua_load_resty_core", MAIN, NGX_CONF_FLAG, Sets::Main(warn_of_load_resty_core)),
     row(c"lua_code_cache", LOCATION_IF, NGX_CONF_FLAG, Sets::Flag(|l| &mut l.code_cache)),
     main_number(c"lua_thread_cache_max_entries", |m| &mut m.thread_cache_max_entries),
+    row(c"lua_max_memory", MAIN, NGX_CONF_TAKE1, Sets::Main(set_max_memory)),
     row(c"lua_malloc_trim", MAIN, NGX_CONF_TAKE1, Sets::Main(set_malloc_trim)),
     main_number(c"lua_regex_cache_max_entries", |m| &mut m.regex_cache_max_entries),
     main_number(c"lua_regex_match_limit", |m| &mut m.regex_match_limit),
@@ -552,6 +553,18 @@ fn define_status(cf: Conf, main: &'static MainConf) -> ConfResult {
 fn install_threads(cf: Conf, _main: &'static MainConf) -> ConfResult {
     installers::run(cf, |installers| installers.threads);
     Ok(())
+}
+
+/// A VM with lua-resty-core, and nothing else, takes a few hundred kilobytes.
+const LEAST_MEMORY: usize = 1024 * 1024;
+
+fn set_max_memory(cf: Conf, main: &MainConf) -> ConfResult {
+    let value = &mut main.written.borrow_mut().max_memory;
+    values::set_size(cf, value)?;
+    match value {
+        Some(size) if *size < LEAST_MEMORY => Err(values::refuse(cf, b", it must be 1m at least")),
+        _ => Ok(()),
+    }
 }
 
 fn set_package_path(cf: Conf, main: &MainConf) -> ConfResult {

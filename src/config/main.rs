@@ -60,6 +60,8 @@ pub struct Main {
     pub regex_cache_max_entries: Option<usize>,
     pub regex_match_limit: Option<usize>,
     pub malloc_trim: Option<usize>,
+    /// In bytes.
+    pub max_memory: Option<usize>,
     pub worker_thread_vm_pool_size: Option<usize>,
     pub sa_restart: Option<bool>,
     pub rewrite_no_postpone: Option<bool>,

@@ -29,9 +29,15 @@ impl Vm {
     /// Collects the garbage at the end of the current round of the event loop, when the code that
     /// failed has left its coroutine.
     pub fn release_memory_soon(&self) {
-        let mut collection = self.collection.0.borrow_mut();
-        let timer = || Timer::new(Collected(self.main()), release);
-        collection.get_or_insert_with(timer).post();
+        self.collection.begin_soon(self.main());
+    }
+}
+
+impl Collection {
+    /// Begins at the end of the current round of the event loop.
+    pub(super) fn begin_soon(&self, main: State) {
+        let mut collection = self.0.borrow_mut();
+        collection.get_or_insert_with(|| Timer::new(Collected(main), release)).post();
     }
 }
 

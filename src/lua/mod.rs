@@ -18,6 +18,7 @@ pub mod function;
 pub mod inspect;
 mod jit;
 mod kind;
+mod limit;
 mod memory;
 pub mod openresty;
 pub mod other_luas;

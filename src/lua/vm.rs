@@ -12,6 +12,7 @@ use super::CFunction;
 use super::error_value;
 use super::jit;
 use super::kind::Kind;
+use super::limit::Limit;
 use super::memory::Collection;
 use super::openresty;
 use super::resty_core::Release;
@@ -35,6 +36,8 @@ pub struct Recipe<'a> {
     pub parent: Option<&'a Vm>,
     /// Fills the globals: the `ngx` table and what goes with it.
     pub inject: &'a dyn Fn(State),
+    /// What its Lua objects may take together, in bytes.
+    pub max_memory: Option<usize>,
     /// Loaders of other modules, put into `package.preload`.
     pub preload: &'a [(std::ffi::CString, CFunction)],
 }
@@ -71,6 +74,7 @@ pub struct Vm {
     /// Whether compiled chunks are kept: true for the worker's own VM.
     pub(super) caches_code: bool,
     pub(super) collection: Collection,
+    limit: Option<Box<Limit>>,
     release: Release,
 }
 
@@ -107,6 +111,7 @@ impl Vm {
             idle_threads: FreeList::new(0),
             cache_table: NOREF,
             collection: Collection::default(),
+            limit: recipe.max_memory.map(|max| Limit::install(main, max)),
             cache: RefCell::default(),
             owners: Cell::new(0),
             caches_code,
@@ -140,6 +145,14 @@ impl Vm {
     /// The release of this module that it presents to lua-resty-core.
     pub fn release(&self) -> &Release {
         &self.release
+    }
+
+    /// Has the event loop collect the garbage before it meets the limit of the memory. Only for a VM of this
+    /// thread, in a process with an event loop.
+    pub fn collect_in_time(&self) {
+        if let Some(limit) = &self.limit {
+            limit.collect_in_time(self.main);
+        }
     }
 
     /// The main coroutine, on which phases run that cannot yield.
@@ -276,6 +289,9 @@ impl Drop for Vm {
     fn drop(&mut self) {
         let at = self.main.as_ptr() as usize;
         ngx_debug!(log::cycle_log(), "lua close the global Lua VM {at:016X}");
+        if let Some(limit) = &self.limit {
+            limit.remove(self.main);
+        }
         // SAFETY: the VM is ours; nothing runs in it any more, because its users hold an Rc of it.
         unsafe { ffi::lua_close(self.main.as_ptr()) }
     }

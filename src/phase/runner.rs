@@ -124,6 +124,7 @@ fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
     let parent = main.vm();
     match vm::make(crate::nginx::core::process::prefix(), main, parent.as_deref(), false) {
         Ok(vm) => {
+            vm.collect_in_time();
             let init = main.written.borrow().init.clone();
             if let Some(init) = init
                 && super::hook::run(&vm, &init, request.log()).is_err()

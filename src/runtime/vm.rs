@@ -73,6 +73,7 @@ fn warn_of_memory() {
 pub fn present(cycle: Cycle) {
     let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
     vm.release().present();
+    vm.collect_in_time();
     if executable_memory::probe() {
         warn_of_memory();
         if let Err(reason) = vm.stop_compiling() {
@@ -101,6 +102,7 @@ pub fn make(
                 fill(state, &dicts);
             }
         },
+        max_memory: written.max_memory,
         preload: &preload,
     };
     Vm::new(&recipe, caches_code)

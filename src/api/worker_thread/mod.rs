@@ -52,6 +52,7 @@ fn take_vm(context: &Context) -> Option<ThreadVm> {
         prefix: process::prefix(),
         parent: Some(context.vm()),
         inject: &|state| inject_globals(state, &dicts),
+        max_memory: main.written.borrow().max_memory,
         preload: &[],
     };
     let vm = ThreadVm::new(&recipe, MODULES).ok()?;
