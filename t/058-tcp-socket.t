@@ -271,6 +271,8 @@ nilpattern is empty
 
 === TEST 8: connecting fails
 --- http_config eval: $::HttpConfig
+--- http_config
+    lua_system_resolver off;
 --- config
     location /t {
         content_by_lua_block {

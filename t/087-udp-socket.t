@@ -340,6 +340,8 @@ lua reuse socket upstream ctx
 
 
 === TEST 11: names that cannot be
+--- http_config
+    lua_system_resolver off;
 --- config
     location = /t {
         content_by_lua_block {

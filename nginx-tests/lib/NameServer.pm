@@ -8,10 +8,10 @@ use warnings;
 
 use IO::Socket::INET;
 use POSIX ();
-use Socket qw(inet_aton);
+use Socket qw(AF_INET AF_INET6 inet_pton);
 
-# Answers at 127.0.0.1:$port until the object goes: $addresses is a hash of names and their IPv4
-# addresses.
+# Answers at 127.0.0.1:$port until the object goes: $addresses is a hash of names and their
+# addresses: one, or a list.
 sub start {
     my ( $class, $port, $addresses ) = @_;
     my $socket = IO::Socket::INET->new( LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'udp' )
@@ -33,11 +33,15 @@ sub answer {
     }
     $question = substr $question, 0, $at + 5;
     my $type    = unpack 'n', substr $question, $at + 1, 2;
-    my $address = $addresses->{ lc join '.', @labels };
-    # An answer that is empty, to other types than A; "no such name", to other names.
-    my $code = defined $address ? 0 : 3;
-    my @record = defined $address && $type == 1 ? pack 'nnnNn/a', 0xc00c, 1, 1, 60, inet_aton($address) : ();
-    return $id . pack( 'nnnnn', 0x8180 | $code, 1, scalar @record, 0, 0 ) . $question . join '', @record;
+    my $known    = $addresses->{ lc join '.', @labels };
+    my @known    = ref $known ? @{$known} : $known // ();
+    # An answer that is empty, to types that the name does not have; "no such name", to other names.
+    my $code     = @known ? 0 : 3;
+    my %families = ( 1 => AF_INET, 28 => AF_INET6 );
+    my $family   = $families{$type};
+    my @records  = map { pack 'nnnNn/a', 0xc00c, $type, 1, 60, $_ }
+        grep {defined} map { $family && /:/ == ( $family == AF_INET6 ) ? inet_pton( $family, $_ ) : undef } @known;
+    return $id . pack( 'nnnnn', 0x8180 | $code, 1, scalar @records, 0, 0 ) . $question . join '', @records;
 }
 
 sub DESTROY {

@@ -11,7 +11,7 @@ use super::phases::Phase;
 use super::server::ServerConf;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls;
-use super::{block, capture_error_log, installers, shared_dict, values};
+use super::{block, capture_error_log, installers, shared_dict, system_resolver, values};
 use crate::lua::chunk::Chunk;
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
@@ -189,6 +189,13 @@ pub static DIRECTIVES: &[Directive] = &[
         LOCATION_IF,
         NGX_CONF_TAKE1,
         Sets::Number(|l| &mut l.socket_pool_size),
+    ),
+    // of this module only
+    row(
+        c"lua_system_resolver",
+        MAIN,
+        NGX_CONF_TAKE1 | NGX_CONF_TAKE2,
+        Sets::Main(system_resolver::define),
     ),
     // TLS on sockets
     #[cfg(ngx_feature = "http_ssl")]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::code::HookScript;
 use super::metrics::{self, StatusZone};
 use super::phases::{Phase, PhaseSet};
+use super::system_resolver::SystemResolver;
 use crate::lua::resty_core;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
@@ -16,6 +17,7 @@ use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log_capture::Capture;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::core::shared_memory::SharedZones;
+use crate::nginx::event::system_names::SystemNames;
 use crate::nginx::http::configuration::Configuration;
 
 /// The configuration of the `http` block, with the VM. nginx keeps it in the cycle's pool.
@@ -42,6 +44,8 @@ pub struct MainConf {
     /// Contexts whose protocols are the default of the release that is presented; until that is known.
     #[cfg(ngx_feature = "http_ssl")]
     pub default_tls: RefCell<Vec<super::tls::DefaultContext>>,
+    /// Where names are looked up that no `resolver` is for; none if that is turned off.
+    pub system_names: OnceCell<SystemNames>,
     /// The system's authorities, for connections of cosockets.
     #[cfg(ngx_feature = "http_ssl")]
     pub system_store: OnceCell<crate::nginx::event::tls::Store>,
@@ -64,6 +68,7 @@ pub struct Main {
     pub max_memory: Option<usize>,
     pub worker_thread_vm_pool_size: Option<usize>,
     pub sa_restart: Option<bool>,
+    pub system_resolver: Option<SystemResolver>,
     pub rewrite_no_postpone: Option<bool>,
     pub access_no_postpone: Option<bool>,
     pub precontent_no_postpone: Option<bool>,

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod phases;
 pub mod server;
 pub mod shared_dict;
+pub mod system_resolver;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod tls;
 pub mod values;

@@ -1,5 +1,6 @@
 //! nginx's life-cycle: configuration, merge, start and end of processes. Each step delegates.
 
+use crate::config::system_resolver;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::config::tls;
 use crate::config::{LocationConf, MainConf, ServerConf, installers};
@@ -83,6 +84,7 @@ pub fn set_up(cf: Conf) -> Result<(), ()> {
     }
     main.is_read();
     phase::install_hooks(cf, main).map_err(drop)?;
+    system_resolver::make(cf, main).map_err(drop)?;
     let _ = main.hook_configuration.set(cf.hook_configuration().map_err(drop)?);
     #[cfg(ngx_feature = "http_ssl")]
     prepare_tls_of_hooks(cf, main)?;

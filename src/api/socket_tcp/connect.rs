@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, OutOfMemory};
 
+use super::attempt::Attempt;
 use super::cancel::SocketWait;
 use super::keepalive::{Taken, Woken};
 use super::pool::{Admission, Pool, Queued};
@@ -13,15 +14,15 @@ use super::socket::Socket;
 use super::tls::Tls;
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::MainConf;
 use crate::config::metrics::Metric;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer;
-use crate::nginx::event::peer::{Connecting, Events, Source};
+use crate::nginx::event::peer::{Events, Source};
 use crate::nginx::event::resolver;
 use crate::nginx::event::resolver::{Resolution, ResolveError, Resolved, Started};
-use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::{Level, Request};
 use crate::runtime::{counters, scheduler};
 use crate::{ngx_debug, ngx_log};
@@ -37,7 +38,7 @@ pub enum Stage {
     /// The resolver looks the name up.
     Resolving(#[allow(dead_code, reason = "held, so that it goes on")] Box<Lookup>),
     /// The kernel connects.
-    Connecting(Box<Address>),
+    Connecting(Box<Attempt>),
     /// The kernel connects, for a TLS handshake with another one than the pooled connection had.
     #[cfg(ngx_feature = "http_ssl")]
     Reconnecting(Box<Address>),
@@ -199,7 +200,7 @@ impl Socket {
                 // As with the C module, a line that names the server has no port here.
                 let named = self.names_server();
                 let name = if named { address.bare_text() } else { address.text(true) };
-                self.open(address, &name, target.source)
+                self.open(self.attempt(address, Vec::new(), target.source), name)
             }
             Ok(Host::Name) => {
                 self.note_timeout(request);
@@ -220,7 +221,8 @@ impl Socket {
         };
         let (port, source) = (target.port, target.source);
         let wanted = WantedConnection { socket: Rc::downgrade(self), target };
-        match resolver::start(request, &name, wanted, on_resolved) {
+        let system = MainConf::of(request).system_names.get();
+        match resolver::start(request, system, &name, wanted, on_resolved) {
             Started::Done(answer) => self.resolved(&name, port, source, answer),
             Started::Waiting(resolution) => {
                 self.stage.replace(Stage::Resolving(resolution));
@@ -239,45 +241,19 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket resolve handler");
         match answer {
-            Ok(address) => {
-                ngx_debug!(log, "name was resolved to {}", address.text(false));
-                let address = address.with_port(port);
-                self.open(address, &address.text(true), source)
+            Ok(mut addresses) => {
+                for address in &mut addresses {
+                    ngx_debug!(log, "name was resolved to {}", address.text(false));
+                    *address = address.with_port(port);
+                }
+                addresses.reverse();
+                let Some(first) = addresses.pop() else {
+                    return ConnectProgress::Failed(SocketFailure::Error);
+                };
+                self.open(self.attempt(first, addresses, source), first.text(true))
             }
             Err(error) => ConnectProgress::Failed(SocketFailure::not_resolved(name, error)),
         }
-    }
-
-    fn open(
-        self: &Rc<Self>,
-        address: Address,
-        name: &str,
-        source: Option<Source>,
-    ) -> ConnectProgress {
-        let request = self.request.get();
-        if let Some(server) = self.server.borrow().as_ref() {
-            server.set_address(address);
-        }
-        // As with the C module, nginx's lines about a connection that is made name the server only
-        // if it comes out of a pool.
-        let (errors, log) = (self.error_log(), request.log());
-        let (peer, waits) = match peer::connect(&address, name, source.as_ref(), errors, log) {
-            Ok(Connecting::Done(peer)) => (peer, false),
-            Ok(Connecting::Waiting(peer)) => (peer, true),
-            Err(refusal) => return ConnectProgress::Failed(refusal.into()),
-        };
-        ngx_debug!(request.log(), "lua tcp socket connect: {}", if waits { -2 } else { 0 });
-        let stream = peer.stream();
-        if let Err(failure) = self.own(peer) {
-            return ConnectProgress::Failed(failure);
-        }
-        if waits {
-            stream.set_timer(Direction::Write, self.timeouts.get().connect);
-            self.stage.replace(Stage::Connecting(Box::new(address)));
-            return ConnectProgress::Waiting;
-        }
-        ngx_debug!(request.log(), "lua tcp socket connected: fd:{}", stream.fd());
-        quieten(stream)
     }
 
     /// Takes a connection from the pool.
@@ -301,7 +277,7 @@ impl Socket {
     }
 
     /// The connection is this socket's; the request closes it at its end.
-    fn own(self: &Rc<Self>, peer: peer::Peer) -> Result<(), SocketFailure> {
+    pub fn own(self: &Rc<Self>, peer: peer::Peer) -> Result<(), SocketFailure> {
         peer.set_user(Rc::downgrade(self) as Weak<dyn Events>);
         self.stream.set(Some(peer.stream()));
         *self.peer.borrow_mut() = Some(peer);
@@ -309,49 +285,8 @@ impl Socket {
         self.hold_by(&context)
     }
 
-    /// The connect has finished, or has timed out.
-    pub fn connect_event(self: &Rc<Self>, address: &Address) {
-        let Some(stream) = self.stream.get() else { return };
-        self.settle_connect(match self.check_connected(stream, address) {
-            Ok(()) => quieten(stream),
-            Err(failure) => ConnectProgress::Failed(failure),
-        });
-    }
-
-    /// The result of a connect that has finished or timed out.
-    pub fn check_connected(&self, stream: Stream, address: &Address) -> Result<(), SocketFailure> {
-        let log = self.request.get().log();
-        if stream.take_timeout(Direction::Write) {
-            if self.logs_errors() {
-                self.log_connect_timeout(address);
-            }
-            return Err(SocketFailure::Timeout);
-        }
-        stream.clear_timer(Direction::Write);
-        let error = stream.connect_error();
-        if error != 0 {
-            if self.logs_errors() {
-                stream.log_error(error, c"connect() failed");
-            }
-            return Err(SocketFailure::System(error));
-        }
-        ngx_debug!(log, "lua tcp socket connected");
-        Ok(())
-    }
-
-    #[cold]
-    fn log_connect_timeout(&self, address: &Address) {
-        const LINE: &str = "lua tcp socket connect timed out";
-        let log = self.error_log();
-        if self.names_server() {
-            return ngx_log!(log, Level::Err, "{LINE}");
-        }
-        let (ip, port) = (address.text(false), address.port());
-        ngx_log!(log, Level::Err, "{LINE}, when connecting to {ip}:{port}");
-    }
-
     /// Tells the task that waits how it went.
-    fn settle_connect(self: &Rc<Self>, progress: ConnectProgress) {
+    pub fn settle_connect(self: &Rc<Self>, progress: ConnectProgress) {
         if matches!(progress, ConnectProgress::Waiting) {
             return;
         }
@@ -371,17 +306,6 @@ impl Socket {
             }
         }
     }
-}
-
-/// With some event methods, a connection that nobody uses yet would keep nginx busy.
-fn quieten(stream: Stream) -> ConnectProgress {
-    if !stream.watch_write(0) {
-        return ConnectProgress::Failed(SocketFailure::text("failed to handle write event"));
-    }
-    if !stream.watch_read() {
-        return ConnectProgress::Failed(SocketFailure::text("failed to handle read event"));
-    }
-    ConnectProgress::Connected
 }
 
 fn on_resolved(wanted: &WantedConnection, answer: Resolved) {

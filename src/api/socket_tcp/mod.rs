@@ -5,6 +5,7 @@
 //! what it can at once; only if it must wait does it make an operation, which its task owns:
 //! dropping it cancels the wait. Events wake only tasks that wait for them.
 
+mod attempt;
 mod body;
 mod cancel;
 mod connect;

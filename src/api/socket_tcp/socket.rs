@@ -342,7 +342,7 @@ impl Socket {
             return false;
         }
         match self.stage.take() {
-            Stage::Connecting(address) => self.connect_event(&address),
+            Stage::Connecting(attempt) => self.connect_event(*attempt),
             #[cfg(ngx_feature = "http_ssl")]
             Stage::Reconnecting(address) => self.reconnect_event(&address),
             #[cfg(ngx_feature = "http_ssl")]

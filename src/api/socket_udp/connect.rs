@@ -1,4 +1,4 @@
-//! `setpeername`: an address at once, a name by way of the location's resolver.
+//! `setpeername`: an address at once, a name by way of the resolver.
 
 use std::rc::{Rc, Weak};
 
@@ -7,8 +7,9 @@ use codec::fallible;
 use super::socket::Socket;
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::MainConf;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::core::address::{Address, Host, parse_host};
+use crate::nginx::core::address::{Host, parse_host};
 use crate::nginx::event::resolver;
 use crate::nginx::event::resolver::{Resolution, Resolved, Started};
 use crate::nginx::http::client_socket;
@@ -58,7 +59,8 @@ impl Socket {
 
     fn look_up(self: &Rc<Self>, call: &Call, name: &[u8], port: u16) -> LuaResult {
         let wanted = WantedPeer { socket: Rc::downgrade(self), name: fallible::copy(name)?, port };
-        match resolver::start(call.request, name, wanted, answered) {
+        let system = MainConf::of(call.request).system_names.get();
+        match resolver::start(call.request, system, name, wanted, answered) {
             Started::Done(answer) => {
                 let connected = self.connect_resolved(name, port, answer);
                 self.settle(call, connected)
@@ -82,9 +84,16 @@ impl Socket {
     ) -> Result<(), SocketFailure> {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve handler");
-        let address: Address = answer.map_err(|error| SocketFailure::not_resolved(name, error))?;
-        ngx_debug!(log, "name was resolved to {}", address.text(false));
-        self.connect_to(&address.with_port(port))
+        let addresses = answer.map_err(|error| SocketFailure::not_resolved(name, error))?;
+        let mut result = Err(SocketFailure::Error);
+        for address in addresses {
+            ngx_debug!(log, "name was resolved to {}", address.text(false));
+            result = self.connect_to(&address.with_port(port));
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
     }
 
     /// The results of a call that did not have to wait.

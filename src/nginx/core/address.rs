@@ -1,7 +1,7 @@
 //! Addresses of peers: IP addresses with ports, and unix domain sockets.
 
 use std::mem::size_of;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr::NonNull;
 
 use codec::fallible::{self, Shown};
@@ -64,13 +64,17 @@ impl Address {
         address
     }
 
+    pub fn of_ip(ip: IpAddr, port: u16) -> Address {
+        match ip {
+            IpAddr::V4(ip) => Address::v4(ip, port),
+            IpAddr::V6(ip) => Address::v6(ip, port),
+        }
+    }
+
     /// Reads an IP address without a port, as `bind` takes it.
     pub fn ip(text: &[u8]) -> Option<Address> {
         let text = std::str::from_utf8(text).ok()?;
-        if let Ok(ip) = text.parse::<Ipv4Addr>() {
-            return Some(Address::v4(ip, 0));
-        }
-        text.parse::<Ipv6Addr>().ok().map(|ip| Address::v6(ip, 0))
+        text.parse().ok().map(|ip| Address::of_ip(ip, 0))
     }
 
     /// A copy of an address that nginx holds; `None` if it is too long for an address.

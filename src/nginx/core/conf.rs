@@ -1,6 +1,9 @@
 //! The configuration parser: a directive's arguments, its place, and errors in nginx's format.
 
+use std::ffi::OsString;
 use std::ffi::c_char;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::ptr::{NonNull, null_mut};
 
 use crate::nginx::core::cycle::Cycle;
@@ -202,6 +205,14 @@ impl Conf {
     pub fn full_name(self, path: &[u8], conf_prefix: bool) -> Result<ngx_str_t, OutOfMemory> {
         // SAFETY: the parser's cycle is live.
         unsafe { full_name(self.get().cycle, self.pool()?, path, conf_prefix) }
+    }
+
+    /// [`Conf::full_name`] below the configuration prefix, for the system.
+    pub fn full_path(self, path: &[u8]) -> Result<PathBuf, OutOfMemory> {
+        let name = self.full_name(path, true)?;
+        // SAFETY: a name in the cycle's pool.
+        let name = unsafe { strings::bytes(name) };
+        Ok(OsString::from_vec(codec::fallible::copy(name)?).into())
     }
 }
 

@@ -9,6 +9,7 @@ pub mod resolver;
 pub mod rounds;
 pub mod server_log;
 pub mod stream;
+pub mod system_names;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod tls;
 pub mod udp;

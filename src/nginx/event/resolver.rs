@@ -1,22 +1,24 @@
-//! Looking names up through the location's `resolver`.
+//! Looking names up through the location's `resolver`, or where it has none, as the system does.
 //!
 //! A resolution has one owner: dropping it removes it from nginx, so the callback never runs for an
 //! owner that is gone.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::ptr::null_mut;
 
-use codec::fallible;
+use codec::fallible::{self, Grow, OutOfMemory};
 
+use super::system_names::SystemNames;
 use crate::nginx::core::address::Address;
 use crate::nginx::core::strings;
 use crate::nginx::guard;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    ngx_http_core_loc_conf_t, ngx_resolve_name, ngx_resolve_name_done, ngx_resolve_start,
-    ngx_resolver_ctx_t, ngx_resolver_strerror, random,
+    NGX_RESOLVE_NXDOMAIN, ngx_http_core_loc_conf_t, ngx_msec_t, ngx_resolve_name,
+    ngx_resolve_name_done, ngx_resolve_start, ngx_resolver_ctx_t, ngx_resolver_strerror,
+    ngx_resolver_t, random,
 };
 
 /// `NGX_NO_RESOLVER`: a macro that casts to a pointer, which bindgen leaves out.
@@ -25,7 +27,7 @@ const NO_RESOLVER: usize = usize::MAX;
 /// Why a name has no address.
 #[derive(Clone, Copy, Debug)]
 pub enum ResolveError {
-    /// The location has no `resolver`.
+    /// The location has no `resolver`, and the system knows no server.
     NoResolver,
     /// nginx could not start.
     NotStarted,
@@ -35,18 +37,35 @@ pub enum ResolveError {
     Failed(isize, &'static str),
 }
 
-/// One of the name's addresses, without a port.
-pub type Resolved = Result<Address, ResolveError>;
+impl From<OutOfMemory> for ResolveError {
+    fn from(_: OutOfMemory) -> ResolveError {
+        ResolveError::NotStarted
+    }
+}
+
+impl ResolveError {
+    fn is_no_such_name(self) -> bool {
+        matches!(self, ResolveError::Failed(code, _) if code == NGX_RESOLVE_NXDOMAIN as isize)
+    }
+}
+
+/// Addresses of a name, without ports, in the order in which to try them; at least one.
+pub type Resolved = Result<Vec<Address>, ResolveError>;
 
 /// A name that is being looked up. It owns the name and nginx's request for it.
 pub struct Resolution<T> {
+    resolver: *mut ngx_resolver_t,
+    timeout: ngx_msec_t,
     ctx: Cell<*mut ngx_resolver_ctx_t>,
-    name: Vec<u8>,
+    /// The name that nginx is asked for.
+    name: RefCell<Vec<u8>>,
+    /// The names to ask for if there is no such name, the next one last.
+    further: RefCell<Vec<Vec<u8>>>,
     data: T,
     on_done: fn(&T, Resolved),
-    /// The answer, if it came before [`start`] returned.
+    /// The answer, if it came while nginx was being asked.
     early: Cell<Option<Resolved>>,
-    starting: Cell<bool>,
+    asking: Cell<bool>,
 }
 
 /// How a resolution began.
@@ -56,52 +75,100 @@ pub enum Started<T> {
     Waiting(Box<Resolution<T>>),
 }
 
-/// Looks `name` up; `on_done` gets `data` and the answer, unless the answer is there at once.
+/// Looks `name` up, by way of `system` where the location has no `resolver`; `on_done` gets `data`
+/// and the answer, unless the answer is there at once.
 pub fn start<T: 'static>(
     request: Request,
+    system: Option<&SystemNames>,
     name: &[u8],
     data: T,
     on_done: fn(&T, Resolved),
 ) -> Started<T> {
-    let Ok(kept) = fallible::copy(name) else {
-        return Started::Done(Err(ResolveError::NotStarted));
+    // SAFETY: the core module's own configuration.
+    let (mut resolver, timeout) = unsafe {
+        let conf: *const ngx_http_core_loc_conf_t = Configuration::of(request).core_location();
+        ((*conf).resolver, (*conf).resolver_timeout)
     };
+    // SAFETY: null or live, as the configuration is.
+    let configured = unsafe { resolver.as_ref().is_some_and(|r| r.connections.nelts != 0) };
+    let names = match system.filter(|_| !configured) {
+        None => fallible::copy(name).map(|name| Vec::from([name])),
+        Some(system) => {
+            match system.addresses(name) {
+                Ok(addresses) if addresses.is_empty() => {}
+                Ok(addresses) => return Started::Done(Ok(in_order(addresses))),
+                Err(OutOfMemory) => return Started::Done(Err(ResolveError::NotStarted)),
+            }
+            let Some(own) = system.resolver() else {
+                return Started::Done(Err(ResolveError::NoResolver));
+            };
+            resolver = own.as_ptr();
+            system.candidates(name)
+        }
+    };
+    let Ok(mut names) = names else { return Started::Done(Err(ResolveError::NotStarted)) };
+    names.reverse();
     let resolution = Box::new(Resolution {
+        resolver,
+        timeout,
         ctx: Cell::new(null_mut()),
-        name: kept,
+        name: RefCell::default(),
+        further: RefCell::new(names),
         data,
         on_done,
         early: Cell::new(None),
-        starting: Cell::new(true),
+        asking: Cell::new(false),
     });
-    // SAFETY: the core module's own configuration; nginx copies what it needs of `wanted`, and the
-    // name and the box stay in place until the resolution has finished.
-    unsafe {
-        let conf: *const ngx_http_core_loc_conf_t = Configuration::of(request).core_location();
-        let mut wanted: ngx_resolver_ctx_t = std::mem::zeroed();
-        wanted.name = strings::borrowed(&resolution.name);
-        let ctx = ngx_resolve_start((*conf).resolver, &mut wanted);
-        if ctx.is_null() {
-            return Started::Done(Err(ResolveError::NotStarted));
-        }
-        if ctx as usize == NO_RESOLVER {
-            return Started::Done(Err(ResolveError::NoResolver));
-        }
-        (*ctx).name = strings::borrowed(&resolution.name);
-        (*ctx).handler = Some(answered::<T>);
-        (*ctx).data = std::ptr::from_ref::<Resolution<T>>(&resolution).cast_mut().cast();
-        (*ctx).timeout = (*conf).resolver_timeout;
-        resolution.ctx.set(ctx);
-        if ngx_resolve_name(ctx) != 0 {
-            // nginx has freed it.
-            resolution.ctx.set(null_mut());
-            return Started::Done(Err(ResolveError::Refused));
-        }
-    }
-    resolution.starting.set(false);
-    match resolution.early.take() {
+    match resolution.ask_on(ResolveError::NotStarted) {
         Some(answer) => Started::Done(answer),
         None => Started::Waiting(resolution),
+    }
+}
+
+impl<T: 'static> Resolution<T> {
+    /// Asks for the next names, until nginx has to wait; the answer if it need not. `last` is it if
+    /// there is no further name.
+    fn ask_on(&self, last: ResolveError) -> Option<Resolved> {
+        let mut last = last;
+        loop {
+            let Some(name) = self.further.borrow_mut().pop() else { return Some(Err(last)) };
+            self.name.replace(name);
+            match self.ask() {
+                Some(Err(error)) if error.is_no_such_name() => last = error,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Asks nginx for the name; the answer if that is there at once.
+    fn ask(&self) -> Option<Resolved> {
+        self.asking.set(true);
+        // SAFETY: the resolver is live, as the configuration is; nginx copies what it needs of
+        // `wanted`, and the name and the box stay in place until the resolution has finished.
+        let failed = unsafe {
+            let name = strings::borrowed(&self.name.borrow());
+            let mut wanted: ngx_resolver_ctx_t = std::mem::zeroed();
+            wanted.name = name;
+            let ctx = ngx_resolve_start(self.resolver, &mut wanted);
+            if ctx.is_null() {
+                Some(ResolveError::NotStarted)
+            } else if ctx as usize == NO_RESOLVER {
+                Some(ResolveError::NoResolver)
+            } else {
+                (*ctx).name = name;
+                (*ctx).handler = Some(answered::<T>);
+                (*ctx).data = std::ptr::from_ref(self).cast_mut().cast();
+                (*ctx).timeout = self.timeout;
+                self.ctx.set(ctx);
+                (ngx_resolve_name(ctx) != 0).then(|| {
+                    // nginx has freed it.
+                    self.ctx.set(null_mut());
+                    ResolveError::Refused
+                })
+            }
+        };
+        self.asking.set(false);
+        failed.map(Err).or_else(|| self.early.take())
     }
 }
 
@@ -109,16 +176,24 @@ pub fn start<T: 'static>(
 /// Only nginx may call this, as the callback that it was registered as.
 unsafe extern "C" fn answered<T: 'static>(ctx: *mut ngx_resolver_ctx_t) {
     guard((), || {
-        // SAFETY: nginx passes the context that `start` filled; its box is alive, because dropping
+        // SAFETY: nginx passes the context that `ask` filled; its box is alive, because dropping
         // it removes the context from nginx.
         unsafe {
             let resolution: *const Resolution<T> = (*ctx).data.cast();
-            let answer = take_answer(ctx);
+            let mut answer = take_answer(ctx);
             (*resolution).ctx.set(null_mut());
             ngx_resolve_name_done(ctx);
-            if (*resolution).starting.get() {
+            if (*resolution).asking.get() {
                 (*resolution).early.set(Some(answer));
                 return;
+            }
+            if let Err(error) = answer
+                && error.is_no_such_name()
+            {
+                match (*resolution).ask_on(error) {
+                    Some(later) => answer = later,
+                    None => return,
+                }
             }
             // The callback may drop the resolution, so it is not used after the call starts.
             let on_done = (*resolution).on_done;
@@ -140,15 +215,30 @@ unsafe fn take_answer(ctx: *const ngx_resolver_ctx_t) -> Resolved {
             let text = CStr::from_ptr(ngx_resolver_strerror(state));
             return Err(ResolveError::Failed(state, text.to_str().unwrap_or("unknown")));
         }
-        // As in the C module, a random one.
-        let chosen = match (*ctx).naddrs {
-            1 => 0,
-            count => random() as usize % count,
-        };
-        let address = (*ctx).addrs.add(chosen);
-        Address::copy((*address).sockaddr, (*address).socklen)
-            .ok_or(ResolveError::Failed(state, "bad address"))
+        let mut addresses = Vec::new();
+        for index in 0..(*ctx).naddrs {
+            let address = (*ctx).addrs.add(index);
+            let address = Address::copy((*address).sockaddr, (*address).socklen)
+                .ok_or(ResolveError::Failed(state, "bad address"))?;
+            addresses.try_push(address)?;
+        }
+        Ok(in_order(addresses))
     }
+}
+
+/// The order in which to try addresses. The first one is a random one, as in the C module; the others
+/// are only tried where they are of both families, of which the machine may lack one.
+fn in_order(mut addresses: Vec<Address>) -> Vec<Address> {
+    if let [_, _, ..] = addresses.as_slice() {
+        // SAFETY: no arguments.
+        let chosen = unsafe { random() } as usize % addresses.len();
+        addresses.rotate_left(chosen);
+    }
+    let first = addresses.first().map(Address::family);
+    if addresses.iter().all(|address| Some(address.family()) == first) {
+        addresses.truncate(1);
+    }
+    addresses
 }
 
 impl<T> Drop for Resolution<T> {

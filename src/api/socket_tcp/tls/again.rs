@@ -110,7 +110,7 @@ impl Socket {
     pub fn reconnect_event(self: &Rc<Self>, address: &Address) {
         const FAILED: TlsFailure = TlsFailure { code: 0, text: c"handshake failed" };
         let Some(stream) = self.stream.get() else { return };
-        if let Err(failure) = self.check_connected(stream, address) {
+        if let Err(failure) = self.check_connected(stream, address, true) {
             let text = match failure {
                 SocketFailure::Timeout => c"timeout",
                 SocketFailure::System(error) => error_text(error),
