@@ -157,8 +157,15 @@ http {
             content_by_lua_block { ngx.print("") }
             header_filter_by_lua_block {
                 ngx.header["X-Current"] = tostring(require("waiter").current())
-                ngx.header["X-Sleep"] = tostring(pcall(require("waiter").sleep, 1))
+                ngx.header["X-Sleep"] = table.concat({ require("waiter").sleep(1) }, " ")
             }
+        }
+        location = /set {
+            set_by_lua_block \$found {
+                local waiter = require("waiter")
+                return tostring(waiter.current()) .. " " .. tostring(pcall(waiter.sleep, 1))
+            }
+            return 200 "\$found";
         }
         # Woken by a thread of the same request, and by another request.
         location = /wake {
@@ -277,7 +284,9 @@ is body('/lua_yields'), "16done\n17done\n2 resumed, 0 cancelled, 0 misused\n", '
 
 is body('/current'), "true\nfalse\nfalse\ntrue\ntrue\n", 'each coroutine has its own';
 my ( undef, $head ) = ProcessTest::get( $port, '/header_filter' );
-like $head, qr/X-Current: nil\r\n.*X-Sleep: false/si, 'none where nothing can wait';
+like $head, qr/X-Current: userdata: .*X-Sleep: \d+ done/si, 'a filter has its own';
+is counts(), '1 resumed, 0 cancelled, 0 misused', 'and is resumed';
+is body('/set'), 'nil false', 'none where nothing can wait';
 is body('/wake'), <<'_EOC_', 'woken by a thread: once, and only where it waits for that';
 true and again true
 true

@@ -187,7 +187,9 @@ qr/\[error\] .*failed to load inlined Lua code: set_by_lua\(nginx\.conf:\d+\):1:
 --- request
 GET /t
 --- response_body eval
-"API disabled in the context of set_by_lua*\n" x 5
+join "", map { "API disabled in the context of set_by_lua*$_\n" } "",
+    ", which cannot wait: use rewrite_by_lua*, and set ngx.var there", "", "",
+    ", which cannot wait: use rewrite_by_lua*, and set ngx.var there"
 --- no_error_log
 [error]
 

@@ -63,22 +63,22 @@ GET /t
 --- response_body
 sleep(): attempt to pass 0 arguments, but accepted 1
 sleep(-1): invalid sleep duration "-1000"
-sleep(0): API disabled in the context of set_by_lua*
+sleep(0): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 flush(1, 2): attempt to pass 2 arguments, but accepted 0 or 1
 flush(): API disabled in the context of set_by_lua*
 eof(1): no argument is expected
 eof(): API disabled in the context of set_by_lua*
 spawn(1): bad argument #1 to '?' (Lua function expected)
-spawn(f): API disabled in the context of set_by_lua*
+spawn(f): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 create(1): bad argument #1 to '?' (Lua function expected)
-create(f): API disabled in the context of set_by_lua*
-wrap(f): API disabled in the context of set_by_lua*
+create(f): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
+wrap(f): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 resume(1): bad argument #1 to '?' (coroutine expected)
-resume(co): API disabled in the context of set_by_lua*
+resume(co): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 status(1): bad argument #1 to '?' (coroutine expected)
-status(co): API disabled in the context of set_by_lua*
+status(co): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 udp(1): expecting zero arguments, but got 1
-udp(): API disabled in the context of set_by_lua*
+udp(): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 req.socket(1, 2): expecting zero arguments, but got 2
 req.socket(): API disabled in the context of set_by_lua*
 set_uri(''): attempt to use zero-length uri
@@ -120,14 +120,14 @@ print: API disabled in the context of set_by_lua*
 send_headers: API disabled in the context of set_by_lua*
 exec: API disabled in the context of set_by_lua*
 redirect: API disabled in the context of set_by_lua*
-capture: API disabled in the context of set_by_lua*
-capture_multi: API disabled in the context of set_by_lua*
+capture: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
+capture_multi: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 read_body: API disabled in the context of set_by_lua*
-wait: API disabled in the context of set_by_lua*
-kill: API disabled in the context of set_by_lua*
-yield: API disabled in the context of set_by_lua*
-tcp: API disabled in the context of set_by_lua*
-stream: API disabled in the context of set_by_lua*
+wait: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
+kill: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
+yield: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
+tcp: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
+stream: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 on_abort: returned nil
 --- no_error_log
 [error]

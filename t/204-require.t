@@ -279,14 +279,14 @@ five
         content_by_lua_block {
             package.loaded.taking_time = nil
             ngx.thread.spawn(function() require "taking_time" end)
-            ngx.say("sent")
+            ngx.print(ngx.location.capture("/set").body)
         }
-        header_filter_by_lua_block {
-            ngx.ctx.refused = select(2, pcall(require, "taking_time"))
+    }
+    location = /set {
+        set_by_lua_block $refused {
+            return select(2, pcall(require, "taking_time"))
         }
-        body_filter_by_lua_block {
-            if ngx.arg[1] == "sent\n" then ngx.arg[1] = ngx.ctx.refused .. "\n" end
-        }
+        return 200 "$refused\n";
     }
 --- user_files
 >>> taking_time.lua
@@ -294,7 +294,7 @@ ngx.sleep(0.005)
 --- request
 GET /t
 --- response_body
-module 'taking_time' is being loaded by another request, whose code waits: API disabled in the context of header_filter_by_lua*
+module 'taking_time' is being loaded by another request, whose code waits: API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 --- no_error_log
 [error]
 

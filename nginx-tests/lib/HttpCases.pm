@@ -43,6 +43,23 @@ my @phases = (
     row( 'output in the access phase', 'access_by_lua_block { ngx.print("early") ngx.exit(200) }', {}, '200 early' ),
     row( 'output in the precontent phase', 'precontent_by_lua_block { ngx.sleep(0.001) ngx.print("early") }',
         {}, '200 early', beyond_reference => 'h1 h2' ),
+    row(
+        'waits in the filters',
+        'header_filter_by_lua_block { ngx.sleep(0.002) ngx.header["X-Word"] = ngx.location.capture("/inner").body }
+         body_filter_by_lua_block { ngx.sleep(0.001) ngx.arg[1] = ngx.arg[1]:upper() }
+         content_by_lua_block { ngx.print("one ") ngx.flush(true) ngx.print("two ", ngx.header["X-Word"]:sub(1, 5)) }',
+        {}, '200 ONE TWO INNER', beyond_reference => 'h1 h2'
+    ),
+    row(
+        'waits in the filters of a proxied response',
+        'proxy_http_version 1.1; proxy_pass http://balanced/inner;
+         header_filter_by_lua_block { ngx.sleep(0.002) } body_filter_by_lua_block { ngx.sleep(0.001) }',
+        {}, '200 inner 1.1', beyond_reference => 'h1 h2'
+    ),
+    row( 'a wait in the header filter of a response without a body', 'header_filter_by_lua_block { ngx.sleep(0.001) ngx.status = 204 } return 204;',
+        {}, '204 ', beyond_reference => 'h1 h2' ),
+    row( 'HEAD, and a wait in the header filter', 'header_filter_by_lua_block { ngx.sleep(0.001) } return 200 hello;',
+        { method => 'HEAD' }, '200 ', beyond_reference => 'h1 h2' ),
     row( 'a balancer', 'proxy_http_version 1.1; proxy_pass http://balanced/inner;', {}, '200 inner 1.1' ),
 
     # How they end.
@@ -55,6 +72,16 @@ my @phases = (
         {}, qr/^502 .*502 Bad Gateway/s ),
     row( 'exit in the header filter of a text', 'header_filter_by_lua_block { ngx.exit(502) } return 200 hello;',
         {}, qr/^502 .*502 Bad Gateway/s ),
+    row( 'exit in the header filter after a wait', 'header_filter_by_lua_block { ngx.sleep(0.001) ngx.exit(502) } content_by_lua_block { ngx.say("x") }',
+        {}, qr/^502 .*502 Bad Gateway/s, beyond_reference => 'h1 h2' ),
+    row( 'exit in the header filter of a text after a wait', 'header_filter_by_lua_block { ngx.sleep(0.001) ngx.exit(502) } return 200 hello;',
+        {}, qr/^502 .*502 Bad Gateway/s, beyond_reference => 'h1 h2' ),
+    row( 'an error in the header filter after a wait', 'header_filter_by_lua_block { ngx.sleep(0.001) error("fails") } return 200 hello;',
+        {}, '(broken)', beyond_reference => 'h1 h2' ),
+    row( 'an error in the body filter after a wait',
+        'body_filter_by_lua_block { if ngx.arg[1] == "b" then ngx.sleep(0.001) error("fails") end }
+         content_by_lua_block { ngx.print("a") ngx.flush(true) ngx.print("b") ngx.flush(true) ngx.print("c") }',
+        {}, broken_off('200 a(broken)'), beyond_reference => 'h1 h2' ),
     content( 'exit in the header filter of a subrequest',
         'local res = ngx.location.capture("/filtered") ngx.print(res.status, " ", res.body)',
         {}, qr/^200 502 .*502 Bad Gateway/s, beyond_reference => 'h1 h2' ),

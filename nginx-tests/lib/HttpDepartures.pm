@@ -83,6 +83,26 @@ our @ROWS = (
         notes   => 'log 200;',
     },
 
+    {   name    => 'a header filter',
+        conf    => 'header_filter_by_lua_block { note("start") ngx.sleep(9) note("end") } return 200 hello;',
+        request => { stop => 'told' },
+        notes   => 'start;log 499;',
+        beyond_reference => 'h1 h2',
+    },
+    {   name    => 'a header filter of code that goes on',
+        conf    => "$ON header_filter_by_lua_block { note('start') ngx.sleep(9) note('end') }
+            content_by_lua_block { ngx.say('x') ngx.sleep(9) note('end') }",
+        request => { stop => 'told' },
+        notes   => 'start;log 499;',
+        beyond_reference => 'h1 h2',
+    },
+    {   name    => 'a body filter',
+        conf    => 'body_filter_by_lua_block { note("start") ngx.sleep(9) note("end") } return 200 hello;',
+        request => { stop => 'told' },
+        notes   => qr/^start;log (?:200|499);$/,
+        beyond_reference => 'h1 h2',
+    },
+
     # It waits for the client to take output.
     {   name    => 'a flush',
         conf    => "content_by_lua_block { $LARGE ngx.sleep(0.01) note('end') }",

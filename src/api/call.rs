@@ -114,6 +114,10 @@ impl Call<'_> {
                     &other
                 }
             };
+            if phases.is_of_tasks() && PhaseSet::FILTERS.has(context.phase.get()) {
+                let context = &tasks_of_filter(context)?;
+                return work(&Call { state, request, context, phases });
+            }
             work(&Call { state, request, context, phases })
         })
     }
@@ -153,7 +157,7 @@ impl Call<'_> {
         if phases.has(phase) {
             return Ok(());
         }
-        Err(disabled_in(phase))
+        Err(LuaError::text(format_args!("{}", refusal(phases, phase))))
     }
 
     /// `nil, text`.
@@ -176,9 +180,23 @@ impl Call<'_> {
     }
 }
 
+/// What a function for `phases` says in `phase`, which is none of them.
 #[cold]
-fn disabled_in(phase: Phase) -> LuaError {
-    LuaError::text(format_args!("API disabled in the context of {}", phase.context_name()))
+pub fn refusal(phases: PhaseSet, phase: Phase) -> String {
+    let instead = phases.instead_in(phase);
+    fallible::text(format_args!("API disabled in the context of {}{instead}", phase.context_name()))
+}
+
+/// The context with the tasks of a filter's code, which sees `context`.
+#[cold]
+fn tasks_of_filter(context: &Rc<Context>) -> Result<Rc<Context>, LuaError> {
+    if !context.can_wait() {
+        let filter = context.phase.get().context_name();
+        return Err(LuaError::text(format_args!(
+            "API disabled in the context of {filter} for a response with status 101"
+        )));
+    }
+    Ok(context.of_tasks()?)
 }
 
 /// The context of code that runs for `request` without being run by this module.

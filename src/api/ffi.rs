@@ -208,9 +208,7 @@ pub unsafe fn check_phase(
     if phases.has(phase) {
         return Ok(());
     }
-    let text =
-        fallible::text(format_args!("API disabled in the context of {}", phase.context_name()));
     // SAFETY: the contract of this function, that of `write_error`.
-    unsafe { write_error(err, errlen, &text) };
+    unsafe { write_error(err, errlen, super::call::refusal(phases, phase)) };
     Err(ERROR)
 }

@@ -91,8 +91,8 @@ phases! {
     Access,          0x0004, "access_by_lua*",            "access",            Handler(HttpPhase::Access), true;
     Content,         0x0008, "content_by_lua*",           "content",           Content, true;
     Log,             0x0010, "log_by_lua*",               "log",               Handler(HttpPhase::Log), false;
-    HeaderFilter,    0x0020, "header_filter_by_lua*",     "header",            HeaderFilter, false;
-    BodyFilter,      0x0040, "body_filter_by_lua*",       "body",              BodyFilter, false;
+    HeaderFilter,    0x0020, "header_filter_by_lua*",     "header",            HeaderFilter, true;
+    BodyFilter,      0x0040, "body_filter_by_lua*",       "body",              BodyFilter, true;
     Timer,           0x0080, "ngx.timer",                 "timer",             Timer, true;
     InitWorker,      0x0100, "init_worker_by_lua*",       "init worker",       Worker, true;
     Balancer,        0x0200, "balancer_by_lua*",          "balancer",          Balancer, false;
@@ -220,6 +220,27 @@ impl PhaseSet {
 
     /// The phases whose code may wait.
     pub const YIELDABLE: PhaseSet = phases_where!(row, row.waits);
+
+    /// The filters of a response.
+    pub const FILTERS: PhaseSet =
+        phases_where!(row, matches!(row.place, HeaderFilter | BodyFilter));
+
+    /// Whether a function for these phases has to do with tasks: whether it waits, or makes something
+    /// that does. Such a function works in no phase that cannot wait.
+    #[inline(always)]
+    pub const fn is_of_tasks(self) -> bool {
+        self.has(Phase::HeaderFilter) && self.0 & !PhaseSet::YIELDABLE.0 == 0
+    }
+
+    /// What a refusal in `phase` of a function for these phases adds: what can be done instead.
+    pub const fn instead_in(self, phase: Phase) -> &'static str {
+        match phase {
+            Phase::Set if self.is_of_tasks() => {
+                ", which cannot wait: use rewrite_by_lua*, and set ngx.var there"
+            }
+            _ => "",
+        }
+    }
 
     /// The phases whose code runs for a fake request.
     pub const FAKE: PhaseSet = phases_where!(row, matches!(row.place, Handshake | Timer | Worker));

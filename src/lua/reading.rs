@@ -36,6 +36,11 @@ impl State {
         unsafe { ffi::lua_tointeger_(self.as_ptr(), index) as i64 }
     }
 
+    /// The number that a coroutine's function has returned first, cut to an integer; 0 for none.
+    pub fn result_code(self) -> i64 {
+        if self.top() > 0 { self.integer(1) } else { 0 }
+    }
+
     pub fn is_number(self, index: i32) -> bool {
         // SAFETY: any index is fine.
         unsafe { ffi::lua_isnumber(self.as_ptr(), index) != 0 }

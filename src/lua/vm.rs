@@ -65,6 +65,9 @@ pub struct Vm {
     main: State,
     /// Coroutines that ended and may run again.
     idle_threads: FreeList<Thread>,
+    /// One more, for code of filters, which most often ends without a wait: while it is here, nothing of
+    /// it must be reset.
+    filter_thread: Cell<Option<Thread>>,
     /// The code cache: the registry's reference of a table, and the references in that table by
     /// key.
     pub(super) cache_table: i32,
@@ -109,6 +112,7 @@ impl Vm {
         let mut vm = Vm {
             main,
             idle_threads: FreeList::new(0),
+            filter_thread: Cell::default(),
             cache_table: NOREF,
             collection: Collection::default(),
             limit: recipe.max_memory.map(|max| Limit::install(main, max)),
@@ -264,6 +268,25 @@ impl Vm {
             made = Some(Thread { state: thread, reference: state.new_ref(REGISTRY) });
         })?;
         made.ok_or_else(|| b"no coroutine".into())
+    }
+
+    /// A coroutine for the code of a filter, to be given back by [`Vm::keep_filter_thread`] if the code has
+    /// ended without an error.
+    #[inline(always)]
+    pub fn take_filter_thread(&self, log: Log) -> Result<Thread, Vec<u8>> {
+        match self.filter_thread.take() {
+            Some(thread) => Ok(thread),
+            None => self.take_thread(log),
+        }
+    }
+
+    /// Takes back what [`Vm::take_filter_thread`] gave.
+    #[inline(always)]
+    pub fn keep_filter_thread(&self, mut thread: Thread, log: Log) {
+        thread.state.set_top(0);
+        if let Some(other) = self.filter_thread.replace(Some(thread)) {
+            self.give_back_thread(other, true, log);
+        }
     }
 
     /// Returns a coroutine: it is kept for the next request, or left to the garbage collector.

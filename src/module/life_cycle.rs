@@ -113,6 +113,9 @@ fn prepare_tls_of_hooks(cf: Conf, main: &MainConf) -> Result<(), ()> {
 pub fn configuration_is_read(cycle: Cycle) -> Result<(), OutOfMemory> {
     vm::announce(cycle);
     phase::status::configuration_is_read(cycle);
+    if let Some(main) = MainConf::of_cycle(cycle) {
+        phase::install_first_filter(main);
+    }
     match MainConf::of_cycle(cycle).and_then(MainConf::capture) {
         Some(capture) => capture.attach_to_cycle(cycle),
         None => Ok(()),

@@ -1,15 +1,19 @@
 //! `body_filter_by_lua*`.
 //!
 //! Input that nginx passes while earlier output still waits for the client is kept, and given to
-//! the code once that output has been sent: otherwise the code would make more and more buffers.
+//! the code once that output has been sent: otherwise the code would make more and more buffers. The
+//! same goes for input that comes while the code waits. nginx makes no more of a response than fits into
+//! its buffers, as long as what it has passed is kept.
 
 use std::rc::Rc;
 
+use super::filter;
 use super::header_filter::context_of;
-use super::synchronous;
 use crate::config::{LocationConf, Script};
 use crate::nginx::http::{client, filters, framing, send};
 use crate::nginx::{Chain, Request, Status};
+use crate::runtime::filter::Waiting;
+use crate::runtime::filter_run::Ended;
 use crate::runtime::{Context, Phase};
 
 /// Whether the location has code for the body, and there is one.
@@ -27,41 +31,96 @@ pub fn enter(request: Request, input: Chain) -> Status {
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
         return Status::ERROR;
     };
-    if context.filter.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0 {
+    let state = &context.filter;
+    let waits = state.waits.get();
+    if waits == Waiting::Failed {
+        filter::consume(input);
+        return Status::ERROR;
+    }
+    let is_over = state.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0;
+    if is_over && waits == Waiting::Nothing {
         return filters::CODE.next_body(request, input);
     }
     if !keep(&context, input) {
         return Status::ERROR;
     }
-    if let Some(rc) = wait_for_client(&context) {
+    if waits == Waiting::Body { Status::AGAIN } else { pass_waiting(&context, script) }
+}
+
+/// Runs the code on what waits for it, and passes the result on.
+fn pass_waiting(context: &Rc<Context>, script: &Script) -> Status {
+    if let Some(rc) = wait_for_client(context) {
         return rc;
     }
     let input = context.filter.waiting.replace(Chain::EMPTY);
-    let mut out = Chain::EMPTY;
-    if !input.is_empty() {
-        match run(&context, script, input) {
-            Ok(made) => out = made,
-            Err(rc) => return rc,
-        }
-        if out != input {
-            input.free_links(request.pool());
-            if out.is_empty() {
-                return Status::OK;
-            }
+    if input.is_empty() {
+        return pass_on(context, Chain::EMPTY);
+    }
+    let then = move |context: &Rc<Context>, ended| go_on(context, input, ended);
+    match filter::run(context, script, Phase::BodyFilter, input, then) {
+        Some(ended) => conclude(context, input, ended),
+        None => {
+            context.filter.waits.set(Waiting::Body);
+            Status::AGAIN
         }
     }
-    let rc = filters::CODE.next_body(request, out);
+}
+
+/// The code has ended: passes on what it has made of `input`.
+fn conclude(context: &Context, input: Chain, ended: Ended) -> Status {
+    const HTTP_SPECIAL_RESPONSE: i64 = 300;
+    match ended.code {
+        Some(code) if code != Status::ERROR.0 as i64 && code < HTTP_SPECIAL_RESPONSE => {}
+        _ => return Status::ERROR,
+    }
+    let out = ended.chain;
+    if out != input {
+        input.free_links(context.request().pool());
+        if out.is_empty() {
+            return Status::OK;
+        }
+    }
+    pass_on(context, out)
+}
+
+fn pass_on(context: &Context, out: Chain) -> Status {
+    let rc = filters::CODE.next_body(context.request(), out);
     if rc != Status::ERROR {
-        file_sent(&context, out);
+        file_sent(context, out);
     }
     rc
+}
+
+/// The code has ended after a wait: what has come meanwhile is its turn.
+fn go_on(context: &Rc<Context>, input: Chain, ended: Ended) {
+    let (request, state) = (context.request(), &context.filter);
+    state.waits.set(Waiting::Nothing);
+    let is_current = Context::of(request).is_some_and(|other| Rc::ptr_eq(&other, context));
+    if !is_current {
+        // Meanwhile, another module has made a page instead.
+        filter::consume(ended.chain);
+        filter::consume(state.waiting.take());
+        request.post();
+        return;
+    }
+    let mut rc = conclude(context, input, ended);
+    if rc != Status::ERROR
+        && !state.waiting.get().is_empty()
+        && let Some(script) = LocationConf::of(request).script(Phase::BodyFilter)
+    {
+        rc = pass_waiting(context, script);
+    }
+    let goes_on = rc != Status::ERROR && (state.waits.get() == Waiting::Body || request.post());
+    if !goes_on {
+        filter::give_up(context);
+    }
 }
 
 /// Adds the input to what waits, or drops it if the response has ended; false without memory.
 fn keep(context: &Context, input: Chain) -> bool {
     let filter = &context.filter;
     if filter.seen_last.get() {
-        input.bufs().for_each(|mut buf| buf.consume());
+        filter::consume(input);
         return true;
     }
     let mut waiting = filter.waiting.get();
@@ -72,7 +131,7 @@ fn keep(context: &Context, input: Chain) -> bool {
 
 /// Sends earlier output of this filter that the client has not taken; `Some` if it still has not,
 /// or on failure.
-fn wait_for_client(context: &Rc<Context>) -> Option<Status> {
+fn wait_for_client(context: &Context) -> Option<Status> {
     let request = context.request();
     if !is_waiting(context) {
         return None;
@@ -92,18 +151,4 @@ fn is_waiting(context: &Context) -> bool {
 fn file_sent(context: &Context, out: Chain) {
     let pool = context.request().pool();
     context.filter.recycled.sent(pool, out, send::filter_tag());
-}
-
-/// Runs the code on `input` and returns the resulting chain.
-fn run(context: &Rc<Context>, script: &Script, input: Chain) -> Result<Chain, Status> {
-    const HTTP_SPECIAL_RESPONSE: i64 = 300;
-    let chain = &context.filter.chain;
-    let outer = chain.replace(input);
-    let result =
-        synchronous::run(context, script, Phase::BodyFilter, |_| Ok(0), |state| state.integer(-1));
-    let out = chain.replace(outer);
-    match result {
-        Ok(code) if code != Status::ERROR.0 as i64 && code < HTTP_SPECIAL_RESPONSE => Ok(out),
-        _ => Err(Status::ERROR),
-    }
 }

@@ -1,13 +1,18 @@
 //! `header_filter_by_lua*`.
+//!
+//! While its code waits, nothing of the response goes on: the first body filter (`phase/filter.rs`) holds
+//! back what comes of the body.
 
 use std::rc::Rc;
 
-use super::{framing, runner, synchronous};
-use crate::config::{LocationConf, Script};
+use super::{filter, framing, runner};
+use crate::config::LocationConf;
+use crate::nginx::http::filters::{CODE, HOLD};
 use crate::nginx::http::framing as wire_framing;
 use crate::nginx::http::{filters, response_status};
-use crate::nginx::{Request, Status};
-use crate::runtime::context::End;
+use crate::nginx::{Chain, Level, Request, Status};
+use crate::runtime::filter::Waiting;
+use crate::runtime::filter_run::Ended;
 use crate::runtime::{Context, Phase};
 
 /// Whether the location has code for the header, or for the body, which changes the header too.
@@ -21,32 +26,30 @@ pub fn concerns(request: Request) -> bool {
 /// nginx's header filters.
 pub fn enter(request: Request) -> Status {
     let location = LocationConf::of(request);
-    let filters_body = location.script(Phase::BodyFilter).is_some();
-    if filters_body {
+    if location.script(Phase::BodyFilter).is_some() {
         filters::need_in_memory(request);
     }
-    let next = |request| filters::CODE.next_header(request);
-    let send =
-        |request| if filters_body { framing::send_counted(request, next) } else { next(request) };
     let Some(script) = location.script(Phase::HeaderFilter) else {
         return send(request);
     };
     let Ok(context) = context_of(request, Phase::HeaderFilter) else {
         return Status::ERROR;
     };
-    let status = response_status::get(request);
-    let result = run(&context, script);
-    if response_status::get(request) != status {
-        wire_framing::follow_status(request);
+    if context.filter.waits.get() == Waiting::Header {
+        request
+            .log()
+            .write(Level::Alert, b"header already sent: it waits for header_filter_by_lua*");
+        return Status::ERROR;
     }
-    match result {
-        Err(failed) => failed.into(),
-        Ok(None) => send(request),
-        Ok(Some(Status::ERROR)) => Status::ERROR,
-        Ok(Some(status)) => match filters::finalize(request, status) {
-            rc @ (Status::ERROR | Status::AGAIN) => rc,
-            _ => Status::OK,
-        },
+    let before =
+        Before { status: response_status::get(request), exit_code: context.ending.exit_code.get() };
+    let then = move |context: &Rc<Context>, ended| go_on(context, before, ended);
+    match filter::run(&context, script, Phase::HeaderFilter, Chain::EMPTY, then) {
+        Some(ended) => conclude(request, before, ended),
+        None => {
+            context.filter.waits.set(Waiting::Header);
+            Status::AGAIN
+        }
     }
 }
 
@@ -63,15 +66,74 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
     runner::context_of(request, phase)
 }
 
-/// Runs the code; returns the status that it asked for with `ngx.exit`, if that is a new one.
-fn run(context: &Rc<Context>, script: &Script) -> Result<Option<Status>, synchronous::Failed> {
-    let end_before = context.ending.end.take();
-    let code_before = context.ending.exit_code.get();
-    let result = synchronous::run_plainly(context, script, Phase::HeaderFilter);
-    let end = context.ending.end.replace(end_before);
-    result?;
-    Ok(match end {
-        Some(End::Exit(code)) if code != code_before => Some(Status(code)),
-        _ => None,
-    })
+/// Passes the header on.
+fn send(request: Request) -> Status {
+    let next = |request| CODE.next_header(request);
+    if LocationConf::of(request).script(Phase::BodyFilter).is_some() {
+        framing::send_counted(request, next)
+    } else {
+        next(request)
+    }
+}
+
+/// What a response and its code were before the filter's code ran.
+#[derive(Clone, Copy)]
+struct Before {
+    status: usize,
+    exit_code: isize,
+}
+
+impl Before {
+    /// The status that the code has asked for with `ngx.exit`, if that is a new one.
+    fn new_exit(self, ended: Ended) -> Option<Status> {
+        ended.exit.filter(|code| *code != self.exit_code).map(Status)
+    }
+}
+
+/// The code has ended: passes the header on, or replaces the response.
+fn conclude(request: Request, before: Before, ended: Ended) -> Status {
+    if response_status::get(request) != before.status {
+        wire_framing::follow_status(request);
+    }
+    if ended.code.is_none() {
+        return Status::ERROR;
+    }
+    match before.new_exit(ended) {
+        None => send(request),
+        Some(Status::ERROR) => Status::ERROR,
+        Some(status) => match filters::finalize(request, status) {
+            rc @ (Status::ERROR | Status::AGAIN) => rc,
+            _ => Status::OK,
+        },
+    }
+}
+
+/// The code has ended after a wait: what waited goes on.
+fn go_on(context: &Rc<Context>, before: Before, ended: Ended) {
+    let (request, state) = (context.request(), &context.filter);
+    state.waits.set(Waiting::Nothing);
+    let held = state.held.take();
+    let is_replaced = ended.code.is_some()
+        && before.new_exit(ended).is_some_and(|status| status != Status::ERROR);
+    if is_replaced {
+        filter::consume(held);
+    }
+    let mut rc = conclude(request, before, ended);
+    if is_replaced {
+        state.replaced.set(true);
+        if state.waits.get() == Waiting::Header {
+            // The page's own header waits now.
+            return;
+        }
+    } else if !rc.is_failure() && !held.is_empty() {
+        rc = HOLD.next_body(request, held);
+    }
+    let goes_on = !rc.is_failure() && request.post();
+    if !goes_on {
+        filter::consume(held);
+    }
+    held.free_links(request.pool());
+    if !goes_on {
+        filter::give_up(context);
+    }
 }

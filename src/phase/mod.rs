@@ -6,6 +6,7 @@ pub mod balancer;
 pub mod body_filter;
 pub mod content;
 pub mod exit_worker;
+pub mod filter;
 pub mod framing;
 pub mod header_filter;
 pub mod hook;
@@ -59,6 +60,13 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
         filters::CODE.install_body(body_filter::concerns, body_filter::enter);
     }
     Ok(())
+}
+
+/// Installs the filter that has to be nginx's first, once nginx has read the configuration.
+pub fn install_first_filter(main: &MainConf) {
+    if main.used().has(Phase::HeaderFilter) {
+        filters::HOLD.install_body(filter::holds, filter::hold);
+    }
 }
 
 /// What nginx calls in one of its own phases.

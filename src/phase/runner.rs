@@ -255,7 +255,7 @@ pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> 
 }
 
 #[cold]
-fn no_coroutine(request: Request) -> Status {
+pub fn no_coroutine(request: Request) -> Status {
     ngx_log!(request.log(), Level::Err, "lua: failed to create new coroutine to handle request");
     Status::HTTP_INTERNAL_SERVER_ERROR
 }

@@ -15,7 +15,6 @@ use super::{Context, Keyed, Operation, Task, scheduler};
 use crate::lua::State;
 use crate::nginx::Level;
 use crate::nginx::core::allocator;
-use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::{ngx_log, own_thread};
 
 own_thread! {
@@ -124,11 +123,7 @@ impl CoCtx {
         if !Context::any_runs() {
             return scheduler::wake(&task, values);
         }
-        let top = task.state().top();
-        let resumption = Resumption { task: Rc::downgrade(&task), values, top };
-        let timer = Timer::with_log(resumption, Resumption::wake, context.request().log());
-        timer.post();
-        task.wait_for(Box::new(Later { _timer: timer }));
+        scheduler::wake_later(&task, values, context.request().log());
     }
 }
 
@@ -136,42 +131,5 @@ impl CoCtx {
 fn complain(task: &Task, what: &str) {
     if let Some(request) = task.request() {
         ngx_log!(request.log(), Level::Alert, "lua co_ctx: another module's coroutine {what}");
-    }
-}
-
-/// A resume that was asked for while Lua code ran.
-#[derive(Clone)]
-struct Resumption {
-    task: Weak<Task>,
-    values: i32,
-    /// The stack's top at that time: values above it are not results.
-    top: i32,
-}
-
-impl Resumption {
-    fn wake(&self) {
-        if let Some(task) = self.task.upgrade() {
-            task.state().set_top(self.top);
-            scheduler::wake(&task, self.values);
-        }
-    }
-}
-
-impl Waiter for Resumption {
-    fn abandon(&self) {
-        if let Some(task) = self.task.upgrade() {
-            scheduler::fail_task(&task);
-        }
-    }
-}
-
-/// A task that is about to be resumed.
-struct Later {
-    _timer: Box<Timer<Resumption>>,
-}
-
-impl Operation for Later {
-    fn name(&self) -> &'static str {
-        "its turn"
     }
 }

@@ -24,7 +24,7 @@ const HTTP_CLOSE: isize = 444;
 /// Ends all tasks, and puts the context back into nginx's slot if nginx has cleared that while
 /// making a response of its own.
 pub fn cleanup(context: &Context) {
-    if context.request().filter_finalized() {
+    if context.request().filter_finalized() && !context.is_filter_run() {
         context.reattach();
     }
     context.remove_all_tasks();

@@ -9,8 +9,26 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::send;
 
+/// What of a response waits for a filter's code.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    #[default]
+    Nothing,
+    /// The header, and the body behind it.
+    Header,
+    /// The body.
+    Body,
+    /// The code has failed after a wait: the rest of the response is dropped.
+    Failed,
+}
+
 /// The state of `body_filter_by_lua*` for one request.
 pub struct BodyFilter {
+    pub waits: Cell<Waiting>,
+    /// The body that has come while the header waits.
+    pub held: Cell<Chain>,
+    /// The header filter has replaced the response after a wait: what still comes of it is dropped.
+    pub replaced: Cell<bool>,
     /// Input that the code has not seen yet.
     pub waiting: Cell<Chain>,
     /// While the code runs: its input, or what it has replaced that with.
@@ -24,6 +42,9 @@ pub struct BodyFilter {
 impl BodyFilter {
     pub const fn new() -> BodyFilter {
         BodyFilter {
+            waits: Cell::new(Waiting::Nothing),
+            held: Cell::new(Chain::EMPTY),
+            replaced: Cell::new(false),
             waiting: Cell::new(Chain::EMPTY),
             chain: Cell::new(Chain::EMPTY),
             recycled: Recycled::new(),

@@ -9,6 +9,7 @@ pub mod ctx;
 pub mod ends;
 pub mod fake_request;
 pub mod filter;
+pub mod filter_run;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod handshake;
 pub mod keyed;

@@ -58,6 +58,9 @@ impl Drop for Hold {
 impl Context {
     /// Closes `resource` when the request ends, unless the result is dropped before.
     pub fn hold(self: &Rc<Self>, resource: Weak<dyn Resource>) -> Result<Hold, OutOfMemory> {
+        if let Some(base) = self.filter_run.get().and_then(|run| run.base()) {
+            return base.hold(resource);
+        }
         if self.hears_of_end() {
             ngx_debug!(self.request().log(), "lua http cleanup reuse");
         } else {

@@ -529,6 +529,11 @@ impl Task {
         self.pending.borrow().is_none()
     }
 
+    /// Whether nothing will wake it: its code has yielded by itself, and no other module knows it.
+    pub(super) fn has_nothing_to_wait_for(&self) -> bool {
+        self.waits_for_nothing() && self.co_ctx.get() == 0
+    }
+
     /// Whether it waits for another module's operation.
     pub fn waits_for_foreign(&self) -> bool {
         let pending = self.pending.borrow();

@@ -14,7 +14,7 @@ use crate::runtime::{Context, Phase, PhaseSet};
 use crate::{ngx_debug, ngx_log};
 
 const EXIT_PHASES: PhaseSet = PhaseSet(
-    (PhaseSet::YIELDABLE.0 & !PhaseSet::WORKER.0)
+    (PhaseSet::YIELDABLE.without(Phase::BodyFilter).0 & !PhaseSet::WORKER.0)
         | PhaseSet::UPSTREAM_HANDSHAKE.0
         | PhaseSet::of(&[Phase::HeaderFilter, Phase::Balancer, Phase::SslSessionStore]).0,
 );
@@ -72,7 +72,7 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
         return Err("bad argument to 'ngx.exit': invalid HTTP status code");
     }
     let ends_anyhow = status == ffi::ERROR || drops_connection(status);
-    if context.ending.no_abort.get() && !ends_anyhow {
+    if (context.ending.no_abort.get() || context.filter_captures()) && !ends_anyhow {
         return Err("attempt to abort with pending subrequests");
     }
     let mut status = status;

@@ -23,7 +23,7 @@ use crate::ngx_debug;
 use crate::ngx_log;
 use crate::runtime::{Context, Phase, PhaseSet, client_watch};
 
-const PHASES: u32 = PhaseSet::REQUEST.without(Phase::ServerRewrite).0;
+const PHASES: u32 = PhaseSet::REQUEST.without(Phase::ServerRewrite).with(Phase::HeaderFilter).0;
 
 const FUNCTIONS: &[Row] = &[
     Row::in_phases::<PHASES, _>(c"capture", capture),

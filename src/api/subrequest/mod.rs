@@ -199,7 +199,8 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         return Status::OK;
     }
     nested::drop_done(request);
-    if subrequest::has_postponed(request) && !drops_connection(rc) {
+    let waits = subrequest::has_postponed(request) || filters::waits(request);
+    if waits && !drops_connection(rc) {
         let ended = captured.ended.get().unwrap_or(rc);
         captured.ended.set(Some(ended));
         return Status::OK;
@@ -284,6 +285,10 @@ fn resume(batch: &Rc<Batch>) {
         }
     };
     task.drop_pending();
+    if context.is_filter_run() {
+        // The parent's handler is of what makes the response.
+        return scheduler::wake_later(&task, values, context.request().log());
+    }
     context.set_woken(task, values);
     context.reattach();
     scheduler::listen_for_write(&context);

@@ -78,6 +78,25 @@ pub fn stop_send_timer(request: Request) {
     }
 }
 
+/// `send_timeout`, in milliseconds.
+pub fn send_timeout(request: Request) -> usize {
+    // SAFETY: live configuration.
+    unsafe { (*Configuration::of(request).core_location()).send_timeout }
+}
+
+/// Has the send timeout, if it runs, begin anew: where nothing waits for the client, it is not to
+/// blame that nothing is sent.
+pub fn restart_send_timer(request: Request) {
+    let event: Event = connection(&request).write;
+    // SAFETY: a live event.
+    unsafe {
+        if (*event).timer_set() != 0 && (*event).delayed() == 0 && !has_buffered_output(request) {
+            ngx_del_timer(event);
+            ngx_add_timer(event, send_timeout(request));
+        }
+    }
+}
+
 /// What a write event means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WriteEvent {

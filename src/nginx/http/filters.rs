@@ -28,6 +28,29 @@ pub const CODE: Filters<0> = Filters;
 pub const FRAMING: Filters<1> = Filters;
 /// The filters that capture the responses of subrequests.
 pub const CAPTURE: Filters<2> = Filters;
+/// The filter that holds a body back whose header waits. It comes before all others, which prepare
+/// themselves for the body when they see the header.
+pub const HOLD: Filters<3> = Filters;
+
+/// This module's bit among those of the filters that hold output of a request back. nginx does not end
+/// a request with any of them.
+const WAITS: u32 = 0x08;
+
+/// Whether code of a filter of this module waits, and output of the request with it.
+#[inline(always)]
+pub fn waits(request: Request) -> bool {
+    request.get().buffered() & WAITS != 0
+}
+
+/// Notes whether code of a filter waits.
+pub fn set_waits(request: Request, waits: bool) {
+    // SAFETY: a plain field of a live request.
+    unsafe {
+        let r = request.as_ptr();
+        let others = (*r).buffered() & !WAITS;
+        (*r).set_buffered(if waits { others | WAITS } else { others });
+    }
+}
 
 /// The filters of nginx that come after a pair of ours.
 struct Next {
@@ -36,14 +59,14 @@ struct Next {
 }
 
 own_thread! {
-    static NEXT: [Next; 3] =
-        [const { Next { header: Cell::new(None), body: Cell::new(None) } }; 3];
+    static NEXT: [Next; 4] =
+        [const { Next { header: Cell::new(None), body: Cell::new(None) } }; 4];
 }
 
 impl<const N: usize> Filters<N> {
     #[inline(always)]
     fn next(self) -> &'static Next {
-        const { assert!(N < 3, "NEXT has a place for each pair of filters") };
+        const { assert!(N < 4, "NEXT has a place for each pair of filters") };
         #[expect(clippy::indexing_slicing, reason = "asserted above")]
         &NEXT[N]
     }

@@ -12,7 +12,7 @@ use crate::nginx::core::strings;
 use crate::nginx::sys::{
     NGX_HTTP_GET, NGX_HTTP_HEAD, ngx_connection_t, ngx_http_core_run_phases,
     ngx_http_discard_request_body, ngx_http_finalize_request, ngx_http_output_filter,
-    ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_send_header,
+    ngx_http_post_request, ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_send_header,
 };
 
 const HTTP_VERSION_20: usize = 2000;
@@ -174,6 +174,13 @@ impl Request {
     pub fn run_phases(self) {
         // SAFETY: a live request.
         unsafe { ngx_http_core_run_phases(self.as_ptr()) }
+    }
+
+    /// Has nginx call the request's write event handler, whatever its connection does, as soon as it
+    /// runs the posted requests; false without memory.
+    pub fn post(self) -> bool {
+        // SAFETY: a live request.
+        unsafe { ngx_http_post_request(self.as_ptr(), null_mut()) == 0 }
     }
 
     /// Keeps the main request alive until the matching [`Request::finalize`].

@@ -3,7 +3,7 @@
 //! A context whose request has ended goes to a free list, reset to be like a new one, unless
 //! something still has a share of it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use super::output::Output;
@@ -19,6 +19,7 @@ use crate::own_thread;
 use crate::runtime::ctx::NO_CTX;
 use crate::runtime::ends;
 use crate::runtime::filter::BodyFilter;
+use crate::runtime::filter_run::FilterRuns;
 use crate::runtime::resources::Resources;
 
 /// The most contexts that the free list keeps.
@@ -60,6 +61,8 @@ impl Context {
             body: RequestBody::default(),
             output: Output::default(),
             filter: BodyFilter::default(),
+            filter_runs: FilterRuns::default(),
+            filter_run: OnceCell::new(),
             fake_end: FakeEnd::default(),
             resources: Resources::default(),
             ctx_ref: Cell::new(NO_CTX),
@@ -90,6 +93,8 @@ impl Context {
             body,
             output,
             filter,
+            filter_runs,
+            filter_run,
             fake_end,
             resources,
             ctx_ref,
@@ -110,6 +115,8 @@ impl Context {
         body.reset();
         *output = Output::default();
         *filter = BodyFilter::default();
+        filter_runs.reset();
+        filter_run.take();
         *fake_end = FakeEnd::default();
         resources.empty();
         ctx_ref.set(NO_CTX);
@@ -170,16 +177,24 @@ impl Context {
     /// The pool is being destroyed: nginx's structures must not be used any more.
     #[inline(always)]
     fn release(&self) {
+        self.end_filter();
         self.remove_all_tasks();
         self.close_resources();
         self.set_current(None);
         self.released.set(true);
         self.release_ctx();
     }
+
+    /// Ends a context that has no share in a pool: that of a filter's run.
+    pub(in crate::runtime) fn close(&self) {
+        self.set_current(None);
+        self.released.set(true);
+    }
 }
 
 impl SharedWithPool for Context {
     fn at_end(&self) {
+        self.end_filter();
         ends::cleanup(self);
         self.close_resources();
     }

@@ -12,11 +12,12 @@ pub mod output;
 mod running;
 pub mod tasks;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use super::ctx::{self, NO_CTX};
 use super::filter::BodyFilter;
+use super::filter_run::{FilterRun, FilterRuns};
 use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
@@ -138,6 +139,10 @@ pub struct Context {
     pub output: Output,
     /// The state of `body_filter_by_lua*`.
     pub filter: BodyFilter,
+    /// The runs of filters' code for the request.
+    pub filter_runs: FilterRuns,
+    /// In the context of such a run: what is known of it.
+    pub filter_run: OnceCell<Box<FilterRun>>,
     pub fake_end: FakeEnd,
     pub(super) resources: Resources,
 
@@ -250,6 +255,12 @@ impl Context {
         if self.ctx_ref.get() >= 0 {
             ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
         }
+    }
+
+    /// Whether it is the context of a filter's run.
+    #[inline(always)]
+    pub fn is_filter_run(&self) -> bool {
+        self.filter_run.get().is_some()
     }
 
     /// Whether the request ended while Lua code of it was still on the stack.

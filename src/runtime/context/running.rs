@@ -17,6 +17,15 @@ impl Context {
     /// Does `work`, which runs the context's code.
     #[inline(always)]
     pub fn run_code<R>(self: &Rc<Self>, work: impl FnOnce() -> R) -> R {
+        match self.filter_run.get() {
+            None => self.run_own_code(work),
+            Some(run) => run.continue_code(self, work),
+        }
+    }
+
+    /// As [`Context::run_code`], where the code sees this context itself.
+    #[inline(always)]
+    pub(in crate::runtime) fn run_own_code<R>(self: &Rc<Self>, work: impl FnOnce() -> R) -> R {
         RUNNING.within(self, || {
             let _forget = ForgetIndexes;
             let _request = RunningTasks::of(self.request());

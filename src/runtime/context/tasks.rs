@@ -7,6 +7,7 @@ use std::rc::Rc;
 use codec::fallible::{self, OutOfMemory};
 
 use super::Context;
+use crate::config::PhaseSet;
 use crate::lua::State;
 use crate::lua::vm::Thread;
 use crate::nginx::core::rc_cell::RcCell;
@@ -126,14 +127,18 @@ impl Context {
     }
 
     /// The running task.
-    pub fn current(&self) -> Option<Rc<Task>> {
+    pub fn current(self: &Rc<Self>) -> Option<Rc<Task>> {
+        if PhaseSet::FILTERS.has(self.phase.get()) && !self.is_filter_run() {
+            let run = self.of_tasks().ok().filter(|run| run.is_filter_run())?;
+            return run.tasks.current.get();
+        }
         self.tasks.current.get()
     }
 
     /// The running task, if it is the one that runs on `state`.
     #[inline(always)]
     pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
-        if self.runs_on(state) { self.current() } else { None }
+        if self.runs_on(state) { self.tasks.current.get() } else { None }
     }
 
     /// Whether the running task is the one that runs on `state`.

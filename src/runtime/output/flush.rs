@@ -7,8 +7,8 @@ use super::hold::{filter, new_buf, pass_on};
 use crate::config::Phase;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::client::{self, WriteEvent};
-use crate::nginx::http::subrequest;
-use crate::nginx::{Chain, Status};
+use crate::nginx::http::{filters, subrequest};
+use crate::nginx::{Chain, Request, Status};
 use crate::ngx_debug;
 use crate::runtime::context::Context;
 use crate::runtime::context::output::Stage;
@@ -48,7 +48,7 @@ fn flush_pending(context: &Rc<Context>) -> Status {
     if rc == Status::ERROR || rc.0 > 0 {
         return rc;
     }
-    if !client::has_buffered_output(request) {
+    if !is_held(request) {
         client::stop_send_timer(request);
         if context.output.stage.get() == Stage::Ended {
             client::end_stream(request);
@@ -69,7 +69,12 @@ fn flush_pending(context: &Rc<Context>) -> Status {
 /// Whether output still waits for the client, or for a rate limit.
 pub fn is_pending(context: &Context) -> bool {
     let request = context.request();
-    client::has_buffered_output(request) || client::is_output_delayed(request)
+    is_held(request) || client::is_output_delayed(request)
+}
+
+/// Whether output waits for the client, or for code of a filter.
+fn is_held(request: Request) -> bool {
+    client::has_buffered_output(request) || filters::waits(request)
 }
 
 /// What `ngx.flush(true)` waits for; dropped with its task.
@@ -112,7 +117,7 @@ pub fn finish_sending(context: &Rc<Context>) {
     if request.is_subrequest() {
         return;
     }
-    if client::has_buffered_output(request) {
+    if is_held(request) {
         scheduler::listen_for_write(context);
         // If nginx refuses, the rest is sent once the code has ended.
         client::wait_for_writable(request);
@@ -141,7 +146,7 @@ pub fn write_event(context: &Rc<Context>) -> Status {
         WriteEvent::TimedOut => {}
         WriteEvent::Failed => return fail(context),
         WriteEvent::Ready => {
-            if client::has_buffered_output(context.request()) {
+            if is_held(context.request()) {
                 let rc = flush_pending(context);
                 if rc != Status::ERROR && rc != Status::OK {
                     return useless;

@@ -39,9 +39,14 @@ pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut 
     let Some(Abort { failure, trace }) = abort.take() else { return };
     counters::count_failure(context.phase.get(), failure);
     let mut line = Line::new();
-    let hook = context.fake_end.hook.get().filter(|_| task.role() == Role::Entry);
+    let is_entry = task.role() == Role::Entry;
+    let hook = context.fake_end.hook.get().filter(|_| is_entry);
     match hook {
         Some(directive) => line.add(format_args!("{directive} error: ")),
+        None if is_entry && context.is_filter_run() => {
+            let phase = context.phase.get().failed_name();
+            line.add(format_args!("failed to run {phase}: "));
+        }
         None => line.add(format_args!("lua {what} aborted: {}: ", kind(failure))),
     }
     append_error_text(context, task.state(), &mut line);
@@ -53,7 +58,7 @@ pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut 
 
 /// Appends the text of the error on top of `failed`. That coroutine runs no code any more, so a
 /// `__tostring` runs on the main one.
-fn append_error_text(context: &Context, mut failed: State, line: &mut Line) {
+pub fn append_error_text(context: &Context, mut failed: State, line: &mut Line) {
     if matches!(failed.kind(-1), Kind::String | Kind::Number) {
         line.append(failed.error_text());
         return;

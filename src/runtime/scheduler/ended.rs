@@ -20,6 +20,9 @@ pub(super) fn finished(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
         // `ngx.exit` could not yield, but must take effect all the same.
         Role::Entry | Role::LightThread if context.is_to_end() => AfterRun::Leave(end(context)),
         Role::Entry => {
+            if let Some(run) = context.filter_run.get() {
+                run.set_code(task.state().result_code());
+            }
             context.remove_task(task);
             leave_if_over(context)
         }
@@ -71,7 +74,7 @@ fn leave_if_over(context: &Rc<Context>) -> AfterRun {
 
 /// Every thread ended: the content phase closes the response.
 fn all_done(context: &Rc<Context>) -> Status {
-    if context.has_entered(Phase::Content) && !context.fake {
+    if context.has_entered(Phase::Content) && !context.fake && !context.is_filter_run() {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;

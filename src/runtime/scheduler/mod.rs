@@ -5,10 +5,13 @@
 mod abort;
 mod ended;
 mod events;
+mod later;
 mod run;
 mod turns;
 
+pub use abort::append_error_text;
 pub use ended::{forget_zombie, kill};
 pub use events::{fail, fail_task, listen_for_write, on_event, push_no_memory, wake, wake_with};
-pub use run::run;
+pub use later::wake_later;
+pub use run::{run, take_over};
 pub use turns::{finalize, resume_woken, settle, start_fake};

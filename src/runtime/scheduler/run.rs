@@ -32,6 +32,36 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     })
 }
 
+/// As [`run`], for a task whose code has been started by other means, and has stopped with `outcome`.
+pub fn take_over(context: &Rc<Context>, task: Rc<Task>, outcome: Outcome) -> Status {
+    task.runs.set(false);
+    let mut abort = None;
+    let rc = match stopped(context, task, outcome, &mut abort) {
+        AfterRun::Run(next, values) => run_in_turns(context, next, values),
+        AfterRun::Leave(rc) => rc,
+    };
+    context.set_current(None);
+    rc
+}
+
+/// What follows when the code of `task` stops with `outcome`.
+#[inline(always)]
+fn stopped(
+    context: &Rc<Context>,
+    task: Rc<Task>,
+    outcome: Outcome,
+    abort: &mut Option<Abort>,
+) -> AfterRun {
+    match outcome {
+        Outcome::Yielded => {
+            counters::count(Metric::Yields);
+            yielded(context, task)
+        }
+        Outcome::Done => finished(context, &task),
+        Outcome::Failed(failure) => failed(context, &task, failure, abort),
+    }
+}
+
 /// Runs `task`, and then whatever runs next because of it, until none does.
 #[inline(always)]
 fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> Status {
@@ -44,14 +74,7 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
             task.runs.set(true);
             let outcome = task.state().resume(values);
             task.runs.set(false);
-            match outcome {
-                Outcome::Yielded => {
-                    counters::count(Metric::Yields);
-                    yielded(context, task)
-                }
-                Outcome::Done => finished(context, &task),
-                Outcome::Failed(failure) => failed(context, &task, failure, &mut abort),
-            }
+            stopped(context, task, outcome, &mut abort)
         };
         match step {
             AfterRun::Run(next, given) => {
@@ -82,6 +105,10 @@ fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
         return AfterRun::Leave(end(context));
     }
     match context.take_switch() {
+        // LuaJIT's own `coroutine.yield`, which lua-resty-core leaves to filters.
+        Switch::Wait if context.is_filter_run() && task.has_nothing_to_wait_for() => {
+            yield_thread(context, task)
+        }
         Switch::Wait => AfterRun::Leave(Status::AGAIN),
         Switch::Spawn(thread, values) => AfterRun::Run(thread, values),
         Switch::Resume(child, values) => resume_child(task, child, values),

@@ -9,8 +9,8 @@ use crate::nginx::Status;
 use crate::nginx::core::guard::panics;
 use crate::nginx::http::departure;
 use crate::runtime::context::Context;
-use crate::runtime::output;
 use crate::runtime::task::{Task, TaskStatus};
+use crate::runtime::{fake_request, filter_run, output};
 
 /// Runs the threads that are ready, one after another.
 ///
@@ -42,13 +42,15 @@ pub fn run_posted(context: &Rc<Context>) -> Status {
     }
 }
 
-/// Returns the request to nginx, or ends a fake request.
+/// Returns the request to nginx, or ends a fake request, or a filter's run.
 pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
     }
     if context.fake {
-        crate::runtime::fake_request::finalize(context, rc);
+        fake_request::finalize(context, rc);
+    } else if context.is_filter_run() {
+        filter_run::finalize(context, rc);
     } else {
         context.request().finalize(rc);
     }

@@ -21,7 +21,7 @@ use crate::api::ffi;
 use crate::config::LocationConf;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::co_ctx::{self, Cancel, CoCtx};
-use crate::runtime::{Context, PhaseSet};
+use crate::runtime::{Context, PhaseSet, Task};
 
 /// `ngx_http_cleanup_pt`.
 type Cleanup = unsafe extern "C" fn(*mut c_void);
@@ -70,7 +70,9 @@ pub unsafe extern "C" fn ngx_http_lua_set_cur_co_ctx(
     let Some(record) = find(co_ctx) else { return };
     // SAFETY: the calling code passes null or a live request.
     let Some(context) = (unsafe { ffi::context(r) }) else { return };
-    let Some(task) = record.task().filter(|task| task.belongs_to(&context)) else { return };
+    // A filter's are of another context of the request.
+    let is_its = |task: &Rc<Task>| task.request() == Some(context.request());
+    let Some(task) = record.task().filter(is_its) else { return };
     record.data.set(r.cast());
     if !Context::any_runs() {
         context.set_current(Some(task));

@@ -1,0 +1,471 @@
+# header_filter_by_lua* that waits: the header is held back, and the body behind it.
+
+use Test::Nginx::Socket::Lua;
+
+repeat_each(2);
+plan tests => repeat_each() * 82;
+no_long_string();
+
+add_block_preprocessor(sub {
+    my ($block) = @_;
+    my $config = $block->config;
+    $config .= <<'_EOC_';
+
+    location = /word {
+        content_by_lua_block { ngx.print("word") }
+    }
+_EOC_
+    $block->set_value("config", $config);
+});
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: a sleep, a cosocket, a semaphore, a light thread, a capture
+--- config
+    location = /t {
+        return 200 "body\n";
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            local found = { ngx.get_phase() }
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            assert(sock:send("GET /word HTTP/1.0\r\n\r\n"))
+            found[2] = assert(sock:receive())
+            sock:close()
+            local sema = require "ngx.semaphore".new()
+            local thread = ngx.thread.spawn(function()
+                ngx.sleep(0.001)
+                sema:post()
+                return "thread in " .. ngx.get_phase()
+            end)
+            assert(sema:wait(1))
+            local _, word = ngx.thread.wait(thread)
+            found[3] = word
+            found[4] = ngx.location.capture("/word").body
+            ngx.header["X-Found"] = table.concat(found, ", ")
+        }
+    }
+--- request
+GET /t
+--- response_headers
+X-Found: header_filter, HTTP/1.1 200 OK, thread in header_filter, word
+Content-Length: 5
+--- response_body
+body
+--- no_error_log
+[error]
+
+
+
+=== TEST 2: code that has sent its response goes on meanwhile
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("one")
+            ngx.ctx.order = { "said" }
+            ngx.say("two")
+            ngx.flush(true)
+            table.insert(ngx.ctx.order, "flushed")
+            ngx.say(table.concat(ngx.ctx.order, ", "))
+        }
+        header_filter_by_lua_block {
+            ngx.sleep(0.01)
+            table.insert(ngx.ctx.order, "slept")
+            ngx.header["X-Headers-Sent"] = tostring(ngx.headers_sent)
+        }
+    }
+--- request
+GET /t
+--- response_headers
+X-Headers-Sent: false
+--- response_body
+one
+two
+said, slept, flushed
+--- no_error_log
+[error]
+
+
+
+=== TEST 3: a status that is set after the wait, and an error page
+--- config
+    error_page 404 /missing.html;
+    location = /missing.html {
+        internal;
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.status = 410
+            ngx.header["X-Slept"] = "yes"
+        }
+        return 200 "the page\n";
+    }
+    location = /t {
+        return 404;
+    }
+--- request
+GET /t
+--- error_code: 410
+--- response_headers
+X-Slept: yes
+--- response_body
+the page
+--- no_error_log
+[error]
+
+
+
+=== TEST 4: nginx's own page
+--- config
+    location = /t {
+        return 404;
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.header["X-Slept"] = "yes"
+        }
+    }
+--- request
+GET /t
+--- error_code: 404
+--- response_headers
+X-Slept: yes
+--- response_body_like: 404 Not Found
+--- no_error_log
+[error]
+
+
+
+=== TEST 5: ngx.exit after a wait replaces the response
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("must not be seen")
+            ngx.sleep(0.02)
+            ngx.say("nor this")
+        }
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.header["X-Slept"] = "yes"
+            return ngx.exit(403)
+        }
+    }
+--- request
+GET /t
+--- error_code: 403
+--- response_headers
+X-Slept: yes
+--- response_body_like: ^(?!.*must not).*403 Forbidden
+--- no_error_log
+[alert]
+[crit]
+
+
+
+=== TEST 6: an error after a wait ends the request
+--- config
+    location = /t {
+        return 200 "body\n";
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            error("no header today")
+        }
+    }
+--- request
+GET /t
+--- error_code:
+--- response_body:
+--- error_log eval
+qr/\[error\] .*failed to run header_filter_by_lua\*: header_filter_by_lua\(nginx\.conf:\d+\):3: no header today/
+--- no_error_log
+[alert]
+
+
+
+=== TEST 7: HEAD
+--- config
+    location = /t {
+        content_by_lua_block { ngx.say("body") }
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.header["X-Slept"] = "yes"
+        }
+    }
+--- request
+HEAD /t
+--- response_headers
+X-Slept: yes
+--- response_body:
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: HTTP/1.0
+--- config
+    location = /t {
+        content_by_lua_block { ngx.say("body") }
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.header["X-Slept"] = "yes"
+        }
+    }
+--- request
+GET /t HTTP/1.0
+--- response_headers
+X-Slept: yes
+Content-Length: 5
+--- response_body
+body
+--- no_error_log
+[error]
+
+
+
+=== TEST 9: a file, of which a part is asked for
+--- user_files
+>>> file.txt
+0123456789abcdef
+--- config
+    location = /file.txt {
+        header_filter_by_lua_block { ngx.sleep(0.001) }
+    }
+--- request
+GET /file.txt
+--- more_headers
+Range: bytes=4-7
+--- error_code: 206
+--- response_headers
+Content-Range: bytes 4-7/17
+Content-Length: 4
+--- response_body: 4567
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: gzip behind it
+--- config
+    location = /t {
+        gzip on;
+        gzip_min_length 1;
+        gzip_types text/plain;
+        default_type text/plain;
+        content_by_lua_block {
+            for i = 1, 100 do ngx.say("line ", i) end
+        }
+        header_filter_by_lua_block { ngx.sleep(0.001) }
+    }
+--- request
+GET /t
+--- more_headers
+Accept-Encoding: gzip
+--- response_headers
+Content-Encoding: gzip
+--- response_body_like: ^\x1f\x8b
+--- no_error_log
+[error]
+
+
+
+=== TEST 11: a proxied response, and a large one
+--- config
+    location = /t {
+        proxy_pass http://127.0.0.1:$server_port/large;
+        proxy_buffers 4 4k;
+        proxy_buffer_size 4k;
+        proxy_max_temp_file_size 0;
+        header_filter_by_lua_block {
+            ngx.sleep(0.01)
+            ngx.header["X-Slept"] = "yes"
+            ngx.header.content_length = nil
+        }
+        body_filter_by_lua_block {
+            ngx.ctx.length = (ngx.ctx.length or 0) + #ngx.arg[1]
+            ngx.arg[1] = nil
+            if ngx.arg[2] then ngx.arg[1] = ngx.ctx.length .. "\n" end
+        }
+    }
+    location = /large {
+        content_by_lua_block {
+            local piece = ("x"):rep(1000)
+            for i = 1, 1000 do ngx.print(piece) end
+        }
+    }
+--- request
+GET /t
+--- response_headers
+X-Slept: yes
+--- response_body
+1000000
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: a captured subrequest, and one whose status has no page
+--- config
+    location = /t {
+        content_by_lua_block {
+            local slow, none = ngx.location.capture_multi { { "/slow" }, { "/none" } }
+            ngx.say(slow.status, " ", slow.header["X-Slept"], " ", slow.body)
+            ngx.say(none.status, " ", none.header["X-Slept"], " ", #none.body)
+        }
+    }
+    location = /slow {
+        content_by_lua_block { ngx.print("inner") }
+        header_filter_by_lua_block {
+            ngx.sleep(0.002)
+            ngx.header["X-Slept"] = "slow"
+        }
+    }
+    location = /none {
+        content_by_lua_block { return ngx.exit(404) }
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.header["X-Slept"] = "none"
+        }
+    }
+--- request
+GET /t
+--- response_body
+200 slow inner
+404 none 0
+--- no_error_log
+[error]
+
+
+
+=== TEST 13: subrequests of a page
+--- config
+    location = /t {
+        default_type text/html;
+        ssi on;
+        return 200 "<!--#include virtual=\"/one\" --> and <!--#include virtual=\"/two\" -->\n";
+        header_filter_by_lua_block { ngx.sleep(0.001) }
+    }
+    location = /one {
+        return 200 "first";
+        header_filter_by_lua_block { ngx.sleep(0.003) }
+    }
+    location = /two {
+        return 200 "second";
+        header_filter_by_lua_block { ngx.sleep(0.001) }
+    }
+--- request
+GET /t
+--- response_body
+first and second
+--- no_error_log
+[error]
+
+
+
+=== TEST 14: requests behind each other on one connection
+--- config
+    location = /t {
+        content_by_lua_block { ngx.say(ngx.var.arg_n) }
+        header_filter_by_lua_block {
+            ngx.sleep(0.002)
+            ngx.header["X-N"] = ngx.var.arg_n
+        }
+    }
+--- pipelined_requests eval
+["GET /t?n=1", "GET /t?n=2", "GET /t?n=3"]
+--- response_headers eval
+["X-N: 1", "X-N: 2", "X-N: 3"]
+--- response_body eval
+["1\n", "2\n", "3\n"]
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: LuaJIT's own coroutines, which lua-resty-core leaves to the filters
+--- config
+    location = /t {
+        return 200 "body\n";
+        header_filter_by_lua_block {
+            local co = coroutine.wrap(function()
+                coroutine.yield(1)
+                local ok, err = pcall(ngx.sleep, 0.001)
+                coroutine.yield(tostring(ok) .. " " .. err)
+            end)
+            ngx.header["X-One"] = co()
+            ngx.header["X-Slept"] = co()
+            ngx.sleep(0.001)
+            -- Lets the other threads run.
+            coroutine.yield()
+            local threads = {}
+            for i = 1, 3 do
+                threads[i] = ngx.thread.spawn(function() coroutine.yield() return i end)
+            end
+            local sum = 0
+            for i = 1, 3 do
+                local _, value = ngx.thread.wait(threads[i])
+                sum = sum + value
+            end
+            ngx.header["X-Sum"] = sum
+        }
+    }
+--- request
+GET /t
+--- response_headers
+X-One: 1
+X-Slept: false no co ctx found
+X-Sum: 6
+--- response_body
+body
+--- no_error_log
+[error]
+
+
+
+=== TEST 16: a wait longer than send_timeout
+--- config
+    location = /t {
+        send_timeout 100ms;
+        return 200 "body\n";
+        header_filter_by_lua_block {
+            ngx.sleep(0.5)
+            ngx.header["X-Slept"] = "yes"
+        }
+    }
+--- request
+GET /t
+--- response_headers
+X-Slept: yes
+--- response_body
+body
+--- no_error_log
+client timed out
+[error]
+
+
+
+=== TEST 17: what is not for filters stays refused
+--- config
+    location = /t {
+        return 200 "body\n";
+        header_filter_by_lua_block {
+            ngx.sleep(0.001)
+            local found = {}
+            for i, name in ipairs { "say", "print", "send_headers", "exec", "redirect" } do
+                local ok, err = pcall(ngx[name], name ~= "send_headers" and "/x" or nil)
+                found[i] = name .. (err:find("API disabled in the context of header_filter_by_lua*", 1, true)
+                    and " refused" or err)
+            end
+            local _, err = pcall(ngx.req.read_body)
+            ngx.header["X-Found"] = table.concat(found, ", ")
+            ngx.header["X-Body"] = err:match("API disabled.*")
+        }
+    }
+--- request
+GET /t
+--- response_headers
+X-Found: say refused, print refused, send_headers refused, exec refused, redirect refused
+X-Body: API disabled in the context of header_filter_by_lua*
+--- response_body
+body
+--- no_error_log
+[error]
