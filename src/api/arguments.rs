@@ -9,17 +9,16 @@ use crate::lua::{Kind, LuaError, State};
 pub fn encode(mut state: State, table: i32) -> Result<Vec<u8>, LuaError> {
     let mut encoder = Encoder::new();
     state.reserve(6)?;
-    state.push_nil();
-    while state.next(table) {
+    let walk = state.walk(table);
+    while state.next(walk) {
         if state.kind(-2) != Kind::String {
             return Err(LuaError::text(NON_STRING_KEY));
         }
         let name = state.top() - 1;
         if state.kind(-1) == Kind::Table {
             // All that it holds: a list, or values by any other keys.
-            let values = state.top();
-            state.push_nil();
-            while state.next(values) {
+            let walk = state.walk(-1);
+            while state.next(walk) {
                 encode_value(state, name, &mut encoder)?;
                 state.pop(1);
             }

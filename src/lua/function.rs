@@ -77,9 +77,9 @@ where
     // SAFETY: Lua passes the running coroutine.
     let state = unsafe { State::from_ptr(state) };
     match function(state) {
-        Ok(Returns::Values(n)) => n,
-        // SAFETY: called from a C function, as its last act.
-        Ok(Returns::Yield(n)) => unsafe { ffi::lua_yield(state.as_ptr(), n) },
+        Ok(Returns::Values(n)) => state.held(n),
+        // SAFETY: called from a C function, as its last act; there are `n` values on the stack.
+        Ok(Returns::Yield(n)) => unsafe { ffi::lua_yield(state.as_ptr(), state.held(n)) },
         Err(error) => state.raise(error),
     }
 }

@@ -6,6 +6,7 @@ use codec::fallible;
 use mlua::ffi;
 
 use super::function::{LuaResult, Returns};
+use super::kind::Kind;
 use super::registry::TRACEBACK;
 use super::state::{REGISTRY, State};
 
@@ -19,9 +20,15 @@ pub(super) fn add_traceback(mut state: State) -> LuaResult {
     Ok(Returns::Values(1))
 }
 
+/// The name of a function's chunk that has none.
+const UNKNOWN: &[u8] = b"(unknown)";
+
 impl State {
-    /// Where the function at `index` is defined: its chunk's name, and the line.
+    /// Where the function at `index` is defined: its chunk's name, and the line. Nowhere for another value.
     pub fn definition(self, index: i32) -> (Vec<u8>, i32) {
+        if self.kind(index) != Kind::Function {
+            return (UNKNOWN.into(), 0);
+        }
         self.push_value(index);
         // SAFETY: the function is on top, and lua_getinfo pops it; it fills the record, whose
         // strings are NUL-terminated.
@@ -29,7 +36,7 @@ impl State {
             let mut debug: ffi::lua_Debug = std::mem::zeroed();
             ffi::lua_getinfo(self.as_ptr(), c">S".as_ptr(), &mut debug);
             let source = match debug.source.is_null() {
-                true => b"(unknown)".into(),
+                true => UNKNOWN.into(),
                 false => fallible::reason(CStr::from_ptr(debug.source).to_bytes()),
             };
             (source, debug.linedefined)
@@ -67,6 +74,6 @@ impl State {
     /// Joins the top `n` values, strings that the caller pushed, into one.
     pub fn concat(&mut self, n: i32) {
         // SAFETY: there are `n` values on the stack; may raise, as any Lua function.
-        unsafe { ffi::lua_concat(self.as_ptr(), n) }
+        unsafe { ffi::lua_concat(self.as_ptr(), self.held(n)) }
     }
 }

@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code, reason = "the boundary to LuaJIT")]
 
+mod checks;
 pub mod chunk;
 pub mod coroutine;
 pub mod error;

@@ -11,7 +11,7 @@ use super::state::State;
 
 impl State {
     pub fn push_nil(self) {
-        // SAFETY: a C function always has space for one more value (LUA_MINSTACK).
+        // SAFETY: LuaJIT makes space for one more value where it must.
         unsafe { ffi::lua_pushnil(self.as_ptr()) }
     }
 
@@ -53,7 +53,7 @@ impl State {
     /// A C function with the top `upvalues` values as its upvalues (popped).
     pub fn push_closure(self, function: CFunction, upvalues: i32) {
         // SAFETY: as above; a C function with that many values on the stack.
-        unsafe { ffi::lua_pushcclosure(self.as_ptr(), function, upvalues) }
+        unsafe { ffi::lua_pushcclosure(self.as_ptr(), function, self.held(upvalues)) }
     }
 
     /// Pushes the coroutine that this is.

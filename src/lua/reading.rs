@@ -10,8 +10,8 @@ use super::state::State;
 
 impl State {
     pub fn kind(self, index: i32) -> Kind {
-        // SAFETY: any index is fine.
-        Kind::from_number(unsafe { ffi::lua_type(self.as_ptr(), index) })
+        // SAFETY: a checked index.
+        Kind::from_number(unsafe { ffi::lua_type(self.as_ptr(), self.readable(index)) })
     }
 
     pub fn is_nil_or_none(self, index: i32) -> bool {
@@ -20,20 +20,20 @@ impl State {
 
     /// The truth value in Lua: true for everything but nil and false.
     pub fn boolean(self, index: i32) -> bool {
-        // SAFETY: any index is fine.
-        unsafe { ffi::lua_toboolean(self.as_ptr(), index) != 0 }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_toboolean(self.as_ptr(), self.readable(index)) != 0 }
     }
 
     /// The value of a number, or of a string that reads as one; 0 otherwise.
     pub fn number(self, index: i32) -> f64 {
-        // SAFETY: any index is fine.
-        unsafe { ffi::lua_tonumber(self.as_ptr(), index) }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_tonumber(self.as_ptr(), self.readable(index)) }
     }
 
     /// As [`State::number`], cut to an integer.
     pub fn integer(self, index: i32) -> i64 {
-        // SAFETY: any index is fine.
-        unsafe { ffi::lua_tointeger_(self.as_ptr(), index) as i64 }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_tointeger_(self.as_ptr(), self.readable(index)) as i64 }
     }
 
     /// The number that a coroutine's function has returned first, cut to an integer; 0 for none.
@@ -42,8 +42,8 @@ impl State {
     }
 
     pub fn is_number(self, index: i32) -> bool {
-        // SAFETY: any index is fine.
-        unsafe { ffi::lua_isnumber(self.as_ptr(), index) != 0 }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_isnumber(self.as_ptr(), self.readable(index)) != 0 }
     }
 
     /// The bytes of a string or number; a number in the slot becomes a string there.
@@ -51,10 +51,10 @@ impl State {
     /// They are valid while the value stays on the stack. What takes it off that takes `&mut self`.
     pub fn bytes(&self, index: i32) -> Option<&[u8]> {
         let mut len = 0;
-        // SAFETY: Lua's strings do not move, and live while they are on the stack: they are taken off it by
+        // SAFETY: a checked index. Lua's strings do not move, and live while they are on the stack: they are taken off it by
         // a `&mut self`, for which this borrow must have ended.
         unsafe {
-            let data = ffi::lua_tolstring(self.as_ptr(), index, &mut len);
+            let data = ffi::lua_tolstring(self.as_ptr(), self.readable(index), &mut len);
             if data.is_null() {
                 return None;
             }
@@ -64,29 +64,30 @@ impl State {
 
     /// The bytes of a string, as [`State::bytes`]; nothing for a number.
     pub fn string(&self, index: i32) -> Option<&[u8]> {
-        // SAFETY: any index is fine.
-        let is_string = unsafe { ffi::lua_type(self.as_ptr(), index) } == ffi::LUA_TSTRING;
+        // SAFETY: a checked index.
+        let is_string =
+            unsafe { ffi::lua_type(self.as_ptr(), self.readable(index)) } == ffi::LUA_TSTRING;
         if is_string { self.bytes(index) } else { None }
     }
 
     pub fn userdata(self, index: i32) -> *mut c_void {
-        // SAFETY: any index is fine.
-        unsafe { ffi::lua_touserdata(self.as_ptr(), index) }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_touserdata(self.as_ptr(), self.readable(index)) }
     }
 
     /// The coroutine at `index`.
     pub fn thread(self, index: i32) -> Option<State> {
-        // SAFETY: any index is fine; what is no null pointer is a coroutine.
+        // SAFETY: a checked index; what is no null pointer is a coroutine.
         unsafe {
-            let thread = ffi::lua_tothread(self.as_ptr(), index);
+            let thread = ffi::lua_tothread(self.as_ptr(), self.readable(index));
             (!thread.is_null()).then(|| State::from_ptr(thread))
         }
     }
 
     /// `#value`: a table's length, a string's or a userdata's size.
     pub fn raw_len(self, index: i32) -> usize {
-        // SAFETY: a valid index.
-        unsafe { ffi::lua_objlen(self.as_ptr(), index) }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_objlen(self.as_ptr(), self.readable(index)) }
     }
 
     /// Argument `index` as bytes (a string or a number), or the error that Lua would raise.

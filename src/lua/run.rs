@@ -8,7 +8,7 @@ use mlua::ffi;
 use super::error::{Fault, LuaError};
 use super::function::stop_panics;
 use super::registry;
-use super::state::{REGISTRY, State};
+use super::state::{MULTRET, REGISTRY, State};
 use super::sys::luaL_traceback;
 
 /// How a protected call or a resume ended.
@@ -47,7 +47,9 @@ impl State {
     ///
     /// `handler` is the stack index of a message handler, 0 for none.
     pub fn call(&mut self, arguments: i32, results: i32, handler: i32) -> Outcome {
-        // SAFETY: the function and its arguments are on the stack.
+        self.check_call(arguments, results);
+        let handler = if handler == 0 { 0 } else { self.slot(handler) };
+        // SAFETY: the function and its arguments are on the stack, and so is the handler.
         match unsafe { ffi::lua_pcall(self.as_ptr(), arguments, results, handler) } {
             0 => Outcome::Done,
             status => Outcome::Failed(LuaFailure::from_status(status)),
@@ -56,14 +58,34 @@ impl State {
 
     /// As [`State::call`], but errors are raised: only for code that runs in a protected call.
     pub fn call_raising(&mut self, arguments: i32, results: i32) {
+        self.check_call(arguments, results);
         // SAFETY: the function and its arguments are on the stack; the frames between here and the
         // protected call let Lua errors pass.
         unsafe { ffi::lua_call(self.as_ptr(), arguments, results) }
     }
 
+    /// Requires a function with its `arguments`, and a number of results.
+    #[inline(always)]
+    fn check_call(self, arguments: i32, results: i32) {
+        self.held(arguments);
+        self.held(arguments + 1);
+        debug_assert!(results >= MULTRET, "a number of results");
+    }
+
+    /// Whether a coroutine has not been resumed, so that its function is below its arguments.
+    fn is_new(self) -> bool {
+        // SAFETY: a live state; the call only reads a number.
+        unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_OK }
+    }
+
     /// Starts or continues a coroutine with the top `arguments` values.
     pub fn resume(&mut self, arguments: i32) -> Outcome {
-        // SAFETY: a coroutine of ours that is suspended, or fresh with its function in place.
+        self.held(arguments);
+        if cfg!(debug_assertions) && self.is_new() {
+            self.held(arguments + 1);
+        }
+        // SAFETY: the arguments are on the stack, and so is the function of a new coroutine. One that cannot
+        // be resumed gives an error.
         let status = unsafe { ffi::lua_resume_(self.as_ptr(), arguments) };
         if status == ffi::LUA_YIELD {
             return Outcome::Yielded;
@@ -129,13 +151,16 @@ impl State {
         }
     }
 
-    /// Raises `error`. The caller must not hold anything that needs dropping.
+    /// Raises `error`, for a function that Lua called: the frames up to LuaJIT's are unwound, and what they hold
+    /// is dropped. Outside of any protected call, the process ends.
     pub fn raise(self, error: LuaError) -> ! {
         // SAFETY: called from a C function that Lua called, as its last act. The texts are pushed
         // before they are dropped, and dropped before lua_error leaves.
         unsafe {
             match error.into_fault() {
-                Fault::OnStack => {}
+                Fault::OnStack => {
+                    self.held(1);
+                }
                 Fault::Text(text) => self.push_located(text.as_bytes()),
                 Fault::Bytes(text) => self.push_located(&text),
                 Fault::Argument(position, text) => self.raise_argument(position, &text),

@@ -1,6 +1,6 @@
-//! A Lua stack with typed helpers; each says what it does to the stack. They trust that the indexes
-//! that they are given are valid, and that pushing stays within `LUA_MINSTACK` or what
-//! [`State::reserve`] has reserved.
+//! A Lua stack with typed helpers; each says what it does to the stack. What they are given is checked
+//! (`checks`). What may be pushed without an error is `LUA_MINSTACK` values, or what [`State::reserve`] has
+//! reserved.
 
 use std::ptr::NonNull;
 
@@ -49,7 +49,10 @@ impl State {
     }
 
     pub fn set_top(&mut self, top: i32) {
-        // SAFETY: `top` shrinks the stack, or grows it within what `reserve` has reserved.
+        if top < 0 {
+            self.held(-(top + 1));
+        }
+        // SAFETY: a number that the stack can have; LuaJIT makes it larger where it must.
         unsafe { ffi::lua_settop(self.as_ptr(), top) }
     }
 
@@ -74,29 +77,29 @@ impl State {
     }
 
     pub fn push_value(self, index: i32) {
-        // SAFETY: a valid index.
-        unsafe { ffi::lua_pushvalue(self.as_ptr(), index) }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_pushvalue(self.as_ptr(), self.readable(index)) }
     }
 
     pub fn insert(self, index: i32) {
-        // SAFETY: a valid index.
-        unsafe { ffi::lua_insert(self.as_ptr(), index) }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_insert(self.as_ptr(), self.slot(index)) }
     }
 
     pub fn remove(&mut self, index: i32) {
-        // SAFETY: a valid index.
-        unsafe { ffi::lua_remove(self.as_ptr(), index) }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_remove(self.as_ptr(), self.slot(index)) }
     }
 
     pub fn replace(&mut self, index: i32) {
-        // SAFETY: a valid index.
-        unsafe { ffi::lua_replace(self.as_ptr(), index) }
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_replace(self.as_ptr(), self.slot(index)) }
     }
 
     /// Moves the top `n` values to another coroutine of the same VM.
     pub fn move_to(&mut self, target: State, n: i32) {
-        // SAFETY: both belong to one VM; there are `n` values here, and `reserve` has reserved
-        // space there.
-        unsafe { ffi::lua_xmove(self.as_ptr(), target.as_ptr(), n) }
+        self.in_one_vm(target);
+        // SAFETY: both belong to one VM; there are `n` values here, and LuaJIT makes space there.
+        unsafe { ffi::lua_xmove(self.as_ptr(), target.as_ptr(), self.held(n)) }
     }
 }

@@ -4,79 +4,104 @@ use std::ffi::CStr;
 
 use mlua::ffi;
 
-use super::state::State;
+use super::kind::Kind;
+use super::state::{REGISTRY, State};
+
+/// A walk through a table, which has this index until the walk ends.
+#[derive(Clone, Copy)]
+pub struct Walk(i32);
 
 impl State {
     /// Pushes `t[name]` (metamethods may run).
     pub fn get_field(self, table: i32, name: &CStr) {
-        // SAFETY: a valid index to something that can be indexed.
+        // SAFETY: a checked index. For what cannot be indexed, Lua raises an error.
         unsafe {
-            ffi::lua_getfield_(self.as_ptr(), table, name.as_ptr());
+            ffi::lua_getfield_(self.as_ptr(), self.readable(table), name.as_ptr());
         }
     }
 
     /// `t[name] = top`, and pops it (metamethods may run).
     pub fn set_field(&mut self, table: i32, name: &CStr) {
-        // SAFETY: a valid index to something that can be indexed.
-        unsafe { ffi::lua_setfield(self.as_ptr(), table, name.as_ptr()) }
+        self.held(1);
+        // SAFETY: a checked index, and a value. For what cannot be indexed, Lua raises an error.
+        unsafe { ffi::lua_setfield(self.as_ptr(), self.readable(table), name.as_ptr()) }
     }
 
     /// Replaces the key on top by `t[key]`, raw.
     pub fn raw_get(&mut self, table: i32) {
-        // SAFETY: a valid index to a table.
+        self.held(1);
+        // SAFETY: a table, and a key.
         unsafe {
-            ffi::lua_rawget_(self.as_ptr(), table);
+            ffi::lua_rawget_(self.as_ptr(), self.table(table));
         }
     }
 
     /// `t[key] = value` with both on top (popped), raw.
     pub fn raw_set(&mut self, table: i32) {
-        // SAFETY: a valid index to a table.
-        unsafe { ffi::lua_rawset(self.as_ptr(), table) }
+        self.held(2);
+        // SAFETY: a table, a key and a value.
+        unsafe { ffi::lua_rawset(self.as_ptr(), self.table(table)) }
     }
 
     /// Pushes `t[n]`, raw.
     pub fn raw_get_index(self, table: i32, n: i32) {
-        // SAFETY: a valid index to a table.
+        // SAFETY: a table.
         unsafe {
-            ffi::lua_rawgeti_(self.as_ptr(), table, n as _);
+            ffi::lua_rawgeti_(self.as_ptr(), self.table(table), n as _);
         }
     }
 
     /// `t[n] = top`, and pops it, raw.
     pub fn raw_set_index(&mut self, table: i32, n: i32) {
-        // SAFETY: a valid index to a table.
-        unsafe { ffi::lua_rawseti_(self.as_ptr(), table, n as _) }
+        self.held(1);
+        // SAFETY: a table, and a value.
+        unsafe { ffi::lua_rawseti_(self.as_ptr(), self.table(table), n as _) }
+    }
+
+    /// Begins a walk through the table at `table`: pushes nil, the key before its first one.
+    pub fn walk(self, table: i32) -> Walk {
+        let table = self.table(table);
+        let place = if REGISTRY < table && table < 0 { self.top() + table + 1 } else { table };
+        self.push_nil();
+        Walk(place)
     }
 
     /// Replaces the key on top by the next key and value; false at the end (key popped).
-    pub fn next(&mut self, table: i32) -> bool {
-        // SAFETY: a valid index to a table, a key of it on top.
-        unsafe { ffi::lua_next(self.as_ptr(), table) != 0 }
+    pub fn next(&mut self, walk: Walk) -> bool {
+        self.held(1);
+        debug_assert!(self.kind(walk.0) == Kind::Table, "the table is still there");
+        // SAFETY: a table, which stays where it is during a walk, and a key; for one that it does not have,
+        // Lua raises an error.
+        unsafe { ffi::lua_next(self.as_ptr(), walk.0) != 0 }
     }
 
+    /// Pops the table or nil on top and makes it the metatable of the value at `index`.
     pub fn set_metatable(&mut self, index: i32) {
-        // SAFETY: a valid index; a table or nil on top.
+        if self.kind(-1) != Kind::Nil {
+            self.table(-1);
+        }
+        // SAFETY: a checked index; a table or nil is on top.
         unsafe {
-            ffi::lua_setmetatable(self.as_ptr(), index);
+            ffi::lua_setmetatable(self.as_ptr(), self.slot(index));
         }
     }
 
     /// Pops the value on top and gives it a number in `table`.
     pub fn new_ref(&mut self, table: i32) -> i32 {
-        // SAFETY: a valid index to a table, a value on top.
-        unsafe { ffi::luaL_ref(self.as_ptr(), table) }
+        self.held(1);
+        // SAFETY: a table, and a value.
+        unsafe { ffi::luaL_ref(self.as_ptr(), self.table(table)) }
     }
 
     pub fn unref(self, table: i32, reference: i32) {
-        // SAFETY: a valid index to a table; luaL_unref ignores negative numbers.
-        unsafe { ffi::luaL_unref(self.as_ptr(), table, reference) }
+        // SAFETY: a table; luaL_unref ignores negative numbers.
+        unsafe { ffi::luaL_unref(self.as_ptr(), self.table(table), reference) }
     }
 
     /// Calls the metamethod `name` of the value at `index` and pushes its result; false if there is
     /// none. Only from a function that Lua called.
     pub fn call_metamethod(self, index: i32, name: &CStr) -> bool {
-        // SAFETY: a valid index; may raise.
-        unsafe { ffi::luaL_callmeta(self.as_ptr(), index, name.as_ptr()) != 0 }
+        // SAFETY: a checked index; may raise.
+        unsafe { ffi::luaL_callmeta(self.as_ptr(), self.readable(index), name.as_ptr()) != 0 }
     }
 }

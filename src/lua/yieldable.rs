@@ -78,8 +78,8 @@ impl State {
     fn name_in_modules(mut self) -> Option<String> {
         let function = self.top();
         self.get_field(REGISTRY, c"_LOADED");
-        self.push_nil();
-        while self.next(function + 1) {
+        let walk = self.walk(-1);
+        while self.next(walk) {
             if self.kind(-1) == Kind::Table
                 && self.kind(-2) == Kind::String
                 && let Some(field) = self.field_with(function)
@@ -101,8 +101,8 @@ impl State {
     /// The name under which the table on top has the value at `index`.
     fn field_with(mut self, index: i32) -> Option<String> {
         let table = self.top();
-        self.push_nil();
-        while self.next(table) {
+        let walk = self.walk(-1);
+        while self.next(walk) {
             if self.kind(-2) == Kind::String && self.is_raw_equal(-1, index) {
                 let name = fallible::text(format_args!("{}", Shown(self.bytes(-2)?)));
                 self.set_top(table);

@@ -140,8 +140,8 @@ const MAX_SPREAD: f64 = 10.0;
 /// The highest index of a table whose keys are all positive integers.
 fn array_length(mut state: State, table: i32, argument: i32) -> Result<i32, LuaError> {
     let (mut length, mut elements) = (0.0f64, 0.0);
-    state.push_nil();
-    while state.next(table) {
+    let walk = state.walk(table);
+    while state.next(walk) {
         state.pop(1);
         let key = state.number(-1);
         if state.kind(-1) != Kind::Number || key.floor() != key || key < 1.0 {

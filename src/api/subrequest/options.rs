@@ -210,9 +210,8 @@ fn read_pairs(
     match state.kind(-1) {
         Kind::Nil => {}
         Kind::Table => {
-            let table = state.top();
-            state.push_nil();
-            while state.next(table) {
+            let walk = state.walk(-1);
+            while state.next(walk) {
                 if state.kind(-2) != Kind::String {
                     return Err(LuaError::text(format_args!(
                         "attempt to use a non-string key in the \"{option}\" option table"

@@ -37,11 +37,9 @@ fn table(mut from: State, index: i32, mut to: State, depth: u32) -> Result<(), &
     if from.reserve(3).is_err() || to.reserve(4).is_err() {
         return Err(STACK_OVERFLOW);
     }
-    // The index must stay true while the stack grows.
-    let index = if index < 0 { from.top() + index + 1 } else { index };
     to.new_table(0, 0);
-    from.push_nil();
-    while from.next(index) {
+    let walk = from.walk(index);
+    while from.next(walk) {
         nested(from, -2, to, depth + 1)?;
         nested(from, -1, to, depth + 1)?;
         to.raw_set(-3);

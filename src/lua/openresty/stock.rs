@@ -112,7 +112,7 @@ pub fn reset_thread(mut main: State, mut thread: State) -> bool {
         if globals(main) != globals(thread) {
             main.push_value(GLOBALS);
             main.move_to(thread, 1);
-            thread.replace(GLOBALS);
+            ffi::lua_replace(thread.as_ptr(), GLOBALS);
         }
     }
     true

@@ -93,8 +93,8 @@ fn prepare(state: State) -> LuaResult {
 
 fn read(mut state: State, table: i32) -> Result<Offer, Refused> {
     let mut offer = Offer::default();
-    state.push_nil();
-    while state.next(table) {
+    let walk = state.walk(table);
+    while state.next(walk) {
         // What may be no text is not read as one: that would change the key.
         let key = if state.kind(-2) == Kind::String { state.bytes(-2) } else { None };
         match key {
