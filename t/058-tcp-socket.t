@@ -444,17 +444,17 @@ nilclosed
 --- http_config eval: $::HttpConfig
 --- config
     location /t {
-        return 200 "ok\n";
-        log_by_lua_block {
-            ngx.log(ngx.WARN, select(2, pcall(ngx.socket.tcp)))
+        set_by_lua_block $err {
+            return select(2, pcall(ngx.socket.tcp))
         }
+        return 200 "$err\n";
     }
 --- request
 GET /t
 --- response_body
-ok
---- error_log
-API disabled in the context of log_by_lua*
+API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
+--- no_error_log
+[error]
 
 
 

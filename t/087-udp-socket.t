@@ -607,9 +607,10 @@ nilclosed
         content_by_lua_block {
             ngx.say(ngx.ctx.rewrite, " ", ngx.ctx.access)
         }
-        log_by_lua_block {
+        set_by_lua_block $err {
             local ok, err = pcall(ngx.socket.udp)
             ngx.log(ngx.WARN, err)
+            return err
         }
     }
 --- udp_listen: 19230
@@ -619,7 +620,7 @@ GET /t
 --- response_body
 pong pong
 --- error_log
-API disabled in the context of log_by_lua*
+API disabled in the context of set_by_lua*
 --- no_error_log
 [error]
 

@@ -201,22 +201,20 @@ second: truenil
 === TEST 7: where nothing can wait
 --- config
     location = /t {
-        content_by_lua_block {
-            package.loaded.shared_semaphore = require "ngx.semaphore".new(1)
-            ngx.say("content")
-        }
-        log_by_lua_block {
-            local semaphore = package.loaded.shared_semaphore
-            ngx.log(ngx.WARN, "count: ", semaphore:count(), ", wait: ", (select(2, semaphore:wait(0))))
+        set_by_lua_block $found {
+            local semaphore = require "ngx.semaphore".new(1)
+            local _, err = semaphore:wait(0)
             semaphore:post()
+            return err .. ", count: " .. semaphore:count()
         }
+        return 200 "$found\n";
     }
 --- request
 GET /t
 --- response_body
-content
---- error_log
-count: 1, wait: API disabled in the context of log_by_lua*
+API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there, count: 2
+--- no_error_log
+[error]
 
 
 

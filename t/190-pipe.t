@@ -472,7 +472,7 @@ rewrite 7 timer
 --- config
     location = /t {
         content_by_lua_block { ngx.say("ok") }
-        log_by_lua_block {
+        set_by_lua_block $none {
             local proc = assert(require("ngx.pipe").spawn({ "cat" }))
             for _, name in ipairs { "stdout_read_all", "write", "wait" } do
                 ngx.log(ngx.WARN, name, ": ", select(2, pcall(proc[name], proc, "x")))
@@ -484,7 +484,7 @@ GET /t
 --- response_body
 ok
 --- error_log eval
-qr/wait: .*API disabled in the context of log_by_lua\*/
+qr/wait: .*API disabled in the context of set_by_lua\*/
 
 
 

@@ -186,23 +186,21 @@ timer.every(0, f): delay cannot be zero
 --- http_config eval: $::HttpConfig
 --- config
     location /t {
-        content_by_lua_block {
-            ngx.ctx.sock = ngx.socket.udp()
-            ngx.say("body")
-        }
-        log_by_lua_block {
+        set_by_lua_block $found {
             local sock = ngx.ctx.sock
             ngx.log(ngx.WARN, found_in {
                 { "setpeername()", sock.setpeername },
                 { "setpeername('a', 1)", sock.setpeername, sock, "a", 1 },
             })
         }
+        return 200 "body\n";
     }
+    server_rewrite_by_lua_block { ngx.ctx.sock = ngx.socket.udp() }
 --- request
 GET /t
 --- response_body
 body
---- grep_error_log eval: qr/setpeername\(.*?(?:seen 0|log_by_lua\*)/
+--- grep_error_log eval: qr/setpeername\(.*?(?:seen 0|set_by_lua\*)/
 --- grep_error_log_out
 setpeername(): ngx.socket.udp setpeername: expecting 2 or 3 arguments (including the object), but seen 0
-setpeername('a', 1): API disabled in the context of log_by_lua*
+setpeername('a', 1): API disabled in the context of set_by_lua*

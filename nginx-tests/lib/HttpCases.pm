@@ -39,6 +39,26 @@ my @phases = (
         {}, '200 set rewrite access content body_filter header_filter'
     ),
     content( '… the last behind the response', 'ngx.print(await("phases"))', {}, '200 log 200 set rewrite access' ),
+    row(
+        'log code that waits',
+        'content_by_lua_block { ngx.req.read_body() ngx.print("ok") }
+         log_by_lua_block {
+             ngx.sleep(0.05)
+             local headers = ngx.req.get_headers()
+             ngx.shared.notes:set("late", table.concat({ ngx.var.request:gsub(" /.*", ""), headers["X-One"], #headers["X-Long"],
+                 #ngx.var.http_x_long, ngx.var.arg_a, ngx.req.get_uri_args().b, ngx.var.host, ngx.req.get_body_data(),
+                 ngx.var.remote_addr, ngx.status, ngx.var.ssl_protocol or "plain" }, " "))
+         }',
+        { method => 'POST', body => ['body'], headers => [ [ 'x-one', 'one' ], [ 'x-long', 'y' x 3000 ] ] },
+        '200 ok', args => 'a=1&b=2', beyond_reference => 'h1 h2 h3'
+    ),
+    content(
+        '… and what it sees', 'ngx.print((await("late"):gsub("TLS.*", "TLS")))', {},
+        { h1 => '200 POST one 3000 3000 1 2 localhost body 127.0.0.1 200 plain',
+          h2 => '200 POST one 3000 3000 1 2 localhost body 127.0.0.1 200 plain',
+          h3 => '200 POST one 3000 3000 1 2 localhost body 127.0.0.1 200 TLS' },
+        beyond_reference => 'h1 h2 h3'
+    ),
     row( 'output in the rewrite phase', 'rewrite_by_lua_block { ngx.say("early") }', {}, "200 early\n" ),
     row( 'output in the access phase', 'access_by_lua_block { ngx.print("early") ngx.exit(200) }', {}, '200 early' ),
     row( 'output in the precontent phase', 'precontent_by_lua_block { ngx.sleep(0.001) ngx.print("early") }',

@@ -150,6 +150,7 @@ pub static DIRECTIVES: &[Directive] = &[
     main_number(c"lua_regex_cache_max_entries", |m| &mut m.regex_cache_max_entries),
     main_number(c"lua_regex_match_limit", |m| &mut m.regex_match_limit),
     main_number(c"lua_max_pending_timers", |m| &mut m.max_pending_timers),
+    main_number(c"lua_max_pending_logs", |m| &mut m.max_pending_logs),
     main_number(c"lua_max_running_timers", |m| &mut m.max_running_timers),
     main_number(c"lua_worker_thread_vm_pool_size", |m| &mut m.worker_thread_vm_pool_size),
     row(c"lua_sa_restart", MAIN, NGX_CONF_FLAG, Sets::MainFlag(|m| &mut m.sa_restart)),

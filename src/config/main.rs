@@ -61,6 +61,7 @@ pub struct Main {
     pub thread_cache_max_entries: Option<usize>,
     pub max_running_timers: Option<usize>,
     pub max_pending_timers: Option<usize>,
+    pub max_pending_logs: Option<usize>,
     pub regex_cache_max_entries: Option<usize>,
     pub regex_match_limit: Option<usize>,
     pub malloc_trim: Option<usize>,
@@ -178,6 +179,10 @@ impl MainConf {
 
     pub fn max_running_timers(&self) -> usize {
         self.written.borrow().max_running_timers.unwrap_or(256)
+    }
+
+    pub fn max_pending_logs(&self) -> usize {
+        self.written.borrow().max_pending_logs.unwrap_or(1024)
     }
 
     pub fn max_pending_timers(&self) -> usize {

@@ -90,7 +90,7 @@ phases! {
     Rewrite,         0x0002, "rewrite_by_lua*",           "rewrite",           Handler(HttpPhase::Rewrite), true;
     Access,          0x0004, "access_by_lua*",            "access",            Handler(HttpPhase::Access), true;
     Content,         0x0008, "content_by_lua*",           "content",           Content, true;
-    Log,             0x0010, "log_by_lua*",               "log",               Handler(HttpPhase::Log), false;
+    Log,             0x0010, "log_by_lua*",               "log",               Handler(HttpPhase::Log), true;
     HeaderFilter,    0x0020, "header_filter_by_lua*",     "header",            HeaderFilter, true;
     BodyFilter,      0x0040, "body_filter_by_lua*",       "body",              BodyFilter, true;
     Timer,           0x0080, "ngx.timer",                 "timer",             Timer, true;
@@ -200,7 +200,8 @@ impl PhaseSet {
 
     /// The phases of a request before its response, in which the request waits for Lua code.
     pub const REQUEST: PhaseSet =
-        phases_where!(row, row.waits && matches!(row.place, Handler(_) | Content));
+        phases_where!(row, row.waits && matches!(row.place, Handler(_) | Content))
+            .without(Phase::Log);
 
     /// The phases whose code runs for a client's request.
     pub const OF_CLIENTS: PhaseSet = PhaseSet(PhaseSet::ALL.0 & !PhaseSet::FAKE.0);

@@ -1,11 +1,16 @@
 //! `log_by_lua*`, and `lua_malloc_trim`, which counts requests at the same place.
 
-use super::{runner, synchronous};
+use std::rc::Rc;
+
+use super::runner;
+use crate::config::code::SharedScript;
 use crate::config::{LocationConf, MainConf};
+use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::process;
-use crate::nginx::{Request, Status};
+use crate::nginx::http::detached::OwnLog;
+use crate::nginx::{Level, Request, Status};
 use crate::ngx_debug;
-use crate::runtime::Phase;
+use crate::runtime::{Context, Phase, Task, pending_log, scheduler};
 
 /// nginx's log phase.
 pub fn enter(request: Request) -> Status {
@@ -17,10 +22,48 @@ pub fn enter(request: Request) -> Status {
     let Ok(context) = runner::context_of(request, Phase::Log) else {
         return Status::ERROR;
     };
-    match synchronous::run_plainly(&context, script, Phase::Log) {
-        Ok(()) => Status::OK,
-        Err(failed) => failed.into(),
+    let before = context.phase.replace(Phase::Log);
+    let rc = run(&context, script);
+    if !context.detached.get() {
+        context.phase.set(before);
     }
+    rc
+}
+
+/// Runs `script` until it ends or waits. Code that waits goes on without nginx.
+fn run(context: &Rc<Context>, script: &SharedScript) -> Status {
+    let request = context.request();
+    let prepared = Task::reserve().and_then(|()| OwnLog::enter(request));
+    let Ok(log) = prepared else { return no_memory(context, OutOfMemory) };
+    let Ok(thread) = runner::load(context, script) else { return Status::ERROR };
+    context.remove_all_tasks();
+    context.restart();
+    let task = Task::entry(context, thread);
+    context.set_entry(task.clone());
+    match scheduler::settle(context, scheduler::run(context, task, 0)) {
+        Status::OK => Status::OK,
+        Status::DONE => go_on(context, &log),
+        _ => Status::ERROR,
+    }
+}
+
+/// The code waits: the request lives on for it, or else it ends.
+fn go_on(context: &Rc<Context>, log: &OwnLog) -> Status {
+    match pending_log::keep(context, log) {
+        Ok(()) => Status::OK,
+        Err(refusal) => {
+            context.remove_all_tasks();
+            refusal.log(context.request().log());
+            Status::ERROR
+        }
+    }
+}
+
+#[cold]
+fn no_memory(context: &Context, _: OutOfMemory) -> Status {
+    context.vm().release_memory_soon();
+    context.request().log().write(Level::Err, b"no memory to run Lua code");
+    Status::ERROR
 }
 
 /// Has the C library return free memory to the system once every `lua_malloc_trim` requests.

@@ -35,7 +35,7 @@ pub fn cleanup(context: &Context) {
 pub fn exit(context: &Rc<Context>, code: Status) -> Status {
     ngx_debug!(context.request().log(), "lua thread aborting request with status {}", code.0);
     cleanup(context);
-    if context.fake {
+    if context.is_alone() {
         return code;
     }
     let request = context.request();

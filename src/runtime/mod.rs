@@ -14,6 +14,7 @@ pub mod filter_run;
 pub mod handshake;
 pub mod keyed;
 pub mod output;
+pub mod pending_log;
 pub mod resources;
 pub mod scheduler;
 pub mod task;

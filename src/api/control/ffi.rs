@@ -14,7 +14,7 @@ use crate::runtime::{Context, Phase, PhaseSet};
 use crate::{ngx_debug, ngx_log};
 
 const EXIT_PHASES: PhaseSet = PhaseSet(
-    (PhaseSet::YIELDABLE.without(Phase::BodyFilter).0 & !PhaseSet::WORKER.0)
+    (PhaseSet::YIELDABLE.without(Phase::BodyFilter).without(Phase::Log).0 & !PhaseSet::WORKER.0)
         | PhaseSet::UPSTREAM_HANDSHAKE.0
         | PhaseSet::of(&[Phase::HeaderFilter, Phase::Balancer, Phase::SslSessionStore]).0,
 );

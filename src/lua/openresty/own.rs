@@ -3,7 +3,9 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use crate::lua::state::State;
+use mlua::ffi;
+
+use crate::lua::state::{GLOBALS, State};
 use crate::lua::sys::{
     lua_getexdata, lua_getexdata2, lua_resetthread, lua_setexdata, lua_setexdata2,
 };
@@ -54,10 +56,17 @@ pub fn record(thread: State) -> u64 {
 }
 
 /// Makes a coroutine that has ended, or never goes on, as good as new; false where that cannot be.
-pub fn reset_thread(main: State, thread: State) -> bool {
+pub fn reset_thread(main: State, mut thread: State) -> bool {
     // SAFETY: `thread` belongs to `main`'s VM and is not running.
     unsafe {
-        lua_resetthread(main.as_ptr(), thread.as_ptr());
+        // One that has ended by itself is as good as new without its results, unless it was given other
+        // globals. LuaJIT's reset would clear its whole stack.
+        let globals = |state: State| ffi::lua_topointer(state.as_ptr(), GLOBALS);
+        if ffi::lua_status(thread.as_ptr()) == ffi::LUA_OK && globals(main) == globals(thread) {
+            thread.set_top(0);
+        } else {
+            lua_resetthread(main.as_ptr(), thread.as_ptr());
+        }
         lua_setexdata(thread.as_ptr(), null_mut());
     }
     true

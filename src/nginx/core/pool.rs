@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::sys::{
-    NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_t,
-    ngx_str_t,
+    NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_cleanup_t,
+    ngx_pool_t, ngx_str_t,
 };
 
 pub use codec::fallible::OutOfMemory;
@@ -105,17 +105,17 @@ impl Pool {
 
     /// Moves `value` into the pool; it is dropped when the pool is destroyed.
     pub fn own<T: 'static>(self, value: T) -> Result<NonNull<T>, OutOfMemory> {
-        const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        const { assert!(align_of::<Owned<T>>() <= NGX_ALIGNMENT) };
         may_fail()?;
         // SAFETY: the pool is live; the cleanup's data is written before its handler is set.
         unsafe {
-            let slot: *mut T = ngx_palloc(self.as_ptr(), size_of::<T>().max(1)).cast();
-            let slot = NonNull::new(slot).ok_or(OutOfMemory)?;
+            let slot: *mut Owned<T> = ngx_palloc(self.as_ptr(), size_of::<Owned<T>>()).cast();
+            let slot = slot.as_mut().ok_or(OutOfMemory)?;
             let cleanup = ngx_pool_cleanup_add(self.as_ptr(), 0).as_mut().ok_or(OutOfMemory)?;
-            slot.as_ptr().write(value);
-            cleanup.data = slot.as_ptr().cast();
-            cleanup.handler = Some(drop_owned::<T>);
-            Ok(slot)
+            std::ptr::from_mut(slot).write(Owned { drop: drop_value::<T>, value });
+            cleanup.data = std::ptr::from_mut(slot).cast();
+            cleanup.handler = Some(drop_owned);
+            Ok(NonNull::from(&mut slot.value))
         }
     }
 }
@@ -133,13 +133,34 @@ pub(in crate::nginx) fn may_fail() -> Result<(), OutOfMemory> {
     Ok(())
 }
 
+/// What [`Pool::own`] puts into the pool.
+#[repr(C)]
+struct Owned<T> {
+    drop: unsafe fn(*mut c_void),
+    value: T,
+}
+
+/// Whether `entry` is a cleanup that [`Pool::own`] has added.
+pub(in crate::nginx) fn is_owned(entry: &ngx_pool_cleanup_t) -> bool {
+    let ours: unsafe extern "C" fn(*mut c_void) = drop_owned;
+    entry.handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, ours))
+}
+
 /// Drops what [`Pool::own`] moved in.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
-unsafe extern "C" fn drop_owned<T>(data: *mut c_void) {
+unsafe extern "C" fn drop_owned(data: *mut c_void) {
     crate::nginx::guard((), || {
-        // SAFETY: nginx calls a pool's cleanup once, with the data that `own` wrote.
-        unsafe { data.cast::<T>().drop_in_place() }
+        // SAFETY: nginx calls a pool's cleanup once, with the data that `own` wrote, which begin with
+        // the function for their type.
+        unsafe { data.cast::<unsafe fn(*mut c_void)>().read()(data) }
     });
+}
+
+/// # Safety
+/// `data` must point to an `Owned<T>` that is not used afterwards.
+unsafe fn drop_value<T>(data: *mut c_void) {
+    // SAFETY: the contract of this function.
+    unsafe { (&raw mut (*data.cast::<Owned<T>>()).value).drop_in_place() }
 }

@@ -71,18 +71,19 @@ impl Request {
     }
 }
 
+/// Whether `entry` of a pool's list of cleanups is a share of a `T`.
+pub(super) fn is_share<T: SharedWithPool + 'static>(entry: &ngx_pool_cleanup_t) -> bool {
+    type Handler = unsafe extern "C" fn(*mut c_void);
+    entry.handler.is_some_and(|now| std::ptr::fn_addr_eq(now, let_go::<T> as Handler))
+}
+
 /// The values of which the pool of `request` has a share, the last one first.
 pub(super) fn shares<T: SharedWithPool + 'static>(request: Request) -> impl Iterator<Item = Rc<T>> {
-    type Handler = unsafe extern "C" fn(*mut c_void);
     // SAFETY: a live request has a live pool, with nginx's list of its cleanups.
     let first = unsafe { (*request.get().pool).cleanup.as_ref() };
     // SAFETY: each entry's next one is null or in the same list.
     let entries = successors(first, |entry| unsafe { entry.next.as_ref() });
-    let is_share = |entry: &&ngx_pool_cleanup_t| {
-        let handler = entry.handler;
-        handler.is_some_and(|now| std::ptr::fn_addr_eq(now, let_go::<T> as Handler))
-    };
-    entries.filter(is_share).filter_map(|entry| {
+    entries.filter(|entry| is_share::<T>(entry)).filter_map(|entry| {
         let value = entry.data.cast_const().cast::<T>();
         // SAFETY: an Rc's value, of which this entry is the pool's share, until nginx calls it.
         (!value.is_null()).then(|| unsafe {

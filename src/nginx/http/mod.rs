@@ -8,6 +8,7 @@ pub mod complex_value;
 pub mod configuration;
 pub mod context_slot;
 pub mod departure;
+pub mod detached;
 pub mod fake;
 pub mod filters;
 pub mod framing;

@@ -51,6 +51,7 @@ impl Context {
             request,
             vm: Some(vm),
             fake: PhaseSet::FAKE.has(phase),
+            detached: Cell::default(),
             phase: Cell::new(phase),
             entered: Cell::default(),
             released: Cell::default(),
@@ -83,6 +84,7 @@ impl Context {
             request: _,
             vm,
             fake: _,
+            detached,
             phase: _,
             entered,
             released,
@@ -108,6 +110,7 @@ impl Context {
         *vm = None;
         entered.set(PhaseSet::NONE);
         released.set(false);
+        detached.set(false);
         share.take();
         tasks.reset();
         *ending = Ending::default();

@@ -124,6 +124,8 @@ pub struct Context {
     vm: Option<Rc<Vm>>,
     /// Whether the request is a fake one.
     pub fake: bool,
+    /// Whether the request lives on for its code of the log phase, after nginx has ended it.
+    pub detached: Cell<bool>,
     pub phase: Cell<Phase>,
     /// The phases whose handlers have started: if nginx calls one again, it continues.
     entered: Cell<PhaseSet>,
@@ -198,6 +200,12 @@ impl Context {
     pub fn is_header_sent(&self) -> bool {
         let by_us = self.output.header_sent.get() && self.phase.get() != Phase::HeaderFilter;
         by_us || self.request.header_sent()
+    }
+
+    /// Whether nginx does not know the request: a fake one, or one that it has ended.
+    #[inline(always)]
+    pub fn is_alone(&self) -> bool {
+        self.fake || self.detached.get()
     }
 
     /// Notes that the handler of `phase` has started.

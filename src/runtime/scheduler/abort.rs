@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::config::Phase;
 use crate::lua::openresty::OnMain;
 use crate::lua::{Kind, LuaFailure, State};
 use crate::nginx::Level;
@@ -43,7 +44,7 @@ pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut 
     let hook = context.fake_end.hook.get().filter(|_| is_entry);
     match hook {
         Some(directive) => line.add(format_args!("{directive} error: ")),
-        None if is_entry && context.is_filter_run() => {
+        None if is_entry && (context.is_filter_run() || context.phase.get() == Phase::Log) => {
             let phase = context.phase.get().failed_name();
             line.add(format_args!("failed to run {phase}: "));
         }

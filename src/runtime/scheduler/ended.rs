@@ -74,7 +74,7 @@ fn leave_if_over(context: &Rc<Context>) -> AfterRun {
 
 /// Every thread ended: the content phase closes the response.
 fn all_done(context: &Rc<Context>) -> Status {
-    if context.has_entered(Phase::Content) && !context.fake && !context.is_filter_run() {
+    if context.has_entered(Phase::Content) && !context.is_alone() && !context.is_filter_run() {
         let rc = output::send_last(context);
         if rc.is_failure() {
             return rc;

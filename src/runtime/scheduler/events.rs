@@ -62,9 +62,9 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
         return;
     }
     let request = context.request();
-    // A fake request has no subrequests, and its connection may be freed.
-    let posted = (!context.fake).then(|| PostedRequests::of(request));
-    if context.has_entered(Phase::Content) || context.fake {
+    // A request that nginx does not know has no subrequests, and its connection may be freed.
+    let posted = (!context.is_alone()).then(|| PostedRequests::of(request));
+    if context.has_entered(Phase::Content) || context.is_alone() {
         go_on(context, task.clone(), values);
     } else {
         context.set_woken(task.clone(), values);
@@ -84,7 +84,7 @@ pub fn fail(context: &Rc<Context>) {
         if context.is_released() {
             return;
         }
-        let posted = (!context.fake).then(|| PostedRequests::of(context.request()));
+        let posted = (!context.is_alone()).then(|| PostedRequests::of(context.request()));
         let rc = ends::abort(context);
         finalize(context, rc);
         if let Some(posted) = posted {

@@ -42,12 +42,12 @@ pub fn run_posted(context: &Rc<Context>) -> Status {
     }
 }
 
-/// Returns the request to nginx, or ends a fake request, or a filter's run.
+/// Returns the request to nginx, or ends one that nginx does not know, or a filter's run.
 pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
     }
-    if context.fake {
+    if context.is_alone() {
         fake_request::finalize(context, rc);
     } else if context.is_filter_run() {
         filter_run::finalize(context, rc);

@@ -57,6 +57,10 @@ pub struct RawAddress<'a> {
 impl Ssl {
     /// The TLS connection of `request`, which may be a fake request.
     pub fn of(request: Request) -> Result<Ssl> {
+        // Its connection may be closed, and what this module has kept with that be gone.
+        if request.is_detached() {
+            return Err(c"bad request");
+        }
         // SAFETY: a live request has a live connection, whose ssl is null or live.
         unsafe {
             let ssl = request.connection().as_ref().and_then(|c| c.ssl.as_ref());

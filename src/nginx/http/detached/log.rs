@@ -1,0 +1,55 @@
+//! The log of a request in its log phase: what its code makes may outlive the connection, whose log it
+//! would use.
+
+use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::http::request::Request;
+use crate::nginx::sys::{ngx_connection_t, ngx_http_log_ctx_t, ngx_log_t};
+
+/// A log that lives as long as the request.
+#[repr(C)]
+struct Both {
+    log: ngx_log_t,
+    context: ngx_http_log_ctx_t,
+}
+
+/// The request's own log in place of its connection's, until the value is dropped.
+pub struct OwnLog {
+    connection: *mut ngx_connection_t,
+    before: *mut ngx_log_t,
+    own: *mut ngx_log_t,
+}
+
+impl OwnLog {
+    /// Makes a log like that of the connection of `request`, and puts it in that one's place.
+    pub fn enter(request: Request) -> Result<OwnLog, OutOfMemory> {
+        let connection = request.connection();
+        // SAFETY: a live request and its connection, whose log's data is nginx's context of it; both
+        // are copied into fresh memory of the request's pool.
+        unsafe {
+            let before = (*connection).log;
+            let both: *mut Both = request.pool().bytes_aligned(size_of::<Both>())?.cast().as_ptr();
+            both.write(Both { log: before.read(), context: context(before).read() });
+            (*both).log.data = (&raw mut (*both).context).cast();
+            let own = &raw mut (*both).log;
+            (*connection).log = own;
+            Ok(OwnLog { connection, before, own })
+        }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut ngx_log_t {
+        self.own
+    }
+}
+
+impl Drop for OwnLog {
+    fn drop(&mut self) {
+        // SAFETY: the connection lives: nginx has not ended the request yet.
+        unsafe { (*self.connection).log = self.before }
+    }
+}
+
+/// nginx's context of the log of a client's connection.
+pub(super) unsafe fn context(log: *mut ngx_log_t) -> *mut ngx_http_log_ctx_t {
+    // SAFETY: a live log, the contract of this function.
+    unsafe { (*log).data.cast() }
+}
