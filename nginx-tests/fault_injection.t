@@ -25,7 +25,7 @@ my $server = ProcessTest->new;
 my $arm    = q{ngx.__fault("callback", };
 
 # Name, directives of the location, the statuses that are right ("closed" for a connection that
-# closes before a whole answer), what the log must say.
+# closes before a whole answer), what the log must say, and the pieces of a chunked body that the request has.
 my $PANIC = qr/\[alert\] .*lua module panicked: .*an injected fault in/;
 my @cases = (
     [   'panic in a Lua function', 'content_by_lua_block { ngx.__fault("panic") }',
@@ -98,6 +98,14 @@ my @cases = (
         "content_by_lua_block {
             ngx.thread.spawn(function() ngx.sleep(60) end) $arm 'Waking') ngx.sleep(0.001)
         }", 500, $PANIC
+    ],
+    [   'panic while a task is woken that reads the body',
+        "content_by_lua_block { local socket = assert(ngx.req.socket()) $arm 'Waking') socket:receive(6) }",
+        qr/500|closed/, $PANIC, [ "3\r\nabc\r\n", "3\r\ndef\r\n0\r\n\r\n" ]
+    ],
+    [   'panic in a Lua function that has read a part of the body',
+        'content_by_lua_block { local socket = assert(ngx.req.socket()) socket:receive(3) ngx.__fault("panic") }',
+        500, $PANIC, [ "3\r\nabc\r\n", "3\r\ndef\r\n0\r\n\r\n" ]
     ],
     [   'panic in a subrequest',
         "content_by_lua_block { $arm 'Waking') ngx.say(ngx.location.capture('/sleep').status) }",
@@ -180,6 +188,15 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
                 ngx.say(ok and session and "done" or "refused")
             }
         }
+        location = /body-$skip {
+            keepalive_timeout 0;
+            client_body_buffer_size 1k;
+            content_by_lua_block {
+                ngx.__fault("alloc", $skip, 1)
+                local socket, err = ngx.req.socket()
+                ngx.say(socket and socket:receive("*a") or err)
+            }
+        }
         location = /pcall-$skip {
             content_by_lua_block {
                 ngx.__fault("alloc", $skip, 3)
@@ -247,11 +264,16 @@ _EOC_
 
 # The status of the answer, or "closed" where the server closes before its end.
 sub status_of {
-    my ($path)   = @_;
+    my ( $path, $body ) = @_;
     my $socket   = ProcessTest::connection($port);
     my $data     = '';
     my $deadline = time + 20;
-    print {$socket} "GET $path HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    my ( $method, $header ) = $body ? ( 'POST', "Transfer-Encoding: chunked\r\n" ) : ( 'GET', '' );
+    print {$socket} "$method $path HTTP/1.1\r\nHost: localhost\r\n$header\r\n";
+    for my $piece ( $body ? @$body : () ) {
+        sleep 0.05;
+        print {$socket} $piece;
+    }
     while ( time < $deadline ) {
         IO::Select->new($socket)->can_read(1) or next;
         return 'closed' if !sysread $socket, $data, 65536, length $data;
@@ -280,9 +302,9 @@ sub disarm {
 }
 
 for my $index ( 0 .. $#cases ) {
-    my ( $name, undef, $status, $log ) = @{ $cases[$index] };
+    my ( $name, undef, $status, $log, $body ) = @{ $cases[$index] };
     my $before = length $server->log_text('error.log');
-    my $got    = status_of("/case-$index");
+    my $got    = status_of( "/case-$index", $body );
     ref $status ? like( $got, $status, "$name: $got" ) : is( $got, $status, "$name: $status" );
     my $said = sub { substr $server->log_text('error.log'), $before };
     ok ProcessTest::wait_until( sub { $said->() =~ $log } ), "$name: the log says so" or diag $said->();
@@ -302,6 +324,9 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
     }
     $got = status_of("/pcall-$skip");
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip and the next fail, caught: $got";
+    disarm();
+    $got = status_of( "/body-$skip", [ "5\r\nhello\r\n" x 500, "0\r\n\r\n" ] );
+    like $got, qr/^(?:500|closed|200)$/, "allocation $skip of a body's reader fails: $got";
     disarm();
     $got = status_of("/tls-$skip");
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip of a handshake fails: $got";

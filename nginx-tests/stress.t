@@ -85,6 +85,7 @@ actions = {
     function(r) ngx.sleep((r(10) - 1) / 1000) end,
     function() ngx.sleep(0) end,
     function() coroutine.yield() end,
+    function(r) table.sort({ 3, 1, 2, 1 }, function(a, b) ngx.sleep((r(3) - 1) / 1000) return a < b end) end,
     function(r) ngx.location.capture("/job?n=" .. r(5)) end,
     function(r) ngx.location.capture_multi({ { "/job?n=" .. r(5) }, { "/fail" }, { "/job?n=0" } }) end,
     function(r)
@@ -159,7 +160,20 @@ actions = {
         if sock then
             sock:settimeout(r(20))
             sock:receive(r(2) == 1 and "*l" or r(60))
+            if r(3) == 1 then sock:receiveany(20) elseif r(2) == 1 then sock:receive("*a") end
         end
+    end,
+    function(r)
+        local ok, sock = pcall(ngx.req.socket)
+        if not ok or not sock then return end
+        sock:settimeout(r(20))
+        local reader = ngx.thread.spawn(function() sock:receiveuntil("e\nli", { inclusive = true })(r(9)) sock:receive("*a") end)
+        ngx.sleep((r(5) - 1) / 1000)
+        if r(2) == 1 then ngx.thread.kill(reader) else ngx.thread.wait(reader) end
+    end,
+    function(r)
+        if r(2) == 1 then ngx.req.read_body() end
+        pcall(ngx.req.get_post_args, r(9) - 1)
     end,
     function(r) ngx.timer.at(0, function() pcall(act, r, 3) end) end,
     function(r, depth)
@@ -214,6 +228,7 @@ http {
     resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
     lua_socket_log_errors off;
     lua_socket_keepalive_timeout 200ms;
+    client_body_timeout 100ms;
     lua_max_running_timers 4096;
     lua_max_pending_timers 4096;
     server {
@@ -272,6 +287,14 @@ sub holdings {
 }
 my ( $worker, $descriptors ) = holdings();
 
+# A body with its length in the header, or in chunks.
+sub body {
+    my ($is_whole) = @_;
+    return "Content-Length: 60\r\n\r\n" . "line\n" x ( $is_whole ? 12 : 5 ) if rand() < 0.5;
+    my $chunks = join '', map { "5\r\nline\n\r\n" } 1 .. 12;
+    return "Transfer-Encoding: chunked\r\n\r\n$chunks" . ( $is_whole ? "0\r\n\r\n" : rand() < 0.2 ? 'oops' : '' );
+}
+
 # Clients side by side: each sends a request, and the answer's end is the server's close.
 my ( %open, @hung, %seen );
 my $sent = 0;
@@ -285,7 +308,7 @@ while ( $sent < $requests || %open ) {
         my $socket = ProcessTest::connection($port);
         my $head   = "$path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
         # Some have a body, a few of which do not come to their end.
-        my $body = rand() < 0.3 ? "Content-Length: 60\r\n\r\n" . "line\n" x ( rand() < 0.8 ? 12 : 5 ) : undef;
+        my $body = rand() < 0.4 ? body( rand() < 0.8 ) : undef;
         print {$socket} defined $body ? "POST $head$body" : "GET $head\r\n";
         $open{$socket} = {
             socket => $socket,

@@ -38,6 +38,7 @@ pub mod socket_failure;
 pub mod socket_log;
 pub mod socket_tcp;
 pub mod socket_udp;
+pub mod sort;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod ssl;
 pub mod status;
@@ -85,6 +86,7 @@ const FAMILIES: &[fn(State)] = &[
     coroutine::inject,
     sleep::inject,
     require::inject,
+    sort::inject,
     socket_tcp::inject,
     socket_udp::inject,
     request_headers::inject,
