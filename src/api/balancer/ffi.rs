@@ -37,7 +37,7 @@ unsafe fn running_try(r: *mut ngx_http_request_t) -> Result<Peer, &'static CStr>
     }
 }
 
-/// Runs `work` on the try; its code, or -1 with the error in `*err`.
+/// Runs `work` on the try. Returns its code, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// As for [`ffi::request`] and [`ffi::set_message`].
@@ -58,7 +58,7 @@ unsafe fn with_try(
     }
 }
 
-/// Clears the out-parameter for an error's message.
+/// Clears the out-parameter for an error message.
 ///
 /// # Safety
 /// `err` must be null or valid for one pointer.
@@ -69,13 +69,12 @@ unsafe fn clear_message(err: *mut *const c_char) {
     }
 }
 
-/// Names the try's server: `addr_len` bytes at `addr`, an IP address or `unix:` path; the `port` is
-/// for an address without one. 0, or -1 with the error in `*err`.
+/// Sets the server of this try: `addr_len` bytes at `addr`, an IP address or a `unix:` path, with `port` for an
+/// address that contains none. Returns 0, or -1 with the error in `*err`.
 ///
-/// `host_len` bytes at `host` (or null) are the server's host: the name in a TLS handshake, unless
-/// `proxy_ssl_name` and similar functions give one, and what its connections are kept by.
-/// Everything is copied. Up to release 0.10.26, `err` stands where `host` does here, and is the
-/// last.
+/// The `host_len` bytes at `host` (or null) are the server's host name: the name for the TLS handshake, unless
+/// `proxy_ssl_name` or a similar directive sets one, and part of what tells kept connections apart. Everything is
+/// copied. Up to release 0.10.26, `err` takes the place of `host`, and is the last argument.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -105,9 +104,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
     }
 }
 
-/// Lets the named server's connection rest after this try, for `timeout` milliseconds (0: as long as
-/// the server likes), and another request use it, until it has served `max_requests` (0: any number).
-/// 0, or -1 with the error in `*err`.
+/// Keeps the connection to this try's server alive after the try, so that other requests can use it: for
+/// `timeout` milliseconds (0: until the server closes it) and for at most `max_requests` requests (0: any
+/// number). Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -125,9 +124,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
     unsafe { with_try(r, err, |peer| peer.enable_keepalive(keepalive).map(|()| ffi::OK)) }
 }
 
-/// Has this request speak TLS to its upstream from now on, or not (0). 0, or -1 with the error in
-/// `*err`: its location, whose `proxy_pass` or the like does not begin with `https://`, has no settings
-/// for it, or nginx knows no TLS.
+/// Turns TLS to the upstream on, or off (0), for this request from now on. Returns 0, or -1 with the error in
+/// `*err`: the location has no TLS settings, because its `proxy_pass` or the like does not begin with
+/// `https://`, or nginx was built without TLS.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -141,9 +140,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_upstream_tls(
     unsafe { with_try(r, err, |peer| peer.set_tls(on != 0).map(|()| ffi::OK)) }
 }
 
-/// Has connections to the upstream, of this try and those that follow, come from `addr_len` bytes at
-/// `addr` (copied), an IP address with a port or not. 0, or -1 with the error in the `*errbuf_size`
-/// bytes at `errbuf`, and its length in `*errbuf_size`.
+/// Binds this try's connection to the upstream, and those of later tries, to a local address: the `addr_len`
+/// bytes at `addr` (copied), an IP address with or without a port. Returns 0, or -1 with the error in `errbuf`,
+/// which has a capacity of `*errbuf_size` bytes, and its length in `*errbuf_size`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -175,8 +174,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_bind_to_local_addr(
     }
 }
 
-/// Has `count` tries more follow this one. 0, with a warning or null in `*err`; -1 with the error
-/// in `*err`.
+/// Allows `count` more tries after this one. Returns 0 with a warning or null in `*err`, or -1 with the error in
+/// `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -198,8 +197,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_more_tries(
     }
 }
 
-/// How the last try at a named server ended: nginx's NGX_PEER_* bits, and the status (0 where
-/// there was none) in `*status`; 0 for the first try; -1 with the error in `*err`.
+/// How the last try at a server that Lua code set has ended. Returns nginx's `NGX_PEER_*` bits, with the status
+/// (or 0) in `*status`; 0 if this is the first try; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -221,8 +220,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_get_last_failure(
     }
 }
 
-/// Sets this request's times, in milliseconds; one that is not positive stays as it is. 0, or -1
-/// with the error in `*err`.
+/// Sets this request's timeouts, in milliseconds; one that is not positive stays as it is. Returns 0, or -1 with
+/// the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -249,8 +248,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
     }
 }
 
-/// Makes the request to the upstream anew. 0; else what nginx's module for the protocol failed
-/// with, and null in `*err`; or -1 with the error in `*err`.
+/// Makes the request to the upstream anew. Returns 0; the return code of nginx's module for the protocol if that
+/// fails, with null in `*err`; or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

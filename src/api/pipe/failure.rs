@@ -11,9 +11,9 @@ use crate::nginx::event::NoConnection;
 pub struct PipeFailure(pub Cow<'static, str>);
 
 impl PipeFailure {
-    /// The stream is closed, by this side, by the other, or with the process.
+    /// The stream is closed: by this side, by the other side, or because the process is gone.
     pub const CLOSED: PipeFailure = PipeFailure::text("closed");
-    /// The process has ended and its status was taken.
+    /// The process has exited and its status has been returned.
     pub const EXITED: PipeFailure = PipeFailure::text("exited");
     /// The stream was shut down while a task waited for it.
     pub const ABORTED: PipeFailure = PipeFailure::text("aborted");

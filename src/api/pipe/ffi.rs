@@ -18,7 +18,7 @@ use crate::nginx::core::child_exec::Program;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::{PhaseSet, Task};
 
-/// `ngx_http_lua_ffi_pipe_proc_t`: Lua's own memory; the times are in milliseconds, 0 is for ever.
+/// `ngx_http_lua_ffi_pipe_proc_t`, in Lua's own memory. Timeouts are in milliseconds; 0 means none.
 #[repr(C)]
 pub struct Proc {
     pid: c_int,
@@ -37,7 +37,7 @@ pub struct ErrorText {
 }
 
 impl ErrorText {
-    /// Tells the failure; -1.
+    /// Writes the failure's text; returns -1.
     ///
     /// # Safety
     /// As for [`write_error`].
@@ -48,7 +48,7 @@ impl ErrorText {
     }
 }
 
-/// The live process of `proc`.
+/// The process that `proc` refers to, if it still exists.
 ///
 /// # Safety
 /// `proc` must be null or lua-resty-core's structure.
@@ -57,7 +57,7 @@ pub unsafe fn process(proc: *const Proc) -> Option<Rc<Process>> {
     PROCESSES.get(unsafe { proc.as_ref() }?.pipe as u64)
 }
 
-/// As [`process`], for what a closed process refuses.
+/// As [`process`], for operations that fail once the process is closed.
 ///
 /// # Safety
 /// As for [`process`].
@@ -67,7 +67,7 @@ pub unsafe fn open_process(proc: *const Proc) -> Result<Rc<Process>, PipeFailure
     process.filter(|process| !process.is_closed()).ok_or(PipeFailure::CLOSED)
 }
 
-/// The running task, for functions that wait; else -100, or -101 with a text.
+/// The running task, for functions that wait; if there is none, the return code: -100, or -101 with an error.
 ///
 /// # Safety
 /// As for [`ffi::context`] and [`write_error`].
@@ -84,10 +84,10 @@ pub unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Ta
     }
 }
 
-/// Runs `file` (looked for in PATH) with the arguments `argv` and the environment `environ` (null:
-/// the worker's), both ended by null. Reads go in pieces of at most `buffer_size` bytes. 0 with the
-/// id and the key in `proc`, whose owner gives it up with [`ngx_http_lua_ffi_pipe_proc_destroy`];
-/// else -1.
+/// Runs `file` (searched for in PATH) with the arguments `argv` and the environment `environ` (null for the
+/// worker's), both ended by a null pointer. Reads are made in pieces of at most `buffer_size` bytes. Returns 0
+/// with the process id and the key in `proc`, which is to be given to
+/// [`ngx_http_lua_ffi_pipe_proc_destroy`] in the end; or -1 with an error.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -123,9 +123,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
     }
 }
 
-/// Waits for the end: 0 (exit code 0) or -5 with a static text in `*reason` and the code or signal
-/// in `*status`; -2 where the caller must yield, to be resumed with the same three values or `nil`
-/// and an error; -1 with an error; -100, or -101 with an error, where it cannot wait.
+/// Waits for the process to exit. Returns 0 (exit code 0) or -5, with a static text in `*reason` and the exit
+/// code or signal in `*status`; -2 if the caller must yield, to be resumed with these three results, or with
+/// `nil` and an error; -1 with an error; or if the caller cannot wait, -100, or -101 with an error.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_wait(
     }
 }
 
-/// Sends a signal. 0, or -1 with an error: "exited", or "invalid signal".
+/// Sends a signal. Returns 0, or -1 with the error "exited" or "invalid signal".
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -183,8 +183,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_kill(
     }
 }
 
-/// Lua gives the process up: it is killed where it still runs. Safe to call twice, and while the VM
-/// is being closed.
+/// Releases the process for Lua: if it is still running, it is killed. Safe to call twice, and while the VM is
+/// being closed.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

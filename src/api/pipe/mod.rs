@@ -1,8 +1,8 @@
 //! `ngx.pipe`: programs that Lua code starts, writes to, reads from and waits for.
 //!
-//! lua-resty-core has a key, not an address: a key finds nothing once its process was collected, or
-//! the request that started it has ended. Each wait is an operation of its task. A process without
-//! an owner is killed, and reaped when it has ended.
+//! lua-resty-core has a key, not an address: a key finds nothing once Lua has collected the process, or the
+//! request that started it has ended. Each wait is an operation of its task. A process without an owner is
+//! killed, and reaped once it has exited.
 
 mod failure;
 mod ffi;
@@ -29,14 +29,14 @@ use reader::Reader;
 use waiting::{PipeWait, Place};
 use writer::Writer;
 
-/// A program that runs, or has ended and has things to tell.
+/// A program that is running, or has exited with output or a status that nobody has read.
 struct Process {
     child: Rc<Child>,
     stdin: Rc<Writer>,
     stdout: Rc<Reader>,
-    /// None where it goes to stdout.
+    /// `None` if stderr goes to stdout.
     stderr: Option<Rc<Reader>>,
-    /// Its status was taken: everything is closed.
+    /// Its status has been returned, and everything is closed.
     closed: Cell<bool>,
     waiting: PipeWait<Process>,
 }
@@ -45,7 +45,7 @@ own_thread! {
     static PROCESSES: Keyed<Rc<Process>> = Keyed::new();
 }
 
-/// Starts a program for `request`, at whose end it is killed; its id, and the process's key.
+/// Starts a program for `request`, and returns its process id and key. It is killed when the request ends.
 fn spawn(
     request: Request,
     program: &Program,
@@ -83,7 +83,7 @@ fn destroy(key: u64) {
     process.waiting.look_again();
 }
 
-/// The worker exits: no process survives it.
+/// The worker exits: its processes are killed.
 pub fn destroy_all() {
     for process in PROCESSES.take() {
         process.kill_for_good();
@@ -112,8 +112,8 @@ impl Process {
         self.closed.get()
     }
 
-    /// How it ended, whereupon all is closed; none where `task` has to yield, for at most so many
-    /// milliseconds, or for ever where they are 0.
+    /// How the process exited, after which everything is closed; `None` if `task` has to yield, for at most that
+    /// many milliseconds (0: for any time).
     fn wait(
         self: &Rc<Self>,
         task: &Rc<Task>,
@@ -160,7 +160,7 @@ impl Process {
     }
 }
 
-/// The process has ended, or was given up: wakes the task that waits for it.
+/// The process has exited, or has lost its owner: wakes the task that waits for it.
 fn exited(process: &Weak<Process>) {
     let Some(process) = process.upgrade() else { return };
     let Some(task) = process.waiting.end() else { return };

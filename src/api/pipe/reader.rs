@@ -1,7 +1,7 @@
 //! The worker's end of a process's stdout or stderr.
 //!
-//! What was read and not asked for stays here for the next read; so does what a task had gathered
-//! when it was killed.
+//! What has been read beyond what was asked for is kept for the next read, and so is what a task had read when
+//! it was killed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -21,33 +21,33 @@ use crate::runtime::{Task, scheduler};
 pub enum Want {
     /// Everything until the end.
     All,
-    /// So many bytes more.
+    /// This many more bytes.
     Bytes(usize),
     /// Everything before the next newline; carriage returns are left out.
     Line,
-    /// What there is, at most so many bytes.
+    /// Whatever there is, up to this many bytes.
     Any(usize),
 }
 
 /// How far a read has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadProgress {
-    /// There is a result to take: the data, or a failure and the data before it.
+    /// The result is ready: the data, or a failure and the data before it.
     Done,
     /// The task has to yield.
     Waits,
 }
 
-/// What one attempt came to.
+/// The result of one attempt to read.
 enum Attempt {
     Done,
-    /// Nothing is there now.
+    /// There is nothing to read now.
     Empty,
-    /// There is more, but others have their turn first.
+    /// There may be more, but other events have their turn first.
     More,
 }
 
-/// How often one attempt reads.
+/// How many reads one attempt makes at most.
 const ROUNDS: usize = 64;
 /// The most that is read at a time: what a pipe holds.
 const MOST: usize = 65536;
@@ -55,7 +55,7 @@ const MOST: usize = 65536;
 /// One stream of output.
 pub struct Reader {
     end: RefCell<End<Weak<Reader>>>,
-    /// Where reads go first; of the size that the caller chose.
+    /// The buffer that is read into, of the size that the caller chose.
     chunk: RefCell<Vec<u8>>,
     unread: RefCell<VecDeque<u8>>,
     eof: Cell<bool>,
@@ -74,7 +74,7 @@ impl Place for Reader {
     fn cancelled(&self) {
         let mut all = VecDeque::from(self.taken.take());
         let mut unread = self.unread.borrow_mut();
-        // Mostly nothing: a read that waits has taken all there was.
+        // Usually nothing: a read that waits has taken everything.
         if all.try_reserve(unread.len()).is_ok() {
             all.append(&mut unread);
         }
@@ -98,8 +98,7 @@ impl Reader {
         }))
     }
 
-    /// Starts a read for `task`, which may have to yield: for at most so many milliseconds, or for
-    /// ever where they are 0.
+    /// Starts a read for `task`, which may have to yield: for at most that many milliseconds (0: for any time).
     pub fn read(
         self: &Rc<Self>,
         want: Want,
@@ -125,7 +124,7 @@ impl Reader {
         Ok(ReadProgress::Waits)
     }
 
-    /// Gives the result to `take`, and forgets it where that returns true.
+    /// Passes the result to `take`, and drops it if that returns true.
     pub fn result<R>(&self, take: impl FnOnce(&[u8], Option<&PipeFailure>) -> (R, bool)) -> R {
         let (result, taken) = take(&self.taken.borrow(), self.failure.borrow().as_ref());
         if taken {
@@ -137,7 +136,7 @@ impl Reader {
     /// Closes the stream; a task that waits gets what there is, and `failure`.
     pub fn close(&self, failure: PipeFailure) {
         if self.waiting.is_busy() && self.failure.borrow().is_none() {
-            // What the process has written before goes along.
+            // What the process had written before is part of the result.
             if !matches!(self.attempt(), Attempt::Done) || self.failure.borrow().is_some() {
                 *self.failure.borrow_mut() = Some(failure);
             }
@@ -147,7 +146,7 @@ impl Reader {
         drop(end);
     }
 
-    /// Reads until there is a result, or nothing more now.
+    /// Reads until the result is ready, or there is nothing more to read for now.
     fn attempt(&self) -> Attempt {
         for _ in 0..ROUNDS {
             match self.gather() {

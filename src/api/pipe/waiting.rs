@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::runtime::{Operation, Task, scheduler};
 
-/// A place where at most one task waits, with a timer and an event that makes it look again.
+/// A place where at most one task waits, with a timer and an event after which it looks again.
 pub struct PipeWait<T> {
     task: RefCell<Option<Weak<Task>>>,
     timeout: Box<Timer<Weak<T>>>,
@@ -22,8 +22,8 @@ pub trait Place: Sized + 'static {
 }
 
 impl<T: Place> PipeWait<T> {
-    /// Nobody waits. The functions are called on `place` when time is up, and when it was told
-    /// to look again.
+    /// A place where no task waits. The functions are called when the timer has expired, and when the place has
+    /// been told to look again.
     pub fn new(place: &Weak<T>, time_out: fn(&Weak<T>), look: fn(&Weak<T>)) -> PipeWait<T> {
         PipeWait {
             task: RefCell::default(),
@@ -36,7 +36,7 @@ impl<T: Place> PipeWait<T> {
         self.task.borrow().is_some()
     }
 
-    /// `task` waits from now on, for at most so many milliseconds; 0 is for ever.
+    /// `task` waits from now on, for at most that many milliseconds (0: for any time).
     pub fn begin(&self, place: &Rc<T>, task: &Rc<Task>, milliseconds: usize) {
         *self.task.borrow_mut() = Some(Rc::downgrade(task));
         if milliseconds > 0 {
@@ -45,12 +45,12 @@ impl<T: Place> PipeWait<T> {
         task.wait_for(Box::new(Wait(place.clone())));
     }
 
-    /// Has the place looked at once more, after the code that runs now.
+    /// Makes the place look again, once the running code has yielded or ended.
     pub fn look_again(&self) {
         self.again.post();
     }
 
-    /// The task that waited; it does not any more.
+    /// Takes the waiting task, which then no longer waits.
     pub fn end(&self) -> Option<Rc<Task>> {
         self.timeout.disarm();
         self.again.disarm();
@@ -59,7 +59,7 @@ impl<T: Place> PipeWait<T> {
 }
 
 impl<T: Place> Waiter for Weak<T> {
-    /// The request of the task that waits ends.
+    /// The request of the waiting task ends.
     fn abandon(&self) {
         let task = self.upgrade().and_then(|place| place.waiting().end());
         if let Some(task) = task {
@@ -68,8 +68,7 @@ impl<T: Place> Waiter for Weak<T> {
     }
 }
 
-/// A task waits at a place, which it keeps; dropped before anything was ready, the place is free
-/// again.
+/// A task's wait at a place. If it is dropped before anything is ready, the place is free again.
 struct Wait<T: Place>(Rc<T>);
 
 impl<T: Place> Operation for Wait<T> {

@@ -15,10 +15,10 @@ use crate::runtime::{Task, scheduler};
 /// The stream of input.
 pub struct Writer {
     end: RefCell<End<Weak<Writer>>>,
-    /// What a task waits to get rid of, and how much of it is written.
+    /// The data that a task waits to write, and how much of it has been written.
     unsent: RefCell<Vec<u8>>,
     sent: Cell<usize>,
-    /// How many bytes the write has in all, or why it failed.
+    /// The result of the write: how many bytes, or why it failed.
     outcome: RefCell<Result<usize, PipeFailure>>,
     waiting: PipeWait<Writer>,
 }
@@ -40,8 +40,8 @@ impl Writer {
         })
     }
 
-    /// Writes all of `data`: how much that is, or none where `task` has to yield, for at most so
-    /// many milliseconds, or for ever where they are 0.
+    /// Writes all of `data`, and returns its length; `None` if `task` has to yield, for at most that many
+    /// milliseconds (0: for any time).
     pub fn write(
         self: &Rc<Self>,
         data: &[u8],
@@ -70,7 +70,7 @@ impl Writer {
         Ok(None)
     }
 
-    /// What the write that a task waited for came to.
+    /// The result of the write that a task waited for.
     pub fn outcome(&self) -> Result<usize, PipeFailure> {
         self.outcome.borrow().clone()
     }
@@ -85,7 +85,7 @@ impl Writer {
         drop(end);
     }
 
-    /// Writes what fits; how much that was.
+    /// Writes as much as fits, and returns how much that was.
     fn send(&self, data: &[u8]) -> Result<usize, PipeFailure> {
         let end = self.end.borrow();
         let descriptor = end.watched().ok_or(PipeFailure::CLOSED)?;
@@ -106,7 +106,7 @@ impl Writer {
         waits.then_some(()).ok_or(PipeFailure::WRITE_EVENT)
     }
 
-    /// Writes more of what is left; true once that is all.
+    /// Writes more of what is left; true once everything is written.
     fn go_on(&self) -> Result<bool, PipeFailure> {
         let unsent = self.unsent.borrow();
         let sent = self.sent.get();

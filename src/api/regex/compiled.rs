@@ -64,7 +64,7 @@ pub struct Regex {
     /// Two offsets for the whole match and for each group, -1 where there is none. The head points
     /// into it.
     captures: Vec<c_int>,
-    /// What the captures are offsets into: the last subject's address and length.
+    /// The last subject's address and length: the captures are offsets into it.
     subject: (*const u8, usize),
     replacement: Option<Box<Replacement>>,
     match_limit: u32,
@@ -74,17 +74,17 @@ pub struct Regex {
 /// Whether PCRE2's JIT compiles an expression without option `j`.
 #[derive(Clone, Copy)]
 enum Translation {
-    /// After so many more matches.
+    /// After this many more matches.
     After(u32),
     Done,
     Never,
 }
 
-/// An expression is JIT-compiled once it has matched this often. One that is cached soon reaches
-/// it; for one that is used for a single call, because the cache is full, compiling would not pay.
+/// An expression is JIT-compiled after this many matches. One that is cached soon has as many; for one that is
+/// used for a single call, because the cache is full, compiling does not pay.
 const WORTH_TRANSLATING: u32 = 32;
 
-/// The offset of a group that took no part.
+/// The offset of a group that did not take part in the match.
 const NONE: c_int = -1;
 
 impl Regex {
@@ -204,8 +204,8 @@ impl Regex {
         }
     }
 
-    /// Group `number` of the last match, in bytes of `subject`: nothing where it took no part, or
-    /// where that match was of another subject.
+    /// Group `number` of the last match, as a range of bytes of `subject`; `None` if it did not take part in the
+    /// match, or if that was of another subject.
     pub fn group(&self, subject: *const u8, number: usize) -> Option<std::ops::Range<usize>> {
         let from = self.captures.get(number.checked_mul(2)?)?;
         let to = self.captures.get(number * 2 + 1)?;

@@ -1,7 +1,7 @@
-//! Which PCRE lua-resty-core and Lua code speak: option bits, result codes, texts, limits.
+//! Which PCRE lua-resty-core and Lua code expect: option bits, result codes, texts, limits.
 //!
-//! Up to release 0.10.25 of this module it is PCRE1, whatever does the work; from 0.10.26 on, the C
-//! module is built with PCRE2, whose own codes and texts scripts see then.
+//! Up to release 0.10.25 it is PCRE1, although PCRE2 does the work here. From 0.10.26 on, the C module is built
+//! with PCRE2, and scripts see its codes and texts.
 
 use std::ffi::{CStr, c_int};
 
@@ -15,8 +15,8 @@ use crate::lua::resty_core;
 /// release passes PCRE2's option bits to.
 const WITH_PCRE2: u32 = 10_026;
 
-/// The version that lua-resty-core is told. From 8.46 on, its later releases would pass the option
-/// bits of PCRE2, which this module's interface does not take.
+/// The version that lua-resty-core is told. If it were 8.46 or later, newer releases of lua-resty-core would pass
+/// PCRE2's option bits, which this dialect does not take.
 const PCRE1_VERSION: &CStr = c"8.45 (PCRE2)";
 
 /// The bits of `codec::pcre1` are those of the header that pcre2-sys was made from.
@@ -54,7 +54,7 @@ impl Dialect {
         }
     }
 
-    /// PCRE2's options for the bits that lua-resty-core passes; none where a bit is unknown.
+    /// PCRE2's options for the bits that lua-resty-core passes; `None` if a bit is unknown.
     pub fn options(self, bits: u32) -> Option<u32> {
         match self {
             Dialect::Pcre1 => pcre1::options(bits),
@@ -62,7 +62,7 @@ impl Dialect {
         }
     }
 
-    /// The code for a result of PCRE2's that is negative.
+    /// The code for a negative result of PCRE2.
     pub fn result(self, code: c_int) -> c_int {
         match self {
             Dialect::Pcre1 => pcre1::result(code),
@@ -70,7 +70,7 @@ impl Dialect {
         }
     }
 
-    /// The code for a subject whose length is no `int`.
+    /// The code for a subject whose length does not fit into an `int`.
     pub fn bad_length(self) -> c_int {
         match self {
             Dialect::Pcre1 => pcre1::BAD_LENGTH,
@@ -86,13 +86,13 @@ impl Dialect {
         }
     }
 
-    /// Whether a group that calls itself before anything is matched is refused when it is compiled.
-    /// PCRE2 finds out when it matches.
+    /// Whether a group that calls itself before it has matched anything is refused when the pattern is compiled.
+    /// PCRE2 itself notices it only when it matches.
     pub fn refuses_endless_calls(self) -> bool {
         self == Dialect::Pcre1
     }
 
-    /// The function whose failure an error is about.
+    /// The name of the C function that an error text names.
     pub fn compile_function(self) -> &'static str {
         match self {
             Dialect::Pcre1 => "pcre_compile()",
@@ -100,7 +100,7 @@ impl Dialect {
         }
     }
 
-    /// The text for a compile error of PCRE2's.
+    /// The text for an error of PCRE2's compiler.
     pub fn compile_error_text(self, code: c_int) -> String {
         match self {
             Dialect::Pcre1 => match pcre1::compile_error_text(code) {
@@ -111,7 +111,7 @@ impl Dialect {
         }
     }
 
-    /// Where in `pattern` the error is that PCRE2 finds at `offset`.
+    /// Where in `pattern` an error is shown that PCRE2 found at `offset`.
     pub fn error_offset(self, code: c_int, offset: usize, pattern: &[u8]) -> usize {
         match self {
             Dialect::Pcre1 => pcre1::error_offset(code, offset, pattern),

@@ -22,9 +22,9 @@ use crate::ngx_log;
 /// Compiles an expression.
 ///
 /// `flags` are lua-resty-core's own (0x02 DFA, 0x04 JIT, 0x10 no UTF-8 check), `pcre_opts` the
-/// option bits of the version that `ngx_http_lua_ffi_pcre_version` tells. Null is an error, whose
-/// text is in `errstr` then: at most `errstr_size` bytes, its NUL included. The result belongs to
-/// the caller, who gives it to `ngx_http_lua_ffi_destroy_regex`.
+/// option bits of the version that `ngx_http_lua_ffi_pcre_version` returns. The caller owns the result, and
+/// frees it by `ngx_http_lua_ffi_destroy_regex`. Returns null for an error, with its text in `errstr`, which has
+/// a capacity of `errstr_size` bytes, the NUL included.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
     }
 }
 
-/// Writes `text`, cut where it must be, and a NUL.
+/// Writes `text`, shortened if it does not fit, and a NUL.
 ///
 /// # Safety
 /// `into` must be null or valid for `size` bytes.
@@ -68,7 +68,7 @@ unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
     }
 }
 
-/// Matches `len` bytes at `s` from byte `pos` on. The captures are in the expression then.
+/// Matches the `len` bytes at `s` from byte `pos` on, and leaves the captures in the expression.
 ///
 /// Returns PCRE's result: the number of pairs that are set, 0 for a DFA match that has shorter
 /// ones beside it, -1 for no match, another negative code for an error.
@@ -91,12 +91,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
     }
 }
 
-/// The code for a failure inside of the matching.
+/// The code for a failure inside the matching.
 fn internal() -> c_int {
     Dialect::presented().result(PCRE2_ERROR_INTERNAL)
 }
 
-/// The bytes at `data`; where there are none, an empty slice that still begins at `data`.
+/// The bytes at `data`; if there are none, an empty slice that still begins at `data`.
 ///
 /// # Safety
 /// `data` must be null or valid for `len` bytes and for `'a`.
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_regex(re: *mut Regex) {
 
 /// Parses a replacement (`$1`, `${1}`, `$$`) and keeps it in the expression, where Lua finds it.
 ///
-/// Returns 0, or -1 where the template is bad; the reason is in the error log.
+/// Returns 0, or -1 if the replacement is invalid; the reason is in the error log.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -147,15 +147,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_replace_template(
     }
 }
 
-/// Something to render replacements with, for one match at a time. It belongs to the caller, who
-/// gives it to `ngx_http_lua_ffi_destroy_script_engine`.
+/// A script engine, which renders replacements for one match at a time. The caller owns it, and frees it by
+/// `ngx_http_lua_ffi_destroy_script_engine`.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_create_script_engine() -> *mut ScriptEngine {
     Box::into_raw(Box::new(ScriptEngine { subject: null(), regex: null(), groups: 0 }))
 }
 
-/// Sets the match to render for: the last one of `compiled`, of the subject `subj`, of which
-/// `count` groups count. Both must live until the rendering is done.
+/// Sets the match that replacements are rendered for: the last match of `compiled`, with the subject `subj` and
+/// `count` groups. Both must live until the rendering is finished.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
 }
 
 /// Writes a replacement to `dst`, which has space for as many bytes as
-/// `ngx_http_lua_ffi_script_eval_len` told. Returns the number of bytes written.
+/// `ngx_http_lua_ffi_script_eval_len` returned. Returns the number of bytes written.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -246,7 +246,7 @@ unsafe fn group(engine: &ScriptEngine, number: usize) -> Option<Range<usize>> {
     unsafe { engine.regex.as_ref() }?.group(engine.subject, number)
 }
 
-/// `lua_regex_cache_max_entries`; 0 where there is no `http` block.
+/// The value of `lua_regex_cache_max_entries`; 0 without an `http` block.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_max_regex_cache_size() -> u32 {
     let max = MainConf::current().map_or(0, MainConf::regex_cache_max_entries);

@@ -1,8 +1,8 @@
 //! `ngx.re.*`: regular expressions, which lua-resty-core runs through the C symbols of this folder.
 //!
 //! The work is done by PCRE2, in the same library that nginx itself links. Which PCRE
-//! lua-resty-core speaks (option bits, result codes, texts) depends on its release, and `dialect`
-//! knows; `codec::pcre1` has the tables for PCRE1, `pcre2` wraps the library, `compiled` is what Lua
+//! lua-resty-core expects (option bits, result codes, texts) depends on its release: see `dialect`.
+//! `codec::pcre1` has the tables for PCRE1, `pcre2` wraps the library, `compiled` is what Lua
 //! holds, `template` the replacement of `ngx.re.sub` and `ngx.re.gsub`.
 
 pub mod compiled;

@@ -47,13 +47,13 @@ impl Replacement {
 }
 
 impl ReplaceValue {
-    /// The template behind a value that is no constant text.
+    /// The template behind a value that is not a constant text.
     pub fn template(&self) -> *const Template {
         self.values.cast()
     }
 }
 
-/// `ngx_http_lua_script_engine_t`: one match that a replacement is rendered for.
+/// `ngx_http_lua_script_engine_t`: the match that replacements are rendered for.
 pub struct ScriptEngine {
     pub subject: *const u8,
     pub regex: *const Regex,

@@ -1,4 +1,4 @@
-//! The symbols behind `ngx.ssl` that tell of a connection. Texts in `*err` are static.
+//! The symbols behind the functions of `ngx.ssl` that describe a connection. Texts in `*err` are static.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -14,7 +14,7 @@ use crate::nginx::event::tls::{self, Client, RawAddress, Ssl};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::handshake::Handshake;
 
-/// The release since which [`ngx_http_lua_ffi_get_req_ssl_pointer`] has an `err`.
+/// The first release in which [`ngx_http_lua_ffi_get_req_ssl_pointer`] takes an `err`.
 const WITH_ERROR: u32 = 10_029;
 
 /// The TLS connection behind the request that lua-resty-core passes.
@@ -26,7 +26,7 @@ pub unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
     unsafe { ffi::request(r) }.ok_or(c"bad request").and_then(Ssl::of)
 }
 
-/// What is known of it from its handshake.
+/// What the connection's handshake has left in it.
 ///
 /// # Safety
 /// As for [`ffi::request`].
@@ -94,10 +94,10 @@ pub unsafe fn give(bytes: &[u8], data: *mut *const u8, len: *mut usize) {
     }
 }
 
-/// A caller's buffer; empty where it is null.
+/// A caller's buffer; an empty one if `data` is null.
 ///
 /// # Safety
-/// `data` must be null or valid for `len` bytes, and nobody else's for `'a`.
+/// `data` must be null or valid for `len` bytes, which nothing else uses during `'a`.
 pub unsafe fn buffer<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
     if data.is_null() {
         return &mut [];
@@ -119,8 +119,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_tls1_version(
     unsafe { number(err, || Ok(connection(r)?.version())) }
 }
 
-/// The name that the client asked for: 0 with `*namelen` bytes at `*name`, which are the
-/// connection's; -5 where there is none; -1 with the error in `*err`.
+/// Looks up the server name that the client asked for. Returns 0 with `*namelen` bytes at `*name`, which belong
+/// to the connection; -5 if there is none; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_name(
     }
 }
 
-/// The port that the client connected to, in `*server_port`: 0, or -1 with the error in `*err`.
+/// Writes the port that the client connected to into `*server_port`. Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -164,9 +164,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_port(
     }
 }
 
-/// The address that the client connected to: 0 with `*addrlen` bytes at `*addr`, which are the
-/// connection's, and their kind in `*addrtype` (0 unix, 1 IPv4, 2 IPv6); -1 with the error in
-/// `*err`.
+/// Looks up the address that the client connected to. Returns 0 with `*addrlen` bytes at `*addr`, which belong
+/// to the connection, and their kind in `*addrtype` (0 unix, 1 IPv4, 2 IPv6); or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -198,7 +197,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_client_addr(
     unsafe { address(r, Client::client_address, (addr, addrlen, addrtype), err) }
 }
 
-/// The caller's cells for an address.
+/// The caller's out-parameters for an address.
 type Cells = (*mut *const u8, *mut usize, *mut c_int);
 
 /// # Safety
@@ -223,8 +222,8 @@ unsafe fn address(
     }
 }
 
-/// OpenSSL's `SSL` of the connection, which stays nginx's; null where there is none, from release
-/// 0.10.29 on with the error in `*err`, which is not read before.
+/// OpenSSL's `SSL` of the connection, which nginx still owns; null if there is none, with the error in `*err`.
+/// (`err` is ignored before release 0.10.29, where lua-resty-core does not pass it.)
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -233,16 +232,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_req_ssl_pointer(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes the running request, and since that release a cell.
+    // SAFETY: lua-resty-core passes the running request, and since that release an out-parameter.
     unsafe {
         let err = if resty_core::presented() >= WITH_ERROR { err } else { null_mut() };
         object(err, || Ok(connection(r)?.as_ptr().cast()))
     }
 }
 
-/// OpenSSL's `SSL` of the connection to the server that the request is passed to, which stays nginx's,
-/// and lives as long as the request's try at that server; null with the error in `*err` where there is
-/// none.
+/// OpenSSL's `SSL` of the connection to the server that the request is passed to. nginx still owns it, and it
+/// lives as long as the request's try at that server. Null with the error in `*err` if there is none.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

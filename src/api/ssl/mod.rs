@@ -1,4 +1,4 @@
-//! `ngx.ssl`, its submodules and `ngx.ocsp`: a client's TLS connection, in its handshake and in its
+//! `ngx.ssl`, its submodules and `ngx.ocsp`: a client's TLS connection, during its handshake and during its
 //! requests.
 
 mod certificates;

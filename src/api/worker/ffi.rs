@@ -24,10 +24,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pid() -> c_int {
     worker::pid()
 }
 
-/// Writes the ids of the running workers to `pids` and their number to `*pids_len`.
+/// Writes the process ids of the running workers to `pids` and their number to `*pids_len`.
 ///
-/// `pids` has space for 1,024 up to release 0.10.23, and for `*pids_len` from 0.10.24 on. Returns
-/// `NGX_OK`, or `NGX_ERROR` where there is none.
+/// The capacity of `pids` is 1,024 up to release 0.10.23, and `*pids_len` from 0.10.24 on. Returns `NGX_OK`, or
+/// `NGX_ERROR` if there are none.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_pids(
     }
 }
 
-/// This worker's number, from 0; -1 in a process that is none.
+/// This worker's number, from 0; -1 in a process that is no worker.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_id() -> c_int {
     worker::worker_id().unwrap_or(-1)
 }
 
-/// Not 0 once the worker was told to finish its work and leave.
+/// Not 0 once the worker has been told to finish its requests and exit.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_worker_count() -> c_int {
     worker::worker_count()
 }
 
-/// The master's id; this process's, where it is the only one.
+/// The master's process id; this process's own if there is no master.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_enable_privileged_agent(
     ffi::ERROR
 }
 
-/// Makes this process leave once its work is done, as after the signal QUIT.
+/// Makes this process exit gracefully, as the signal QUIT does.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -2,7 +2,7 @@
 
 use crate::lua::{Kind, State};
 
-/// How deep tables may lie in each other.
+/// How deeply tables may be nested.
 const MAX_DEPTH: u32 = 100;
 
 pub const STACK_OVERFLOW: &str = "stack overflow";

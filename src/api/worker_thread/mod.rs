@@ -32,7 +32,7 @@ own_thread! {
     static VMS: Cell<usize> = Cell::new(0);
 }
 
-/// What of lua-resty-core a thread's VM has.
+/// The modules of lua-resty-core that a thread's VM has.
 const MODULES: &[&str] =
     &["resty.core.regex", "resty.core.hash", "resty.core.base64", "resty.core.shdict"];
 
@@ -132,7 +132,7 @@ fn start(pool: ThreadPool, vm: ThreadVm, arguments: i32, task: &Rc<Task>) -> boo
     }
 }
 
-/// The thread is done: the task runs on with the results, if it still waits for them.
+/// The thread has finished: the task goes on with the results, if it still waits for them.
 fn finish(job: Job, waits: &Weak<()>, task: &Weak<Task>) {
     let task = waits.upgrade().and_then(|_| task.upgrade());
     let Some(task) = task else { return give_back(job.vm) };
@@ -147,7 +147,8 @@ fn finish(job: Job, waits: &Weak<()>, task: &Weak<Task>) {
     }
 }
 
-/// Leaves true and the results on the task's stack, and gives their number; or why there are none.
+/// Pushes true and the results onto the task's stack, and returns how many values that are; or why there are
+/// none.
 fn take_results(job: &Job, task: &Task) -> Result<i32, Vec<u8>> {
     let mut from = job.vm.state();
     if job.outcome != Outcome::Done {

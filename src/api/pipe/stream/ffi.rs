@@ -18,7 +18,7 @@ use crate::api::pipe::reader::{ReadProgress, Reader, Want};
 use crate::nginx::core::strings;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// The stream that Lua names, with the time for reading it.
+/// The stream that Lua names, with its read timeout.
 ///
 /// # Safety
 /// As for [`process`].
@@ -35,9 +35,9 @@ unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, us
     }
 }
 
-/// Copies a read's result to `*buf`, which has space for `*buf_size` bytes; `*buf_size` becomes its
-/// length. If the buffer is too small, `*buf` becomes null and the result stays. 0, or -5 where an
-/// error goes with the data.
+/// Copies a read's result to `*buf`, which has a capacity of `*buf_size` bytes; `*buf_size` becomes its length.
+/// If the buffer is too small, `*buf` becomes null and the result is kept. Returns 0, or -5 if there is an
+/// error besides the data.
 ///
 /// # Safety
 /// The pointers must be null or valid as said.
@@ -71,9 +71,9 @@ unsafe fn give(
     })
 }
 
-/// Reads: everything (`reader_type` 0), `length` bytes (1), a line (2), or what there is, at most
-/// `length` bytes (3). 0 or -5 with a result, see [`give`]; -2 where the caller must yield, and ask
-/// for the result then; -1 with an error; -100, or -101 with an error, where it cannot wait.
+/// Reads everything (`reader_type` 0), `length` bytes (1), a line (2), or whatever there is, up to `length` bytes
+/// (3). Returns 0 or -5 with a result, see [`give`]; -2 if the caller must yield, and ask for the result when it
+/// is resumed; -1 with an error; or if the caller cannot wait, -100, or -101 with an error.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
     r: *mut ngx_http_request_t,
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
     }
 }
 
-/// The result of a read that the caller yielded for, or that did not fit; see [`give`]. -1 where
-/// the process no longer exists.
+/// The result of a read that the caller yielded for, or that did not fit; see [`give`]. Returns -1 if the
+/// process no longer exists.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     _r: *mut ngx_http_request_t,
@@ -136,8 +136,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     }
 }
 
-/// Writes `len` bytes: how many were written; -2 where the caller must yield, and ask for the
-/// result then; -1 with an error; -100, or -101 with an error, where it cannot wait.
+/// Writes `len` bytes. Returns how many were written; -2 if the caller must yield, and ask for the result when
+/// it is resumed; -1 with an error; or if the caller cannot wait, -100, or -101 with an error.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
     r: *mut ngx_http_request_t,
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
     }
 }
 
-/// The result of a write that the caller yielded for: how many bytes, or -1 with an error.
+/// The result of a write that the caller yielded for: how many bytes were written, or -1 with an error.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_write_result(
     _r: *mut ngx_http_request_t,

@@ -1,3 +1,3 @@
-//! The C face of a process's streams.
+//! The C symbols of a process's streams.
 
 mod ffi;

@@ -36,7 +36,7 @@ const MIN_JIT_STACK: usize = 32 * 1024;
 /// Words of working memory for a DFA match.
 const DFA_WORKSPACE: usize = 1000;
 
-/// Why a pattern was refused: PCRE2's code, and the byte of the pattern.
+/// Why a pattern was refused: PCRE2's code, and the offset of the error in the pattern.
 pub struct CompileError {
     pub code: c_int,
     pub offset: usize,
@@ -48,12 +48,12 @@ pub struct Code {
     matched: NonNull<pcre2_match_data_8>,
     /// The offsets in `matched`, and how many.
     offsets: (*const usize, usize),
-    /// The context that its JIT-compiled code is run with; `None` if there is no such code that may
-    /// be run without checks.
+    /// The context for its JIT-compiled code; `None` if there is none, or if that may not run without PCRE2's
+    /// checks.
     own_context: Option<MatchContext>,
 }
 
-/// Whether the JIT stack's size has been set; only the threads' contexts have that stack.
+/// Whether the size of the JIT stack has been set. Only the contexts of threads have that stack.
 static STACK_IS_SET: AtomicBool = AtomicBool::new(false);
 
 /// The names of an expression's groups, as PCRE lays them out: entries of `entry_size` bytes, each
@@ -90,8 +90,8 @@ impl Code {
         }
     }
 
-    /// Translates the code for the processor, to be run with the work bounded by `limit` (zero is
-    /// PCRE2's default). PCRE2's code where that is not possible: then matching interprets it.
+    /// JIT-compiles the code, whose work is then bounded by `limit` (0 is PCRE2's default). If that fails, with
+    /// PCRE2's error code, the code is interpreted.
     pub fn jit_compile(&mut self, limit: u32) -> Result<(), c_int> {
         if executable_memory::is_forbidden() {
             return Err(PCRE2_ERROR_NOMEMORY);
@@ -102,8 +102,8 @@ impl Code {
             code => return Err(code),
         }
         let options = self.number(PCRE2_INFO_ALLOPTIONS);
-        // PCRE2 checks that a subject is UTF-8 before it runs the translation, or tells that to
-        // match around what is not.
+        // With PCRE2_UTF, a subject must be checked before the compiled code runs, unless that matches around
+        // invalid UTF-8.
         if options & PCRE2_UTF == 0 || options & PCRE2_MATCH_INVALID_UTF != 0 {
             self.own_context = MatchContext::new();
         }
@@ -113,7 +113,7 @@ impl Code {
         Ok(())
     }
 
-    /// Whether the pattern bounds the work itself, as in `(*LIMIT_MATCH=100)`.
+    /// Whether the pattern itself bounds the work, as in `(*LIMIT_MATCH=100)`.
     pub fn has_limits(&self) -> bool {
         [PCRE2_INFO_MATCHLIMIT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT].into_iter().any(
             |what| {
@@ -154,12 +154,12 @@ impl Code {
 
     /// Matches `subject` from byte `start` on. `limit` bounds the work; zero is PCRE2's default.
     /// Returns PCRE2's result: the number of pairs that are set, or a negative code.
-    pub fn find(&self, subject: &[u8], start: usize, limit: u32) -> c_int {
+    pub fn find(&mut self, subject: &[u8], start: usize, limit: u32) -> c_int {
         if let Some(context) = &self.own_context
             && start <= subject.len()
             && !STACK_IS_SET.load(Ordering::Relaxed)
         {
-            // SAFETY: as below. What PCRE2 does not check here is that the code is translated, that
+            // SAFETY: as below. What PCRE2 does not check here is that the code is JIT-compiled, that
             // `start` is within the subject, and that this is UTF-8 where it must be.
             return unsafe {
                 pcre2_jit_match_8(
@@ -176,8 +176,8 @@ impl Code {
         self.find_into(self.matched, subject, start, 0, limit)
     }
 
-    /// As [`Code::find`], without the translation. What memory that takes is given back at once.
-    pub fn find_interpreted(&self, subject: &[u8], start: usize, limit: u32) -> c_int {
+    /// As [`Code::find`], by the interpreter, whose memory is freed at once.
+    pub fn find_interpreted(&mut self, subject: &[u8], start: usize, limit: u32) -> c_int {
         // SAFETY: live code; null is checked. The data is freed once, and not used afterwards; both
         // have the same number of pairs.
         unsafe {
@@ -219,7 +219,7 @@ impl Code {
     }
 
     /// As [`Code::find`], for the longest match, by PCRE2's DFA algorithm; sets the first pair.
-    pub fn find_longest(&self, subject: &[u8], start: usize, options: u32) -> c_int {
+    pub fn find_longest(&mut self, subject: &[u8], start: usize, options: u32) -> c_int {
         let Some(context) = context(0) else { return PCRE2_ERROR_NOMEMORY };
         let mut workspace = [0; DFA_WORKSPACE];
         // SAFETY: as in `find`; the workspace with its length.
@@ -238,12 +238,12 @@ impl Code {
         }
     }
 
-    /// Start and end of each group at the last match: `usize::MAX` where one took no part. Only the
-    /// pairs that the match's result counts have a meaning.
+    /// The start and end of each group at the last match; `usize::MAX` if a group did not take part. Only as many
+    /// pairs are valid as the result of the match says.
     pub fn offsets(&self) -> &[usize] {
         let (offsets, count) = self.offsets;
-        // SAFETY: match data holds two offsets for each of its pairs; they are written by a match,
-        // which needs `&self` again only after this borrow has ended in the same thread.
+        // SAFETY: match data holds two offsets for each of its pairs; they are written by a match only, which
+        // takes `&mut self`.
         unsafe { std::slice::from_raw_parts(offsets, count) }
     }
 }
@@ -258,7 +258,7 @@ impl Drop for Code {
     }
 }
 
-/// A thread's match context, and the JIT's stack that it names.
+/// A match context, and the JIT stack that it uses.
 struct MatchContext {
     context: NonNull<pcre2_match_context_8>,
     jit_stack: Option<NonNull<pcre2_jit_stack_8>>,
@@ -311,7 +311,7 @@ impl Drop for MatchContext {
     }
 }
 
-/// This thread's context with a match limit in force; none without memory.
+/// This thread's context, with a match limit set; `None` without memory.
 fn context(limit: u32) -> Option<*mut pcre2_match_context_8> {
     CONTEXT.with_borrow_mut(|slot| {
         if slot.is_none() {
@@ -323,7 +323,7 @@ fn context(limit: u32) -> Option<*mut pcre2_match_context_8> {
     })
 }
 
-/// Gives the JIT of this thread a stack that grows up to `size` bytes; false without memory.
+/// Gives this thread's JIT-compiled code a stack that grows up to `size` bytes; false without memory.
 pub fn set_jit_stack_size(size: usize) -> bool {
     // SAFETY: plain sizes; null is checked.
     let stack =
@@ -343,7 +343,7 @@ pub fn set_jit_stack_size(size: usize) -> bool {
     })
 }
 
-/// Whether the library can translate expressions for this processor.
+/// Whether the library has a JIT compiler for this processor.
 pub fn has_jit() -> bool {
     configured(PCRE2_CONFIG_JIT) != 0
 }

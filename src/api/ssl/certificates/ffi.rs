@@ -17,10 +17,10 @@ use crate::nginx::event::tls::{Chain, Owned, PrivateKey, Ssl, pem, verify};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::Phase;
 
-/// The release since which [`ngx_http_lua_ffi_ssl_verify_client`] has two chains.
+/// The first release in which [`ngx_http_lua_ffi_ssl_verify_client`] takes two chains.
 const TWO_CHAINS: u32 = 10_027;
 
-/// Forgets the connection's certificates and keys. 0, or -1 with the error in `*err`.
+/// Removes the connection's certificates and keys. Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -68,8 +68,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_private_key(
     unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
 }
 
-/// Sets a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s, which stays the caller's. 0, or -1 with
-/// the error in `*err`.
+/// Sets a chain that [`ngx_http_lua_ffi_parse_pem_cert`] returned; the caller still owns it. Returns 0, or
+/// -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
     unsafe { done(err, || use_lent_chain(connection(r)?, cdata)) }
 }
 
-/// Sets a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s, which stays the caller's. 0, or -1 with
-/// the error in `*err`.
+/// Sets a key that [`ngx_http_lua_ffi_parse_pem_priv_key`] returned; the caller still owns it. Returns 0,
+/// or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -163,7 +163,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
     der: *mut u8,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes Lua strings, a buffer of the first one's length and a cell.
+    // SAFETY: lua-resty-core passes Lua strings, a buffer of the first one's length and its own out-parameter.
     unsafe {
         number(err, || {
             let secret = (!passphrase.is_null()).then(|| CStr::from_ptr(passphrase));
@@ -206,7 +206,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_priv_key(
 }
 
 /// As [`ngx_http_lua_ffi_parse_pem_cert`], from DER: a certificate and the rest of its chain, one
-/// behind the other in the `len` bytes at `data`.
+/// after the other in the `len` bytes at `data`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_priv_key(
     unsafe { object(err, || Ok(pem::der_private_key(strings::raw(data, len))?.into_ptr().cast())) }
 }
 
-/// Frees a chain of [`ngx_http_lua_ffi_parse_pem_cert`]'s or [`ngx_http_lua_ffi_parse_der_cert`]'s.
+/// Frees a chain that [`ngx_http_lua_ffi_parse_pem_cert`] or [`ngx_http_lua_ffi_parse_der_cert`] returned.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -244,8 +244,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
     drop(unsafe { Chain::from_raw(cdata.cast()) })
 }
 
-/// Frees a key of [`ngx_http_lua_ffi_parse_pem_priv_key`]'s or
-/// [`ngx_http_lua_ffi_parse_der_priv_key`]'s.
+/// Frees a key that [`ngx_http_lua_ffi_parse_pem_priv_key`] or [`ngx_http_lua_ffi_parse_der_priv_key`]
+/// returned.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -255,11 +255,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
     drop(unsafe { PrivateKey::from_ptr(cdata.cast()) })
 }
 
-/// Asks the client for a certificate. `client_certs` are null, or the authorities that it is told
-/// of, which vouch for it; so do those of `trusted_certs`, or null. `depth` is negative for what
-/// `ssl_verify_depth` says. The chains stay the caller's. 0, or -1 with the error in `*err`.
+/// Asks the client for a certificate. It is verified with the authorities in `client_certs`, whose names are
+/// sent to the client, and those in `trusted_certs`, whose names are not; either may be null. A negative
+/// `depth` stands for the value of `ssl_verify_depth`. The caller still owns both chains. Returns 0, or -1
+/// with the error in `*err`.
 ///
-/// Up to release 0.10.26 there is no `trusted_certs`: `depth` and `err` stand one place before.
+/// Up to release 0.10.26, there is no `trusted_certs`, so `depth` and `err` are one argument earlier.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -1,3 +1,3 @@
-//! Certificates and private keys: read, set, asked of a client.
+//! Certificates and private keys: parsing them, setting them, and asking a client for its certificate.
 
 pub(super) mod ffi;

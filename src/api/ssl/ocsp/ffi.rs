@@ -12,11 +12,11 @@ use crate::nginx::core::strings;
 use crate::nginx::event::tls::ocsp;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// lua-resty-core's name for what does not fit.
+/// lua-resty-core's text for a result that does not fit into its buffer.
 const BUSY: c_int = -3;
 
-/// The URL of the OCSP responder for the first of the certificates in DER at `chain_data`: 0 with
-/// `*out_size` bytes of it in `out`; -3 if only a part of it fits into `*out_size` bytes; -5 if the
+/// Writes the URL of the OCSP responder for the first certificate of the chain (DER) at `chain_data` to `out`.
+/// Returns 0 with its length in `*out_size`; -3 if only a part of it fits into `*out_size` bytes; -5 if the
 /// certificate names none; -1 with the error in `*err`.
 ///
 /// # Safety
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
     out_size: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes a Lua string, a buffer of `*out_size` bytes and cells.
+    // SAFETY: lua-resty-core passes a Lua string, a buffer of `*out_size` bytes and its own out-parameters.
     unsafe {
         number(err, || {
             let found = ocsp::responder(strings::raw(chain_data, chain_len))?;
@@ -41,9 +41,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_ocsp_responder_from_der_chain(
     }
 }
 
-/// Asks about the first of the certificates in DER at `chain_data`: 0 with `*out_size` bytes in
-/// `out`; -3 with the error in `*err` if they do not fit into `*out_size` bytes, which then is the
-/// length needed; -1 with the error in `*err`.
+/// Writes an OCSP request for the first certificate of the chain (DER) at `chain_data` to `out`. Returns 0 with
+/// its length in `*out_size`; -3 with the error in `*err` if it does not fit, with the length needed in
+/// `*out_size`; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_create_ocsp_request(
     out_size: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes a Lua string, a buffer of `*out_size` bytes and cells.
+    // SAFETY: lua-resty-core passes a Lua string, a buffer of `*out_size` bytes and its own out-parameters.
     unsafe {
         number(err, || {
             let request = ocsp::request(strings::raw(chain_data, chain_len))?;
@@ -71,8 +71,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_create_ocsp_request(
     }
 }
 
-/// Checks that the answer at `resp` says of the first of the certificates in DER at `chain_data`
-/// that it is good: 0, or -1 with the error in `errbuf`, which has space for `*errbuf_size` bytes.
+/// Checks that the OCSP response at `resp` calls the first certificate of the chain (DER) at `chain_data` good.
+/// Returns 0, or -1 with the error in `errbuf`, which has a capacity of `*errbuf_size` bytes.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -98,8 +98,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_validate_ocsp_response(
     }
 }
 
-/// Gives the client the answer at `resp` (copied) with the certificate: 0; -5 where it did not ask
-/// for one; -1 with the error in `*err`.
+/// Staples the OCSP response at `resp` (copied) to the certificate for the client. Returns 0; -5 if the client
+/// did not ask for one; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_tls1_version(
     unsafe { number(err, || Ok(connection(r)?.version())) }
 }
 
-/// Forgets the certificates and keys that the server would be shown. 0, or -1 with the error in `*err`.
+/// Removes the certificates and keys for the server. Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -88,8 +88,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_private_key(
     unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
 }
 
-/// Sets a chain of `ngx_http_lua_ffi_parse_pem_cert`'s, which stays the caller's. 0, or -1 with the
-/// error in `*err`.
+/// Sets a chain that `ngx_http_lua_ffi_parse_pem_cert` returned; the caller still owns it. Returns 0, or -1
+/// with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -103,8 +103,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_cert(
     unsafe { done(err, || use_lent_chain(connection(r)?, cdata)) }
 }
 
-/// Sets a key of `ngx_http_lua_ffi_parse_pem_priv_key`'s, which stays the caller's. 0, or -1 with the
-/// error in `*err`.
+/// Sets a key that `ngx_http_lua_ffi_parse_pem_priv_key` returned; the caller still owns it. Returns 0, or -1
+/// with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_priv_key(
     unsafe { done(err, || use_lent_private_key(connection(r)?, cdata)) }
 }
 
-/// The server's certificate that the running code of `proxy_ssl_verify_by_lua*` is asked about.
+/// The verification of the server's certificate that the code of `proxy_ssl_verify_by_lua*` runs for.
 ///
 /// # Safety
 /// As for [`ffi::request`].
@@ -130,8 +130,8 @@ unsafe fn verification(r: *mut ngx_http_request_t) -> tls::Result<Verification> 
     }
 }
 
-/// What is wrong with the server's certificate from now on, by OpenSSL's numbers (0: nothing). 0, or -1
-/// with the error in `*err`.
+/// Sets the result of the verification, an OpenSSL number (`X509_V_OK` is 0). Returns 0, or -1 with the error in
+/// `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -150,8 +150,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_verify_result(
     }
 }
 
-/// What is wrong with the server's certificate, by OpenSSL's numbers (0: nothing), or -1 with the error
-/// in `*err`.
+/// The result of the verification so far, an OpenSSL number (`X509_V_OK` is 0), or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -183,7 +182,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_cert(
     }
 }
 
-/// Frees a certificate of [`ngx_http_lua_ffi_proxy_ssl_get_verify_cert`]'s.
+/// Frees a certificate that [`ngx_http_lua_ffi_proxy_ssl_get_verify_cert`] returned.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -13,9 +13,9 @@ use crate::nginx::event::tls;
 use crate::nginx::event::tls::Ssl;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// Writes the start of the client's random number (32 bytes) to `out`, which has space for
-/// `*outlen` bytes; `*outlen` becomes the length written, or, where it was 0, the number's own. 0,
-/// or -1 with the error in `*err`.
+/// Writes the client random (32 bytes), or as much of it as fits, to `out`, which has a capacity of `*outlen`
+/// bytes. `*outlen` becomes the length written, or if it was 0, the length needed. Returns 0, or -1 with the
+/// error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -26,11 +26,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_client_random(
     outlen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a buffer of that length and cells.
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own out-parameters.
     unsafe { bytes(r, out, outlen, err, |ssl, out| Ok(ssl.client_random(out))) }
 }
 
-/// As [`ngx_http_lua_ffi_ssl_client_random`], the server's.
+/// As [`ngx_http_lua_ffi_ssl_client_random`], for the server random.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -41,12 +41,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_random(
     outlen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a buffer of that length and cells.
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own out-parameters.
     unsafe { bytes(r, out, outlen, err, |ssl, out| Ok(ssl.server_random(out))) }
 }
 
-/// As [`ngx_http_lua_ffi_ssl_client_random`], the session's master key (at most 48 bytes). -1 with the
-/// error in `*err` also where the handshake has not come to a session yet.
+/// As [`ngx_http_lua_ffi_ssl_client_random`], for the session's master key (at most 48 bytes). Returns -1 with
+/// the error in `*err` also if the handshake has no session yet.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -57,12 +57,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_session_master_key(
     outlen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a buffer of that length and cells.
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own out-parameters.
     unsafe { bytes(r, out, outlen, err, Ssl::master_key) }
 }
 
 /// # Safety
-/// As for [`connection`]; `out` must be null or valid for `*outlen` bytes, the cells null or valid.
+/// As for [`connection`]; `out` must be null or valid for `*outlen` bytes, the out-parameters null or valid.
 unsafe fn bytes(
     r: *mut ngx_http_request_t,
     out: *mut u8,
@@ -82,8 +82,8 @@ unsafe fn bytes(
 }
 
 /// Fills the `out_size` bytes at `out` with key material (RFC 5705) for a label of `llen` bytes and,
-/// where `use_ctx` is not 0, a context of `ctxlen` bytes. 0, or -1 with the error in `*err`; what
-/// OpenSSL says of it is logged at `[info]`.
+/// where `use_ctx` is not 0, a context of `ctxlen` bytes. 0, or -1 with the error in `*err`; OpenSSL's
+/// own error is logged at `[info]`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
     }
 }
 
-/// As [`ngx_http_lua_ffi_ssl_export_keying_material`], from the secret of TLS 1.3's early data, always
+/// As [`ngx_http_lua_ffi_ssl_export_keying_material`], but from the secret of TLS 1.3's early data, and always
 /// with a context.
 ///
 /// # Safety

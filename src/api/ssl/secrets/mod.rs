@@ -1,3 +1,3 @@
-//! What `ngx.ssl` tells of a connection's secrets.
+//! The parts of `ngx.ssl` that give access to a connection's secrets.
 
 mod ffi;

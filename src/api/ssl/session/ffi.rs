@@ -77,8 +77,7 @@ fn as_int(len: usize, failure: &'static CStr) -> tls::Result<c_int> {
     c_int::try_from(len).map_err(|_| failure)
 }
 
-/// Has the client resume the session in the `len` bytes at `data`. 0, or -1 with the error in
-/// `*err`.
+/// Resumes the serialized session in the `len` bytes at `data`. Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
