@@ -45,5 +45,6 @@ pub use function::{CFunction, LuaResult, Returns};
 pub use kind::Kind;
 pub use run::{LuaFailure, Outcome};
 pub use state::State;
+pub use tables::TableAt;
 pub use thread_vm::ThreadVm;
 pub use vm::Vm;

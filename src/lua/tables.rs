@@ -7,9 +7,9 @@ use mlua::ffi;
 use super::kind::Kind;
 use super::state::{REGISTRY, State};
 
-/// A walk through a table, which has this index until the walk ends.
+/// A table, which has this index as long as the value is used: so its type is checked once.
 #[derive(Clone, Copy)]
-pub struct Walk(i32);
+pub struct TableAt(i32);
 
 impl State {
     /// Pushes `t[name]` (metamethods may run).
@@ -58,21 +58,40 @@ impl State {
         unsafe { ffi::lua_rawseti_(self.as_ptr(), self.table(table), n as _) }
     }
 
-    /// Begins a walk through the table at `table`: pushes nil, the key before its first one.
-    pub fn walk(self, table: i32) -> Walk {
-        let table = self.table(table);
-        let place = if REGISTRY < table && table < 0 { self.top() + table + 1 } else { table };
+    /// The table at `index`, for [`State::next`] and [`State::raw_get_item`].
+    pub fn table_at(self, index: i32) -> TableAt {
+        let index = self.table(index);
+        let is_relative = REGISTRY < index && index < 0;
+        TableAt(if is_relative { self.top() + index + 1 } else { index })
+    }
+
+    /// Pushes `t[n]`, raw.
+    pub fn raw_get_item(self, table: TableAt, n: i32) {
+        self.check_table_at(table);
+        // SAFETY: a table.
+        unsafe {
+            ffi::lua_rawgeti_(self.as_ptr(), table.0, n as _);
+        }
+    }
+
+    /// Begins a walk through the table at `index`: pushes nil, the key before its first one.
+    pub fn walk(self, index: i32) -> TableAt {
+        let table = self.table_at(index);
         self.push_nil();
-        Walk(place)
+        table
+    }
+
+    #[inline(always)]
+    fn check_table_at(self, table: TableAt) {
+        debug_assert!(self.kind(table.0) == Kind::Table, "the table is still there");
     }
 
     /// Replaces the key on top by the next key and value; false at the end (key popped).
-    pub fn next(&mut self, walk: Walk) -> bool {
+    pub fn next(&mut self, table: TableAt) -> bool {
         self.held(1);
-        debug_assert!(self.kind(walk.0) == Kind::Table, "the table is still there");
-        // SAFETY: a table, which stays where it is during a walk, and a key; for one that it does not have,
-        // Lua raises an error.
-        unsafe { ffi::lua_next(self.as_ptr(), walk.0) != 0 }
+        self.check_table_at(table);
+        // SAFETY: a table, and a key; for one that it does not have, Lua raises an error.
+        unsafe { ffi::lua_next(self.as_ptr(), table.0) != 0 }
     }
 
     /// Pops the table or nil on top and makes it the metatable of the value at `index`.

@@ -16,7 +16,7 @@ use crate::nginx::core::process;
 use crate::nginx::http::fake;
 use crate::nginx::http::log_context::LogHandler;
 use crate::ngx_debug;
-use crate::runtime::{Context, Phase, Task, scheduler};
+use crate::runtime::{Context, Phase, fake_request, scheduler};
 
 /// Runs `script` on the VM's main coroutine; logs a failure to `log`.
 pub fn run(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
@@ -83,34 +83,28 @@ pub fn start_in_worker(
 ) -> Option<Rc<Context>> {
     let (vm, configuration) = (main.vm()?, main.hook_configuration.get()?);
     let origin = fake::Origin::of_worker(*configuration, logs_to_cycle);
-    let Ok(request) = fake::create(&origin, log_handler) else {
+    let request = fake::create(&origin, log_handler).ok();
+    let begun = request.and_then(|request| fake_request::begin(request, vm.clone(), phase).ok());
+    let Some(context) = begun else {
         log_failure(script, fallible::NO_MEMORY.as_bytes(), cycle_log());
         return None;
     };
-    let context = Context::new(request, vm.clone(), phase);
-    match entry_thread(&context, script) {
+    match entry_thread(&vm, script) {
         Ok(thread) => {
             context.fake_end.hook.set(Some(script.name));
-            // From now on an event continues the code at once, as in the content phase.
-            context.enter(Phase::Content);
-            scheduler::start_fake(&context, Task::entry(&context, thread), || 0);
+            scheduler::start_fake(&context, thread, || 0);
         }
         Err(reason) => {
             log_failure(script, &reason, cycle_log());
-            fake::destroy(request);
+            fake::destroy(context.request());
         }
     }
     vm.main().collect_garbage();
     (!context.is_released()).then_some(context)
 }
 
-/// A coroutine with the function of `script` on its stack, in a context that has all that a task
-/// needs.
-fn entry_thread(context: &Rc<Context>, script: &HookScript) -> Result<Thread, Vec<u8>> {
-    let no_memory = |_| fallible::reason(fallible::NO_MEMORY.as_bytes());
-    context.attach().map_err(no_memory)?;
-    Task::reserve().map_err(no_memory)?;
-    let vm = context.vm();
+/// A coroutine with the function of `script` on its stack.
+fn entry_thread(vm: &Vm, script: &HookScript) -> Result<Thread, Vec<u8>> {
     let thread = vm.take_thread(cycle_log())?;
     match script.load(vm, thread.state) {
         Ok(()) => Ok(thread),

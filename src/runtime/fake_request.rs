@@ -1,13 +1,34 @@
-//! The end of a fake request: a timer's handler, a worker hook, a phase of a TLS handshake.
+//! The beginning and the end of code that runs for a fake request: a timer's handler, a worker hook, a phase of
+//! a TLS handshake.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
+use codec::fallible::OutOfMemory;
+
+use super::Task;
 use super::context::Context;
 use crate::config::Phase;
-use crate::nginx::Status;
+use crate::lua::Vm;
 use crate::nginx::http::fake;
+use crate::nginx::{Request, Status};
 use crate::own_thread;
+
+/// The context of a new fake request, whose entry thread `scheduler::start_fake` runs. Without memory, the request
+/// is freed.
+pub fn begin(request: Request, vm: Rc<Vm>, phase: Phase) -> Result<Rc<Context>, OutOfMemory> {
+    let begun = Task::reserve().and_then(|()| {
+        let context = Context::new(request, vm, phase);
+        context.attach()?;
+        Ok(context)
+    });
+    match &begun {
+        // An event continues the code at once, as in the content phase.
+        Ok(context) => context.enter(Phase::Content),
+        Err(OutOfMemory) => fake::destroy(request),
+    }
+    begun
+}
 
 /// Ends a fake request whose code had the result `rc`. An error has been logged already.
 pub fn finalize(context: &Rc<Context>, rc: Status) {

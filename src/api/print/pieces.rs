@@ -3,7 +3,7 @@
 use codec::fallible::{Grow, OutOfMemory};
 use smallvec::{Array, SmallVec};
 
-use crate::lua::{Kind, LuaError, State};
+use crate::lua::{Kind, LuaError, State, TableAt};
 use crate::nginx::core::buf::Buf;
 use crate::nginx::core::log::Line;
 
@@ -121,11 +121,11 @@ fn append_table(
     strict: bool,
     out: &mut impl Output,
 ) -> Result<(), LuaError> {
-    let table = if table < 0 { state.top() + table + 1 } else { table };
+    let table = state.table_at(table);
     state.reserve(4)?;
     let length = array_length(state, table, argument)?;
     for n in 1..=length {
-        state.raw_get_index(table, n);
+        state.raw_get_item(table, n);
         append_item(state, argument, strict, out)?;
         state.pop(1);
     }
@@ -138,10 +138,10 @@ const MAX_INDEX: f64 = 1_000_000.0;
 const MAX_SPREAD: f64 = 10.0;
 
 /// The highest index of a table whose keys are all positive integers.
-fn array_length(mut state: State, table: i32, argument: i32) -> Result<i32, LuaError> {
+fn array_length(mut state: State, table: TableAt, argument: i32) -> Result<i32, LuaError> {
     let (mut length, mut elements) = (0.0f64, 0.0);
-    let walk = state.walk(table);
-    while state.next(walk) {
+    state.push_nil();
+    while state.next(table) {
         state.pop(1);
         let key = state.number(-1);
         if state.kind(-1) != Kind::Number || key.floor() != key || key < 1.0 {

@@ -193,19 +193,15 @@ fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, Stri
     let Ok(request) = fake::create(&origin, Some(log_context::timer)) else {
         return Err((handler, "could not create fake connection".into()));
     };
-    let context = Context::new(request, handler.vm.vm().clone(), Phase::Timer);
-    if context.attach().is_err() {
-        fake::destroy(request);
+    let Ok(context) = fake_request::begin(request, handler.vm.vm().clone(), Phase::Timer) else {
         return Err((handler, "could not create ctx".into()));
-    }
-    context.enter(Phase::Content);
+    };
     let Some(thread) = handler.thread.take() else {
         return Err((handler, "no coroutine".into()));
     };
-    let task = Task::entry(&context, thread);
     fake_request::timer_started();
     counters::count(Metric::TimersRun);
-    scheduler::start_fake(&context, task, || {
+    scheduler::start_fake(&context, thread, || {
         handler.state.push_bool(premature);
         let values = handler.state.top();
         if values > 2 {

@@ -16,7 +16,7 @@ use crate::nginx::http::fake;
 use crate::nginx::http::log_context::LogHandler;
 use crate::phase::runner;
 use crate::runtime::handshake::{Handshake, Words, abandon};
-use crate::runtime::{Context, Phase, Task, scheduler};
+use crate::runtime::{Context, Phase, fake_request, scheduler};
 use crate::{ngx_debug, ngx_log};
 
 /// A phase whose code can wait.
@@ -87,7 +87,7 @@ fn start(at: Handshaking, waiting: &'static HandshakePhase) -> Option<Verdict> {
 /// Runs the code until it waits or ends. Code that cannot start ends as after an error.
 fn run(context: &Rc<Context>, script: &SharedScript) {
     match runner::load(context, script) {
-        Ok(thread) => scheduler::start_fake(context, Task::entry(context, thread), || 0),
+        Ok(thread) => scheduler::start_fake(context, thread, || 0),
         Err(_) => scheduler::fail(context),
     }
 }
@@ -101,13 +101,8 @@ pub fn handshake(at: Handshaking) -> Option<Rc<Handshake>> {
 pub fn fake_request(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Rc<Context>> {
     let vm = MainConf::of_handshake(at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
+    let context = fake_request::begin(request, vm, phase).ok()?;
     at.client.lend(request);
-    let context = Context::new(request, vm, phase);
-    context.enter(Phase::Content);
-    if context.attach().is_err() {
-        abandon(&context);
-        return None;
-    }
     Some(context)
 }
 

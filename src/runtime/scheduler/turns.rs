@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{fail, run};
 use crate::config::Phase;
+use crate::lua::vm::Thread;
 use crate::nginx::Status;
 use crate::nginx::core::guard::panics;
 use crate::nginx::http::departure;
@@ -105,9 +106,10 @@ pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
     rc
 }
 
-/// Runs `task`, the entry thread of a fake request, from its start until it waits or ends. `begin`
-/// pushes its arguments and returns their number. A panic ends it like an error.
-pub fn start_fake(context: &Rc<Context>, task: Rc<Task>, begin: impl FnOnce() -> i32) {
+/// Runs the entry thread of a fake request (`fake_request::begin`), with its function on the stack of `thread`, until
+/// it waits or ends. `begin` pushes its arguments and returns their number. A panic ends it like an error.
+pub fn start_fake(context: &Rc<Context>, thread: Thread, begin: impl FnOnce() -> i32) {
+    let task = Task::entry(context, thread);
     let start = || {
         context.set_entry(task.clone());
         let values = begin();
