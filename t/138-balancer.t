@@ -449,14 +449,11 @@ in function 'fail'
         balancer_by_lua_block {
             local calls = {
                 say = function() ngx.say("no") end,
-                sleep = function() ngx.sleep(0.001) end,
                 capture = function() ngx.location.capture("/t") end,
                 exec = function() ngx.exec("/t") end,
                 redirect = function() ngx.redirect("/t") end,
                 read_body = function() ngx.req.read_body() end,
-                spawn = function() ngx.thread.spawn(function() end) end,
                 eof = function() ngx.eof() end,
-                coroutine = function() coroutine.wrap(function() end)() end,
             }
             for name, call in pairs(calls) do
                 local ok, err = pcall(call)

@@ -95,7 +95,7 @@ phases! {
     BodyFilter,      0x0040, "body_filter_by_lua*",       "body",              BodyFilter, true;
     Timer,           0x0080, "ngx.timer",                 "timer",             Timer, true;
     InitWorker,      0x0100, "init_worker_by_lua*",       "init worker",       Worker, true;
-    Balancer,        0x0200, "balancer_by_lua*",          "balancer",          Balancer, false;
+    Balancer,        0x0200, "balancer_by_lua*",          "balancer",          Balancer, true;
     SslCertificate,  0x0400, "ssl_certificate_by_lua*",   "ssl cert",          Handshake, true;
     SslSessionStore, 0x0800, "ssl_session_store_by_lua*", "ssl session store", Handshake, false;
     SslSessionFetch, 0x1000, "ssl_session_fetch_by_lua*", "ssl session fetch", Handshake, true;

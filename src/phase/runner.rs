@@ -8,7 +8,7 @@ use std::rc::Rc;
 use codec::fallible::OutOfMemory;
 
 use crate::config::code::{ScriptError, SharedScript};
-use crate::config::{LocationConf, MainConf};
+use crate::config::{LocationConf, MainConf, Script};
 use crate::lua::vm::{Owner, Thread};
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
@@ -240,7 +240,7 @@ fn start(
 
 /// A coroutine with the function of `script` on its stack; errors have been logged.
 #[inline(always)]
-pub fn load(context: &Context, script: &SharedScript) -> Result<Thread, Status> {
+pub fn load(context: &Context, script: &Script) -> Result<Thread, Status> {
     let request = context.request();
     let vm = context.vm();
     let Ok(thread) = vm.take_thread(request.log()) else {

@@ -1,5 +1,4 @@
-//! The driver of the phases that cannot wait: set, log, the filters, the balancer, a new TLS
-//! session, the worker hooks.
+//! The driver of code that runs at once: set, the filters, a new TLS session, the worker hooks.
 //!
 //! Their code runs on the VM's main coroutine, in a protected call. However the call ends, the
 //! coroutine's stack and request and the context's phase are restored, so that such phases may

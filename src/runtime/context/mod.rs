@@ -202,10 +202,11 @@ impl Context {
         by_us || self.request.header_sent()
     }
 
-    /// Whether nginx does not know the request: a fake one, or one that it has ended.
+    /// Whether the code goes on without nginx: for a request that nginx does not know, a fake one or one
+    /// that it has ended, or for one that waits for its server.
     #[inline(always)]
     pub fn is_alone(&self) -> bool {
-        self.fake || self.detached.get()
+        self.fake || self.detached.get() || self.upstream_peer.get().is_some()
     }
 
     /// Notes that the handler of `phase` has started.

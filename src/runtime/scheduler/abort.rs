@@ -44,7 +44,10 @@ pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut 
     let hook = context.fake_end.hook.get().filter(|_| is_entry);
     match hook {
         Some(directive) => line.add(format_args!("{directive} error: ")),
-        None if is_entry && (context.is_filter_run() || context.phase.get() == Phase::Log) => {
+        None if is_entry
+            && (context.is_filter_run()
+                || matches!(context.phase.get(), Phase::Log | Phase::Balancer)) =>
+        {
             let phase = context.phase.get().failed_name();
             line.add(format_args!("failed to run {phase}: "));
         }

@@ -48,7 +48,12 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
     }
-    if context.is_alone() {
+    if context.upstream_peer.get().is_some() {
+        context.remove_all_tasks();
+        if let Some(on_result) = context.fake_end.on_result.take() {
+            on_result(rc);
+        }
+    } else if context.is_alone() {
         fake_request::finalize(context, rc);
     } else if context.is_filter_run() {
         filter_run::finalize(context, rc);

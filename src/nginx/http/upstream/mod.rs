@@ -6,6 +6,7 @@
 //! common lives in its pool; of requests, the configuration holds nothing.
 
 mod default_keepalive;
+mod hold;
 mod idle;
 mod keepalive;
 #[cfg(not(ngx_feature = "http_ssl"))]
@@ -21,4 +22,4 @@ pub use idle::IdleConnections;
 pub use keepalive::Keepalive;
 pub use peer::{BindError, Timeouts, of};
 pub use record::Peer;
-pub use tries::{Balancer, install};
+pub use tries::{Balancer, Chosen, install};

@@ -83,6 +83,7 @@ impl Peer {
                 tries => i64::try_from(tries).unwrap_or(i64::MAX),
             };
             let left = i64::try_from(u.as_ref().peer.tries).unwrap_or(i64::MAX);
+            let left = left.saturating_add(i64::from(data.hold.is_on()));
             let total = data.total_tries.saturating_add(left) - 1;
             let reduced = count > 0 && total.saturating_add(count.into()) > limit;
             data.more_tries = if reduced { (limit - total).max(0) } else { count.into() };
@@ -105,24 +106,31 @@ impl Peer {
         }
     }
 
-    /// Sets this request's upstream timeouts, in milliseconds; `None` leaves one as it is. Other
-    /// requests are not affected. False without memory.
-    pub fn set_timeouts(self, times: Timeouts) -> bool {
-        let Some(request) = self.request() else { return false };
-        let Some(mut u) = of(request) else { return false };
-        // SAFETY: a live upstream record, with its settings, which belong to the location: they
-        // are copied first; our data in the request's pool.
+    /// The request's own copy of its upstream settings, which belong to the location; `None` without
+    /// memory.
+    pub(super) fn own_settings(self) -> Option<*mut ngx_http_upstream_conf_t> {
+        let request = self.request()?;
+        let mut u = of(request)?;
+        // SAFETY: a live upstream record, with its settings; our data in the request's pool.
         unsafe {
             let data = &mut *self.as_ptr();
             if data.settings.is_null() {
-                let Ok(own) = request.pool().zeroed::<ngx_http_upstream_conf_t>() else {
-                    return false;
-                };
+                let own = request.pool().zeroed::<ngx_http_upstream_conf_t>().ok()?;
                 std::ptr::copy_nonoverlapping(u.as_ref().conf, own.as_ptr(), 1);
                 data.settings = own.as_ptr();
                 u.as_mut().conf = own.as_ptr();
             }
-            let settings = &mut *data.settings;
+            Some(data.settings)
+        }
+    }
+
+    /// Sets this request's upstream timeouts, in milliseconds; `None` leaves one as it is. Other
+    /// requests are not affected. False without memory.
+    pub fn set_timeouts(self, times: Timeouts) -> bool {
+        let Some(settings) = self.own_settings() else { return false };
+        // SAFETY: the request's own settings, in its pool.
+        unsafe {
+            let settings = &mut *settings;
             settings.connect_timeout = times.connect.unwrap_or(settings.connect_timeout);
             settings.send_timeout = times.send.unwrap_or(settings.send_timeout);
             settings.read_timeout = times.read.unwrap_or(settings.read_timeout);

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 
+use super::hold::Hold;
 use super::keepalive::Keepalive;
 use crate::nginx::http::configuration::{Scope, Structure};
 use crate::nginx::sys::{
@@ -26,6 +27,8 @@ pub(super) struct PeerData {
     stranger: crate::nginx::sys::ngx_http_upstream_rr_peer_t,
     pub(super) upstream: *mut ngx_http_upstream_srv_conf_t,
     pub(super) request: *mut ngx_http_request_t,
+    /// The try that waits for its server.
+    pub(super) hold: Hold,
     pub(super) more_tries: i64,
     pub(super) total_tries: i64,
     /// The named server; null if round robin chooses.
@@ -113,6 +116,16 @@ impl Peer {
         }
     }
 
+    /// Angie looks at the server of each try, where the block has a zone.
+    pub(super) fn be_a_stranger(self) {
+        #[cfg(angie)]
+        // SAFETY: the data live in the request's pool.
+        unsafe {
+            let data = &mut *self.as_ptr();
+            data.round_robin.current = &raw mut data.stranger;
+        }
+    }
+
     /// # Safety
     /// `pc` must be the connection record that nginx asks with.
     pub(super) unsafe fn connect_to_named(self, pc: *mut ngx_peer_connection_t) {
@@ -120,11 +133,7 @@ impl Peer {
         // lives in the request's pool, round robin's list as long as the configuration.
         unsafe {
             let data = &mut *self.as_ptr();
-            // Angie looks at the server of each try, where the block has a zone.
-            #[cfg(angie)]
-            {
-                data.round_robin.current = &raw mut data.stranger;
-            }
+            self.be_a_stranger();
             (*pc).sockaddr = data.address;
             (*pc).socklen = data.address_len;
             (*pc).set_cached(0);

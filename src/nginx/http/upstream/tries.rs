@@ -25,10 +25,21 @@ pub trait Balancer: 'static {
     ///
     /// `Err` means that there is no try: `NGX_ERROR` ends the request with a 500, `NGX_BUSY` with a
     /// 502, and `NGX_DECLINED` counts as a failed try.
-    fn choose(peer: Peer) -> Result<(), Status>;
+    fn choose(peer: Peer) -> Result<Chosen, Status>;
+
+    /// nginx waits no longer for the server: the code is to end.
+    fn cancel(peer: Peer);
 
     /// The connections of the try's `upstream` block that rest.
     fn idle(peer: Peer) -> &'static IdleConnections;
+}
+
+/// Whether a try's server is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Chosen {
+    Now,
+    /// [`Peer::decide`] tells.
+    Later,
 }
 
 /// Makes `B` the balancer of the `upstream` block that is being read.
@@ -126,8 +137,14 @@ unsafe extern "C" fn get_peer<B: Balancer>(
         unsafe {
             let log = Log::from_ptr((*pc).log);
             ngx_debug!(log, "lua balancer peer, tries: {}", (*pc).tries);
-            peer.begin_try();
-            if let Err(rc) = B::choose(peer) {
+            let decision = peer.take_decision().unwrap_or_else(|| {
+                peer.begin_try();
+                match B::choose(peer)? {
+                    Chosen::Now => Ok(()),
+                    Chosen::Later => Err(peer.hold::<B>(pc)),
+                }
+            });
+            if let Err(rc) = decision {
                 if rc == Status::DECLINED {
                     // nginx would not free a peer, and so not count the try: it would try for ever.
                     (*pc).set_cached(0);
