@@ -35,6 +35,7 @@ pub struct Directive {
 /// What a directive sets.
 enum Sets {
     MainFlag(fn(&mut Main) -> &mut Option<bool>),
+    MainMsec(fn(&mut Main) -> &mut Option<usize>),
     MainNumber(fn(&mut Main) -> &mut Option<usize>),
     Main(fn(Conf, &'static MainConf) -> ConfResult),
     Flag(fn(&mut Location) -> &mut Option<bool>),
@@ -146,6 +147,8 @@ pub static DIRECTIVES: &[Directive] = &[
     row(c"lua_code_cache", LOCATION_IF, NGX_CONF_FLAG, Sets::Flag(|l| &mut l.code_cache)),
     main_number(c"lua_thread_cache_max_entries", |m| &mut m.thread_cache_max_entries),
     row(c"lua_max_memory", MAIN, NGX_CONF_TAKE1, Sets::Main(set_max_memory)),
+    row(c"lua_warn_slice", MAIN, NGX_CONF_TAKE1, Sets::MainMsec(|m| &mut m.warn_slice)),
+    row(c"lua_max_slice", MAIN, NGX_CONF_TAKE1, Sets::MainMsec(|m| &mut m.max_slice)),
     row(c"lua_malloc_trim", MAIN, NGX_CONF_TAKE1, Sets::Main(set_malloc_trim)),
     main_number(c"lua_regex_cache_max_entries", |m| &mut m.regex_cache_max_entries),
     main_number(c"lua_regex_match_limit", |m| &mut m.regex_match_limit),
@@ -347,6 +350,7 @@ impl directive::Directive for Directive {
         let server = || Configuration::under(cf).get::<ServerConf>();
         match self.sets {
             Sets::MainFlag(field) => values::set_flag(cf, field(&mut main().written.borrow_mut())),
+            Sets::MainMsec(field) => values::set_msec(cf, field(&mut main().written.borrow_mut())),
             Sets::MainNumber(field) => {
                 values::set_number(cf, field(&mut main().written.borrow_mut()))
             }
@@ -382,7 +386,11 @@ impl Directive {
     /// The scope of the structure that it sets.
     const fn scope(&self) -> Scope {
         match self.sets {
-            Sets::MainFlag(_) | Sets::MainNumber(_) | Sets::Main(_) | Sets::Hook(..) => Scope::Main,
+            Sets::MainFlag(_)
+            | Sets::MainMsec(_)
+            | Sets::MainNumber(_)
+            | Sets::Main(_)
+            | Sets::Hook(..) => Scope::Main,
             Sets::Balancer(_) | Sets::Server(_) | Sets::Tls(..) => Scope::Server,
             _ => Scope::Location,
         }

@@ -65,6 +65,9 @@ pub struct Main {
     pub regex_cache_max_entries: Option<usize>,
     pub regex_match_limit: Option<usize>,
     pub malloc_trim: Option<usize>,
+    /// In milliseconds.
+    pub warn_slice: Option<usize>,
+    pub max_slice: Option<usize>,
     /// In bytes.
     pub max_memory: Option<usize>,
     pub worker_thread_vm_pool_size: Option<usize>,

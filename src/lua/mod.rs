@@ -17,6 +17,7 @@ mod error_value;
 pub mod frames;
 pub mod function;
 pub mod inspect;
+pub mod interrupt;
 mod jit;
 mod kind;
 mod limit;

@@ -5,7 +5,7 @@ use super::hook;
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::process;
 use crate::nginx::http::log_context;
-use crate::runtime::Phase;
+use crate::runtime::{Phase, watch};
 
 /// Runs the code, if there is any. A failure is logged and changes nothing.
 pub fn run(cycle: Cycle) {
@@ -13,6 +13,7 @@ pub fn run(cycle: Cycle) {
     if main.vm().is_none() {
         return;
     }
+    watch::process_starts(main);
     if main.sa_restart() {
         process::set_sa_restart();
     }

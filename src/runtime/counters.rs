@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::watch;
 use crate::config::Phase;
 use crate::config::metrics::{self, Counters, Metric, PhaseMetric, StatusZone};
 use crate::lua::function::wrap;
@@ -24,6 +25,7 @@ pub fn attach(zone: Option<StatusZone>) -> bool {
         old.release();
     }
     OWN.set(zone.and_then(|zone| zone.claim()));
+    watch::update();
     OWN.get().is_some() || zone.is_none()
 }
 

@@ -20,6 +20,7 @@ pub mod scheduler;
 pub mod task;
 pub mod traceback;
 pub mod vm;
+pub mod watch;
 
 pub use crate::config::{Phase, PhaseSet};
 pub use context::Context;

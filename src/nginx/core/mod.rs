@@ -40,4 +40,5 @@ pub mod strings;
 #[cfg(ngx_feature = "threads")]
 pub mod thread_pool;
 pub mod time;
+pub mod watchdog;
 pub mod worker;

@@ -7,7 +7,7 @@ use crate::lua::openresty::RunningTasks;
 use crate::nginx::core::frames::Frames;
 use crate::nginx::{Request, forget_header_indexes};
 use crate::own_thread;
-use crate::runtime::counters;
+use crate::runtime::watch;
 
 own_thread! {
     static RUNNING: Frames<Context> = Frames::new();
@@ -29,7 +29,7 @@ impl Context {
         RUNNING.within(self, || {
             let _forget = ForgetIndexes;
             let _request = RunningTasks::of(self.request());
-            let _time = counters::time(self.phase.get());
+            let _watch = watch::begin(self);
             work()
         })
     }

@@ -103,7 +103,7 @@ fn row(arguments: &[Expr], constants: &Constants, values: &str) -> Result<Direct
             (_, Some(Form::File)) => Some("path;"),
             (_, Some(Form::Inline)) => Some("lua-code;"),
             ("Flag" | "MainFlag", _) => Some("on | off;"),
-            ("Msec", _) => Some("time;"),
+            ("Msec" | "MainMsec", _) => Some("time;"),
             ("Size", _) => Some("size;"),
             ("Number" | "MainNumber", _) => Some("number;"),
             _ => None,

@@ -1,0 +1,106 @@
+//! Interrupting Lua code from a signal handler: a hook of LuaJIT's, which the interpreter calls before its next
+//! instruction. Compiled code does not look at hooks; it meets the hook when it gives back to the interpreter.
+
+use std::cell::Cell;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use mlua::ffi;
+
+use super::state::State;
+use crate::own_thread;
+
+/// The main coroutine of the VM that runs; null for none.
+static RUNNING: AtomicPtr<ffi::lua_State> = AtomicPtr::new(null_mut());
+/// Whether the hook is set, and whether it is to end the code.
+static IS_SET: AtomicBool = AtomicBool::new(false);
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// Called by the hook with the coroutine that runs: not to end it.
+static NOTE: OnceLock<fn(State)> = OnceLock::new();
+
+own_thread! {
+    /// The error that ends code; empty before.
+    static ERROR: Cell<&'static str> = Cell::new("");
+}
+
+/// Sets what is done when code is interrupted, and the error that ends it.
+pub fn prepare(note: fn(State), error: &'static str) {
+    let _ = NOTE.set(note);
+    ERROR.set(error);
+}
+
+/// The VM whose code runs, or none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Running(*mut ffi::lua_State);
+
+impl Running {
+    /// The VM with this main coroutine.
+    pub fn of(main: State) -> Running {
+        Running(main.as_ptr())
+    }
+
+    /// Its code runs from now on; returns what ran before.
+    pub fn begin(self) -> Running {
+        let before = RUNNING.load(Ordering::Relaxed);
+        RUNNING.store(self.0, Ordering::Relaxed);
+        Running(before)
+    }
+}
+
+/// Interrupts the code that runs, to take a note or to end it. For signal handlers of nginx's main thread.
+pub fn interrupt(ends: bool) {
+    let running = RUNNING.load(Ordering::Relaxed);
+    if running.is_null() {
+        return;
+    }
+    ENDS.store(ends, Ordering::Relaxed);
+    IS_SET.store(true, Ordering::Relaxed);
+    // SAFETY: a VM that runs, or is about to; LuaJIT's function is made for signal handlers.
+    unsafe { ffi::lua_sethook(running, Some(hook), ffi::LUA_MASKCOUNT, 1) };
+}
+
+/// Takes the hook out, after the code of a VM has run; true if it was to take a note, and has not been called.
+pub fn withdraw(from: Running) -> bool {
+    IS_SET.load(Ordering::Relaxed) && take_out(from)
+}
+
+#[cold]
+fn take_out(Running(main): Running) -> bool {
+    // SAFETY: a VM whose code has just run.
+    unsafe { ffi::lua_sethook(main, None, 0, 0) };
+    IS_SET.swap(false, Ordering::Relaxed) && !ENDS.load(Ordering::Relaxed)
+}
+
+/// # Safety
+/// Only LuaJIT may call this, with the running coroutine.
+unsafe extern "C-unwind" fn hook(state: *mut ffi::lua_State, _at: *mut ffi::lua_Debug) {
+    // SAFETY: LuaJIT passes the running coroutine. The error leaves as the function's last act, with nothing
+    // left to drop.
+    unsafe {
+        if ENDS.load(Ordering::Relaxed) {
+            raise(state);
+        }
+        ffi::lua_sethook(state, None, 0, 0);
+        IS_SET.store(false, Ordering::Relaxed);
+        if let Some(note) = NOTE.get() {
+            crate::nginx::guard((), || note(State::from_ptr(state)));
+        }
+    }
+}
+
+/// Raises the error, again at each instruction until the code has ended: who catches it does not go on.
+///
+/// # Safety
+/// As for [`hook`].
+unsafe fn raise(state: *mut ffi::lua_State) -> ! {
+    let error = ERROR.get();
+    // SAFETY: the running coroutine, the contract of this function.
+    unsafe {
+        ffi::luaL_where(state, 0);
+        ffi::lua_pushlstring_(state, error.as_ptr().cast(), error.len());
+        ffi::lua_concat(state, 2);
+        ffi::lua_error(state)
+    }
+}
