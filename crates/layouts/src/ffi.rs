@@ -126,3 +126,25 @@ fn is_same(field: &BitField, c: &CBitField) -> bool {
     // SAFETY: as above; no member but the bit field is read.
     unsafe { (field.get)(others.as_ptr()) == 0 }
 }
+
+/// `src/nginx/core/bits.rs` reads and writes these two by the word that they begin.
+#[test]
+fn wide_bit_fields_come_first() {
+    let fields = [
+        ("ngx_http_variable_value_t.len", offset_of!(ngx_http_variable_value_t, _bitfield_1), 28),
+        ("ngx_http_request_t.count", offset_of!(ngx_http_request_t, _bitfield_1), 16),
+    ];
+    for (name, place, width) in fields {
+        let index = BIT_FIELDS.iter().position(|field| field.name == name).expect(name);
+        let mut bits = Memory::filled(0);
+        // SAFETY: as in `is_same`.
+        unsafe { (layouts_bit_fields[index].set)(bits.as_ptr()) };
+        let word = bits.0[place..place + 4].try_into().expect("four bytes");
+        assert_eq!(
+            u32::from_le_bytes(word),
+            (1 << width) - 1,
+            "{name} is not the first {width} bits"
+        );
+        assert_eq!(bits.ones(), width, "{name} has other bits");
+    }
+}
