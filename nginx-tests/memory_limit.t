@@ -130,6 +130,7 @@ my @cases = (
     [ 'pipe write', 'local cat = assert(require("ngx.pipe").spawn({ "sleep", "5" })) cat:set_timeouts(100)
                      local ok, err = cat:write(big(200)) cat:kill(9) return ok, err', $FULL ],
     [ 'pipe read',  'local proc = assert(require("ngx.pipe").spawn({ "head", "-c", "600000000", "/dev/zero" }))
+                     proc:set_timeouts(nil, 60000)
                      local ok, err = proc:stdout_read_all() proc:kill(9) return ok, err', $FULL ],
     [ 'pipe spawn', 'local s = big(50) return require("ngx.pipe").spawn({ "true", s, s, s, s, s, s })', qr/$FULL|too long|cdata/ ],
 
