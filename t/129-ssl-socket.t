@@ -10,6 +10,8 @@ $ENV{TEST_NGINX_CERT_DIR} ||= Cwd::cwd() . '/t/cert';
 plan tests => repeat_each() * ( blocks() * 3 + 4 );
 
 our $HttpConfig = <<'_EOC_';
+    # Not every processor has enough by default.
+    server_names_hash_bucket_size 64;
     # Asked by name (SNI), one server with each certificate.
     ssl_certificate_key $TEST_NGINX_CERT_DIR/test.key;
     ssl_certificate $TEST_NGINX_CERT_DIR/test.crt;

@@ -62,8 +62,8 @@ fn structures(includes: &[PathBuf]) -> BTreeMap<String, Structure> {
         }
     }
     let named = found.into_iter().map(|(name, structure)| match names.get(&name) {
-        Some(typedef) => (typedef.clone(), structure),
-        None => (name, structure),
+        Some(typedef) if !name.ends_with("_t") => (typedef.clone(), structure),
+        _ => (name, structure),
     });
     // Structures without a name lie in others, whose size and next members tell of them. Of what is
     // declared only, nobody knows the size.

@@ -30,10 +30,17 @@ impl State {
         unsafe { ffi::lua_tonumber(self.as_ptr(), self.readable(index)) }
     }
 
-    /// As [`State::number`], cut to an integer.
+    /// As [`State::number`], cut to an integer; the least one for what no integer is near.
     pub fn integer(self, index: i32) -> i64 {
-        // SAFETY: a checked index.
-        unsafe { ffi::lua_tointeger_(self.as_ptr(), self.readable(index)) as i64 }
+        /// The first number that is too large.
+        const LIMIT: f64 = (1_u64 << 63) as f64;
+        if cfg!(target_arch = "x86_64") {
+            // SAFETY: a checked index.
+            return unsafe { ffi::lua_tointeger_(self.as_ptr(), self.readable(index)) as i64 };
+        }
+        // Other processors take the nearest integer in C, and 0 for what is no number.
+        let number = self.number(index);
+        if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
     }
 
     /// The number that a coroutine's function has returned first, cut to an integer; 0 for none.

@@ -131,7 +131,7 @@ fn is_same(field: &BitField, c: &CBitField) -> bool {
 #[test]
 fn wide_bit_fields_come_first() {
     let fields = [
-        ("ngx_http_variable_value_t.len", offset_of!(ngx_http_variable_value_t, _bitfield_1), 28),
+        ("ngx_variable_value_t.len", offset_of!(ngx_http_variable_value_t, _bitfield_1), 28),
         ("ngx_http_request_t.count", offset_of!(ngx_http_request_t, _bitfield_1), 16),
     ];
     for (name, place, width) in fields {

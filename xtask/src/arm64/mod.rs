@@ -40,6 +40,7 @@ const FILES: &[&str] = &[
     "t/034-match.t",
     "t/042-crc32.t",
     "t/043-shdict.t",
+    "t/058-tcp-socket.t",
     "t/091-coroutine.t",
     "t/093-uthread-spawn.t",
     "t/127-uthread-kill.t",
