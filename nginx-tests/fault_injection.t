@@ -228,19 +228,26 @@ http {
             local sock = ngx.socket.tcp()
             sock:settimeout(10000)
             assert(sock:connect(path))
-            local session, err = sock:sslhandshake(session)
+            local options = { alpn = { "http/1.1" }, max_version = "TLSv1.2" }
+            local session, err = sock:sslhandshake(session, nil, false, false, options)
             sock:close()
             return session, err
         end
     }
-    ssl_session_fetch_by_lua_block { ngx.ctx.fetched = true }
+    ssl_session_fetch_by_lua_block {
+        ngx.sleep(0.001)
+        ngx.ctx.fetched = true
+    }
     ssl_session_store_by_lua_block { ngx.ctx.stored = true }
     server {
         listen unix:@{[ $server->prefix ]}/tls.sock ssl;
         ssl_certificate     $cert/test.crt;
         ssl_certificate_key $cert/test.key;
         ssl_session_tickets off;
-        ssl_client_hello_by_lua_block { ngx.ctx.greeted = true }
+        ssl_client_hello_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.ctx.greeted = true
+        }
         ssl_certificate_by_lua_block {
             if panic then
                 panic = false

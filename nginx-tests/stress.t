@@ -66,7 +66,7 @@ local function cosocket(r)
     local peers = {
         { page, "127.0.0.1", PORT }, { page, "unix:" .. ngx.config.prefix() .. "socket" },
         { page, "127.0.0.1", PORT, { pool = "small", pool_size = 2, backlog = r(4) } },
-        { page, "127.0.0.1", 1 }, { page, "localhost", PORT },
+        { page, "127.0.0.1", 1 }, { page, "localhost", PORT }, { page, "both.test", PORT },
         { page, "127.0.0.1", PORT + 3 }, { page, "127.0.0.1", PORT + 3, { pool = "tls" } },
         { "drip data=414243440a0d0a45 " .. (r(2) == 1 and "reset\n" or "hold\n"), "127.0.0.1", PORT + 1 },
     }
@@ -76,7 +76,9 @@ local function cosocket(r)
     local ok = sock:connect(unpack(peer, 2))
     -- Now and then with a peer that does not speak TLS.
     if ok and (peer[3] == PORT + 3 or r(10) == 1) then
-        sock:sslhandshake(r(2) == 1, nil, r(3) == 1)
+        local versions = { "TLSv1.2", "TLSv1.3" }
+        local options = { alpn = { "http/1.1" }, max_version = versions[r(2)] }
+        sock:sslhandshake(r(2) == 1, nil, r(3) == 1, false, r(2) == 1 and options or nil)
     end
     return sock, peer[1]
 end
@@ -213,7 +215,9 @@ _EOC_
 
 # Memcheck keeps some descriptors for itself, and refuses this.
 my $limit = $ENV{TEST_NGINX_USE_VALGRIND} ? '' : 'worker_rlimit_nofile 8192;';
-my $conf  = $server->write_file( 'nginx.conf', <<"_EOC_");
+$server->write_file( 'resolv.conf', "nameserver [127.0.0.1]:" . ( $port + 2 ) . "\nsearch test\n" );
+$server->write_file( 'hosts', '' );
+my $conf = $server->write_file( 'nginx.conf', <<"_EOC_");
 pid        logs/nginx.pid;
 error_log  logs/error.log notice;
 worker_processes 1;
@@ -225,18 +229,23 @@ events {
 http {
     access_log off;
     lua_package_path "\$prefix/?.lua;;";
-    resolver 127.0.0.1:@{[ $port + 2 ]} ipv6=off;
+    lua_system_resolver resolv_conf=@{[ $server->prefix ]}/resolv.conf hosts=@{[ $server->prefix ]}/hosts;
     lua_socket_log_errors off;
     lua_socket_keepalive_timeout 200ms;
     client_body_timeout 100ms;
     lua_max_running_timers 4096;
     lua_max_pending_timers 4096;
+    ssl_session_fetch_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
     server {
         listen 127.0.0.1:$port;
         listen unix:@{[ $server->prefix ]}/socket;
         listen 127.0.0.1:@{[ $port + 3 ]} ssl;
         ssl_certificate @{[ ProcessTest::certs() ]}/test.crt;
         ssl_certificate_key @{[ ProcessTest::certs() ]}/test.key;
+        ssl_session_tickets off;
+        client_header_timeout 30ms;
+        ssl_client_hello_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
+        ssl_certificate_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
         location = /worker {
             content_by_lua_block { collectgarbage() collectgarbage() ngx.say(ngx.worker.pid()) }
         }
@@ -275,7 +284,7 @@ _EOC_
 diag "STRESS_SEED=$seed STRESS_REQUESTS=$requests";
 srand $seed;
 my $peer  = HostilePeer->start( $port + 1 );
-my $names = NameServer->start( $port + 2, { localhost => '127.0.0.1' } );
+my $names = NameServer->start( $port + 2, { 'localhost.test' => '127.0.0.1', 'both.test' => [ '127.0.0.1', '::1' ] } );
 $server->start($conf);
 
 my @paths = qw(/content /abort /phases /exec);

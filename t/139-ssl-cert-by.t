@@ -135,7 +135,6 @@ SSL_do_handshake() failed (SSL: error:
 
 
 === TEST 3: how code ends, at once and after it has waited
---- skip_nginx: 11: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -254,7 +253,6 @@ qr{failed to load external Lua file ".*/html/missing.lua": cannot open .*html/mi
 
 
 === TEST 5: ngx.ctx goes on to the connection's requests, each of which has its own
---- skip_nginx: 4: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -317,7 +315,6 @@ b.test.com!! 1
 
 
 === TEST 6: many handshakes that wait at once
---- skip_nginx: 4: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -377,7 +374,6 @@ GET /t
 
 
 === TEST 7: a client that leaves while the code waits
---- skip_nginx: 5: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -409,7 +405,6 @@ the code went on
 
 
 === TEST 8: code that waits longer than the server waits for a client is ended
---- skip_nginx: 7: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init
@@ -447,7 +442,6 @@ went on
 
 
 === TEST 9: what the code may wait for, and what it may not call
---- skip_nginx: 16: > 1.22.1: handshakes that wait, a patch of Debian's
 --- http_config eval
 qq{
     $::Init

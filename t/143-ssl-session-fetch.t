@@ -43,7 +43,7 @@ _EOC_
 
 repeat_each(2);
 
-plan tests => repeat_each() * (blocks() * 4 + 6);
+plan tests => repeat_each() * (blocks() * 4 + 8);
 
 no_long_string();
 run_tests();
@@ -132,20 +132,78 @@ qr/, context: ssl_session_fetch_by_lua\*, client: unix:, server: unix:/,
 
 
 
-=== TEST 3: OpenSSL cannot wait: the log says so, the code ends, the handshake is a full one
+=== TEST 3: code that waits, for a session and for none
 --- http_config eval
 qq{
     $::Init
     ssl_session_fetch_by_lua_block {
+        local session = require "ngx.ssl.session"
+        local id = session.get_session_id()
         ngx.sleep(0.01)
-        ngx.log(ngx.ERR, "the code went on")
+        ngx.log(ngx.WARN, "the code went on, ", tostring(id == session.get_session_id()))
+        local found = ngx.shared.sessions:get(id)
+        if found then
+            assert(session.set_serialized_session(found))
+        end
     }
     $::Server
 }
 --- config
     location /t {
         content_by_lua_block {
-            local _, session = reused()
+            local first, session = reused()
+            ngx.say(first)
+            for i = 1, 3 do
+                first, session = reused(session)
+                ngx.say(first)
+            end
+            ngx.shared.sessions:flush_all()
+            ngx.say((reused(session)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+.
+r
+r
+r
+.
+--- error_log
+the code went on, true
+--- no_error_log
+[error]
+[alert]
+[crit]
+
+
+
+=== TEST 4: where OpenSSL has sessions of its own, code must not wait: the handshake is a full one
+--- http_config eval
+qq{
+    $::Init
+    ssl_session_cache builtin:100;
+    ssl_session_fetch_by_lua_block {
+        ngx.sleep(0.01)
+        ngx.log(ngx.ERR, "the code went on")
+    }
+    $::Server
+    server {
+        listen unix:\$TEST_NGINX_HTML_DIR/other.sock ssl;
+        ssl_certificate \$TEST_NGINX_CERT_DIR/test.crt;
+        ssl_certificate_key \$TEST_NGINX_CERT_DIR/test.key;
+        ssl_session_tickets off;
+        location / { return 200 \$ssl_session_reused; }
+    }
+}
+--- config
+    location /t {
+        content_by_lua_block {
+            -- A session of another server's, which this one does not have.
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("unix:$TEST_NGINX_HTML_DIR/other.sock"))
+            local session = assert(sock:sslhandshake(nil, "test.com", false))
+            sock:close()
             ngx.say((reused(session)))
             ngx.sleep(0.03)
         }
@@ -163,7 +221,7 @@ the code went on
 
 
 
-=== TEST 4: what the handshake's other phases know of the session
+=== TEST 5: what the handshake's other phases know of the session
 --- http_config eval
 qq{
     $::Init

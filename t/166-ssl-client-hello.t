@@ -1,5 +1,5 @@
 # ssl_client_hello_by_lua*: what a client says first, which protocols it is answered in, how code
-# ends a handshake, and code that waits where nginx does not.
+# ends a handshake, and code that waits.
 
 use Test::Nginx::Socket::Lua;
 use Cwd ();
@@ -34,7 +34,7 @@ _EOC_
 
 repeat_each(2);
 
-plan tests => repeat_each() * (blocks() * 3 + 10);
+plan tests => repeat_each() * (blocks() * 3 + 11);
 
 no_long_string();
 run_tests();
@@ -193,36 +193,45 @@ came to the end of code
 
 
 
-=== TEST 5: nginx without patches cannot wait: the log says so, and the code ends
+=== TEST 5: code that waits
 --- http_config eval
 qq{
     $::Init
     server {
         $::Server
         ssl_client_hello_by_lua_block {
+            local hello = require "ngx.ssl.clienthello"
             ngx.thread.spawn(function() ngx.sleep(0.01) ngx.log(ngx.WARN, "a thread went on") end)
+            ngx.sleep(0.02)
+            ngx.log(ngx.WARN, "the code went on with ", hello.get_client_hello_server_name())
+            ngx.sleep(0)
+            assert(hello.set_protocols({ "TLSv1.2" }))
+            ngx.ctx.seen = true
+        }
+        ssl_certificate_by_lua_block {
             ngx.sleep(0.01)
-            ngx.log(ngx.WARN, "the code went on")
+            ngx.log(ngx.WARN, "the certificate's code went on, ", tostring(ngx.ctx.seen))
         }
     }
 }
 --- config
     location /t {
+        lua_ssl_protocols TLSv1.2 TLSv1.3;
         content_by_lua_block {
             ngx.say(protocol("test.com"))
-            ngx.sleep(0.03)
         }
     }
 --- request
 GET /t
 --- response_body
-handshake failed
+TLSv1.2
 --- error_log
-lua_client_hello_by_lua: client hello cb aborted
-lua: cannot yield in client hello cb: missing async client hello cb support in nginx
+a thread went on
+the code went on with test.com
+the certificate's code went on, true
 --- no_error_log
-[alert]
-went on
+[error]
+[crit]
 
 
 

@@ -15,7 +15,7 @@ use crate::lua::{Vm, resty_core};
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::tls;
-use crate::nginx::event::tls::{Client, Handshaking, Session, Ssl, Verdict};
+use crate::nginx::event::tls::{Client, Handshaking, Parked, Session, Ssl, Verdict};
 use crate::nginx::{Level, Status};
 use crate::{ngx_debug, ngx_log};
 
@@ -32,6 +32,8 @@ pub struct Words {
     pub callback: &'static str,
     /// The callback in the line about a connection that is closed.
     pub aborted: &'static str,
+    /// Who would have to support that the code waits.
+    pub support: &'static str,
 }
 
 impl Words {
@@ -40,13 +42,13 @@ impl Words {
         if resty_core::presented() < 10_029 { self.formerly } else { self.phase }
     }
 
-    /// Logs that the code cannot wait on this nginx.
+    /// Logs that the code cannot wait here.
     pub fn log_cannot_wait(&self, log: Log) {
-        let callback = self.callback;
+        let (callback, support) = (self.callback, self.support);
         ngx_log!(
             log,
             Level::Crit,
-            "lua: cannot yield in {callback}: missing async {callback} support in nginx"
+            "lua: cannot yield in {callback}: missing async {callback} support in {support}"
         );
     }
 }
@@ -55,6 +57,7 @@ impl Words {
 struct Suspended {
     context: Rc<Context>,
     words: &'static Words,
+    parked: Parked,
 }
 
 /// The state of a phase's code.
@@ -124,24 +127,19 @@ impl Handshake {
         if let Some(run) = self.runs.borrow_mut().iter_mut().find(|run| run.phase == phase) {
             *run = Run { phase, verdict, rc };
         }
-        let suspended = self.suspended.take();
-        if suspended.is_some() {
+        if let Some(Suspended { context, parked, .. }) = self.suspended.take() {
+            tls::take_back(context.request());
+            parked.resume();
             self.client.set_action(c"SSL handshaking");
             self.client.go_on();
         }
     }
 
     /// The code of a phase waits, and its handshake with it.
-    pub fn suspend(&self, context: &Rc<Context>, words: &'static Words) {
-        let suspended = Suspended { context: context.clone(), words };
-        self.suspended.replace(Some(suspended));
-    }
-
-    /// Ends the code that waits, if any: the handshake does not go on.
-    pub fn abandon(&self) {
-        if let Some(suspended) = self.suspended.take() {
-            abandon(&suspended.context);
-        }
+    pub fn suspend(&self, context: &Rc<Context>, words: &'static Words) -> Result<(), OutOfMemory> {
+        let parked = self.client.park(context.request())?;
+        self.suspended.replace(Some(Suspended { context: context.clone(), words, parked }));
+        Ok(())
     }
 
     /// Whether its table is one of `vm`'s.
@@ -176,13 +174,11 @@ struct Owner(Rc<Handshake>);
 impl Drop for Owner {
     fn drop(&mut self) {
         let handshake = &self.0;
-        if let Some(Suspended { context, words }) = handshake.suspended.take() {
+        if let Some(Suspended { context, words, parked }) = handshake.suspended.take() {
             let log = handshake.client.log();
             ngx_debug!(log, "{}: {} aborted", words.beginning(), words.aborted);
-            if handshake.client.is_given_up() {
-                words.log_cannot_wait(log);
-            }
             abandon(&context);
+            drop(parked);
         }
         handshake.set_ctx_ref(NO_CTX);
     }

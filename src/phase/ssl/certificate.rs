@@ -12,6 +12,7 @@ static CERTIFICATE: HandshakePhase = HandshakePhase {
         phase: "ssl_certificate_by_lua",
         formerly: "lua_certificate_by_lua",
         callback: "cert cb",
+        support: "nginx",
         aborted: "cert cb",
     },
     action: c"loading SSL certificate by lua",
@@ -19,5 +20,5 @@ static CERTIFICATE: HandshakePhase = HandshakePhase {
 };
 
 pub fn enter(at: Handshaking) -> Verdict {
-    driver::enter(at, &CERTIFICATE)
+    driver::enter(at, &CERTIFICATE, true)
 }

@@ -1,6 +1,7 @@
 //! `ssl_client_hello_by_lua*`: runs when the ClientHello has been read.
 
 use super::driver::{self, HandshakePhase};
+use super::session_fetch;
 use crate::nginx::event::tls::{Handshaking, Verdict};
 use crate::nginx::http::log_context;
 use crate::runtime::Phase;
@@ -12,6 +13,7 @@ static CLIENT_HELLO: HandshakePhase = HandshakePhase {
         phase: "ssl_client_hello_by_lua",
         formerly: "lua_client_hello_by_lua",
         callback: "client hello cb",
+        support: "nginx",
         aborted: "client hello cb",
     },
     action: c"loading SSL client hello by lua",
@@ -19,5 +21,8 @@ static CLIENT_HELLO: HandshakePhase = HandshakePhase {
 };
 
 pub fn enter(at: Handshaking) -> Verdict {
-    driver::enter(at, &CLIENT_HELLO)
+    match driver::enter(at, &CLIENT_HELLO, true) {
+        Verdict::Accept => session_fetch::look_ahead(at),
+        verdict => verdict,
+    }
 }

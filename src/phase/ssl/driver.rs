@@ -28,8 +28,9 @@ pub struct HandshakePhase {
     pub log_handler: LogHandler,
 }
 
-/// Called by OpenSSL: for the first time in a handshake, or again.
-pub fn enter(at: Handshaking, waiting: &'static HandshakePhase) -> Verdict {
+/// Called by OpenSSL: for the first time in a handshake, or again. `can_wait` says whether OpenSSL lets
+/// the code wait there.
+pub fn enter(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) -> Verdict {
     let log = at.client.log();
     let reusable = u8::from(at.client.is_reusable());
     ngx_debug!(log, "{}: connection reusable: {reusable}", waiting.phase.row().short);
@@ -41,12 +42,12 @@ pub fn enter(at: Handshaking, waiting: &'static HandshakePhase) -> Verdict {
         }
         return run.verdict;
     }
-    start(at, waiting).unwrap_or(Verdict::Refuse)
+    start(at, waiting, can_wait).unwrap_or(Verdict::Refuse)
 }
 
 /// Starts the phase's code and runs it until it waits or ends; `None` if it cannot start, which has
 /// been logged.
-fn start(at: Handshaking, waiting: &'static HandshakePhase) -> Option<Verdict> {
+fn start(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) -> Option<Verdict> {
     at.client.set_action(waiting.action);
     let Some(script) = ServerConf::of_handshake(at).script(waiting.phase) else {
         ngx_log!(
@@ -63,14 +64,14 @@ fn start(at: Handshaking, waiting: &'static HandshakePhase) -> Option<Verdict> {
     handshake.begin(waiting.phase, &context);
     run(&context, &script);
     let run = handshake.run_of(waiting.phase)?;
-    if run.verdict == Verdict::Wait && at.client.is_quic() {
+    if run.verdict == Verdict::Wait {
+        let can_wait = can_wait && !at.client.is_quic();
+        if can_wait && handshake.suspend(&context, &waiting.words).is_ok() {
+            return Some(run.verdict);
+        }
         waiting.words.log_cannot_wait(at.client.log());
         abandon(&context);
         return None;
-    }
-    if run.verdict == Verdict::Wait {
-        handshake.suspend(&context, &waiting.words);
-        return Some(run.verdict);
     }
     let (phase, callback) = (waiting.words.beginning(), waiting.words.callback);
     ngx_debug!(

@@ -26,7 +26,12 @@ pub fn install(cf: Conf, server: &ServerConf) -> ConfResult {
                 context.on_client_hello(client_hello::enter);
             }
             (Some(context), Phase::SslCertificate) => context.on_certificate(certificate::enter),
-            (Some(context), Phase::SslSessionFetch) => context.on_lookup(session_fetch::enter),
+            (Some(context), Phase::SslSessionFetch) => {
+                context.on_lookup(session_fetch::enter);
+                if server.script(Phase::SslClientHello).is_none() {
+                    context.on_client_hello(session_fetch::look_ahead);
+                }
+            }
             (Some(context), Phase::SslSessionStore) => {
                 context.on_new_session(session_store::enter);
             }

@@ -1,18 +1,18 @@
 //! `ssl_session_fetch_by_lua*`: a client wants to resume a session.
 //!
-//! OpenSSL cannot wait for a session: code that waits is ended, and the handshake becomes a full
-//! one.
+//! OpenSSL cannot wait where it asks for the session. So the code runs when the ClientHello has been
+//! read, if it is sure that OpenSSL will ask; otherwise it must not wait: code that does is ended, and
+//! the handshake becomes a full one.
 
 use codec::fallible;
 
 use super::driver::{self, HandshakePhase};
 use crate::config::ServerConf;
-use crate::nginx::Level;
 use crate::nginx::event::tls::{Handshaking, Session, Verdict};
 use crate::nginx::http::log_context;
+use crate::ngx_debug;
 use crate::runtime::Phase;
-use crate::runtime::handshake::Words;
-use crate::{ngx_debug, ngx_log};
+use crate::runtime::handshake::{Handshake, Words};
 
 static SESSION_FETCH: HandshakePhase = HandshakePhase {
     phase: Phase::SslSessionFetch,
@@ -20,11 +20,22 @@ static SESSION_FETCH: HandshakePhase = HandshakePhase {
         phase: "ssl_session_fetch_by_lua*",
         formerly: "ssl_session_fetch_by_lua*",
         callback: "sess get cb",
+        support: "OpenSSL",
         aborted: "sess_fetch cb",
     },
     action: c"fetching SSL session by lua",
     log_handler: log_context::ssl_session_fetch,
 };
+
+/// Runs the code early, where the ClientHello says that a session will be asked for. What comes of it
+/// does not refuse the handshake.
+pub fn look_ahead(at: Handshaking) -> Verdict {
+    let verdict = match at.ssl.hello_session() {
+        Some(id) if !at.client.is_quic() => fetch(at, id, true),
+        _ => None,
+    };
+    if verdict == Some(Verdict::Wait) { Verdict::Wait } else { Verdict::Accept }
+}
 
 pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
     let log = at.client.log();
@@ -36,16 +47,14 @@ pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
         );
         return None;
     }
+    fetch(at, id, false)?;
+    Handshake::of(at.ssl)?.session.take()
+}
+
+/// Runs the code, once; `None` if there is none.
+fn fetch(at: Handshaking, id: &[u8], can_wait: bool) -> Option<Verdict> {
     ServerConf::of_handshake(at).script(Phase::SslSessionFetch)?;
     let handshake = driver::handshake(at)?;
     *handshake.session_id.borrow_mut() = fallible::copy(id).ok()?;
-    if driver::enter(at, &SESSION_FETCH) == Verdict::Wait {
-        ngx_log!(
-            log,
-            Level::Crit,
-            "lua: cannot yield in sess get cb: missing async sess get cb support in OpenSSL"
-        );
-        handshake.abandon();
-    }
-    handshake.session.take()
+    Some(driver::enter(at, &SESSION_FETCH, can_wait))
 }

@@ -241,12 +241,6 @@ impl Client {
         unsafe { !(*self.as_ptr()).udp.is_null() }
     }
 
-    /// Whether the connection has ended without a timeout.
-    pub fn is_given_up(self) -> bool {
-        // SAFETY: a connection and its events outlive its pool.
-        unsafe { (*(*self.as_ptr()).read).eof() != 0 }
-    }
-
     /// Moves `value` into the connection's pool.
     pub fn own<T: 'static>(self, value: T) -> std::result::Result<NonNull<T>, OutOfMemory> {
         // SAFETY: a live connection has a pool.
