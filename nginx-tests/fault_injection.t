@@ -121,6 +121,30 @@ my @cases = (
         }", 200, $PANIC
     ],
 
+    # Filters that wait.
+    map( {  my ( $name, $armed, $log ) = @$_;
+            (   [   "$name in the header filter",
+                    "header_filter_by_lua_block { ngx.sleep(0) $armed ngx.sleep(0.001) error('after it') } return 200 hello;",
+                    'closed', $log
+                ],
+                [   "$name in the body filter",
+                    "body_filter_by_lua_block { ngx.sleep(0) $armed ngx.sleep(0.001) error('after it') } return 200 hello;",
+                    'closed', $log
+                ],
+            )
+        } [ 'panic in a timer event', "$arm 'task::Task')", $PANIC ],
+        [ 'panic while a task is woken', "$arm 'Waking')", $PANIC ] ),
+    map( {  [   "panic while what waited for the $_ filter goes on",
+                "${_}_filter_by_lua_block { $arm 'GoingOn') ngx.sleep(0.001) } return 200 hello;",
+                'closed', $PANIC
+            ]
+    } qw(header body) ),
+    map( {  [   "panic in a Lua function in the $_ filter after a wait",
+                "${_}_filter_by_lua_block { ngx.sleep(0.001) ngx.__fault('panic') } return 200 hello;",
+                'closed', $PANIC
+            ]
+    } qw(header body) ),
+
     # A client's TLS handshake: 200 where it comes about, 403 where it does not.
     map( {  my ( $what, $when, $status ) = @$_;
             [   "panic in $what",
@@ -180,6 +204,16 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
                 ngx.__fault("alloc", $skip, 1)
                 $BUSY
             }
+        }
+        location = /filters-$skip {
+            keepalive_timeout 0;
+            header_filter_by_lua_block {
+                ngx.__fault("alloc", $skip, 1)
+                ngx.header["X-Filter"] = ngx.location.capture("/sleep").body:sub(1, 5)
+                ngx.sleep(0)
+            }
+            body_filter_by_lua_block { ngx.sleep(0) ngx.arg[1] = ngx.arg[1]:upper() }
+            return 200 hello;
         }
         location = /tls-$skip {
             content_by_lua_block {
@@ -334,6 +368,9 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
     disarm();
     $got = status_of( "/body-$skip", [ "5\r\nhello\r\n" x 500, "0\r\n\r\n" ] );
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip of a body's reader fails: $got";
+    disarm();
+    $got = status_of("/filters-$skip");
+    like $got, qr/^(?:500|closed|200)$/, "allocation $skip of filters that wait fails: $got";
     disarm();
     $got = status_of("/tls-$skip");
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip of a handshake fails: $got";

@@ -210,6 +210,17 @@ function _M.run(n)
     end
 end
 
+-- The same in a filter, whatever is refused there.
+function _M.filter(n, salt)
+    local r = random(tonumber(ngx.var.arg_seed) + salt)
+    for _ = 1, n do
+        pcall(act, r, 1)
+    end
+    if r(20) == 1 then
+        error("on purpose")
+    end
+end
+
 return _M
 _EOC_
 
@@ -271,6 +282,24 @@ http {
             access_by_lua_block { require("stress").run(2) }
             content_by_lua_block { ngx.say("done") }
         }
+        location = /filters {
+            header_filter_by_lua_block { require("stress").filter(3, 0) }
+            body_filter_by_lua_block {
+                ngx.ctx.parts = (ngx.ctx.parts or 0) + 1
+                require("stress").filter(2, ngx.ctx.parts)
+            }
+            content_by_lua_block {
+                for i = 1, 3 do ngx.say("part ", i) ngx.flush(i == 2) end
+                require("stress").run(2)
+            }
+        }
+        location = /passed {
+            # Not for long, for those that do not come to their end.
+            client_body_timeout 1s;
+            proxy_pass http://127.0.0.1:$port/job?n=3;
+            header_filter_by_lua_block { require("stress").filter(3, 0) }
+            body_filter_by_lua_block { require("stress").filter(1, #ngx.arg[1]) }
+        }
         location = /exec {
             rewrite_by_lua_block { require("stress").run(2) }
             content_by_lua_block {
@@ -287,7 +316,7 @@ my $peer  = HostilePeer->start( $port + 1 );
 my $names = NameServer->start( $port + 2, { 'localhost.test' => '127.0.0.1', 'both.test' => [ '127.0.0.1', '::1' ] } );
 $server->start($conf);
 
-my @paths = qw(/content /abort /phases /exec);
+my @paths = qw(/content /abort /phases /exec /filters /passed);
 # The worker's id, and its open descriptors, at rest.
 sub holdings {
     chomp( my $worker = ( ProcessTest::get( $port, '/worker' ) )[2] );

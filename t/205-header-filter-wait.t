@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 82;
+plan tests => repeat_each() * 85;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -201,7 +201,44 @@ X-Slept: yes
 
 
 
-=== TEST 8: HTTP/1.0
+=== TEST 8: what has no body sends none, though what makes the response did not know that
+--- config
+    location = /head {
+        header_filter_by_lua_block { ngx.sleep(0.001) }
+        return 200 "must not come\n";
+    }
+    location = /status {
+        header_filter_by_lua_block { ngx.sleep(0.001) ngx.status = 204 }
+        content_by_lua_block {
+            for i = 1, 3 do ngx.say("must not come") ngx.flush(true) end
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            assert(sock:send("HEAD /head HTTP/1.1\r\nHost: a\r\n\r\nGET /status HTTP/1.1\r\nHost: a\r\n\r\n"
+                             .. "GET /word HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            local answers = sock:receive("*a")
+            local order = {}
+            for line in answers:gmatch("[^\r\n]+") do
+                if line:find("^HTTP") or line:find("must not", 1, true) then
+                    order[#order + 1] = line
+                end
+            end
+            ngx.say(table.concat(order, ", "))
+        }
+    }
+--- request
+GET /t
+--- response_body
+HTTP/1.1 200 OK, HTTP/1.1 204 No Content, HTTP/1.1 200 OK
+--- no_error_log
+[error]
+
+
+
+=== TEST 9: HTTP/1.0
 --- config
     location = /t {
         content_by_lua_block { ngx.say("body") }
@@ -222,7 +259,7 @@ body
 
 
 
-=== TEST 9: a file, of which a part is asked for
+=== TEST 10: a file, of which a part is asked for
 --- user_files
 >>> file.txt
 0123456789abcdef
@@ -244,7 +281,7 @@ Content-Length: 4
 
 
 
-=== TEST 10: gzip behind it
+=== TEST 11: gzip behind it
 --- config
     location = /t {
         gzip on;
@@ -268,7 +305,7 @@ Content-Encoding: gzip
 
 
 
-=== TEST 11: a proxied response, and a large one
+=== TEST 12: a proxied response, and a large one
 --- config
     location = /t {
         proxy_pass http://127.0.0.1:$server_port/large;
@@ -303,7 +340,7 @@ X-Slept: yes
 
 
 
-=== TEST 12: a captured subrequest, and one whose status has no page
+=== TEST 13: a captured subrequest, and one whose status has no page
 --- config
     location = /t {
         content_by_lua_block {
@@ -336,7 +373,7 @@ GET /t
 
 
 
-=== TEST 13: subrequests of a page
+=== TEST 14: subrequests of a page
 --- config
     location = /t {
         default_type text/html;
@@ -361,7 +398,7 @@ first and second
 
 
 
-=== TEST 14: requests behind each other on one connection
+=== TEST 15: requests behind each other on one connection
 --- config
     location = /t {
         content_by_lua_block { ngx.say(ngx.var.arg_n) }
@@ -381,7 +418,7 @@ first and second
 
 
 
-=== TEST 15: LuaJIT's own coroutines, which lua-resty-core leaves to the filters
+=== TEST 16: LuaJIT's own coroutines, which lua-resty-core leaves to the filters
 --- config
     location = /t {
         return 200 "body\n";
@@ -421,7 +458,7 @@ body
 
 
 
-=== TEST 16: a wait longer than send_timeout
+=== TEST 17: a wait longer than send_timeout
 --- config
     location = /t {
         send_timeout 100ms;
@@ -443,7 +480,7 @@ client timed out
 
 
 
-=== TEST 17: what is not for filters stays refused
+=== TEST 18: what is not for filters stays refused
 --- config
     location = /t {
         return 200 "body\n";

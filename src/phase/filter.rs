@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::config::Script;
 use crate::lua::vm::Thread;
 use crate::lua::{LuaFailure, Outcome};
-use crate::nginx::core::guard::panics;
+use crate::nginx::core::guard::{fault_point, panics};
 use crate::nginx::core::log::Line;
 use crate::nginx::http::filters;
 use crate::nginx::http::filters::HOLD;
@@ -76,9 +76,16 @@ fn failed(context: &Rc<Context>, phase: Phase, outcome: Outcome, thread: Thread)
     vm.give_back_thread(thread, false, request.log());
 }
 
+/// The name of the next place for [`fault_point`].
+struct GoingOn;
+
 /// Does `work`, which goes on with a response whose filter has waited. A panic ends the response.
 fn go_on(context: &Rc<Context>, work: impl FnOnce()) {
-    if panics(work) {
+    let failed = panics(|| {
+        fault_point::<GoingOn>();
+        work();
+    });
+    if failed {
         give_up(context);
     }
 }
@@ -105,10 +112,10 @@ pub fn consume(chain: Chain) {
     chain.bufs().for_each(|mut buf| buf.consume());
 }
 
-/// Whether the first body filter has something to do: output waits, or has been replaced.
+/// Whether the first body filter may have something to do: output waits, or is to be dropped.
 #[inline]
 pub fn holds(request: Request) -> bool {
-    filters::waits(request) || request.filter_finalized()
+    filters::waits(request) || request.filter_finalized() || request.header_only()
 }
 
 /// The first body filter: holds back what comes while the header waits.
@@ -135,6 +142,10 @@ pub fn hold(request: Request, input: Chain) -> Status {
             // The page that replaces it, as far as nginx has not sent it yet.
             let rc = HOLD.next_body(request, Chain::EMPTY);
             return if rc == Status::OK { Status::ERROR } else { rc };
+        }
+        _ if filter.bodiless.get() => {
+            consume(input);
+            return HOLD.next_body(request, Chain::EMPTY);
         }
         _ => return HOLD.next_body(request, input),
     }

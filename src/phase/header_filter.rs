@@ -9,6 +9,7 @@ use super::{filter, framing, runner};
 use crate::config::LocationConf;
 use crate::nginx::http::filters::{CODE, HOLD};
 use crate::nginx::http::framing as wire_framing;
+use crate::nginx::http::send as wire;
 use crate::nginx::http::{filters, response_status};
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::runtime::filter::Waiting;
@@ -41,13 +42,20 @@ pub fn enter(request: Request) -> Status {
             .write(Level::Alert, b"header already sent: it waits for header_filter_by_lua*");
         return Status::ERROR;
     }
-    let before =
-        Before { status: response_status::get(request), exit_code: context.ending.exit_code.get() };
+    let before = Before {
+        status: response_status::get(request),
+        exit_code: context.ending.exit_code.get(),
+        is_unaware_of_head: request.is_head() && !request.is_subrequest() && !request.header_only(),
+    };
     let then = move |context: &Rc<Context>, ended| go_on(context, before, ended);
     match filter::run(&context, script, Phase::HeaderFilter, Chain::EMPTY, then) {
         Some(ended) => conclude(request, before, ended),
         None => {
             context.filter.waits.set(Waiting::Header);
+            if before.is_unaware_of_head {
+                // As nginx's last header filter does: what makes the response need not make a body.
+                wire::set_header_only(request);
+            }
             Status::AGAIN
         }
     }
@@ -81,6 +89,8 @@ fn send(request: Request) -> Status {
 struct Before {
     status: usize,
     exit_code: isize,
+    /// Whether the method is HEAD, and nginx has not marked the response for that yet.
+    is_unaware_of_head: bool,
 }
 
 impl Before {
@@ -112,6 +122,9 @@ fn conclude(request: Request, before: Before, ended: Ended) -> Status {
 fn go_on(context: &Rc<Context>, before: Before, ended: Ended) {
     let (request, state) = (context.request(), &context.filter);
     state.waits.set(Waiting::Nothing);
+    if before.is_unaware_of_head {
+        wire::clear_header_only(request);
+    }
     let held = state.held.take();
     let is_replaced = ended.code.is_some()
         && before.new_exit(ended).is_some_and(|status| status != Status::ERROR);
@@ -125,6 +138,9 @@ fn go_on(context: &Rc<Context>, before: Before, ended: Ended) {
             // The page's own header waits now.
             return;
         }
+    } else if !rc.is_failure() && request.header_only() {
+        filter::consume(held);
+        state.bodiless.set(true);
     } else if !rc.is_failure() && !held.is_empty() {
         rc = HOLD.next_body(request, held);
     }

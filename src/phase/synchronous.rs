@@ -1,8 +1,8 @@
-//! The driver of code that runs at once: set, the filters, a new TLS session, the worker hooks.
+//! The driver of code that runs at once: set, a new TLS session, a handshake with an upstream.
 //!
 //! Their code runs on the VM's main coroutine, in a protected call. However the call ends, the
 //! coroutine's stack and request and the context's phase are restored, so that such phases may
-//! nest: a header filter may make an error page, whose header passes the filter again.
+//! nest.
 
 use std::rc::Rc;
 

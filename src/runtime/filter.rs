@@ -29,6 +29,8 @@ pub struct BodyFilter {
     pub held: Cell<Chain>,
     /// The header filter has replaced the response after a wait: what still comes of it is dropped.
     pub replaced: Cell<bool>,
+    /// After the wait, the header said that there is no body: what still comes of one is dropped.
+    pub bodiless: Cell<bool>,
     /// Input that the code has not seen yet.
     pub waiting: Cell<Chain>,
     /// While the code runs: its input, or what it has replaced that with.
@@ -45,6 +47,7 @@ impl BodyFilter {
             waits: Cell::new(Waiting::Nothing),
             held: Cell::new(Chain::EMPTY),
             replaced: Cell::new(false),
+            bodiless: Cell::new(false),
             waiting: Cell::new(Chain::EMPTY),
             chain: Cell::new(Chain::EMPTY),
             recycled: Recycled::new(),

@@ -44,6 +44,12 @@ pub fn set_header_only(request: Request) {
     unsafe { (*request.as_ptr()).set_header_only(1) }
 }
 
+/// Takes [`set_header_only`] back.
+pub fn clear_header_only(request: Request) {
+    // SAFETY: a plain field of a live request.
+    unsafe { (*request.as_ptr()).set_header_only(0) }
+}
+
 /// Makes nginx believe that the header has been sent.
 pub fn set_header_sent(request: Request) {
     // SAFETY: a plain field of a live request.
