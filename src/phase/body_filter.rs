@@ -110,7 +110,8 @@ fn go_on(context: &Rc<Context>, input: Chain, ended: Ended) {
     {
         rc = pass_waiting(context, script);
     }
-    let goes_on = rc != Status::ERROR && (state.waits.get() == Waiting::Body || request.post());
+    let goes_on =
+        rc != Status::ERROR && (state.waits.get() == Waiting::Body || filter::proceed(context));
     if !goes_on {
         filter::give_up(context);
     }

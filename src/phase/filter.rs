@@ -7,8 +7,8 @@ use crate::lua::vm::Thread;
 use crate::lua::{LuaFailure, Outcome};
 use crate::nginx::core::guard::{fault_point, panics};
 use crate::nginx::core::log::Line;
-use crate::nginx::http::filters;
 use crate::nginx::http::filters::HOLD;
+use crate::nginx::http::{client, departure, filters};
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::runtime::filter::Waiting;
 use crate::runtime::filter_run::{Ended, FirstPart};
@@ -90,6 +90,19 @@ fn go_on(context: &Rc<Context>, work: impl FnOnce()) {
     }
 }
 
+/// What has waited has been passed on: what makes the response goes on, or, where a page has replaced that,
+/// ends. False without memory.
+pub fn proceed(context: &Context) -> bool {
+    let request = context.request();
+    let is_over = context.filter.replaced.get() && !client::has_buffered_output(request);
+    if is_over && !request.is_subrequest() {
+        // As nginx ends it after a page that a filter has made at once.
+        request.finalize(Status::ERROR);
+        return true;
+    }
+    request.post()
+}
+
 /// A filter's code has failed after a wait, too late to tell nginx: ends the response.
 pub fn give_up(context: &Context) {
     let (request, filter) = (context.request(), &context.filter);
@@ -103,6 +116,8 @@ pub fn give_up(context: &Context) {
         request.post();
     } else {
         filters::set_waits(request, false);
+        // As after a filter's error: what has been sent is not the whole.
+        departure::set_gone(request);
         request.finalize(Status::ERROR);
     }
 }
@@ -139,9 +154,10 @@ pub fn hold(request: Request, input: Chain) -> Status {
         }
         _ if filter.replaced.get() => {
             consume(input);
-            // The page that replaces it, as far as nginx has not sent it yet.
+            // The page that replaces it, as far as nginx has not sent it yet. After OK, nginx would break
+            // the connection off.
             let rc = HOLD.next_body(request, Chain::EMPTY);
-            return if rc == Status::OK { Status::ERROR } else { rc };
+            return if rc == Status::OK { Status::AGAIN } else { rc };
         }
         _ if filter.bodiless.get() => {
             consume(input);

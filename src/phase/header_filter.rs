@@ -134,21 +134,18 @@ fn go_on(context: &Rc<Context>, before: Before, ended: Ended) {
     let mut rc = conclude(request, before, ended);
     if is_replaced {
         state.replaced.set(true);
-        if state.waits.get() == Waiting::Header {
-            // The page's own header waits now.
-            return;
-        }
     } else if !rc.is_failure() && request.header_only() {
         filter::consume(held);
         state.bodiless.set(true);
     } else if !rc.is_failure() && !held.is_empty() {
         rc = HOLD.next_body(request, held);
     }
-    let goes_on = !rc.is_failure() && request.post();
-    if !goes_on {
+    let failed = rc.is_failure() && !is_replaced;
+    if failed {
         filter::consume(held);
     }
     held.free_links(request.pool());
+    let goes_on = !failed && (state.waits.get() != Waiting::Nothing || filter::proceed(context));
     if !goes_on {
         filter::give_up(context);
     }
