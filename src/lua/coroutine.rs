@@ -11,6 +11,16 @@ impl State {
         !matches!(unsafe { ffi::lua_status(self.as_ptr()) }, 0 | ffi::LUA_YIELD)
     }
 
+    /// Whether a function of this coroutine's is running, and not only waiting after a yield.
+    pub(super) fn is_running(self) -> bool {
+        // SAFETY: a live state; lua_getstack fills the record.
+        unsafe {
+            let mut frame: ffi::lua_Debug = std::mem::zeroed();
+            ffi::lua_status(self.as_ptr()) == ffi::LUA_OK
+                && ffi::lua_getstack(self.as_ptr(), 0, &mut frame) > 0
+        }
+    }
+
     /// Whether the value at `index` is a function written in Lua.
     pub fn is_lua_function(self, index: i32) -> bool {
         // SAFETY: any index is fine.

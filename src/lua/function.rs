@@ -12,7 +12,23 @@ use super::panic_barrier;
 use super::state::State;
 
 /// A function in the form that Lua calls.
-pub type CFunction = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
+pub type RawFunction = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
+
+/// A function that may become a value of Lua code's.
+#[derive(Clone, Copy)]
+pub struct CFunction(RawFunction);
+
+impl CFunction {
+    /// # Safety
+    /// Lua code may call `function` on any coroutine, with any arguments.
+    pub const unsafe fn new(function: RawFunction) -> CFunction {
+        CFunction(function)
+    }
+
+    pub(super) fn raw(self) -> RawFunction {
+        self.0
+    }
+}
 
 /// What a function leaves on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +51,8 @@ where
     F: Fn(State) -> LuaResult + Copy + 'static,
 {
     const { assert!(size_of::<F>() == 0, "a Lua function captures nothing") };
-    trampoline::<F>
+    // SAFETY: `F` is called with the running coroutine, and checks its arguments itself.
+    unsafe { CFunction::new(trampoline::<F>) }
 }
 
 /// The only value of a function's type.
@@ -62,7 +79,7 @@ where
 ///
 /// # Safety
 /// As for `function(state)`. It must be called from a function that Lua called, as its last act.
-pub(super) unsafe fn stop_panics(state: *mut ffi::lua_State, function: CFunction) -> c_int {
+pub(super) unsafe fn stop_panics(state: *mut ffi::lua_State, function: RawFunction) -> c_int {
     // SAFETY: `state` is what `function` needs, the contract of this function.
     unsafe { panic_barrier::call(state, function) }
 }

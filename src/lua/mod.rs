@@ -42,7 +42,7 @@ pub mod vm;
 mod yieldable;
 
 pub use error::LuaError;
-pub use function::{CFunction, LuaResult, Returns};
+pub use function::{CFunction, LuaResult, RawFunction, Returns};
 pub use kind::Kind;
 pub use run::{LuaFailure, Outcome};
 pub use state::State;

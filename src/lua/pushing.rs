@@ -52,8 +52,8 @@ impl State {
 
     /// A C function with the top `upvalues` values as its upvalues (popped).
     pub fn push_closure(self, function: CFunction, upvalues: i32) {
-        // SAFETY: as above; a C function with that many values on the stack.
-        unsafe { ffi::lua_pushcclosure(self.as_ptr(), function, self.held(upvalues)) }
+        // SAFETY: as above; a function that Lua may call, with that many values on the stack.
+        unsafe { ffi::lua_pushcclosure(self.as_ptr(), function.raw(), self.held(upvalues)) }
     }
 
     /// Pushes the coroutine that this is.

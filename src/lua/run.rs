@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 use mlua::ffi;
 
 use super::error::{Fault, LuaError};
-use super::function::stop_panics;
+use super::function::{CFunction, stop_panics};
 use super::registry;
 use super::state::{MULTRET, REGISTRY, State};
 use super::sys::luaL_traceback;
@@ -111,9 +111,10 @@ impl State {
         /// # Safety
         /// Only Lua may call this, with the running coroutine.
         unsafe extern "C-unwind" fn entry(state: *mut ffi::lua_State) -> c_int {
-            // SAFETY: runs in protected mode on a live VM.
+            // SAFETY: runs in protected mode on a live VM. Lua code does not see the function, which `produce`
+            // alone takes out of the registry.
             unsafe {
-                registry::fill(State::from_ptr(state), run_protected);
+                registry::fill(State::from_ptr(state), CFunction::new(run_protected));
             }
             0
         }

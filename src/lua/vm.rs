@@ -298,7 +298,9 @@ impl Vm {
         let (at, reference) = (thread.state.as_ptr(), thread.reference);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
         let recycle = recycle && !thread.state.has_failed() && self.idle_threads.has_room();
-        if recycle && openresty::reset_thread(self.main, thread.state) {
+        debug_assert!(!recycle || !thread.state.is_running(), "a coroutine that is given back");
+        // SAFETY: the coroutine is this VM's, and its owner has given it back: nothing runs it any more.
+        if recycle && unsafe { openresty::reset_thread(self.main, thread.state) } {
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
             if self.idle_threads.keep(thread).is_none() {
                 return;

@@ -9,7 +9,7 @@ use codec::fallible::Grow;
 use export::export;
 
 use crate::config::MainConf;
-use crate::lua::{CFunction, State, openresty};
+use crate::lua::{CFunction, RawFunction, State, openresty};
 use crate::nginx::Request;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::sys::{ngx_conf_t, ngx_http_request_t, ngx_int_t};
@@ -56,15 +56,16 @@ pub unsafe extern "C" fn ngx_http_lua_get_request(state: *mut c_void) -> *mut ng
 pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
     cf: *mut ngx_conf_t,
     package: *const c_char,
-    loader: Option<CFunction>,
+    loader: Option<RawFunction>,
 ) -> ngx_int_t {
     // SAFETY: the calling module runs in nginx's parser, within the http block.
     let (Some(main), Some(loader)) = (unsafe { main_conf(cf) }, loader) else { return ERROR };
     if package.is_null() {
         return ERROR;
     }
-    // SAFETY: the calling module passes a C string; null is checked.
-    let package: std::ffi::CString = unsafe { CStr::from_ptr(package) }.into();
+    // SAFETY: the calling module passes a C string, for which null is checked, and a function for Lua code.
+    let (package, loader): (std::ffi::CString, _) =
+        unsafe { (CStr::from_ptr(package).into(), CFunction::new(loader)) };
     if let Some(vm) = main.vm()
         && vm.add_preload(&package, loader).is_err()
     {

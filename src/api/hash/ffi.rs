@@ -21,6 +21,8 @@ fn md5(src: &[u8]) -> [u8; 16] {
     md5_as_compiled(src)
 }
 
+/// # Safety
+/// The processor must have the instructions of BMI1.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "bmi1")]
 fn md5_with_andn(src: &[u8]) -> [u8; 16] {

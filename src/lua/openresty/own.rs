@@ -56,8 +56,11 @@ pub fn record(thread: State) -> u64 {
 }
 
 /// Makes a coroutine that has ended, or never goes on, as good as new; false where that cannot be.
-pub fn reset_thread(main: State, mut thread: State) -> bool {
-    // SAFETY: `thread` belongs to `main`'s VM and is not running.
+///
+/// # Safety
+/// `thread` must belong to `main`'s VM, and not be running.
+pub unsafe fn reset_thread(main: State, mut thread: State) -> bool {
+    // SAFETY: `thread` belongs to `main`'s VM and is not running, the contract of this function.
     unsafe {
         // One that has ended by itself is as good as new without its results, unless it was given other
         // globals. LuaJIT's reset would clear its whole stack.

@@ -100,9 +100,12 @@ fn as_record(number: f64) -> u64 {
 }
 
 /// Makes a coroutine that has ended as good as new; false for one that has not.
-pub fn reset_thread(mut main: State, mut thread: State) -> bool {
-    // SAFETY: two coroutines of one VM, of which `thread` is not running; there is space for a value
-    // on each stack.
+///
+/// # Safety
+/// `thread` must belong to `main`'s VM, and not be running.
+pub unsafe fn reset_thread(mut main: State, mut thread: State) -> bool {
+    // SAFETY: two coroutines of one VM, of which `thread` is not running, the contract of this function; there
+    // is space for a value on each stack.
     unsafe {
         if ffi::lua_status(thread.as_ptr()) != ffi::LUA_OK {
             return false;

@@ -17,7 +17,7 @@ use std::panic::catch_unwind;
 use mlua::ffi::lua_State;
 
 use super::error::LuaError;
-use super::function::CFunction;
+use super::function::RawFunction;
 use super::state::State;
 
 #[cfg(target_arch = "aarch64")]
@@ -61,7 +61,7 @@ unsafe extern "C-unwind" {
     /// # Safety
     /// As for `function(state)`; Lua errors pass through this function too.
     #[link_name = "ngx_http_lua_panic_barrier"]
-    pub fn call(state: *mut lua_State, function: CFunction) -> c_int;
+    pub fn call(state: *mut lua_State, function: RawFunction) -> c_int;
 }
 
 /// Raises a Lua error after a panic, which has been logged.

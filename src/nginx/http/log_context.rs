@@ -19,6 +19,9 @@ pub unsafe extern "C" fn timer(log: *mut ngx_log_t, buf: *mut u8, len: usize) ->
 macro_rules! of_handshakes {
     ($($(#[$doc:meta])* $name:ident, $context:literal;)*) => {$(
         $(#[$doc])*
+        ///
+        /// # Safety
+        /// Only nginx may call this, as the callback that it was registered as.
         pub unsafe extern "C" fn $name(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
             // SAFETY: nginx passes the log of a fake request, and `len` bytes.
             unsafe { client_and_server(log, buf, len, $context) }

@@ -49,6 +49,9 @@ impl Drop for OwnLog {
 }
 
 /// nginx's context of the log of a client's connection.
+///
+/// # Safety
+/// `log` must be the live log of such a connection.
 pub(super) unsafe fn context(log: *mut ngx_log_t) -> *mut ngx_http_log_ctx_t {
     // SAFETY: a live log, the contract of this function.
     unsafe { (*log).data.cast() }
