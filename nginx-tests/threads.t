@@ -110,6 +110,7 @@ is $waits{'a semaphore'}{kind},     'light thread', 'a light thread';
 is $waits{'ngx.sleep'}{kind},       'coroutine',    'a coroutine';
 like join( "\n", @{ $waits{'ngx.sleep'}{traceback} } ), qr/^\Q[C]\E:.*'sleep'\ncontent_by_lua\(nginx\.conf:\d+\):\d+: in function </,
     'its traceback';
+is_deeply $waits{'suspended by coroutine.yield, or not started'}{traceback}, [], 'what may be garbage has none';
 cmp_ok $waits{'ngx.sleep'}{waited_ms}, '>=', 40, 'since when';
 cmp_ok $waits{'ngx.sleep'}{age_ms}, '>=', $waits{'ngx.sleep'}{waited_ms}, 'its age';
 cmp_ok $waits{'ngx.sleep'}{request_age_ms}, '>=', 40, 'the age of the request';

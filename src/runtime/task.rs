@@ -445,6 +445,13 @@ impl Task {
         !matches!(self.status.get(), TaskStatus::Dead | TaskStatus::Zombie)
     }
 
+    /// Whether something keeps its coroutine: the registry, or the stack of the one that resumed it. One that
+    /// is suspended may be garbage, or freed already.
+    pub fn is_kept(&self) -> bool {
+        let runs = matches!(self.status.get(), TaskStatus::Running | TaskStatus::Normal);
+        self.reference.get() >= 0 || (runs && self.parent().is_some_and(|parent| parent.is_alive()))
+    }
+
     /// Whether the scheduler runs it on its own: an entry or light thread.
     pub fn is_thread(&self) -> bool {
         matches!(self.role(), Role::Entry | Role::LightThread)

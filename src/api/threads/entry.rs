@@ -33,7 +33,9 @@ impl Entry {
         let request = context.request();
         let now = time::monotonic_milliseconds();
         let mut traceback = Line::new();
-        describe_frames(task.state(), &mut traceback);
+        if task.is_kept() {
+            describe_frames(task.state(), &mut traceback);
+        }
         let age = now.saturating_sub(task.born());
         // nginx has not made a fake request, and does not know when it began.
         let request_age = match context.entry().filter(|_| context.fake) {
