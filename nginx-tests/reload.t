@@ -43,6 +43,14 @@ return { sum = function(n)
     return sum
 end }
 _EOC_
+# What only this module has, all of it on.
+my $is_reference = ( $ENV{TEST_NGINX_LOAD_MODULES} // '' ) =~ m{/nginx/modules/ngx_http_lua_module};
+my ( $own, $status ) = $is_reference ? ( '', '' ) : ( <<'_EOC_', 'location = /status { lua_status; }' );
+    lua_strict_globals error;
+    lua_max_memory 200m;
+    lua_warn_slice 15s;
+    lua_max_slice 20s;
+_EOC_
 my $conf = $server->write_file( 'nginx.conf', <<"_EOC_");
 worker_processes  $WORKERS;
 thread_pool jobs threads=2;
@@ -56,7 +64,7 @@ http {
     lua_package_path "$prefix/?.lua;;";
     lua_shared_dict counts 1m;
     lua_capture_error_log 64k;
-    init_by_lua_block {
+$own    init_by_lua_block {
         require "resty.core.regex"
         configured = { ngx.re.match("configuration", "(conf)(.*)", "jo")[1] }
     }
@@ -72,6 +80,7 @@ http {
         location = /count {
             content_by_lua_block { ngx.say(ngx.shared.counts:get(ngx.var.arg_of) or 0) }
         }
+        $status
         location = /static.txt { root $prefix; }
         location = /hello {
             error_log logs/error.log warn;
@@ -168,6 +177,12 @@ note "$answered answers; closed before an answer began: "
 ok ProcessTest::wait_until( sub { ProcessTest::children($master) == $WORKERS } ), 'old workers have left';
 cmp_ok count_of('exits'), '==', $WORKERS * $RELOADS, 'each ran its exit_worker_by_lua';
 cmp_ok count_of('premature'), '==', $WORKERS * $RELOADS, 'and told its timer that it comes early';
+SKIP: {
+    skip 'the C module has no lua_status', 1 if $is_reference;
+    my $all = $WORKERS * $RELOADS;
+    like ProcessTest::talk( $port, "GET /status HTTP/1.0\r\n\r\n" ), qr/^phase_runs_total exit_worker +$all /m,
+        'lua_status has counted them';
+}
 cmp_ok count_of('logged'), '>', 0, 'requests reached the log phase';
 
 my $last = resident($master);

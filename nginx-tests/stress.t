@@ -244,6 +244,10 @@ http {
     lua_socket_log_errors off;
     lua_socket_keepalive_timeout 200ms;
     client_body_timeout 100ms;
+    lua_strict_globals warn;
+    lua_max_memory 1000m;
+    lua_warn_slice 10s;
+    lua_max_slice 60s;
     lua_max_running_timers 4096;
     lua_max_pending_timers 4096;
     ssl_session_fetch_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
@@ -257,6 +261,8 @@ http {
         client_header_timeout 30ms;
         ssl_client_hello_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
         ssl_certificate_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
+        location = /status  { lua_status; }
+        location = /threads { lua_threads; }
         location = /worker {
             content_by_lua_block { collectgarbage() collectgarbage() ngx.say(ngx.worker.pid()) }
         }
@@ -316,7 +322,7 @@ my $peer  = HostilePeer->start( $port + 1 );
 my $names = NameServer->start( $port + 2, { 'localhost.test' => '127.0.0.1', 'both.test' => [ '127.0.0.1', '::1' ] } );
 $server->start($conf);
 
-my @paths = qw(/content /abort /phases /exec /filters /passed);
+my @paths = qw(/content /abort /phases /exec /filters /passed /status /threads);
 # The worker's id, and its open descriptors, at rest.
 sub holdings {
     chomp( my $worker = ( ProcessTest::get( $port, '/worker' ) )[2] );

@@ -13,6 +13,7 @@ use super::server::ServerConf;
 use super::tls;
 use super::{block, capture_error_log, installers, shared_dict, system_resolver, values};
 use crate::lua::chunk::Chunk;
+use crate::lua::vm::GlobalWrites;
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::directive;
@@ -147,6 +148,7 @@ pub static DIRECTIVES: &[Directive] = &[
     row(c"lua_code_cache", LOCATION_IF, NGX_CONF_FLAG, Sets::Flag(|l| &mut l.code_cache)),
     main_number(c"lua_thread_cache_max_entries", |m| &mut m.thread_cache_max_entries),
     row(c"lua_max_memory", MAIN, NGX_CONF_TAKE1, Sets::Main(set_max_memory)),
+    row(c"lua_strict_globals", MAIN, NGX_CONF_TAKE1, Sets::Main(set_strict_globals)),
     row(c"lua_warn_slice", MAIN, NGX_CONF_TAKE1, Sets::MainMsec(|m| &mut m.warn_slice)),
     row(c"lua_max_slice", MAIN, NGX_CONF_TAKE1, Sets::MainMsec(|m| &mut m.max_slice)),
     row(c"lua_malloc_trim", MAIN, NGX_CONF_TAKE1, Sets::Main(set_malloc_trim)),
@@ -568,6 +570,23 @@ fn define_status(cf: Conf, main: &'static MainConf) -> ConfResult {
 
 fn install_threads(cf: Conf, _main: &'static MainConf) -> ConfResult {
     installers::run(cf, |installers| installers.threads);
+    Ok(())
+}
+
+fn set_strict_globals(cf: Conf, main: &MainConf) -> ConfResult {
+    let value = &mut main.written.borrow_mut().global_writes;
+    if value.is_some() {
+        return Err(ConfError::Directive(c"is duplicate"));
+    }
+    *value = Some(match cf.word(1) {
+        b"warn" => GlobalWrites::Warned,
+        b"error" => GlobalWrites::Refused,
+        b"off" => GlobalWrites::Allowed,
+        _ => {
+            let explanation = b", it must be \"warn\", \"error\" or \"off\"";
+            return Err(values::refuse(cf, explanation));
+        }
+    });
     Ok(())
 }
 

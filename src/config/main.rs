@@ -10,6 +10,7 @@ use super::metrics::{self, StatusZone};
 use super::phases::{Phase, PhaseSet};
 use super::system_resolver::SystemResolver;
 use crate::lua::resty_core;
+use crate::lua::vm::GlobalWrites;
 use crate::lua::{CFunction, Vm};
 use crate::nginx::Request;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
@@ -65,6 +66,7 @@ pub struct Main {
     pub regex_cache_max_entries: Option<usize>,
     pub regex_match_limit: Option<usize>,
     pub malloc_trim: Option<usize>,
+    pub global_writes: Option<GlobalWrites>,
     /// In milliseconds.
     pub warn_slice: Option<usize>,
     pub max_slice: Option<usize>,

@@ -36,10 +36,23 @@ pub struct Recipe<'a> {
     pub parent: Option<&'a Vm>,
     /// Fills the globals: the `ngx` table and what goes with it.
     pub inject: &'a dyn Fn(State),
+    pub global_writes: GlobalWrites,
     /// What its Lua objects may take together, in bytes.
     pub max_memory: Option<usize>,
     /// Loaders of other modules, put into `package.preload`.
     pub preload: &'a [(std::ffi::CString, CFunction)],
+}
+
+/// What becomes of code that writes a new global variable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GlobalWrites {
+    /// A line with a traceback, each time.
+    #[default]
+    Traced,
+    Allowed,
+    /// A line for each place, once.
+    Warned,
+    Refused,
 }
 
 /// A coroutine to run code in.
@@ -90,7 +103,7 @@ impl Vm {
         // Its symbols are asked while it loads.
         vm.release.present();
         vm.require("resty.core")?;
-        vm.install_global_write_guard();
+        vm.install_global_write_guard(recipe.global_writes);
         Ok(vm)
     }
 
@@ -222,23 +235,36 @@ impl Vm {
     }
 
     /// Warns of new globals, once lua-resty-core has set its own.
-    fn install_global_write_guard(&self) {
-        self.run_own(include_bytes!("../../lua/global_write_guard.lua"), c"=_G write guard", &[]);
+    fn install_global_write_guard(&self, mode: GlobalWrites) {
+        let code = include_bytes!("../../lua/global_write_guard.lua");
+        let mode = match mode {
+            GlobalWrites::Traced => None,
+            GlobalWrites::Warned => Some("warn"),
+            GlobalWrites::Refused => Some("error"),
+            GlobalWrites::Allowed => return,
+        };
+        self.run_own(code, c"=_G write guard", |state| match mode {
+            Some(mode) => state.push_str(mode),
+            None => state.push_nil(),
+        });
     }
 
     /// Has the functions called for each cycle of the garbage collector, each trace that is compiled, each
     /// that is given up, and each time that all are dropped.
     pub fn tell_of_events(&self, functions: [CFunction; 4]) {
-        self.run_own(include_bytes!("../../lua/vm_events.lua"), c"=VM events", &functions);
+        self.run_own(include_bytes!("../../lua/vm_events.lua"), c"=VM events", |state| {
+            functions.iter().for_each(|function| state.push_function(*function));
+        });
     }
 
-    /// Runs code that comes with the module, with functions as its arguments; logs a failure.
-    fn run_own(&self, code: &[u8], name: &CStr, arguments: &[CFunction]) {
+    /// Runs code that comes with the module, with the arguments that `push` pushes; logs a failure.
+    fn run_own(&self, code: &[u8], name: &CStr, push: impl FnOnce(State)) {
         let mut state = self.main;
         let mut outcome = state.load(code, name);
         if outcome == Outcome::Done {
-            arguments.iter().for_each(|function| state.push_function(*function));
-            outcome = state.call(arguments.len() as i32, 0, 0);
+            let before = state.top();
+            push(state);
+            outcome = state.call(state.top() - before, 0, 0);
         }
         if outcome != Outcome::Done {
             let reason = state.take_error();

@@ -102,6 +102,7 @@ pub fn make(
                 fill(state, &dicts);
             }
         },
+        global_writes: written.global_writes.unwrap_or_default(),
         max_memory: written.max_memory,
         preload: &preload,
     };

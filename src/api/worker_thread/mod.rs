@@ -17,7 +17,7 @@ use codec::fallible::{self, Grow};
 use crate::config::MainConf;
 use crate::lua::Outcome;
 use crate::lua::state::{GLOBALS, MULTRET};
-use crate::lua::vm::Recipe;
+use crate::lua::vm::{GlobalWrites, Recipe};
 use crate::lua::{State, ThreadVm};
 use crate::nginx::core::process;
 use crate::nginx::core::shared_memory::Dict;
@@ -52,6 +52,7 @@ fn take_vm(context: &Context) -> Option<ThreadVm> {
         prefix: process::prefix(),
         parent: Some(context.vm()),
         inject: &|state| inject_globals(state, &dicts),
+        global_writes: GlobalWrites::Allowed,
         max_memory: main.written.borrow().max_memory,
         preload: &[],
     };
