@@ -57,6 +57,23 @@ my @cases = (
         'content_by_lua_block { ngx.say(1) } log_by_lua_block { ngx.__fault("panic") }',
         200, $PANIC
     ],
+    [   'panic in a Lua function in log that has waited',
+        'content_by_lua_block { ngx.say(1) } log_by_lua_block { ngx.sleep(0.001) ngx.__fault("panic") }',
+        200, $PANIC
+    ],
+    [   'panic when log code is woken',
+        "content_by_lua_block { ngx.say(1) } log_by_lua_block { $arm 'Waking') ngx.sleep(0.001) }",
+        200, $PANIC
+    ],
+    [   'panic in a Lua function in a balancer', 'set $do panic; set $wait ""; proxy_pass http://balanced/worker;',
+        500, $PANIC
+    ],
+    [   'panic in a Lua function in a balancer that has waited', 'set $do panic; set $wait 1; proxy_pass http://balanced/worker;',
+        500, $PANIC
+    ],
+    [   'panic when a balancer is woken', 'set $do waking; set $wait 1; proxy_pass http://balanced/worker;',
+        500, $PANIC
+    ],
     [   'panic in a Lua function in a timer',
         'content_by_lua_block { ngx.timer.at(0, function() ngx.__fault("panic") end) ngx.say(1) }',
         200, $PANIC
@@ -215,6 +232,21 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
             body_filter_by_lua_block { ngx.sleep(0) ngx.arg[1] = ngx.arg[1]:upper() }
             return 200 hello;
         }
+        location = /log-$skip {
+            keepalive_timeout 0;
+            content_by_lua_block { ngx.ctx.name = "a" ngx.say(ngx.req.get_headers().host) }
+            log_by_lua_block {
+                ngx.__fault("alloc", $skip, 1)
+                ngx.ctx.thread = ngx.thread.spawn(function() ngx.sleep(0.002) return ngx.var.uri end)
+                ngx.sleep(0.001)
+                assert(ngx.thread.wait(ngx.ctx.thread))
+            }
+        }
+        location = /balancer-$skip {
+            set \$do alloc-$skip;
+            set \$wait 1;
+            proxy_pass http://balanced/worker;
+        }
         location = /tls-$skip {
             content_by_lua_block {
                 ngx.__fault("alloc", $skip, 1)
@@ -271,6 +303,23 @@ http {
     ssl_session_fetch_by_lua_block {
         ngx.sleep(0.001)
         ngx.ctx.fetched = true
+    }
+    upstream balanced {
+        balancer_by_lua_block {
+            local what, skip = ngx.var["do"]:match("(%w+)-?(%d*)")
+            if what == "alloc" then
+                ngx.__fault("alloc", tonumber(skip), 1)
+            elseif what == "waking" then
+                $arm 'Waking')
+            end
+            if ngx.var.wait ~= "" then
+                ngx.sleep(0.001)
+            end
+            if what == "panic" then
+                ngx.__fault("panic")
+            end
+            assert(require("ngx.balancer").set_current_peer("127.0.0.1", $port))
+        }
     }
     ssl_session_store_by_lua_block { ngx.ctx.stored = true }
     server {
@@ -371,6 +420,12 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
     disarm();
     $got = status_of("/filters-$skip");
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip of filters that wait fails: $got";
+    disarm();
+    $got = status_of("/log-$skip");
+    like $got, qr/^(?:closed|200)$/, "allocation $skip of log code that waits fails: $got";
+    disarm();
+    $got = status_of("/balancer-$skip");
+    like $got, qr/^(?:500|200)$/, "allocation $skip of a balancer that waits fails: $got";
     disarm();
     $got = status_of("/tls-$skip");
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip of a handshake fails: $got";

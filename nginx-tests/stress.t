@@ -249,6 +249,12 @@ http {
     lua_warn_slice 10s;
     lua_max_slice 60s;
     lua_max_running_timers 4096;
+    upstream chosen {
+        balancer_by_lua_block {
+            require("stress").run(2)
+            require("ngx.balancer").set_current_peer("127.0.0.1", $port)
+        }
+    }
     lua_max_pending_timers 4096;
     ssl_session_fetch_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
     server {
@@ -306,6 +312,16 @@ http {
             header_filter_by_lua_block { require("stress").filter(3, 0) }
             body_filter_by_lua_block { require("stress").filter(1, #ngx.arg[1]) }
         }
+        # After the response, and before a server is known.
+        location = /log {
+            content_by_lua_block { ngx.say("done") }
+            log_by_lua_block { require("stress").run(4) }
+        }
+        location = /balanced {
+            proxy_connect_timeout 100ms;
+            proxy_pass http://chosen/job?n=1;
+            log_by_lua_block { require("stress").run(1) }
+        }
         location = /exec {
             rewrite_by_lua_block { require("stress").run(2) }
             content_by_lua_block {
@@ -322,7 +338,7 @@ my $peer  = HostilePeer->start( $port + 1 );
 my $names = NameServer->start( $port + 2, { 'localhost.test' => '127.0.0.1', 'both.test' => [ '127.0.0.1', '::1' ] } );
 $server->start($conf);
 
-my @paths = qw(/content /abort /phases /exec /filters /passed /status /threads);
+my @paths = qw(/content /abort /phases /exec /filters /passed /status /threads /log /balanced);
 # The worker's id, and its open descriptors, at rest.
 sub holdings {
     chomp( my $worker = ( ProcessTest::get( $port, '/worker' ) )[2] );

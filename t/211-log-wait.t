@@ -7,7 +7,7 @@ if ( ( $ENV{TEST_NGINX_LOAD_MODULES} || '' ) =~ m{/nginx/modules/ngx_http_lua_mo
 }
 else {
     repeat_each(2);
-    plan( tests => repeat_each() * 134 );
+    plan( tests => repeat_each() * 140 );
 }
 
 no_long_string();
@@ -384,3 +384,34 @@ X-Forwarded-For: 10.1.2.3
 --- no_error_log
 [alert]
 [error]
+
+
+
+=== TEST 13: the code of a subrequest's log must not wait
+--- config
+    location = /sub {
+        log_subrequest on;
+        content_by_lua_block { ngx.print("sub") }
+        log_by_lua_block {
+            ngx.log(ngx.WARN, "log of ", ngx.var.uri)
+            if ngx.var.arg_wait then
+                ngx.sleep(0.001)
+                ngx.log(ngx.WARN, "never")
+            end
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            ngx.say(ngx.location.capture("/sub?wait=1").body, ngx.location.capture("/sub").body)
+        }
+    }
+--- request
+GET /t
+--- response_body
+subsub
+--- error_log
+log of /sub
+failed to run log_by_lua*: the code of a subrequest must not wait
+--- no_error_log
+never
+[alert]
