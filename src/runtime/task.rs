@@ -557,7 +557,9 @@ impl Task {
         if self.co_ctx.get() != 0 {
             co_ctx::forget(self.co_ctx.take());
         }
-        self.context.set(None);
+        if let Some(context) = self.context.take() {
+            context.forget_current(self);
+        }
         self.parent.set(None);
         self.resumed.set(0);
         let reference = self.reference.replace(NOREF);

@@ -27,6 +27,13 @@ pub enum Switch {
     Spawn(Rc<Task>, i32),
 }
 
+/// The running task's key and coroutine.
+#[derive(Clone, Copy)]
+struct Current {
+    key: u64,
+    state: State,
+}
+
 /// The tasks of one context.
 #[derive(Default)]
 pub struct Tasks {
@@ -35,8 +42,7 @@ pub struct Tasks {
     others: RefCell<Vec<Rc<Task>>>,
     /// Whether there may be other tasks than the entry thread, or tasks in a queue.
     had_others: Cell<bool>,
-    /// The running task.
-    current: RcCell<Task>,
+    current: Cell<Option<Current>>,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
     /// The tasks that events woke, until their phase handler has been entered again.
@@ -67,7 +73,10 @@ impl Tasks {
             on_abort,
             light_threads,
         } = self;
-        debug_assert!(entry.is_empty() && current.is_empty(), "a released context has no tasks");
+        debug_assert!(
+            entry.is_empty() && current.get().is_none(),
+            "a released context has no tasks"
+        );
         debug_assert!(others.get_mut().is_empty() && !had_others.get(), "nor others");
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "nor queues");
         debug_assert!(on_abort.is_empty() && light_threads.get() == 0, "nor threads");
@@ -130,32 +139,37 @@ impl Context {
     pub fn current(self: &Rc<Self>) -> Option<Rc<Task>> {
         if PhaseSet::FILTERS.has(self.phase.get()) && !self.is_filter_run() {
             let run = self.of_tasks().ok().filter(|run| run.is_filter_run())?;
-            return run.tasks.current.get();
+            return run.own_current();
         }
-        self.tasks.current.get()
+        self.own_current()
+    }
+
+    fn own_current(&self) -> Option<Rc<Task>> {
+        Task::with_key(self.tasks.current.get()?.key)
     }
 
     /// The running task, if it is the one that runs on `state`.
     #[inline(always)]
     pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
-        if self.runs_on(state) { self.tasks.current.get() } else { None }
+        if self.runs_on(state) { self.own_current() } else { None }
     }
 
     /// Whether the running task is the one that runs on `state`.
     #[inline(always)]
     pub fn runs_on(&self, state: State) -> bool {
-        self.tasks.current.is_some_and(|current| current.state() == state)
+        self.tasks.current.get().is_some_and(|current| current.state == state)
     }
 
     #[inline(always)]
-    pub fn set_current(&self, task: Option<Rc<Task>>) {
-        self.tasks.current.set(task);
+    pub fn set_current(&self, task: Option<&Task>) {
+        let current = |task: &Task| Current { key: task.key(), state: task.state() };
+        self.tasks.current.set(task.map(current));
     }
 
-    /// `task` has ended, and is not the running one any more.
+    /// `task` has ended: another one may get its key.
     #[inline(always)]
-    fn forget_current(&self, task: &Rc<Task>) {
-        if self.tasks.current.holds(task) {
+    pub fn forget_current(&self, task: &Task) {
+        if self.tasks.current.get().is_some_and(|current| current.key == task.key()) {
             self.tasks.current.set(None);
         }
     }
@@ -216,7 +230,6 @@ impl Context {
 
     #[inline(always)]
     fn end_task(&self, task: &Rc<Task>) {
-        self.forget_current(task);
         if let Some(reference) = task.detach() {
             let recycle = task.role() == Role::Entry && !task.runs.get();
             let thread = Thread { state: task.state(), reference };

@@ -196,7 +196,7 @@ impl Context {
         let task = Task::new(&run, thread.state, thread.reference, Role::Entry);
         task.runs.set(true);
         run.set_entry(task.clone());
-        run.set_current(Some(task));
+        run.set_current(Some(&task));
         self.filter_runs.inner.set(Some(run.clone()));
         Ok(run)
     }

@@ -66,7 +66,7 @@ fn stopped(
 #[inline(always)]
 fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> Status {
     let mut abort = None;
-    context.set_current(Some(task.clone()));
+    context.set_current(Some(&task));
     loop {
         let step = if task.propagates_error.get() {
             fails(context, &task, &mut abort)
@@ -78,7 +78,7 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
         };
         match step {
             AfterRun::Run(next, given) => {
-                context.set_current(Some(next.clone()));
+                context.set_current(Some(&next));
                 (task, values) = (next, given);
             }
             AfterRun::Leave(rc) => return rc,

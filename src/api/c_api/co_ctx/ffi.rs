@@ -75,7 +75,7 @@ pub unsafe extern "C" fn ngx_http_lua_set_cur_co_ctx(
     let Some(task) = record.task().filter(is_its) else { return };
     record.data.set(r.cast());
     if !Context::any_runs() {
-        context.set_current(Some(task));
+        context.set_current(Some(&task));
     }
 }
 
