@@ -22,6 +22,10 @@ pub const REQUESTS: [u64; 2] = [1000, 3000];
 /// finds the next request while it still ends the last one.
 pub const CONNECTIONS: usize = 4;
 const REQUEST: &[u8] = b"GET /row?a=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: xtask\r\n\r\n";
+/// The row whose script is so long that the count differs from run to run, with what LuaJIT compiles.
+const VARYING: &str = "headers";
+/// Of how many counts of that row the least is taken.
+pub const COUNTS: usize = 5;
 /// How long work that outlives its answer has to end.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -54,6 +58,11 @@ pub fn ratio(subjects: &Subjects, row: &Row) -> Result<f64> {
 ///
 /// Errors: nginx does not start, or answers differently from what the row says.
 fn instructions(subject: &Subject, label: &str, row: &Row) -> Result<f64> {
+    let counts = if row.name == VARYING { COUNTS } else { 1 };
+    (0..counts).try_fold(f64::INFINITY, |least, _| Ok(least.min(counted(subject, label, row)?)))
+}
+
+fn counted(subject: &Subject, label: &str, row: &Row) -> Result<f64> {
     let few = total(subject, label, row, REQUESTS[0])?;
     let many = total(subject, label, row, REQUESTS[1])?;
     let more = many.checked_sub(few).context("more requests took fewer instructions")?;

@@ -44,11 +44,13 @@ fn method(part: &str) -> String {
              connections in turns, one at a time; every answer is compared with the row's. Overhead is\n\
              the row less the first one, which runs no code of either module. Where a script is long, as\n\
              in `headers`, what LuaJIT chooses to compile differs from run to run, and the counts of\n\
-             either module by a fifth; the other rows vary by less than a hundredth.",
+             either module by a fifth: of that row, the least of {counts} such numbers is shown. The other\n\
+             rows vary by a few hundredths at most.",
             few = measure::REQUESTS[0],
             many = measure::REQUESTS[1],
             more = measure::REQUESTS[1] - measure::REQUESTS[0],
             connections = measure::CONNECTIONS,
+            counts = measure::COUNTS,
         ),
         "calls" => format!(
             "## One call of the API (`--calls`)\n\n\
