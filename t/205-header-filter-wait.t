@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 85;
+plan tests => repeat_each() * 89;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -162,7 +162,31 @@ X-Slept: yes
 
 
 
-=== TEST 6: an error after a wait ends the request
+=== TEST 6: the code ends while the header of that page waits
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.say("must not be seen")
+            repeat ngx.sleep(0.001) until ngx.ctx.runs == 2
+            ngx.say("nor this")
+        }
+        header_filter_by_lua_block {
+            ngx.ctx.runs = (ngx.ctx.runs or 0) + 1
+            ngx.sleep(ngx.ctx.runs == 2 and 0.05 or 0.001)
+            return ngx.exit(403)
+        }
+    }
+--- request
+GET /t
+--- error_code: 403
+--- response_body_like: ^(?!.*must not).*403 Forbidden
+--- no_error_log
+[alert]
+[crit]
+
+
+
+=== TEST 7: an error after a wait ends the request
 --- config
     location = /t {
         return 200 "body\n";
@@ -182,7 +206,7 @@ qr/\[error\] .*failed to run header_filter_by_lua\*: header_filter_by_lua\(nginx
 
 
 
-=== TEST 7: HEAD
+=== TEST 8: HEAD
 --- config
     location = /t {
         content_by_lua_block { ngx.say("body") }
@@ -201,7 +225,7 @@ X-Slept: yes
 
 
 
-=== TEST 8: what has no body sends none, though what makes the response did not know that
+=== TEST 9: what has no body sends none, though what makes the response did not know that
 --- config
     location = /head {
         header_filter_by_lua_block { ngx.sleep(0.001) }
@@ -238,7 +262,7 @@ HTTP/1.1 200 OK, HTTP/1.1 204 No Content, HTTP/1.1 200 OK
 
 
 
-=== TEST 9: HTTP/1.0
+=== TEST 10: HTTP/1.0
 --- config
     location = /t {
         content_by_lua_block { ngx.say("body") }
@@ -259,7 +283,7 @@ body
 
 
 
-=== TEST 10: a file, of which a part is asked for
+=== TEST 11: a file, of which a part is asked for
 --- user_files
 >>> file.txt
 0123456789abcdef
@@ -281,7 +305,7 @@ Content-Length: 4
 
 
 
-=== TEST 11: gzip behind it
+=== TEST 12: gzip behind it
 --- config
     location = /t {
         gzip on;
@@ -305,7 +329,7 @@ Content-Encoding: gzip
 
 
 
-=== TEST 12: a proxied response, and a large one
+=== TEST 13: a proxied response, and a large one
 --- config
     location = /t {
         proxy_pass http://127.0.0.1:$server_port/large;
@@ -340,7 +364,7 @@ X-Slept: yes
 
 
 
-=== TEST 13: a captured subrequest, and one whose status has no page
+=== TEST 14: a captured subrequest, and one whose status has no page
 --- config
     location = /t {
         content_by_lua_block {
@@ -373,7 +397,7 @@ GET /t
 
 
 
-=== TEST 14: subrequests of a page
+=== TEST 15: subrequests of a page
 --- config
     location = /t {
         default_type text/html;
@@ -398,7 +422,7 @@ first and second
 
 
 
-=== TEST 15: requests behind each other on one connection
+=== TEST 16: requests behind each other on one connection
 --- config
     location = /t {
         content_by_lua_block { ngx.say(ngx.var.arg_n) }
@@ -418,7 +442,7 @@ first and second
 
 
 
-=== TEST 16: LuaJIT's own coroutines, which lua-resty-core leaves to the filters
+=== TEST 17: LuaJIT's own coroutines, which lua-resty-core leaves to the filters
 --- config
     location = /t {
         return 200 "body\n";
@@ -458,7 +482,7 @@ body
 
 
 
-=== TEST 17: a wait longer than send_timeout
+=== TEST 18: a wait longer than send_timeout
 --- config
     location = /t {
         send_timeout 100ms;
@@ -480,7 +504,7 @@ client timed out
 
 
 
-=== TEST 18: what is not for filters stays refused
+=== TEST 19: what is not for filters stays refused
 --- config
     location = /t {
         return 200 "body\n";

@@ -165,9 +165,12 @@ impl Request {
 
     /// What nginx is told for the result `rc`. After a page that nginx has made in the middle of an
     /// output call, it takes `OK` for the end of the connection: in HTTP/3, the page would be lost. An
-    /// error ends the request all the same.
+    /// error ends the request all the same; not before a filter that holds the page back has passed it on.
     pub fn result(self, rc: Status) -> Status {
-        if rc == Status::OK && self.filter_finalized() { Status::ERROR } else { rc }
+        if rc != Status::OK || !self.filter_finalized() {
+            return rc;
+        }
+        if self.get().buffered() == 0 { Status::ERROR } else { Status::AGAIN }
     }
 
     /// Runs nginx's phases from the request's current one.
