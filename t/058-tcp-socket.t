@@ -272,7 +272,6 @@ nilpattern is empty
 === TEST 8: connecting fails
 --- http_config eval: $::HttpConfig
 --- http_config
-    lua_system_resolver off;
 --- config
     location /t {
         content_by_lua_block {
@@ -768,6 +767,8 @@ cannot assign requested address
 
 === TEST 23: a name without a resolver
 --- skip_eval: 3: qx{$Test::Nginx::Util::NginxBinary -v 2>&1} =~ /Angie/ # which has the system's
+--- http_config
+    lua_system_resolver off;
 --- config
     location = /t {
         content_by_lua_block { ngx.say(ngx.socket.tcp():connect("name.test", 80)) }

@@ -340,8 +340,6 @@ lua reuse socket upstream ctx
 
 
 === TEST 11: names that cannot be
---- http_config
-    lua_system_resolver off;
 --- config
     location = /t {
         content_by_lua_block {
@@ -764,6 +762,8 @@ bind(192.0.2.1) failed (99: Cannot assign requested address)
 
 === TEST 25: a name without a resolver
 --- skip_eval: 3: qx{$Test::Nginx::Util::NginxBinary -v 2>&1} =~ /Angie/ # which has the system's
+--- http_config
+    lua_system_resolver off;
 --- config
     location = /t {
         content_by_lua_block { ngx.say(ngx.socket.udp():setpeername("peer.example", 53)) }
