@@ -106,8 +106,8 @@ impl Call<'_> {
         let request = openresty::running_request(state);
         let request = request.ok_or_else(|| LuaError::text("no request found"))?;
         Context::with_caller(Some(request), |caller| {
-            let other;
-            let context = match caller {
+            let (other, filter);
+            let mut context = match caller {
                 Some(context) => context,
                 None => {
                     other = other_context(state, request)?;
@@ -115,9 +115,10 @@ impl Call<'_> {
                 }
             };
             if phases.is_of_tasks() && PhaseSet::FILTERS.has(context.phase.get()) {
-                let context = &tasks_of_filter(context)?;
-                return work(&Call { state, request, context, phases });
+                filter = tasks_of_filter(context)?;
+                context = &filter;
             }
+            // Called in one place, so that it becomes part of the caller.
             work(&Call { state, request, context, phases })
         })
     }

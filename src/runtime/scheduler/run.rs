@@ -33,6 +33,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
 }
 
 /// As [`run`], for a task whose code has been started by other means, and has stopped with `outcome`.
+#[cold]
 pub fn take_over(context: &Rc<Context>, task: Rc<Task>, outcome: Outcome) -> Status {
     task.runs.set(false);
     let mut abort = None;
@@ -94,6 +95,7 @@ fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> A
     aborted(context, task, abort)
 }
 
+#[inline(always)]
 fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
     if context.is_released() {
         return AfterRun::Leave(Status::ERROR);
@@ -140,6 +142,7 @@ fn yield_thread(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
 
 /// `coroutine.resume`: the yielded values become the arguments of the coroutine, or the results of
 /// its `coroutine.yield`. The coroutine itself stays on the stack below them.
+#[inline(always)]
 fn resume_child(task: Rc<Task>, child: Rc<Task>, values: i32) -> AfterRun {
     if child.state().reserve_waiting(values).is_err() {
         child.status.set(TaskStatus::Suspended);
@@ -154,6 +157,7 @@ fn resume_child(task: Rc<Task>, child: Rc<Task>, values: i32) -> AfterRun {
 }
 
 /// `coroutine.yield` in a coroutine: its values become the results of the resume.
+#[inline(always)]
 fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> AfterRun {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
