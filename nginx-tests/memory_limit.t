@@ -298,6 +298,7 @@ sub limit {
 
 # What the worker's memory consists of: its sizes, and its largest mappings.
 sub held {
+    no warnings 'portable';
     my ($worker) = @_;
     my $sizes = join ', ', ProcessTest::slurp("/proc/$worker/status") =~ /^(Vm(?:Size|RSS|Data):\s+\d+)/mg;
     my %size_of;
