@@ -770,6 +770,7 @@ cannot assign requested address
 --- http_config
     lua_system_resolver off;
 --- config
+    lua_system_resolver off;
     location = /t {
         content_by_lua_block { ngx.say(ngx.socket.tcp():connect("name.test", 80)) }
     }
