@@ -203,10 +203,10 @@ unsafe fn stream_pool(request: Request) -> Option<*mut ngx_pool_t> {
     }
     // SAFETY: a live request; of HTTP/3, each stream is a connection with its pool.
     unsafe {
-        match request.get().stream.as_ref() {
-            Some(stream) => Some(stream.pool),
-            None => Some((*request.connection()).pool),
+        #[cfg(ngx_feature = "http_v2")]
+        if let Some(stream) = request.get().stream.as_ref() {
+            return Some(stream.pool).filter(|pool| !pool.is_null());
         }
-        .filter(|pool| !pool.is_null())
+        Some((*request.connection()).pool).filter(|pool| !pool.is_null())
     }
 }

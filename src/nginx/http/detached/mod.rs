@@ -100,6 +100,7 @@ unsafe extern "C" fn go_on(plan: *mut std::ffi::c_void) {
             (*r).connection = plan.connection;
             (*r).http_connection = plan.http_connection;
             (*r).header_in = plan.header_in;
+            #[cfg(ngx_feature = "http_v2")]
             if let Some(stream) = (*r).stream.as_mut() {
                 stream.connection = null_mut();
             }
