@@ -770,7 +770,6 @@ cannot assign requested address
 --- http_config
     lua_system_resolver off;
 --- config
-    lua_system_resolver off;
     location = /t {
         content_by_lua_block { ngx.say(ngx.socket.tcp():connect("name.test", 80)) }
     }

@@ -765,7 +765,6 @@ bind(192.0.2.1) failed (99: Cannot assign requested address)
 --- http_config
     lua_system_resolver off;
 --- config
-    lua_system_resolver off;
     location = /t {
         content_by_lua_block { ngx.say(ngx.socket.udp():setpeername("peer.example", 53)) }
     }

@@ -49,7 +49,7 @@ pub struct MainConf {
     pub system_names: OnceCell<SystemNames>,
     /// The system's authorities, for connections of cosockets.
     #[cfg(ngx_feature = "http_ssl")]
-    pub system_store: OnceCell<crate::nginx::event::tls::Store>,
+    pub system_store: OnceCell<Rc<crate::nginx::event::tls::SystemStore>>,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }

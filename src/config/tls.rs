@@ -9,7 +9,7 @@ use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::conf_value;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::tls;
-use crate::nginx::event::tls::{Authorities, Context, Settings, Store};
+use crate::nginx::event::tls::{Authorities, Context, Settings, SystemStore};
 
 /// The values; `None` if not set.
 #[derive(Clone, Default, PartialEq)]
@@ -77,12 +77,12 @@ impl Tls {
 
 impl MainConf {
     /// The system's authorities; every reload reads them anew.
-    fn system_store(&self) -> Result<&Store, ConfError> {
-        if self.system_store.get().is_none() {
-            let store = Store::of_system().map_err(|_| OutOfMemory)?;
-            let _ = self.system_store.set(store);
+    fn system_store(&self) -> Result<Rc<SystemStore>, OutOfMemory> {
+        if let Some(store) = self.system_store.get() {
+            return Ok(store.clone());
         }
-        Ok(self.system_store.get().ok_or(OutOfMemory)?)
+        let store = Rc::new(SystemStore::new()?);
+        Ok(self.system_store.get_or_init(|| store).clone())
     }
 }
 

@@ -156,8 +156,8 @@ impl Tls {
 
     /// Whom a handshake trusts, where the context does not say it.
     pub fn store<'a>(&'a self, verify: bool, socket: &'a Socket) -> Option<&'a Store> {
-        let configured = || socket.conf.get().tls_context().and_then(Context::store);
-        self.trusted().or_else(|| if verify { configured() } else { None })
+        let context = || socket.conf.get().tls_context().filter(|_| verify);
+        self.trusted().or_else(|| context()?.store()?.get())
     }
 
     pub fn trusted(&self) -> Option<&Store> {
@@ -167,10 +167,10 @@ impl Tls {
     /// Whether the connection's handshake trusted others than the next one is to trust, which
     /// verifies the server; false if the earlier one trusted nobody.
     pub fn trusted_others(&self, socket: &Socket) -> bool {
-        let made = self.made.as_ref().and_then(|made| made.trusted.as_ref());
+        let Some(made) = self.made.as_ref().map(|made| made.trusted.as_ref()) else { return false };
         let named = made.is_some() || self.trusted().is_some();
-        let wanted = self.store(true, socket);
-        self.made.is_some() && named && made.map(Store::as_ptr) != wanted.map(Store::as_ptr)
+        let wanted = || self.store(true, socket).map(Store::as_ptr);
+        named && made.map(Store::as_ptr) != wanted()
     }
 
     pub fn fail(&mut self, failure: TlsFailure) {

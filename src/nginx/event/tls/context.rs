@@ -3,13 +3,14 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_long};
 use std::ptr::{NonNull, null_mut};
+use std::rc::Rc;
 
 use codec::fallible::{self, Grow};
 
 use super::clear_errors;
 use super::key_log::KeyLog;
-use super::objects::Store;
 use super::protocols::FORBIDDING;
+use super::system_store::SystemStore;
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
@@ -46,7 +47,7 @@ pub enum Authorities<'a> {
     /// Those in a file.
     File(&'a [u8]),
     /// The system's.
-    System(&'a Store),
+    System(Rc<SystemStore>),
 }
 
 /// A context. A connection takes a reference to the `SSL_CTX` in it.
@@ -54,7 +55,7 @@ pub struct Context {
     ssl: Box<UnsafeCell<ngx_ssl_t>>,
     key_log: Option<KeyLog>,
     /// Whom connections trust that verify the server; `None` if the `SSL_CTX` says it.
-    store: Option<Store>,
+    store: Option<Rc<SystemStore>>,
 }
 
 impl Context {
@@ -151,7 +152,7 @@ impl Context {
 
     fn trust(&mut self, cf: Conf, settings: &Settings) -> ConfResult {
         let ssl = self.as_ptr();
-        match settings.authorities {
+        match &settings.authorities {
             Authorities::File(name) => {
                 let mut certificate = cf.pool()?.copy_str(name)?;
                 let depth = settings.verify_depth.unwrap_or(1) as ngx_int_t;
@@ -170,7 +171,7 @@ impl Context {
 
     /// The store is shared, and only used by connections that verify the server: the others need not
     /// look for authorities. A list of revoked certificates needs a store of its own.
-    fn trust_system(&mut self, settings: &Settings, store: &Store) {
+    fn trust_system(&mut self, settings: &Settings, store: &Rc<SystemStore>) {
         // SAFETY: the live context.
         unsafe {
             let context = (*self.as_ptr()).ctx;
@@ -186,8 +187,8 @@ impl Context {
     }
 
     /// Whom connections trust that verify the server, unless the `SSL_CTX` says it.
-    pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
+    pub fn store(&self) -> Option<&SystemStore> {
+        self.store.as_deref()
     }
 
     /// Has connections use the protocols with these bits of nginx's, as far as `commands` leave that

@@ -21,6 +21,7 @@ mod protocols;
 mod secrets;
 mod session;
 mod ssl;
+mod system_store;
 mod upstream;
 pub mod verify;
 
@@ -35,6 +36,7 @@ pub use parked::Parked;
 pub use protocols::{DEFAULT_PROTOCOLS, NEWER_PROTOCOLS, PROTOCOLS, VERSIONS};
 pub use session::{BorrowedSession, GivenSession, Session};
 pub use ssl::{Client, Kept, RawAddress, Ssl, register_slot, take_back};
+pub use system_store::SystemStore;
 pub use upstream::{Judgement, UpstreamContext, Verification};
 
 use crate::nginx::sys::ERR_clear_error;

@@ -9,8 +9,8 @@ use crate::nginx::sys::{
     BIO, BIO_CTRL_EOF, BIO_ctrl, BIO_free, BIO_new_mem_buf, EVP_PKEY, EVP_PKEY_free,
     OCSP_BASICRESP, OCSP_BASICRESP_free, OCSP_CERTID, OCSP_CERTID_free, OCSP_REQUEST,
     OCSP_REQUEST_free, OCSP_RESPONSE, OCSP_RESPONSE_free, X509, X509_NAME, X509_NAME_free,
-    X509_STORE, X509_STORE_free, X509_STORE_new, X509_STORE_set_default_paths, X509_STORE_up_ref,
-    X509_free, d2i_PrivateKey_bio, d2i_X509_bio,
+    X509_STORE, X509_STORE_free, X509_STORE_new, X509_STORE_up_ref, X509_free, d2i_PrivateKey_bio,
+    d2i_X509_bio,
 };
 
 /// Errors are texts of the C module's.
@@ -88,19 +88,10 @@ impl Clone for Store {
 }
 
 impl Store {
-    /// The system's authorities, where OpenSSL looks for them by default; those of a folder are
-    /// read when they are first needed.
-    pub fn of_system() -> Result<Store> {
-        clearing_errors(|| {
-            // SAFETY: no arguments; the store is ours.
-            unsafe {
-                let store = Store::from_ptr(X509_STORE_new()).ok_or(c"X509_STORE_new() failed")?;
-                match X509_STORE_set_default_paths(store.as_ptr()) {
-                    0 => Err(c"X509_STORE_set_default_paths() failed"),
-                    _ => Ok(store),
-                }
-            }
-        })
+    /// An empty one.
+    pub fn new() -> Result<Store> {
+        // SAFETY: no arguments; the store is ours.
+        unsafe { Store::from_ptr(X509_STORE_new()) }.ok_or(c"X509_STORE_new() failed")
     }
 
     /// Another reference to somebody's store; none for a null pointer, or where OpenSSL has no more.
