@@ -213,6 +213,8 @@ my $peer = do {
     }
     $pid;
 };
+# Where the test dies, too: the peer holds its standard output.
+END { kill KILL => $peer if $peer }
 
 $server->write_file( 'cases.lua', case_lua() );
 $server->write_file( 'job.lua',   <<'_EOC_');
@@ -366,8 +368,6 @@ unlike $log, qr/exited on signal/, 'the worker has not died';
 $log =~ s/^.*\[emerg\] .*\(12: Cannot allocate memory\).*\n//mg;
 $log =~ s/^.*\[alert\] .*lua failed to run timer .*: (?:no memory|could not create .*)\n//mg;
 unlike $log, qr/\[(?:alert|emerg)\]/, 'no alarm';
-kill KILL => $peer;
-waitpid $peer, 0;
 $server->stop;
 
 done_testing();
