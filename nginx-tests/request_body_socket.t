@@ -129,6 +129,7 @@ for my $version ( sort keys %ports ) {
 $server->stop;
 my $log = $server->log_text('error.log');
 unlike $log, qr/\[(?:alert|emerg|crit)\]|exited on signal/, 'no alarm';
-unlike $log, qr/\[error\]/, 'no error';
+# A worker that is terminated closes HTTP/3's connections; the code may hear of it.
+unlike $log =~ s/^.*\[error\] .*: client aborted\b.*\n//mgr, qr/\[error\]/, 'no other error';
 
 done_testing;
