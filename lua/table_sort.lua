@@ -109,8 +109,11 @@ end
 function table.sort(...)
     local t, is_less = ...
     if type(t) == "table" then
-        if is_less == nil and type(t[1]) == "table" and has_less_than(t[1]) then
-            is_less = is_less_than
+        if is_less == nil then
+            local first = rawget(t, 1)
+            if type(first) == "table" and has_less_than(first) then
+                is_less = is_less_than
+            end
         end
         if type(is_less) == "function" then
             if not sort_calling(t, length_of(t), is_less) then

@@ -60,6 +60,12 @@ http {
                 ngx.print(taken < 1000000 and "little" or taken, " ", all)
             }
         }
+        location = /discarded {
+            content_by_lua_block {
+                ngx.req.discard_body()
+                ngx.print(select(2, ngx.req.socket()))
+            }
+        }
         location = /seen { content_by_lua_block { ngx.print(ngx.shared.seen:get(ngx.var.arg_n) or 0) } }
         location = /worker { content_by_lua_block { ngx.print(ngx.worker.pid()) } }
     }
@@ -94,6 +100,10 @@ for my $version ( sort keys %ports ) {
     is answer( begin( $version, '/slow', body => [ ( 'x' x 100_000 ) x 80 ] ) ), '200 little 8000000',
         "$version: a slow reader slows the client down";
 }
+
+# Only the stream tells that nginx drops its body.
+is answer( begin( 'h2', '/discarded', body => [ 'abc', 'def' ], pause => 100 ) ), '200 request body discarded',
+    'h2: a body that was discarded';
 
 # Connections of HTTP/1.1 side by side.
 my @open = map { ProcessTest::connection( $ports{h1} ) } 1 .. 1000;

@@ -117,6 +117,7 @@ the same
             try({}, {})
             try({ 3, 1, "x" })
             try({ 1, 2, 3, 4, 5 }, function() return true end)
+            table.sort(setmetatable({}, { __index = function(_, key) error("asked for " .. key) end }))
             ngx.say(select("#", table.sort({ 2, 1 }, function(a, b) return a < b end)), table.sort({}, nil))
         }
     }

@@ -84,7 +84,7 @@ fn take_body(call: &Call, kind: SocketKind) -> Result<Option<Cow<'static, str>>,
     if client_socket::has_body_reader(request) {
         return Ok(Some("request body already exists".into()));
     }
-    if request.is_discarding_body() {
+    if request.is_discarding_body() || unbuffered::is_skipped(request) {
         return Ok(Some("request body discarded".into()));
     }
     let length = client_socket::content_length(request);

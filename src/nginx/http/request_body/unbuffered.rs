@@ -53,6 +53,22 @@ pub fn start(request: Request) -> Result<(), Status> {
     if rc.is_failure() { Err(fail(request, rc)) } else { Ok(()) }
 }
 
+/// Whether nginx drops the body as it comes, because it was discarded before anybody read it: of a stream of
+/// HTTP/2, [`Request::is_discarding_body`] does not tell.
+pub fn is_skipped(request: Request) -> bool {
+    #[cfg(ngx_feature = "http_v2")]
+    {
+        // SAFETY: null, or the stream of a live request.
+        let stream = unsafe { request.get().stream.as_ref() };
+        stream.is_some_and(|stream| stream.skip_data() != 0)
+    }
+    #[cfg(not(ngx_feature = "http_v2"))]
+    {
+        let _ = request;
+        false
+    }
+}
+
 /// Whether nothing of the body is left.
 pub fn is_over(request: Request) -> bool {
     // SAFETY: null, or the request's own structure.
