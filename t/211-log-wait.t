@@ -7,9 +7,10 @@ if ( ( $ENV{TEST_NGINX_LOAD_MODULES} || '' ) =~ m{/nginx/modules/ngx_http_lua_mo
 }
 else {
     repeat_each(2);
-    plan( tests => repeat_each() * 140 );
+    plan( tests => repeat_each() * 156 );
 }
 
+$ENV{TEST_NGINX_HTML_DIR} ||= html_dir();
 no_long_string();
 
 # What /t logs late goes to the dictionary; /late waits for it and shows it.
@@ -415,3 +416,60 @@ failed to run log_by_lua*: the code of a subrequest must not wait
 --- no_error_log
 never
 [alert]
+
+
+
+=== TEST 14: files that outlive the connection
+--- config
+    location /t.txt {
+        log_by_lua_block {
+            ngx.sleep(0.05)
+            ngx.shared.late:rpush("lines", ngx.var.status)
+        }
+    }
+    location /body {
+        client_body_in_file_only clean;
+        content_by_lua_block { ngx.req.read_body(); ngx.say("ok") }
+        log_by_lua_block {
+            ngx.sleep(0.05)
+            ngx.shared.late:rpush("lines", ngx.req.get_post_args().kept)
+        }
+    }
+    # Fills the memory of connections that have ended with the letter z.
+    location /fill {
+        content_by_lua_block {
+            local socks = {}
+            for i = 1, 8 do
+                socks[i] = ngx.socket.tcp()
+                assert(socks[i]:connect("unix:$TEST_NGINX_HTML_DIR/fill.sock"))
+                assert(socks[i]:send("GET /" .. ("z"):rep(500)))
+            end
+            ngx.sleep(0.1)
+            for i = 1, 8 do
+                socks[i]:close()
+            end
+            ngx.say("filled")
+        }
+    }
+--- http_config
+    connection_pool_size 512;
+    server {
+        listen unix:$TEST_NGINX_HTML_DIR/fill.sock;
+        connection_pool_size 256;
+        client_header_buffer_size 512;
+    }
+    init_by_lua_block {
+        local count = 0
+        function raw()
+            count = count + 1
+            return count % 2 == 1 and "GET /t.txt HTTP/1.0\r\n\r\n"
+                or "POST /body HTTP/1.0\r\nContent-Length: 11\r\n\r\nkept=inFile"
+        end
+    }
+--- user_files
+>>> t.txt
+text
+--- pipelined_requests eval
+["GET /drive", "GET /drive", "GET /fill", "GET /late?count=2"]
+--- response_body eval
+["text\n", "ok\n", "filled\n", "200\ninFile\n"]

@@ -3,7 +3,7 @@
 //! What other modules' handlers of the log phase allocate in it comes from the request's own blocks, and
 //! stays. Their cleanups run when nginx destroys it, as do those that the request's pool has for what is
 //! outside of the request: counts of requests, addresses of connections, and whatever other modules have.
-//! Left for the request's real end are this module's own, and the files of the request body.
+//! Left for the request's real end are this module's own, and files, such as that of the request body.
 
 use std::ffi::c_void;
 use std::ptr::{fn_addr_eq, null_mut};
@@ -12,8 +12,8 @@ use crate::nginx::core::pool::{OutOfMemory, Pool, is_owned};
 use crate::nginx::http::cleanup;
 use crate::nginx::http::context_slot::ModuleContext;
 use crate::nginx::sys::{
-    ngx_create_pool, ngx_destroy_pool, ngx_pool_cleanup_add, ngx_pool_cleanup_file,
-    ngx_pool_cleanup_t, ngx_pool_delete_file, ngx_pool_t,
+    ngx_create_pool, ngx_destroy_pool, ngx_log_t, ngx_pool_cleanup_add, ngx_pool_cleanup_file,
+    ngx_pool_cleanup_file_t, ngx_pool_cleanup_t, ngx_pool_delete_file, ngx_pool_t,
 };
 
 /// Room for the pool's own structures; blocks that it adds to the request's pool are as large.
@@ -21,12 +21,15 @@ const SIZE: usize = 1024;
 
 type Handler = unsafe extern "C" fn(*mut c_void);
 
-/// Makes one for the request's pool `real`; `last` is called with `data` after its other cleanups.
+/// Makes one for the request's pool `real`; `last` is called with `data` after its other cleanups. The
+/// cleanups that are left to `real` log to `log`.
 ///
 /// # Safety
-/// `real` must be the pool of a live request, and `last` be safe to call when nginx destroys the decoy.
+/// `real` must be the pool of a live request, `log` live as long as it, and `last` be safe to call when
+/// nginx destroys the decoy.
 pub(super) unsafe fn create<C: ModuleContext>(
     real: Pool,
+    log: *mut ngx_log_t,
     last: Handler,
     data: *mut c_void,
 ) -> Result<*mut ngx_pool_t, OutOfMemory> {
@@ -43,7 +46,7 @@ pub(super) unsafe fn create<C: ModuleContext>(
         };
         entry.handler = Some(last);
         entry.data = data;
-        divide::<C>(real, decoy);
+        divide::<C>(real, decoy, log);
         (*decoy).current = (*real).current;
         (*decoy).large = (*real).large;
         (*decoy).chain = (*real).chain;
@@ -51,11 +54,16 @@ pub(super) unsafe fn create<C: ModuleContext>(
     }
 }
 
-/// Moves the cleanups of `real` that are not to wait to the front of those of `decoy`.
+/// Moves the cleanups of `real` that are not to wait to the front of those of `decoy`. The others log to
+/// `log`.
 ///
 /// # Safety
-/// Both must be live pools.
-unsafe fn divide<C: ModuleContext>(real: *mut ngx_pool_t, decoy: *mut ngx_pool_t) {
+/// Both must be live pools, and `log` must live as long as `real`.
+unsafe fn divide<C: ModuleContext>(
+    real: *mut ngx_pool_t,
+    decoy: *mut ngx_pool_t,
+    log: *mut ngx_log_t,
+) {
     // SAFETY: nginx's lists of the pools' cleanups, whose entries live as long as the pools.
     unsafe {
         let mut next = (*real).cleanup;
@@ -63,6 +71,10 @@ unsafe fn divide<C: ModuleContext>(real: *mut ngx_pool_t, decoy: *mut ngx_pool_t
         let mut end = &raw mut moved;
         while let Some(entry) = next.as_mut() {
             next = entry.next;
+            if is_file(entry) {
+                // nginx has given it the log of the connection, which goes first.
+                (*entry.data.cast::<ngx_pool_cleanup_file_t>()).log = log;
+            }
             let list = if waits::<C>(entry) { &mut kept } else { &mut end };
             **list = entry;
             *list = &raw mut entry.next;
@@ -75,11 +87,15 @@ unsafe fn divide<C: ModuleContext>(real: *mut ngx_pool_t, decoy: *mut ngx_pool_t
 
 /// Whether a cleanup is to wait for the request's real end.
 fn waits<C: ModuleContext>(entry: &ngx_pool_cleanup_t) -> bool {
-    let Some(handler) = entry.handler else { return true };
-    fn_addr_eq(handler, ngx_pool_cleanup_file as Handler)
-        || fn_addr_eq(handler, ngx_pool_delete_file as Handler)
-        || is_owned(entry)
-        || cleanup::is_share::<C>(entry)
+    entry.handler.is_none() || is_file(entry) || is_owned(entry) || cleanup::is_share::<C>(entry)
+}
+
+/// Whether a cleanup closes a file.
+fn is_file(entry: &ngx_pool_cleanup_t) -> bool {
+    entry.handler.is_some_and(|handler| {
+        fn_addr_eq(handler, ngx_pool_cleanup_file as Handler)
+            || fn_addr_eq(handler, ngx_pool_delete_file as Handler)
+    })
 }
 
 /// Gives what `decoy` has got to `real`; nginx frees the rest of it.

@@ -67,8 +67,9 @@ pub fn detach<C: ModuleContext>(request: Request, log: &OwnLog) -> Result<(), Ou
             moved,
         };
         let mut plan = pool.own(plan)?;
-        plan.as_mut().decoy = decoy::create::<C>(pool, go_on, plan.as_ptr().cast())?;
-        (*pool.as_ptr()).log = (*connection).log;
+        let own = log.as_ptr();
+        plan.as_mut().decoy = decoy::create::<C>(pool, own, go_on, plan.as_ptr().cast())?;
+        (*pool.as_ptr()).log = own;
         (*r).pool = plan.as_ref().decoy;
     }
     Ok(())

@@ -110,7 +110,7 @@ unsafe fn adjust_variables(moved: &Moved, r: *mut ngx_http_request_t) {
     }
 }
 
-/// The part of the request body that came with the header.
+/// The part of the request body that came with the header, and the log of the body's file.
 ///
 /// # Safety
 /// `r` must be a live request.
@@ -126,6 +126,9 @@ unsafe fn adjust_body(moved: &Moved, r: *mut ngx_http_request_t) {
         }
         if !body.buf.is_null() {
             moved.adjust_buffer(body.buf);
+        }
+        if let Some(temp) = body.temp_file.as_mut() {
+            temp.file.log = (*(*r).connection).log;
         }
     }
 }
