@@ -395,6 +395,8 @@ fn set_package_paths(mut state: State, recipe: &Recipe) {
 /// or the place of Debian's Lua libraries, so that lua-resty-core is found with any `LUA_PATH`.
 const DEFAULT_PATH: &str = match option_env!("LUA_DEFAULT_PATH") {
     Some(path) => path,
+    // LuaJIT as it comes from its authors does not look there at all.
+    None if cfg!(feature = "vendored") => "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua",
     None => "/usr/share/lua/5.1/?.lua",
 };
 

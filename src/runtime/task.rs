@@ -302,7 +302,8 @@ impl Task {
 
     /// Stores the task's key, and the request, in the coroutine.
     fn mark(&self, context: &Context) {
-        openresty::set_record(self.state(), self.key.get());
+        let (main, reference) = (context.vm().main(), self.reference.get());
+        openresty::set_record_of(main, reference, self.state(), self.key.get());
         openresty::set_request(self.state(), context.request());
     }
 

@@ -24,5 +24,5 @@ pub fn running_request(state: State) -> Option<Request> {
 
 pub use imp::{
     OnMain, RunningTasks, add_thread, inject_libraries, inject_request, prepare, record,
-    reset_thread, set_record, set_request,
+    reset_thread, set_record, set_record_of, set_request,
 };

@@ -48,6 +48,12 @@ pub fn set_record(thread: State, record: u64) {
     unsafe { lua_setexdata2(thread.as_ptr(), record as usize as *mut c_void) }
 }
 
+/// Sets the key of the task of a coroutine whose code may be running.
+#[inline(always)]
+pub fn set_record_of(_main: State, _reference: i32, thread: State, record: u64) {
+    set_record(thread, record);
+}
+
 /// The key of the coroutine's task; 0 for none. One that LuaJIT itself made has its creator's.
 #[inline(always)]
 pub fn record(thread: State) -> u64 {

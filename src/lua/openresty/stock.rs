@@ -79,6 +79,19 @@ pub fn set_record(mut thread: State, record: u64) {
     thread.pop(1);
 }
 
+/// The same for a coroutine whose code may be running, and which the registry has as `reference`. Compiled
+/// code that has called a C symbol has not said where its stack ends: nothing may be put there.
+pub fn set_record_of(mut main: State, reference: i32, thread: State, record: u64) {
+    if reference < 0 {
+        return set_record(thread, record);
+    }
+    main.raw_get_index(REGISTRY, TASKS);
+    main.raw_get_index(REGISTRY, reference);
+    main.push_number(as_number(record));
+    main.raw_set(-3);
+    main.pop(1);
+}
+
 /// The key of the coroutine's task; 0 for none.
 pub fn record(mut thread: State) -> u64 {
     thread.raw_get_index(REGISTRY, TASKS);
