@@ -194,3 +194,24 @@ __DATA__
     }
 --- response_body chomp
 <x:x><x:x><x:x>
+
+
+
+=== TEST 9: the response of an include ends before it is its turn, and its code goes on
+--- config
+    location = /t {
+        ssi on;
+        ssi_types *;
+        return 200 '[<!--# include virtual="/lua/slow/20" --><!--# include virtual="/content" --><!--# include virtual="/rewrite" -->]';
+    }
+    set $end 'ngx.say("begins") ngx.flush(true) ngx.print("ends") ngx.sleep(0.005) ngx.eof() ngx.sleep(0.1)';
+    location = /content {
+        content_by_lua_block { loadstring(ngx.var["end"])() }
+    }
+    location = /rewrite {
+        rewrite_by_lua_block { loadstring(ngx.var["end"])() }
+    }
+--- response_body chomp
+[<slow:slow>begins
+endsbegins
+ends]

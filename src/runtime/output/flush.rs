@@ -115,7 +115,8 @@ pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
 pub fn finish_sending(context: &Rc<Context>) {
     let request = context.request();
     if request.is_subrequest() {
-        return;
+        // nginx says so when it is its turn in the page.
+        return scheduler::listen_for_write(context);
     }
     if is_held(request) {
         scheduler::listen_for_write(context);
