@@ -779,3 +779,43 @@ GET /t
 nilno resolver defined to resolve "name.test"
 --- no_error_log
 [alert]
+
+
+
+=== TEST 24: a socket of a request that has ended
+--- http_config
+    lua_package_path '$prefix/html/?.lua;;';
+--- config
+    location = /first {
+        content_by_lua_block {
+            local kept = require "kept"
+            kept.sock = ngx.socket.tcp()
+            ngx.print(kept.sock:connect("127.0.0.1", ngx.var.server_port))
+        }
+    }
+    location = /second {
+        content_by_lua_block {
+            local kept = require "kept"
+            ngx.say(" ", select(2, kept.sock:send("x")), " ", select(2, kept.sock:receive()))
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            for _, uri in ipairs { "/first", "/second" } do
+                local sock = ngx.socket.tcp()
+                assert(sock:connect("127.0.0.1", ngx.var.server_port))
+                sock:send("GET " .. uri .. " HTTP/1.0\r\n\r\n")
+                ngx.print((sock:receive("*a"):gsub("^.-\r\n\r\n", "")))
+                sock:close()
+            end
+        }
+    }
+--- user_files
+>>> kept.lua
+return {}
+--- request
+GET /t
+--- response_body
+1 closed closed
+--- error_log eval
+qr/attempt to send data on a closed socket: .* request: "GET \/second HTTP/

@@ -156,7 +156,9 @@ pub fn log_closed(call: &Call, verb: &str) {
     let stream = socket.as_ref().and_then(|socket| socket.stream.get());
     let connection = stream.map_or(0, |stream| stream.as_ptr() as usize);
     let ended = socket.as_ref().is_some_and(|socket| socket.ended.get());
-    let log = socket.map_or_else(|| call.request.log(), |socket| socket.error_log());
+    // One that names no server is closed: its request, and that one's log, may be gone.
+    let named = socket.filter(|socket| socket.names_server());
+    let log = named.map_or_else(|| call.request.log(), |socket| socket.error_log());
     ngx_log!(
         log,
         Level::Err,
