@@ -17,21 +17,7 @@ plan skip_all => 'with the C module, balancer_by_lua* cannot wait'
 my $port  = ProcessTest::port();
 my $nginx = ProcessTest->new;
 
-# How often a pattern matches in the error log.
-sub count {
-    my ($pattern) = @_;
-    return scalar( () = $nginx->log_text('error.log') =~ /$pattern/g );
-}
-
-my $conf = $nginx->write_file( 'nginx.conf', <<"_EOC_");
-pid        logs/nginx.pid;
-error_log  logs/error.log notice;
-worker_processes 1;
-events {
-    worker_connections 8192;
-}
-http {
-    access_log off;
+my $conf = $nginx->write_http( <<"_EOC_", "worker_connections 8192;\n" );
     keepalive_requests 100000;
     upstream waiting {
         balancer_by_lua_block {
@@ -49,7 +35,6 @@ http {
             proxy_pass http://waiting/echo?n=\$arg_n;
         }
     }
-}
 _EOC_
 $nginx->start($conf);
 
@@ -70,7 +55,7 @@ print {$client} "GET /stays?n=stays&for=0.5 HTTP/1.1\r\nHost: a\r\n\r\n";
 select undef, undef, undef, 0.1;
 close $client;
 ok $nginx->wait_for_line( 'error.log', qr/chosen: stays\./ ), 'the code goes on without its client where nginx does';
-is count(qr/chosen: left\./), 0, '… and ends with the request where not';
+is $nginx->count_in_log(qr/chosen: left\./), 0, '… and ends with the request where not';
 
 # A thousand at once, each with three connections.
 my @clients = map { ProcessTest::connection($port) } 1 .. 1000;
@@ -92,7 +77,7 @@ print {$client} "GET /balanced?n=reload&for=0.5 HTTP/1.0\r\n\r\n";
 select undef, undef, undef, 0.1;
 kill HUP => $nginx->pid;
 like join( '', <$client> ), qr/echo reload\z/, 'a reload';
-ok ProcessTest::wait_until( sub { count(qr/worker process \d+ exited with code 0/) == 1 } ), '… the old worker leaves';
+ok ProcessTest::wait_until( sub { $nginx->count_in_log(qr/worker process \d+ exited with code 0/) == 1 } ), '… the old worker leaves';
 
 # A worker that quits passes nothing on to itself any more: where it listens, nobody does.
 $client = ProcessTest::connection($port);
@@ -100,7 +85,7 @@ print {$client} "GET /balanced?n=quit&for=0.3 HTTP/1.0\r\n\r\n";
 select undef, undef, undef, 0.1;
 kill QUIT => $nginx->pid;
 like join( '', <$client> ), qr/502 Bad Gateway/, 'a worker that quits waits for the code';
-ok ProcessTest::wait_until( sub { count(qr/chosen: quit\./) == 1 } ), '… which ends';
+ok ProcessTest::wait_until( sub { $nginx->count_in_log(qr/chosen: quit\./) == 1 } ), '… which ends';
 ok $nginx->stop // 1, '… and then for nothing more';
 is join( '', grep {/\[(?:alert|crit|emerg)\]|signal 11/} split /^/m, $nginx->log_text('error.log') ), '', 'nothing went wrong';
 

@@ -19,12 +19,6 @@ my $cert  = ProcessTest::certs();
 my $tls   = $port + 1;
 my $nginx = ProcessTest->new;
 
-# How often a pattern matches in the error log.
-sub count {
-    my ($pattern) = @_;
-    return scalar( () = $nginx->log_text('error.log') =~ /$pattern/g );
-}
-
 my $locations = <<'_EOC_';
         location = /up { content_by_lua_block { ngx.say("up") } }
         location = /late {
@@ -40,15 +34,7 @@ my $locations = <<'_EOC_';
             }
         }
 _EOC_
-my $conf = $nginx->write_file( 'nginx.conf', <<"_EOC_");
-pid        logs/nginx.pid;
-error_log  logs/error.log notice;
-worker_processes 1;
-events {
-    worker_connections 4096;
-}
-http {
-    access_log off;
+my $conf = $nginx->write_http( <<"_EOC_", "worker_connections 4096;\n" );
     keepalive_requests 100000;
     lua_max_pending_logs 4000;
     server {
@@ -59,7 +45,6 @@ http {
         lua_check_client_abort on;
 $locations
     }
-}
 _EOC_
 $nginx->start($conf);
 
@@ -75,7 +60,7 @@ $client = ProcessTest::connection($port);
 print {$client} "GET /late?mark=heard HTTP/1.1\r\nHost: a\r\nX-Mark: one\r\n\r\n";
 sysread $client, my $answer, 15;
 like $answer, qr{^HTTP/1.1 200}, 'the response comes before the log code ends';
-is count(qr/late: heard/), 0, '… which waits';
+is $nginx->count_in_log(qr/late: heard/), 0, '… which waits';
 close $client;
 ok $nginx->wait_for_line( 'error.log', qr/late: heard 200 one plain\./ ), '… and goes on without its client';
 
@@ -94,15 +79,15 @@ for my $number ( 0 .. $#clients ) {
 }
 my $ups = grep { my $all = join '', <$_>; $all =~ /\nup\n\z/ } @clients;
 is $ups, 100, 'a thousand at once: all connections go on';
-ok ProcessTest::wait_until( sub { count(qr/late: (\d+\.\d) 200 m\1 plain\./) == 1000 } ),
+ok ProcessTest::wait_until( sub { $nginx->count_in_log(qr/late: (\d+\.\d) 200 m\1 plain\./) == 1000 } ),
     '… and all log code ends, each with its own request';
 
 # An old worker waits for log code, as for timers.
 my ($old) = ProcessTest::children( $nginx->pid );
 like ProcessTest::talk( $port, "GET /late?mark=reload&for=1 HTTP/1.0\r\nX-Mark: r\r\n\r\n" ), qr/ok/, 'a request before a reload';
 kill HUP => $nginx->pid;
-ok ProcessTest::wait_until( sub { count(qr/gracefully shutting down/) == 1 } ), '… the old worker quits';
-is count(qr/late: reload/), 0, '… while the log code still waits';
+ok ProcessTest::wait_until( sub { $nginx->count_in_log(qr/gracefully shutting down/) == 1 } ), '… the old worker quits';
+is $nginx->count_in_log(qr/late: reload/), 0, '… while the log code still waits';
 ok $nginx->wait_for_line( 'error.log', qr/\b$old#\d+: .*late: reload 200 r plain\./ ), '… and ends in the old worker';
 ok ProcessTest::wait_until( sub { !ProcessTest::is_running($old) } ), '… which then leaves';
 
@@ -110,7 +95,7 @@ ok ProcessTest::wait_until( sub { !ProcessTest::is_running($old) } ), '… which
 ProcessTest::wait_until( sub { ProcessTest::talk( $port, "GET /up HTTP/1.0\r\n\r\n" ) =~ /up/ } );
 like ProcessTest::talk( $port, "GET /late?mark=quit&for=0.5 HTTP/1.0\r\nX-Mark: q\r\n\r\n" ), qr/ok/, 'a request before the end';
 ok $nginx->stop, 'nginx ends';
-is count(qr/late: quit 200 q plain\./), 1, '… once the log code has ended';
+is $nginx->count_in_log(qr/late: quit 200 q plain\./), 1, '… once the log code has ended';
 is join( '', grep {/\[(?:alert|crit|emerg|error)\]|signal 11/} split /^/m, $nginx->log_text('error.log') ), '',
     'nothing went wrong';
 

@@ -83,17 +83,12 @@ sub answer {
     return ProcessTest::talk( $port, "GET $path HTTP/1.0\r\n\r\n" ) =~ s/.*?\n\n//sr;
 }
 
-sub count {
-    my ($pattern) = @_;
-    return scalar( () = $nginx->log_text('error.log') =~ /$pattern/g );
-}
-
 $nginx->start( $nginx->write_http( http( '20m', '' ) ) );
 my $worker;
 ok ProcessTest::wait_until( sub { ($worker) = ProcessTest::children( $nginx->pid ) } ), 'a worker starts';
 
 like ProcessTest::talk( $port, "GET /grow HTTP/1.0\r\n\r\n" ), qr/^HTTP\S+ 500 /, 'a table without end is a 500';
-is count('lua entry thread aborted: \[lua\] memory allocation error: not enough memory'), 1, 'with its error in the log';
+is $nginx->count_in_log('lua entry thread aborted: \[lua\] memory allocation error: not enough memory'), 1, 'with its error in the log';
 is answer('/caught'), "not enough memory\n", 'code can catch it';
 is answer('/text'),   "not enough memory\n", 'a string that is too large';
 is_deeply [ map { answer('/garbage') } 1 .. 100 ], [ ("50\n") x 100 ], 'garbage makes room in time';
@@ -103,7 +98,7 @@ is answer('/timer'),  "set\n", 'a timer';
 ok $nginx->wait_for_line( 'error.log', qr/memory allocation error: not enough memory.*context: ngx\.timer/s ), 'which fails';
 is_deeply [ map { answer('/hello') } 1 .. 20 ], [ ("hello\n") x 20 ], 'others are served';
 is_deeply [ ProcessTest::children( $nginx->pid ) ], [$worker], 'by the same worker';
-is count('\[(?:alert|emerg)\](?!.*lua_code_cache is off)'), 0, 'nothing else went wrong';
+is $nginx->count_in_log('\[(?:alert|emerg)\](?!.*lua_code_cache is off)'), 0, 'nothing else went wrong';
 
 my ( $status, $output );
 for my $case (

@@ -70,11 +70,6 @@ sub answer {
 
 sub body { return answer(@_) =~ s/.*?\n\n//sr }
 
-sub count {
-    my ($pattern) = @_;
-    return scalar( () = $nginx->log_text('error.log') =~ /$pattern/g );
-}
-
 sub workers { return ProcessTest::children( $nginx->pid ) }
 
 my $running = qr/\[warn\].*? lua code has been running for more than 100 ms without waiting/;
@@ -82,19 +77,19 @@ my $ran     = qr/\[warn\].*? lua code ran for more than 100 ms without waiting i
 
 $nginx->start( $nginx->write_http( http('lua_warn_slice 100ms;') ) );
 is body('/short'), "short\n", 'code that waits in time';
-is count($running) + count($ran), 0, 'is not mentioned';
+is $nginx->count_in_log($running) + $nginx->count_in_log($ran), 0, 'is not mentioned';
 is body('/long'), "long\n", 'code that does not';
 like $nginx->log_text('error.log'), qr/$running\nstack traceback:(?:\n\t.*)*?\n\tinit_by_lua\(nginx\.conf:\d+\):\d+: in function 'spin'\n\tcontent_by_lua/,
     'is shown where it is';
-is count($running), 1, 'once';
+is $nginx->count_in_log($running), 1, 'once';
 like $nginx->log_text('error.log'), qr/^\t.*, client: 127\.0\.0\.1, .*request: "GET \/long/m, 'with its request';
 is body('/hook'), "nil\n", 'no hook stays';
 is body('/filter'), "filtered\n", 'a filter';
-is count($running), 2, 'too';
+is $nginx->count_in_log($running), 2, 'too';
 is body('/timer'), "set\n", 'a timer';
-ok ProcessTest::wait_until( sub { count($running) == 3 } ), 'too';
+ok ProcessTest::wait_until( sub { $nginx->count_in_log($running) == 3 } ), 'too';
 is body('/compiled'), "compiled\n", 'compiled code';
-ok ProcessTest::wait_until( sub { count($ran) + count($running) == 4 } ), 'has its line, be it later';
+ok ProcessTest::wait_until( sub { $nginx->count_in_log($ran) + $nginx->count_in_log($running) == 4 } ), 'has its line, be it later';
 is scalar( workers() ), 1, 'the worker lives';
 $nginx->stop;
 
@@ -105,14 +100,14 @@ my ($worker) = workers();
 my $error    = 'the code ran for longer than lua_max_slice without waiting';
 is body('/long'), "long\n", 'code below the limit';
 for my $path (qw(/runaway /caught)) {
-    my $before = count("lua entry thread aborted: runtime error: .*:\\d+: $error");
+    my $before = $nginx->count_in_log("lua entry thread aborted: runtime error: .*:\\d+: $error");
     like answer($path), qr/^HTTP\S+ 500 /, "$path ends in a 500";
-    is count("lua entry thread aborted: runtime error: .*:\\d+: $error"), $before + 1, 'with its error';
+    is $nginx->count_in_log("lua entry thread aborted: runtime error: .*:\\d+: $error"), $before + 1, 'with its error';
 }
 answer('/thread');
-is count("lua user thread aborted: runtime error: .*:1: $error"), 1, 'a light thread';
+is $nginx->count_in_log("lua user thread aborted: runtime error: .*:1: $error"), 1, 'a light thread';
 is answer('/header'), '', 'a filter';
-is count("failed to run header_filter_by_lua\\*: .*:1: $error"), 1, 'has its error';
+is $nginx->count_in_log("failed to run header_filter_by_lua\\*: .*:1: $error"), 1, 'has its error';
 is body('/hello'), "hello\n", 'the next request is served';
 is body('/hook'),  "nil\n",   'and no hook stays';
 is_deeply [ workers() ], [$worker], 'by the same worker';
@@ -124,7 +119,7 @@ for my $path (qw(/endless /c)) {
     ok ProcessTest::wait_until( sub { my ($new) = workers(); $new && $new != $worker } ), 'another worker takes over';
     ok ProcessTest::wait_until( sub { ( eval { body('/hello') } // '' ) eq "hello\n" } ), 'and serves';
 }
-is count('\[alert\].* lua code runs for longer than lua_max_slice in compiled code or in a C function'), 2, 'the log says why';
-is count('exited with code 1'), 2, 'and how';
-is count('\[(?:alert|emerg)\](?!.*lua code runs for longer)'), 0, 'nothing else went wrong';
+is $nginx->count_in_log('\[alert\].* lua code runs for longer than lua_max_slice in compiled code or in a C function'), 2, 'the log says why';
+is $nginx->count_in_log('exited with code 1'), 2, 'and how';
+is $nginx->count_in_log('\[(?:alert|emerg)\](?!.*lua code runs for longer)'), 0, 'nothing else went wrong';
 done_testing;

@@ -17,15 +17,7 @@ my $server = ProcessTest->new;
 plan skip_all => 'no openssl' if system('openssl version > /dev/null 2>&1') != 0;
 my $prefix = $server->prefix;
 
-my $conf = $server->write_file( 'nginx.conf', <<"_EOC_");
-pid        logs/nginx.pid;
-error_log  logs/error.log notice;
-worker_processes 1;
-events {
-    worker_connections 8192;
-}
-http {
-    access_log off;
+my $conf = $server->write_http( <<"_EOC_", "worker_connections 8192;\n" );
     lua_shared_dict sessions 10m;
     lua_shared_dict counts 1m;
     lua_socket_log_errors off;
@@ -144,7 +136,6 @@ http {
             }
         }
     }
-}
 _EOC_
 $server->start($conf);
 

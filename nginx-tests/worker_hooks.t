@@ -20,12 +20,6 @@ sub get {
     return ProcessTest::talk( $port, "GET $path HTTP/1.0\r\n\r\n" ) =~ s/.*\n\n//sr;
 }
 
-# How often a pattern matches in the error log.
-sub count {
-    my ($pattern) = @_;
-    return scalar( () = $nginx->log_text('error.log') =~ /$pattern/g );
-}
-
 my $conf = $nginx->write_http(<<"_EOC_");
     init_worker_by_lua_block {
         local threads = {}
@@ -72,15 +66,15 @@ for my $i ( 1 .. $reloads ) {
     kill HUP => $nginx->pid;
     my $answers = grep { get('/up') eq "up\n" } 1 .. 20;
     is $answers, 20, "reload $i: every request is answered";
-    ok ProcessTest::wait_until( sub { count(qr/threads ended: 1000/) == $i + 1 } ),
+    ok ProcessTest::wait_until( sub { $nginx->count_in_log(qr/threads ended: 1000/) == $i + 1 } ),
         "reload $i: the new worker's code goes on after its first wait";
 }
 
-ok ProcessTest::wait_until( sub { count(qr/gracefully shutting down/) == $reloads } ), 'the old workers quit';
+ok ProcessTest::wait_until( sub { $nginx->count_in_log(qr/gracefully shutting down/) == $reloads } ), 'the old workers quit';
 
 # The old workers sleep for ten minutes in init_worker: a timer, which a worker that quits waits for.
 # worker_shutdown_timeout does not apply, because no connection of a client is open.
-is count(qr/exit begins/), 0, 'a worker that quits waits for the timers of its init_worker code';
+is $nginx->count_in_log(qr/exit begins/), 0, 'a worker that quits waits for the timers of its init_worker code';
 
 my $slow = ProcessTest::connection($port);
 print {$slow} "GET /slow HTTP/1.0\r\n\r\n";
@@ -88,7 +82,7 @@ ok ProcessTest::wait_until( sub { get('/up') eq "up\n" } ), 'the request has sta
 kill TERM => $nginx->pid;
 my $answer = join '', <$slow>;
 unlike $answer, qr/answered/, 'a terminated worker ends its requests';
-ok ProcessTest::wait_until( sub { count(qr/exit ends/) == $reloads + 1 } ),
+ok ProcessTest::wait_until( sub { $nginx->count_in_log(qr/exit ends/) == $reloads + 1 } ),
     'the code of exit_worker waits and ends in each worker that is terminated';
 is join( '', grep {/\[(?:alert|crit|emerg|error)\]|signal 11/} split /^/m, $nginx->log_text('error.log') ), '', 'nothing went wrong';
 

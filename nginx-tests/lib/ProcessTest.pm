@@ -43,15 +43,17 @@ sub write_file {
     return $path;
 }
 
-# Writes a configuration of one worker whose http block has the lines $http; returns its path.
+# Writes a configuration of one worker whose http block has the lines $http, and whose events block has the
+# lines $events; returns its path.
 sub write_http {
-    my ( $self, $http ) = @_;
+    my ( $self, $http, $events ) = @_;
+    $events //= '';
     return $self->write_file( 'nginx.conf', <<"_EOC_");
 pid        logs/nginx.pid;
 error_log  logs/error.log notice;
 worker_processes 1;
 events {
-}
+$events}
 http {
 access_log off;
 $http}
@@ -130,6 +132,12 @@ sub DESTROY {
 sub log_text {
     my ( $self, $name ) = @_;
     return slurp("$self->{prefix}/logs/$name");
+}
+
+# How often a pattern matches in the error log.
+sub count_in_log {
+    my ( $self, $pattern ) = @_;
+    return scalar( () = $self->log_text('error.log') =~ /$pattern/g );
 }
 
 # Waits for a line that matches in a log file; returns whether it came.
