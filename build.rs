@@ -45,7 +45,7 @@ const MARKS: [&str; 4] = [
 fn bind_nginx(includes: &[PathBuf]) {
     let bindings = header("src/nginx/sys.h", includes)
         .allowlist_var("LUA_.*|ANGIE_VER")
-        .allowlist_type("ngx_table_elt_t|lua_rewrite_conf_t")
+        .allowlist_type("ngx_table_elt_t|lua_rewrite_conf_t|lua_realip_ctx_t")
         .allowlist_item(MARKS.join("|"))
         .parse_callbacks(Box::new(OwnNames))
         .generate()
@@ -61,6 +61,7 @@ fn bind_nginx(includes: &[PathBuf]) {
             println!("cargo::rustc-cfg={mark}");
         }
     }
+    find_members(includes);
     println!("cargo::rustc-check-cfg=cfg(angie)");
     let mut server = env::var("DEP_NGINX_VERSION").expect("nginx-sys exports nginx's version");
     if let Some(angie) = text_of("ANGIE_VER", &bindings.to_string()) {
@@ -69,6 +70,31 @@ fn bind_nginx(includes: &[PathBuf]) {
     }
     println!("cargo::rustc-env=BUILT_FOR_NGINX={server}");
     bindings.write_to_file(out("nginx.rs")).expect("OUT_DIR");
+}
+
+/// Members of nginx's structures that not all servers have, and by what names Rust code asks for them: a
+/// resolver of Angie's may have the servers of the system; in nginx, an output of a log knows when its disk
+/// was full; newer ones keep what else the PROXY protocol has sent, and what OCSP says of a client's certificate.
+const MEMBERS: [(&str, &str); 4] = [
+    ("resolv_conf", "ngx_resolver_resolv_conf"),
+    ("disk_full_time", "ngx_log_disk_full_time"),
+    ("tlvs", "ngx_proxy_protocol_tlvs"),
+    ("ocsp", "ngx_ssl_ocsp"),
+];
+
+fn find_members(includes: &[PathBuf]) {
+    let structures = header("src/nginx/sys.h", includes)
+        .allowlist_type("ngx_resolver_s|ngx_log_s|ngx_proxy_protocol_s|ngx_ssl_connection_s")
+        .allowlist_recursively(false)
+        .generate()
+        .expect("nginx's headers")
+        .to_string();
+    for (member, name) in MEMBERS {
+        println!("cargo::rustc-check-cfg=cfg({name})");
+        if structures.contains(&format!("pub {member}:")) {
+            println!("cargo::rustc-cfg={name}");
+        }
+    }
 }
 
 /// The text that a constant of the bindings is.
@@ -130,7 +156,7 @@ fn export_luajit(library: &Path, includes: &[PathBuf]) {
 fn bind_luajit(includes: &[PathBuf]) {
     let bindings = header("src/lua/sys.h", includes)
         .allowlist_function("lua_([gs]etexdata2?|resetthread|isyieldable)")
-        .allowlist_function("luaL_traceback")
+        .allowlist_function("luaL_traceback|luaJIT_profile_(start|stop)")
         .allowlist_type("lua_Debug")
         .blocklist_type("lua_State")
         .override_abi(bindgen::Abi::CUnwind, ".*")

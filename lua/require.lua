@@ -17,10 +17,13 @@ local LIMIT, FIRST_PAUSE, LONGEST_PAUSE = 60, 0.001, 0.05
 
 -- By the name of each module whose code runs: the coroutine that it runs in.
 local loads = {}
--- By coroutine: the module that it waits for.
-local waits = {}
+-- By coroutine: the module that it waits for. What ended while it waited may still be here; so may the
+-- coroutine, which then runs other code.
+local waits = setmetatable({}, { __mode = "k" })
 
 local require_module
+-- What `lua/code_watch.lua` does when a module is loaded, if it is there.
+local hooks
 
 -- Whether the coroutine `thread`, or the running one, is still in the `require` with this load. It may
 -- have left that by an error. (The module's own function may have left by a tail call.)
@@ -52,6 +55,12 @@ local function is_in(thread, load)
     return false
 end
 
+-- Whether the code of a load has neither ended nor failed.
+local function is_alive(load)
+    local thread = load.thread
+    return not (thread and status(thread) == "dead") and is_in(thread ~= running() and thread, load)
+end
+
 -- What a load does: "waits", for another request's code; "loops", if it is what asks; nothing where it
 -- has failed, or its request has ended.
 local function state(load)
@@ -60,7 +69,7 @@ local function state(load)
         -- Of `init_by_lua`, where nobody could tell.
         return "loops"
     end
-    if thread and status(thread) == "dead" or not is_in(thread ~= self and thread, load) then
+    if not is_alive(load) then
         return nil
     end
     if thread == self then
@@ -78,9 +87,9 @@ end
 local function waits_for(thread, self)
     while thread and thread ~= self do
         local load = loads[waits[thread] or ""]
-        thread = load and load.thread
+        thread = load and is_alive(load) and load.thread
     end
-    return thread ~= nil
+    return thread == self
 end
 
 -- Waits while another request loads the module. Returns an error's text where that cannot be.
@@ -171,12 +180,23 @@ function require_module(name)
     if loaded[name] then
         return loaded[name]
     end
+    local seen = hooks and hooks.before(name)
     local code, err, level = find(name)
     if not code then
+        if hooks then
+            hooks.missing(name, seen)
+        end
         error(err, level or 2)
     end
-    local load = { thread = running() }
+    local self = running()
+    local load = { thread = self }
     loads[name] = load
+    if self then
+        waits[self] = nil
+    end
+    if hooks then
+        hooks.loads(name, code, load, seen)
+    end
     return finish(name, (code(name)))
 end
 require = require_module
@@ -187,4 +207,10 @@ function dofile(path)
         error(err, 0)
     end
     return code()
+end
+
+-- For `lua/code_watch.lua`.
+return function(watching)
+    hooks = watching
+    return require_module, is_in, state, loads
 end

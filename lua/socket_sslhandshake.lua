@@ -1,7 +1,7 @@
 -- Options for sslhandshake of TCP cosockets: lua-resty-core, which knows none, sets its function in the
 -- metatable of cosockets, now or later, and gets in its place one that takes them first.
 local methods, prepare = ...
-local error, rawset, select, setmetatable = error, rawset, select, setmetatable
+local error, pcall, rawset, select, setmetatable = error, pcall, rawset, select, setmetatable
 
 -- lua-resty-core's items of a cosocket.
 local CERTIFICATE, KEY = 6, 7
@@ -10,6 +10,15 @@ local CERTIFICATE, KEY = 6, 7
 local function restore(sock, certificate, key, ...)
     sock[CERTIFICATE], sock[KEY] = certificate, key
     return ...
+end
+
+-- An error may have come before the handshake has taken its options: the next one must not have them.
+local function finish(sock, ok, ...)
+    if ok then
+        return ...
+    end
+    prepare(sock, {})
+    error(..., 0)
 end
 
 local function with_options(plain)
@@ -25,14 +34,16 @@ local function with_options(plain)
         end
         local certificate, key = options.client_cert, options.client_priv_key
         if certificate == nil and key == nil then
-            return plain(sock, session, name, verify, status)
+            return finish(sock, pcall(plain, sock, session, name, verify, status))
         end
         local own_certificate, own_key = sock[CERTIFICATE], sock[KEY]
         local ok, err = sock:setclientcert(certificate, key)
         if not ok then
+            prepare(sock, {})
             return nil, err
         end
-        return restore(sock, own_certificate, own_key, plain(sock, session, name, verify, status))
+        return finish(sock, restore(sock, own_certificate, own_key,
+            pcall(plain, sock, session, name, verify, status)))
     end
 end
 

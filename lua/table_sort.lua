@@ -2,7 +2,8 @@
 -- function may wait, and LuaJIT compiles both together. So may the metamethod `__lt` of the elements. Every other
 -- call goes to LuaJIT's own, which also raises the errors about arguments.
 --
--- It makes the same calls as LuaJIT's own, in the same order.
+-- It makes the same calls as LuaJIT's own, in the same order. That one asks no metamethod of the table: so it gets a
+-- table in which elements are missing and that has a metatable.
 local sort = table.sort
 
 local type, error, rawget = type, error, rawget
@@ -106,6 +107,18 @@ local function has_less_than(value)
     return metatable and rawget(metatable, "__lt")
 end
 
+-- Whether metamethods of the table would be asked for elements: for those that are nil.
+local function has_asked_holes(t, length)
+    if getmetatable(t) then
+        for i = 1, length do
+            if rawget(t, i) == nil then
+                return true
+            end
+        end
+    end
+    return false
+end
+
 function table.sort(...)
     local t, is_less = ...
     if type(t) == "table" then
@@ -116,10 +129,13 @@ function table.sort(...)
             end
         end
         if type(is_less) == "function" then
-            if not sort_calling(t, length_of(t), is_less) then
-                error("invalid order function for sorting", 2)
+            local length = length_of(t)
+            if not has_asked_holes(t, length) then
+                if not sort_calling(t, length, is_less) then
+                    error("invalid order function for sorting", 2)
+                end
+                return
             end
-            return
         end
     end
     return sort(...)

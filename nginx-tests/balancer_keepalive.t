@@ -314,9 +314,9 @@ is get('/outside'), 'no upstream found; no upstream found; no upstream found', '
 $log = $server->log_text('error.log');
 unlike $log, qr/\[(?:alert|emerg)\]|exited on signal|open socket/, 'in silence';
 
-for my $value (qw(0 -1 many)) {
+for my $value (qw(0 -1 +5 many)) {
     my ( $status, $output ) = $server->run( conf( $path, "upstream bad { balancer_keepalive $value; server 127.0.0.1; }" ), '-t' );
-    like $output, qr/invalid value "$value" in "balancer_keepalive" directive in /, "balancer_keepalive $value";
+    like $output, qr/invalid value "\Q$value\E" in "balancer_keepalive" directive in /, "balancer_keepalive $value";
 }
 my ( undef, $output )
     = $server->run( conf( $path, 'upstream bad { balancer_keepalive 1; balancer_keepalive 1; server 127.0.0.1; }' ), '-t' );

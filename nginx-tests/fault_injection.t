@@ -22,6 +22,7 @@ my $port   = ProcessTest::port();
 my $cert   = ProcessTest::certs();
 my $waits  = `@{[ $ENV{TEST_NGINX_BINARY} || 'nginx' ]} -v 2>&1` =~ m{/1\.22\.1$}m;
 my $server = ProcessTest->new;
+my $prefix = $server->prefix;
 my $arm    = q{ngx.__fault("callback", };
 
 # Name, directives of the location, the statuses that are right ("closed" for a connection that
@@ -182,6 +183,29 @@ my @cases = (
     [   'error in a timer', 'content_by_lua_block { ngx.timer.at(0, error, "in a timer") ngx.say(1) }',
         qr/200|500/, qr/\[error\] /
     ],
+    [   'no memory for the list of the threads that are waited for',
+        'content_by_lua_block {
+            local all = {}
+            for i = 1, 3 do all[i] = ngx.thread.spawn(function() ngx.sleep(0.001) end) end
+            ngx.__fault("heap", 0, 1)
+            ngx.log(ngx.ERR, "waiting: ", select(2, pcall(ngx.thread.wait, unpack(all))))
+            ngx.say(1)
+        }', 200, qr/waiting: no memory/
+    ],
+    [   'no memory for the URI of a subrequest',
+        'content_by_lua_block {
+            ngx.__fault("alloc", 0, 1)
+            ngx.log(ngx.ERR, "capturing: ", select(2, pcall(ngx.location.capture, "/sleep")))
+            ngx.say(1)
+        }', 200, qr/capturing: no memory/
+    ],
+    [   'no memory for the URI of a redirect',
+        'content_by_lua_block {
+            ngx.__fault("alloc", 0, 1)
+            ngx.log(ngx.ERR, "going: ", select(2, pcall(ngx.exec, "/sleep")))
+            ngx.say(1)
+        }', 200, qr/going: no memory/
+    ],
     [   'error in log', 'content_by_lua_block { ngx.say(1) } log_by_lua_block { error("in log") }',
         200, qr/\[error\] .*failed to run log_by_lua\*: .*in log/
     ],
@@ -232,6 +256,19 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
             body_filter_by_lua_block { ngx.sleep(0) ngx.arg[1] = ngx.arg[1]:upper() }
             return 200 hello;
         }
+        location = /exit-$skip {
+            keepalive_timeout 0;
+            error_page 403 /page;
+            header_filter_by_lua_block { ngx.__fault("alloc", $skip, 1) ngx.sleep(0) return ngx.exit(403) }
+            content_by_lua_block { ngx.say("not in the page") ngx.flush(true) ngx.sleep(0.05) }
+        }
+        location = /sub_log-$skip {
+            keepalive_timeout 0;
+            content_by_lua_block {
+                ngx.__fault("alloc", $skip, 1)
+                ngx.say(ngx.location.capture("/sub_logged").status)
+            }
+        }
         location = /log-$skip {
             keepalive_timeout 0;
             content_by_lua_block { ngx.ctx.name = "a" ngx.say(ngx.req.get_headers().host) }
@@ -245,7 +282,8 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
         location = /balancer-$skip {
             set \$do alloc-$skip;
             set \$wait 1;
-            proxy_pass http://balanced/worker;
+            # Where nothing else can fail.
+            proxy_pass http://balanced/plain;
         }
         location = /tls-$skip {
             content_by_lua_block {
@@ -272,20 +310,102 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
         }
 _EOC_
 }
+
+# What a request of /own does once an allocation is to fail, and what /next and the first request for a page of this
+# module's own do after /armed.
+my $OWN = <<'_EOC_';
+    local events = ngx.worker.events
+    events.on("news", function(data) ngx.sleep(0) return data:upper() end)
+    local text, count = ("abc"):gsub("%w", function(letter) ngx.sleep(0) return letter:rep(20) end)
+    assert(events.post("news", text))
+    assert(events.post("news", text, 0))
+    ngx.log(ngx.NOTICE, "to the log: ", text, '"\n', count)
+    ngx.sleep(0.001)
+    ngx.say(text)
+_EOC_
+my @OWN = ( '/own', map {"/armed $_"} '/next', '/status', '/status?format=prometheus', '/threads', '/profile?seconds=0.01',
+    '/profile?seconds=0.01&format=svg', '/profile?seconds=0.01&mode=wait', '/profile?memory' );
+$locations .= <<"_EOC_";
+        location = /own {
+            keepalive_timeout 0;
+            content_by_lua_block {
+                ngx.__fault(ngx.var.arg_kind, tonumber(ngx.var.arg_skip), 1)
+                $OWN
+            }
+        }
+        location = /armed {
+            keepalive_timeout 0;
+            content_by_lua_block { ngx.say("armed") }
+            log_by_lua_block { ngx.__fault(ngx.var.arg_kind, tonumber(ngx.var.arg_skip), 1) }
+        }
+        location = /list {
+            content_by_lua_block {
+                ngx.__fault("heap", tonumber(ngx.var.arg_skip), 1)
+                local ok, err = pcall(function() ngx.header["X-List"] = { "a", "b" } end)
+                ngx.say(ok and "set" or err)
+            }
+        }
+        location = /spawn {
+            content_by_lua_block {
+                ngx.__fault("heap", tonumber(ngx.var.arg_skip), 1)
+                local proc, err = require("ngx.pipe").spawn({ "sleep", "600" })
+                ngx.say(proc and "spawned" or err)
+            }
+        }
+        location = /hooks {
+            content_by_lua_block {
+                ngx.shared.faults:set("kind", ngx.var.arg_kind)
+                ngx.shared.faults:set("skip", tonumber(ngx.var.arg_skip))
+            }
+        }
+        location = /next    { content_by_lua_block { ngx.say(require("changing")) } }
+        location = /status  { lua_status; }
+        location = /threads { lua_threads; }
+        location = /profile { lua_profile; }
+_EOC_
+my $OWN_HOOK = $OWN =~ s/ngx\.say\(text\)//r;
+
+# Replaces a module that /next loads.
+my $version = 0;
+sub edit_module {
+    $version++;
+    rename $server->write_file( 'changing.new', "return $version" ), "$prefix/changing.lua" or die "rename: $!";
+}
 my $n = 0;
 for my $case (@cases) {
     my ( $name, $directives ) = @$case;
     $locations .= "        location = /case-@{[ $n++ ]} { $directives }\n";
 }
 
-$server->start( $server->write_file( 'nginx.conf', <<"_EOC_") );
+# The configuration with the error log in a format.
+sub configure {
+    my ($format) = @_;
+    return $server->write_file( 'nginx.conf', <<"_EOC_");
 worker_processes  1;
 pid        logs/nginx.pid;
 error_log  logs/error.log info;
+thread_pool jobs threads=1;
 events {
 }
 http {
     access_log  off;
+    lua_package_path "$prefix/?.lua;;";
+    lua_error_log_format $format;
+    lua_code_cache stat;
+    lua_worker_events 64k;
+    lua_shared_dict faults 64k;
+    init_worker_by_lua_block {
+        local kind = ngx.shared.faults:get("kind")
+        if kind then ngx.__fault(kind, ngx.shared.faults:get("skip"), 1) end
+        ngx.sleep(0.001)
+        $OWN_HOOK
+    }
+    exit_worker_by_lua_block {
+        local kind = ngx.shared.faults:get("kind")
+        if kind then ngx.__fault(kind, ngx.shared.faults:get("skip"), 1) end
+        ngx.sleep(0.001)
+        $OWN_HOOK
+    }
     init_by_lua_block {
         local path = "unix:" .. ngx.config.prefix() .. "tls.sock"
         rawset(_G, "fault", false)
@@ -345,12 +465,37 @@ http {
     server {
         listen 127.0.0.1:$port;
         location = /worker { content_by_lua_block { ngx.say(ngx.worker.pid()) } }
+        location = /plain { return 200; }
         location = /none { content_by_lua_block { ngx.say(tostring(ngx.__fault("none"))) } }
+        location = /job { content_by_lua_block { ngx.say(select(2, assert(ngx.run_worker_thread("jobs", "job", "nap")))) } }
+        location = /many {
+            content_by_lua_block {
+                local queries = {}
+                for i = 1, 250 do queries[i] = { "/plain" } end
+                local ok, err = pcall(ngx.location.capture_multi, queries)
+                ngx.say(ok or err)
+                ngx.say(select("#", ngx.location.capture_multi({ unpack(queries, 1, 150) })), " responses")
+            }
+        }
         location = /sleep { content_by_lua_block { ngx.sleep(0.001) ngx.say("slept") } }
+        location = /page {
+            header_filter_by_lua_block { ngx.sleep(0) }
+            body_filter_by_lua_block { ngx.sleep(0) }
+            return 200 page;
+        }
+        location = /sub_logged {
+            log_subrequest on;
+            content_by_lua_block { ngx.say("sub") }
+            log_by_lua_block { ngx.sleep(0) assert(ngx.var.uri == "/sub_logged") }
+        }
 $locations
     }
 }
 _EOC_
+}
+edit_module();
+$server->write_file( 'job.lua', 'return { nap = function() os.execute("sleep 1.2") return "slept" end }' );
+$server->start( configure('line') );
 
 # The status of the answer, or "closed" where the server closes before its end.
 sub status_of {
@@ -402,6 +547,17 @@ for my $index ( 0 .. $#cases ) {
     ok !disarm(), "$name: it has happened";
 }
 
+# In this build, work of a thread has a timer of half a second.
+is( ( ProcessTest::get( $port, '/job' ) )[2], "slept\n", "a thread's work outlasts its timer, which is set again" );
+is_same_worker("a thread's work");
+
+# In this build, a request has 200 references at most.
+is( ( ProcessTest::get( $port, '/many' ) )[2], "failed to issue subrequest: -1\n150 responses\n",
+    'too many subrequests are refused, and none of their batch runs' );
+like $server->log_text('error.log'), qr{\[crit\] .*request reference counter overflow while processing "/plain"},
+    'too many subrequests: the log says so';
+is_same_worker('too many subrequests');
+
 my $failed = 0;
 for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
     my $before = length $server->log_text('error.log');
@@ -421,6 +577,12 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
     $got = status_of("/filters-$skip");
     like $got, qr/^(?:500|closed|200)$/, "allocation $skip of filters that wait fails: $got";
     disarm();
+    $got = status_of("/exit-$skip");
+    like $got, qr/^(?:500|closed|403)$/, "allocation $skip of a page after a filter that waits fails: $got";
+    disarm();
+    $got = status_of("/sub_log-$skip");
+    like $got, qr/^(?:500|closed|200)$/, "allocation $skip of a subrequest whose log waits fails: $got";
+    disarm();
     $got = status_of("/log-$skip");
     like $got, qr/^(?:closed|200)$/, "allocation $skip of log code that waits fails: $got";
     disarm();
@@ -434,6 +596,87 @@ for my $skip ( 0 .. $ALLOCATIONS - 1 ) {
     $failed++;
 }
 cmp_ok $failed, '>', 5, 'a busy request allocates from its pool';
+
+# What only this module has, with lines of either format: allocations from pools, and those for what it makes itself.
+sub fail_own {
+    my ( $kind, $path ) = @_;
+    my ( $arming, $asked ) = split / /, $path;
+    $asked //= $path;
+    # Each of the first ones, and some of those that come after many.
+    for ( my $skip = 0; $skip < 100_000; $skip += 1 + int $skip / 15 ) {
+        my $query = "?kind=$kind&skip=$skip";
+        my $before = length $server->log_text('error.log');
+        my $got = status_of("$arming$query");
+        # Long enough for the worker to look for changes.
+        edit_module(), sleep 0.11 if $asked eq '/next';
+        $got = status_of($asked) if $asked ne $path;
+        my $name = "$kind allocation $skip of $asked fails: $got";
+        $got =~ /^(?:500|closed|200)$/ or return fail($name);
+        return cmp_ok $skip, '>', 0, "$kind allocations of $asked: $skip" if disarm();
+        # Where a pool cannot grow, nginx itself says so.
+        if ( $kind eq 'heap' && $got ne '200' ) {
+            my $said = substr $server->log_text('error.log'), $before;
+            $said =~ /\[(?:error|alert|crit|emerg)\]|"level":"(?:error|alert|crit|emerg)"/ or fail("$name: the log says so");
+        }
+        my ( undef, undef, $now ) = ProcessTest::get( $port, '/worker' );
+        $now eq $worker or return fail("$name: the same worker");
+    }
+    return fail("$kind allocations of $asked come to an end");
+}
+
+# A list of a header's values for which there is no memory.
+my @said;
+for my $skip ( 0 .. 100 ) {
+    my $body = eval { ( ProcessTest::get( $port, "/list?skip=$skip" ) )[2] };
+    last if disarm();
+    push @said, $body // '';
+}
+ok !!( grep {/no memory/} @said ), 'a list of values that there is no memory for' or diag "@said";
+ok !( grep {/failed to set header/} @said ), 'is no wrong value' or diag "@said";
+
+# A program that could not be started to the end does not go on without an owner.
+for my $skip ( 0 .. 100 ) {
+    my $got = status_of("/spawn?skip=$skip");
+    like $got, qr/^(?:500|200)$/, "heap allocation $skip of a spawn fails: $got";
+    ok ProcessTest::wait_until( sub { ProcessTest::children($worker) == 0 } ), 'no program is left';
+    if ( disarm() ) {
+        cmp_ok $skip, '>', 2, 'a spawn allocates';
+        last;
+    }
+}
+
+# A reload has the old worker end with a fault, and the new one begin with one.
+sub reload {
+    my ($why) = @_;
+    my $before = $worker;
+    kill HUP => $server->pid;
+    ok ProcessTest::wait_until(
+        sub {
+            $worker = eval { ( ProcessTest::get( $port, '/worker' ) )[2] } // $before;
+            return $worker ne $before && ProcessTest::children( $server->pid ) == 1;
+        }
+        ),
+        "$why: a new worker serves, and the old one has left";
+    disarm();
+    $worker = ( ProcessTest::get( $port, '/worker' ) )[2];
+}
+
+for my $format (qw(line json)) {
+    configure($format);
+    reload("error log of $format");
+    for my $kind (qw(alloc heap)) {
+        fail_own( $kind, $_ ) for @OWN;
+        edit_module();
+        ok ProcessTest::wait_until( sub { ( ProcessTest::get( $port, '/next' ) )[2] eq "$version\n" } ),
+            'the module that has changed is loaded in the end';
+    }
+}
+for my $kind (qw(alloc heap)) {
+    for my $skip ( 0 .. 15 ) {
+        ProcessTest::get( $port, "/hooks?kind=$kind&skip=$skip" );
+        reload("$kind allocation $skip of hooks that wait");
+    }
+}
 
 $server->stop;
 my $log = $server->log_text('error.log');

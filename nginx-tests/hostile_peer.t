@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
 use Test::More;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 use HostilePeer;
 use ProcessTest;
 
@@ -96,6 +96,12 @@ local function at_every_byte(text, ends, read, drip)
         local _, result = ngx.thread.wait(threads[cut])
         ngx.say(cut, ": ", result)
     end
+end
+
+-- Sets how long what is over soon waits for, in milliseconds.
+function _M.soon()
+    SOON = tonumber(ngx.var.arg_ms)
+    ngx.print(SOON)
 end
 
 function _M.receive()
@@ -269,6 +275,12 @@ sub descriptors {
 my $text = "ab\rc\r\nde--en--end--f\n";
 my $mark = '--end--';
 my $escaped = join '', map { sprintf '%%%02x', ord } split //, $text;
+
+# Peers that hold have sent all before a read gives up, on a slow machine too.
+my $began = time;
+body("/hostile/receive?kind=all&ends=close&text=$escaped&drip=1");
+my $soon = $SOON + int( 4000 * ( time - $began ) );
+is body("/hostile/soon?ms=$soon"), $soon, 'how long a read waits for';
 
 # A value, or nil, as hostile.lua shows it.
 sub shown {

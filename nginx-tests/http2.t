@@ -65,6 +65,22 @@ http {
                 ngx.print("framed by HTTP/2, ", ngx.header.upgrade)
             }
         }
+        location = /proxy_connection {
+            content_by_lua_block {
+                ngx.req.set_header("Proxy-Connection", "keep-alive")
+                local res = ngx.location.capture("/seen")
+                ngx.print(res.status, " ", res.body)
+            }
+        }
+        location = /seen { content_by_lua_block { ngx.print(ngx.req.get_headers()["proxy-connection"]) } }
+        location = /logged {
+            content_by_lua_block { ngx.req.set_header("X-A", "new") ngx.print("logged") }
+            log_by_lua_block {
+                local before = ngx.req.raw_header()
+                ngx.sleep(0.05)
+                ngx.log(ngx.NOTICE, "the header ", ngx.req.raw_header() == before and not before:find("new") and "stays")
+            }
+        }
         location = /pieces {
             content_by_lua_block { ngx.header.content_length = 9 ngx.print("hello") ngx.flush(true) }
         }
@@ -91,6 +107,9 @@ like page('/sent'), qr/^went on \d+/, 'a subrequest that fails after its header'
 is page('/error'), "went on 500\n", '… and the server goes on';
 
 is page('/one_connection'), 'framed by HTTP/2, h2c', 'no header of another framing';
+is page('/proxy_connection'), '200 keep-alive', 'a header that nginx refuses in HTTP/2, in a subrequest';
+is page('/logged'), 'logged', 'log code that waits';
+ok $server->wait_for_line( 'error.log', qr/\[notice\] .*the header stays/ ), '… has the header as it came';
 is page('/longer'),    'hel', 'no more than the Content-Length says';
 is $? >> 8, 0, '… and the stream ends well';
 for my $path ( '/shorter', '/pieces' ) {

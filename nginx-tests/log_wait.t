@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
@@ -105,5 +106,57 @@ like ProcessTest::talk( $port, "GET /late?mark=term&for=600 HTTP/1.0\r\n\r\n" ),
 my $pid = $nginx->pid;
 kill TERM => $pid;
 ok ProcessTest::wait_until( sub { !ProcessTest::is_running($pid) } ), '… does not hold up nginx when it is terminated';
+
+# worker_shutdown_timeout: what the code waits for from others fails then, its own sleep goes on. And the limit of a
+# configuration is for its own workers: what old ones still have does not count.
+my $peer = IO::Socket::INET->new( Listen => 10, LocalAddr => '127.0.0.1' ) or die "no port: $!";
+sub configured {
+    my ($max) = @_;
+    return $nginx->write_file( 'nginx.conf', <<"_EOC_" );
+pid        logs/nginx.pid;
+error_log  logs/error.log info;
+worker_shutdown_timeout 500ms;
+events {
+}
+http {
+    access_log off;
+    lua_max_pending_logs $max;
+    server {
+        listen 127.0.0.1:$port;
+$locations
+        location = /asks {
+            content_by_lua_block { ngx.say("ok") }
+            log_by_lua_block {
+                local sock = ngx.socket.tcp()
+                sock:settimeout(600000)
+                assert(sock:connect("127.0.0.1", @{[ $peer->sockport ]}))
+                ngx.log(ngx.NOTICE, "asked: ", select(2, sock:receive()), ".")
+            }
+        }
+    }
+}
+_EOC_
+}
+
+sub refused { return $nginx->count_in_log(qr/failed to run log_by_lua\*: the code waits, but $_[0] lua_max_pending_logs are not enough/) }
+
+$nginx->start( configured(2) );
+for my $path ( '/asks', '/late?mark=shut&for=3', '/late?mark=third&for=0.01' ) {
+    like ProcessTest::talk( $port, "GET $path HTTP/1.0\r\nX-Mark: s\r\n\r\n" ), qr/ok/, "$path before the worker must leave";
+}
+ok ProcessTest::wait_until( sub { refused(2) == 1 } ), '… the third is one too many';
+($old) = ProcessTest::children( $nginx->pid );
+configured(1);
+kill HUP => $nginx->pid;
+ok $nginx->wait_for_line( 'error.log', qr/\b$old#\d+: gracefully shutting down/ ), '… a new worker comes';
+like ProcessTest::talk( $port, "GET /late?mark=new&for=1 HTTP/1.0\r\nX-Mark: n\r\n\r\n" ), qr/ok/, '… which has a limit of its own';
+ok ProcessTest::wait_until( sub { ProcessTest::talk( $port, "GET /late?mark=more HTTP/1.0\r\n\r\n" ); refused(1) > 0 } ), '… of one';
+ok $nginx->wait_for_line( 'error.log', qr/\b$old#\d+: .*asked: (?:closed|connection aborted|timeout)\./ ), 'in the old worker, what never came fails';
+ok $nginx->wait_for_line( 'error.log', qr/\b$old#\d+: .*late: shut 200 s plain\./ ), '… what sleeps ends';
+ok $nginx->wait_for_line( 'error.log', qr/late: new 200 n plain\./ ), '… and what waits in the new one';
+is $nginx->count_in_log(qr/late: third/), 0, '… but for what was refused';
+ok ProcessTest::wait_until( sub { !ProcessTest::is_running($old) } ), '… the old worker leaves';
+$nginx->stop;
+unlike $nginx->log_text('error.log'), qr/\[(?:alert|crit|emerg)\]|signal 11|open socket/, '… with nothing left behind';
 
 done_testing();

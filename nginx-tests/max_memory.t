@@ -21,6 +21,9 @@ sub http {
     my ( $limit, $init ) = @_;
     return <<"_EOC_";
     lua_max_memory $limit;
+    lua_package_path "\$prefix/?.lua;;";
+    lua_worker_thread_vm_pool_size 1;
+    aio threads;
     init_by_lua_block { $init }
     server {
         listen 127.0.0.1:$port;
@@ -51,6 +54,56 @@ sub http {
                 ngx.say(#kept)
             }
         }
+        location = /keep {
+            content_by_lua_block {
+                package.loaded.kept = {}
+                for i = 1, 100 do package.loaded.kept[i] = ("x"):rep(100000) .. i end
+                ngx.say("kept")
+            }
+        }
+        # A megabyte of garbage.
+        location = /leave {
+            content_by_lua_block {
+                local text
+                for _ = 1, 10 do text = ("y"):rep(100000) .. math.random() end
+                ngx.say(#text > 100000)
+            }
+        }
+        # Half a megabyte of garbage, beside more than half of the limit that lives.
+        location = /thread {
+            content_by_lua_block { ngx.say(ngx.run_worker_thread("default", "job", "leave")) }
+        }
+        location = /full/set {
+            set_by_lua_block \$x { return require("fill")(1.234567890123) }
+            return 200 "\$x\n";
+        }
+        location = /full/error {
+            content_by_lua_block { error(require("fill")(1.234567890123), 0) }
+        }
+        location = /full/resume {
+            content_by_lua_block {
+                local threads, arguments = {}, {}
+                for i = 1, 40 do arguments[i] = i end
+                for i = 30, 40 do threads[i] = coroutine.create(function() end) end
+                require("fill")()
+                for i = 30, 40 do pcall(coroutine.resume, threads[i], unpack(arguments, 1, i)) end
+                ngx.say(1.234567890123)
+            }
+        }
+        location = /full/capture {
+            content_by_lua_block {
+                -- The options that are looked for: strings that are there take no memory.
+                local options = {
+                    args = "", vars = {}, headers = {}, share_all_vars = false, copy_all_vars = false,
+                    always_forward_body = false, ctx = {}, method = ngx.HTTP_GET, body = "",
+                }
+                ngx.location.capture("/hello")
+                require("fill")()
+                pcall(ngx.location.capture, "/hello", options)
+                -- What is left of the call must not end this.
+                ngx.say(ngx.sleep(0.1) == nil and 1.234567890123 or "woken too early")
+            }
+        }
         location = /uncached {
             lua_code_cache off;
             content_by_lua_block {
@@ -74,6 +127,23 @@ sub http {
             }
         }
         location = /hello { content_by_lua_block { ngx.say("hello") } }
+        # LuaJIT's table of strings stays large: it is halved in each cycle of the collector.
+        location = /strings {
+            content_by_lua_block {
+                do
+                    local strings = {}
+                    for i = 1, 700000 do strings[i] = "abc" .. i end
+                end
+                collectgarbage()
+                ngx.say("made")
+            }
+        }
+        location = /tables {
+            content_by_lua_block {
+                local t = {}
+                for i = 1, 1e8 do t[i] = {} end
+            }
+        }
     }
 _EOC_
 }
@@ -99,6 +169,58 @@ ok $nginx->wait_for_line( 'error.log', qr/memory allocation error: not enough me
 is_deeply [ map { answer('/hello') } 1 .. 20 ], [ ("hello\n") x 20 ], 'others are served';
 is_deeply [ ProcessTest::children( $nginx->pid ) ], [$worker], 'by the same worker';
 is $nginx->count_in_log('\[(?:alert|emerg)\](?!.*lua_code_cache is off)'), 0, 'nothing else went wrong';
+
+# More than half of the limit lives: LuaJIT itself would collect once twice as much is in use.
+$nginx->stop;
+$nginx->start( $nginx->write_http( http( '20m', '' ) ) );
+is answer('/keep'), "kept\n", 'ten megabytes live on';
+is_deeply [ map { answer('/leave') } 1 .. 200 ], [ ("true\n") x 200 ], 'garbage beside them makes room in time, again and again';
+
+# The VM of a thread has no event loop that collects its garbage.
+$nginx->write_file( 'job.lua', <<'_EOC_' );
+local kept = {}
+for i = 1, 45 do kept[i] = ("x"):rep(100000) .. i end
+return {
+    leave = function()
+        local text
+        for _ = 1, 5 do text = ("y"):rep(100000) .. math.random() end
+        return #text > 100000 and #kept
+    end,
+}
+_EOC_
+$nginx->stop;
+$nginx->start( $nginx->write_http( http( '8m', '' ) ) );
+is_deeply [ map { answer('/thread') } 1 .. 100 ], [ ("true45\n") x 100 ], "a thread's garbage makes room, too";
+
+# A number's text takes memory, too, where the code has ended and none is left; so do a larger stack for the
+# arguments of a coroutine, and a reference of an `ngx.ctx`.
+$nginx->write_file( 'fill.lua', <<'_EOC_' );
+local full = require("table.new")(1000000, 0)
+package.loaded.full = full
+local function make_tables() for i = #full + 1, 1e6 do full[i] = {} end end
+local function make_strings() for i = #full + 1, 1e6 do full[i] = "s" .. i end end
+return function(value)
+    pcall(make_tables)
+    pcall(make_strings)
+    return value
+end
+_EOC_
+for my $path ( '/full/set', '/full/error', '/full/resume', '/full/capture' ) {
+    $nginx->stop;
+    $nginx->start( $nginx->write_http( http( '20m', '' ) ) );
+    ok ProcessTest::wait_until( sub { ($worker) = ProcessTest::children( $nginx->pid ) } ), 'a worker starts';
+    # Or the collector happens to make room for it.
+    like ProcessTest::talk( $port, "GET $path HTTP/1.0\r\n\r\n" ), qr/^HTTP\S+ (?:500 |200 .*\n1\.234567890123\n)/s,
+        "$path is answered";
+    is_deeply [ ProcessTest::children( $nginx->pid ) ], [$worker], 'by a worker that lives on';
+}
+
+# The collector wants memory for a smaller table of strings.
+$nginx->stop;
+$nginx->start( $nginx->write_http( http( '100m', '' ) ) );
+is answer('/strings'), "made\n", 'many strings';
+like ProcessTest::talk( $port, "GET /tables HTTP/1.0\r\n\r\n" ), qr/^HTTP\S+ 500 /, 'and then tables without end';
+is_deeply [ map { answer('/hello') } 1 .. 20 ], [ ("hello\n") x 20 ], 'are collected all the same';
 
 my ( $status, $output );
 for my $case (

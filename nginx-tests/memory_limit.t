@@ -16,7 +16,6 @@ use Time::HiRes qw(sleep time);
 use ProcessTest;
 
 plan skip_all => 'memcheck needs the memory itself' if $ENV{TEST_NGINX_USE_VALGRIND};
-plan skip_all => 'no prlimit' if system('prlimit --version > /dev/null 2>&1') != 0;
 
 # What the worker may take beside what it has at its start, and how long a case may last.
 my $ROOM     = 300 * 1024 * 1024;
@@ -41,6 +40,7 @@ my @cases = (
     [ 'body in pieces', 'local s = big(10) for _ = 1, 100 do
                            local ok, err = ngx.print(s) if not ok then return ok, err end
                          end', $FULL, 'HTTP/1.0' ],
+    [ 'log of a big text', 'local s = big(70, "\\1") return ngx.log(ngx.ERR, s)', qr/^$/ ],
     [ 'a big error', 'error(big(100), 0)', qr/x{100}|$FULL/ ],
 
     # Encoding.
@@ -92,6 +92,9 @@ my @cases = (
                          for i = 1, 20 do all[i] = ngx.req.get_uri_args(0) end', $FULL ],
     [ 'a response header', 'local s = big(40) for i = 1, 20 do ngx.header["X-" .. i] = s end', $FULL ],
     [ 'a response header of many values', 'local s = big(40) ngx.header.x = { s, s, s, s, s, s, s, s, s }', $FULL ],
+    [ 'a look-up of a response header', 'return ngx.resp.get_headers()[big(100)]', qr/$FULL|^$/ ],
+    [ 'the request header Host', 'return ngx.req.set_header("Host", big(100))', qr/$FULL|^$/ ],
+    [ 'set_body_file', 'ngx.req.read_body() return ngx.req.set_body_file(big(100))', qr/$FULL|stat\(\)/ ],
     [ 'a request header',  'local s = big(40) for i = 1, 20 do ngx.req.set_header("X-" .. i, s) end', $FULL ],
     [ 'a variable',        'local s = big(40) for i = 1, 20 do ngx.var.x = i .. s end',  $FULL ],
     [ 'set_body_data',     'ngx.req.read_body() ngx.req.set_body_data(big(200))',     $FULL ],
@@ -153,12 +156,16 @@ my @cases = (
     [ 'semaphores without references', 'local new = require("ngx.semaphore").new
                      collectgarbage("stop") local ok, err = pcall(function() for i = 1, 1e8 do assert(new()) end end)
                      collectgarbage("restart") return ok, err', $FULL ],
-    [ 'timers',     'for i = 1, 1e8 do ngx.timer.at(0.2, function() end) end', $FULL, undef, 'later' ],
+    [ 'timers',     'for i = 1, 1e8 do
+                        local timer, err = ngx.timer.at(0.2, function() end) if not timer then return timer, err end
+                    end', $FULL, undef, 'later' ],
     [ 'tcp sockets', 'local all = {} for i = 1, 1e8 do all[i] = assert(ngx.socket.tcp()) end', $FULL ],
     [ 'udp sockets', 'local all = {} for i = 1, 1e8 do all[i] = assert(ngx.socket.udp()) end', $FULL ],
     [ 'tcp readers', 'local all, sock = {}, peer("1\n") for i = 1, 1e8 do all[i] = assert(sock:receiveuntil("abc" .. i)) end', $FULL ],
     [ 'expressions in use', 'local all = {} for i = 1, 1e8 do ngx.re.match("x", "(a)(b)" .. i, "") all[i] = i .. big(0.01) end', $FULL ],
     [ 'tables',      'local all = {} for i = 1, 1e8 do all[i] = {} end', $FULL ],
+    [ 'tables after many strings', 'do local all = {} for i = 1, 2000000 do all[i] = "abc" .. i end end collectgarbage()
+                     local all = {} for i = 1, 1e8 do all[i] = {} end', $FULL ],
 
     # Tables with holes.
     ( map { [ "print of {[$_] = 1}", "return ngx.print({ [$_] = 'x' })", qr/too sparse|sparse array/ ] }
@@ -169,6 +176,33 @@ my @cases = (
                                      return sock:send({ "a", [1e10] = "x" })', qr/sparse/ ],
     [ 'args of a sparse table',     'return #ngx.encode_args({ a = { "x", [1e10] = "y" } })', qr/^\d+$/ ],
     [ 'a header of a sparse table', 'ngx.header.x = { "x", [2^31] = "y" }', qr/^$/ ],
+
+    # Messages between workers that are too long.
+    [ 'post of a big message', 'return ngx.worker.events.post("news", big(20))', qr/too long|$FULL/ ],
+    [ 'post with a big name',  'return ngx.worker.events.post(big(20), "")',     qr/too long|$FULL/ ],
+
+    # Messages that are heard.
+    [ 'messages that are heard',
+        'local heard ngx.worker.events.on("news", function(data) heard = #data end)
+         local s = big(4) for _ = 1, 100 do
+             local ok, err = ngx.worker.events.post("news", s)
+             while err == "queue is full" do ngx.sleep(0.001) ok, err = ngx.worker.events.post("news", s) end
+             if not ok then return err end
+         end
+         while not heard do ngx.sleep(0.001) end
+         return heard', qr/^4000000$|$FULL/ ],
+
+    # The walk allocates, too: on a full heap its answer is an error, or there is nobody to tell.
+    ( map { [ "profile of the memory, with $_ tables",
+              "local all = {} for i = 1, $_ do all[i] = { {} } end return ngx.location.capture('/profile?memory').status", qr/^\d+$|$FULL/ ] }
+        600000, 650000, 700000, 750000 ),
+
+    # What string.gsub makes of the function's answers is not in Lua's memory.
+    [ 'gsub with a function', 'return #big(10):gsub("x", function() return ("y"):rep(100) end)', $FULL ],
+    [ 'gsub with a function that waits',
+        'return #big(0.01):gsub("x", function() ngx.sleep(0) return ("y"):rep(100000) end)', $FULL ],
+    [ 'gsub of a big subject', 'return #big(100):gsub("x*", function(all) ngx.sleep(0) return all end)', $FULL ],
+    [ 'gsub with a big answer', 'local s = big(50) return #("aaaaaa"):gsub("a", function() ngx.sleep(0) return s end)', $FULL ],
 );
 
 sub case_lua {
@@ -224,7 +258,9 @@ return {
     one = function(n) return ("x"):rep(n * 1000000) end,
 }
 _EOC_
-my $conf = $server->write_file( 'nginx.conf', <<"_EOC_");
+sub start {
+    my ($format) = @_;
+    $server->start( $server->write_file( 'nginx.conf', <<"_EOC_") );
 pid        logs/nginx.pid;
 error_log  logs/error.log notice;
 worker_processes 1;
@@ -235,6 +271,8 @@ http {
     access_log off;
     lua_package_path "\$prefix/?.lua;;";
     lua_shared_dict dict 10m;
+    lua_worker_events 10m;
+    lua_error_log_format $format;
     lua_max_pending_timers 100000000;
     lua_regex_cache_max_entries 100;
     client_max_body_size 0;
@@ -263,6 +301,24 @@ http {
                 ngx.exit(444)
             }
         }
+        location = /limit {
+            content_by_lua_block {
+                local ffi = require "ffi"
+                ffi.cdef [[
+                    struct test_limit { unsigned long current, maximum; };
+                    int setrlimit(int resource, const struct test_limit *limit);
+                    char *strerror(int number);
+                ]]
+                local file = assert(io.open("/proc/self/status"))
+                local size = tonumber(file:read("*a"):match("VmSize:%s+(%d+) kB")) * 1024
+                file:close()
+                local ADDRESS_SPACE = 9
+                local limit = ffi.new("struct test_limit", size + $ROOM, size + $ROOM)
+                local failed = ffi.C.setrlimit(ADDRESS_SPACE, limit) ~= 0
+                ngx.say(failed and ffi.string(ffi.C.strerror(ffi.errno())) or "limited")
+            }
+        }
+        location = /profile { lua_profile; }
         location = /plain {
             content_by_lua_block { ngx.say("plain") }
         }
@@ -286,17 +342,13 @@ http {
     }
 }
 _EOC_
-$server->start($conf);
+}
 
 sub worker { return ( ProcessTest::children( $server->pid ) )[0] // 0 }
 
-# The size of the worker's address space, which prlimit's --as limits.
-sub limit {
-    my ($worker) = @_;
-    my ($kilobytes) = ProcessTest::slurp("/proc/$worker/status") =~ /^VmSize:\s+(\d+)/m or return;
-    my $most = $kilobytes * 1024 + $ROOM;
-    return system( 'prlimit', "--pid=$worker", "--as=$most" ) == 0;
-}
+# Has the worker limit itself; what it says of it. A limit that the test would set, by a process id, could
+# meet another process.
+sub limit { return eval { ( ProcessTest::get( $port, '/limit' ) )[2] } // $@ }
 
 # What the worker's memory consists of: its sizes, and its largest mappings.
 sub held {
@@ -324,50 +376,58 @@ sub request {
     return 0;
 }
 
-ProcessTest::get( $port, '/plain' );
-my $worker = worker();
-ok limit($worker), 'the worker has a limit';
-my $read = 0;
-my $only = $ENV{MEMORY_LIMIT_CASES};
-for my $n ( 1 .. @cases ) {
-    my ( $name, undef, $expected, $protocol, $later ) = @{ $cases[ $n - 1 ] };
-    next if defined $only && $name !~ /$only/;
-    my $from  = length $server->log_text('error.log');
-    my $began = time;
-    my $ended = request( $n, $protocol // 'HTTP/1.1' );
-    my $log   = substr $server->log_text('error.log'), $from;
-    my ($reported) = $log =~ /\] .*?case $n reports: (.*?);/s;
-    # Where what the code has left is not garbage, there may be no memory to report.
-    ($reported) = $log =~ /(lua entry thread aborted: .*memory$|no memory for the body of a captured response)/m
-        if !defined $reported;
-    my $plain = sub { eval { ( ProcessTest::get( $port, '/plain' ) )[2] } // $@ };
-    if ($later) {
-        ProcessTest::wait_until( sub { $plain->() eq "plain\n" } );
-        ProcessTest::get( $port, '/worker' );
+# The cases whose name matches, or all, with the error log in a format.
+sub test_cases {
+    my ( $format, $only ) = @_;
+    start($format);
+    ProcessTest::get( $port, '/plain' );
+    my $worker = worker();
+    is limit(), "limited\n", 'the worker has a limit';
+    for my $n ( 1 .. @cases ) {
+        my ( $name, undef, $expected, $protocol, $later ) = @{ $cases[ $n - 1 ] };
+        next if defined $only && $name !~ /$only/;
+        my $from  = length $server->log_text('error.log');
+        my $began = time;
+        my $ended = request( $n, $protocol // 'HTTP/1.1' );
+        my $log   = substr $server->log_text('error.log'), $from;
+        my ($reported) = $log =~ /(?:\] |"message":").*?case $n reports: (.*?);/s;
+        # Where what the code has left is not garbage, there may be no memory to report.
+        ($reported) = $log =~ /(lua entry thread aborted: .*memory$|no memory for the body of a captured response)/m
+            if !defined $reported;
+        my $plain = sub { eval { ( ProcessTest::get( $port, '/plain' ) )[2] } // $@ };
+        if ($later) {
+            ProcessTest::wait_until( sub { $plain->() eq "plain\n" } );
+            ProcessTest::get( $port, '/worker' );
+        }
+        my $answer = $plain->();
+        my $now = worker();
+        diag sprintf '%5.1f s  %s: %s', time - $began, $name, substr( $reported // 'nothing', 0, 160 ) if $ENV{MEMORY_LIMIT_SHOW};
+        my $right = $ended && defined $reported && $reported =~ $expected && $answer eq "plain\n" && $now == $worker;
+        ok $right, $name
+            or diag "ended: $ended, reported: ", $reported // 'nothing', ", then: $answer", substr( $log, 0, 2000 ), held($now);
+        if ( $now != $worker ) {
+            diag "the worker died: $log";
+            $worker = $now;
+            limit();
+        }
     }
-    my $answer = $plain->();
-    my $now = worker();
-    diag sprintf '%5.1f s  %s: %s', time - $began, $name, substr( $reported // 'nothing', 0, 160 ) if $ENV{MEMORY_LIMIT_SHOW};
-    my $right = $ended && defined $reported && $reported =~ $expected && $answer eq "plain\n" && $now == $worker;
-    ok $right, $name
-        or diag "ended: $ended, reported: ", $reported // 'nothing', ", then: $answer", substr( $log, 0, 2000 ), held($now);
-    if ( $now != $worker ) {
-        diag "the worker died: $log";
-        $worker = $now;
-        limit($worker);
-    }
-}
-# Nobody has collected what an error left that the code did not catch.
-is eval { ( ProcessTest::get( $port, '/endless' ) )[0] } // $@, 500, 'the request that runs out of memory fails';
-is eval { ( ProcessTest::get( $port, '/not_loaded_before' ) )[2] } // $@, "loaded\n", 'code loads after it';
-is worker(), $worker, 'the worker is the same';
+    # Nobody has collected what an error left that the code did not catch.
+    is eval { ( ProcessTest::get( $port, '/endless' ) )[0] } // $@, 500, 'the request that runs out of memory fails';
+    is eval { ( ProcessTest::get( $port, '/not_loaded_before' ) )[2] } // $@, "loaded\n", 'code loads after it';
+    is worker(), $worker, 'the worker is the same';
 
-my $log = $server->log_text('error.log');
-unlike $log, qr/exited on signal/, 'the worker has not died';
-# nginx's own word on an allocation of its that failed.
-$log =~ s/^.*\[emerg\] .*\(12: Cannot allocate memory\).*\n//mg;
-$log =~ s/^.*\[alert\] .*lua failed to run timer .*: (?:no memory|could not create .*)\n//mg;
-unlike $log, qr/\[(?:alert|emerg)\]/, 'no alarm';
-$server->stop;
+    my $log = $server->log_text('error.log');
+    unlike $log, qr/exited on signal/, 'the worker has not died';
+    # nginx's own word on an allocation of its that failed.
+    my $level = sub { $format eq 'json' ? qr/"level":"(?:$_[0])"/ : qr/\[(?:$_[0])\]/ };
+    my ( $emerg, $alert, $alarm ) = map { $level->($_) } 'emerg', 'alert', 'alert|emerg';
+    $log =~ s/^.*$emerg.*\(12: Cannot allocate memory\).*\n//mg;
+    $log =~ s/^.*$alert.*lua failed to run timer .*: (?:no memory|could not create .*)\n//mg;
+    unlike $log, $alarm, 'no alarm';
+    $server->stop;
+}
+test_cases( 'line', $ENV{MEMORY_LIMIT_CASES} );
+unlink $server->prefix . '/logs/error.log';
+test_cases( 'json', qr/\blog\b|error/ );
 
 done_testing();

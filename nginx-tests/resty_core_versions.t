@@ -145,6 +145,21 @@ my $LOCATIONS = <<'_EOC_' =~ s/\@LUA\@/$lua/r;
             ngx.print((select(2, sock:receive())))
         }
     }
+    # Texts that releases have changed.
+    location = /texts {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            local line = sock:receiveuntil("\n")
+            for _, call in ipairs{
+                { sock.settimeout, sock }, { sock.settimeouts, sock, 1 }, { sock.receive, sock, -1 },
+                { sock.receive, sock, {} }, { sock.receive, sock, "*x" }, { line, 1, 2 }, { ngx.req.socket, 1, 2 },
+            } do
+                local _, err = pcall(unpack(call))
+                ngx.say((err:gsub("^bad argument #2 to '.-' ", "")))
+            end
+        }
+    }
     # What the methods of TCP sockets that a release has answer for one that is connected without TLS.
     location = /methods {
         content_by_lua_block {
@@ -211,6 +226,14 @@ http {
     server {
         listen 127.0.0.1:$port;
 $LOCATIONS
+        location = /ocsp {
+            content_by_lua_block {
+                local function read(name) return assert(io.open("$cert/" .. name)):read("*a") end
+                local chain = require("ngx.ssl").cert_pem_to_der(read("stapled.crt"))
+                local ok, again = require("ngx.ocsp").validate_ocsp_response(read("stapled_good.der"), chain)
+                ngx.print(ok, " ", again)
+            }
+        }
     }
 }
 _EOC_
@@ -244,6 +267,7 @@ sub notices {
 # The release of the installed one first; it tells where the installed files are.
 $server->start( conf(';;') );
 my $base = body('/base');
+RestyCore::needs_first_release( $server, $base );
 is body('/release'), 10023, 'the release that the installed one asks for';
 is body('/pids'), '0 2 true true', 'worker ids: the room is 1,024, whatever the length says';
 is body('/worker_pids'), 2, '… and ngx.worker.pids';
@@ -253,6 +277,16 @@ is_deeply [notices()], [], 'no notice';
 my $all = qr/\A[1-9]\d* files, [1-9]\d* symbols\n\z/;
 like body('/modules'), $all, 'every file loads, every symbol is there';
 is body('/methods'), '', 'sockets have no newer methods';
+is body('/ocsp'), 'true nil', 'an OCSP response is valid';
+is body('/texts'), <<'_EOC_', 'texts';
+ngx.socket settimeout: expecting 2 arguments (including the object) but seen 1
+ngx.socket settimeout: expecting 4 arguments (including the object) but seen 2
+(bad pattern argument)
+(bad pattern argument)
+(bad pattern argument)
+expecting 0 or 1 arguments, but seen 2
+expecting zero arguments, but got 2
+_EOC_
 
 # The errors of the two PCREs, and what is the same in both.
 my $matches = "a\tc\nno newline one anchored empty 12\n";
@@ -297,6 +331,15 @@ sub starts_anew {
     is body('/threads'), 2, '10028: calls in threads: ten';
     is body('/pids'), '0 1 true false', '10028: worker ids: the length says the room';
     is body('/mime'), '1 hello', '10028: base64 of MIME';
+    is body('/texts'), <<'_EOC_', '10028: texts';
+ngx.socket settimeout: expecting 2 arguments (including the object) but seen 1
+ngx.socket settimeouts: expecting 4 arguments (including the object) but seen 2
+(bad number argument)
+(bad argument)
+(bad pattern argument)
+expecting 0 or 1 argument, but seen 2
+expecting 0 or 1 argument, but got 2
+_EOC_
     is_deeply [notices()], [], '10028: no notice';
     $server->stop;
 }
@@ -429,6 +472,7 @@ for my $directory ( split /:/, $ENV{TEST_NGINX_RESTY_CORE} || '' ) {
     is body('/mime'), '1 hello', "$directory: base64 of MIME";
     is scalar( () = notices() ), 0, "$directory: no notice";
     like body('/modules'), $all, "$directory: every file loads, every symbol is there";
+    is body('/ocsp'), $release < 10027 ? 'true nil' : 'true 4891968000', "$directory: until when an OCSP response is valid";
     # In the order in which releases brought them.
     my @methods = grep { $_ ne '' } (
         $release >= 10029 ? 'getfd=number' : '',

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes qw(sleep);
 
 use ProcessTest;
 
@@ -57,6 +58,13 @@ sub http {
         location = /header  { header_filter_by_lua_block { interpreted() } content_by_lua_block { ngx.say("unseen") } }
         location = /endless { content_by_lua_block { while true do end } }
         location = /c       { content_by_lua_block { ("a"):rep(30):find((".-"):rep(25) .. "b") } }
+        location = /stopped {
+            content_by_lua_block {
+                local stop = os.clock() + 0.12
+                repeat until os.clock() > stop
+                ngx.say("went on")
+            }
+        }
         location = /hello   { content_by_lua_block { ngx.say("hello") } }
         location = /hook    { content_by_lua_block { ngx.say((debug.gethook())) } }
     }
@@ -82,7 +90,7 @@ is body('/long'), "long\n", 'code that does not';
 like $nginx->log_text('error.log'), qr/$running\nstack traceback:(?:\n\t.*)*?\n\tinit_by_lua\(nginx\.conf:\d+\):\d+: in function 'spin'\n\tcontent_by_lua/,
     'is shown where it is';
 is $nginx->count_in_log($running), 1, 'once';
-like $nginx->log_text('error.log'), qr/^\t.*, client: 127\.0\.0\.1, .*request: "GET \/long/m, 'with its request';
+like $nginx->log_text('error.log'), qr/^\t.*, client: "?127\.0\.0\.1"?, .*request(?:_line)?: "GET \/long/m, 'with its request';
 is body('/hook'), "nil\n", 'no hook stays';
 is body('/filter'), "filtered\n", 'a filter';
 is $nginx->count_in_log($running), 2, 'too';
@@ -111,6 +119,20 @@ is $nginx->count_in_log("failed to run header_filter_by_lua\\*: .*:1: $error"), 
 is body('/hello'), "hello\n", 'the next request is served';
 is body('/hook'),  "nil\n",   'and no hook stays';
 is_deeply [ workers() ], [$worker], 'by the same worker';
+
+# A container that is paused, a machine without time for it.
+{
+    my $socket = ProcessTest::connection($port);
+    print {$socket} "GET /stopped HTTP/1.0\r\n\r\n";
+    sleep 0.05;
+    kill STOP => $worker;
+    sleep 2;
+    kill CONT => $worker;
+    my $got = '';
+    1 while sysread $socket, $got, 65536, length $got;
+    like $got, qr/^went on$/m, 'while the process stands still, no code counts as running';
+    is_deeply [ workers() ], [$worker], 'nor is the worker ended';
+}
 
 for my $path (qw(/endless /c)) {
     ok ProcessTest::wait_until( sub { workers() } ), 'there is a worker';

@@ -129,6 +129,7 @@ sub lines {
 
 start(';;');
 my $base = body('/base');
+RestyCore::needs_first_release( $server, $base );
 is_deeply errors(), lines(0), '0.10.23: lines do not name the server';
 $server->stop;
 

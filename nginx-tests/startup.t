@@ -72,8 +72,10 @@ refuses 'a handler of each form', '', 'content_by_lua_block { a() } content_by_l
 refuses 'a second path', 'lua_package_path "a"; lua_package_path "b";', '',
     '"lua_package_path" directive is duplicate in nginx.conf:7';
 refuses 'a flag that is neither', 'lua_code_cache maybe;', '',
-    'invalid value "maybe" in "lua_code_cache" directive, it must be "on" or "off"'
+    'invalid value "maybe" in "lua_code_cache" directive, it must be "on", "off" or "stat"'
     . ' in nginx.conf:7';
+refuses 'a number with a sign', 'lua_malloc_trim +5;', '',
+    '"lua_malloc_trim" directive invalid number in the 1st argument in nginx.conf:7';
 refuses 'a handler outside of its contexts', 'content_by_lua_block { a() }', '',
     '"content_by_lua_block" directive is not allowed here in nginx.conf:7';
 refuses 'no code', '', 'content_by_lua;',
@@ -89,6 +91,27 @@ refuses 'no block', '', 'content_by_lua_block ngx.say(1);',
 refuses 'an open long bracket', '', 'content_by_lua_block { local s = [[ a }',
     'Lua code block missing the closing long bracket "]]",'
     . ' the inlined Lua code may be too long in nginx.conf:10';
+refuses "a very long line after a block with an open quote ($_ bytes)", '',
+    "content_by_lua_block { return 'x }" . ';' x $_, 'too long line after a lua code block in nginx.conf:10'
+    for 5000, 9000;
+
+{
+    my ( $status, $output ) = check( conf( 'lua_capture_error_log 900000000m;', '' ) );
+    is $status, 1, 'a buffer for the log that is too large: refused';
+    like $output, qr/\[emerg\] .*malloc\(\d*\) failed/, 'a buffer for the log that is too large: says so';
+}
+
+# As if it were not there.
+{
+    my $paths = 'lua_package_path ""; lua_package_path ""; lua_package_cpath "";';
+    my $conf  = conf( $paths, 'content_by_lua_block { ngx.say(package.path ~= "", package.cpath ~= "") }' );
+    my ( $status, $output ) = check($conf);
+    is $status, 0, 'empty paths: accepted' or diag $output;
+    $server->start($conf);
+    my ( undef, undef, $body ) = ProcessTest::get( $port, '/' );
+    is $body, "truetrue\n", 'empty paths: the default ones stay';
+    $server->stop;
+}
 
 # Warned about.
 {
@@ -99,11 +122,9 @@ refuses 'an open long bracket', '', 'content_by_lua_block { local s = [[ a }',
         'lua_code_cache off: with a warning';
 }
 
-# Lua that does not compile is found when it is to run: nginx starts, the request fails.
+# Lua that does not compile is found by nginx -t, or when it is to run: nginx starts, the request fails.
 {
     my $conf = conf( '', 'content_by_lua_block { if then }' );
-    my ($status) = check($conf);
-    is $status, 0, 'broken Lua: accepted';
     $server->start($conf);
     my ($code) = ProcessTest::get( $port, '/' );
     is $code, 500, 'broken Lua: the request fails';

@@ -63,6 +63,29 @@ my $http  = <<"_EOC_";
                 ngx.say(pcall(ngx.socket.tcp().connect, ngx.socket.tcp(), "127.0.0.1", 1))
             }
         }
+        location = /pools {
+            content_by_lua_block {
+                for i = 1, 20 do
+                    local sock = ngx.socket.tcp()
+                    local name = i == 1 and 'a "name"\\n' or "pool " .. i
+                    assert(sock:connect("127.0.0.1", $port, { pool = name, pool_size = 5 }))
+                    assert(sock:setkeepalive())
+                end
+                ngx.say("made")
+            }
+        }
+        location = /queue {
+            lua_check_client_abort on;
+            content_by_lua_block {
+                local function connect()
+                    local sock = ngx.socket.tcp()
+                    return sock:connect("127.0.0.1", $port, { pool = "narrow", pool_size = 1, backlog = 2 })
+                end
+                assert(connect())
+                ngx.thread.spawn(connect)
+                ngx.sleep(30)
+            }
+        }
         location = /fill {
             content_by_lua_block {
                 for i = 1, 1000 do ngx.shared.small:set(i, ("x"):rep(1000)) end
@@ -125,8 +148,10 @@ is body('/fill'),    "full\n",     'a dictionary that is too small';
 is body('/collect'), "50005000\n", 'a collection, and a trace';
 
 # Of other workers, what nobody counts is known a second later.
-ok ProcessTest::wait_until( sub { ( $numbers, $workers ) = status(); all( $numbers, 'timers_pending' ) == 1 } ),
-    'a pending timer';
+ok ProcessTest::wait_until( sub {
+    ( $numbers, $workers ) = status();
+    return all( $numbers, 'timers_pending' ) == 1 && all( $numbers, 'cosocket_pools' ) == 1;
+} ), 'a pending timer, and a pool';
 my %expected = (
     'phase_runs_total{phase=content}'             => 27,
     'phase_runs_total{phase=access}'              => 1,
@@ -150,6 +175,11 @@ my %expected = (
     'cosocket_pool_idle'                          => 1,
     'cosocket_pool_used'                          => 0,
     'shared_dict_capacity_bytes{dict=small}'      => 102400,
+    "cosocket_pool_size{pool=127.0.0.1:$port}"    => 30,
+    "cosocket_pool_reuses{pool=127.0.0.1:$port}"  => 2,
+    "cosocket_pool_connections{pool=127.0.0.1:$port,state=idle}" => 1,
+    "cosocket_pool_connections{pool=127.0.0.1:$port,state=used}" => 0,
+    "cosocket_pool_waiting_connects{pool=127.0.0.1:$port}"       => 0,
 );
 is all( $numbers, $_ ), $expected{$_}, $_ for sort keys %expected;
 
@@ -159,6 +189,9 @@ cmp_ok all( $numbers, 'phase_seconds_total{phase=log}' ), '>', 0, 'the time of a
 cmp_ok all( $numbers, 'phase_seconds_total{phase=content}' ), '<', 20, 'in seconds';
 cmp_ok all( $numbers, 'shared_dict_evictions_total{dict=small}' ), '>', 800, 'evictions';
 cmp_ok all( $numbers, 'shared_dict_free_bytes{dict=small}' ), '<', 20000, 'little is free';
+cmp_ok all( $numbers, 'shared_dict_largest_free_bytes{dict=small}' ), '<=',
+    all( $numbers, 'shared_dict_free_bytes{dict=small}' ), 'in pieces that are no larger than all of it';
+cmp_ok all( $numbers, 'shared_dict_free_fragments{dict=small}' ), '<=', 5, 'of a page at least';
 cmp_ok all( $numbers, 'vm_memory_bytes' ), '>', 2 * 200_000, 'memory of two VMs';
 cmp_ok all( $numbers, 'vm_collections_total' ), '>=', 2, 'collections';
 cmp_ok all( $numbers, 'jit_traces_total' ), '>=', 1, 'traces';
@@ -175,6 +208,34 @@ print {$hanging} "GET /hang HTTP/1.0\r\n\r\n";
 ok ProcessTest::wait_until( sub { ($numbers) = status(); all( $numbers, 'light_threads' ) == 1 } ), 'a light thread lives';
 is all( $numbers, 'entry_threads' ), 1, 'and its request';
 close $hanging;
+
+# More pools than there are rows for, with names of all kinds, and one whose connections are all in use.
+is body('/pools'), "made\n", 'twenty pools more';
+my $queued = ProcessTest::connection($port);
+print {$queued} "GET /queue HTTP/1.0\r\n\r\n";
+ok ProcessTest::wait_until(
+    sub {
+        ($numbers) = status();
+        return ( all( $numbers, 'cosocket_pool_waiting_connects{pool=narrow}' ) // 0 ) == 1
+            && defined all( $numbers, 'cosocket_pool_size{pool=(others)}' );
+    }
+    ),
+    'a connect waits for a place in a pool';
+is all( $numbers, 'cosocket_pool_connections{pool=narrow,state=used}' ), 1, 'whose connection is in use';
+is all( $numbers, 'cosocket_pool_size{pool=narrow}' ),                   1, 'the only one that it is for';
+my %idle = map { /cosocket_pool_connections\{pool=(.*),state=idle\}/s ? ( $1 => $numbers->{$_}{all} ) : () } keys %$numbers;
+cmp_ok scalar keys %idle, '<=', 32, 'two workers have sixteen rows each';
+cmp_ok $idle{'(others)'}, '>=', 4, 'one of them for the rest';
+my $sum = 0;
+$sum += $_ for values %idle;
+is $sum, all( $numbers, 'cosocket_pool_idle' ), 'together, they have all connections';
+ok exists $idle{qq{a "name"\n}}, 'a name with a quote and a newline';
+my $sizes = decode_json( body('/status?format=json') )->{metrics}{nginx_lua_cosocket_pool_size}{samples};
+my @names = map { $_->{labels}{pool} } @$sizes;
+is_deeply \@names, [ sort @names ], 'they are in the order of their names';
+close $queued;
+ok ProcessTest::wait_until( sub { ($numbers) = status(); !defined all( $numbers, 'cosocket_pool_size{pool=narrow}' ) } ),
+    'a pool without connections is gone';
 
 subtest "Prometheus's own parser" => sub {
     my $missing = PyPI::missing();

@@ -1,6 +1,8 @@
 # Requests that spawn, wait, kill and abort at random: light threads over sleeps, captures, sockets,
 # their pools and TLS, semaphores, coroutines, timers and programs, in every phase that can wait; some clients
-# leave. A request that hangs has failed. At the end the worker is the same, and has said nothing alarming.
+# leave; workers hear messages, and modules change. A request that hangs has failed. At the end the worker is the
+# same, and has said nothing alarming. By the seed, the error log is JSON or not, and code that changes is loaded anew
+# or not.
 #
 # STRESS_REQUESTS says how many requests (300), STRESS_SEED which ones (the time; it is printed), and
 # STRESS_PATIENCE for how many seconds one of them may stay silent (30).
@@ -11,6 +13,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Select;
+use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time);
 use HostilePeer;
@@ -21,6 +24,10 @@ my $requests = $ENV{STRESS_REQUESTS} || 300;
 my $seed     = $ENV{STRESS_SEED}     || time;
 my $patience = $ENV{STRESS_PATIENCE} || 30;
 my $clients  = 16;
+
+# By two bits of the seed.
+my $format = $seed % 2          ? 'json' : 'line';
+my $cache  = int( $seed / 2 ) % 2 ? 'stat' : 'on';
 
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;
@@ -35,6 +42,7 @@ local pipe = require "ngx.pipe"
 local semaphore = require "ngx.semaphore"
 local shared = semaphore.new(1)
 local PORT = tonumber(os.getenv("STRESS_PORT"))
+local events = ngx.worker.events
 local _M = {}
 
 local function random(seed)
@@ -88,6 +96,19 @@ actions = {
     function() ngx.sleep(0) end,
     function() coroutine.yield() end,
     function(r) table.sort({ 3, 1, 2, 1 }, function(a, b) ngx.sleep((r(3) - 1) / 1000) return a < b end) end,
+    function(r) ("abc"):gsub("%w", function(c) ngx.sleep((r(3) - 1) / 1000) return r(2) == 1 and c end) end,
+    -- A module that waits while it loads, or fails after it; and one that changes, now and then to a fault.
+    function(r)
+        local name = r(2) == 1 and "waiting" or "failing"
+        package.loaded[name] = nil
+        pcall(require, name)
+        require "changing"
+    end,
+    function(r)
+        local err = select(2, events.post("act", tostring(r(1000)), r(3) == 1 and 0 or nil))
+        if r(10) == 1 then events.post("unheard", ("x"):rep(r(70000))) end
+        assert(not err or err == "queue is full", err)
+    end,
     function(r) ngx.location.capture("/job?n=" .. r(5)) end,
     function(r) ngx.location.capture_multi({ { "/job?n=" .. r(5) }, { "/fail" }, { "/job?n=0" } }) end,
     function(r)
@@ -210,6 +231,21 @@ function _M.run(n)
     end
 end
 
+-- The hooks of a worker: one thing for each message, and a few as it starts and ends.
+function _M.begin()
+    events.on("act", function(data) pcall(act, random(tonumber(data)), 3) end)
+    for i = 1, 5 do pcall(act, random(i * 1000), 2) end
+    ngx.sleep(0.01)
+end
+
+function _M.finish()
+    for i = 1, 5 do
+        ngx.thread.spawn(function() pcall(act, random(i * 2000), 2) end)
+    end
+    ngx.sleep(0.01)
+    ngx.log(ngx.NOTICE, "the worker's end has waited")
+end
+
 -- The same in a filter, whatever is refused there.
 function _M.filter(n, salt)
     local r = random(tonumber(ngx.var.arg_seed) + salt)
@@ -223,6 +259,17 @@ end
 
 return _M
 _EOC_
+
+$server->write_file( 'waiting.lua', 'ngx.sleep(0.002) return true' );
+$server->write_file( 'failing.lua', 'ngx.sleep(0.001) error("on purpose")' );
+
+# Replaces a module; one in four of its texts does not compile.
+my $version = 0;
+sub edit_module {
+    my $text = ++$version % 4 ? "return $version" : 'return return';
+    rename $server->write_file( 'changing.new', $text ), $server->prefix . '/changing.lua' or die "rename: $!";
+}
+edit_module();
 
 # Memcheck keeps some descriptors for itself, and refuses this.
 my $limit = $ENV{TEST_NGINX_USE_VALGRIND} ? '' : 'worker_rlimit_nofile 8192;';
@@ -241,7 +288,13 @@ http {
     access_log off;
     lua_package_path "\$prefix/?.lua;;";
     lua_system_resolver resolv_conf=@{[ $server->prefix ]}/resolv.conf hosts=@{[ $server->prefix ]}/hosts;
-    lua_socket_log_errors off;
+    lua_error_log_format $format;
+    lua_code_cache $cache;
+    lua_ctx_inherit on;
+    lua_log_level timeout=notice abort=notice;
+    lua_worker_events 64k;
+    init_worker_by_lua_block { require("stress").begin() }
+    exit_worker_by_lua_block { require("stress").finish() }
     lua_socket_keepalive_timeout 200ms;
     client_body_timeout 100ms;
     lua_strict_globals warn;
@@ -269,6 +322,9 @@ http {
         ssl_certificate_by_lua_block { ngx.sleep(math.random(0, 20) / 1000) }
         location = /status  { lua_status; }
         location = /threads { lua_threads; }
+        location = /profile { set \$args "seconds=0.02&interval=1&format=svg"; lua_profile; }
+        location = /waits   { set \$args "seconds=0.02&mode=wait"; lua_profile; }
+        location = /memory  { set \$args memory; lua_profile; }
         location = /worker {
             content_by_lua_block { collectgarbage() collectgarbage() ngx.say(ngx.worker.pid()) }
         }
@@ -279,7 +335,13 @@ http {
             content_by_lua_block { error("on purpose") }
         }
         location = /content {
-            content_by_lua_block { require("stress").run(4) ngx.say("done") }
+            content_by_lua_block {
+                if ngx.var.arg_exec and ngx.ctx.seed ~= ngx.var.arg_seed then
+                    ngx.log(ngx.ALERT, "the context is that of the seed ", ngx.ctx.seed)
+                end
+                require("stress").run(4)
+                ngx.say("done")
+            }
         }
         location = /abort {
             lua_check_client_abort on;
@@ -322,23 +384,58 @@ http {
             proxy_pass http://chosen/job?n=1;
             log_by_lua_block { require("stress").run(1) }
         }
+        # The response is replaced after a wait, while what makes it goes on.
+        location = /refused {
+            error_page 403 /page;
+            header_filter_by_lua_block {
+                require("stress").filter(2, 0)
+                if math.random(3) > 1 then return ngx.exit(403) end
+            }
+            content_by_lua_block {
+                ngx.say("not in a page")
+                ngx.flush(math.random(2) == 1)
+                require("stress").run(3)
+            }
+        }
+        location = /refused_passed {
+            error_page 403 /page;
+            proxy_pass http://127.0.0.1:$port/filters;
+            header_filter_by_lua_block { require("stress").filter(1, 0) return ngx.exit(403) }
+        }
+        location = /page {
+            header_filter_by_lua_block { require("stress").filter(2, 0) }
+            body_filter_by_lua_block { require("stress").filter(1, #ngx.arg[1]) }
+            return 200 "page";
+        }
+        location = /sub_logged {
+            log_subrequest on;
+            content_by_lua_block { ngx.say("sub") }
+            log_by_lua_block { require("stress").run(2) }
+        }
+        location = /sub_logs {
+            content_by_lua_block {
+                ngx.print(ngx.location.capture("/sub_logged").body, ngx.location.capture("/sub_logged").body)
+                require("stress").run(1)
+            }
+            log_by_lua_block { require("stress").run(1) }
+        }
         location = /exec {
-            rewrite_by_lua_block { require("stress").run(2) }
+            rewrite_by_lua_block { ngx.ctx.seed = ngx.var.arg_seed require("stress").run(2) }
             content_by_lua_block {
                 ngx.thread.spawn(function() require("stress").run(2) end)
-                ngx.exec("/content", ngx.var.args)
+                ngx.exec("/content", ngx.var.args .. "&exec=1")
             }
         }
     }
 }
 _EOC_
-diag "STRESS_SEED=$seed STRESS_REQUESTS=$requests";
+diag "STRESS_SEED=$seed STRESS_REQUESTS=$requests: lua_error_log_format $format, lua_code_cache $cache";
 srand $seed;
 my $peer  = HostilePeer->start( $port + 1 );
 my $names = NameServer->start( $port + 2, { 'localhost.test' => '127.0.0.1', 'both.test' => [ '127.0.0.1', '::1' ] } );
 $server->start($conf);
 
-my @paths = qw(/content /abort /phases /exec /filters /passed /status /threads /log /balanced);
+my @paths = qw(/content /abort /phases /exec /filters /passed /refused /refused_passed /status /threads /profile /waits /memory /log /sub_logs /balanced);
 # The worker's id, and its open descriptors, at rest.
 sub holdings {
     chomp( my $worker = ( ProcessTest::get( $port, '/worker' ) )[2] );
@@ -362,7 +459,7 @@ my $select = IO::Select->new;
 
 while ( $sent < $requests || %open ) {
     while ( $sent < $requests && keys %open < $clients ) {
-        $sent++;
+        edit_module() if $sent++ % 40 == 0;
         my $path   = $paths[ rand @paths ] . '?seed=' . int rand 2**31;
         my $leaves = rand() < 0.2;
         my $socket = ProcessTest::connection($port);
@@ -417,7 +514,26 @@ is $last, $worker,      'the worker is the same';
 # Beside the resolver's socket and that of the client that asks.
 cmp_ok $left, '<=', $descriptors + 2, 'no descriptor is left open';
 is scalar( ProcessTest::children($last) ), 0, 'no program is left';
-$server->stop;
-unlike $server->log_text('error.log'), qr/\[(?:alert|emerg|crit)\]|exited on signal/, 'no alarm';
+ok $server->stop, 'nginx ends by itself';
+
+# The level and the text of each line of the error log. A process's last one is never JSON.
+sub said {
+    my ($line) = @_;
+    return "$1 $2" if $line =~ /\[(\w+)\] (\d+#\d+: exit)$/ || $format eq 'line' && $line =~ /\[(\w+)\] (.*)/;
+    return $line if $format eq 'line';
+    my $object = eval { JSON::PP->new->utf8->decode($line) } // return "emerg not JSON: $line";
+    return "$object->{level} $object->{message}";
+}
+my @said = map { said($_) } split /\n/, $server->log_text('error.log');
+is_deeply [ grep {/^(?:alert|emerg|crit) |exited on signal/} @said ], [], 'no alarm';
+my $told = sub { scalar grep { $_ =~ $_[0] } @said };
+is $told->(qr/the worker's end has waited/), 1, 'its last code has waited';
+cmp_ok $told->(qr/^notice .*lua tcp socket read timed out/), '>', 0, 'time-outs have their level';
+is $told->(qr/^error .*lua (?:tcp|udp) socket .*timed out/), 0, 'and no other';
+SKIP: {
+    skip 'nothing is loaded anew', 2 if $cache eq 'on';
+    cmp_ok $told->(qr/lua_code_cache stat: new code of changing/), '>', 0, 'a module has been loaded anew';
+    cmp_ok $told->(qr/lua_code_cache stat: the old code stays/), '>', 0, 'the old one stays where the new one has a fault';
+}
 
 done_testing();

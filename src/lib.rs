@@ -1,8 +1,8 @@
 //! lua-nginx-module in Rust: its layers, each a folder. ARCHITECTURE.md says what is where.
 
-// Unsafe code stays at the boundaries, and where C code calls in.
+// Only src/nginx, src/lua and the files named `ffi.rs` allow unsafe code again: the boundaries.
 #![deny(unsafe_code)]
-// For an nginx without TLS or threads, what serves these alone has no caller.
+// In a build for an nginx without TLS or threads, code that serves only these has no caller.
 #![cfg_attr(
     not(all(ngx_feature = "http_ssl", ngx_feature = "threads")),
     allow(dead_code, unused_imports, unused_macros, unused_variables)

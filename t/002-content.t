@@ -377,3 +377,35 @@ GET /t
 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 16: a finalizer that prints while a number is printed
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function proxy()
+                local made = newproxy(true)
+                getmetatable(made).__gc = function() ngx.print("finalizer ") end
+                return made
+            end
+            -- The tail call leaves nothing on the stack that keeps the proxy.
+            local function print_number(made) return ngx.print(1.5, 2) end
+
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            print_number(proxy())
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+            ngx.say(" end")
+        }
+    }
+--- request
+GET /t
+--- response_body
+finalizer 1.52 end
+--- no_error_log
+[error]

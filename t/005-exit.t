@@ -52,7 +52,7 @@ gone
 --- config
     location = /access {
         access_by_lua_block {
-            pcall(string.gsub, "x", "x", function() ngx.exit(403) end)
+            pcall(string.format, "%s", setmetatable({}, { __tostring = function() ngx.exit(403) end }))
         }
         content_by_lua_block { ngx.say("let in") }
     }
@@ -60,14 +60,14 @@ gone
         access_by_lua_block {
             ngx.thread.spawn(function()
                 ngx.sleep(0.001)
-                pcall(string.gsub, "x", "x", function() ngx.exit(403) end)
+                pcall(string.format, "%s", setmetatable({}, { __tostring = function() ngx.exit(403) end }))
             end)
         }
         content_by_lua_block { ngx.say("let in") }
     }
     location = /exec {
         rewrite_by_lua_block {
-            pcall(string.gsub, "x", "x", function() ngx.exec("/other") end)
+            pcall(string.format, "%s", setmetatable({}, { __tostring = function() ngx.exec("/other") end }))
         }
         content_by_lua_block { ngx.say("let in") }
     }

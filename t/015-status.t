@@ -219,3 +219,43 @@ If-Modified-Since: Thu, 18 Nov 2010 11:27:35 GMT
 whole 0
 --- no_error_log
 [error]
+
+
+
+=== TEST 11: an empty reason leaves nginx's own, and 101 has one only
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ffi = require "ffi"
+            ffi.cdef[[
+                int ngx_http_lua_ffi_set_resp_status_and_reason(ngx_http_request_t *r,
+                    int status, const char *reason, size_t reason_len);
+            ]]
+            local function line(status, reason)
+                local sock = ngx.socket.tcp()
+                assert(sock:connect("127.0.0.1", ngx.var.server_port))
+                assert(sock:send("GET /set?" .. status .. reason .. " HTTP/1.0\r\n\r\n"))
+                return (sock:receive():gsub("^HTTP/1%.1 ", ""))
+            end
+            ngx.say(line(202, "Fine"))
+            ngx.say(line(202, ""))
+            ngx.say(line(101, "Fine"))
+        }
+    }
+    location = /set {
+        content_by_lua_block {
+            local r = require("resty.core.base").get_request()
+            local status, reason = ngx.var.args:match("^(%d+)(.*)$")
+            local set = require("ffi").C.ngx_http_lua_ffi_set_resp_status_and_reason
+            assert(set(r, tonumber(status), reason, #reason) == 0)
+            ngx.eof()
+        }
+    }
+--- request
+GET /t
+--- response_body
+202 Fine
+202 Accepted
+101 Switching Protocols
+--- no_error_log
+[error]

@@ -568,3 +568,56 @@ Opera Opera
 nil nil
 --- no_error_log
 [error]
+
+
+
+=== TEST 18: headers that nginx refuses from a client, if they come twice
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.set_header("Content-Range", { "bytes 0-1/2", "bytes 1-1/2" })
+            ngx.req.set_header("Proxy-Authorization", { "one", "two" })
+            local responses = { ngx.location.capture_multi({ { "/seen" }, { "/seen" } }) }
+            for _, res in ipairs(responses) do
+                ngx.say(res.status, " ", res.body)
+            end
+        }
+    }
+    location = /seen {
+        content_by_lua_block {
+            local headers = ngx.req.get_headers()
+            ngx.print(table.concat(headers["content-range"], ", "), " ",
+                table.concat(headers["proxy-authorization"], ", "))
+        }
+    }
+--- request
+GET /t
+--- response_body
+200 bytes 0-1/2, bytes 1-1/2 one, two
+200 bytes 0-1/2, bytes 1-1/2 one, two
+--- no_error_log
+[alert]
+
+
+
+=== TEST 19: more subrequests than there is room for responses
+--- config
+    location = /t {
+        content_by_lua_block {
+            local queries = {}
+            for i = 1, 8000 do
+                queries[i] = { "/sub" }
+            end
+            local ok, err = pcall(ngx.location.capture_multi, queries)
+            ngx.say(ok, " ", err:match("stack overflow"))
+            ngx.say(ngx.location.capture("/sub").body)
+        }
+    }
+    location = /sub { return 200 sub; }
+--- request
+GET /t
+--- response_body
+false stack overflow
+sub
+--- no_error_log
+[alert]

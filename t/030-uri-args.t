@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 34;
+plan tests => repeat_each() * 37;
 
 no_long_string();
 run_tests();
@@ -272,5 +272,40 @@ falseattempt to use function as query arg value
 a=2
 a=1
 a=3
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: a finalizer that sets longer arguments while they are read (the C module writes past its buffer)
+--- config
+    location /t {
+        content_by_lua_block {
+            local goes_on, length = true, 1
+            local function make()
+                local proxy = newproxy(true)
+                getmetatable(proxy).__gc = function()
+                    length = length + 100
+                    ngx.req.set_uri_args("a=" .. ("y"):rep(length))
+                    if goes_on then make() end
+                end
+            end
+            make()
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            local value = ngx.req.get_uri_args().a
+            goes_on = false
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+            ngx.say(length > 100, " ", value == nil or value == ("y"):rep(#value))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true true
 --- no_error_log
 [error]

@@ -176,3 +176,40 @@ a|1|b|2|c
 a|b|c
 --- no_error_log
 [error]
+
+
+
+=== TEST 9: a finalizer that substitutes, too (the C module writes past its buffer)
+--- config
+    location = /t {
+        content_by_lua_block {
+            local goes_on, runs = true, 0
+            local function make()
+                local proxy = newproxy(true)
+                getmetatable(proxy).__gc = function()
+                    runs = runs + 1
+                    ngx.re.gsub(("a"):rep(300000), "(a+)", "[$1]", "jo")
+                    if goes_on then make() end
+                end
+            end
+            make()
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            local text, count = ngx.re.gsub("hello", "([a-z])", "[$1]", "jo")
+            goes_on = false
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+            ngx.say(runs > 1, " ", #text, " ", count)
+            ngx.say((ngx.re.gsub("hello", "([a-z])", "[$1]", "jo")))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true 15 5
+[h][e][l][l][o]
+--- no_error_log
+[error]

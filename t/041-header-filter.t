@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 18);
+plan tests => repeat_each() * (blocks() * 3 + 21);
 no_long_string();
 run_tests();
 
@@ -215,3 +215,61 @@ X-Outer: set
 set inner
 --- no_error_log
 [error]
+
+
+
+=== TEST 10: the status that a redirect has is no new one
+--- config
+    location = /t {
+        content_by_lua_block { ngx.redirect("/elsewhere") }
+        header_filter_by_lua_block { ngx.exit(ngx.status) }
+    }
+--- request
+GET /t
+--- error_code: 302
+--- response_headers
+Location: /elsewhere
+--- response_body_like: 302 Found
+--- no_error_log
+[error]
+
+
+
+=== TEST 11: a finalizer that sends something, which needs other code, while the code is compiled
+--- config
+    location = /t {
+        header_filter_by_lua_block { ngx.header["X-Filter"] = "ran" }
+        body_filter_by_lua_block {
+            if ngx.arg[1] == "dropped" then ngx.arg[1] = nil end
+        }
+        content_by_lua_block {
+            local goes_on, prints = true, false
+            local function make()
+                local proxy = newproxy(true)
+                getmetatable(proxy).__gc = function()
+                    if prints then pcall(ngx.print, "dropped") end
+                    if goes_on then make() end
+                end
+            end
+            make()
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            prints = true
+            ngx.say("hello")
+            goes_on, prints = false, false
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+        }
+    }
+--- request
+GET /t
+--- response_headers
+X-Filter: ran
+--- response_body
+hello
+--- no_error_log
+[error]
+[alert]

@@ -632,3 +632,34 @@ trueniltrue
 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 22: a table of another userdata is no dictionary (the C module follows it, and dies)
+--- http_config
+    lua_shared_dict dogs 900k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            for _, other in ipairs { sock, { newproxy() }, { io.stdout } } do
+                for _, method in ipairs { "get", "delete", "capacity", "llen" } do
+                    local ok, err = pcall(dogs[method], other, "key")
+                    assert(not ok and err:find('bad "zone" argument', 1, true), err)
+                end
+                ngx.say(pcall(dogs.get_keys, other))
+            end
+            ngx.say(dogs:safe_set("key", 1), " ", dogs:get("key"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+falsebad user data for the ngx_shm_zone_t pointer
+falsebad user data for the ngx_shm_zone_t pointer
+falsebad user data for the ngx_shm_zone_t pointer
+true 1
+--- no_error_log
+[error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 158;
+plan tests => repeat_each() * 170;
 
 no_long_string();
 
@@ -715,5 +715,161 @@ none: nil
 3999 true
 4000 true
 4000 true
+--- no_error_log
+[error]
+
+
+
+=== TEST 28: a body in a file, which a subrequest replaces, stays its parent's
+--- config
+    client_body_buffer_size 1k;
+    location = /t {
+        content_by_lua_block {
+            local function show()
+                local file = io.open(ngx.req.get_body_file())
+                ngx.say(file and #file:read("*a"))
+                if file then file:close() end
+            end
+            ngx.req.read_body()
+            show()
+            for _, uri in ipairs{ "/set", "/init", "/within" } do
+                local options = { method = ngx.HTTP_POST, always_forward_body = true }
+                ngx.print(ngx.location.capture(uri, options).body)
+                show()
+            end
+        }
+    }
+    location = /set {
+        content_by_lua_block { ngx.req.set_body_data("new") ngx.say(ngx.req.get_body_data()) }
+    }
+    location = /init {
+        content_by_lua_block {
+            ngx.req.init_body()
+            ngx.req.append_body("newer")
+            ngx.req.finish_body()
+            ngx.say(ngx.req.get_body_data())
+        }
+    }
+    location = /within {
+        content_by_lua_block {
+            local options = { method = ngx.HTTP_POST, always_forward_body = true }
+            ngx.print("within: ", ngx.location.capture("/set", options).body)
+        }
+    }
+--- request eval
+"POST /t\n" . "x" x 9000
+--- response_body
+9000
+new
+9000
+newer
+9000
+within: new
+9000
+--- no_error_log
+[error]
+
+
+
+=== TEST 29: a body that its request replaces stays that of a subrequest under way
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.req.set_body_data(("x"):rep(5000))
+            local thread = ngx.thread.spawn(function()
+                local options = { method = ngx.HTTP_POST, always_forward_body = true }
+                return ngx.location.capture("/sub", options).body
+            end)
+            ngx.sleep(0.01)
+            ngx.req.set_body_data("new")
+            ngx.print(select(2, ngx.thread.wait(thread)))
+            ngx.say(ngx.req.get_body_data())
+        }
+    }
+    location = /sub {
+        content_by_lua_block {
+            ngx.sleep(0.05)
+            local data = ngx.req.get_body_data()
+            ngx.say(#data, " ", data == ("x"):rep(5000))
+        }
+    }
+--- request
+POST /t
+old
+--- response_body
+5000 true
+new
+--- no_error_log
+[error]
+
+
+
+=== TEST 30: a finalizer that replaces the body while it is read (the C module reads freed memory)
+--- config
+    location = /t {
+        content_by_lua_block {
+            local get, set = ngx.req.get_body_data, ngx.req.set_body_data
+            local goes_on, runs = true, 0
+            local function make()
+                local proxy = newproxy(true)
+                getmetatable(proxy).__gc = function()
+                    runs = runs + 1
+                    set("new")
+                    if goes_on then make() end
+                end
+            end
+            local long = ("x"):rep(1000000)
+            ngx.req.read_body()
+            make()
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            set(long)
+            local before = runs
+            local data = get()
+            local after = runs
+            goes_on = false
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+            ngx.say(after > before, " ", data == long, " ", get())
+        }
+    }
+--- request
+POST /t
+old
+--- response_body
+true true new
+--- no_error_log
+[error]
+
+
+
+=== TEST 31: $request_body of a body that is replaced then (freed memory in the C module)
+--- http_config
+    map $request_body $has_body {
+        ""      no;
+        default yes;
+    }
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local long = ("x"):rep(1000000)
+            ngx.req.set_body_data(long)
+            ngx.say(ngx.var.request_body == long, " ", ngx.var.has_body)
+            ngx.req.set_body_data("new")
+            local value = ngx.var.request_body
+            ngx.say(value == long or value == "new", " ", ngx.req.get_body_data())
+        }
+    }
+--- request
+POST /t
+old
+--- response_body
+true yes
+true new
 --- no_error_log
 [error]

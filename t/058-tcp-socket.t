@@ -725,7 +725,7 @@ GET /t
 --- response_body
 7
 3
--1 invalid argument
+-1 Invalid argument
 --- no_error_log
 [error]
 
@@ -818,4 +818,43 @@ GET /t
 --- response_body
 1 closed closed
 --- error_log eval
-qr/attempt to send data on a closed socket: .* request: "GET \/second HTTP/
+qr/attempt to send data on a closed socket: .* request(?:_line)?: "GET \/second HTTP/
+
+
+
+=== TEST 25: a finalizer that closes the socket while the result of its read is pushed
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local answer
+            local function wrapper(sock)
+                local proxy = newproxy(true)
+                getmetatable(proxy).__gc = function() answer = { sock:close() } end
+                return { sock = sock, proxy = proxy }
+            end
+            -- The tail call leaves nothing on the stack that keeps the proxy.
+            local function receive(object) return object.sock:receive(3) end
+
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            sock:send("send abcdef\n")
+            ngx.sleep(0.05)
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            local data = receive(wrapper(sock))
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+            ngx.say(data, " ", tostring(answer[1]), " ", answer[2])
+            ngx.say(sock:receive(3), " ", sock:close())
+        }
+    }
+--- request
+GET /t
+--- response_body
+abc nil socket busy reading
+def 1
+--- no_error_log
+[alert]

@@ -650,3 +650,32 @@ a nilunread data in buffer
  1
 --- no_error_log
 [error]
+
+
+
+=== TEST 18: wrong arguments are errors where the pool exists, and where the socket is closed
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = open({ pool = "checked" })
+            ngx.say(sock:setkeepalive())
+            sock = open({ pool = "checked" })
+            ngx.say(select(2, pcall(sock.setkeepalive, sock, 10, "not a number")))
+            ngx.say(select(2, pcall(sock.setkeepalive, sock, "not a number", 10)))
+            ngx.say(sock:setkeepalive(10, 10))
+            ngx.say(select(2, pcall(sock.setkeepalive, sock, 10, {})))
+            ngx.say(select(2, pcall(sock.setkeepalive, ngx.socket.tcp(), {})))
+        }
+    }
+--- request
+GET /t
+--- response_body
+1
+bad argument #3 to '?' (number expected, got string)
+bad argument #2 to '?' (number expected, got string)
+1
+bad argument #3 to '?' (number expected, got table)
+bad argument #2 to '?' (number expected, got table)
+--- no_error_log
+[error]

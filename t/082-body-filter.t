@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 2 + 16);
+plan tests => repeat_each() * (blocks() * 2 + 18);
 no_long_string();
 run_tests();
 
@@ -377,5 +377,84 @@ bad data type boolean found
 non-array table found
 12.5
 the body
+--- no_error_log
+[error]
+
+
+
+=== TEST 18: a piece that the code replaces twice takes no memory until the request ends (it does in the C module)
+--- http_config
+    init_by_lua_block {
+        long = ("x"):rep(100000)
+        function resident()
+            for line in io.lines("/proc/self/status") do
+                local size = line:match("^VmRSS:%s+(%d+)")
+                if size then return tonumber(size) end
+            end
+        end
+    }
+--- config
+    location = /t {
+        content_by_lua_block { for _ = 1, 300 do ngx.print("a") end }
+        body_filter_by_lua_block {
+            ngx.ctx.before = ngx.ctx.before or resident()
+            local text = ""
+            if ngx.arg[2] then
+                local more = resident() - ngx.ctx.before
+                text = (more < 15000 and "true" or more) .. "\n"
+            end
+            ngx.arg[1] = long
+            ngx.arg[1] = text
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+--- no_error_log
+[error]
+
+
+
+=== TEST 19: a finalizer that replaces the code's own piece while that is read
+--- config
+    location = /t {
+        header_filter_by_lua_block { ngx.header.content_length = nil }
+        body_filter_by_lua_block {
+            if ngx.ctx.seen then
+                return
+            end
+            ngx.ctx.seen = true
+            local goes_on, runs = true, 0
+            local function set(text) ngx.arg[1] = text end
+            local function make()
+                local proxy = newproxy(true)
+                getmetatable(proxy).__gc = function()
+                    runs = runs + 1
+                    pcall(set, "short")
+                    pcall(set, string.char(97 + runs % 26):rep(200000 + runs * 10000))
+                    if goes_on then make() end
+                end
+            end
+            make()
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            set(("X"):rep(200000))
+            local text = ngx.arg[1]
+            goes_on = false
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+            local is_whole = #text >= 200000 and text == text:sub(1, 1):rep(#text)
+            ngx.arg[1] = tostring(runs > 1) .. " " .. tostring(is_whole) .. "\n"
+        }
+        return 200 "the body\n";
+    }
+--- request
+GET /t
+--- response_body
+true true
 --- no_error_log
 [error]

@@ -59,6 +59,8 @@ from the file
             function() return ngx.var.uri end,
             function() ngx.timer.at(0, function() end) end,
             function() ngx.sleep(0) end,
+            function() ngx.say("x") end,
+            function() ngx.req.read_body() end,
         } do
             local ok, err = pcall(f)
             print(ok, " ", (err:gsub("^.*:%d+: ", "")))
@@ -78,6 +80,8 @@ served
 false no request found
 false no request
 false no request found
+false no request object found
+false request object not found
 ", ""]
 
 

@@ -148,8 +148,8 @@ bad argument #2 to '?' (non-array table found)
 expecting 2 arguments (including the object), but got 1
 expecting 2 arguments (including the object), but got 3
 nilclosed
---- error_log
-attempt to send data on a closed socket
+--- error_log eval
+qr/attempt to send data on a closed socket: u:[0-9A-F]{16}, c:0{16}[, ]/
 --- no_error_log
 [crit]
 

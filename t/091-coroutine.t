@@ -221,7 +221,7 @@ coroutine 2:
     location = /t {
         content_by_lua_block {
             local function tries(wait)
-                return pcall(string.gsub, "x", ".", wait)
+                return pcall(string.format, "%s", setmetatable({}, { __tostring = wait }))
             end
             ngx.say(tries(function() ngx.sleep(0.001) end))
             ngx.say(tries(function() coroutine.yield() end))
@@ -236,10 +236,10 @@ coroutine 2:
 --- request
 GET /t
 --- response_body
-falseattempt to yield across C-call boundary: ngx.sleep cannot wait below string.gsub
-falseattempt to yield across C-call boundary: coroutine.yield cannot wait below string.gsub
-falseattempt to yield across C-call boundary: below string.gsub
-falseattempt to yield across C-call boundary: spawn cannot wait below string.gsub
+falseattempt to yield across C-call boundary: ngx.sleep cannot wait below string.format
+falseattempt to yield across C-call boundary: coroutine.yield cannot wait below string.format
+falseattempt to yield across C-call boundary: below string.format
+falseattempt to yield across C-call boundary: spawn cannot wait below string.format
 true
 --- no_error_log
 [error]
@@ -509,3 +509,70 @@ slept
 500
 --- no_error_log
 [alert]
+
+
+
+=== TEST 15: what does not have to wait works below a C function
+--- config
+    location = /t {
+        lua_check_client_abort on;
+        content_by_lua_block {
+            local function below(work)
+                return string.format("%s", setmetatable({}, {
+                    __tostring = function() return tostring((work())) end,
+                }))
+            end
+            ngx.say(below(function() return ngx.on_abort(function() end) end))
+            local thread = ngx.thread.spawn(function() return "ended" end)
+            ngx.say(below(function() return select(2, ngx.thread.wait(thread)) end))
+            ngx.say(below(function() return ngx.flush() end))
+            ngx.say(below(function() return select("#", ngx.req.read_body()) end))
+            local waits = ngx.thread.spawn(function() ngx.sleep(0.001) return "slept" end)
+            ngx.say(pcall(below, function() local ok = ngx.thread.wait(waits) return ok end))
+            ngx.say(ngx.thread.wait(waits))
+        }
+    }
+--- request
+GET /t
+--- response_body_like
+^1
+ended
+1
+0
+falseattempt to yield across C-call boundary: .*below string\.format
+trueslept
+--- no_error_log
+[error]
+
+
+
+=== TEST 16: nor has what is over to wait
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function below(work)
+                return string.format("%s", setmetatable({}, {
+                    __tostring = function() return tostring((work())) end,
+                }))
+            end
+            ngx.say((select(2, pcall(below, ngx.req.read_body)):match("^attempt to yield[^:]+")))
+            ngx.req.read_body()
+            ngx.say(below(function() ngx.req.read_body() return ngx.req.get_body_data() end))
+            local co = coroutine.create(function() end)
+            coroutine.resume(co)
+            ngx.say(below(function() return select(2, coroutine.resume(co)) end))
+            local thread = ngx.thread.spawn(function() end)
+            ngx.thread.wait(thread)
+            ngx.say(below(function() return select(2, ngx.thread.kill(thread)) end))
+        }
+    }
+--- request
+POST /t
+body
+--- response_body
+attempt to yield across C-call boundary
+body
+cannot resume dead coroutine
+already waited or killed
+--- no_error_log
+[error]

@@ -109,6 +109,9 @@ trueslow
                 ngx.say(ok, " ", err == object)
                 ok, err = ngx.thread.wait(ngx.thread.spawn(fail, delay, "text"))
                 ngx.say(ok, " ", err)
+                -- The line in the log has made it a string.
+                ok, err = ngx.thread.wait(ngx.thread.spawn(fail, delay, 42))
+                ngx.say(ok, " ", type(err), " ", err)
             end
         }
     }
@@ -117,8 +120,10 @@ GET /t
 --- response_body
 false true
 false text
+false string 42
 false true
 false text
+false string 42
 --- error_log
 lua user thread aborted: runtime error: text
 
@@ -218,5 +223,33 @@ entry ends
 GET /t
 --- response_body
 entry ends
+--- no_error_log
+[error]
+
+
+
+=== TEST 9: many threads that have ended, in another order than that of their ends
+--- config
+    location = /t {
+        content_by_lua_block {
+            local threads, count = {}, 1000
+            for i = 1, count do
+                threads[i] = ngx.thread.spawn(function() return i end)
+            end
+            local sum, wrong = 0, 0
+            for i = 1, count do
+                -- 7 and 1000 have no common divisor: each thread once.
+                local n = i * 7 % count + 1
+                local ok, number = ngx.thread.wait(threads[n])
+                sum = sum + number
+                wrong = wrong + (ok and number == n and 0 or 1)
+            end
+            ngx.say(sum, " ", wrong, " ", select(2, ngx.thread.wait(threads[1])))
+        }
+    }
+--- request
+GET /t
+--- response_body
+500500 0 already waited or killed
 --- no_error_log
 [error]

@@ -135,3 +135,41 @@ client prematurely closed connection
 --- no_error_log
 went on
 
+
+
+
+=== TEST 6: what the code says to a client that has gone takes no memory (it does in the C module)
+--- config
+    location /t {
+        content_by_lua_block {
+            local function resident()
+                for line in io.lines("/proc/self/status") do
+                    local size = line:match("^VmRSS:%s+(%d+)")
+                    if size then return tonumber(size) end
+                end
+            end
+            local sent
+            repeat
+                -- The client leaves in the first pause, which is longer than it waits for.
+                ngx.sleep(0.2)
+                sent = ngx.say("here") and ngx.flush(true)
+            until not sent
+            local before = resident()
+            local text = ("x"):rep(1000)
+            for _ = 1, 30000 do
+                sent = ngx.say(text) or ngx.flush() or sent
+            end
+            local more = resident() - before
+            ngx.log(ngx.WARN, "sent: ", tostring(sent), ", little memory: ", tostring(more < 10000 or more))
+        }
+    }
+--- request
+GET /t
+--- timeout: 0.05
+--- abort
+--- ignore_response
+--- wait: 2
+--- error_log
+sent: nil, little memory: true
+--- no_error_log
+[error]

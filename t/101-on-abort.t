@@ -100,7 +100,11 @@ thread done
 --- config
     location = /t {
         lua_check_client_abort on;
+        set_by_lua_block $why { return select(2, pcall(ngx.on_abort, function() end)) }
         content_by_lua_block {
+            ngx.say((ngx.var.why:gsub(", which cannot wait.*", "")))
+            ngx.say(pcall(ngx.on_abort))
+            ngx.say(pcall(ngx.on_abort, print))
             ngx.say(ngx.on_abort(function() ngx.log(ngx.ERR, "client left") end))
             ngx.say(ngx.on_abort(function() end))
         }
@@ -113,7 +117,8 @@ thread done
 --- pipelined_requests eval
 ["GET /t", "GET /off"]
 --- response_body eval
-["1\nnilduplicate call\n",
+["API disabled in the context of set_by_lua*\n"
+ . "falsebad argument #1 to '?' (Lua function expected)\n" x 2 . "1\nnilduplicate call\n",
  "nillua_check_client_abort is off\n"]
 --- no_error_log
 [error]

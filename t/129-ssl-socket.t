@@ -10,6 +10,8 @@ $ENV{TEST_NGINX_CERT_DIR} ||= Cwd::cwd() . '/t/cert';
 plan tests => repeat_each() * ( blocks() * 3 + 4 );
 
 our $HttpConfig = <<'_EOC_';
+    # What no directive names differs between releases of lua-nginx-module.
+    lua_ssl_protocols TLSv1.2;
     # Not every processor has enough by default.
     server_names_hash_bucket_size 64;
     # Asked by name (SNI), one server with each certificate.

@@ -894,3 +894,53 @@ GET /t
 --- no_error_log
 [error]
 [alert]
+
+
+
+=== TEST 29: a body that the balancer sets leaves the one that is sent
+--- http_config
+    upstream chosen {
+        server 127.0.0.1:$TEST_NGINX_SERVER_PORT;
+        balancer_by_lua_block { ngx.req.set_body_data("y") }
+    }
+--- config
+    client_body_buffer_size 2m;
+    location = /t {
+        access_by_lua_block {
+            ngx.req.read_body()
+            ngx.req.set_body_data(("x"):rep(1000000))
+        }
+        proxy_pass http://chosen/seen;
+    }
+    location = /seen {
+        content_by_lua_block {
+            ngx.req.read_body()
+            local data = ngx.req.get_body_data()
+            ngx.say(#data, " ", data == ("x"):rep(1000000))
+        }
+    }
+--- request
+POST /t
+old
+--- response_body
+1000000 true
+--- no_error_log
+[error]
+
+
+
+=== TEST 30: an empty block leaves the choice to nginx
+--- http_config
+    upstream chosen {
+        server 127.0.0.1:$TEST_NGINX_SERVER_PORT;
+        balancer_by_lua_block {}
+    }
+--- config
+    location = /t { proxy_pass http://chosen/seen; }
+    location = /seen { return 200 "seen\n"; }
+--- request
+GET /t
+--- response_body
+seen
+--- no_error_log
+[error]

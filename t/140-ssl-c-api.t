@@ -202,6 +202,7 @@ qq{
     }
 }
 --- config
+    lua_ssl_protocols TLSv1.2;
     location /t {
         content_by_lua_block {
             ngx.print(call("127.0.0.1", $TEST_NGINX_TLS_PORT))

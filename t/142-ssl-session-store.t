@@ -18,6 +18,8 @@ _EOC_
 
 # The form of the handshake that the blocks ask for; nil and a reason where it fails.
 our $Init = <<'_EOC_';
+    # What no directive names differs between releases of lua-nginx-module.
+    lua_ssl_protocols TLSv1.2;
     init_by_lua_block {
         function handshake(session)
             local sock = ngx.socket.tcp()

@@ -286,3 +286,97 @@ timeout: 0, resources: 1, event posted: 0
 timeout: 1000, resources: 0, event posted: 0
 http lua semaphore wait yielding
 http lua semaphore cleanup
+
+
+
+=== TEST 10: threads that pass a resource to each other leave nginx its other events
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore".new()
+            local turns, is_over = 0, false
+            local function take_turns()
+                while not is_over and turns < 300000 do
+                    assert(semaphore:wait(10))
+                    turns = turns + 1
+                    semaphore:post(1)
+                end
+            end
+            local threads = { ngx.thread.spawn(take_turns), ngx.thread.spawn(take_turns) }
+            semaphore:post(1)
+            ngx.sleep(0.02)
+            is_over = true
+            for _, thread in ipairs(threads) do
+                ngx.say(ngx.thread.wait(thread))
+            end
+            ngx.say(turns > 1, " ", turns < 300000)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+true
+true true
+--- no_error_log
+[error]
+
+
+
+=== TEST 11: so do threads that pass it by way of two semaphores
+--- config
+    location = /t {
+        content_by_lua_block {
+            local new = require "ngx.semaphore".new
+            local first, second = new(), new()
+            local turns, is_over = 0, false
+            local function pass(from, to)
+                while not is_over and turns < 300000 do
+                    assert(from:wait(10))
+                    turns = turns + 1
+                    to:post(1)
+                end
+            end
+            local threads = { ngx.thread.spawn(pass, first, second), ngx.thread.spawn(pass, second, first) }
+            first:post(1)
+            ngx.sleep(0.02)
+            is_over = true
+            first:post(1)
+            second:post(1)
+            for _, thread in ipairs(threads) do
+                ngx.say(ngx.thread.wait(thread))
+            end
+            ngx.say(turns > 1, " ", turns < 300000)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+true
+true true
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: a wait that could not yield does not end a later one
+--- config
+    location = /t {
+        content_by_lua_block {
+            local sem = require "ngx.semaphore".new()
+            local waits = setmetatable({}, { __tostring = function() return tostring(sem:wait(0.02)) end })
+            ngx.say((pcall(string.format, "%s", waits)))
+            local thread = coroutine.create(function() ngx.sleep(0.06) return "slept" end)
+            ngx.say(coroutine.resume(thread))
+            ngx.say(coroutine.status(thread))
+        }
+    }
+--- request
+GET /t
+--- response_body
+false
+trueslept
+dead
+--- no_error_log
+[error]

@@ -17,6 +17,8 @@ _EOC_
 
 # protocol(NAME) makes a handshake and gives the protocol that the server says it has.
 our $Init = <<'_EOC_';
+    # What no directive names differs between releases of lua-nginx-module.
+    lua_ssl_protocols TLSv1.2;
     init_by_lua_block {
         function protocol(name)
             local sock = ngx.socket.tcp()
@@ -182,11 +184,13 @@ code: TLSv1.2
 refusal: handshake failed
 status: handshake failed
 error: handshake failed
---- error_log
-came to the end of nothing
-lua entry thread aborted: runtime error: ssl_client_hello_by_lua:10: something bad
-callback failed
-, context: ssl_client_hello_by_lua*, client: unix:, server: unix:
+--- error_log eval
+[
+    "came to the end of nothing",
+    qr/lua entry thread aborted: runtime error: ssl_client_hello_by_lua(?:\(nginx\.conf:\d+\))?:10: something bad/,
+    "callback failed",
+    ", context: ssl_client_hello_by_lua*, client: unix:, server: unix:",
+]
 --- no_error_log
 [alert]
 came to the end of code
@@ -254,8 +258,8 @@ qq{
 GET /t
 --- response_body
 handshake failed
---- error_log
-failed to load inlined Lua code: ssl_client_hello_by_lua:1: unexpected symbol near 'then'
+--- error_log eval
+qr/failed to load inlined Lua code: ssl_client_hello_by_lua(?:\(nginx\.conf:\d+\))?:1: unexpected symbol near 'then'/
 --- no_error_log
 [alert]
 
@@ -321,6 +325,8 @@ qq{
             if rc < 0 then return rc .. " " .. ffi.string(err[0]) end
             local found = {}
             for i = 1, rc do found[i] = ("%04x"):format(ciphers[i - 1]) end
+            -- What stands for renegotiation, which OpenSSL sends up to 3.4.
+            if found[rc] == "00ff" then found[rc] = nil end
             return table.concat(found, ",")
         end
     }
@@ -347,5 +353,5 @@ GET /t
 TLSv1.2 -1 bad request -1 bad request
 --- grep_error_log eval: qr/offers: [^.]*/
 --- grep_error_log_out
-offers: true true nil nil; c009,c02b,00ff; c009; -5 failed SSL_client_hello_get0_ciphers()
+offers: true true nil nil; c009,c02b; c009; -5 failed SSL_client_hello_get0_ciphers()
 offers: -5 failed SSL_client_hello_get1_extensions_present(); -5 failed SSL_client_hello_get0_ciphers()

@@ -348,3 +348,124 @@ true 10000000
 true little
 --- no_error_log
 [error]
+
+
+
+=== TEST 9: the garbage of a thread's VM takes no semaphore of the worker's along
+--- main_config
+    thread_pool pool threads=1;
+--- http_config eval: $::HttpConfig
+--- user_files
+>>> work.lua
+return {
+    -- What it leaves is collected by nginx's own thread.
+    leave = function(count)
+        local semaphore = require "ngx.semaphore"
+        collectgarbage("stop")
+        for _ = 1, count do
+            semaphore.new(1)
+        end
+        local text = ("x"):rep(2 ^ 25)
+        return #text
+    end,
+}
+--- config
+    location = /t {
+        content_by_lua_block {
+            local semaphore = require "ngx.semaphore"
+            local own = {}
+            for i = 1, 1000 do
+                own[i] = semaphore.new(7)
+            end
+            ngx.say(ngx.run_worker_thread("pool", "work", "leave", 1000))
+            local left = 0
+            for _, each in ipairs(own) do
+                left = left + (each:count() == 7 and 1 or 0)
+            end
+            ngx.say(left)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true33554432
+1000
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: the log says why no VM could be made
+--- main_config
+    thread_pool pool threads=1;
+--- http_config eval: $::HttpConfig
+--- user_files
+>>> work.lua
+return {}
+--- config
+    location = /t {
+        content_by_lua_block {
+            local path = package.path
+            package.path = "/nowhere/?.lua"
+            local ok, err = ngx.run_worker_thread("pool", "work", "nothing")
+            package.path = path
+            ngx.say(ok, " ", err)
+        }
+    }
+--- request
+GET /t
+--- response_body
+false no available Lua vm
+--- error_log
+failed to load the 'resty.core' module
+
+
+
+=== TEST 11: results for which the stack of the code that waits cannot be made larger
+--- main_config
+    thread_pool pool threads=1;
+--- http_config eval: $::HttpConfig
+--- user_files
+>>> work.lua
+return {
+    many = function()
+        local results = {}
+        for i = 1, 100 do results[i] = i end
+        return unpack(results)
+    end,
+}
+--- config
+    location = /t {
+        content_by_lua_block {
+            jit.off()
+            local depth
+            local function dive(left)
+                depth = depth + 1
+                if left == 0 then return ngx.run_worker_thread("pool", "work", "many") end
+                local ok, result = dive(left - 1)
+                return ok, result
+            end
+            local function run(left)
+                depth = 0
+                return ngx.thread.wait(ngx.thread.spawn(dive, left))
+            end
+            local said = {}
+            run(-1)
+            local deepest = depth
+            for left = deepest - 60, deepest - 1 do
+                local _, ok, reason = run(left)
+                for _, text in ipairs { tostring(ok), tostring(reason) } do
+                    if text:find("attempt to call", 1, true) then said[#said + 1] = text end
+                end
+            end
+            jit.on()
+            ngx.say(deepest > 1000, " ", table.concat(said, "\n"))
+            ngx.say(ngx.run_worker_thread("pool", "work", "many"))
+        }
+    }
+--- request
+GET /t
+--- response_body_like eval
+qr/^true \ntrue123.*100\n$/
+--- no_error_log
+[alert]

@@ -156,3 +156,48 @@ GET /t
 --- must_die
 --- error_log
 invalid capture error log size "2047", minimum size is 2048
+
+
+
+=== TEST 8: a finalizer that takes lines while lines are taken
+--- http_config
+    lua_capture_error_log 64k;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local errlog = require "ngx.errlog"
+            local goes_on, taken = true, 0
+            local function make()
+                local proxy = newproxy(true)
+                getmetatable(proxy).__gc = function()
+                    taken = taken + #errlog.get_logs(1) / 3
+                    if goes_on then make() end
+                end
+            end
+            -- Without what nginx itself says.
+            errlog.set_filter_level(ngx.WARN)
+            errlog.get_logs(10000)
+            for _ = 1, 200 do ngx.log(ngx.WARN, "one of many") end
+            make()
+            -- From now on, each allocation is preceded by a whole collection.
+            local pause = collectgarbage("setpause", 0)
+            local step = collectgarbage("setstepmul", 1e8)
+            collectgarbage()
+            local logs = errlog.get_logs(10)
+            goes_on = false
+            collectgarbage("setpause", pause)
+            collectgarbage("setstepmul", step)
+            collectgarbage()
+            local whole = 0
+            for i = 3, #logs, 3 do
+                if logs[i]:find("^%d+/%d+/%d+ .*one of many") then whole = whole + 1 end
+            end
+            ngx.say(taken > 1, " ", #logs > 0, " ", whole == #logs / 3)
+        }
+    }
+--- request
+GET /t
+--- response_body
+true true true
+--- no_error_log
+[error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3);
+plan tests => repeat_each() * (blocks() * 3 + 1);
 no_long_string();
 run_tests();
 
@@ -223,14 +223,20 @@ TWO=two words
         content_by_lua_block {
             local proc = assert(require("ngx.pipe").spawn({ "no-such-program-at-all" }))
             ngx.say(proc:wait())
+            proc = assert(require("ngx.pipe").spawn({ "nor-this" }, { environ = { "ONE=1" } }))
+            ngx.say(proc:wait())
         }
     }
 --- request
 GET /t
 --- response_body
 falseexit1
+falseexit1
 --- error_log eval
-qr/lua pipe child execvp\(\) failed while executing no-such-program-at-all \(2: No such file/
+[
+    qr/lua pipe child execvp\(\) failed while executing no-such-program-at-all \(2: No such file/,
+    qr/lua pipe child execvpe\(\) failed while executing nor-this \(2: No such file/,
+]
 
 
 
@@ -514,5 +520,39 @@ GET /t
 --- response_body
 popen true
 465
+--- no_error_log
+[error]
+
+
+
+=== TEST 19: output that is there when its stream is shut down is read once
+--- config
+    location = /t {
+        content_by_lua_block {
+            local spawn = require("ngx.pipe").spawn
+            local function read(method, ...)
+                local proc = assert(spawn([[read x; printf 'a\nb\n'; exec sleep 60]]))
+                local thread = ngx.thread.spawn(proc[method], proc, ...)
+                proc:write("\n")
+                -- nginx handles no event meanwhile.
+                ngx.update_time()
+                local start = ngx.now()
+                while ngx.now() < start + 0.3 do
+                    ngx.update_time()
+                end
+                proc:shutdown("stdout")
+                local _, data, err = ngx.thread.wait(thread)
+                ngx.say(data, " ", err)
+                proc:kill(9)
+            end
+            read("stdout_read_line")
+            read("stdout_read_bytes", 1)
+            read("stdout_read_any", 10)
+        }
+    }
+--- request
+GET /t
+--- response_body eval
+"a nil\na nil\na\nb\n nil\n"
 --- no_error_log
 [error]

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 89;
+plan tests => repeat_each() * 99;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -530,3 +530,142 @@ X-Body: API disabled in the context of header_filter_by_lua*
 body
 --- no_error_log
 [error]
+
+
+
+=== TEST 20: the page of another location, whose filters wait too, on a connection that is kept alive
+--- config
+    error_page 403 /page;
+    error_page 404 /proxied_page;
+    header_filter_by_lua_block {
+        ngx.sleep(0.001)
+        ngx.header["X-Old"] = "yes"
+        return ngx.exit(tonumber(ngx.var.arg_exit) or 403)
+    }
+    location = /page {
+        header_filter_by_lua_block { ngx.sleep(0.002) ngx.header["X-Page"] = "yes" }
+        body_filter_by_lua_block { ngx.sleep(0.001) }
+        return 200 "page\n";
+    }
+    location = /proxied_page {
+        proxy_pass http://127.0.0.1:$server_port/page;
+        header_filter_by_lua_block { ngx.sleep(0.002) }
+        body_filter_by_lua_block { ngx.sleep(0.001) }
+    }
+    location = /from {
+        content_by_lua_block {
+            ngx.say("must not be seen")
+            ngx.flush(true)
+            ngx.sleep(0.01)
+            ngx.say("nor this")
+        }
+        header_filter_by_lua_block { ngx.header["X-From"] = "yes" }
+    }
+    location = /static { return 200 "must not be seen\n"; }
+    location = /file { alias html/index.html; }
+    location = /code { content_by_lua_block { ngx.say("must not be seen") } }
+    location = /code_that_waits {
+        content_by_lua_block {
+            ngx.say("must not be seen")
+            ngx.flush(true)
+            ngx.sleep(0.003)
+            ngx.say("nor this")
+        }
+    }
+    location = /early {
+        access_by_lua_block { ngx.print("must not be seen") ngx.flush(true) ngx.sleep(0.02) }
+    }
+    location = /proxied { proxy_pass http://127.0.0.1:$server_port/from; }
+    location = /unbuffered {
+        proxy_pass http://127.0.0.1:$server_port/from;
+        proxy_buffering off;
+    }
+    location = /t {
+        header_filter_by_lua_block { ngx.header["X-T"] = "yes" }
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            local function ask(path)
+                assert(sock:send("GET " .. path .. " HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+                local header = assert(sock:receiveuntil("\r\n\r\n")())
+                local length = header:match("Content%-Length: (%d+)")
+                local body = length and sock:receive(tonumber(length))
+                if not length then
+                    body = assert(sock:receiveuntil("\r\n0\r\n\r\n")()):match("\r\n(.*)")
+                end
+                ngx.say(path, " ", header:match("HTTP/1.1 (%d+)"), header:find("X-Page: yes") and " page: " or " ",
+                    header:find("X-Old", 1, true) and "old header: " or "", (body:gsub("\n", "")))
+            end
+            for _, path in ipairs { "/static", "/file", "/code", "/code_that_waits", "/early", "/proxied", "/unbuffered" } do
+                ask(path)
+            end
+            ask("/static?exit=404")
+            ask("/proxied?exit=404")
+        }
+    }
+--- request
+GET /t
+--- response_body
+/static 403 page: page
+/file 403 page: page
+/code 403 page: page
+/code_that_waits 403 page: page
+/early 403 page: page
+/proxied 403 page: page
+/unbuffered 403 page: page
+/static?exit=404 404 page: page
+/proxied?exit=404 404 page: page
+--- no_error_log
+[error]
+[alert]
+
+
+
+=== TEST 21: LuaJIT's own yield before a response of status 101
+--- config
+    location = /t {
+        header_filter_by_lua_block { coroutine.yield() }
+        content_by_lua_block {
+            ngx.status = 101
+            ngx.log(ngx.WARN, "sent: ", ngx.send_headers())
+            ngx.sleep(0.001)
+            ngx.log(ngx.WARN, "still in ", ngx.get_phase())
+            ngx.exit(ngx.ERROR)
+        }
+    }
+--- request
+GET /t
+--- ignore_response
+--- error_log
+failed to run header_filter_by_lua*: attempt to yield across C-call boundary
+sent: nilnginx output filter error
+still in content
+--- no_error_log
+[alert]
+
+
+
+=== TEST 22: the same before a response of status 101 that is proxied
+--- config
+    location = /t {
+        proxy_pass http://127.0.0.1:$server_port/upgrade;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade websocket;
+        proxy_set_header Connection upgrade;
+        header_filter_by_lua_block { coroutine.yield() }
+    }
+    location = /upgrade {
+        content_by_lua_block {
+            ngx.status = 101
+            ngx.send_headers()
+        }
+    }
+--- request
+GET /t
+--- more_headers
+Upgrade: websocket
+--- ignore_response
+--- error_log
+failed to run header_filter_by_lua*: attempt to yield across C-call boundary
+--- no_error_log
+[alert]

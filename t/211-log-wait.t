@@ -7,7 +7,7 @@ if ( ( $ENV{TEST_NGINX_LOAD_MODULES} || '' ) =~ m{/nginx/modules/ngx_http_lua_mo
 }
 else {
     repeat_each(2);
-    plan( tests => repeat_each() * 156 );
+    plan( tests => repeat_each() * 174 );
 }
 
 $ENV{TEST_NGINX_HTML_DIR} ||= html_dir();
@@ -76,9 +76,9 @@ __DATA__
 ["GET /t", "GET /late"]
 --- response_body eval
 ["ok\n", "done\n"]
---- error_log
-after: mine log 200.
-while logging request, client: 127.0.0.1, server: localhost, request: "GET /t HTTP/1.1", host: "localhost"
+--- error_log eval
+["after: mine log 200.",
+qr/while logging request, client: "?127\.0\.0\.1"?, server: "?localhost"?, request(?:_line)?: "GET \/t HTTP\/1\.1", host: "localhost"/]
 
 
 
@@ -388,34 +388,65 @@ X-Forwarded-For: 10.1.2.3
 
 
 
-=== TEST 13: the code of a subrequest's log must not wait
+=== TEST 13: the code of a subrequest's log waits, and the end of the main request for it
 --- config
     location = /sub {
         log_subrequest on;
-        content_by_lua_block { ngx.print("sub") }
+        content_by_lua_block { ngx.ctx.name = ngx.var.arg_name; ngx.print("sub ", ngx.var.arg_name, " ") }
         log_by_lua_block {
-            ngx.log(ngx.WARN, "log of ", ngx.var.uri)
-            if ngx.var.arg_wait then
-                ngx.sleep(0.001)
-                ngx.log(ngx.WARN, "never")
-            end
+            ngx.sleep(tonumber(ngx.var.arg_wait))
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            assert(sock:send("GET /echo?text=" .. ngx.ctx.name .. " HTTP/1.0\r\n\r\n"))
+            local line = assert(sock:receive("*a")):match("echo: %S+")
+            ngx.shared.late:rpush("lines", line .. " " .. ngx.var.uri .. " " .. ngx.status)
         }
     }
+    location = /captures {
+        content_by_lua_block {
+            ngx.print(ngx.location.capture("/sub?name=a&wait=0.05").body, ngx.location.capture("/sub?name=b&wait=0.01").body)
+        }
+        log_by_lua_block { ngx.sleep(0.001) ngx.shared.late:rpush("lines", "main " .. ngx.var.uri) }
+    }
+    location = /page.html {
+        ssi on;
+        ssi_types *;
+        content_by_lua_block { ngx.say('<!--#include virtual="/sub?name=c&wait=0.03" -->end') }
+    }
+    location = /mirrored {
+        mirror /sub_of_mirror;
+        content_by_lua_block { ngx.say("mirrored") }
+    }
+    location = /sub_of_mirror {
+        internal;
+        rewrite ^ /sub?name=d&wait=0.02? last;
+    }
+    location = /next { content_by_lua_block { ngx.say("next, after ", ngx.shared.late:llen("lines")) } }
     location = /t {
         content_by_lua_block {
-            ngx.say(ngx.location.capture("/sub?wait=1").body, ngx.location.capture("/sub").body)
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("127.0.0.1", ngx.var.server_port))
+            for _, path in ipairs { "/captures", "/page.html", "/mirrored", "/next" } do
+                assert(sock:send("GET " .. path .. " HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+                assert(sock:receiveuntil("\r\n\r\n")())
+                ngx.say((sock:receiveuntil("\r\n0\r\n\r\n")():gsub("%x+\r\n", ""):gsub("\r?\n", "")))
+            end
+            ngx.print(ngx.location.capture("/late?count=5").body)
         }
     }
 --- request
 GET /t
 --- response_body
-subsub
---- error_log
-log of /sub
-failed to run log_by_lua*: the code of a subrequest must not wait
---- no_error_log
-never
-[alert]
+sub a sub b 
+sub c end
+mirrored
+next, after 5
+echo: b /sub 200
+echo: a /sub 200
+main /captures
+echo: c /sub 200
+echo: d /sub 200
+--- wait: 0.1
 
 
 
@@ -473,3 +504,94 @@ text
 ["GET /drive", "GET /drive", "GET /fill", "GET /late?count=2"]
 --- response_body eval
 ["text\n", "ok\n", "filled\n", "200\ninFile\n"]
+
+
+
+=== TEST 15: addresses that outlive the connection
+--- config
+    location /limited {
+        limit_req zone=all burst=100 nodelay;
+        content_by_lua_block { ngx.say("limited") }
+        log_by_lua_block {
+            ngx.sleep(0.05)
+            ngx.shared.late:rpush("lines", table.concat({ ngx.var.binary_remote_addr:byte(1, -1) }, "."))
+        }
+    }
+    location /replaced {
+        set_real_ip_from 127.0.0.1;
+        real_ip_header X-Forwarded-For;
+        content_by_lua_block { ngx.say("replaced") }
+        log_by_lua_block {
+            ngx.sleep(0.05)
+            local var = ngx.var
+            ngx.shared.late:rpush("lines", var.remote_addr .. " for " .. var.realip_remote_addr
+                .. (tonumber(var.realip_remote_port) > 1023 and ", with its port" or ""))
+        }
+    }
+    # Fills the memory of connections that have ended with the letter z.
+    location /fill {
+        content_by_lua_block {
+            local socks = {}
+            for i = 1, 8 do
+                socks[i] = ngx.socket.tcp()
+                assert(socks[i]:connect("unix:$TEST_NGINX_HTML_DIR/fill.sock"))
+                assert(socks[i]:send("GET /" .. ("z"):rep(500)))
+            end
+            ngx.sleep(0.1)
+            for i = 1, 8 do
+                socks[i]:close()
+            end
+            ngx.say("filled")
+        }
+    }
+--- http_config
+    connection_pool_size 512;
+    limit_req_zone $binary_remote_addr zone=all:1m rate=1000r/s;
+    server {
+        listen unix:$TEST_NGINX_HTML_DIR/fill.sock;
+        connection_pool_size 256;
+        client_header_buffer_size 512;
+    }
+    init_by_lua_block {
+        local count = 0
+        function raw()
+            count = count + 1
+            return count % 2 == 1 and "GET /limited HTTP/1.0\r\n\r\n"
+                or "GET /replaced HTTP/1.0\r\nX-Forwarded-For: 10.1.2.3\r\n\r\n"
+        end
+    }
+--- pipelined_requests eval
+["GET /drive", "GET /drive", "GET /fill", "GET /late?count=2"]
+--- response_body eval
+["limited\n", "replaced\n", "filled\n", "127.0.0.1\n10.1.2.3 for 127.0.0.1, with its port\n"]
+
+
+
+=== TEST 16: the limit counts a subrequest's code until that ends, however long the main request lasts
+--- http_config
+    lua_max_pending_logs 2;
+--- config
+    location = /sub {
+        log_subrequest on;
+        content_by_lua_block { ngx.print("sub") }
+        log_by_lua_block {
+            ngx.sleep(0.001)
+            ngx.shared.late:rpush("lines", "logged " .. ngx.var.arg_n)
+        }
+    }
+    location = /t {
+        content_by_lua_block {
+            for n = 1, 5 do
+                ngx.location.capture("/sub?n=" .. n)
+                ngx.print(ngx.location.capture("/late").body)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+logged 1
+logged 2
+logged 3
+logged 4
+logged 5

@@ -333,3 +333,32 @@ GET /t
 http/1.1
 --- no_error_log
 [error]
+
+
+
+=== TEST 9: options of a handshake that did not begin are not those of the next one
+--- http_config eval: $::Http
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = connected()
+            local options = { alpn = { "h2" }, client_cert = "text" }
+            ngx.say(sock:sslhandshake(false, nil, false, false, options))
+            assert(sock:sslhandshake(false))
+            ngx.say(sock:getalpn())
+            sock:close()
+            sock = connected()
+            ngx.say((pcall(sock.sslhandshake, sock, false, {}, false, false, { alpn = { "h2" } })))
+            assert(sock:sslhandshake(false))
+            ngx.say(sock:getalpn())
+        }
+    }
+--- request
+GET /t
+--- response_body
+nilclient certificate must be supplied with corresponding private key
+nil
+false
+nil
+--- no_error_log
+[error]

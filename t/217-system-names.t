@@ -117,6 +117,7 @@ connect() failed (111: Connection refused)
 
 
 === TEST 4: turned off
+--- skip_eval: 3: qx{$Test::Nginx::Util::NginxBinary -v 2>&1} =~ /Angie/ # which has the system's
 --- http_config
     lua_system_resolver off;
 --- config

@@ -1,6 +1,6 @@
-//! Writes down what the tests compare: of each structure of nginx's its size, the places of its members
-//! and its bit fields, once in C and once in Rust. The names are those that bindgen finds in nginx's
-//! headers; so a structure that nginx adds or changes is compared without a change here.
+//! Writes down what the tests compare: of each structure of nginx's its size, the places of its
+//! members and its bit fields, once in C and once in Rust. The names are those that bindgen finds
+//! in nginx's headers; so a structure that nginx adds or changes is compared without a change here.
 
 // What is missing here stops the build.
 #![allow(clippy::disallowed_methods, clippy::expect_used)]
@@ -65,8 +65,8 @@ fn structures(includes: &[PathBuf]) -> BTreeMap<String, Structure> {
         Some(typedef) if !name.ends_with("_t") => (typedef.clone(), structure),
         _ => (name, structure),
     });
-    // Structures without a name lie in others, whose size and next members tell of them. Of what is
-    // declared only, nobody knows the size.
+    // Structures without a name are not compared by themselves: they are parts of others, in whose
+    // size and later members a difference shows. What is only declared has no known size.
     let is_known =
         |structure: &Structure| !structure.members.is_empty() || !structure.bit_fields.is_empty();
     named
@@ -75,13 +75,14 @@ fn structures(includes: &[PathBuf]) -> BTreeMap<String, Structure> {
         .collect()
 }
 
-/// Those that C has a name for; bindgen's own begin with `_`.
+/// The members that C has names for; the names of those that bindgen adds begin with `_`.
 fn members(fields: &syn::Fields) -> Vec<String> {
     let names = fields.iter().filter_map(|field| Some(field.ident.as_ref()?.to_string()));
     names.filter(|name| !name.starts_with('_')).collect()
 }
 
-/// Each has a function that sets it, beside those by a raw pointer.
+/// The bit fields: each has a getter of its name and a setter, besides those that take a raw
+/// pointer, whose names end in `_raw`.
 fn bit_fields(items: &[syn::ImplItem]) -> BTreeSet<String> {
     let functions = items.iter().filter_map(|item| match item {
         syn::ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
@@ -93,7 +94,7 @@ fn bit_fields(items: &[syn::ImplItem]) -> BTreeSet<String> {
     set.filter(is_field).map(String::from).collect()
 }
 
-/// What C calls a member: bindgen adds `_` to words that mean something to Rust; nginx has none at the end.
+/// What C calls a member: bindgen adds `_` to Rust's keywords; no name of nginx's ends in it.
 fn c_name(name: &str) -> &str {
     name.strip_suffix('_').unwrap_or(name)
 }
@@ -141,8 +142,8 @@ fn in_rust(structures: &BTreeMap<String, Structure>) -> String {
     )
 }
 
-/// Compiles what compares the module's own declarations of what nginx has in C files, where this source
-/// tree has them: that of Debian's package nginx-dev has none.
+/// Compiles what compares the module's own declarations of what nginx has in C files, where this
+/// source tree has them: that of Debian's package nginx-dev has none.
 fn compare_private(includes: &[PathBuf]) {
     println!("cargo::rerun-if-changed=src/private.c");
     println!("cargo::rerun-if-changed=../../src/nginx/sys.h");
@@ -156,7 +157,7 @@ fn compare_private(includes: &[PathBuf]) {
 fn compiler(includes: &[PathBuf]) -> cc::Build {
     let mut compiler = cc::Build::new();
     compiler.includes(includes).warnings(false);
-    // A macro of .cargo/config.toml, by which nginx-sys knows a member.
+    // The macros by which .cargo/config.toml renames a member for nginx-sys.
     let words = env::var("BINDGEN_EXTRA_CLANG_ARGS").unwrap_or_default();
     for word in words.split(' ').filter(|word| word.starts_with("-D")) {
         compiler.flag(word);

@@ -264,6 +264,26 @@ my @others = (
          ngx.print(one.status, one.body, " ", two.body)',
         {}, { h1 => '200 200inner 1.1 abc', h2 => '200 200inner 2 abc', h3 => '200 200inner 3 abc' }, beyond_reference => 'h2' ),
     content( 'a subrequest that is passed on', 'ngx.print(ngx.location.capture("/passed").body)', {}, '200 inner 1.1', beyond_reference => 'h2' ),
+    row(
+        'a page whose filters wait, for a header filter that has waited',
+        'error_page 403 /late_page;
+         header_filter_by_lua_block { ngx.sleep(0.01) return ngx.exit(403) }
+         content_by_lua_block { ngx.say("never sent") ngx.sleep(0.02) }',
+        {}, '403 late page', beyond_reference => 'h1 h2 h3'
+    ),
+    row(
+        'a subrequest whose log waits',
+        'content_by_lua_block { ngx.print(ngx.location.capture("/sub_logged").body, await("sub_logged")) }',
+        {}, '200 sub waited', beyond_reference => 'h1 h2 h3'
+    ),
+    content(
+        'an option of the socket of the body',
+        'local ffi = require "ffi"
+         local err, len, socket = ffi.new("unsigned char[100]"), ffi.new("size_t[1]", 100), ngx.req.socket()
+         local rc = ffi.C.ngx_http_lua_ffi_socket_tcp_setoption(socket[1], 4, 65536, err, len)
+         socket:receive("*a")
+         ngx.print(rc, rc < 0 and " " .. ffi.string(err, len[0]) or "")',
+        post('abc'), { h1 => '200 0', h2 => '200 0', h3 => '200 -1 no socket of its own in HTTP/3' }, beyond_reference => 'h1 h2 h3' ),
     content( 'exec', 'ngx.exec("/inner")', {}, { h1 => '200 inner 1.1', h2 => '200 inner 2', h3 => '200 inner 3' } ),
     row( 'exec of a named location', 'rewrite_by_lua_block { ngx.sleep(0.001) ngx.exec("@named") }', {}, '200 named' ),
     content( 'redirect', 'ngx.redirect("/inner")', {}, qr/^302 / ),
@@ -285,8 +305,8 @@ my @others = (
 
 our @CASES = ( @phases, @request, @response, @others );
 
-# Code in a handshake, and what the client gets: a certificate, then its answer to a request. nginx does not wait for
-# code unless it is patched as Debian's is, and never in QUIC; then a line in the log says so.
+# Code in a handshake, and what the client gets: a certificate, then its answer to a request. Code does not wait in QUIC,
+# and that of the C module only if nginx is patched as Debian's is; otherwise a line in the log says so.
 my $set = 'local ssl = require "ngx.ssl"
     local function pem(name) return assert(io.open("CERTS/" .. name)):read("*a") end
     assert(ssl.clear_certs())
@@ -295,6 +315,7 @@ my $set = 'local ssl = require "ngx.ssl"
     ngx.ctx.name = ssl.server_name()';
 
 my $waited = qr/^(?:test 200 test.com TLSv1.[23]|none \(broken\))$/;
+my $slept  = qr/^(?:stranger 200 slept TLSv1.[23]|none \(broken\))$/;
 
 sub handshake { return { name => $_[0], conf => $_[1], answer => $_[2] } }
 
@@ -308,6 +329,8 @@ our @HANDSHAKES = (
     handshake( 'an error', 'ssl_certificate_by_lua_block { error("fails") }', 'none (broken)' ),
     handshake( 'code that waits', "ssl_certificate_by_lua_block { ngx.sleep(0.01) $set }",
         { h1 => $waited, h2 => $waited, h3 => 'none (broken)' } ),
+    handshake( 'code of the name that waits', 'ssl_client_hello_by_lua_block { ngx.sleep(0.01) ngx.ctx.name = "slept" }',
+        { h1 => $slept, h2 => $slept, h3 => 'none (broken)' } ),
 );
 
 1;

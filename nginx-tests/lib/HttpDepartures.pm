@@ -83,6 +83,23 @@ our @ROWS = (
         notes   => 'log 200;',
     },
 
+    {   name    => 'a balancer',
+        conf    => 'set $chosen_after 9; proxy_pass http://chosen_late/inner;',
+        request => { stop => 'told' },
+        notes   => qr/^start;log (?:0|499);$/,
+        beyond_reference => 'h1 h2 h3',
+    },
+    {   name    => 'a balancer of a response that goes on',
+        conf    => 'set $chosen_after 0.15; proxy_ignore_client_abort on; proxy_pass http://chosen_late/inner;',
+        request => { stop => 'told' },
+        notes   => {
+            h1 => qr/^start;chosen;log (?:200|499);$/,
+            h2 => qr/^start;chosen;log (?:200|499);$/,
+            # nginx ends the requests of a connection that is closed.
+            h3 => qr/^start;(?:chosen;log (?:200|499)|log 0);$/,
+        },
+        beyond_reference => 'h1 h2 h3',
+    },
     {   name    => 'a header filter',
         conf    => 'header_filter_by_lua_block { note("start") ngx.sleep(9) note("end") } return 200 hello;',
         request => { stop => 'told' },

@@ -78,6 +78,14 @@ sub configuration {
         server 0.0.0.1;
         balancer_by_lua_block { assert(require("ngx.balancer").set_current_peer("127.0.0.1", $plain)) }
     }
+    upstream chosen_late {
+        balancer_by_lua_block {
+            note("start")
+            ngx.sleep(tonumber(ngx.var.chosen_after))
+            note("chosen")
+            assert(require("ngx.balancer").set_current_peer("127.0.0.1", $plain))
+        }
+    }
     client_max_body_size 1m;
     keepalive_requests 100000;
     server {
@@ -91,6 +99,16 @@ sub configuration {
         location = /filtered {
             header_filter_by_lua_block { ngx.exit(502) }
             content_by_lua_block { ngx.say("never sent") }
+        }
+        location = /late_page {
+            header_filter_by_lua_block { ngx.sleep(0.01) }
+            body_filter_by_lua_block { ngx.sleep(0.01) }
+            return 200 "late page";
+        }
+        location = /sub_logged {
+            log_subrequest on;
+            content_by_lua_block { ngx.print("sub ") }
+            log_by_lua_block { ngx.sleep(0.01) ngx.shared.notes:set("sub_logged", "waited") }
         }
         location = /raw_header {
             content_by_lua_block {
@@ -220,7 +238,10 @@ sub try_handshakes {
         my ($name) = grep { $certificate eq digits("$certs/$_.crt") } qw(test stranger);
         matches $version, join( ' ', $name // 'none', shown($outcome) ), $row->{answer}, "handshake: $row->{name}";
         next if $row->{name} !~ /waits/;
-        my $is_told = $server->log_text('error.log') =~ /\[crit\].*lua: cannot yield in cert cb: missing async cert cb support/;
+        my $support  = $is_reference ? '' : " in nginx's HTTP/3";
+        my $callback = $row->{name} =~ /name/ ? 'client hello cb' : 'cert cb';
+        my $is_told  = $server->log_text('error.log')
+            =~ /\[crit\].*lua: cannot yield in $callback: missing async $callback support$support/;
         is $is_told, !defined $name, '… or a line says that it cannot';
     }
 }

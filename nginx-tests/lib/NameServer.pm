@@ -44,6 +44,10 @@ sub answer {
     return $id . pack( 'nnnnn', 0x8180 | $code, 1, scalar @records, 0, 0 ) . $question . join '', @records;
 }
 
+# Lets questions wait, and goes on to answer them.
+sub pause  { return kill STOP => $_[0]{pid} }
+sub resume { return kill CONT => $_[0]{pid} }
+
 sub DESTROY {
     my ($self) = @_;
     return if $self->{owner} != $$;

@@ -14,7 +14,7 @@ use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
 
 # Seconds to wait for what must happen; what is awaited is expected far sooner.
-my $PATIENCE = 20;
+my $PATIENCE = 60;
 
 # The port that the file under test may listen on.
 sub port { return $ENV{TEST_NGINX_SERVER_PORT} || $ENV{TEST_NGINX_PORT} || 1984 }
@@ -113,7 +113,7 @@ sub stop {
     my $pid = $self->pid // return;
     kill QUIT => $pid;
     return 1 if wait_until( sub { !is_running($pid) } );
-    kill KILL => $pid;
+    kill KILL => $pid, children($pid);
     return 0;
 }
 
@@ -219,9 +219,11 @@ sub wait_until {
     return 1;
 }
 
-# The processes whose parent is $pid.
+# The processes whose parent is $pid: none where there is no $pid, as of a server whose pid file is gone. The
+# system's first process is a child of 0, and must never be taken for a worker.
 sub children {
     my ($pid) = @_;
+    return if !$pid;
     my %parent = map { slurp($_) =~ /^(\d+) \(.*\) \S (\d+)/s ? ( $1 => $2 ) : () } glob '/proc/[0-9]*/stat';
     return grep { $parent{$_} == $pid } keys %parent;
 }

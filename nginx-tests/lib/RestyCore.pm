@@ -8,6 +8,15 @@ use warnings;
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use ProcessTest;
+use Test::More;
+
+# Skips all of a test whose copies must come from the first release that the module follows. $base is as below.
+sub needs_first_release {
+    my ( $server, $base ) = @_;
+    return if ProcessTest::slurp($base) =~ /\b10023\b/;
+    $server->stop;
+    plan skip_all => 'the installed lua-resty-core is not 0.1.25';
+}
 
 # The path templates of a copy in the server's lua/NAME, with the installed Lua libraries after it.
 # Its files are changed by $edit->( name, text ), which alters $_[1]; $base is the path of the

@@ -16,7 +16,7 @@ pub fn encode(mut state: State, table: i32) -> Result<Vec<u8>, LuaError> {
         }
         let name = state.top() - 1;
         if state.kind(-1) == Kind::Table {
-            // All that it holds: a list, or values by any other keys.
+            // All its values, whatever their keys are, not only those of a list.
             let walk = state.walk(-1);
             while state.next(walk) {
                 encode_value(state, name, &mut encoder)?;

@@ -7,12 +7,13 @@ use std::rc::Rc;
 
 use codec::fallible;
 
-use crate::lua::function::{self, wrap};
+use crate::lua::function::wrap;
 use crate::lua::{CFunction, LuaError, LuaResult, State, openresty};
 use crate::nginx::Request;
 use crate::runtime::{Context, Phase, PhaseSet, Task};
 
-/// A function of the API under its Lua name. Its row says in which phases it may be called.
+/// A function of the API under its Lua name. How the row is made says in which phases the function
+/// may be called.
 pub struct Row {
     pub name: &'static CStr,
     pub function: CFunction,
@@ -33,26 +34,65 @@ impl Row {
     where
         F: Fn(&Call) -> LuaResult + Copy + 'static,
     {
-        Row { name, function: wrap_call::<PHASES, EARLY, F>(function) }
+        RowOf::<FOUND>::in_phases::<PHASES, F>(name, function)
     }
 
-    /// As [`Row::in_phases`], for a function that finds faults in its arguments first, as the C
-    /// module's does: it asks for the phase by [`Call::check`].
+    /// As [`Row::in_phases`], for a function that checks its arguments before the phase, as the C
+    /// module's does: it calls [`Call::check`] itself.
     pub const fn late<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
     where
         F: Fn(&Call) -> LuaResult + Copy + 'static,
     {
-        Row { name, function: wrap_call::<PHASES, LATE, F>(function) }
+        RowOf::<FOUND>::late::<PHASES, F>(name, function)
     }
 
-    /// As [`Row::late`], for a function that looks at its arguments even where there is no request: it
-    /// gets the phases, for [`Call::with`].
+    /// As [`Row::late`], for a function that checks its arguments even where there is no request:
+    /// it is given the phases, and passes them to [`Call::with`].
     pub const fn late_anywhere<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
     where
         F: Fn(State, PhaseSet) -> LuaResult + Copy + 'static,
     {
-        let _ = function;
-        Row { name, function: wrap(with_phases::<PHASES, F>) }
+        Row { name, function: wrap(move |state| function(state, PhaseSet(PHASES))) }
+    }
+
+    /// As [`RowOf::in_request`], for a function that checks its arguments before, as the C module's
+    /// does: it calls [`Call::check_client`] itself.
+    pub const fn late_in_request<F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(&Call) -> LuaResult + Copy + 'static,
+    {
+        RowOf::<FOUND>::late_in_request(name, function)
+    }
+}
+
+/// As [`Row`]'s functions, for functions that say it in other words when the code runs for no
+/// request: the C module's have three texts.
+pub enum RowOf<const WORDS: u8> {}
+
+/// "no request object found".
+pub type ObjectRow = RowOf<OBJECT_FOUND>;
+/// "request object not found".
+pub type BodyRow = RowOf<OBJECT_NOT_FOUND>;
+
+const FOUND: u8 = 0;
+const OBJECT_FOUND: u8 = 1;
+const OBJECT_NOT_FOUND: u8 = 2;
+
+impl<const WORDS: u8> RowOf<WORDS> {
+    /// As [`Row::in_phases`].
+    pub const fn in_phases<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(&Call) -> LuaResult + Copy + 'static,
+    {
+        Row { name, function: wrap_call::<PHASES, EARLY, WORDS, F>(function) }
+    }
+
+    /// As [`Row::late`].
+    pub const fn late<const PHASES: u32, F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(&Call) -> LuaResult + Copy + 'static,
+    {
+        Row { name, function: wrap_call::<PHASES, LATE, WORDS, F>(function) }
     }
 
     /// A function for real requests in any phase; in timers and worker hooks it raises
@@ -61,8 +101,28 @@ impl Row {
     where
         F: Fn(&Call) -> LuaResult + Copy + 'static,
     {
-        Row { name, function: wrap_call::<{ PhaseSet::OF_CLIENTS.0 }, CLIENT, F>(function) }
+        let function = wrap_call::<{ PhaseSet::OF_CLIENTS.0 }, CLIENT, WORDS, F>(function);
+        Row { name, function }
     }
+
+    /// As [`Row::late_in_request`].
+    pub const fn late_in_request<F>(name: &'static CStr, function: F) -> Row
+    where
+        F: Fn(&Call) -> LuaResult + Copy + 'static,
+    {
+        let function = wrap_call::<{ PhaseSet::OF_CLIENTS.0 }, LATE, WORDS, F>(function);
+        Row { name, function }
+    }
+}
+
+/// The error of code that runs for no request.
+#[cold]
+fn no_request(words: u8) -> LuaError {
+    LuaError::text(match words {
+        OBJECT_FOUND => "no request object found",
+        OBJECT_NOT_FOUND => "request object not found",
+        _ => "no request found",
+    })
 }
 
 /// Puts rows into the table on top of the stack.
@@ -96,15 +156,30 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Does `work` for what runs on `state`, where [`Call::check`] lets `phases` pass.
+    /// Calls `work` with the [`Call`] of the code that runs on `state`. The phase is not checked:
+    /// `work` may do so by [`Call::check`], which accepts `phases`.
+    ///
+    /// # Errors
+    /// The code runs for no request.
     #[inline(always)]
     pub fn with<T>(
         state: State,
         phases: PhaseSet,
         work: impl FnOnce(&Call) -> Result<T, LuaError>,
     ) -> Result<T, LuaError> {
+        Call::with_words(state, phases, FOUND, work)
+    }
+
+    /// As [`Call::with`], with the words of [`RowOf`] where the code runs for no request.
+    #[inline(always)]
+    fn with_words<T>(
+        state: State,
+        phases: PhaseSet,
+        words: u8,
+        work: impl FnOnce(&Call) -> Result<T, LuaError>,
+    ) -> Result<T, LuaError> {
         let request = openresty::running_request(state);
-        let request = request.ok_or_else(|| LuaError::text("no request found"))?;
+        let request = request.ok_or_else(|| no_request(words))?;
         Context::with_caller(Some(request), |caller| {
             let (other, filter);
             let mut context = match caller {
@@ -118,7 +193,7 @@ impl Call<'_> {
                 filter = tasks_of_filter(context)?;
                 context = &filter;
             }
-            // Called in one place, so that it becomes part of the caller.
+            // Called in one place only, so that the compiler inlines it.
             work(&Call { state, request, context, phases })
         })
     }
@@ -130,7 +205,7 @@ impl Call<'_> {
         Ok(task)
     }
 
-    /// As [`Call::task`], where nobody asks which task it is.
+    /// As [`Call::task`], for callers that do not need the task itself.
     #[inline(always)]
     pub fn check_task(&self) -> Result<(), LuaError> {
         if !self.context.runs_on(self.state) {
@@ -139,7 +214,8 @@ impl Call<'_> {
         self.state.check_yieldable()
     }
 
-    /// The running task, whether it can yield now or not. There is none in phases that cannot yield.
+    /// The running task, whether it can yield now or not. In phases that cannot yield, there is
+    /// none, and this is an error.
     pub fn running_task(&self) -> Result<Rc<Task>, LuaError> {
         let other = || Task::of(self.state).ok_or_else(|| LuaError::text("no co ctx found"));
         self.context.current_on(self.state).map_or_else(other, Ok)
@@ -151,7 +227,17 @@ impl Call<'_> {
         self.check_phase(self.phases)
     }
 
-    /// Raises unless the running phase is one of `phases`: what the function is asked for needs that.
+    /// Raises unless the code runs for a client's request.
+    #[inline(always)]
+    pub fn check_client(&self) -> Result<(), LuaError> {
+        if self.context.fake {
+            return Err(LuaError::text("API disabled in the current context"));
+        }
+        Ok(())
+    }
+
+    /// As [`Call::check`], with other phases than the function's own, because some of its arguments
+    /// are for those only.
     #[inline(always)]
     pub fn check_phase(&self, phases: PhaseSet) -> Result<(), LuaError> {
         let phase = self.context.phase.get();
@@ -161,34 +247,34 @@ impl Call<'_> {
         Err(LuaError::text(format_args!("{}", refusal(phases, phase))))
     }
 
-    /// `nil, text`.
+    /// Returns `nil, text` to Lua.
     pub fn fail(&self, text: &str) -> LuaResult {
         self.state.push_nil();
         self.state.push_str(text);
         Ok(crate::lua::Returns::Values(2))
     }
 
-    /// `nil, text` with a text that is made.
+    /// As [`Call::fail`], with a formatted text.
     pub fn fail_with(&self, text: fmt::Arguments<'_>) -> LuaResult {
         let text = fallible::format(text)?;
         self.fail(&text)
     }
 
-    /// `1`.
+    /// Returns `1` to Lua.
     pub fn succeed(&self) -> LuaResult {
         self.state.push_integer(1);
         Ok(crate::lua::Returns::Values(1))
     }
 }
 
-/// What a function for `phases` says in `phase`, which is none of them.
+/// The error of a function for `phases` that is called in `phase`, which is none of them.
 #[cold]
 pub fn refusal(phases: PhaseSet, phase: Phase) -> String {
     let instead = phases.instead_in(phase);
     fallible::text(format_args!("API disabled in the context of {}{instead}", phase.context_name()))
 }
 
-/// The context with the tasks of a filter's code, which sees `context`.
+/// The context that has the tasks of a filter's code, which itself sees `context`.
 #[cold]
 fn tasks_of_filter(context: &Rc<Context>) -> Result<Rc<Context>, LuaError> {
     if !context.can_wait() {
@@ -210,28 +296,32 @@ fn other_context(state: State, request: Request) -> Result<Rc<Context>, LuaError
     context.ok_or_else(|| LuaError::text("no request ctx found"))
 }
 
-/// When a function's phase is checked: before it runs, or by itself.
+/// When the phase is checked: before the function runs, or by the function.
 const EARLY: u8 = 0;
 const LATE: u8 = 1;
-/// Before it runs, and in other words: whether there is a client's request.
+/// Before the function runs, and with another error text: only whether it runs for a client's
+/// request.
 const CLIENT: u8 = 2;
 
 /// The C function that makes a [`Call`], checks it and runs `F`.
-const fn wrap_call<const PHASES: u32, const CHECK: u8, F>(_function: F) -> CFunction
+const fn wrap_call<const PHASES: u32, const CHECK: u8, const WORDS: u8, F>(function: F) -> CFunction
 where
     F: Fn(&Call) -> LuaResult + Copy + 'static,
 {
-    wrap(checked::<PHASES, CHECK, F>)
+    wrap(move |state| checked::<PHASES, CHECK, WORDS, F>(state, function))
 }
 
-fn checked<const PHASES: u32, const CHECK: u8, F>(state: State) -> LuaResult
+#[inline(always)]
+fn checked<const PHASES: u32, const CHECK: u8, const WORDS: u8, F>(
+    state: State,
+    function: F,
+) -> LuaResult
 where
     F: Fn(&Call) -> LuaResult + Copy + 'static,
 {
-    let function = function::instance::<F>();
-    Call::with(state, PhaseSet(PHASES), |call| {
-        if CHECK == CLIENT && call.context.fake {
-            return Err(LuaError::text("API disabled in the current context"));
+    Call::with_words(state, PhaseSet(PHASES), WORDS, |call| {
+        if CHECK == CLIENT {
+            call.check_client()?;
         }
         if CHECK == EARLY && PHASES != PhaseSet::ALL.0 {
             call.check()?;
@@ -240,14 +330,7 @@ where
     })
 }
 
-fn with_phases<const PHASES: u32, F>(state: State) -> LuaResult
-where
-    F: Fn(State, PhaseSet) -> LuaResult + Copy + 'static,
-{
-    function::instance::<F>()(state, PhaseSet(PHASES))
-}
-
-/// The arguments that a function got.
+/// The number of the function's arguments.
 impl Call<'_> {
     pub fn arguments(&self) -> c_int {
         self.state.top()

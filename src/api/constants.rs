@@ -47,12 +47,13 @@ pub fn inject(mut state: State) {
     inject_config(state);
 }
 
-/// Puts `ngx.config` into the `ngx` table on top, but for `ngx_lua_version`, which the VM sets.
+/// Puts `ngx.config` into the `ngx` table on top, without its field `ngx_lua_version`, which is set
+/// once the VM has been made.
 pub fn inject_config(mut state: State) {
     state.new_table(0, 6);
     state.push_bool(process::is_debug_build());
     state.set_field(-2, c"debug");
-    crate::lua::function::push_constant_function(state, process::prefix());
+    crate::lua::function::push_constant_function(state, process::prefix().bytes());
     state.set_field(-2, c"prefix");
     crate::lua::function::push_constant_function(state, process::configure_arguments());
     state.set_field(-2, c"nginx_configure");
@@ -64,8 +65,8 @@ pub fn inject_config(mut state: State) {
     state.set_field(-2, c"config");
 }
 
-/// Gives the table on top the field `ngx_rust_version`, which `pairs` does not see: the table has the
-/// fields of the C module's.
+/// Gives the table on top the field `ngx_rust_version` by a metatable, so that `pairs` finds the C
+/// module's fields only.
 fn inject_own_version(mut state: State) {
     state.new_table(0, 1);
     state.new_table(0, 1);

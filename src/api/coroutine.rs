@@ -12,7 +12,7 @@ use codec::fallible;
 use crate::api::call::{Call, Row, set_functions};
 use crate::config::metrics::Metric;
 use crate::lua::function::wrap as lua_function;
-use crate::lua::state::{GLOBALS, NOREF, REGISTRY, upvalue};
+use crate::lua::state::{GLOBALS, upvalue};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
 use crate::runtime::task::Record;
@@ -58,23 +58,27 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
 
 /// A coroutine of the running request for the function that is argument 1, left on the stack.
 ///
-/// The registry keeps light threads until their task is removed. The others are Lua code's, and
-/// their resumer's while they run or wait for it.
+/// The registry keeps light threads until their task is removed. Other coroutines are kept by Lua
+/// code that refers to them, and by the stack of their resumer while they run or wait.
 pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     check_function(call)?;
-    call.context.reserve_task()?;
     // Three values at most, far fewer than the LUA_MINSTACK free slots.
     let mut state = call.state;
     let thread = state.new_thread();
-    let reference = if role == Role::LightThread {
+    let anchor = (role == Role::LightThread).then(|| {
         state.push_value(-1);
-        state.new_ref(REGISTRY)
-    } else {
-        NOREF
-    };
+        state.anchor()
+    });
+    // Not before: to make a coroutine may run a finalizer, which may make others.
+    if let Err(error) = call.context.reserve_task() {
+        if let Some(anchor) = anchor {
+            state.release(anchor);
+        }
+        return Err(error.into());
+    }
     state.push_value(1);
     state.move_to(thread, 1);
-    let task = Task::new(call.context, thread, reference, role);
+    let task = Task::new(call.context, thread, anchor, role);
     counters::count(match role {
         Role::LightThread => Metric::ThreadsMade,
         _ => Metric::CoroutinesMade,
@@ -97,7 +101,7 @@ fn wrap(call: &Call) -> LuaResult {
 
 /// A call of what `coroutine.wrap` returned.
 fn resume_wrapped(state: State) -> LuaResult {
-    state.push_value(upvalue(1));
+    state.push_value(upvalue::<1>());
     state.insert(1);
     Call::with(state, PhaseSet::YIELDABLE, resume)
 }
@@ -107,16 +111,16 @@ fn resume(call: &Call) -> LuaResult {
     let state = call.state;
     let target = state.thread(1).ok_or_else(|| LuaError::argument(1, "coroutine expected"))?;
     call.check()?;
-    call.check_task()?;
     match Task::record(target) {
         Record::Task(task) if task.belongs_to(call.context) => {
             if task.status.get() != TaskStatus::Suspended {
                 return refuse(state, task.status.get());
             }
+            call.check_task()?;
             let values = state.top();
             call.context.set_switch(Switch::Resume(task, values - 1));
-            // With the coroutine itself, below its arguments: while it runs or waits, perhaps
-            // nothing but this stack refers to it.
+            // The coroutine itself is yielded too, below its arguments: while it runs or waits,
+            // this stack may be all that refers to it.
             Ok(Returns::Yield(values))
         }
         Record::Ended | Record::EndedThread => refuse(state, TaskStatus::Dead),

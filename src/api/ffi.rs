@@ -1,7 +1,7 @@
 //! What the exported C symbols share: the codes and conventions that lua-resty-core expects.
 //!
 //! LuaJIT's FFI calls these symbols from compiled code: they raise no Lua error and let no panic
-//! out. `#[export]` puts each below [`crate::nginx::guard`].
+//! out. `#[export]` puts a panic guard ([`crate::nginx::guard`]) around each of them.
 
 #![allow(unsafe_code, reason = "what the exported symbols share")]
 
@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use codec::fallible::{self, Grow};
 
-use crate::nginx::Request;
 use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
+use crate::nginx::{HeaderError, Request};
 use crate::runtime::{Context, PhaseSet};
 
 pub const OK: c_int = 0;
@@ -80,7 +80,11 @@ pub struct FfiTableElt {
 }
 
 /// Calls `work` with the values that lua-resty-core passes for a header: the strings of `list`
-/// where that is not null, else `value`, else none. Nothing where a length is negative.
+/// where that is not null, else `value`, else none.
+///
+/// # Errors
+/// Those of `work`; a bad value where the length of a string is negative; out of memory for the
+/// list.
 ///
 /// # Safety
 /// `list` must be null or valid for `list_len` elements, and each of them for its length.
@@ -88,66 +92,70 @@ pub unsafe fn with_values<T>(
     value: Option<&[u8]>,
     list: *const FfiStr,
     list_len: usize,
-    work: impl FnOnce(&[&[u8]]) -> T,
-) -> Option<T> {
+    work: impl FnOnce(&[&[u8]]) -> Result<T, HeaderError>,
+) -> Result<T, HeaderError> {
     if list.is_null() {
-        return Some(match value {
+        return match value {
             Some(value) => work(&[value]),
             None => work(&[]),
-        });
+        };
     }
-    let mut values = fallible::with_capacity(list_len).ok()?;
+    let mut values = fallible::with_capacity(list_len)?;
     for index in 0..list_len {
-        // SAFETY: `list` is null or valid for `list_len` elements, and each of them for its length,
-        // the contract of this function.
+        // SAFETY: `list` is not null here, so the caller promises `list_len` elements, each valid
+        // for its length; `index` is below that, and a negative length has been refused.
         unsafe {
             let text = *list.add(index);
-            let value =
-                crate::nginx::core::strings::raw(text.data, usize::try_from(text.len).ok()?);
-            values.try_push(value).ok()?;
+            let len = usize::try_from(text.len).map_err(|_| HeaderError::BadValue)?;
+            values.try_push(crate::nginx::core::strings::raw(text.data, len))?;
         }
     }
-    Some(work(&values))
+    work(&values)
 }
 
-/// The request that lua-resty-core passes.
+/// The request that lua-resty-core passes; `None` for null, which is passed where code runs for no
+/// request.
 ///
 /// # Safety
 /// `r` must be null or the request of the running coroutine, as `thread.exdata` gives it.
 pub unsafe fn request(r: *mut ngx_http_request_t) -> Option<Request> {
-    // SAFETY: `r` is null or the request of the running coroutine, as `thread.exdata` gives it, the
-    // contract of this function.
+    // SAFETY: the caller promises null or the running coroutine's request, which this module keeps
+    // alive for as long as its code runs.
     unsafe { Request::from_ptr(r) }
 }
 
-/// A request with a client behind it and a context: what most symbols need.
+/// A request with a client behind it, which most symbols need; `BAD_CONTEXT` for a fake request,
+/// and for none.
 ///
 /// # Safety
 /// As for [`request`].
 pub unsafe fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
-    // SAFETY: the contract of this function, that of `request`.
+    // SAFETY: the caller promises what `request` asks for: null or the running coroutine's request.
     let request = unsafe { request(r) }.ok_or(BAD_CONTEXT)?;
     if request.is_real() { Ok(request) } else { Err(BAD_CONTEXT) }
 }
 
-/// The context of the running code.
+/// The context of the code that runs for `r`; `None` for null, and for a request for which this
+/// module has run no code.
 ///
 /// # Safety
 /// As for [`request`].
 pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
-    // SAFETY: the contract of this function, that of `request`.
+    // SAFETY: the caller promises what `request` asks for: null or the running coroutine's request.
     let request = unsafe { request(r) }?;
     let caller = Context::with_caller(Some(request), |caller| caller.cloned());
     caller.or_else(|| Context::of(request)).or_else(|| Context::running(request))
 }
 
-/// The context of the running code, for the call's own time.
+/// As [`context`], without counting a reference: for the time of one call from Lua.
 ///
 /// # Safety
-/// As for [`request`]; the call does not end the request.
+/// As for [`request`]; the result is not used after the call, and the call does not end the
+/// request.
 #[inline(always)]
 pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
-    // SAFETY: the contract of this function; the context outlives the call.
+    // SAFETY: the caller promises what `request` asks for, and that the request outlives the call:
+    // so does the context, of which the request's pool has a share.
     unsafe {
         let request = request(r);
         let caller = Context::with_caller(request, |caller| caller.map_or(null(), Rc::as_ptr));
@@ -155,7 +163,7 @@ pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Con
     }
 }
 
-/// The context of `request`, where it is not that of the caller; null for none.
+/// The context of `request` if the code that calls is not its own; null for none.
 #[cold]
 fn other_context(request: Option<Request>) -> *const Context {
     let other = |request| Context::of(request).or_else(|| Context::running(request));
@@ -170,8 +178,8 @@ fn other_context(request: Option<Request>) -> *const Context {
 /// `err` must be valid for `*errlen` bytes, `errlen` for a `size_t`; either may be null.
 pub unsafe fn write_error(err: *mut u8, errlen: *mut usize, text: impl AsRef<[u8]>) {
     let text = text.as_ref();
-    // SAFETY: `err` is valid for `*errlen` bytes, `errlen` for a `size_t`, the contract of this
-    // function; the length is checked.
+    // SAFETY: the caller promises that `errlen` is null or a `size_t`, and `err` null or `*errlen`
+    // bytes, which are not the text's; both are checked for null, and no more than that is copied.
     unsafe {
         let Some(errlen) = errlen.as_mut() else { return };
         if err.is_null() {
@@ -183,18 +191,20 @@ pub unsafe fn write_error(err: *mut u8, errlen: *mut usize, text: impl AsRef<[u8
     }
 }
 
-/// Stores a static text where the caller looks for the error's message.
+/// Stores a static text where lua-resty-core looks for the error's message; nothing where that is
+/// null.
 ///
 /// # Safety
 /// `err` must be null or valid for one pointer.
 pub unsafe fn set_message(err: *mut *const c_char, text: &'static CStr) {
-    // SAFETY: `err` is null or valid for one pointer, the contract of this function.
+    // SAFETY: the caller promises that `err` is null or valid for one pointer; null is handled.
     if let Some(err) = unsafe { err.as_mut() } {
         *err = text.as_ptr();
     }
 }
 
-/// Checks the phase; writes "API disabled in the context of …" otherwise.
+/// Checks that `phases` has the running phase. Otherwise the error is `ERROR`, with the text "API
+/// disabled in the context of …" in `err`.
 ///
 /// # Safety
 /// As for [`write_error`].
@@ -208,7 +218,7 @@ pub unsafe fn check_phase(
     if phases.has(phase) {
         return Ok(());
     }
-    // SAFETY: the contract of this function, that of `write_error`.
+    // SAFETY: the caller promises what `write_error` asks for: a buffer with its length, or null.
     unsafe { write_error(err, errlen, super::call::refusal(phases, phase)) };
     Err(ERROR)
 }

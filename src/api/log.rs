@@ -39,10 +39,11 @@ fn write(state: State, level: Level) -> LuaResult {
     let mut line = Line::new();
     line.append(b"[lua] ");
     frames::describe_caller(state, &mut line);
+    let head = line.bytes().len();
     for index in 1..=state.top() {
         append(state, index, &mut line)?;
     }
-    log.write_bytes(level, line.bytes());
+    log.write_bytes(level, line.bytes(), head);
     Ok(Returns::Values(0))
 }
 

@@ -17,12 +17,15 @@ pub mod encoding;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
 pub mod ffi;
+pub mod formats;
+pub mod gsub;
 pub mod hash;
 pub mod log;
 pub mod misc;
 pub mod ndk;
 pub mod pipe;
 pub mod print;
+pub mod profile;
 pub mod regex;
 pub mod request;
 pub mod request_args;
@@ -34,6 +37,7 @@ pub mod response_status;
 pub mod semaphore;
 pub mod shdict;
 pub mod sleep;
+pub mod slices;
 pub mod socket_failure;
 pub mod socket_log;
 pub mod socket_tcp;
@@ -50,6 +54,7 @@ pub mod timer;
 pub mod value_lists;
 pub mod var;
 pub mod worker;
+pub mod worker_events;
 #[cfg(ngx_feature = "threads")]
 pub mod worker_thread;
 
@@ -60,14 +65,14 @@ use crate::nginx::core::shared_memory::Dict;
 /// Fills the globals of a new VM: the `ngx` table, `print`, and what lua-resty-core expects.
 /// `dicts` become `ngx.shared`.
 ///
-/// Runs in protected mode: may raise.
+/// To be called in protected mode: it may raise a Lua error.
 pub fn inject(mut state: State, dicts: &[Dict]) {
     state.new_table(0, 128);
     for inject in FAMILIES {
         inject(state);
     }
     shdict::inject(state, dicts);
-    // package.loaded.ngx is the global table itself.
+    // `require "ngx"` gives the table that is the global `ngx`.
     state.get_field(GLOBALS, c"package");
     state.get_field(-1, c"loaded");
     state.push_value(-3);
@@ -76,7 +81,15 @@ pub fn inject(mut state: State, dicts: &[Dict]) {
     state.set_field(GLOBALS, c"ngx");
 }
 
-/// Each puts its functions into the `ngx` table, which is on top of the stack.
+/// Adds functions to tables that lua-resty-core has made, once it has been loaded.
+///
+/// To be called in protected mode, as [`inject`].
+pub fn complete(state: State) {
+    worker_events::complete(state);
+}
+
+/// Each adds its functions to the `ngx` table, which is on top of the stack, and to the globals.
+/// The stack stays as it is.
 const FAMILIES: &[fn(State)] = &[
     constants::inject,
     arg::inject,
@@ -87,6 +100,7 @@ const FAMILIES: &[fn(State)] = &[
     sleep::inject,
     require::inject,
     sort::inject,
+    gsub::inject,
     socket_tcp::inject,
     socket_udp::inject,
     request_headers::inject,

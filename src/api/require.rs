@@ -1,9 +1,10 @@
-//! `require` and `dofile`, whose code may wait: `lua/require.lua`.
+//! `require` and `dofile` in Lua (`lua/require.lua`), so that the code that they run may wait.
 
 use std::iter::successors;
 use std::rc::Rc;
 
 use crate::lua::function::wrap;
+use crate::lua::registry::REQUIRE_HOOK;
 use crate::lua::{LuaResult, Outcome, Returns, State};
 use crate::runtime::Task;
 use crate::runtime::task::Record;
@@ -14,12 +15,14 @@ pub fn inject(mut state: State) {
     if state.load(code, c"=require") == Outcome::Done {
         state.push_function(wrap(has_resumed_running));
         state.get_field(-3, c"sleep");
-        state.call_raising(2, 0);
+        state.call_raising(2, 1);
+        state.register(REQUIRE_HOOK);
     }
 }
 
-/// `(coroutine)`: whether the task that runs in it, of whichever request, has resumed the running
-/// coroutine, be it through others. Nothing where there is no task, or it has ended.
+/// `(coroutine)`: whether the task that runs in `coroutine`, of whichever request, has resumed the
+/// running coroutine, directly or through others. Returns nothing if there is no task in it, or if
+/// it has ended.
 fn has_resumed_running(state: State) -> LuaResult {
     let task = match state.thread(1).map(Task::record) {
         Some(Record::Task(task)) if task.is_alive() => task,

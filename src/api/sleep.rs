@@ -32,8 +32,8 @@ fn sleep(call: &Call) -> LuaResult {
     let task = call.running_task()?;
     ngx_debug!(call.request.log(), "lua ready to sleep for {milliseconds} ms");
     task.sleep(milliseconds, call.request.log());
-    // After the timer has been set, as in the C module, whose debug log tells of its clean-up where the
-    // code cannot wait.
+    // Checked after the timer has been set, as in the C module: its debug log shows the timer's
+    // clean-up if the code cannot wait.
     call.state.check_yieldable().inspect_err(|_| task.drop_pending())?;
     Ok(Returns::Yield(0))
 }

@@ -1,4 +1,4 @@
-//! Why a cosocket's method fails, TCP or UDP, in the words that Lua code gets.
+//! Why a method of a TCP or UDP cosocket fails, and the text that Lua code gets for it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::nginx::event::resolver::ResolveError;
 use crate::nginx::event::stream::describe_error;
 use crate::nginx::event::{NoConnection, Refusal};
 
-/// The second result of a method that failed.
+/// Why a method failed; [`SocketFailure::message`] is its second result in Lua.
 #[derive(Clone, Debug)]
 pub enum SocketFailure {
     Timeout,
@@ -21,9 +21,9 @@ pub enum SocketFailure {
     NoMemory,
     /// Something in nginx failed; its log has more.
     Error,
-    /// The system's error number.
+    /// A system call failed, with this error number; 0 if there is none.
     System(i32),
-    /// A text of its own.
+    /// Anything else, with the text for Lua.
     Text(Cow<'static, str>),
 }
 
@@ -41,12 +41,12 @@ impl SocketFailure {
         SocketFailure::Text(Cow::Borrowed(text))
     }
 
-    /// With a text that is made.
+    /// A failure with a formatted text.
     pub fn with(text: fmt::Arguments<'_>) -> SocketFailure {
         SocketFailure::Text(fallible::text(text).into())
     }
 
-    /// nginx could not read the request body: its code for that.
+    /// The failure for `rc`, the status with which nginx failed to read the request body.
     pub fn of_body(rc: Status) -> SocketFailure {
         match rc.0 {
             400 => SocketFailure::text("invalid request body"),
@@ -104,7 +104,7 @@ impl SocketFailure {
         state.push_str(&self.message());
     }
 
-    /// Whether reading can go on afterwards.
+    /// Whether it is a timeout, after which the socket can still be read.
     pub fn is_timeout(&self) -> bool {
         matches!(self, SocketFailure::Timeout)
     }

@@ -6,11 +6,11 @@ use crate::lua::resty_core;
 use crate::nginx::core::log::Log;
 use crate::nginx::event::server_log::ServerLog;
 
-/// Lines about errors name the server since this release.
+/// The first release of the C module whose log lines about cosocket errors name the server.
 const NAMED_SINCE: u32 = 10_030;
 
-/// The log in front of a request's log that names the server `host`; none where the release that
-/// is presented does not name it.
+/// A log that adds the server `host` to each line before what `log`, the request's, adds. `None` if
+/// the release that lua-resty-core asks for does not name servers.
 pub fn naming(host: &[u8], port: u16, log: Log) -> Result<Option<ServerLog>, OutOfMemory> {
     if resty_core::presented() < NAMED_SINCE {
         return Ok(None);

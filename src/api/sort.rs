@@ -1,4 +1,4 @@
-//! `table.sort`, whose function may wait: `lua/table_sort.lua`.
+//! `table.sort` in Lua (`lua/table_sort.lua`), so that the function that compares may wait.
 
 use crate::lua::{Outcome, State};
 

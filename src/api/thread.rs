@@ -39,13 +39,15 @@ fn spawn(call: &Call) -> LuaResult {
     thread.set_parent(parent);
     thread.status.set(TaskStatus::Running);
     call.context.tasks.light_threads.set(call.context.tasks.light_threads.get() + 1);
-    // The new thread runs first; its parent goes on with the thread on top as the result.
+    // The new thread runs first. Then its parent is resumed, with the thread on top of its stack as
+    // the one result.
     call.context.post(parent.clone(), 1);
     call.context.set_switch(Switch::Spawn(thread, arguments));
     Ok(Returns::Yield(1))
 }
 
-/// Argument `n` as a light thread of the running request; `None` if it has ended.
+/// What is known of the coroutine that is argument `n`: it must have ended, or be one of the
+/// running request's. It need not be a light thread.
 fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
     let thread =
         call.state.thread(n).ok_or_else(|| LuaError::argument(n, "lua thread expected"))?;
@@ -64,12 +66,13 @@ fn is_child(thread: &Task, parent: &Rc<Task>) -> bool {
 }
 
 fn wait(call: &Call) -> LuaResult {
-    let parent = &call.task()?;
+    let parent = &call.running_task()?;
     let n = call.arguments();
     if n == 0 {
         return Err(LuaError::text("at least one coroutine should be specified"));
     }
-    // Dropped where the wait does not come about.
+    // On each early return it is dropped, which unmarks the threads that it has marked as waited
+    // for.
     let mut threads = Join::default();
     for i in 1..=n {
         let thread = match light_thread(call, i)? {
@@ -88,8 +91,9 @@ fn wait(call: &Call) -> LuaResult {
         if thread.status.get() == TaskStatus::Zombie {
             return take_results(call, parent, &thread);
         }
-        threads.add(&thread);
+        threads.add(&thread)?;
     }
+    call.state.check_yieldable()?;
     parent.wait_for_threads(threads);
     Ok(Returns::Yield(0))
 }
@@ -104,7 +108,7 @@ fn take_results(call: &Call, parent: &Task, thread: &Rc<Task>) -> LuaResult {
 }
 
 fn kill(call: &Call) -> LuaResult {
-    let killer = &call.task()?;
+    let killer = &call.running_task()?;
     let thread = match light_thread(call, 1)? {
         Record::Task(task) if task.role() == Role::LightThread => task,
         Record::EndedThread => return call.fail("already waited or killed"),
@@ -124,6 +128,8 @@ fn kill(call: &Call) -> LuaResult {
     if !chain.iter().all(|task| task.can_cancel()) {
         return call.fail("pending subrequests");
     }
+    // What the thread waits for may belong to the call below which a finalizer runs.
+    call.state.check_yieldable()?;
     scheduler::kill(call.context, &chain);
     call.succeed()
 }

@@ -2,8 +2,8 @@
 
 use crate::lua::{Kind, State};
 
-/// Adds the value that `push` pushes to the table at the absolute index `table`, where `name` may be
-/// already; the values of a name that comes several times form a list.
+/// Adds the value that `push` pushes to the table at the absolute index `table`, under `name`; if
+/// that is there already, its values form a list. Takes up to three slots of the stack.
 pub fn add(mut state: State, table: i32, name: &[u8], push: impl Fn(State)) {
     state.push_bytes(name);
     state.push_value(-1);

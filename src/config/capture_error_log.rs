@@ -20,6 +20,7 @@ pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
         let least = format!(", minimum size is {min}");
         return Err(cf.refuse(&[&invalid, least.as_bytes()].concat()));
     };
-    main.set_capture(Capture::define(cf, bytes)?);
+    let capture = Capture::define(cf, bytes).map_err(|_| cf.refuse(b"malloc() failed"))?;
+    main.set_capture(capture);
     Ok(())
 }

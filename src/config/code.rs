@@ -46,8 +46,11 @@ impl Script {
             Script::Inline(chunk) => {
                 vm.load_chunk(on, chunk, request.log()).map_err(ScriptError::Load)
             }
-            Script::FixedFile(path, key) => {
+            Script::FixedFile(path, key) if !vm.is_watched() => {
                 vm.load_file(on, path, key, request.log()).map_err(ScriptError::Load)
+            }
+            Script::FixedFile(path, _) => {
+                vm.load_watched(on, path, request).map_err(ScriptError::Load)
             }
             Script::File(path, key) => load_file(path, key.as_ref(), vm, on, request),
         }
@@ -67,8 +70,9 @@ fn load_file(
     let path = path.bytes();
     let full = conf::below_prefix(request.pool(), path).ok_or(ScriptError::Path)?;
     match key {
+        _ if vm.is_watched() => vm.load_watched(on, full.bytes(), request),
         Some(key) => vm.load_file(on, full.bytes(), key, request.log()),
-        None => vm.load_file(on, full.bytes(), &CacheKey::of_file(path), request.log()),
+        None => vm.load_file(on, full.bytes(), &CacheKey::of_call(path), request.log()),
     }
     .map_err(ScriptError::Load)
 }
@@ -86,22 +90,28 @@ pub struct HookScript {
     pub code: HookCode,
 }
 
-/// Its code.
+/// Code that depends on no request.
 pub enum HookCode {
     Inline(Chunk),
     /// An absolute path.
     File(Vec<u8>),
 }
 
+impl HookCode {
+    /// Pushes its function onto the stack of `on`, a coroutine of `vm`.
+    pub fn load(&self, vm: &Vm, on: State) -> Result<(), LoadError> {
+        match self {
+            HookCode::Inline(chunk) => vm.load_chunk(on, chunk, cycle_log()),
+            HookCode::File(path) => vm.load_file(on, path, &CacheKey::of_call(path), cycle_log()),
+        }
+    }
+}
+
 impl HookScript {
     /// Pushes the script's function onto the stack of `on`, a coroutine of `vm`, or gives Lua's
     /// reason why not.
     pub fn load(&self, vm: &Vm, on: State) -> Result<(), Vec<u8>> {
-        let loaded = match &self.code {
-            HookCode::Inline(chunk) => vm.load_chunk(on, chunk, cycle_log()),
-            HookCode::File(path) => vm.load_file(on, path, &CacheKey::of_file(path), cycle_log()),
-        };
-        loaded.map_err(LoadError::into_reason)
+        self.code.load(vm, on).map_err(LoadError::into_reason)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Handlers that a directive installs besides setting its value: a location's content handler, and
+//! Handlers that a directive installs, besides setting a value: a location's content handlers, and
 //! an `upstream` block's balancer. They belong to layers above this one, which hands their
 //! installers down here once.
 
@@ -15,6 +15,8 @@ pub struct Installers {
     pub status: fn(Conf),
     /// `lua_threads`.
     pub threads: fn(Conf),
+    /// `lua_profile`.
+    pub profile: fn(Conf),
     /// `balancer_by_lua*`.
     pub balancer: fn(Conf),
 }

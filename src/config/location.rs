@@ -6,11 +6,13 @@ use std::rc::Rc;
 
 use super::Phase;
 use super::code::{Scripts, SharedScript};
+use super::log_level::LogLevels;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
 use crate::nginx::Request;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::core::conf::{Conf, ConfResult};
+use crate::nginx::core::log::Level;
 use crate::nginx::core::worker;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::event::tls::Context;
@@ -28,10 +30,20 @@ pub struct LocationConf {
     tls_context: OnceCell<Rc<Context>>,
 }
 
+/// What becomes of code once it has been loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CodeCache {
+    /// It is loaded anew for each request, which has a VM of its own.
+    Off,
+    On,
+    /// It is kept until its file changes.
+    Stat,
+}
+
 /// The values; `None` if not set.
 #[derive(Clone, Default)]
 pub struct Location {
-    pub code_cache: Option<bool>,
+    pub code_cache: Option<CodeCache>,
     pub need_request_body: Option<bool>,
     pub transform_underscores: Option<bool>,
     pub socket_log_errors: Option<bool>,
@@ -40,6 +52,7 @@ pub struct Location {
     pub check_client_abort: Option<bool>,
     pub use_default_type: Option<bool>,
     pub ctx_inherit: Option<bool>,
+    pub log_levels: LogLevels,
     pub socket_keepalive_timeout: Option<usize>,
     pub socket_connect_timeout: Option<usize>,
     pub socket_send_timeout: Option<usize>,
@@ -62,6 +75,7 @@ impl Location {
             ($($field:ident)*) => {
                 Location {
                     $($field: self.$field.clone().or_else(|| outer.$field.clone()),)*
+                    log_levels: self.log_levels.over(outer.log_levels),
                     scripts: self.scripts.over(&outer.scripts),
                     #[cfg(ngx_feature = "http_ssl")]
                     skip_default_verify: self.skip_default_verify.or(outer.skip_default_verify),
@@ -137,8 +151,14 @@ impl LocationConf {
         self.in_force().skip_default_verify.unwrap_or(false)
     }
 
+    /// Whether requests run in the worker's VM.
     pub fn code_cache(&self) -> bool {
-        self.in_force().code_cache.unwrap_or(true)
+        self.in_force().code_cache != Some(CodeCache::Off)
+    }
+
+    /// Whether a request looks for code that has changed.
+    pub fn looks_for_changes(&self) -> bool {
+        self.in_force().code_cache == Some(CodeCache::Stat)
     }
 
     pub fn need_request_body(&self) -> bool {
@@ -151,6 +171,16 @@ impl LocationConf {
 
     pub fn socket_log_errors(&self) -> bool {
         self.in_force().socket_log_errors.unwrap_or(true)
+    }
+
+    /// The level at which time-outs of cosockets are logged.
+    pub fn timeout_level(&self) -> Level {
+        self.in_force().log_levels.timeout.unwrap_or(Level::Err)
+    }
+
+    /// The level at which clients are logged that leave, or take no output.
+    pub fn abort_level(&self) -> Level {
+        self.in_force().log_levels.abort.unwrap_or(Level::Info)
     }
 
     pub fn http10_buffering(&self) -> bool {

@@ -5,10 +5,13 @@ use std::ffi::CString;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::check::Unchecked;
 use super::code::HookScript;
+use super::error_log_format::Trial;
 use super::metrics::{self, StatusZone};
 use super::phases::{Phase, PhaseSet};
 use super::system_resolver::SystemResolver;
+use super::worker_events::WorkerEvents;
 use crate::lua::resty_core;
 use crate::lua::vm::GlobalWrites;
 use crate::lua::{CFunction, Vm};
@@ -40,16 +43,25 @@ pub struct MainConf {
     capture: Cell<Option<&'static Capture>>,
     /// The zone of `lua_status`, if any location has that.
     status: Cell<Option<StatusZone>>,
+    pub events: WorkerEvents,
+    /// Whether some location has `lua_code_cache stat`.
+    pub watches_code: Cell<bool>,
     /// The value of [`Main::regex_match_limit`], for other threads.
     regex_match_limit: AtomicUsize,
-    /// Contexts whose protocols are the default of the release that is presented; until that is known.
+    /// TLS contexts that get the default protocols of the release that is presented, once that is
+    /// known.
     #[cfg(ngx_feature = "http_ssl")]
     pub default_tls: RefCell<Vec<super::tls::DefaultContext>>,
-    /// Where names are looked up that no `resolver` is for; none if that is turned off.
+    /// How names are looked up where there is no `resolver`; empty with `lua_system_resolver off`.
     pub system_names: OnceCell<SystemNames>,
     /// The system's authorities, for connections of cosockets.
     #[cfg(ngx_feature = "http_ssl")]
     pub system_store: OnceCell<Rc<crate::nginx::event::tls::SystemStore>>,
+    /// The index of `$request_id`, where lines of the error log are JSON.
+    pub request_id: Cell<Option<usize>>,
+    pub log_format_trial: Trial,
+    /// What `nginx -t` is to compile, in the order of the configuration.
+    pub unchecked: RefCell<Vec<Unchecked>>,
     /// Requests that ended since the C library last gave memory back.
     pub requests_since_trim: Cell<usize>,
 }
@@ -78,6 +90,11 @@ pub struct Main {
     pub rewrite_no_postpone: Option<bool>,
     pub access_no_postpone: Option<bool>,
     pub precontent_no_postpone: Option<bool>,
+    /// Whether lines of the error log are JSON.
+    pub json_log: Option<bool>,
+    /// What `nginx -t` does: compile the code of the directives, run that of `init_by_lua*`.
+    pub check_code: Option<bool>,
+    pub check_init: Option<bool>,
     pub init: Option<Rc<HookScript>>,
     pub init_worker: Option<Rc<HookScript>>,
     pub exit_worker: Option<Rc<HookScript>>,
@@ -194,14 +211,32 @@ impl MainConf {
         self.written.borrow().max_pending_timers.unwrap_or(1024)
     }
 
-    /// Whether the configuration asks for memory to be returned to the system.
+    /// Whether `lua_malloc_trim` is set, and not to 0: then requests are counted even without
+    /// `log_by_lua*`.
     pub fn trims_memory(&self) -> bool {
         self.written.borrow().malloc_trim.is_some_and(|requests| requests > 0)
     }
 
-    /// After how many requests the C library returns free memory to the system; 0 for never.
+    /// After how many requests the C library returns free memory to the system; 0 for never. As in
+    /// the C module, the default of 1000 has an effect only where `log_by_lua*` makes this module
+    /// count requests.
     pub fn malloc_trim(&self) -> usize {
         self.written.borrow().malloc_trim.unwrap_or(1000)
+    }
+
+    /// Whether lines of the error log are JSON.
+    pub fn json_log(&self) -> bool {
+        self.written.borrow().json_log.unwrap_or(false)
+    }
+
+    /// Whether `nginx -t` compiles the code of the directives.
+    pub fn check_code(&self) -> bool {
+        self.written.borrow().check_code.unwrap_or(true)
+    }
+
+    /// Whether `nginx -t` runs `init_by_lua*`.
+    pub fn check_init(&self) -> bool {
+        self.written.borrow().check_init.unwrap_or(false)
     }
 
     /// Whether system calls are to go on after signals.
@@ -219,7 +254,7 @@ impl MainConf {
         self.regex_match_limit.store(written.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Also for threads other than the worker's main one.
+    /// `lua_regex_match_limit`, 0 for none. Threads other than the worker's main one may ask, too.
     pub fn regex_match_limit(&self) -> usize {
         self.regex_match_limit.load(Ordering::Relaxed)
     }

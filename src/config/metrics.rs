@@ -1,12 +1,13 @@
-//! The table of what `lua_status` shows of a worker: one row per number, and some for each phase. The numbers
-//! are in a zone of shared memory, in the order of these tables.
+//! The table of what `lua_status` shows of a worker: one row per number, and some for each phase.
+//! The numbers are in a zone of shared memory, in the order of these tables.
 
 use super::phases::{INDEXES, Phase};
+use super::pool_rows;
 use crate::nginx::core::shared_memory::slots::{Counter, Numbers, WorkerSlots};
 
 /// Whether a number only grows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     Counter,
     Gauge,
 }
@@ -14,9 +15,9 @@ pub enum Kind {
 /// The row of one number.
 pub struct MetricRow {
     pub metric: Metric,
-    /// Behind `nginx_lua_`.
+    /// What follows `nginx_lua_` in the name that is shown.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: MetricKind,
     pub help: &'static str,
 }
 
@@ -32,7 +33,7 @@ macro_rules! metrics {
         pub const METRICS: &[MetricRow] = &[$(MetricRow {
             metric: Metric::$metric,
             name: $name,
-            kind: Kind::$kind,
+            kind: MetricKind::$kind,
             help: $help,
         },)*];
     };
@@ -80,7 +81,9 @@ pub enum PhaseMetric {
 /// How many numbers a phase has.
 const PER_PHASE: usize = 2 + ERROR_KINDS.len();
 /// How many numbers a worker has.
-const ALL: usize = METRICS.len() + INDEXES * PER_PHASE;
+const ALL: usize = POOLS + pool_rows::ALL;
+/// The index at which the rows of single pools begin, after the numbers of phases.
+const POOLS: usize = METRICS.len() + INDEXES * PER_PHASE;
 
 /// The numbers of a worker.
 pub type Counters = Numbers<ALL>;
@@ -89,7 +92,7 @@ pub type StatusZone = WorkerSlots<ALL>;
 
 /// Whether the number at that index outlasts its worker.
 pub fn outlasts(index: usize) -> bool {
-    METRICS.get(index).is_none_or(|row| row.kind == Kind::Counter)
+    index < POOLS && METRICS.get(index).is_none_or(|row| row.kind == MetricKind::Counter)
 }
 
 /// A number of a worker.
@@ -109,4 +112,9 @@ pub fn of_phase(counters: &Counters, phase: Phase, metric: PhaseMetric) -> &Coun
         PhaseMetric::Errors(kind) => 2 + kind.min(ERROR_KINDS.len() - 1),
     };
     &counters[METRICS.len() + phase.index() * PER_PHASE + offset]
+}
+
+/// The rows of single pools, for [`pool_rows`].
+pub fn of_pools(counters: &Counters) -> &[Counter] {
+    &counters[POOLS..]
 }

@@ -226,8 +226,8 @@ impl PhaseSet {
     pub const FILTERS: PhaseSet =
         phases_where!(row, matches!(row.place, HeaderFilter | BodyFilter));
 
-    /// Whether a function for these phases has to do with tasks: whether it waits, or makes something
-    /// that does. Such a function works in no phase that cannot wait.
+    /// Whether a function for these phases has to do with tasks: whether it waits, or makes
+    /// something that does. Such a function works in no phase that cannot wait.
     #[inline(always)]
     pub const fn is_of_tasks(self) -> bool {
         self.has(Phase::HeaderFilter) && self.0 & !PhaseSet::YIELDABLE.0 == 0

@@ -72,7 +72,7 @@ pub fn make(cf: Conf, main: &MainConf) -> ConfResult {
     if values.off {
         return Ok(());
     }
-    // Without a file, there are no names.
+    // A system file that cannot be read counts as empty.
     let text = |named: Option<Vec<u8>>, path: &str| {
         named.unwrap_or_else(|| read(Path::new(path)).unwrap_or_default())
     };

@@ -89,7 +89,8 @@ impl MainConf {
 /// A context for which no directive names protocols, and the commands that it was made with.
 pub type DefaultContext = (Rc<Context>, Vec<(Vec<u8>, Vec<u8>)>);
 
-/// Now that it is known which release is presented: what names no protocols gets its default.
+/// To be called once it is known which release is presented: gives contexts for which no directive
+/// names protocols the default of that release.
 pub fn set_default_protocols(cf: Conf, main: &MainConf) -> ConfResult {
     let contexts = main.default_tls.take();
     if resty_core::presented() < 10_025 {

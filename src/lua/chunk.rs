@@ -1,13 +1,14 @@
 //! Lua code of the configuration, compiled once per VM.
 
-use std::cell::Cell;
+use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
 
 use codec::fallible::{self, OutOfMemory, Shown};
 
+use super::reference::{Anchor, Reference};
 use super::resty_core;
 use super::run::Outcome;
-use super::state::{REGISTRY, State};
+use super::state::State;
 use super::vm::Vm;
 use crate::nginx::core::log::Log;
 use crate::nginx::core::strings;
@@ -24,12 +25,19 @@ pub struct Chunk {
     key: CacheKey,
 }
 
-/// A key of the code cache, with the reference under which the worker's VM had it last.
+/// A function in the code cache of the worker's VM.
+struct Remembered {
+    reference: Reference,
+    /// Keeps the function in the registry too, for a faster look-up.
+    anchor: Anchor,
+}
+
+/// A key of the code cache, with what the worker's VM has under it, once it has been looked up there.
 pub struct CacheKey {
     text: String,
-    reference: Cell<i32>,
-    /// The function's own reference in the registry of the worker's VM, for a faster look-up.
-    anchor: Cell<i32>,
+    /// Whether it is the configuration's: what a key of one call remembers, nobody would give up.
+    lasts: bool,
+    remembered: OnceCell<Remembered>,
 }
 
 impl CacheKey {
@@ -45,21 +53,27 @@ impl CacheKey {
         CacheKey::new("nhlf_".to_owned(), path)
     }
 
+    /// As [`CacheKey::of_file`], for one call.
+    pub fn of_call(path: &[u8]) -> CacheKey {
+        CacheKey { lasts: false, ..CacheKey::of_file(path) }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     fn new(mut text: String, hashed: &[u8]) -> CacheKey {
         for byte in codec::md5::digest(hashed) {
             text.push_str(&format!("{byte:02x}"));
         }
-        CacheKey { text, reference: Cell::new(REFNIL), anchor: Cell::new(REFNIL) }
+        CacheKey { text, lasts: true, remembered: OnceCell::new() }
     }
 }
 
-/// "Not looked up yet": the number that `luaL_ref` gives to nil.
-const REFNIL: i32 = -1;
+/// What debug lines show for no reference.
+const NO_REFERENCE: i32 = -1;
 
 /// Why code could not be loaded, in the C module's words.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LoadError {
+    /// Lua's reason.
     Inline(Vec<u8>),
     /// The path, and Lua's reason.
     File(Vec<u8>, Vec<u8>),
@@ -78,11 +92,11 @@ impl LoadError {
         }
     }
 
-    fn out_of_memory() -> LoadError {
+    pub(super) fn out_of_memory() -> LoadError {
         LoadError::Inline(fallible::reason(fallible::NOT_ENOUGH))
     }
 
-    /// Whether memory was out.
+    /// Whether there was no memory.
     fn is_out_of_memory(&self) -> bool {
         let (LoadError::Inline(reason)
         | LoadError::File(_, reason)
@@ -162,18 +176,21 @@ impl Vm {
         key: &CacheKey,
         log: Log,
     ) -> Result<(), LoadError> {
-        self.load_cached(on, key, log, |state| {
-            let code = read_file(path).map_err(|error| {
-                let (shown, why) = (Shown(path), strings::strerror(&error));
-                let reason = fallible::text(format_args!("cannot open {shown}: {why}"));
-                let number = error.raw_os_error().unwrap_or_default();
-                LoadError::Unreadable(fallible::reason(path), reason.into_bytes(), number)
-            })?;
-            let name = fallible::concat(&[b"@", path]).and_then(|name| fallible::c_string(&name));
-            let name = name.map_err(|_| LoadError::out_of_memory())?;
-            self.compile(state, &code, &name)
-                .map_err(|reason| LoadError::File(fallible::reason(path), reason))
-        })
+        self.load_cached(on, key, log, |state| self.compile_file(state, path))
+    }
+
+    /// Pushes the function of a file, which is not kept.
+    pub(super) fn compile_file(&self, state: State, path: &[u8]) -> Result<(), LoadError> {
+        let code = read_file(path).map_err(|error| {
+            let (shown, why) = (Shown(path), strings::strerror(&error));
+            let reason = fallible::text(format_args!("cannot open {shown}: {why}"));
+            let number = error.raw_os_error().unwrap_or_default();
+            LoadError::Unreadable(fallible::reason(path), reason.into_bytes(), number)
+        })?;
+        let name = fallible::concat(&[b"@", path]).and_then(|name| fallible::c_string(&name));
+        let name = name.map_err(|_| LoadError::out_of_memory())?;
+        self.compile(state, &code, &name)
+            .map_err(|reason| LoadError::File(fallible::reason(path), reason))
     }
 
     /// Pushes a function from the cache, or the one that `compile` leaves on the stack.
@@ -186,12 +203,13 @@ impl Vm {
         compile: impl Fn(State) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {
         // The reference belongs to the worker's VM; a VM of a request's own looks the code up.
-        let remembered = if self.caches_code { key.reference.get() } else { REFNIL };
+        let remembered = key.remembered.get().filter(|_| self.caches_code);
         let text = &key.text;
-        ngx_debug!(log, "code cache lookup (key='{text}', ref={remembered})");
-        if remembered != REFNIL {
-            ngx_debug!(log, "code cache hit (key='{text}', ref={remembered})");
-            on.raw_get_index(REGISTRY, key.anchor.get());
+        let number = remembered.map_or(NO_REFERENCE, |of| of.reference.number());
+        ngx_debug!(log, "code cache lookup (key='{text}', ref={number})");
+        if let Some(Remembered { anchor, .. }) = remembered {
+            ngx_debug!(log, "code cache hit (key='{text}', ref={number})");
+            on.push_anchored(anchor);
             return Ok(());
         }
         self.load_by_key(on, key, log, compile)
@@ -210,13 +228,14 @@ impl Vm {
         let known = self.cache.borrow().get(text.as_str()).copied();
         let reference = match known {
             Some(reference) => {
-                ngx_debug!(log, "code cache setting ref (key='{text}', ref={reference})");
-                ngx_debug!(log, "code cache hit (key='{text}', ref={reference})");
+                let number = reference.number();
+                ngx_debug!(log, "code cache setting ref (key='{text}', ref={number})");
+                ngx_debug!(log, "code cache hit (key='{text}', ref={number})");
                 self.push_cached(reference);
                 reference
             }
             None => {
-                ngx_debug!(log, "code cache miss (key='{text}', ref={REFNIL})");
+                ngx_debug!(log, "code cache miss (key='{text}', ref={NO_REFERENCE})");
                 self.load_new(text, &compile).or_else(|error| {
                     if !error.is_out_of_memory() {
                         return Err(error);
@@ -227,9 +246,9 @@ impl Vm {
                 })?
             }
         };
-        if self.caches_code {
-            key.anchor.set(self.anchor(reference)?);
-            key.reference.set(reference);
+        if self.caches_code && key.lasts {
+            let anchor = self.anchor(reference)?;
+            key.remembered.get_or_init(|| Remembered { reference, anchor });
         }
         if on != self.main() {
             self.main().move_to(on, 1);
@@ -237,11 +256,19 @@ impl Vm {
         Ok(())
     }
 
-    fn push_cached(&self, reference: i32) {
+    fn push_cached(&self, reference: Reference) {
         let mut state = self.main();
-        state.raw_get_index(REGISTRY, self.cache_table);
-        state.raw_get_index(-1, reference);
+        self.push_cache(state);
+        state.push_ref(-1, reference);
         state.remove(-2);
+    }
+
+    /// Pushes the table of the code cache.
+    fn push_cache(&self, on: State) {
+        match &self.cache_table {
+            Some(anchor) => on.push_anchored(anchor),
+            None => on.push_nil(),
+        }
     }
 
     /// Pushes what `compile` makes, and adds it to the cache.
@@ -249,15 +276,14 @@ impl Vm {
         &self,
         text: &str,
         compile: &impl Fn(State) -> Result<(), LoadError>,
-    ) -> Result<i32, LoadError> {
-        let mut cache = self.cache.borrow_mut();
-        let room = cache.try_reserve(1).map_err(OutOfMemory::from);
-        let name = room.and_then(|()| fallible::format(format_args!("{text}")));
+    ) -> Result<Reference, LoadError> {
+        let reserve = || self.cache.borrow_mut().try_reserve(1).map_err(OutOfMemory::from);
+        let name = reserve().and_then(|()| fallible::format(format_args!("{text}")));
         let name = name.map_err(|_| LoadError::out_of_memory())?;
         let mut loaded = Err(LoadError::out_of_memory());
         let produced = self.main().produce(1, |mut state| {
             loaded = compile(state).map(|()| {
-                state.raw_get_index(REGISTRY, self.cache_table);
+                self.push_cache(state);
                 state.push_value(-2);
                 let reference = state.new_ref(-2);
                 state.pop(1);
@@ -269,23 +295,28 @@ impl Vm {
         });
         produced.map_err(LoadError::Inline)?;
         let reference = loaded.inspect_err(|_| self.main().pop(1))?;
-        cache.insert(name, reference);
+        // While it was compiled, a finalizer may have had other code loaded, which took the room.
+        if reserve().is_err() {
+            self.main().pop(1);
+            return Err(LoadError::out_of_memory());
+        }
+        self.cache.borrow_mut().insert(name, reference);
         Ok(reference)
     }
 
-    /// A reference in the registry to a function of the cache.
-    fn anchor(&self, reference: i32) -> Result<i32, LoadError> {
-        let mut anchor = REFNIL;
+    /// Keeps a function of the cache in the registry too.
+    fn anchor(&self, reference: Reference) -> Result<Anchor, LoadError> {
+        let mut anchor = None;
         let made = self.main().protect(|mut state| {
-            state.raw_get_index(REGISTRY, self.cache_table);
-            state.raw_get_index(-1, reference);
-            anchor = state.new_ref(REGISTRY);
+            self.push_cache(state);
+            state.push_ref(-1, reference);
+            anchor = Some(state.anchor());
         });
         made.map_err(|reason| {
             self.main().pop(1);
             LoadError::Inline(reason)
         })?;
-        Ok(anchor)
+        anchor.ok_or_else(LoadError::out_of_memory)
     }
 
     fn compile(&self, mut state: State, code: &[u8], name: &CStr) -> Result<(), Vec<u8>> {

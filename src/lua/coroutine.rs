@@ -21,6 +21,12 @@ impl State {
         }
     }
 
+    /// Whether this coroutine, which waits, cannot be resumed: LuaJIT has forgotten that it waits, which is what
+    /// it does where a stack cannot be made larger.
+    pub fn has_lost_wait(self) -> bool {
+        self.is_running()
+    }
+
     /// Whether the value at `index` is a function written in Lua.
     pub fn is_lua_function(self, index: i32) -> bool {
         // SAFETY: any index is fine.

@@ -7,7 +7,7 @@ use super::function::{LuaResult, Returns, wrap};
 use super::kind::Kind;
 use super::registry::ERROR_TEXT;
 use super::run::Outcome;
-use super::state::{GLOBALS, REGISTRY, State, upvalue};
+use super::state::{GLOBALS, State, upvalue};
 
 /// The text for `error(nil)`: the C module's "unknown reason", which it uses for all values that
 /// are not text, and the value.
@@ -18,26 +18,26 @@ pub(super) fn install(mut state: State) {
     // Lua code may replace the global later.
     state.get_field(GLOBALS, c"tostring");
     state.push_closure(wrap(text_of), 1);
-    state.raw_set_index(REGISTRY, ERROR_TEXT);
+    state.register(ERROR_TEXT);
 }
 
 /// The text of its argument: what `tostring` gives, even if a `__tostring` of Lua code fails.
 fn text_of(mut state: State) -> LuaResult {
     state.set_top(1);
     match state.kind(1) {
-        Kind::String | Kind::Number => return Ok(Returns::Values(1)),
+        Kind::String | Kind::Number => return Ok(as_string(state)),
         Kind::Nil | Kind::None => {
             state.push_str(NO_VALUE);
             return Ok(Returns::Values(1));
         }
         _ => {}
     }
-    state.push_value(upvalue(1));
+    state.push_value(upvalue::<1>());
     state.push_value(1);
     let outcome = state.call(1, 1, 0);
     let result = state.kind(-1);
     if outcome == Outcome::Done && matches!(result, Kind::String | Kind::Number) {
-        return Ok(Returns::Values(1));
+        return Ok(as_string(state));
     }
     let kind = state.kind(1).name();
     if outcome != Outcome::Done && result == Kind::String {
@@ -56,13 +56,20 @@ fn text_of(mut state: State) -> LuaResult {
     Ok(Returns::Values(1))
 }
 
+/// Returns the string or number on top, as a string: a number's is made here, where an error for want of memory
+/// is caught.
+fn as_string(state: State) -> Returns {
+    state.bytes(-1);
+    Returns::Values(1)
+}
+
 impl State {
     /// Replaces the error on top of the stack by its text.
     ///
     /// A `__tostring` of Lua code may run, on this coroutine, in protected mode.
     pub fn error_text(&mut self) -> &[u8] {
-        if !matches!(self.kind(-1), Kind::String | Kind::Number) {
-            self.raw_get_index(REGISTRY, ERROR_TEXT);
+        if self.kind(-1) != Kind::String {
+            self.push_registered(ERROR_TEXT);
             self.insert(-2);
             // Without memory, this leaves Lua's message about that.
             self.call(1, 1, 0);

@@ -3,13 +3,13 @@
 
 use std::ffi::c_int;
 use std::mem::size_of;
-use std::ptr::NonNull;
 
 use mlua::ffi;
 
 use super::error::LuaError;
 use super::panic_barrier;
 use super::state::State;
+use crate::nginx::core::function::instance;
 
 /// A function in the form that Lua calls.
 pub type RawFunction = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
@@ -55,14 +55,6 @@ where
     unsafe { CFunction::new(trampoline::<F>) }
 }
 
-/// The only value of a function's type.
-#[inline(always)]
-pub fn instance<F: Copy + 'static>() -> F {
-    const { assert!(size_of::<F>() == 0, "a Lua function captures nothing") };
-    // SAFETY: a type without a size has one value, and any aligned pointer points to it.
-    unsafe { *NonNull::<F>::dangling().as_ref() }
-}
-
 /// What Lua calls: a panic of `F` becomes a Lua error here.
 ///
 /// # Safety
@@ -90,9 +82,8 @@ unsafe extern "C-unwind" fn run<F>(state: *mut ffi::lua_State) -> c_int
 where
     F: Fn(State) -> LuaResult + Copy + 'static,
 {
-    let function = instance::<F>();
-    // SAFETY: Lua passes the running coroutine.
-    let state = unsafe { State::from_ptr(state) };
+    // SAFETY: Lua passes the running coroutine; `wrap` was given the function.
+    let (state, function) = unsafe { (State::from_ptr(state), instance::<F>()) };
     match function(state) {
         Ok(Returns::Values(n)) => state.held(n),
         // SAFETY: called from a C function, as its last act; there are `n` values on the stack.
@@ -106,7 +97,7 @@ pub fn push_constant_function(state: State, text: &[u8]) {
     state.push_bytes(text);
     state.push_closure(
         wrap(|state: State| {
-            state.push_value(super::state::upvalue(1));
+            state.push_value(super::state::upvalue::<1>());
             Ok(Returns::Values(1))
         }),
         1,

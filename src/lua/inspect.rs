@@ -8,7 +8,7 @@ use mlua::ffi;
 use super::function::{LuaResult, Returns};
 use super::kind::Kind;
 use super::registry::TRACEBACK;
-use super::state::{REGISTRY, State};
+use super::state::State;
 
 /// The message handler: appends a traceback to an error's text.
 pub(super) fn add_traceback(mut state: State) -> LuaResult {
@@ -57,18 +57,9 @@ impl State {
         usize::try_from(count).unwrap_or(0)
     }
 
-    /// Runs a full cycle of garbage collection; false if a finalizer raised an error.
-    pub fn collect_garbage(self) -> bool {
-        self.protect(|state| {
-            // SAFETY: runs in protected mode on a live VM.
-            unsafe { ffi::lua_gc(state.as_ptr(), ffi::LUA_GCCOLLECT, 0) };
-        })
-        .is_ok()
-    }
-
     /// Pushes a message handler that adds a traceback to an error's text.
     pub fn push_traceback_handler(self) {
-        self.raw_get_index(REGISTRY, TRACEBACK);
+        self.push_registered(TRACEBACK);
     }
 
     /// Joins the top `n` values, strings that the caller pushed, into one.

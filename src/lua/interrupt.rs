@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use mlua::ffi;
 
 use super::state::State;
+use crate::nginx::core::watchdog::InSignalHandler;
 use crate::own_thread;
 
 /// The main coroutine of the VM that runs; null for none.
@@ -17,7 +18,7 @@ static RUNNING: AtomicPtr<ffi::lua_State> = AtomicPtr::new(null_mut());
 static IS_SET: AtomicBool = AtomicBool::new(false);
 static ENDS: AtomicBool = AtomicBool::new(false);
 
-/// Called by the hook with the coroutine that runs: not to end it.
+/// What the hook calls, with the coroutine that runs, where it does not end the code.
 static NOTE: OnceLock<fn(State)> = OnceLock::new();
 
 own_thread! {
@@ -49,8 +50,17 @@ impl Running {
     }
 }
 
+/// The main coroutine of the VM that runs; null for none. For signal handlers, too.
+pub(super) fn running() -> *mut ffi::lua_State {
+    RUNNING.load(Ordering::Relaxed)
+}
+
+/// [`interrupt`], for the watchdog.
+// SAFETY: it reads and writes atomics, and sets a hook, for which LuaJIT provides.
+pub const INTERRUPT: InSignalHandler = unsafe { InSignalHandler::new(interrupt) };
+
 /// Interrupts the code that runs, to take a note or to end it. For signal handlers of nginx's main thread.
-pub fn interrupt(ends: bool) {
+fn interrupt(ends: bool) {
     let running = RUNNING.load(Ordering::Relaxed);
     if running.is_null() {
         return;
@@ -59,6 +69,14 @@ pub fn interrupt(ends: bool) {
     IS_SET.store(true, Ordering::Relaxed);
     // SAFETY: a VM that runs, or is about to; LuaJIT's function is made for signal handlers.
     unsafe { ffi::lua_sethook(running, Some(hook), ffi::LUA_MASKCOUNT, 1) };
+}
+
+/// Sets the hook again, if code has been interrupted and has not noticed: LuaJIT's profiler takes out a hook that is
+/// set while it takes a sample. For signal handlers of nginx's main thread.
+pub(super) fn repeat() {
+    if IS_SET.load(Ordering::Relaxed) {
+        interrupt(ENDS.load(Ordering::Relaxed));
+    }
 }
 
 /// Takes the hook out, after the code of a VM has run; true if it was to take a note, and has not been called.
@@ -73,6 +91,8 @@ fn take_out(Running(main): Running) -> bool {
     IS_SET.swap(false, Ordering::Relaxed) && !ENDS.load(Ordering::Relaxed)
 }
 
+/// LuaJIT's hook: ends the code that runs, or has a note of it taken.
+///
 /// # Safety
 /// Only LuaJIT may call this, with the running coroutine.
 unsafe extern "C-unwind" fn hook(state: *mut ffi::lua_State, _at: *mut ffi::lua_Debug) {
@@ -90,7 +110,8 @@ unsafe extern "C-unwind" fn hook(state: *mut ffi::lua_State, _at: *mut ffi::lua_
     }
 }
 
-/// Raises the error, again at each instruction until the code has ended: who catches it does not go on.
+/// Raises the error that ends code. The hook stays set, so the same error is raised again at each
+/// further instruction: code that catches it does not go on.
 ///
 /// # Safety
 /// As for [`hook`].

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use mlua::ffi;
 
-/// The type of a Lua value, with Lua's numbers.
+/// The type of a Lua value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     None,

@@ -1,11 +1,20 @@
-//! Recovery after a Lua allocation has failed: collects the garbage and returns free memory to the
-//! system. LuaJIT does neither by itself when an allocation fails.
+//! Collecting the garbage after a Lua allocation has failed, or when the limit of a VM's memory is
+//! near, and returning free memory to the system. LuaJIT does neither by itself when an allocation
+//! fails.
+//!
+//! LuaJIT's collector takes memory itself: at the end of a sweep, it makes its table of strings smaller by
+//! way of a new one (`lj_gc.c`, `GCSsweep`, calls `lj_str_resize`). Where that allocation fails, the error
+//! leaves the collector where it is, and each further step fails there, too: nothing would ever be freed
+//! again. So there must be memory for it, where there is none for Lua code.
 
 use std::cell::RefCell;
 
+use mlua::ffi;
+
+use super::limit;
 use super::state::State;
 use super::vm::Vm;
-use crate::nginx::core::allocator;
+use crate::nginx::core::{allocator, memory_reserve};
 use crate::nginx::event::alarm::{Timer, Waiter};
 
 /// A VM's scheduled garbage collection.
@@ -33,6 +42,26 @@ impl Vm {
     }
 }
 
+impl State {
+    /// Runs a full cycle of garbage collection, with more memory than Lua code has.
+    pub fn collect_garbage(self) {
+        limit::while_collecting(|| {
+            if !self.collect() {
+                memory_reserve::without(|| self.collect());
+            }
+        });
+    }
+
+    /// Runs a full cycle of garbage collection; false without memory, or if a finalizer raised an error.
+    fn collect(self) -> bool {
+        self.protect(|state| {
+            // SAFETY: runs in protected mode on a live VM.
+            unsafe { ffi::lua_gc(state.as_ptr(), ffi::LUA_GCCOLLECT, 0) };
+        })
+        .is_ok()
+    }
+}
+
 impl Collection {
     /// Begins at the end of the current round of the event loop.
     pub(super) fn begin_soon(&self, main: State) {
@@ -46,4 +75,5 @@ fn release(collected: &Collected) {
     collected.0.collect_garbage();
     collected.0.collect_garbage();
     allocator::trim();
+    memory_reserve::keep();
 }

@@ -11,11 +11,13 @@
 
 mod checks;
 pub mod chunk;
+mod code_watch;
 pub mod coroutine;
 pub mod error;
 mod error_value;
 pub mod frames;
 pub mod function;
+pub mod heap;
 pub mod inspect;
 pub mod interrupt;
 mod jit;
@@ -24,9 +26,12 @@ mod limit;
 mod memory;
 pub mod openresty;
 pub mod other_luas;
+mod package_paths;
 mod panic_barrier;
+pub mod profiler;
 mod pushing;
 mod reading;
+mod reference;
 pub mod registry;
 #[allow(clippy::disallowed_methods, reason = "a file of lua-resty-core, when a VM is made")]
 pub mod resty_core;
@@ -41,9 +46,11 @@ mod vendored;
 pub mod vm;
 mod yieldable;
 
+pub use code_watch::CodeKey;
 pub use error::LuaError;
 pub use function::{CFunction, LuaResult, RawFunction, Returns};
 pub use kind::Kind;
+pub use reference::{Anchor, Reference};
 pub use run::{LuaFailure, Outcome};
 pub use state::State;
 pub use tables::TableAt;

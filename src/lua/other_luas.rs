@@ -21,7 +21,7 @@ const LUA: &CStr = c"luaL_checkoption";
 pub fn complaint() -> Option<(Level, Line)> {
     let own = Object::with(luaJIT_setmode as *const c_void)?;
     if let Some(other) = own.another_with(LUAJIT) {
-        let (own, other) = (shown(own), shown(other));
+        let (own, other) = (shown(&own), shown(&other));
         let line = format_args!(
             "ngx_http_lua_module uses the LuaJIT in \"{own}\", and \"{other}\" has another one: there can \
              be only one in a process; build what needs the other, or this module, for the same LuaJIT"
@@ -29,7 +29,7 @@ pub fn complaint() -> Option<(Level, Line)> {
         return Some((Level::Emerg, Line::of(line)));
     }
     let first = Object::with(first_found(LUA)).filter(|first| *first != own)?;
-    let (own, first) = (shown(own), shown(first));
+    let (own, first) = (shown(&own), shown(&first));
     let line = format_args!(
         "Lua's libraries in C will get the functions of \"{first}\", which was loaded before the LuaJIT \
          of ngx_http_lua_module in \"{own}\", and crash: load that module first"
@@ -37,6 +37,6 @@ pub fn complaint() -> Option<(Level, Line)> {
     Some((Level::Warn, Line::of(line)))
 }
 
-fn shown(object: Object) -> Cow<'static, str> {
-    object.path().to_string_lossy()
+fn shown(object: &Object) -> Cow<'_, str> {
+    object.path.to_string_lossy()
 }

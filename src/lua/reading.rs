@@ -30,7 +30,8 @@ impl State {
         unsafe { ffi::lua_tonumber(self.as_ptr(), self.readable(index)) }
     }
 
-    /// As [`State::number`], cut to an integer; the least one for what no integer is near.
+    /// As [`State::number`], cut to an integer; the least integer for NaN, and for what is out of
+    /// range.
     pub fn integer(self, index: i32) -> i64 {
         /// The first number that is too large.
         const LIMIT: f64 = (1_u64 << 63) as f64;
@@ -38,7 +39,7 @@ impl State {
             // SAFETY: a checked index.
             return unsafe { ffi::lua_tointeger_(self.as_ptr(), self.readable(index)) as i64 };
         }
-        // Other processors take the nearest integer in C, and 0 for what is no number.
+        // In C, other processors give the nearest integer for what is out of range, and 0 for NaN.
         let number = self.number(index);
         if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
     }
@@ -58,8 +59,8 @@ impl State {
     /// They are valid while the value stays on the stack. What takes it off that takes `&mut self`.
     pub fn bytes(&self, index: i32) -> Option<&[u8]> {
         let mut len = 0;
-        // SAFETY: a checked index. Lua's strings do not move, and live while they are on the stack: they are taken off it by
-        // a `&mut self`, for which this borrow must have ended.
+        // SAFETY: a checked index. Lua's strings do not move, and live while they are on the stack:
+        // what takes them off it needs `&mut self`, and before that this borrow must have ended.
         unsafe {
             let data = ffi::lua_tolstring(self.as_ptr(), self.readable(index), &mut len);
             if data.is_null() {
@@ -84,7 +85,7 @@ impl State {
 
     /// The coroutine at `index`.
     pub fn thread(self, index: i32) -> Option<State> {
-        // SAFETY: a checked index; what is no null pointer is a coroutine.
+        // SAFETY: a checked index; LuaJIT gives a coroutine, or null for a value of another type.
         unsafe {
             let thread = ffi::lua_tothread(self.as_ptr(), self.readable(index));
             (!thread.is_null()).then(|| State::from_ptr(thread))

@@ -1,42 +1,69 @@
-//! The values that this module keeps in a VM's registry. Their keys are negative, because those of
-//! `luaL_ref` are not.
+//! The values that this module keeps in a VM's registry under fixed keys.
 
 use super::function::{CFunction, wrap};
 use super::inspect::add_traceback;
 use super::openresty;
+use super::reference::Anchor;
 use super::state::{REGISTRY, State};
 
+/// The key of such a value: negative, because the numbers of `luaL_ref` are not.
+#[derive(Clone, Copy)]
+pub struct RegistryKey(i32);
+
 /// The function behind [`State::produce`].
-pub(super) const PROTECTED: i32 = -100;
+pub(super) const PROTECTED: RegistryKey = RegistryKey(-100);
 /// [`add_traceback`].
-pub(super) const TRACEBACK: i32 = -99;
+pub(super) const TRACEBACK: RegistryKey = RegistryKey(-99);
 /// The function behind [`State::error_text`].
-pub(super) const ERROR_TEXT: i32 = -98;
+pub(super) const ERROR_TEXT: RegistryKey = RegistryKey(-98);
 /// The function that makes the table of a captured response.
-pub const CAPTURED_RESPONSE: i32 = -101;
+pub const CAPTURED_RESPONSE: RegistryKey = RegistryKey(-101);
 /// Metatables: of TCP cosockets, and of the userdata in them.
-pub const TCP_METATABLE: i32 = -102;
-pub const TCP_OWNER_METATABLE: i32 = -103;
-pub const TCP_PATTERN_METATABLE: i32 = -104;
-pub const TCP_POOLS_METATABLE: i32 = -105;
-/// Of UDP cosockets, and of the userdata in them.
-pub const UDP_METATABLE: i32 = -106;
-pub const UDP_OWNER_METATABLE: i32 = -107;
+pub const TCP_METATABLE: RegistryKey = RegistryKey(-102);
+pub const TCP_OWNER_METATABLE: RegistryKey = RegistryKey(-103);
+/// Metatables: of the userdata behind `receiveuntil`, and of the one that ends the pools of
+/// connections.
+pub const TCP_PATTERN_METATABLE: RegistryKey = RegistryKey(-104);
+pub const TCP_POOLS_METATABLE: RegistryKey = RegistryKey(-105);
+/// Metatables: of UDP cosockets, and of the userdata in them.
+pub const UDP_METATABLE: RegistryKey = RegistryKey(-106);
+pub const UDP_OWNER_METATABLE: RegistryKey = RegistryKey(-107);
+/// The function of `lua/require.lua` that lets `lua/code_watch.lua` know of modules.
+pub const REQUIRE_HOOK: RegistryKey = RegistryKey(-110);
+/// The metatable of the userdata behind `string.gsub`.
+pub const SUBSTITUTION_METATABLE: RegistryKey = RegistryKey(-111);
 
 /// The tasks of coroutines, where LuaJIT itself does not keep them.
 #[cfg(not(openresty_luajit))]
-pub(super) const TASKS: i32 = -109;
-/// The string "no memory", which takes none.
-pub const NO_MEMORY: i32 = -108;
+pub(super) const TASKS: RegistryKey = RegistryKey(-109);
+/// The string "no memory": it is made in advance, because a new one would take memory.
+pub const NO_MEMORY: RegistryKey = RegistryKey(-108);
+/// The string "stack overflow", likewise.
+pub const STACK_OVERFLOW: RegistryKey = RegistryKey(-112);
+
+impl State {
+    /// Pushes the registry's value of that key.
+    #[inline(always)]
+    pub fn push_registered(self, key: RegistryKey) {
+        self.raw_get_index(REGISTRY, key.0);
+    }
+
+    /// Pops the value on top, and stores it in the registry; raises without memory.
+    pub fn register(&mut self, key: RegistryKey) {
+        self.raw_set_index(REGISTRY, key.0);
+    }
+}
 
 /// Adds what every VM needs; raises without memory.
 pub(super) fn fill(mut state: State, run_protected: CFunction) {
     for (key, function) in [(PROTECTED, run_protected), (TRACEBACK, wrap(add_traceback))] {
         state.push_function(function);
-        state.raw_set_index(REGISTRY, key);
+        state.register(key);
     }
     state.push_str(codec::fallible::NO_MEMORY);
-    state.raw_set_index(REGISTRY, NO_MEMORY);
+    state.register(NO_MEMORY);
+    state.push_str("stack overflow");
+    state.register(STACK_OVERFLOW);
     openresty::prepare(state);
     spread_references(state);
 }
@@ -44,11 +71,11 @@ pub(super) fn fill(mut state: State, run_protected: CFunction) {
 /// Makes the registry's array part large enough for the references in use: it is faster than the
 /// hash part.
 fn spread_references(mut state: State) {
-    let references: [i32; 64] = std::array::from_fn(|_| {
+    let anchors: [Anchor; 64] = std::array::from_fn(|_| {
         state.push_bool(true);
-        state.new_ref(REGISTRY)
+        state.anchor()
     });
-    for reference in references.into_iter().rev() {
-        state.unref(REGISTRY, reference);
+    for anchor in anchors.into_iter().rev() {
+        state.release(anchor);
     }
 }

@@ -90,8 +90,8 @@ impl Release {
     }
 }
 
-/// The release that the VM of `state` presents: what a newer one has in places that scripts may count
-/// depends on it.
+/// The release that the VM of `state` presents. It matters where a newer release has something more
+/// in a table whose entries a script may count.
 pub fn release_in(mut state: State) -> u32 {
     state.get_field(REGISTRY, RELEASE);
     let number = state.integer(-1);
@@ -105,6 +105,11 @@ const RELEASE: &CStr = c"ngx_lua_release";
 /// The release that this process presents: 10023 for 0.10.23.
 pub fn presented() -> u32 {
     PRESENTED.load(Ordering::Relaxed)
+}
+
+/// What the presented release says: `now` from the release `since` on, `formerly` before.
+pub fn worded<T>(since: u32, now: T, formerly: T) -> T {
+    if presented() < since { formerly } else { now }
 }
 
 /// The first file on `package_path` that can be read, as `require` looks for it.

@@ -8,7 +8,7 @@ use mlua::ffi;
 use super::error::{Fault, LuaError};
 use super::function::{CFunction, stop_panics};
 use super::registry;
-use super::state::{MULTRET, REGISTRY, State};
+use super::state::{MULTRET, State};
 use super::sys::luaL_traceback;
 
 /// How a protected call or a resume ended.
@@ -144,7 +144,7 @@ impl State {
         }
         let mut slot = Some(work);
         let work = Work { run: run::<F>, slot: (&raw mut slot).cast() };
-        self.raw_get_index(REGISTRY, registry::PROTECTED);
+        self.push_registered(registry::PROTECTED);
         self.push_light_userdata(std::ptr::from_ref(&work).cast_mut().cast());
         match self.call(1, results, 0) {
             Outcome::Done => Ok(()),

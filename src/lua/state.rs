@@ -23,12 +23,12 @@ pub const REGISTRY: i32 = ffi::LUA_REGISTRYINDEX;
 pub const GLOBALS: i32 = ffi::LUA_GLOBALSINDEX;
 /// All results of a call.
 pub const MULTRET: i32 = ffi::LUA_MULTRET;
-/// "No reference", as `luaL_unref` ignores it.
-pub const NOREF: i32 = ffi::LUA_NOREF;
 
-/// The pseudo-index of upvalue `n` of the running C function.
-pub fn upvalue(n: i32) -> i32 {
-    ffi::lua_upvalueindex(n)
+/// The index of upvalue `N` of the running C function, for values that [`State::push_closure`] gave it. Debug
+/// builds check that it has so many.
+pub const fn upvalue<const N: i32>() -> i32 {
+    const { assert!(0 < N && N < 256, "the number of an upvalue") };
+    ffi::lua_upvalueindex(N)
 }
 
 impl State {
@@ -44,7 +44,8 @@ impl State {
     }
 
     pub fn top(self) -> i32 {
-        // SAFETY: a live state; so for every call below.
+        // SAFETY: a live coroutine, which `from_ptr`'s caller has promised; so in every method
+        // below.
         unsafe { ffi::lua_gettop(self.as_ptr()) }
     }
 
@@ -62,18 +63,41 @@ impl State {
 
     /// Reserves stack space for `n` more values; fails if there is none.
     pub fn reserve(self, n: i32) -> Result<(), LuaError> {
-        // SAFETY: a live state.
-        match unsafe { ffi::lua_checkstack(self.as_ptr(), n) } {
+        // One more: what pushes or moves the last of `n` values makes a stack larger that has no slot left then.
+        let slots = n.saturating_add(1);
+        // SAFETY: a live coroutine.
+        match unsafe { ffi::lua_checkstack(self.as_ptr(), slots) } {
             0 => Err(LuaError::text("stack overflow")),
             _ => Ok(()),
         }
     }
 
-    /// As [`State::reserve`], for a coroutine that is new, or waits in a function of this module's.
-    pub fn reserve_waiting(self, n: i32) -> Result<(), LuaError> {
+    /// As [`State::reserve`], for a coroutine that is new, or waits in a function of this module's, from code that
+    /// Lua may not have called: what `main` gives, the VM's main coroutine, catches what LuaJIT raises where it
+    /// cannot make the stack larger. The coroutine has lost its wait then: see [`State::has_lost_wait`].
+    #[inline(always)]
+    pub fn reserve_waiting(
+        self,
+        main: impl FnOnce() -> Option<State>,
+        n: i32,
+    ) -> Result<(), LuaError> {
         // Such functions leave at least half free of the LUA_MINSTACK slots that Lua gives them
         // beyond their arguments; a new coroutine has twice as many.
-        if n <= ffi::LUA_MINSTACK / 2 { Ok(()) } else { self.reserve(n) }
+        if n <= ffi::LUA_MINSTACK / 2 {
+            return Ok(());
+        }
+        self.reserve_protected(main(), n)
+    }
+
+    /// [`State::reserve`], of which `main` catches what is raised.
+    #[cold]
+    fn reserve_protected(self, main: Option<State>, n: i32) -> Result<(), LuaError> {
+        let mut fits = Err(LuaError::text("stack overflow"));
+        if let Some(main) = main {
+            // What is raised says the same.
+            let _ = main.protect(|_| fits = self.reserve(n));
+        }
+        fits
     }
 
     pub fn push_value(self, index: i32) {

@@ -2,3 +2,4 @@
 
 #include <lua.h>
 #include <lauxlib.h>
+#include <luajit.h>

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use mlua::ffi;
 
+use super::error::LuaError;
 use super::kind::Kind;
 use super::state::{REGISTRY, State};
 
@@ -65,6 +66,11 @@ impl State {
         TableAt(if is_relative { self.top() + index + 1 } else { index })
     }
 
+    /// Requires argument `index` to be a table.
+    pub fn table_argument(self, index: i32) -> Result<TableAt, LuaError> {
+        self.check_kind(index, Kind::Table, c"table").map(|()| TableAt(index))
+    }
+
     /// Pushes `t[n]`, raw.
     pub fn raw_get_item(self, table: TableAt, n: i32) {
         self.check_table_at(table);
@@ -96,25 +102,13 @@ impl State {
 
     /// Pops the table or nil on top and makes it the metatable of the value at `index`.
     pub fn set_metatable(&mut self, index: i32) {
-        if self.kind(-1) != Kind::Nil {
+        if !matches!(self.kind(-1), Kind::Table | Kind::Nil) {
             self.table(-1);
         }
         // SAFETY: a checked index; a table or nil is on top.
         unsafe {
             ffi::lua_setmetatable(self.as_ptr(), self.slot(index));
         }
-    }
-
-    /// Pops the value on top and gives it a number in `table`.
-    pub fn new_ref(&mut self, table: i32) -> i32 {
-        self.held(1);
-        // SAFETY: a table, and a value.
-        unsafe { ffi::luaL_ref(self.as_ptr(), self.table(table)) }
-    }
-
-    pub fn unref(self, table: i32, reference: i32) {
-        // SAFETY: a table; luaL_unref ignores negative numbers.
-        unsafe { ffi::luaL_unref(self.as_ptr(), self.table(table), reference) }
     }
 
     /// Calls the metamethod `name` of the value at `index` and pushes its result; false if there is

@@ -8,7 +8,8 @@ use std::ffi::c_void;
 use std::mem::{align_of, size_of};
 
 use super::function::{CFunction, Returns, wrap};
-use super::state::{REGISTRY, State};
+use super::registry::RegistryKey;
+use super::state::State;
 
 /// The alignment of a userdata's memory in LuaJIT.
 const ALIGNMENT: usize = 8;
@@ -20,20 +21,20 @@ struct Slot<T> {
 }
 
 /// Makes the registry's metatable `metatable` for userdata that own a `T`.
-pub fn inject<T: 'static>(mut state: State, metatable: i32) {
+pub fn inject<T: 'static>(mut state: State, metatable: RegistryKey) {
     state.new_table(0, 1);
     state.push_function(collector::<T>());
     state.set_field(-2, c"__gc");
-    state.raw_set_index(REGISTRY, metatable);
+    state.register(metatable);
 }
 
 /// Pushes a userdata that owns `value`, with a metatable that [`inject`] made.
-pub fn push<T: 'static>(mut state: State, value: T, metatable: i32) {
+pub fn push<T: 'static>(mut state: State, value: T, metatable: RegistryKey) {
     const { assert!(align_of::<Slot<T>>() <= ALIGNMENT) };
     let slot: *mut Slot<T> = state.new_userdata(size_of::<Slot<T>>()).cast();
     // SAFETY: fresh memory of that size; it is filled before anything can read it.
     unsafe { slot.write(Slot { kind: TypeId::of::<T>(), value: Some(value) }) };
-    state.raw_get_index(REGISTRY, metatable);
+    state.push_registered(metatable);
     state.set_metatable(-2);
 }
 

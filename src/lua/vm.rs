@@ -1,6 +1,6 @@
 //! One Lua VM: made with the libraries, the `ngx` API and lua-resty-core in it, closed on drop.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
 use std::rc::Rc;
@@ -9,19 +9,24 @@ use codec::fallible::Shown;
 use mlua::ffi;
 
 use super::CFunction;
+use super::code_watch::Watch;
+use super::error::LuaError;
 use super::error_value;
 use super::jit;
 use super::kind::Kind;
 use super::limit::Limit;
 use super::memory::Collection;
 use super::openresty;
+use super::package_paths::{path_of, set_package_paths};
+use super::reference::{Anchor, Reference};
 use super::resty_core::Release;
 use super::run::Outcome;
-use super::state::{GLOBALS, NOREF, REGISTRY, State};
+use super::state::{GLOBALS, State};
 use crate::nginx::Level;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::log;
 use crate::nginx::core::log::Log;
+use crate::nginx::core::memory_reserve;
 use crate::ngx_debug;
 
 /// What a new VM is made of.
@@ -36,6 +41,8 @@ pub struct Recipe<'a> {
     pub parent: Option<&'a Vm>,
     /// Fills the globals: the `ngx` table and what goes with it.
     pub inject: &'a dyn Fn(State),
+    /// Adds what needs lua-resty-core.
+    pub complete: &'a dyn Fn(State),
     pub global_writes: GlobalWrites,
     /// What its Lua objects may take together, in bytes.
     pub max_memory: Option<usize>,
@@ -58,8 +65,8 @@ pub enum GlobalWrites {
 /// A coroutine to run code in.
 pub struct Thread {
     pub state: State,
-    /// Its anchor in the registry.
-    pub reference: i32,
+    /// What keeps it.
+    pub anchor: Anchor,
 }
 
 /// Why a VM could not be made.
@@ -81,17 +88,18 @@ pub struct Vm {
     /// One more, for code of filters, which most often ends without a wait: while it is here, nothing of
     /// it must be reset.
     filter_thread: Cell<Option<Thread>>,
-    /// The code cache: the registry's reference of a table, and the references in that table by
-    /// key.
-    pub(super) cache_table: i32,
-    pub(super) cache: RefCell<HashMap<String, i32>>,
-    /// The number of owners of a request's own VM: the request, and timers that it made.
+    /// The code cache: a table, and the references in that table by key.
+    pub(super) cache_table: Option<Anchor>,
+    pub(super) cache: RefCell<HashMap<String, Reference>>,
+    /// How many values of [`Owner`] there are for this VM.
     owners: Cell<usize>,
     /// Whether compiled chunks are kept: true for the worker's own VM.
     pub(super) caches_code: bool,
     pub(super) collection: Collection,
     limit: Option<Box<Limit>>,
     release: Release,
+    /// What `lua_code_cache stat` needs.
+    pub(super) watch: OnceCell<Watch>,
 }
 
 impl Vm {
@@ -102,7 +110,8 @@ impl Vm {
         openresty::inject_request(vm.main).map_err(VmError::Setup)?;
         // Its symbols are asked while it loads.
         vm.release.present();
-        vm.require("resty.core")?;
+        vm.load_core()?;
+        vm.protect(|state| (recipe.complete)(state)).map_err(VmError::Setup)?;
         vm.install_global_write_guard(recipe.global_writes);
         Ok(vm)
     }
@@ -115,6 +124,7 @@ impl Vm {
     }
 
     fn bare(recipe: &Recipe, caches_code: bool) -> Result<Vm, VmError> {
+        memory_reserve::keep();
         // SAFETY: no arguments; null is checked.
         let state = unsafe { ffi::luaL_newstate() };
         if state.is_null() {
@@ -126,13 +136,15 @@ impl Vm {
             main,
             idle_threads: FreeList::new(0),
             filter_thread: Cell::default(),
-            cache_table: NOREF,
+            cache_table: None,
             collection: Collection::default(),
-            limit: recipe.max_memory.map(|max| Limit::install(main, max)),
+            // SAFETY: dropping the VM removes the limit.
+            limit: recipe.max_memory.map(|max| unsafe { Limit::install(main, max) }),
             cache: RefCell::default(),
             owners: Cell::new(0),
             caches_code,
             release: Release::default(),
+            watch: OnceCell::new(),
         };
         // SAFETY: a live VM; the handler never returns to Lua.
         unsafe { ffi::lua_atpanic(state, at_panic) };
@@ -146,7 +158,7 @@ impl Vm {
         })
         .map_err(VmError::Setup)?;
         openresty::inject_libraries(main).map_err(VmError::Setup)?;
-        vm.release = Release::wanted_on(&vm.package_path().map_err(VmError::Setup)?);
+        vm.release = Release::wanted_on(&vm.package_field(c"path").map_err(VmError::Setup)?);
         vm.protect(|state| {
             vm.release.note_in(state);
             (recipe.inject)(state);
@@ -155,7 +167,7 @@ impl Vm {
         })
         .map_err(VmError::Setup)?;
         vm.main.produce(1, |state| state.new_table(0, 0)).map_err(VmError::Setup)?;
-        vm.cache_table = vm.main.new_ref(REGISTRY);
+        vm.cache_table = Some(vm.main.anchor());
         Ok(vm)
     }
 
@@ -170,6 +182,12 @@ impl Vm {
         if let Some(limit) = &self.limit {
             limit.collect_in_time(self.main);
         }
+    }
+
+    /// Whether the limit of the memory has come near since the last call; for a VM that the event loop does not
+    /// collect the garbage of.
+    pub(super) fn takes_passed_mark(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.takes_passed())
     }
 
     /// The main coroutine, on which phases run that cannot yield.
@@ -203,22 +221,38 @@ impl Vm {
         self.main.protect(work)
     }
 
-    fn require(&self, module: &str) -> Result<(), VmError> {
-        let mut state = self.main;
-        state.get_field(GLOBALS, c"require");
-        state.push_str(module);
-        match state.call(1, 0, 0) {
-            Outcome::Failed(_) => Err(VmError::RestyCore(self.with_release(state.take_error()))),
-            Outcome::Done | Outcome::Yielded => Ok(()),
-        }
+    fn load_core(&self) -> Result<(), VmError> {
+        let result = self.protect(|mut state| {
+            let code = include_bytes!("../../lua/load_core.lua");
+            if state.load(code, c"=load resty.core") != Outcome::Done {
+                state.raise(LuaError::on_stack());
+            }
+            state.call_raising(0, 0);
+        });
+        self.loaded(result)
     }
 
-    /// `package.path`.
-    fn package_path(&self) -> Result<Vec<u8>, Vec<u8>> {
+    fn require(&self, module: &str) -> Result<(), VmError> {
+        let result = self.protect(|mut state| {
+            state.get_field(GLOBALS, c"require");
+            state.push_str(module);
+            state.call_raising(1, 0);
+        });
+        self.loaded(result)
+    }
+
+    /// Whether a part of lua-resty-core has been loaded.
+    fn loaded(&self, result: Result<(), Vec<u8>>) -> Result<(), VmError> {
+        result.map_err(|reason| VmError::RestyCore(self.with_release(reason)))
+    }
+
+    /// `package.path` or `package.cpath`. An error is Lua's, where code has replaced the table; it is caught here, in
+    /// this VM.
+    pub(super) fn package_field(&self, field: &CStr) -> Result<Vec<u8>, Vec<u8>> {
         let mut path = Vec::new();
         self.protect(|mut state| {
             state.get_field(GLOBALS, c"package");
-            path = path_of(state, c"path");
+            path = path_of(state, field);
             state.pop(1);
         })?;
         Ok(path)
@@ -234,7 +268,7 @@ impl Vm {
         reason
     }
 
-    /// Warns of new globals, once lua-resty-core has set its own.
+    /// Has new globals logged or refused from now on; lua-resty-core has set its own before.
     fn install_global_write_guard(&self, mode: GlobalWrites) {
         let code = include_bytes!("../../lua/global_write_guard.lua");
         let mode = match mode {
@@ -259,18 +293,16 @@ impl Vm {
 
     /// Runs code that comes with the module, with the arguments that `push` pushes; logs a failure.
     fn run_own(&self, code: &[u8], name: &CStr, push: impl FnOnce(State)) {
-        let mut state = self.main;
-        let mut outcome = state.load(code, name);
-        if outcome == Outcome::Done {
-            let before = state.top();
+        let result = self.protect(|mut state| {
+            if state.load(code, name) != Outcome::Done {
+                state.raise(LuaError::on_stack());
+            }
             push(state);
-            outcome = state.call(state.top() - before, 0, 0);
-        }
-        if outcome != Outcome::Done {
-            let reason = state.take_error();
+            state.call_raising(state.top() - 1, 0);
+        });
+        if let Err(reason) = result {
             let reason = Shown(&reason);
             crate::ngx_log!(log::cycle_log(), Level::Err, "failed to run Lua code: {reason}");
-            state.pop(1);
         }
     }
 
@@ -279,8 +311,8 @@ impl Vm {
     pub fn take_thread(&self, log: Log) -> Result<Thread, Vec<u8>> {
         ngx_debug!(log, "lua creating new thread");
         if let Some(thread) = self.idle_threads.take() {
-            let (at, reference) = (thread.state.as_ptr(), thread.reference);
-            ngx_debug!(log, "lua reusing cached lua thread {at:p} (ref {reference})");
+            let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
+            ngx_debug!(log, "lua reusing cached lua thread {at:p} (ref {anchor})");
             return Ok(thread);
         }
         self.new_thread()
@@ -291,7 +323,7 @@ impl Vm {
         let mut made = None;
         self.protect(|mut state| {
             let thread = state.new_thread();
-            made = Some(Thread { state: thread, reference: state.new_ref(REGISTRY) });
+            made = Some(Thread { state: thread, anchor: state.anchor() });
         })?;
         made.ok_or_else(|| b"no coroutine".into())
     }
@@ -321,18 +353,20 @@ impl Vm {
     /// not recycled: if its stack has overflowed, LuaJIT would not let it grow again.
     #[inline(always)]
     pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
-        let (at, reference) = (thread.state.as_ptr(), thread.reference);
-        ngx_debug!(log, "lua deleting light thread {at:p} (ref {reference})");
+        let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
+        ngx_debug!(log, "lua deleting light thread {at:p} (ref {anchor})");
         let recycle = recycle && !thread.state.has_failed() && self.idle_threads.has_room();
         debug_assert!(!recycle || !thread.state.is_running(), "a coroutine that is given back");
         // SAFETY: the coroutine is this VM's, and its owner has given it back: nothing runs it any more.
-        if recycle && unsafe { openresty::reset_thread(self.main, thread.state) } {
-            ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {reference})");
-            if self.idle_threads.keep(thread).is_none() {
-                return;
-            }
+        let rest = if recycle && unsafe { openresty::reset_thread(self.main, thread.state) } {
+            ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {anchor})");
+            self.idle_threads.keep(thread)
+        } else {
+            Some(thread)
+        };
+        if let Some(thread) = rest {
+            self.main.release(thread.anchor);
         }
-        self.main.unref(REGISTRY, reference);
     }
 }
 
@@ -364,95 +398,6 @@ unsafe extern "C-unwind" fn at_panic(state: *mut ffi::lua_State) -> c_int {
     std::process::abort();
 }
 
-fn set_package_paths(mut state: State, recipe: &Recipe) {
-    let top = state.top();
-    state.get_field(GLOBALS, c"package");
-    if let Some(parent) = recipe.parent {
-        for field in [c"path", c"cpath"] {
-            let mut from = parent.main;
-            from.get_field(GLOBALS, c"package");
-            from.get_field(-1, field);
-            state.push_bytes(from.bytes(-1).unwrap_or_default());
-            from.pop(2);
-            state.set_field(-2, field);
-        }
-    } else {
-        prepend_default(state, c"path", DEFAULT_PATH);
-        prepend_default(state, c"cpath", DEFAULT_CPATH);
-        for (field, configured) in
-            [(c"path", recipe.package_path), (c"cpath", recipe.package_cpath)]
-        {
-            let Some(configured) = configured else { continue };
-            let default = path_of(state, field);
-            state.push_bytes(&expand_path(configured, &default, recipe.prefix));
-            state.set_field(-2, field);
-        }
-    }
-    state.set_top(top);
-}
-
-/// A path that the build puts before `package.path`: `LUA_DEFAULT_PATH` of the build's environment,
-/// or the place of Debian's Lua libraries, so that lua-resty-core is found with any `LUA_PATH`.
-const DEFAULT_PATH: &str = match option_env!("LUA_DEFAULT_PATH") {
-    Some(path) => path,
-    // LuaJIT as it comes from its authors does not look there at all.
-    None if cfg!(feature = "vendored") => "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua",
-    None => "/usr/share/lua/5.1/?.lua",
-};
-
-/// The same for `package.cpath`: `LUA_DEFAULT_CPATH` of the build's environment, or the place of Debian's
-/// Lua libraries in C, which a LuaJIT that is not Debian's does not know.
-const DEFAULT_CPATH: &str = match option_env!("LUA_DEFAULT_CPATH") {
-    Some(path) => path,
-    None if cfg!(not(feature = "vendored")) => "",
-    None if cfg!(target_arch = "aarch64") => "/usr/lib/aarch64-linux-gnu/lua/5.1/?.so",
-    None => "/usr/lib/x86_64-linux-gnu/lua/5.1/?.so",
-};
-
-/// Puts `default` before `package[field]`; the package table is on top.
-#[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
-fn prepend_default(mut state: State, field: &CStr, default: &str) {
-    if default.is_empty() {
-        return;
-    }
-    let path = [default.as_bytes(), b";", &path_of(state, field)].concat();
-    state.push_bytes(&path);
-    state.set_field(-2, field);
-}
-
-/// `package[field]`; the package table is on top.
-#[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
-fn path_of(mut state: State, field: &CStr) -> Vec<u8> {
-    state.get_field(-1, field);
-    let path = state.bytes(-1).unwrap_or_default().to_vec();
-    state.pop(1);
-    path
-}
-
-/// `;;` becomes the default path, `$prefix` and `${prefix}` nginx's prefix.
-#[expect(clippy::disallowed_methods, reason = "what a configuration holds, when a VM is made")]
-fn expand_path(configured: &[u8], default: &[u8], prefix: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(configured.len() + default.len());
-    let mut rest = configured;
-    while let Some((&first, after)) = rest.split_first() {
-        if let Some(after) = rest.strip_prefix(b";;") {
-            path.push(b';');
-            path.extend_from_slice(default);
-            path.push(b';');
-            rest = after;
-        } else if let Some(after) =
-            rest.strip_prefix(b"$prefix").or_else(|| rest.strip_prefix(b"${prefix}"))
-        {
-            path.extend_from_slice(prefix);
-            rest = after;
-        } else {
-            path.push(first);
-            rest = after;
-        }
-    }
-    path
-}
-
 fn set_preload(mut state: State, preload: &[(std::ffi::CString, CFunction)]) {
     let top = state.top();
     state.get_field(GLOBALS, c"package");
@@ -466,8 +411,8 @@ fn set_preload(mut state: State, preload: &[(std::ffi::CString, CFunction)]) {
     state.set_top(top);
 }
 
-/// An owner's share of a VM. When the last owner of a request's own VM drops its share, the VM's
-/// work ends, even if others still hold an `Rc` of it.
+/// A share of a VM that is counted, for the C module's debug line about a request's own VM: the
+/// request has one, and each timer that it makes. The VM lives until its last `Rc` is dropped.
 pub struct Owner(Rc<Vm>);
 
 impl Owner {

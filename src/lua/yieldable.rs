@@ -74,7 +74,7 @@ impl State {
         }))
     }
 
-    /// The name of the function on top as a field of a loaded module: `string.gsub`, `require`.
+    /// The name of the function on top as a field of a loaded module: `string.format`, `load`.
     fn name_in_modules(mut self) -> Option<String> {
         let function = self.top();
         self.get_field(REGISTRY, c"_LOADED");
@@ -114,7 +114,7 @@ impl State {
     }
 
     fn is_raw_equal(self, one: i32, other: i32) -> bool {
-        // SAFETY: valid indexes.
+        // SAFETY: a live coroutine; `field_with` passes indexes of values that are on its stack.
         unsafe { ffi::lua_rawequal(self.as_ptr(), one, other) != 0 }
     }
 }

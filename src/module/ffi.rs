@@ -6,9 +6,12 @@
 use std::ffi::{c_char, c_void};
 use std::ptr::{addr_of, null_mut};
 
+use export::callback;
+
 use super::life_cycle;
 use crate::config::directives::COMMANDS;
 use crate::config::{LocationConf, MainConf, ServerConf};
+use crate::nginx::Status;
 use crate::nginx::core::conf::{CONF_ERROR, Conf, ConfResult, to_nginx};
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::guard::install_panic_hook;
@@ -18,7 +21,6 @@ use crate::nginx::sys::{
     NGX_HTTP_MODULE, ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t,
     ngx_uint_t,
 };
-use crate::nginx::{Status, guard};
 use crate::runtime::Context;
 
 /// The module, under the name that other modules and nginx's configuration know.
@@ -76,11 +78,10 @@ unsafe impl crate::nginx::event::tls::Kept for crate::runtime::handshake::Handsh
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(null_mut())]
 unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
-    let admitted = guard(false, || {
-        // SAFETY: nginx passes its parser.
-        unsafe { Conf::from_ptr(cf) }.is_some_and(|cf| life_cycle::admit(cf).is_ok())
-    });
+    // SAFETY: nginx passes its parser.
+    let admitted = unsafe { Conf::from_ptr(cf) }.is_some_and(|cf| life_cycle::admit(cf).is_ok());
     // SAFETY: the contract of this function.
     if admitted { unsafe { create_conf::<MainConf>(cf) } } else { null_mut() }
 }
@@ -89,19 +90,19 @@ unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(null_mut())]
 unsafe extern "C" fn create_conf<T: Structure>(cf: *mut ngx_conf_t) -> *mut c_void {
     install_panic_hook();
-    guard(null_mut(), || {
-        // SAFETY: nginx passes its parser.
-        let conf = unsafe { Conf::from_ptr(cf) };
-        conf.and_then(|conf| conf.pool().ok())
-            .and_then(|pool| pool.own(T::default()).ok())
-            .map_or(null_mut(), |conf| conf.as_ptr().cast())
-    })
+    // SAFETY: nginx passes its parser.
+    let conf = unsafe { Conf::from_ptr(cf) };
+    conf.and_then(|conf| conf.pool().ok())
+        .and_then(|pool| pool.own(T::default()).ok())
+        .map_or(null_mut(), |conf| conf.as_ptr().cast())
 }
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(CONF_ERROR)]
 unsafe extern "C" fn merge_server_conf(
     cf: *mut ngx_conf_t,
     outer: *mut c_void,
@@ -113,6 +114,7 @@ unsafe extern "C" fn merge_server_conf(
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(CONF_ERROR)]
 unsafe extern "C" fn merge_location_conf(
     cf: *mut ngx_conf_t,
     outer: *mut c_void,
@@ -130,37 +132,34 @@ unsafe fn merge<T: Structure>(
     inner: *mut c_void,
     work: impl FnOnce(Conf, &T, &T) -> ConfResult,
 ) -> *mut c_char {
-    guard(CONF_ERROR, || {
-        // SAFETY: `cf` is nginx's parser, and the structures `T`s that `create_conf` made, the
-        // contract of this function.
-        unsafe {
-            let Some(cf) = Conf::from_ptr(cf) else { return CONF_ERROR };
-            to_nginx(work(cf, &*outer.cast::<T>(), &*inner.cast::<T>()))
-        }
-    })
+    // SAFETY: `cf` is nginx's parser, and the structures `T`s that `create_conf` made, the contract of
+    // this function.
+    unsafe {
+        let Some(cf) = Conf::from_ptr(cf) else { return CONF_ERROR };
+        to_nginx(work(cf, &*outer.cast::<T>(), &*inner.cast::<T>()))
+    }
 }
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn preconfiguration(_cf: *mut ngx_conf_t) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
-        life_cycle::hand_down();
-        Status::OK.0
-    })
+    life_cycle::hand_down();
+    Status::OK.0
 }
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
-        // SAFETY: nginx passes its parser, within the http block.
-        let cf = unsafe { Conf::from_ptr(cf) };
-        code(cf.ok_or(()).and_then(life_cycle::set_up))
-    })
+    // SAFETY: nginx passes its parser, within the http block.
+    let cf = unsafe { Conf::from_ptr(cf) };
+    code(cf.ok_or(()).and_then(life_cycle::set_up))
 }
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx passes the cycle whose configuration it has read.
     unsafe { with_cycle(cycle, |cycle| life_cycle::configuration_is_read(cycle).map_err(drop)) }
@@ -168,6 +167,7 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx passes the process's cycle.
     unsafe {
@@ -180,6 +180,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     // SAFETY: nginx passes the process's cycle.
     unsafe {
@@ -196,10 +197,8 @@ unsafe fn with_cycle(
     cycle: *mut ngx_cycle_t,
     work: impl FnOnce(Cycle) -> Result<(), ()>,
 ) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
-        // SAFETY: `cycle` is null or live, the contract of this function.
-        code(unsafe { Cycle::from_ptr(cycle) }.ok_or(()).and_then(work))
-    })
+    // SAFETY: `cycle` is null or live, the contract of this function.
+    code(unsafe { Cycle::from_ptr(cycle) }.ok_or(()).and_then(work))
 }
 
 fn code(result: Result<(), ()>) -> ngx_int_t {

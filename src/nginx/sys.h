@@ -27,3 +27,12 @@ typedef struct {
     ngx_flag_t log;
     ngx_flag_t uninitialized_variable_warn;
 } lua_rewrite_conf_t;
+
+/* What the realip module keeps with a request, `ngx_http_realip_ctx_t`, likewise: the address that the client's
+ * connection had before. */
+typedef struct {
+    void *connection; /* ngx_connection_t * */
+    void *sockaddr;   /* struct sockaddr * */
+    socklen_t socklen;
+    ngx_str_t addr_text;
+} lua_realip_ctx_t;

@@ -3,7 +3,8 @@
 #[cfg(angie)]
 pub use generated::{ANGIE_SIGN, ANGIE_VERSION};
 pub use generated::{
-    NGX_AGAIN, NGX_ERROR, NGX_OK, NGX_READ_EVENT, NGX_WRITE_EVENT, lua_rewrite_conf_t,
+    NGX_AGAIN, NGX_ERROR, NGX_OK, NGX_READ_EVENT, NGX_WRITE_EVENT, lua_realip_ctx_t,
+    lua_rewrite_conf_t,
 };
 #[cfg(feature = "ngx")]
 pub use ngx::ffi::*;

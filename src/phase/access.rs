@@ -23,7 +23,8 @@ pub fn enter(request: Request) -> Status {
     runner::enter(request, &ACCESS)
 }
 
-/// What the phase's result means to nginx: granted or no opinion, unless the script made the response.
+/// What the phase's result means to nginx: granted or no opinion, unless the script made the
+/// response.
 fn settle(context: &Rc<Context>, rc: Status) -> Status {
     if rc == Status::ERROR || rc == Status::DONE || rc.0 > 0 {
         return rc;

@@ -100,7 +100,7 @@ fn wait(context: &Rc<Context>, peer: Peer, before: Before) -> Result<Chosen, Sta
     Ok(Chosen::Later)
 }
 
-/// Translates the code of `ngx.exit` for nginx, which takes no HTTP status from a balancer.
+/// Translates the code's result for nginx, which takes no HTTP status from a balancer.
 fn go_on(code: Status) -> Result<(), Status> {
     match code {
         Status::ERROR | Status::BUSY | Status::DECLINED => Err(code),

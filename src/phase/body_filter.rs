@@ -1,14 +1,14 @@
 //! `body_filter_by_lua*`.
 //!
 //! Input that nginx passes while earlier output still waits for the client is kept, and given to
-//! the code once that output has been sent: otherwise the code would make more and more buffers. The
-//! same goes for input that comes while the code waits. nginx makes no more of a response than fits into
-//! its buffers, as long as what it has passed is kept.
+//! the code once that output has been sent: otherwise the code would make more and more buffers.
+//! The same goes for input that comes while the code waits. nginx makes no more of a response than
+//! fits into its buffers, as long as what it has passed is kept.
 
 use std::rc::Rc;
 
-use super::filter;
 use super::header_filter::context_of;
+use super::{filter, held};
 use crate::config::{LocationConf, Script};
 use crate::nginx::http::{client, filters, framing, send};
 use crate::nginx::{Chain, Request, Status};
@@ -23,7 +23,7 @@ pub fn concerns(request: Request) -> bool {
     LocationConf::of(request).script(Phase::BodyFilter).is_some() && !request.header_only()
 }
 
-/// nginx's body filters.
+/// Called by nginx's chain of body filters.
 pub fn enter(request: Request, input: Chain) -> Status {
     let Some(script) = LocationConf::of(request).script(Phase::BodyFilter) else {
         return filters::CODE.next_body(request, input);
@@ -52,7 +52,7 @@ fn pass_waiting(context: &Rc<Context>, script: &Script) -> Status {
     if let Some(rc) = wait_for_client(context) {
         return rc;
     }
-    let input = context.filter.waiting.replace(Chain::EMPTY);
+    let input = context.filter.waiting.take().whole();
     if input.is_empty() {
         return pass_on(context, Chain::EMPTY);
     }
@@ -91,15 +91,17 @@ fn pass_on(context: &Context, out: Chain) -> Status {
     rc
 }
 
-/// The code has ended after a wait: what has come meanwhile is its turn.
+/// The code has ended after a wait: passes on its result, and then what has come meanwhile.
 fn go_on(context: &Rc<Context>, input: Chain, ended: Ended) {
     let (request, state) = (context.request(), &context.filter);
     state.waits.set(Waiting::Nothing);
+    let kept = held::end(context);
     let is_current = Context::of(request).is_some_and(|other| Rc::ptr_eq(&other, context));
     if !is_current {
         // Meanwhile, another module has made a page instead.
         filter::consume(ended.chain);
-        filter::consume(state.waiting.take());
+        filter::consume(state.waiting.take().whole());
+        kept.drop_output(context);
         request.post();
         return;
     }
@@ -109,6 +111,11 @@ fn go_on(context: &Rc<Context>, input: Chain, ended: Ended) {
         && let Some(script) = LocationConf::of(request).script(Phase::BodyFilter)
     {
         rc = pass_waiting(context, script);
+    }
+    if rc == Status::ERROR {
+        kept.drop_output(context);
+    } else if kept.pass_on(context) == Status::ERROR {
+        rc = Status::ERROR;
     }
     let goes_on =
         rc != Status::ERROR && (state.waits.get() == Waiting::Body || filter::proceed(context));

@@ -1,5 +1,5 @@
-//! `exit_worker_by_lua*`: runs when a worker ends, after its last request and timer. nginx's event loop
-//! has ended by then; for code that waits it goes on, for a limited time.
+//! `exit_worker_by_lua*`: runs when a worker ends, after its last request and timer. nginx's event
+//! loop has ended by then; for code that waits it goes on, for a limited time.
 
 use super::hook;
 use crate::nginx::Level;

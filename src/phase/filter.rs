@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use super::held;
+use crate::api::subrequest;
 use crate::config::Script;
 use crate::lua::vm::Thread;
 use crate::lua::{LuaFailure, Outcome};
@@ -48,7 +50,9 @@ pub fn run(
         FirstPart::Ended(ended) => Some(ended),
         FirstPart::Waits(run) => {
             let then = move |base: &Rc<Context>, ended| go_on(base, || then(base, ended));
-            if context.filter_waits(run, Box::new(then)) { None } else { Some(Ended::FAILED) }
+            let begin = || held::begin(context);
+            let waits = context.filter_waits(run, Box::new(then), begin);
+            if waits { None } else { Some(Ended::FAILED) }
         }
     }
 }
@@ -57,15 +61,22 @@ pub fn run(
 #[cold]
 fn failed(context: &Rc<Context>, phase: Phase, outcome: Outcome, thread: Thread) {
     let (vm, request) = (context.vm(), context.request());
-    if let Outcome::Failed(failure) = outcome {
-        counters::count_failure(phase, failure);
-    }
-    if outcome == Outcome::Failed(LuaFailure::Memory) {
+    let failure = match outcome {
+        Outcome::Failed(failure) => failure,
+        Outcome::Done | Outcome::Yielded => LuaFailure::Runtime,
+    };
+    counters::count_failure(phase, failure);
+    if failure == LuaFailure::Memory {
         vm.release_memory_soon();
     }
     let mut line = Line::new();
     line.add(format_args!("failed to run {}: ", phase.failed_name()));
-    scheduler::append_error_text(context, thread.state, &mut line);
+    if outcome == Outcome::Yielded {
+        // LuaJIT's own `coroutine.yield`: on the stack is no error, but what was to be yielded, if anything.
+        line.append(b"attempt to yield across C-call boundary");
+    } else {
+        scheduler::append_error_text(context, thread.state, &mut line);
+    }
     let mut main = vm.main();
     if main.produce(1, |main| main.push_traceback(thread.state, None, 0)).is_ok() {
         line.append(b"\n");
@@ -90,8 +101,8 @@ fn go_on(context: &Rc<Context>, work: impl FnOnce()) {
     }
 }
 
-/// What has waited has been passed on: what makes the response goes on, or, where a page has replaced that,
-/// ends. False without memory.
+/// What has waited has been passed on: what makes the response goes on, or, where a page has
+/// replaced that, ends. False without memory.
 pub fn proceed(context: &Context) -> bool {
     let request = context.request();
     let is_over = context.filter.replaced.get() && !client::has_buffered_output(request);
@@ -107,11 +118,9 @@ pub fn proceed(context: &Context) -> bool {
 pub fn give_up(context: &Context) {
     let (request, filter) = (context.request(), &context.filter);
     filter.waits.set(Waiting::Failed);
-    for chain in [filter.held.take(), filter.waiting.take()] {
-        consume(chain);
-    }
+    consume(filter.waiting.take().whole());
     if request.is_subrequest() {
-        // What comes next finds out.
+        // Its next output finds `Waiting::Failed`, and gets the error.
         filters::set_waits(request, true);
         request.post();
     } else {
@@ -130,20 +139,46 @@ pub fn consume(chain: Chain) {
 /// Whether the first body filter may have something to do: output waits, or is to be dropped.
 #[inline]
 pub fn holds(request: Request) -> bool {
-    filters::waits(request) || request.filter_finalized() || request.header_only()
+    filters::waits(request)
+        || request.filter_finalized()
+        || request.header_only()
+        || is_of_replaced(request)
 }
 
-/// The first body filter: holds back what comes while the header waits.
+/// Whether it is a subrequest of a response that may have been replaced.
+#[inline]
+fn is_of_replaced(request: Request) -> bool {
+    let main = request.main();
+    request != main && (main.filter_finalized() || main.header_only())
+}
+
+/// Whether the output of a subrequest is to be dropped, because a filter that has waited has
+/// replaced the response that it belongs to, or left no body of it.
+fn is_dropped(request: Request) -> bool {
+    is_of_replaced(request)
+        && Context::of(request.main()).is_some_and(|main| {
+            let filter = &main.filter;
+            filter.replaced.get() || filter.bodiless.get()
+        })
+}
+
+/// The first body filter: holds back what comes while code of a filter waits.
 pub fn hold(request: Request, input: Chain) -> Status {
+    if is_dropped(request) && !subrequest::is_captured(request) {
+        consume(input);
+        return HOLD.next_body(request, Chain::EMPTY);
+    }
     let Some(context) = Context::of(request) else { return HOLD.next_body(request, input) };
     let filter = &context.filter;
     match filter.waits.get() {
         Waiting::Header if filter.replaced.get() => consume(input),
         Waiting::Header => {
-            let mut held = filter.held.get();
-            let kept = held.append_copy(request.pool(), input);
-            filter.held.set(held);
-            if kept.is_err() {
+            if held::keep(&context, input).is_err() {
+                return Status::ERROR;
+            }
+        }
+        Waiting::Body if held::is_behind_subrequests(&context) => {
+            if held::keep(&context, input).is_err() {
                 return Status::ERROR;
             }
         }
@@ -154,8 +189,8 @@ pub fn hold(request: Request, input: Chain) -> Status {
         }
         _ if filter.replaced.get() => {
             consume(input);
-            // The page that replaces it, as far as nginx has not sent it yet. After OK, nginx would break
-            // the connection off.
+            // The page that replaces it, as far as nginx has not sent it yet. After OK, nginx would
+            // break the connection off.
             let rc = HOLD.next_body(request, Chain::EMPTY);
             return if rc == Status::OK { Status::AGAIN } else { rc };
         }

@@ -18,7 +18,7 @@ pub fn has_length(request: Request) -> bool {
     framing::has_listed_length(request)
 }
 
-/// nginx's header filters.
+/// Called by nginx's chain of header filters.
 pub fn header(request: Request) -> Status {
     if framing::settle_length(request) {
         send_counted(request, |request| FRAMING.next_header(request))
@@ -48,7 +48,7 @@ pub fn is_counted(request: Request) -> bool {
         .is_some_and(|context| context.output.body_count.get() != BodyCount::Off)
 }
 
-/// nginx's body filters.
+/// Called by nginx's chain of body filters.
 pub fn body(request: Request, input: Chain) -> Status {
     let Some(context) = Context::of(request.main()) else { return Status::ERROR };
     let size = input.size();

@@ -1,20 +1,20 @@
 //! `header_filter_by_lua*`.
 //!
-//! While its code waits, nothing of the response goes on: the first body filter (`phase/filter.rs`) holds
-//! back what comes of the body.
+//! While its code waits, nothing of the response goes on: the first body filter (`phase/filter.rs`)
+//! holds back what comes of the body.
 
 use std::rc::Rc;
 
-use super::{filter, framing, runner};
+use super::{filter, framing, held, runner};
 use crate::config::LocationConf;
-use crate::nginx::http::filters::{CODE, HOLD};
+use crate::nginx::http::filters::CODE;
 use crate::nginx::http::framing as wire_framing;
 use crate::nginx::http::send as wire;
 use crate::nginx::http::{filters, response_status};
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::runtime::filter::Waiting;
 use crate::runtime::filter_run::Ended;
-use crate::runtime::{Context, Phase};
+use crate::runtime::{Context, Phase, ends};
 
 /// Whether the location has code for the header, or for the body, which changes the header too.
 #[inline]
@@ -24,7 +24,7 @@ pub fn concerns(request: Request) -> bool {
     location.script(Phase::HeaderFilter).is_some() || location.script(Phase::BodyFilter).is_some()
 }
 
-/// nginx's header filters.
+/// Called by nginx's chain of header filters.
 pub fn enter(request: Request) -> Status {
     let location = LocationConf::of(request);
     if location.script(Phase::BodyFilter).is_some() {
@@ -125,26 +125,31 @@ fn go_on(context: &Rc<Context>, before: Before, ended: Ended) {
     if before.is_unaware_of_head {
         wire::clear_header_only(request);
     }
-    let held = state.held.take();
-    let is_replaced = ended.code.is_some()
-        && before.new_exit(ended).is_some_and(|status| status != Status::ERROR);
-    if is_replaced {
-        filter::consume(held);
+    let kept = held::end(context);
+    let exit = before.new_exit(ended).filter(|status| *status != Status::ERROR);
+    let exit = exit.filter(|_| ended.code.is_some());
+    if let Some(status) = exit
+        && !request.is_subrequest()
+        && !request.filter_finalized()
+        && !kept.has_subrequests(context)
+    {
+        kept.drop_output(context);
+        return ends::replace_response(context, status);
     }
+    let is_replaced = exit.is_some();
     let mut rc = conclude(request, before, ended);
     if is_replaced {
         state.replaced.set(true);
-    } else if !rc.is_failure() && request.header_only() {
-        filter::consume(held);
+        kept.drop_output(context);
+    } else if rc.is_failure() {
+        kept.drop_output(context);
+    } else if request.header_only() {
         state.bodiless.set(true);
-    } else if !rc.is_failure() && !held.is_empty() {
-        rc = HOLD.next_body(request, held);
+        kept.drop_output(context);
+    } else {
+        rc = kept.pass_on(context);
     }
     let failed = rc.is_failure() && !is_replaced;
-    if failed {
-        filter::consume(held);
-    }
-    held.free_links(request.pool());
     let goes_on = !failed && (state.waits.get() != Waiting::Nothing || filter::proceed(context));
     if !goes_on {
         filter::give_up(context);

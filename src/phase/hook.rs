@@ -70,8 +70,8 @@ fn close_vm(main: &MainConf) {
     drop(vm);
 }
 
-/// Starts a worker's `script` for a fake request, and runs it until it waits or ends. What goes wrong
-/// is logged.
+/// Starts a worker's `script` for a fake request, and runs it until it waits or ends. What goes
+/// wrong is logged.
 ///
 /// `Some`: the context of code that waits, which the event loop continues.
 pub fn start_in_worker(

@@ -1,5 +1,5 @@
-//! `init_worker_by_lua*`: runs when a worker starts. The worker accepts connections as soon as the code
-//! ends or waits; what waits goes on in the event loop, like a timer's handler.
+//! `init_worker_by_lua*`: runs when a worker starts. The worker accepts connections as soon as the
+//! code ends or waits; what waits goes on in the event loop, like a timer's handler.
 
 use super::hook;
 use crate::nginx::core::cycle::Cycle;

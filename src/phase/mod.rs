@@ -1,19 +1,24 @@
-//! The phases, each a short file. Those that can wait share one driver, `runner`; the others
-//! `synchronous`.
+//! The phases, each a short file. Code is driven by `runner` up to the response, by `filter` in
+//! filters, by `ssl/driver` in a client's handshake, by `hook` where it runs once per process, and
+//! by `synchronous` where it cannot wait.
 
 pub mod access;
+pub mod answer;
 pub mod balancer;
 pub mod body_filter;
+pub mod check;
 pub mod content;
 pub mod exit_worker;
 pub mod filter;
 pub mod framing;
 pub mod header_filter;
+mod held;
 pub mod hook;
 pub mod init;
 pub mod init_worker;
 pub mod log;
 pub mod precontent;
+pub mod profile;
 pub mod rewrite;
 pub mod runner;
 pub mod set;
@@ -64,7 +69,7 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
 
 /// Installs the filter that has to be nginx's first, once nginx has read the configuration.
 pub fn install_first_filter(main: &MainConf) {
-    if main.used().has(Phase::HeaderFilter) {
+    if main.used().meets(PhaseSet::of(&[Phase::HeaderFilter, Phase::BodyFilter])) {
         filters::HOLD.install_body(filter::holds, filter::hold);
     }
 }

@@ -1,4 +1,5 @@
-//! The driver of all phases that can wait: server_rewrite, rewrite, access, precontent, content.
+//! The driver of the phases of a request up to its response, which can wait: server_rewrite,
+//! rewrite, access, precontent, content.
 //!
 //! nginx enters a phase handler for the first time, and again after each event. The first time, the
 //! phase's script starts as the request's entry thread; later, the woken task continues.
@@ -10,6 +11,7 @@ use codec::fallible::OutOfMemory;
 use crate::config::code::{ScriptError, SharedScript};
 use crate::config::{LocationConf, MainConf, Script};
 use crate::lua::vm::{Owner, Thread};
+use crate::lua::{CodeKey, Vm};
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::http::request_body;
@@ -20,8 +22,6 @@ use crate::runtime::context::BodyState;
 use crate::runtime::context::output::Stage;
 use crate::runtime::{Context, Phase, Task, client_watch, counters, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
-
-const HTTP_OK: Status = Status(200);
 
 /// Writes the debug line for each call of a filter.
 pub fn log_filter(request: Request, phase: Phase) {
@@ -60,6 +60,9 @@ fn new_context(
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
     has_memory(request, &vm, allocator::check)?;
+    if vm.is_watched() && location.code_cache() {
+        pin_code(request, &vm, location)?;
+    }
     if location.ctx_inherit()
         && let Some(context) = heir(request, location.code_cache(), phase)?
     {
@@ -75,8 +78,36 @@ fn new_context(
     attached(Context::new(request, vm, phase))
 }
 
-/// `lua_ctx_inherit on`: a context with the `ngx.ctx` table that the request had before nginx sent it
-/// here, and the VM that has the table; `None` if there is none.
+/// `lua_code_cache stat`: looks for changed code, and has the request keep what is the newest code
+/// now, until it ends.
+#[cold]
+fn pin_code(request: Request, vm: &Rc<Vm>, location: &LocationConf) -> Result<(), Status> {
+    let begins = vm.begin_watched(request, location.looks_for_changes()).map_err(|reason| {
+        request.log().write(Level::Err, &reason);
+        Status::HTTP_INTERNAL_SERVER_ERROR
+    })?;
+    if begins {
+        let pinned = PinnedCode { vm: vm.clone(), key: CodeKey::of(request) };
+        let owned = request.main().pool().own(pinned);
+        owned.map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
+    }
+    Ok(())
+}
+
+/// Of a main request: the VM lets go of its code when it ends.
+struct PinnedCode {
+    vm: Rc<Vm>,
+    key: CodeKey,
+}
+
+impl Drop for PinnedCode {
+    fn drop(&mut self) {
+        self.vm.finish_watched(self.key);
+    }
+}
+
+/// `lua_ctx_inherit on`: a context with the `ngx.ctx` table that the request had before nginx sent
+/// it here, and the VM that has the table; `None` if there is none.
 #[cold]
 fn heir(request: Request, caches_code: bool, phase: Phase) -> Result<Option<Rc<Context>>, Status> {
     let former = Context::former(request, |vm| vm.caches_code() == caches_code);
@@ -92,7 +123,7 @@ fn heir(request: Request, caches_code: bool, phase: Phase) -> Result<Option<Rc<C
 #[inline(always)]
 fn has_memory(
     request: Request,
-    vm: &crate::lua::Vm,
+    vm: &Vm,
     ask: fn() -> Result<(), OutOfMemory>,
 ) -> Result<(), Status> {
     ask().or_else(|_| ask_again(request, vm, ask))
@@ -101,7 +132,7 @@ fn has_memory(
 #[cold]
 fn ask_again(
     request: Request,
-    vm: &crate::lua::Vm,
+    vm: &Vm,
     ask: fn() -> Result<(), OutOfMemory>,
 ) -> Result<(), Status> {
     vm.release_memory();
@@ -119,10 +150,10 @@ fn attached(context: Rc<Context>) -> Result<Rc<Context>, Status> {
 
 /// `lua_code_cache off`: a VM of the request's own.
 #[cold]
-fn own_vm(request: Request) -> Result<Rc<crate::lua::Vm>, Status> {
+fn own_vm(request: Request) -> Result<Rc<Vm>, Status> {
     let main = MainConf::of(request);
     let parent = main.vm();
-    match vm::make(crate::nginx::core::process::prefix(), main, parent.as_deref(), false) {
+    match vm::make(crate::nginx::core::process::prefix().bytes(), main, parent.as_deref(), false) {
         Ok(vm) => {
             vm.collect_in_time();
             let init = main.written.borrow().init.clone();
@@ -180,8 +211,8 @@ pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
     }
 }
 
-/// At the first request, moves the handler of `phase` after those of other modules, except the last
-/// `after` of them. True if it was moved: nginx must do the phase's step again.
+/// At the first request, moves the handler of `phase` to the end of its phase, which `after` says
+/// as for [`phases::move_to_end`]. True if it was moved: nginx must do the phase's step again.
 pub fn postpone(request: Request, phase: Phase, after: usize) -> bool {
     if !MainConf::of(request).is_to_postpone(phase) {
         return false;
@@ -221,11 +252,12 @@ fn start(
     phase: Phase,
 ) -> Result<Status, Status> {
     has_memory(context.request(), context.vm(), Task::reserve)?;
+    // What the log and the counters say of code that cannot be loaded is said of its phase.
+    context.phase.set(phase);
     let thread = load(context, script)?;
     context.remove_all_tasks();
     context.restart();
     context.enter(phase);
-    context.phase.set(phase);
     let task = Task::entry(context, thread);
     context.set_entry(task.clone());
     if !client_watch::listen(context, location.check_client_abort()) {
@@ -285,7 +317,7 @@ pub fn end_if_responded(context: &Rc<Context>) -> Option<Status> {
             return Some(rc);
         }
     }
-    Some(HTTP_OK)
+    Some(Status::HTTP_OK)
 }
 
 /// The request body has been read: nginx's phases go on.

@@ -4,13 +4,14 @@ use codec::fallible::{self, Grow};
 
 use super::{runner, synchronous};
 use crate::config::code::SetScript;
-use crate::lua::{Kind, State};
+use crate::lua::{Kind, LuaFailure, State};
+use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings::PoolStr;
-use crate::nginx::http::script_code::Value;
+use crate::nginx::http::script_code::ScriptValue;
 use crate::nginx::{Request, Status};
-use crate::runtime::Phase;
+use crate::runtime::{Phase, counters};
 
-impl Value for SetScript {
+impl ScriptValue for SetScript {
     fn evaluate(&self, request: Request) -> Result<PoolStr, Status> {
         const FAILED: Status = Status::HTTP_INTERNAL_SERVER_ERROR;
         let context = runner::context_of(request, Phase::Set)?;
@@ -30,17 +31,30 @@ impl Value for SetScript {
             }
             Ok(count)
         };
-        let take = |state: State| request.pool().concat(&[text(&state)]);
+        let take = |mut state: State| {
+            if let Err(reason) = number_to_text(&mut state) {
+                counters::count_failure(Phase::Set, LuaFailure::Memory);
+                synchronous::log_error(request, &reason, Phase::Set);
+                context.vm().release_memory_soon();
+                return Err(OutOfMemory);
+            }
+            request.pool().concat(&[state.string(-1).unwrap_or_default()])
+        };
         let result = synchronous::run(&context, &self.script, Phase::Set, push, take);
         context.set_arguments.replace(outer);
         result.map_err(|_| FAILED)?.map_err(|_| FAILED)
     }
 }
 
-/// The result as text; empty if it is neither a string nor a number.
-fn text(state: &State) -> &[u8] {
-    match state.kind(-1) {
-        Kind::String | Kind::Number => state.bytes(-1).unwrap_or_default(),
-        _ => b"",
+/// Replaces the result by its text if it is a number; fails with Lua's reason without memory.
+fn number_to_text(state: &mut State) -> Result<(), Vec<u8>> {
+    if state.kind(-1) == Kind::Number {
+        let number = state.number(-1);
+        state.produce(1, |state| {
+            state.push_number(number);
+            state.bytes(-1);
+        })?;
+        state.replace(-2);
     }
+    Ok(())
 }

@@ -1,5 +1,7 @@
-//! `lua_status`: a content handler that runs no Lua code, and what a worker does to be counted in it.
+//! `lua_status`: a content handler that runs no Lua code, and what a worker does to be counted in
+//! it.
 
+use super::answer;
 use crate::api::status::{self, Report, Wanted};
 use crate::config::MainConf;
 use crate::nginx::core::conf::Conf;
@@ -7,7 +9,7 @@ use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log::log_cycle;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::process;
-use crate::nginx::http::{callback, send};
+use crate::nginx::http::callback;
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::counters;
 
@@ -17,21 +19,14 @@ pub fn install(cf: Conf) {
 }
 
 fn enter(request: Request) -> Status {
-    if !request.is_get_or_head() {
-        return Status::HTTP_NOT_ALLOWED;
-    }
-    respond(request).unwrap_or_else(|OutOfMemory| {
-        request.log().write(Level::Err, b"no memory for lua_status");
-        Status::HTTP_INTERNAL_SERVER_ERROR
-    })
+    answer::answer(request, "lua_status", || respond(request))
 }
 
 fn respond(request: Request) -> Result<Status, OutOfMemory> {
     let main = MainConf::of(request);
     let Some(zone) = main.status() else { return Ok(Status::HTTP_INTERNAL_SERVER_ERROR) };
     let Ok(wanted) = Wanted::by(request.args())? else { return Ok(Status::HTTP_BAD_REQUEST) };
-    let (content_type, body) = status::write(&Report::new(main, zone)?, wanted)?;
-    Ok(send::respond(request, content_type, body.as_bytes()))
+    Ok(answer::send(request, &status::write(&Report::new(main, zone)?, wanted)?))
 }
 
 /// A worker starts to count, if its configuration asks for that.
@@ -41,8 +36,8 @@ pub fn process_starts(cycle: Cycle) {
     }
 }
 
-/// A process that reads a new configuration, and goes on to serve requests itself, goes on to count in the
-/// new one's zone: the old one's memory may be gone soon.
+/// A process that reads a new configuration, and goes on to serve requests itself, goes on to count
+/// in the new one's zone: the old one's memory may be gone soon.
 pub fn configuration_is_read(cycle: Cycle) {
     if counters::is_attached() {
         attach(cycle);

@@ -1,4 +1,5 @@
-//! The driver of code that runs at once: set, a new TLS session, a handshake with an upstream.
+//! The driver of code that cannot wait: `set_by_lua*`, `ssl_session_store_by_lua*`,
+//! `proxy_ssl_*_by_lua*`.
 //!
 //! Their code runs on the VM's main coroutine, in a protected call. However the call ends, the
 //! coroutine's stack and request and the context's phase are restored, so that such phases may
@@ -86,7 +87,7 @@ pub fn run_plainly(context: &Rc<Context>, script: &Script, phase: Phase) -> Resu
     run(context, script, phase, |_| Ok(0), drop)
 }
 
-fn log_error(request: Request, reason: &[u8], phase: Phase) {
+pub fn log_error(request: Request, reason: &[u8], phase: Phase) {
     // The C module runs the code of an upstream's handshake as a thread.
     if PhaseSet::UPSTREAM_HANDSHAKE.has(phase) {
         let pieces = [b"lua entry thread aborted: runtime error: ", reason];

@@ -10,7 +10,7 @@ use crate::nginx::http::callback::{self, Event};
 use crate::nginx::http::{client, client_socket};
 use crate::ngx_debug;
 
-/// The read event of a request whose client's connection a socket uses.
+/// The read event handler of a request whose client's connection a socket uses.
 const ON_READ: Event = callback::event(on_read);
 
 /// The client's read events go to `user` from now on.
@@ -30,7 +30,7 @@ pub fn listen_for_write(context: &Context, user: Weak<dyn Events>) {
     client::set_write_handler(context.request(), callback::event(on_write));
 }
 
-/// The user of the connection of a request's client.
+/// A request's context, and the socket that gets the events of its client's connection.
 struct Downstream {
     context: Rc<Context>,
     user: Option<Rc<dyn Events>>,

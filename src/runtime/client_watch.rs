@@ -1,19 +1,22 @@
-//! A client that leaves while Lua code runs for it: `lua_check_client_abort` says whether this module
-//! watches for that; if not, the code goes on.
+//! A client that leaves while Lua code runs for it: `lua_check_client_abort` says whether this
+//! module watches for that; if not, the code goes on.
 
 use std::rc::Rc;
+
+use codec::fallible;
 
 use super::context::Context;
 use super::task::TaskStatus;
 use super::{client_user, ends, scheduler};
+use crate::config::LocationConf;
 use crate::nginx::http::callback;
 use crate::nginx::http::callback::Event;
 use crate::nginx::http::{client, client_socket, departure};
 use crate::nginx::{Request, Status};
 
-/// nginx's read event of a request whose client is watched.
+/// The read event handler of a request whose client is watched.
 const CLIENT_EVENT: Event = callback::event(client_event);
-/// The same where the code goes on without its client.
+/// The read event handler of a request whose code goes on without its client.
 const IGNORED_EVENT: Event = callback::event(ignored_event);
 
 /// Has this module watch for the client leaving, or has nginx ignore the client, as `watch` says.
@@ -67,7 +70,8 @@ pub fn is_told_by_write_event(request: Request) -> bool {
     told
 }
 
-/// nginx has closed the connection of an HTTP/3 request. Returns false if nginx is to end the request.
+/// nginx has closed the connection of an HTTP/3 request. Returns false if nginx is to end the
+/// request.
 fn connection_closed(request: Request) -> bool {
     let ours = is_watched(request)
         || client_user::is_listening(request)
@@ -82,7 +86,9 @@ fn connection_closed(request: Request) -> bool {
 fn ignored_event(request: Request) {
     departure::notice(request);
     let Some(context) = Context::of(request) else { return };
-    let subrequests = context.captures.requests.borrow().clone();
+    // Without memory, they go on without noticing.
+    let subrequests = fallible::copy(context.captures.requests.borrow().as_slice());
+    let subrequests = subrequests.unwrap_or_default();
     for subrequest in subrequests {
         // Ending one subrequest may have ended all others.
         if context.is_released() {
@@ -102,7 +108,7 @@ fn client_event(request: Request) {
     if request.get().done() != 0 {
         return;
     }
-    let rc = departure::check_client(request);
+    let rc = departure::check_client(request, LocationConf::of(request).abort_level());
     if rc != Status::OK {
         scheduler::on_event(request, |context| client_left(request, context, rc));
     }

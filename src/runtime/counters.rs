@@ -14,11 +14,13 @@ own_thread! {
     /// This worker's numbers, and the zone that they are in.
     static OWN: Cell<Option<&'static Counters>> = Cell::new(None);
     static ZONE: Cell<Option<StatusZone>> = Cell::new(None);
-    /// How many nanoseconds code ran within the code that runs now: a filter's, within a handler that makes output.
+    /// How many nanoseconds code ran within the code that runs now: a filter's, within a handler
+    /// that makes output.
     static WITHIN: Cell<u64> = Cell::new(0);
 }
 
-/// Counts in `zone` from now on, or, without one, no more. False where all slots of the zone are taken.
+/// Counts in `zone` from now on, or, without one, no more. False where all slots of the zone are
+/// taken.
 pub fn attach(zone: Option<StatusZone>) -> bool {
     OWN.set(None);
     if let Some(old) = ZONE.replace(zone) {
@@ -56,7 +58,7 @@ pub fn count_run(phase: Phase) {
     }
 }
 
-/// The code of `phase` has failed, and caught no error.
+/// The code of `phase` has failed with an error that nothing caught.
 pub fn count_failure(phase: Phase, failure: LuaFailure) {
     count_error(
         phase,
@@ -93,7 +95,8 @@ fn count_error(phase: Phase, kind: usize) {
     }
 }
 
-/// Adds the time until it is dropped to that of its phase, except for what code of others takes meanwhile.
+/// Adds the time until it is dropped to that of its phase, except for the time of other code that
+/// runs within it.
 pub struct Stopwatch(Option<Running>);
 
 struct Running {

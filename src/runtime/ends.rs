@@ -1,7 +1,7 @@
 //! How Lua code ends a request: `ngx.exit`, `ngx.exec`, a jump to another URI, an error.
 //!
-//! Each function ends all tasks first, and returns the code for the phase handler to return to
-//! nginx.
+//! Each function ends all tasks first. All but [`replace_response`] return the status for the phase
+//! handler to return to nginx.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use super::context::Context;
 use super::{client_watch, output};
 use crate::config::Phase;
 use crate::nginx::core::log::Shown;
-use crate::nginx::http::{redirect, response_status};
+use crate::nginx::http::{filters, redirect, response_status};
 use crate::nginx::{Level, Status};
 use crate::{ngx_debug, ngx_log};
 
@@ -93,6 +93,18 @@ pub fn exec(context: &Rc<Context>, uri: &[u8], args: &[u8]) -> Status {
         redirect::internal(request, uri, args)
     };
     if rc.is_failure() { rc } else { Status::DONE }
+}
+
+/// `ngx.exit(status)` in a filter that has waited before anything of the response was sent: ends
+/// what makes the response, and has nginx make the page as if that had asked for it. The request
+/// may be gone afterwards.
+#[cold]
+pub fn replace_response(context: &Rc<Context>, status: Status) {
+    cleanup(context);
+    let request = context.request();
+    redirect::take_events_away(request, client_watch::is_watched(request));
+    filters::drop_response(request);
+    request.finalize(status);
 }
 
 /// `ngx.req.set_uri(uri, true)`: nginx looks for a location anew.

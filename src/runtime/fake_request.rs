@@ -1,21 +1,21 @@
-//! The beginning and the end of code that runs for a fake request: a timer's handler, a worker hook, a phase of
-//! a TLS handshake.
+//! The beginning and the end of code that runs for a fake request: a timer's handler, a worker
+//! hook, a phase of a TLS handshake.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use codec::fallible::OutOfMemory;
 
-use super::Task;
 use super::context::Context;
+use super::{Task, pending_log};
 use crate::config::Phase;
 use crate::lua::Vm;
 use crate::nginx::http::fake;
 use crate::nginx::{Request, Status};
 use crate::own_thread;
 
-/// The context of a new fake request, whose entry thread `scheduler::start_fake` runs. Without memory, the request
-/// is freed.
+/// Makes the context of a new fake request; `scheduler::start_fake` then runs its entry thread.
+/// Without memory, frees the request.
 pub fn begin(request: Request, vm: Rc<Vm>, phase: Phase) -> Result<Rc<Context>, OutOfMemory> {
     let begun = Task::reserve().and_then(|()| {
         let context = Context::new(request, vm, phase);
@@ -23,14 +23,16 @@ pub fn begin(request: Request, vm: Rc<Vm>, phase: Phase) -> Result<Rc<Context>, 
         Ok(context)
     });
     match &begun {
-        // An event continues the code at once, as in the content phase.
+        // So that an event continues the code at once, as in the content phase: there are no phases
+        // of nginx to run.
         Ok(context) => context.enter(Phase::Content),
         Err(OutOfMemory) => fake::destroy(request),
     }
     begun
 }
 
-/// Ends a fake request whose code had the result `rc`. An error has been logged already.
+/// Ends a fake request, or one that lives on for code of the log phase, whose code has ended with
+/// the result `rc`. An error of the code has been logged already.
 pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
@@ -40,7 +42,11 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     if let Some(on_result) = context.fake_end.on_result.take() {
         on_result(rc);
     }
-    fake::destroy(context.request());
+    if context.detached.get() {
+        pending_log::end(context);
+    } else {
+        fake::destroy(context.request());
+    }
 }
 
 own_thread! {

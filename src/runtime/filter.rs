@@ -4,9 +4,10 @@ use std::cell::Cell;
 
 use super::context::Context;
 use crate::nginx::core::buf::Buf;
-use crate::nginx::core::chain::Chain;
+use crate::nginx::core::chain::{Chain, GrowingChain};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::recycled::Recycled;
+use crate::nginx::http::postponed::Place;
 use crate::nginx::http::send;
 
 /// What of a response waits for a filter's code.
@@ -25,16 +26,19 @@ pub enum Waiting {
 /// The state of `body_filter_by_lua*` for one request.
 pub struct BodyFilter {
     pub waits: Cell<Waiting>,
-    /// The body that has come while the header waits.
-    pub held: Cell<Chain>,
+    /// The response's place in nginx's list of postponed output, where its output is kept while
+    /// code waits. `None` before the first wait, and for a captured subrequest.
+    pub place: Cell<Option<Place>>,
     /// The header filter has replaced the response after a wait: what still comes of it is dropped.
     pub replaced: Cell<bool>,
     /// After the wait, the header said that there is no body: what still comes of one is dropped.
     pub bodiless: Cell<bool>,
     /// Input that the code has not seen yet.
-    pub waiting: Cell<Chain>,
+    pub waiting: Cell<GrowingChain>,
     /// While the code runs: its input, or what it has replaced that with.
     pub chain: Cell<Chain>,
+    /// The length of `chain`, as code that is about to copy it has been told.
+    pub told: Cell<usize>,
     /// Buffers of this filter's own.
     pub recycled: Recycled,
     /// The end of the response has passed: anything after it is dropped.
@@ -45,11 +49,12 @@ impl BodyFilter {
     pub const fn new() -> BodyFilter {
         BodyFilter {
             waits: Cell::new(Waiting::Nothing),
-            held: Cell::new(Chain::EMPTY),
+            place: Cell::new(None),
             replaced: Cell::new(false),
             bodiless: Cell::new(false),
-            waiting: Cell::new(Chain::EMPTY),
+            waiting: Cell::new(GrowingChain::EMPTY),
             chain: Cell::new(Chain::EMPTY),
+            told: Cell::new(0),
             recycled: Recycled::new(),
             seen_last: Cell::new(false),
         }
@@ -76,14 +81,16 @@ impl Default for BodyFilter {
 /// `ngx.arg[1] = data`: replaces the chain by one buffer, which gets the flags of the old ones.
 pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
     let filter = &context.filter;
+    let before = filter.chain.get();
     let (mut last, mut flush) = (false, false);
-    for mut buf in filter.chain.get().bufs() {
+    for mut buf in before.bufs() {
         last |= buf.is_last();
         flush |= buf.is_flush();
         buf.consume();
     }
     if data.is_empty() && !last && !flush {
         filter.chain.set(Chain::EMPTY);
+        give_back(context, before);
         return Ok(());
     }
     let request = context.request();
@@ -97,7 +104,17 @@ pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
         buf.set_flush();
     }
     filter.chain.set(chain);
+    give_back(context, before);
     Ok(())
+}
+
+/// Gives back what the code itself has put into the place of its input, and replaced then. The links of the input
+/// are not this filter's: no buffer there has its tag, because a response passes the filter once.
+fn give_back(context: &Context, replaced: Chain) {
+    let tag = send::filter_tag();
+    if replaced.bufs().next().is_some_and(|buf| buf.has_tag(tag)) {
+        context.filter.recycled.sent(context.request().pool(), replaced, tag);
+    }
 }
 
 /// `ngx.arg[2] = eof`: the response ends here, or does not.

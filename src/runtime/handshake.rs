@@ -8,21 +8,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use super::context::Context;
-use super::ctx::NO_CTX;
+use super::ctx::CtxRef;
 use super::fake_request;
 use crate::config::Phase;
 use crate::lua::{Vm, resty_core};
-use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::{Client, Handshaking, Parked, Session, Ssl, Verdict};
 use crate::nginx::{Level, Status};
 use crate::{ngx_debug, ngx_log};
 
-/// A status from here on refuses a handshake.
-const HTTP_SPECIAL_RESPONSE: isize = 300;
-
-/// The names of a phase in debug lines.
+/// The names of a phase in log lines.
 pub struct Words {
     /// At the beginning of a line.
     pub phase: &'static str,
@@ -42,9 +38,10 @@ impl Words {
         if resty_core::presented() < 10_029 { self.formerly } else { self.phase }
     }
 
-    /// Logs that the code cannot wait here.
-    pub fn log_cannot_wait(&self, log: Log) {
-        let (callback, support) = (self.callback, self.support);
+    /// Logs that the code cannot wait here: in `client`'s handshake.
+    pub fn log_cannot_wait(&self, client: Client) {
+        let (log, callback) = (client.log(), self.callback);
+        let support = if client.is_quic() { "nginx's HTTP/3" } else { self.support };
         ngx_log!(
             log,
             Level::Crit,
@@ -75,10 +72,11 @@ pub struct Handshake {
     vm: Rc<Vm>,
     runs: RefCell<Vec<Run>>,
     suspended: RefCell<Option<Suspended>>,
-    /// The session that the code has found, or gets.
+    /// The session that code of `ssl_session_fetch_by_lua*` has found, or that code of
+    /// `ssl_session_store_by_lua*` is given.
     pub session: RefCell<Option<Session>>,
     pub session_id: RefCell<Vec<u8>>,
-    ctx_ref: Cell<i32>,
+    ctx_ref: Cell<CtxRef>,
 }
 
 impl Handshake {
@@ -96,7 +94,7 @@ impl Handshake {
             suspended: RefCell::default(),
             session: RefCell::default(),
             session_id: RefCell::default(),
-            ctx_ref: Cell::new(NO_CTX),
+            ctx_ref: Cell::default(),
         });
         at.client.own(Owner(handshake.clone()))?;
         at.ssl.keep(&handshake)?;
@@ -122,8 +120,7 @@ impl Handshake {
 
     /// The code of `phase` has finished: has nginx continue the handshake, if that waits.
     fn end(&self, phase: Phase, rc: Status) {
-        let refused = rc == Status::ERROR || rc.0 >= HTTP_SPECIAL_RESPONSE;
-        let verdict = if refused { Verdict::Refuse } else { Verdict::Accept };
+        let verdict = if rc.is_failure() { Verdict::Refuse } else { Verdict::Accept };
         if let Some(run) = self.runs.borrow_mut().iter_mut().find(|run| run.phase == phase) {
             *run = Run { phase, verdict, rc };
         }
@@ -142,20 +139,20 @@ impl Handshake {
         Ok(())
     }
 
-    /// Whether its table is one of `vm`'s.
+    /// Whether its `ngx.ctx` table is in `vm`.
     pub fn is_in(&self, vm: &Rc<Vm>) -> bool {
         Rc::ptr_eq(&self.vm, vm)
     }
 
-    /// The reference of the `ngx.ctx` table; negative for none.
-    pub fn ctx_ref(&self) -> i32 {
+    /// The reference of the `ngx.ctx` table.
+    pub fn ctx_ref(&self) -> CtxRef {
         self.ctx_ref.get()
     }
 
-    /// Keeps another table instead.
-    pub fn set_ctx_ref(&self, reference: i32) {
+    /// Keeps the table of `reference` from now on, and gives up the one before.
+    pub fn set_ctx_ref(&self, reference: CtxRef) {
         let old = self.ctx_ref.replace(reference);
-        if old >= 0 && old != reference {
+        if old != reference {
             super::ctx::release(self.vm.main(), old);
         }
     }
@@ -180,6 +177,6 @@ impl Drop for Owner {
             abandon(&context);
             drop(parked);
         }
-        handshake.set_ctx_ref(NO_CTX);
+        handshake.set_ctx_ref(CtxRef::default());
     }
 }

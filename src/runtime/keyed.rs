@@ -1,5 +1,5 @@
-//! Values that other code knows by a number: lua-resty-core's semaphores and processes, a
-//! coroutine's task, a timer.
+//! Values that other code knows by a number: lua-resty-core's processes, a coroutine's task, a
+//! timer.
 //!
 //! Such code has a key, never an address: a key whose value has been removed finds nothing, even if
 //! its place has been reused since.

@@ -13,8 +13,10 @@ pub mod filter_run;
 #[cfg(ngx_feature = "http_ssl")]
 pub mod handshake;
 pub mod keyed;
+pub mod log_description;
 pub mod output;
 pub mod pending_log;
+pub mod profile;
 pub mod resources;
 pub mod scheduler;
 pub mod task;

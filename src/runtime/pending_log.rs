@@ -1,24 +1,25 @@
-//! Code of `log_by_lua*` that waits: its request lives on after nginx has ended it, until the code ends.
+//! Code of `log_by_lua*` that waits: its request lives on after nginx has ended it, until the code
+//! ends.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use super::Context;
 use crate::config::Phase;
-use crate::nginx::Level;
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::detached;
 use crate::nginx::http::detached::OwnLog;
+use crate::nginx::http::{detached, fake};
+use crate::nginx::{Level, Status};
 use crate::{ngx_log, own_thread};
 
 own_thread! {
-    /// The requests of this worker that live on.
+    /// The requests and subrequests of this worker whose log code waits.
     static PENDING: Cell<usize> = Cell::new(0);
 }
 
-/// Counts a request, until its pool is destroyed.
-struct Counted;
+/// Counts a request, until its code has ended. (A subrequest's pool is the main request's, which may last.)
+pub(super) struct Counted;
 
 impl Counted {
     fn new() -> Counted {
@@ -37,8 +38,6 @@ impl Drop for Counted {
 pub enum Refusal {
     /// As many as this wait already.
     TooMany(usize),
-    /// It is a subrequest's, whose memory belongs to the main request.
-    Subrequest,
     NoMemory,
 }
 
@@ -58,11 +57,6 @@ impl Refusal {
                 Level::Err,
                 "failed to run {name}: the code waits, but {max} lua_max_pending_logs are not enough"
             ),
-            Refusal::Subrequest => ngx_log!(
-                log,
-                Level::Err,
-                "failed to run {name}: the code of a subrequest must not wait"
-            ),
             Refusal::NoMemory => {
                 ngx_log!(log, Level::Err, "failed to run {name}: no memory to wait")
             }
@@ -70,19 +64,34 @@ impl Refusal {
     }
 }
 
-/// Has the request of `context`, whose log code waits and has logged to `log` so far, live on until the
-/// code ends.
+/// Ends the request of `context`, whose log code has ended.
+pub(super) fn end(context: &Context) {
+    let request = context.request();
+    context.pending_log.take();
+    if request.is_subrequest() {
+        request.main().finalize(Status::DONE);
+    } else {
+        fake::destroy(request);
+    }
+}
+
+/// Has the request of `context`, whose log code waits and has logged to `log` so far, live on until
+/// the code ends.
 pub fn keep(context: &Rc<Context>, log: &OwnLog) -> Result<(), Refusal> {
     let request = context.request();
-    if request.is_subrequest() {
-        return Err(Refusal::Subrequest);
-    }
     let max = context.main_conf().max_pending_logs();
     if PENDING.get() >= max {
         return Err(Refusal::TooMany(max));
     }
-    request.pool().own(Counted::new())?;
-    detached::detach::<Context>(request, log)?;
+    let counted = Counted::new();
+    if request.is_subrequest() {
+        // Its memory is the main request's, which this reference keeps, as nginx does for
+        // background subrequests.
+        request.add_reference();
+    } else {
+        detached::detach::<Context>(request, log)?;
+    }
+    context.pending_log.set(Some(counted));
     context.detached.set(true);
     // An event continues the code at once, as in the content phase.
     context.enter(Phase::Content);

@@ -14,8 +14,13 @@ use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::shared_memory::Dict;
 use crate::nginx::core::{executable_memory, host, log};
 
-/// Fills the globals of a new VM with the API; may raise.
-pub type Filler = fn(State, &[Dict]);
+/// Fills a new VM with the API. Both functions may raise Lua errors.
+pub struct Filler {
+    /// Fills the globals.
+    pub inject: fn(State, &[Dict]),
+    /// Adds what needs lua-resty-core.
+    pub complete: fn(State),
+}
 
 static FILLER: OnceLock<Filler> = OnceLock::new();
 
@@ -39,6 +44,9 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
             vm.set_max_idle_threads(main.thread_cache_max_entries());
             if main.status().is_some() {
                 vm.tell_of_events(counters::VM_EVENTS);
+            }
+            if main.watches_code.get() {
+                vm.watch_code();
             }
             main.set_vm(vm);
             Ok(())
@@ -82,7 +90,8 @@ pub fn present(cycle: Cycle) {
     }
 }
 
-/// A VM with this module's API in it. With a `parent`, it is a request's own.
+/// Makes a VM with this module's API. With a `parent`, the worker's VM, it is a request's own
+/// (`lua_code_cache off`).
 pub fn make(
     prefix: &[u8],
     main: &MainConf,
@@ -98,8 +107,13 @@ pub fn make(
         prefix,
         parent,
         inject: &|state| {
-            if let Some(fill) = FILLER.get() {
-                fill(state, &dicts);
+            if let Some(filler) = FILLER.get() {
+                (filler.inject)(state, &dicts);
+            }
+        },
+        complete: &|state| {
+            if let Some(filler) = FILLER.get() {
+                (filler.complete)(state);
             }
         },
         global_writes: written.global_writes.unwrap_or_default(),

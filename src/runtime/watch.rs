@@ -1,6 +1,6 @@
-//! What surrounds each run of code: the time that it takes is measured (`lua_status`), and a watchdog sees how
-//! long it runs without waiting (`lua_warn_slice`, `lua_max_slice`). Where the configuration asks for neither,
-//! all of it is one test of a word.
+//! What surrounds each run of code: the time that it takes is measured (`lua_status`), a watchdog
+//! sees how long it runs without waiting (`lua_warn_slice`, `lua_max_slice`), and samples of it are
+//! taken (`lua_profile`). Where nothing asks for any of these, all of it is one test of a word.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::counters::{self, Stopwatch};
+use super::profile;
 use crate::config::MainConf;
 use crate::lua::frames::describe_frames;
 use crate::lua::interrupt::{self, Running};
@@ -19,7 +20,7 @@ use crate::nginx::core::watchdog::{self, Limits};
 use crate::own_thread;
 
 own_thread! {
-    /// Whether runs are measured or watched.
+    /// Whether runs are measured, watched, or sampled.
     static ON: Cell<bool> = Cell::new(false);
     static WATCHED: Cell<bool> = Cell::new(false);
     /// `lua_warn_slice`, in milliseconds.
@@ -28,9 +29,10 @@ own_thread! {
     static DEPTH: Cell<usize> = Cell::new(0);
 }
 
-/// Has runs measured, if a configuration has `lua_status`, from now on.
+/// To be called when `lua_status`, `lua_profile` or the watchdog begins to ask for runs of code, or
+/// stops: from now on, runs are surrounded if any of them does.
 pub fn update() {
-    ON.set(WATCHED.get() || counters::own().is_some());
+    ON.set(WATCHED.get() || counters::own().is_some() || profile::takes_samples());
 }
 
 /// Surrounds a run of code until it is dropped.
@@ -42,7 +44,7 @@ struct Run<'a> {
     slice: Option<Slice>,
 }
 
-/// A run that the watchdog sees.
+/// A run that the watchdog sees, and LuaJIT's profiler.
 struct Slice {
     own: Running,
     outer: Running,
@@ -57,7 +59,11 @@ pub fn begin(context: &Rc<Context>) -> Watch<'_> {
 impl Run<'_> {
     #[inline(never)]
     fn begin(context: &Rc<Context>) -> Run<'_> {
-        let slice = WATCHED.get().then(|| {
+        let sampled = profile::takes_samples();
+        if sampled {
+            profile::settle();
+        }
+        let slice = (sampled || WATCHED.get()).then(|| {
             if DEPTH.replace(DEPTH.get() + 1) == 0 {
                 watchdog::enter();
             }
@@ -70,13 +76,15 @@ impl Run<'_> {
     #[inline(never)]
     fn end(&mut self) {
         let Some(Slice { own, outer }) = self.slice.take() else { return };
+        profile::settle();
         outer.begin();
         let depth = DEPTH.get().saturating_sub(1);
         DEPTH.set(depth);
         if depth == 0 {
             watchdog::leave();
         }
-        // What goes on within the same VM is to end too.
+        // A limit that has been reached holds for the whole stack of runs in one VM: it is
+        // withdrawn after the outermost.
         if own != outer && interrupt::withdraw(own) {
             let what = "in compiled code or in a C function";
             warn(
@@ -109,7 +117,7 @@ fn warn(log: Log, text: fmt::Arguments) {
     log.write_formatted(Level::Warn, text);
 }
 
-/// The code that runs has been interrupted.
+/// Logs where the code on `state` is, which has been interrupted.
 fn note(state: State) {
     let mut line = Line::of(format_args!("lua code has been running for {LimitShown}"));
     line.append(b"\nstack traceback:");
@@ -131,7 +139,7 @@ pub fn process_starts(main: &MainConf) {
     let limits = Limits {
         first: first.map(|limit| Duration::from_millis(limit as u64)),
         second: second.map(|limit| Duration::from_millis(limit as u64)),
-        tell: interrupt::interrupt,
+        tell: interrupt::INTERRUPT,
         last_line: LAST_LINE,
     };
     if !watchdog::start(limits) {

@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use clap::Args;
 
 use crate::options::{Build, Nginx, Options};
 use crate::setup::{self, Group};
@@ -16,53 +17,94 @@ use crate::{
 /// The file of lua-nginx-module's suite that runs under memcheck: light threads, timers and subrequests.
 const UNDER_VALGRIND: &str = "093-uthread-spawn.t";
 
+/// The arguments of `cargo xtask ci`.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    build: Build,
+    /// Run this step alone, and those named with further options like this one
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+}
+
 /// Runs `cargo xtask ci`.
-pub fn command(build: Build) -> Result<()> {
+pub fn command(Arguments { build, only }: Arguments) -> Result<()> {
     let options = Options::from(build.clone());
-    setup::ensure(&[Group::Build, Group::Run, Group::Test, Group::Services, Group::Conformance])?;
+    setup::ensure(&[
+        Group::Build,
+        Group::Run,
+        Group::Test,
+        Group::Services,
+        Group::Browser,
+        Group::Conformance,
+    ])?;
     nginx::Tree::prepare(&build.nginx.nginx)?;
 
-    let mut total = Tally::default();
-    total += step("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])));
-    total += step("lints", lints);
-    total += step("licences and sources", deny::run);
-    total += step("documentation", docs::check);
-    total += step("main job", || run::show(build.clone(), run::PORT).map(drop));
-    total += counted("tests", || test::run(&options, &[]));
-    total += step("C symbols and structures", || abi::check(Nginx::default()));
-    total += counted("other nginxes, another LuaJIT", matrix::all_but_usual);
-    total += counted("packages", package::verify);
-    total += counted("newer releases of lua-resty-core", newer::try_resty_cores);
+    let mut steps = Steps { only, known: Vec::new(), total: Tally::default() };
+    steps.one("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])));
+    steps.one("lints", lints);
+    steps.one("licences and sources", deny::run);
+    steps.one("documentation", docs::check);
+    steps.one("main job", || run::show(build.clone(), run::PORT).map(drop));
+    steps.counted("tests", || test::run(&options, &[]));
+    steps.one("C symbols and structures", || abi::check(Nginx::default()));
+    steps.counted("other nginxes, another LuaJIT", matrix::all_but_usual);
+    steps.counted("packages", package::verify);
+    steps.counted("newer releases of lua-resty-core", newer::try_resty_cores);
     if cfg!(target_arch = "x86_64") {
-        total += counted("arm64", || arm64::run(&[]));
+        steps.counted("arm64", || arm64::run(false, &[]));
     }
-    total += step("fuzz targets", || fuzz::run(&[]));
-    total += step("Miri", miri);
-    total += step("memcheck", || valgrind::files(Options::default(), &[UNDER_VALGRIND.into()]));
-    total += step("soak", || soak::run(&options, soak::FEW));
-    total += step("bench", bench::check::run);
-    total += step("conformance", || conformance::command(&conformance::Arguments::ratchet()));
-    total += step("conformance with Debian 13's suite", || {
+    steps.one("fuzz targets", || fuzz::run(&[]));
+    steps.one("Miri", miri);
+    steps.one("memcheck", || valgrind::files(Options::default(), &[UNDER_VALGRIND.into()]));
+    steps.one("soak", || soak::run(&options, soak::FEW));
+    steps.one("bench", bench::check::run);
+    steps.one("conformance", || conformance::command(&conformance::Arguments::ratchet()));
+    steps.one("conformance with Debian 13's suite", || {
         conformance::command(&conformance::Arguments::ratchet_of_debian_13())
     });
 
+    let total = steps.end()?;
     // The counts are the last line, whatever they are.
     println!("\n{total}");
     std::process::exit(i32::from(total.failed > 0))
 }
 
-/// A step that counts as one check.
-fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Tally {
-    counted(name, || work().map(|()| Tally::one(true)))
+/// The steps of a run, and the sum of their checks.
+struct Steps {
+    /// The names of those that are asked for, where not all are.
+    only: Vec<String>,
+    /// The names of those that there are, so far.
+    known: Vec<&'static str>,
+    total: Tally,
 }
 
-/// A step that counts its checks itself.
-fn counted(name: &str, work: impl FnOnce() -> Result<Tally>) -> Tally {
-    println!("\n== {name}");
-    work().unwrap_or_else(|error| {
-        println!("{name} failed: {error:#}");
-        Tally::one(false)
-    })
+impl Steps {
+    /// A step that counts as one check.
+    fn one(&mut self, name: &'static str, work: impl FnOnce() -> Result<()>) {
+        self.counted(name, || work().map(|()| Tally::one(true)));
+    }
+
+    /// A step that counts its checks itself.
+    fn counted(&mut self, name: &'static str, work: impl FnOnce() -> Result<Tally>) {
+        self.known.push(name);
+        if !self.only.is_empty() && !self.only.iter().any(|asked| asked == name) {
+            return;
+        }
+        println!("\n== {name}");
+        self.total += work().unwrap_or_else(|error| {
+            println!("{name} failed: {error:#}");
+            Tally::one(false)
+        });
+    }
+
+    /// The sum. Errors: a step was asked for that there is not.
+    fn end(self) -> Result<Tally> {
+        match self.only.iter().find(|asked| !self.known.contains(&asked.as_str())) {
+            Some(asked) => bail!("no step is named {asked:?}: there are {}", self.known.join("; ")),
+            None => Ok(self.total),
+        }
+    }
 }
 
 fn lints() -> Result<()> {

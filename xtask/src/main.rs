@@ -13,6 +13,8 @@
 
 mod abi;
 mod apt;
+#[cfg(test)]
+mod architecture;
 mod arm64;
 mod bench;
 mod build;
@@ -24,6 +26,8 @@ mod disk;
 mod docs;
 mod functions;
 mod fuzz;
+#[cfg(test)]
+mod guards;
 #[cfg(test)]
 mod layers;
 mod layouts;
@@ -105,8 +109,8 @@ enum Command {
     Package {
         #[command(flatten)]
         nginx: Nginx,
-        /// Make them twice, which must give the same files, and install the Debian package over a
-        /// running C module, in a root directory of its own
+        /// Make them in another directory too, which must give the same files, and install the Debian
+        /// package over a running C module, in a root directory of its own
         #[arg(long, conflicts_with = "nginx")]
         check: bool,
     },
@@ -126,6 +130,9 @@ enum Command {
     },
     /// Build the module for arm64 and test it on Debian's nginx for arm64, under an emulator
     Arm64 {
+        /// Build LuaJIT into the module, from the crate luajit-src, instead of linking Debian's
+        #[arg(long)]
+        own_luajit: bool,
         /// The .t files to run, instead of those that depend on the processor most
         files: Vec<String>,
     },
@@ -139,7 +146,7 @@ enum Command {
     /// Write the reference in docs/ from docs/source/ and the module's tables
     Docs(docs::Arguments),
     /// Run everything that a change must pass: all of the above but the longest, and the lints
-    Ci(Build),
+    Ci(ci::Arguments),
     /// One file of lua-nginx-module's suite, in the namespaces that `conformance` has made
     #[command(hide = true)]
     Sandboxed { file: String },
@@ -158,11 +165,11 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::command(&arguments),
         Command::Abi { nginx } => abi::check(nginx),
         Command::Matrix { names } => matrix::command(&names),
-        Command::Arm64 { files } => arm64::command(&files),
+        Command::Arm64 { own_luajit, files } => arm64::command(own_luajit, &files),
         Command::Fuzz { names } => fuzz::run(&names),
         Command::Deny => deny::run(),
         Command::Docs(arguments) => docs::command(&arguments),
-        Command::Ci(build) => ci::command(build),
+        Command::Ci(arguments) => ci::command(arguments),
         Command::Sandboxed { file } => conformance::sandboxed(&file),
     };
     match outcome {

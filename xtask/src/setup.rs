@@ -29,6 +29,9 @@ pub enum Group {
     Reference,
     /// What lua-nginx-module's suite needs on top: its side modules, back ends and isolation.
     Conformance,
+    /// What draws a flame graph. It is large, and one test wants it: CI installs it, other runs use one
+    /// that is there.
+    Browser,
     /// The memory checker, which counts instructions too.
     Valgrind,
     /// Debian's tools for packages.
@@ -44,6 +47,23 @@ pub enum Group {
     /// What the bench compares with beside that, and what it sends requests with.
     Bench,
 }
+
+/// What the tests of whole processes start. mariadb-client-core: a program that mariadb-install-db runs.
+const SERVERS: &[&str] = &[
+    "lua-busted",
+    "lua-nginx-cookie",
+    "lua-nginx-dns",
+    "lua-nginx-memcached",
+    "lua-nginx-redis",
+    "lua-nginx-websocket",
+    "mariadb-client-core",
+    "mariadb-server-core",
+    "memcached",
+    "postgresql",
+    "python3-pip",
+    "redis-server",
+    "wrk",
+];
 
 impl Group {
     /// Their names in Debian 12.
@@ -68,22 +88,7 @@ impl Group {
             Self::Test => {
                 &["curl", "openssl", "perl", "libtest-base-perl", "libtest-longstring-perl"]
             }
-            // mariadb-client-core: a program that mariadb-install-db runs.
-            Self::Services => &[
-                "lua-busted",
-                "lua-nginx-cookie",
-                "lua-nginx-dns",
-                "lua-nginx-memcached",
-                "lua-nginx-redis",
-                "lua-nginx-websocket",
-                "mariadb-client-core",
-                "mariadb-server-core",
-                "memcached",
-                "postgresql",
-                "python3-pip",
-                "redis-server",
-                "wrk",
-            ],
+            Self::Services => SERVERS,
             Self::Reference => &["libnginx-mod-http-lua", "libnginx-mod-http-ndk"],
             Self::Conformance => &[
                 "dpkg-dev",
@@ -103,6 +108,7 @@ impl Group {
                 "redis-server",
                 "util-linux",
             ],
+            Self::Browser => &["chromium"],
             Self::Valgrind => &["valgrind"],
             Self::Package => &["binutils", "debhelper", "dpkg-dev"],
             Self::Trial => &["debootstrap", "util-linux"],

@@ -1,8 +1,8 @@
 //! Query strings and urlencoded bodies: parsing with a cap on the number of pairs, and building.
 //!
 //! A string is split at `&`, each piece at its first `=`, and names and values are unescaped after
-//! that. A piece without `=` is a name whose value is `true` in Lua; a pair whose name is empty is
-//! dropped, but counts towards the cap.
+//! that. A piece without `=` is a name whose value is `true` in Lua. A pair whose name is empty is
+//! dropped; [`decode`] counts it towards the cap, [`parse_in_place`] does not.
 
 use std::fmt;
 use std::ops::Range;
@@ -76,7 +76,7 @@ pub fn decode(buf: &mut [u8], max: i32, sink: impl FnMut(&[u8], Option<&[u8]>)) 
     Decoder::new(max).decode(buf, false, sink)
 }
 
-/// Decodes a string that comes in parts, which the string has an `&` between.
+/// Decodes a string that comes in parts; in the whole string, there is an `&` between two parts.
 #[derive(Debug)]
 pub struct Decoder {
     /// The cap; 0 for none.
@@ -89,8 +89,8 @@ impl Decoder {
         Decoder { max: usize::try_from(max).unwrap_or(0), seen: 0 }
     }
 
-    /// As [`decode`], for the next part; `more` says whether it is followed by another one. Nothing is
-    /// to come after `Truncated`.
+    /// As [`decode`], for the next part; `more` says whether it is followed by another one. Nothing
+    /// is to come after `Truncated`.
     #[inline(always)]
     pub fn decode(
         &mut self,

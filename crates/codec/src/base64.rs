@@ -25,7 +25,7 @@ pub enum Flavour {
 const LONG: usize = 48;
 /// The value of a byte that is no digit: four digits fill 24 bits, three bytes from the lowest on.
 const NO_DIGIT: u32 = 1 << 24;
-/// The digit of no value, in every alphabet.
+/// The digit of value zero, in every alphabet.
 const ZERO: u8 = b'A';
 
 /// For each of the four places in a group of digits, the value of each byte at that place.

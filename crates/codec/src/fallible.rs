@@ -22,8 +22,23 @@ impl From<TryReserveError> for OutOfMemory {
 /// An empty vector with a capacity of exactly `capacity` items.
 pub fn with_capacity<T>(capacity: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut made = Vec::new();
+    may_fail(0, capacity)?;
     made.try_reserve_exact(capacity)?;
     Ok(made)
+}
+
+/// Fails where a test has injected a fault, and `more` items need more than the `room` that there
+/// is.
+#[cfg(feature = "fault-injection")]
+fn may_fail(room: usize, more: usize) -> Result<(), OutOfMemory> {
+    if room < more { crate::faults::HEAP.with(crate::faults::Countdown::allocate) } else { Ok(()) }
+}
+
+/// Without fault injection, only allocations themselves fail.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+fn may_fail(_: usize, _: usize) -> Result<(), OutOfMemory> {
+    Ok(())
 }
 
 /// A copy of `items`.
@@ -79,13 +94,14 @@ pub fn text(arguments: fmt::Arguments<'_>) -> String {
     format(arguments).unwrap_or_else(|_| NO_MEMORY.into())
 }
 
-/// A copy of an error's text: [`NO_MEMORY`] if there is no memory for it.
+/// A copy of an error's text: [`NOT_ENOUGH`] if there is no memory for it.
 pub fn reason(text: &[u8]) -> Vec<u8> {
     copy(text).unwrap_or_else(|_| NOT_ENOUGH.into())
 }
 
-/// The text for it in this module and in nginx, and Lua's.
+/// The text of this error in this module and in nginx.
 pub const NO_MEMORY: &str = "no memory";
+/// Lua's text of it.
 pub const NOT_ENOUGH: &[u8] = b"not enough memory";
 
 struct Text(String);
@@ -93,6 +109,7 @@ struct Text(String);
 impl fmt::Write for Text {
     #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
     fn write_str(&mut self, piece: &str) -> fmt::Result {
+        may_fail(self.0.capacity() - self.0.len(), piece.len()).map_err(|_| fmt::Error)?;
         self.0.try_reserve(piece.len()).map_err(|_| fmt::Error)?;
         self.0.push_str(piece);
         Ok(())
@@ -137,6 +154,7 @@ impl<T> Grow<T> for Vec<T> {
     where
         T: Copy,
     {
+        may_fail(self.capacity() - self.len(), items.len())?;
         self.try_reserve(items.len())?;
         self.extend_from_slice(items);
         Ok(())
@@ -145,6 +163,7 @@ impl<T> Grow<T> for Vec<T> {
     #[inline]
     fn try_push(&mut self, item: T) -> Result<(), OutOfMemory> {
         if self.len() == self.capacity() {
+            may_fail(0, 1)?;
             self.try_reserve(1)?;
         }
         self.push(item);
@@ -155,12 +174,15 @@ impl<T> Grow<T> for Vec<T> {
     where
         T: Copy,
     {
-        self.try_reserve_exact(len.saturating_sub(self.len()))?;
+        let more = len.saturating_sub(self.len());
+        may_fail(self.capacity() - self.len(), more)?;
+        self.try_reserve_exact(more)?;
         self.resize(len, item);
         Ok(())
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
 impl<A: Array> Grow<A::Item> for SmallVec<A> {
     #[inline]
     fn try_append(&mut self, items: &[A::Item]) -> Result<(), OutOfMemory>
@@ -168,6 +190,7 @@ impl<A: Array> Grow<A::Item> for SmallVec<A> {
         A::Item: Copy,
     {
         if self.capacity() - self.len() < items.len() {
+            may_fail(0, items.len())?;
             self.try_reserve(items.len()).map_err(|_| OutOfMemory)?;
         }
         self.extend_from_slice(items);
@@ -176,6 +199,7 @@ impl<A: Array> Grow<A::Item> for SmallVec<A> {
 
     #[inline]
     fn try_push(&mut self, item: A::Item) -> Result<(), OutOfMemory> {
+        may_fail(self.capacity() - self.len(), 1)?;
         self.try_reserve(1).map_err(|_| OutOfMemory)?;
         self.push(item);
         Ok(())
@@ -186,6 +210,7 @@ impl<A: Array> Grow<A::Item> for SmallVec<A> {
         A::Item: Copy,
     {
         let more = len.saturating_sub(self.len());
+        may_fail(self.capacity() - self.len(), more)?;
         self.try_reserve(more).map_err(|_| OutOfMemory)?;
         self.resize(len, item);
         Ok(())

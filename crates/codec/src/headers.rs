@@ -166,18 +166,26 @@ pub fn media_type_len(value: &[u8]) -> usize {
 
 /// The server's name in the value of `Host`: in lower case, without port and final dot.
 ///
-/// `None` where nginx would refuse the request: an empty name or label, a slash, a NUL.
-pub fn host_name(value: &[u8]) -> Option<Vec<u8>> {
+/// `None` where the C module refuses the value: an empty name or label, a slash, a NUL.
+///
+/// # Errors
+/// Out of memory.
+pub fn host_name(value: &[u8]) -> Result<Option<Vec<u8>>, OutOfMemory> {
     if value.iter().any(|&byte| byte == 0 || byte == b'/') || has_empty_label(value) {
-        return None;
+        return Ok(None);
     }
     let end = match value {
         [b'[', ..] => memchr::memchr(b']', value).map_or(value.len(), |at| at + 1),
         _ => memchr::memchr(b':', value).unwrap_or(value.len()),
     };
-    let name = value.get(..end)?;
+    let name = value.get(..end).unwrap_or_default();
     let name = name.strip_suffix(b".").unwrap_or(name);
-    if name.is_empty() { None } else { Some(name.to_ascii_lowercase()) }
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let mut name = fallible::copy(name)?;
+    name.make_ascii_lowercase();
+    Ok(Some(name))
 }
 
 /// Whether two dots stand side by side.
@@ -262,7 +270,7 @@ mod tests {
             ("a\0b", None),
         ] {
             let expected = expected.map(|name| name.as_bytes().to_vec());
-            assert_eq!(host_name(value.as_bytes()), expected, "{value}");
+            assert_eq!(host_name(value.as_bytes()), Ok(expected), "{value}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Adding a line allocates nothing.
 
-use crate::fallible;
+use crate::fallible::{self, Grow, OutOfMemory};
 
 /// What a line takes beside its text: time, length and level.
 const HEAD: usize = 16;
@@ -17,26 +17,31 @@ pub struct CapturedLine {
 
 /// A ring buffer of lines; new lines push out the oldest.
 pub struct LogRing {
-    data: Box<[u8]>,
+    /// Its capacity is there from the start; it gets longer until it has `size` bytes.
+    data: Vec<u8>,
+    size: usize,
     first: usize,
     used: usize,
 }
 
 impl LogRing {
-    #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
     /// A ring of `size` bytes, with nothing in it.
-    pub fn new(size: usize) -> LogRing {
-        LogRing { data: vec![0; size.max(1)].into_boxed_slice(), first: 0, used: 0 }
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(size: usize) -> Result<LogRing, OutOfMemory> {
+        let size = size.max(1);
+        Ok(LogRing { data: fallible::with_capacity(size)?, size, first: 0, used: 0 })
     }
 
     /// Adds a line; one that is longer than the whole ring is left out.
     pub fn push(&mut self, level: u32, time: f64, text: &[u8]) {
         let need = HEAD.saturating_add(text.len());
         let Ok(len) = u32::try_from(text.len()) else { return };
-        if need > self.data.len() {
+        if need > self.size {
             return;
         }
-        while self.data.len() - self.used < need {
+        while self.size - self.used < need {
             self.drop_first();
         }
         self.append(&time.to_le_bytes());
@@ -68,7 +73,7 @@ impl LogRing {
 
     fn drop_first(&mut self) {
         let size = self.head().map_or(self.used, |(_, len, _)| HEAD + len).min(self.used);
-        self.first = (self.first + size) % self.data.len();
+        self.first = (self.first + size) % self.size;
         self.used -= size;
     }
 
@@ -83,11 +88,14 @@ impl LogRing {
 
     /// Appends `bytes`, which must fit.
     fn append(&mut self, bytes: &[u8]) {
-        let size = self.data.len();
         for byte in bytes {
-            let at = (self.first + self.used) % size;
-            if let Some(slot) = self.data.get_mut(at) {
-                *slot = *byte;
+            let at = (self.first + self.used) % self.size;
+            match self.data.get_mut(at) {
+                Some(slot) => *slot = *byte,
+                // The first time round, this is the place behind the last one.
+                None => {
+                    let _ = self.data.try_push(*byte);
+                }
             }
             self.used += 1;
         }
@@ -104,7 +112,7 @@ mod tests {
 
     #[test]
     fn lines_come_out_as_they_went_in() {
-        let mut ring = LogRing::new(100);
+        let mut ring = LogRing::new(100).unwrap();
         ring.push(4, 1.5, b"first");
         ring.push(8, 2.25, b"");
         let line = ring.pop().unwrap();
@@ -116,7 +124,7 @@ mod tests {
 
     #[test]
     fn new_lines_push_out_the_oldest() {
-        let mut ring = LogRing::new(3 * (HEAD + 2));
+        let mut ring = LogRing::new(3 * (HEAD + 2)).unwrap();
         for text in [b"aa", b"bb", b"cc", b"dd"] {
             ring.push(1, 0.0, text);
         }
@@ -130,18 +138,23 @@ mod tests {
 
     #[test]
     fn a_line_longer_than_the_ring_is_left_out() {
-        let mut ring = LogRing::new(HEAD + 3);
+        let mut ring = LogRing::new(HEAD + 3).unwrap();
         ring.push(1, 0.0, b"abc");
         ring.push(1, 0.0, b"abcd");
         assert_eq!(texts(&mut ring), [b"abc"]);
-        let mut none = LogRing::new(0);
+        let mut none = LogRing::new(0).unwrap();
         none.push(1, 0.0, b"");
         assert!(none.pop().is_none());
     }
 
     #[test]
+    fn one_that_does_not_fit_is_refused() {
+        assert!(LogRing::new(usize::MAX).is_err());
+    }
+
+    #[test]
     fn it_is_used_round_and_round() {
-        let mut ring = LogRing::new(61);
+        let mut ring = LogRing::new(61).unwrap();
         for turn in 0..1000u32 {
             let text = turn.to_string();
             ring.push(turn % 9, f64::from(turn), text.as_bytes());

@@ -3,7 +3,7 @@
 //! The option bits are those of `pcre.h`; result codes and error texts are turned into PCRE1's
 //! wherever it has the same one.
 
-/// The subject's length cannot be told in an `int`.
+/// The subject's length does not fit an `int`.
 pub const BAD_LENGTH: i32 = -32;
 /// The start lies outside of the subject.
 const BAD_OFFSET: i32 = -24;
@@ -109,7 +109,7 @@ pub fn result(code: i32) -> i32 {
     RESULTS.iter().find(|(new, _)| *new == code).map_or(code, |(_, old)| *old)
 }
 
-/// The match limit for interpreted code of PCRE2 that stands for one of PCRE1's. (Translated code
+/// The match limit for interpreted code of PCRE2 that stands for one of PCRE1's. (JIT-compiled code
 /// counts alike in both.)
 ///
 /// PCRE2 counts fewer steps for the same work, by a ninth or more. Scaled so, a limit that was set
@@ -150,15 +150,16 @@ const TEXTS: &[(i32, &str)] = &[
 
 /// A group that calls itself before anything is matched: an error of PCRE1 alone.
 pub const ENDLESS_CALL: i32 = 140;
-/// Errors whose place PCRE1 tells otherwise.
+/// Errors that PCRE1 reports at another offset.
 const NO_SUCH_GROUP: i32 = 115;
 const NO_SUCH_ESCAPE: i32 = 137;
 const NAME_TWICE: i32 = 143;
 const NO_SUCH_PROPERTY: i32 = 147;
 const BAD_RANGE: i32 = 150;
 
-/// Where PCRE1 finds a compile error that PCRE2 finds at `offset`: behind the name of a group that
-/// there is none of, and at the last byte of what PCRE2 has read of some others.
+/// The offset at which PCRE1 reports a compile error that PCRE2 reports at `offset`: for a group
+/// that does not exist, after its name; for some other errors, at the last byte that PCRE2 has
+/// read.
 pub fn error_offset(code: i32, offset: usize, pattern: &[u8]) -> usize {
     let rest = pattern.get(offset..).unwrap_or_default();
     match code {

@@ -11,8 +11,8 @@ pub enum Admission {
     Full,
 }
 
-/// Asks a pool of `size` connections, of which `seats` are in use, rest, or wait in its queue. Without
-/// a `backlog`, the number that may wait, any number may connect.
+/// Asks a pool of `size` connections, of which `seats` are in use, idle, or wait in its queue.
+/// Without a `backlog`, the number that may wait, any number may connect.
 pub fn admit(seats: usize, size: usize, backlog: Option<usize>) -> Admission {
     let Some(backlog) = backlog else { return Admission::Seat };
     if seats >= size.saturating_add(backlog) {
@@ -24,8 +24,8 @@ pub fn admit(seats: usize, size: usize, backlog: Option<usize>) -> Admission {
     }
 }
 
-/// Whether it is the turn of the one that has waited longest: of `seats`, `waiting` are in the queue
-/// and `resting` connections idle.
+/// Whether it is the turn of the one that has waited longest: of `seats`, `waiting` are in the
+/// queue and `resting` are idle connections.
 pub fn has_place(seats: usize, waiting: usize, resting: usize, size: usize) -> bool {
     seats.saturating_sub(waiting.saturating_add(resting)) < size
 }
@@ -53,7 +53,7 @@ mod tests {
     fn the_next_has_a_place_once_one_in_use_is_gone() {
         assert!(!has_place(3, 1, 0, 2));
         assert!(has_place(2, 1, 0, 2));
-        // One that rests gives way.
+        // An idle one gives way.
         assert!(has_place(3, 1, 1, 2));
         assert!(has_place(0, 5, 5, 1));
     }

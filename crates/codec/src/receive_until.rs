@@ -72,14 +72,15 @@ pub struct Fed {
 
 /// By number of bytes matched: the length of the longest shorter match that ends there too.
 type Fallbacks = SmallVec<[u32; INLINE]>;
-/// As many need no memory of their own.
+/// The capacity that needs no memory of its own.
 const INLINE: usize = 6;
 
 /// The state of one `receiveuntil` iterator; short patterns need no memory beside it.
 #[derive(Debug, Clone)]
 pub struct ReceiveUntil {
     pattern: SmallVec<[u8; 16]>,
-    /// Made when it is first needed, where that takes no memory; most reads never need it.
+    /// Empty until it is first needed if the pattern is so short that it takes no memory: most
+    /// reads never need it. Otherwise made with the reader.
     fallback: Fallbacks,
     inclusive: bool,
     /// How many bytes of the pattern are held back.
@@ -107,6 +108,11 @@ impl ReceiveUntil {
             rest: None,
             ended: false,
         })
+    }
+
+    /// Whether the pattern takes no memory beside the state itself.
+    pub fn is_small(&self) -> bool {
+        !self.pattern.spilled()
     }
 
     /// Begins a call of the iterator at the current position of the stream; a `size` of zero reads
@@ -208,8 +214,8 @@ impl ReceiveUntil {
         begins.unwrap_or(input.len())
     }
 
-    /// As [`ReceiveUntil::first`], but passes places where the input shows that the pattern does not
-    /// begin there. With a size, those count: what they hold back may come on top of it.
+    /// As [`ReceiveUntil::first`], but passes places where the input shows that the pattern does
+    /// not begin there. With a size, those count: what they hold back may come on top of it.
     fn unless_refuted(&self, input: &[u8]) -> usize {
         let mut at = 0;
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {

@@ -119,6 +119,12 @@ fn an_empty_pattern_is_refused() {
     assert_eq!(ReceiveUntil::new(b"", true).unwrap_err().to_string(), "pattern is empty");
 }
 
+#[test]
+fn a_long_pattern_takes_memory_of_its_own() {
+    assert!(ReceiveUntil::new(&[b'a'; 16], false).unwrap().is_small());
+    assert!(!ReceiveUntil::new(&[b'a'; 17], false).unwrap().is_small());
+}
+
 /// A slow, simple version of a sized reader: compare at every offset.
 fn find(pattern: &[u8], input: &[u8]) -> Option<usize> {
     input.windows(pattern.len()).position(|window| window == pattern)

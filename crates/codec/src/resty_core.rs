@@ -1,4 +1,5 @@
-//! Which release of this module a lua-resty-core wants, as the source of its `resty.core.base` says.
+//! Which release of this module a lua-resty-core wants, as the source of its `resty.core.base`
+//! says.
 //!
 //! Each release compares `ngx.config.ngx_lua_version` with one number, in a condition whose error
 //! reads `ngx_http_lua_module 0.10.23 required`; there is another for nginx's stream module. The

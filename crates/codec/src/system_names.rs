@@ -47,8 +47,8 @@ impl ResolvConf {
         conf
     }
 
-    /// The names to ask for, one after the other, to find `name`: with few dots, those in the domains
-    /// to search come first; a dot at its end forbids them.
+    /// The names to ask for, one after the other, to find `name`: with few dots, those in the
+    /// domains to search come first; a dot at its end forbids them.
     pub fn candidates(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, OutOfMemory> {
         let mut names = Vec::new();
         if !name.ends_with(b".") {

@@ -59,7 +59,8 @@ static RAW_ARGS: ByteSet = CONTROLS.with(b" \x7f");
 static LOG: ByteSet = ByteSet::new().range(0x00, 0x1f).range(0x7f, 0xff).with(b"\"\\");
 
 impl EscapeType {
-    /// The type with nginx's number `code`, if there is one.
+    /// The type with the number `code`, nginx's or, from 7 on, the C module's; `None` if there is
+    /// none.
     pub fn from_code(code: i32) -> Option<Self> {
         Some(match code {
             0 => EscapeType::Uri,

@@ -7,7 +7,7 @@ use memchr::memmem;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Browser {
     pub msie: bool,
-    /// Internet Explorer 4 to 6, the last without its Service Pack 1.
+    /// Internet Explorer 4 to 6, version 6 only without `SV1` (that of Windows XP Service Pack 2).
     pub msie6: bool,
     pub opera: bool,
     pub gecko: bool,

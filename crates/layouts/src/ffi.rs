@@ -36,7 +36,8 @@ macro_rules! bit_field {
         BitField {
             name: concat!(stringify!($type), ".", stringify!($field)),
             size: size_of::<$type>(),
-            // SAFETY: the caller passes a structure of this type; all bits are valid in its fields.
+            // SAFETY: the tests pass memory that is large and aligned enough for the structure, and
+            // initialised; any bits are valid in a bit field.
             set: |p| unsafe { (*p.cast::<$type>()).$set(!0) },
             // SAFETY: as above.
             get: |p| unsafe { (*p.cast::<$type>()).$field() as u64 },

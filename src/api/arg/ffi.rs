@@ -8,6 +8,7 @@ use std::ptr::null_mut;
 use export::export;
 
 use crate::api::ffi;
+use crate::nginx::http::send;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// Argument `idx` (from 1) of the running `set_by_lua*`: `*data` and `*len` get its bytes, which
@@ -22,7 +23,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_setby_param(
     data: *mut *mut u8,
     len: *mut usize,
 ) {
-    // SAFETY: lua-resty-core passes the running request, and its own out-parameters.
+    // SAFETY: lua-resty-core passes the running request, and its own out-parameters. The arguments
+    // are borrowed only until this returns.
     unsafe {
         let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return };
         *len = 0;
@@ -49,8 +51,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_eof(
     c_int::from(context.is_some_and(|context| context.filter.is_eof()))
 }
 
-/// The piece of the body: 0 with `*data` and `*len` where it is in one place, which the response
-/// owns; -2 with `*len` alone where the caller is to have it copied into a buffer of that size.
+/// The piece of the body. 0: it is `*len` bytes at `*data`, which the response owns; to be copied
+/// at once. -2: it is in several buffers, or in one that a finalizer may have used again before that,
+/// `*len` bytes in all, to be copied by [`ngx_http_lua_ffi_copy_body_filter_param_body`]. -1 without a
+/// context.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -61,24 +65,27 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_body_filter_param_body(
     len: *mut usize,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request, and its own out-parameters; buffers of the
-    // chain live until the filter's code ends.
+    // input live until the filter's code ends.
     unsafe {
         let (Some(data), Some(len)) = (data.as_mut(), len.as_mut()) else { return ffi::ERROR };
         (*data, *len) = (null_mut(), 0);
         let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
         let mut bufs = context.filter.chain.get().bufs();
-        if let (Some(only), None) = (bufs.next(), bufs.next()) {
+        if let (Some(only), None) = (bufs.next(), bufs.next())
+            && !only.has_tag(send::filter_tag())
+        {
             let bytes = only.memory();
             (*data, *len) = (bytes.as_ptr().cast_mut(), bytes.len());
             return ffi::OK;
         }
         *len = context.filter.pieces().map(|buf| buf.memory().len()).sum();
+        context.filter.told.set(*len);
         if *len == 0 { ffi::OK } else { ffi::AGAIN }
     }
 }
 
 /// Copies the piece of the body into `data`, which has space for as many bytes as
-/// [`ngx_http_lua_ffi_get_body_filter_param_body`] said; 0 on success.
+/// [`ngx_http_lua_ffi_get_body_filter_param_body`] said, and gets no more; 0 on success.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -87,18 +94,21 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_copy_body_filter_param_body(
     r: *mut ngx_http_request_t,
     data: *mut u8,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, and a buffer that has the room: the
-    // chain has not changed since it asked for the length.
+    // SAFETY: lua-resty-core passes the running request, and a buffer of the length that it has
+    // just asked for. In between it only makes that buffer; if a finalizer has set a longer body
+    // meanwhile, the rest of it is left out.
     unsafe {
         let Some(context) = ffi::borrowed_context(r) else { return ffi::ERROR };
         if data.is_null() {
             return ffi::ERROR;
         }
-        let mut at = data;
+        let (mut at, mut room) = (data, context.filter.told.take());
         for buf in context.filter.pieces() {
             let bytes = buf.memory();
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
-            at = at.add(bytes.len());
+            let len = bytes.len().min(room);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, len);
+            at = at.add(len);
+            room -= len;
         }
         ffi::OK
     }

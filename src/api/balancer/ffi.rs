@@ -69,12 +69,13 @@ unsafe fn clear_message(err: *mut *const c_char) {
     }
 }
 
-/// Sets the server of this try: `addr_len` bytes at `addr`, an IP address or a `unix:` path, with `port` for an
-/// address that contains none. Returns 0, or -1 with the error in `*err`.
+/// Sets the server of this try: `addr_len` bytes at `addr`, an IP address or a `unix:` path, with
+/// `port` for an address that contains none. Returns 0, or -1 with the error in `*err`.
 ///
-/// The `host_len` bytes at `host` (or null) are the server's host name: the name for the TLS handshake, unless
-/// `proxy_ssl_name` or a similar directive sets one, and part of what tells kept connections apart. Everything is
-/// copied. Up to release 0.10.26, `err` takes the place of `host`, and is the last argument.
+/// The `host_len` bytes at `host` (or null) are the server's host name: the name for the TLS
+/// handshake, unless `proxy_ssl_name` or a similar directive sets one, and part of what tells kept
+/// connections apart. Everything is copied. Up to release 0.10.26, `err` takes the place of `host`,
+/// and is the last argument.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -90,8 +91,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
 ) -> c_int {
     let has_host = resty_core::presented() >= WITH_HOST;
     let err = if has_host { err } else { host };
-    // SAFETY: lua-resty-core passes the running request, Lua strings and its own out-parameter;
-    // where it passes no more, the last two are not read.
+    // SAFETY: lua-resty-core passes the running request, Lua strings and its own out-parameter. If
+    // it is of a release that passes only five arguments, the last two are not read.
     unsafe {
         with_try(r, err, |peer| {
             let host = match has_host {
@@ -104,9 +105,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_current_peer(
     }
 }
 
-/// Keeps the connection to this try's server alive after the try, so that other requests can use it: for
-/// `timeout` milliseconds (0: until the server closes it) and for at most `max_requests` requests (0: any
-/// number). Returns 0, or -1 with the error in `*err`.
+/// Keeps the connection to this try's server alive after the try, so that other requests can use
+/// it: for `timeout` milliseconds (0: until the server closes it) and for at most `max_requests`
+/// requests (0: any number). Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -124,9 +125,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_enable_keepalive(
     unsafe { with_try(r, err, |peer| peer.enable_keepalive(keepalive).map(|()| ffi::OK)) }
 }
 
-/// Turns TLS to the upstream on, or off (0), for this request from now on. Returns 0, or -1 with the error in
-/// `*err`: the location has no TLS settings, because its `proxy_pass` or the like does not begin with
-/// `https://`, or nginx was built without TLS.
+/// Turns TLS to the upstream on, or off (0), for this request from now on. Returns 0, or -1 with
+/// the error in `*err`: the location has no TLS settings, because its `proxy_pass` or the like does
+/// not begin with `https://`, or nginx was built without TLS.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -140,9 +141,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_upstream_tls(
     unsafe { with_try(r, err, |peer| peer.set_tls(on != 0).map(|()| ffi::OK)) }
 }
 
-/// Binds this try's connection to the upstream, and those of later tries, to a local address: the `addr_len`
-/// bytes at `addr` (copied), an IP address with or without a port. Returns 0, or -1 with the error in `errbuf`,
-/// which has a capacity of `*errbuf_size` bytes, and its length in `*errbuf_size`.
+/// Binds this try's connection to the upstream, and those of later tries, to a local address: the
+/// `addr_len` bytes at `addr` (copied), an IP address with or without a port. Returns 0, or -1 with
+/// the error in `errbuf`, which has a capacity of `*errbuf_size` bytes, and its length in
+/// `*errbuf_size`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -174,8 +176,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_bind_to_local_addr(
     }
 }
 
-/// Allows `count` more tries after this one. Returns 0 with a warning or null in `*err`, or -1 with the error in
-/// `*err`.
+/// Allows `count` more tries after this one. Returns 0 with a warning or null in `*err`, or -1 with
+/// the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -197,8 +199,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_more_tries(
     }
 }
 
-/// How the last try at a server that Lua code set has ended. Returns nginx's `NGX_PEER_*` bits, with the status
-/// (or 0) in `*status`; 0 if this is the first try; -1 with the error in `*err`.
+/// How the last try at a server that Lua code set has ended. Returns nginx's `NGX_PEER_*` bits,
+/// with the status (or 0) in `*status`; 0 if this is the first try; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -220,8 +222,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_get_last_failure(
     }
 }
 
-/// Sets this request's timeouts, in milliseconds; one that is not positive stays as it is. Returns 0, or -1 with
-/// the error in `*err`.
+/// Sets this request's timeouts, in milliseconds; one that is not positive stays as it is. Returns
+/// 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -248,8 +250,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_balancer_set_timeouts(
     }
 }
 
-/// Makes the request to the upstream anew. Returns 0; the return code of nginx's module for the protocol if that
-/// fails, with null in `*err`; or -1 with the error in `*err`.
+/// Makes the request to the upstream anew. Returns 0; the return code of nginx's module for the
+/// protocol if that fails, with null in `*err`; or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

@@ -25,7 +25,7 @@ const ERROR: ngx_int_t = -1;
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_global_state(cf: *mut ngx_conf_t) -> *mut c_void {
-    // SAFETY: the calling module runs in nginx's parser, within the http block.
+    // SAFETY: other modules have `cf` from nginx, which calls them while it reads the http block.
     let vm = unsafe { main_conf(cf) }.and_then(MainConf::vm);
     vm.map_or(null_mut(), |vm| vm.main().as_ptr().cast())
 }
@@ -39,7 +39,8 @@ pub unsafe extern "C" fn ngx_http_lua_get_request(state: *mut c_void) -> *mut ng
     if state.is_null() {
         return null_mut();
     }
-    // SAFETY: the calling code passes a live coroutine.
+    // SAFETY: the calling module passes a live coroutine, mostly the one that has called its C
+    // function; null is checked.
     let state = unsafe { State::from_ptr(state.cast()) };
     let own = Task::of(state).and_then(|task| task.request());
     own.or_else(|| openresty::running_request(state)).map_or(null_mut(), Request::as_ptr)
@@ -58,12 +59,13 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
     package: *const c_char,
     loader: Option<RawFunction>,
 ) -> ngx_int_t {
-    // SAFETY: the calling module runs in nginx's parser, within the http block.
+    // SAFETY: other modules have `cf` from nginx, which calls them while it reads the http block.
     let (Some(main), Some(loader)) = (unsafe { main_conf(cf) }, loader) else { return ERROR };
     if package.is_null() {
         return ERROR;
     }
-    // SAFETY: the calling module passes a C string, for which null is checked, and a function for Lua code.
+    // SAFETY: the calling module passes a C string (null is checked), and a function that Lua code
+    // may call.
     let (package, loader): (std::ffi::CString, _) =
         unsafe { (CStr::from_ptr(package).into(), CFunction::new(loader)) };
     if let Some(vm) = main.vm()
@@ -83,7 +85,8 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
 /// `cf` must be null or nginx's parser, within the http block; the result lives as long as the
 /// cycle that it reads.
 unsafe fn main_conf(cf: *mut ngx_conf_t) -> Option<&'static MainConf> {
-    // SAFETY: `cf` is null or nginx's parser, within the http block, the contract of this function;
-    // create_main_conf made the structure before any other module's code.
+    // SAFETY: the caller promises null or nginx's parser, within the http block: nginx has called
+    // this module's create_main_conf for that block before any module's directives and
+    // postconfiguration.
     unsafe { Conf::from_ptr(cf) }.map(MainConf::under)
 }

@@ -9,7 +9,6 @@ use export::export;
 use crate::api::ffi::{self, check_phase, set_message, write_error};
 use crate::nginx::Level;
 use crate::nginx::sys::ngx_http_request_t;
-use crate::runtime::context::End;
 use crate::runtime::{Context, Phase, PhaseSet};
 use crate::{ngx_debug, ngx_log};
 
@@ -27,8 +26,8 @@ fn drops_connection(status: c_int) -> bool {
     matches!(status, REQUEST_TIME_OUT | CLIENT_CLOSED_REQUEST | CLOSE)
 }
 
-/// `ngx.exit(status)`: 0 where the caller must yield now, -4 where it returns, -1 with the error in
-/// `err` (a buffer of `*errlen` bytes).
+/// `ngx.exit(status)`. Returns 0 if the caller must yield now, -4 if it must return instead, or -1
+/// with the error in `err` (a buffer of `*errlen` bytes, which becomes the text's length).
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -41,6 +40,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exit(
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request and its own buffer.
     unsafe {
+        if status == ffi::AGAIN || status == ffi::DONE {
+            let text = "bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE";
+            write_error(err, errlen, text);
+            return ffi::ERROR;
+        }
         let Some(context) = ffi::context(r) else {
             write_error(err, errlen, "no request ctx found");
             return ffi::ERROR;
@@ -58,16 +62,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exit(
     }
 }
 
-/// Whether nginx's phases end a request that `status` is returned for. With any other status, the client
-/// would get no answer, and the connection would stay open.
+/// Whether nginx's phases end a request that `status` is returned for. With any other status, the
+/// client would get no answer, and the connection would stay open.
 fn is_answer(status: c_int) -> bool {
     matches!(status, ffi::OK | ffi::ERROR | ffi::DECLINED | 100..=999)
 }
 
 fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
-    if status == ffi::AGAIN || status == ffi::DONE {
-        return Err("bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE");
-    }
     if !context.fake && context.phase.get() != Phase::Balancer && !is_answer(status) {
         return Err("bad argument to 'ngx.exit': invalid HTTP status code");
     }
@@ -90,8 +91,7 @@ fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
         status = 200;
     }
     ngx_debug!(context.request().log(), "lua exit with code {status}");
-    context.ending.end.replace(Some(End::Exit(status as isize)));
-    context.ending.exit_code.set(status as isize);
+    context.ending.exit(status as isize);
     match context.phase.get() {
         Phase::HeaderFilter | Phase::Balancer | Phase::SslSessionStore => Ok(ffi::DONE),
         _ => Ok(ffi::OK),
@@ -111,18 +111,20 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     let request = unsafe { ffi::request(r) };
     match Context::with_caller(request, |caller| caller.map(|context| context.phase.get())) {
         Some(phase) => phase.bit() as c_int,
-        // SAFETY: the contract of this function.
+        // SAFETY: `other_phase` asks for what lua-resty-core passes: the running request, and an
+        // out-parameter.
         None => unsafe { other_phase(r, err) },
     }
 }
 
-/// As [`ngx_http_lua_ffi_get_phase`], where the running code is not that of `r`.
+/// As [`ngx_http_lua_ffi_get_phase`], if the code that calls is not `r`'s own.
 ///
 /// # Safety
 /// As for [`ngx_http_lua_ffi_get_phase`].
 #[cold]
-unsafe extern "C" fn other_phase(r: *mut ngx_http_request_t, err: *mut *const c_char) -> c_int {
-    // SAFETY: the contract of this function.
+unsafe fn other_phase(r: *mut ngx_http_request_t, err: *mut *const c_char) -> c_int {
+    // SAFETY: the caller passes lua-resty-core's arguments: the running request, which this call
+    // does not end, and an out-parameter.
     unsafe {
         match ffi::borrowed_context(r) {
             Some(context) => context.phase.get().bit() as c_int,

@@ -6,8 +6,9 @@ use codec::fallible::{self, Grow};
 use codec::uri::escape_controls;
 
 use crate::api::arguments;
-use crate::api::call::{Call, Row, set_functions};
+use crate::api::call::{Call, ObjectRow, Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::nginx::http::redirect::UriError;
 use crate::nginx::http::{headers_out, redirect};
 use crate::runtime::context::End;
 use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
@@ -15,8 +16,8 @@ use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
 const REQUEST: u32 = PhaseSet::REQUEST.0;
 
 const FUNCTIONS: &[Row] = &[
-    Row::in_phases::<REQUEST, _>(c"exec", exec),
-    Row::in_phases::<REQUEST, _>(c"redirect", redirect),
+    ObjectRow::late::<REQUEST, _>(c"exec", exec),
+    ObjectRow::late::<REQUEST, _>(c"redirect", redirect),
     Row::in_phases::<{ PhaseSet::OF_CLIENTS.0 }, _>(c"on_abort", on_abort),
     Row::anywhere(c"_phase_ctx", phase_bits),
 ];
@@ -26,7 +27,7 @@ pub fn inject(state: State) {
     set_functions(state, FUNCTIONS);
 }
 
-/// Raises while an operation is pending that cannot be cancelled.
+/// Raises while captured subrequests are under way, which cannot be cancelled.
 fn check_abortable(call: &Call) -> Result<(), LuaError> {
     if call.context.ending.no_abort.get() {
         return Err(LuaError::text("attempt to abort with pending subrequests"));
@@ -34,7 +35,7 @@ fn check_abortable(call: &Call) -> Result<(), LuaError> {
     Ok(())
 }
 
-/// The running phase as a bit, for lua-resty-core; nothing outside of requests.
+/// The running phase as a bit, for lua-resty-core; nil if code runs for no request.
 fn phase_bits(state: State) -> LuaResult {
     match Call::with(state, PhaseSet::ALL, |call| Ok(call.context.phase.get())) {
         Ok(phase) => state.push_integer(phase.bit().into()),
@@ -53,9 +54,13 @@ fn exec(call: &Call) -> LuaResult {
     if uri.is_empty() {
         return Err(LuaError::text("The uri argument is empty"));
     }
+    call.check()?;
     check_abortable(call)?;
-    let (uri, args) =
-        redirect::parse_unsafe_uri(call.request, uri).map_err(|_| LuaError::text("unsafe uri"))?;
+    let parsed = redirect::parse_unsafe_uri(call.request, uri);
+    let (uri, args) = parsed.map_err(|error| match error {
+        UriError::Unsafe => LuaError::text("unsafe uri"),
+        UriError::OutOfMemory => LuaError::text(fallible::NO_MEMORY),
+    })?;
     let (uri, mut args) = (fallible::copy(uri.bytes())?, fallible::copy(args.bytes())?);
     let user_args = match state.kind(2) {
         Kind::Number | Kind::String => fallible::copy(state.check_bytes(2)?)?,
@@ -97,6 +102,7 @@ fn redirect(call: &Call) -> LuaResult {
              ngx.HTTP_TEMPORARY_REDIRECT are allowed",
         ));
     }
+    call.check()?;
     check_abortable(call)?;
     if call.context.is_header_sent() {
         return Err(LuaError::text("attempt to call ngx.redirect after sending out the headers"));
@@ -106,7 +112,7 @@ fn redirect(call: &Call) -> LuaResult {
     }
     headers_out::add_location(call.request, uri)?;
     call.request.set_status(status as usize);
-    call.context.ending.end.replace(Some(End::Exit(status as isize)));
+    call.context.ending.exit(status as isize);
     Ok(Returns::Yield(0))
 }
 
@@ -118,14 +124,21 @@ fn on_abort(call: &Call) -> LuaResult {
         return call.fail("lua_check_client_abort is off");
     }
     let mut state = call.state;
-    state.check_kind(1, Kind::Function, c"function")?;
-    let parent = call.task()?;
-    call.context.reserve_task()?;
+    if !state.is_lua_function(1) {
+        return Err(LuaError::argument(1, "Lua function expected"));
+    }
+    call.check_phase(PhaseSet::YIELDABLE)?;
+    let parent = call.running_task()?;
     let thread = state.new_thread();
-    let reference = state.new_ref(crate::lua::state::REGISTRY);
+    let anchor = state.anchor();
+    // Not before: to make a coroutine may run a finalizer, which may make others.
+    if let Err(error) = call.context.reserve_task() {
+        state.release(anchor);
+        return Err(error.into());
+    }
     state.push_value(1);
     state.move_to(thread, 1);
-    let task = Task::new(call.context, thread, reference, Role::LightThread);
+    let task = Task::new(call.context, thread, Some(anchor), Role::LightThread);
     task.status.set(TaskStatus::Suspended);
     task.set_parent(&parent);
     call.context.tasks.on_abort.set(Some(task.clone()));

@@ -1,4 +1,6 @@
-//! The table of a TLS connection, as its requests and the code of its handshake see it.
+//! The `ngx.ctx` table of a TLS connection, as its requests and the code of its handshake see it.
+//!
+//! Without TLS in nginx, there is none.
 
 use std::ffi::c_int;
 #[cfg(ngx_feature = "http_ssl")]
@@ -10,13 +12,13 @@ use crate::nginx::event::tls::Ssl;
 use crate::runtime::Context;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::runtime::PhaseSet;
-use crate::runtime::ctx::NO_CTX;
+use crate::runtime::ctx::CtxRef;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::runtime::handshake::Handshake;
 
-/// The table of a TLS connection, made by the code of its handshake's phases.
+/// The `ngx.ctx` table of a TLS connection, made by the code of its handshake's phases.
 pub struct OfConnection {
-    /// Whether such code runs now: it has no other table.
+    /// Whether code of the handshake runs now: the connection's table is its `ngx.ctx` then.
     pub runs: bool,
     #[cfg(ngx_feature = "http_ssl")]
     handshake: Option<Rc<Handshake>>,
@@ -34,11 +36,11 @@ impl OfConnection {
         }
     }
 
-    pub fn reference(&self) -> c_int {
-        self.handshake.as_ref().map_or(NO_CTX, |handshake| handshake.ctx_ref())
+    pub fn reference(&self) -> CtxRef {
+        self.handshake.as_ref().map(|handshake| handshake.ctx_ref()).unwrap_or_default()
     }
 
-    pub fn set(&self, reference: c_int) -> c_int {
+    pub fn set(&self, reference: CtxRef) -> c_int {
         let Some(handshake) = &self.handshake else { return ffi::ERROR };
         handshake.set_ctx_ref(reference);
         ffi::OK
@@ -51,11 +53,11 @@ impl OfConnection {
         OfConnection { runs: false }
     }
 
-    pub fn reference(&self) -> c_int {
-        NO_CTX
+    pub fn reference(&self) -> CtxRef {
+        CtxRef::default()
     }
 
-    pub fn set(&self, _reference: c_int) -> c_int {
+    pub fn set(&self, _reference: CtxRef) -> c_int {
         ffi::ERROR
     }
 }

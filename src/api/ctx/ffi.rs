@@ -11,12 +11,14 @@ use crate::api::ffi;
 use crate::nginx::guard;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::Context;
+use crate::runtime::ctx::CtxRef;
 
 /// The reference of the request's `ngx.ctx` table: non-negative, or -2 for none yet, or -100
 /// where the request has no context.
 ///
-/// `in_ssl_phase` and `ssl_ctx_ref` may be null. Where there is none yet, they tell of the
-/// connection's own table: whether that is the one of the running code, and its reference.
+/// If there is none yet, `*in_ssl_phase` tells whether code of a TLS handshake runs, whose table is
+/// the connection's, and `*ssl_ctx_ref` is the reference of that, or -2. If either is null, code of
+/// a handshake gets the reference of the connection's table as the result.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -29,43 +31,49 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     // SAFETY: lua-resty-core passes the running request.
     let request = unsafe { ffi::request(r) };
     match Context::with_caller(request, |caller| caller.map(|context| context.ctx_ref.get())) {
-        Some(own) if own >= 0 => own,
-        // SAFETY: the contract of this function.
+        Some(own) if own.is_some() => own.number(),
+        // SAFETY: `other_ctx_ref` asks for what lua-resty-core passes: the running request, and
+        // out-parameters, which may be null.
         _ => unsafe { other_ctx_ref(r, in_ssl_phase, ssl_ctx_ref) },
     }
 }
 
-/// As [`ngx_http_lua_ffi_get_ctx_ref`], where the running code's context has no table's reference.
+/// As [`ngx_http_lua_ffi_get_ctx_ref`], if the context of the code that calls has no reference, or
+/// is not `r`'s.
 ///
 /// # Safety
 /// As for [`ngx_http_lua_ffi_get_ctx_ref`].
 #[cold]
-unsafe extern "C" fn other_ctx_ref(
+unsafe fn other_ctx_ref(
     r: *mut ngx_http_request_t,
     in_ssl_phase: *mut c_int,
     ssl_ctx_ref: *mut c_int,
 ) -> c_int {
-    // SAFETY: the contract of this function.
+    // SAFETY: the caller passes lua-resty-core's argument, the running request, which this call
+    // does not end.
     let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
     let own = context.ctx_ref.get();
-    if own >= 0 {
-        return own;
+    if own.is_some() {
+        return own.number();
     }
     guard(ffi::NO_REQ_CTX, || {
         let connection = OfConnection::of(context);
         // SAFETY: lua-resty-core passes its own out-parameters.
         let cells = unsafe { (in_ssl_phase.as_mut(), ssl_ctx_ref.as_mut()) };
         let (Some(in_ssl_phase), Some(ssl_ctx_ref)) = cells else {
-            return if connection.runs { connection.reference() } else { own };
+            let reference = if connection.runs { connection.reference() } else { own };
+            return reference.number();
         };
         *in_ssl_phase = c_int::from(connection.runs);
-        *ssl_ctx_ref = connection.reference();
-        own
+        *ssl_ctx_ref = connection.reference().number();
+        own.number()
     })
 }
 
 /// Keeps `reference` as that of the request's `ngx.ctx` table until the request ends; in a phase of
-/// a TLS handshake, as that of the connection's, until that is closed.
+/// a TLS handshake, as that of the connection's table, until the connection is closed.
+///
+/// 0; -100 without a context; -1 in a handshake whose connection can keep no table of this VM.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -76,7 +84,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_ctx_ref(
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request.
     let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
-    let connection = OfConnection::of(context);
+    let (connection, reference) = (OfConnection::of(context), CtxRef::from_number(reference));
     if connection.runs {
         return connection.set(reference);
     }

@@ -24,7 +24,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_uri_escaped_length(
     len: usize,
     kind: c_int,
 ) -> usize {
-    // SAFETY: a string of `len` bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length.
     let src = unsafe { raw(src, len) };
     EscapeType::from_code(kind).map_or(len, |kind| uri::escaped_len(src, kind))
 }
@@ -41,13 +41,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_escape_uri(
     dst: *mut u8,
     kind: c_int,
 ) {
-    // SAFETY: a string of `len` bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length.
     let src = unsafe { raw(src, len) };
     if src.is_empty() || dst.is_null() {
         return;
     }
-    // SAFETY: `dst` has the length that this function's contract asks for: `escape_with` gives as
-    // many bytes as `escaped_len` counts.
+    // SAFETY: lua-resty-core passes a buffer of the escaped length, which is `len` for a kind
+    // without rules; `escape_with` gives as many bytes as `escaped_len` has counted.
     unsafe {
         let Some(kind) = EscapeType::from_code(kind) else {
             copy_nonoverlapping(src.as_ptr(), dst, src.len());
@@ -71,12 +71,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_unescape_uri(
     len: usize,
     dst: *mut u8,
 ) -> usize {
-    // SAFETY: a string of `len` bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length.
     let src = unsafe { raw(src, len) };
     if src.is_empty() || dst.is_null() {
         return 0;
     }
-    // SAFETY: `dst` has `len` bytes, the contract of this function.
+    // SAFETY: lua-resty-core passes a buffer of `len` bytes, of its own; null is checked.
     let dst = unsafe { from_raw_parts_mut(dst, src.len()) };
     uri::unescape_into(src, dst).unwrap_or(0)
 }
@@ -94,13 +94,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_encode_base64(
     no_padding: c_int,
 ) -> usize {
     let flavour = if no_padding == 0 { Flavour::Standard } else { Flavour::NoPadding };
-    // SAFETY: a string of `len` bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length.
     let src = unsafe { raw(src, len) };
     let Some(room) = base64::encoded_len(src.len(), flavour) else { return 0 };
     if room == 0 || dst.is_null() {
         return 0;
     }
-    // SAFETY: `dst` has the length that this function's contract asks for.
+    // SAFETY: lua-resty-core passes a buffer of the encoded length, by the same formula; null is
+    // checked.
     let dst = unsafe { from_raw_parts_mut(dst, room) };
     base64::encode_into(src, flavour, dst).unwrap_or(0)
 }
@@ -118,11 +119,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64(
     dlen: *mut usize,
 ) -> c_int {
     let decode = |src: &[u8], dst: &mut [u8]| base64::decode_into(src, Flavour::Standard, dst);
-    // SAFETY: this function's contract.
+    // SAFETY: lua-resty-core passes a Lua string with its length, a buffer of its own with three
+    // bytes for each four begun, and an out-parameter.
     unsafe { decode_with(decode, src, len, dst, dlen) }
 }
 
-/// The same as `ngx_http_lua_ffi_decode_base64`, but bytes that are no digits are skipped.
+/// As `ngx_http_lua_ffi_decode_base64`, but bytes outside of the base64 alphabet are skipped.
 ///
 /// lua-resty-core calls it from 0.1.31 on.
 ///
@@ -135,15 +137,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_decode_base64mime(
     dst: *mut u8,
     dlen: *mut usize,
 ) -> c_int {
-    // SAFETY: this function's contract.
+    // SAFETY: lua-resty-core passes the same arguments as for `ngx_http_lua_ffi_decode_base64`.
     unsafe { decode_with(base64::decode_mime_into, src, len, dst, dlen) }
 }
 
 /// What the decoding symbols share.
 ///
 /// # Safety
-/// As for these symbols: `len` bytes at `src`, space for three for each four of them at `dst`, an
-/// out-parameter `dlen`; each may be null.
+/// As for these symbols: `len` bytes at `src`, space at `dst` for three bytes for each four begun,
+/// an out-parameter `dlen`; each may be null.
 unsafe fn decode_with(
     decode: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
     src: *const u8,
@@ -151,7 +153,7 @@ unsafe fn decode_with(
     dst: *mut u8,
     dlen: *mut usize,
 ) -> c_int {
-    // SAFETY: a string of `len` bytes and an out-parameter, the contract of this function.
+    // SAFETY: the caller promises null or `len` bytes at `src`, and null or an out-parameter.
     let (src, Some(dlen)) = (unsafe { (raw(src, len), dlen.as_mut()) }) else { return 0 };
     *dlen = 0;
     if src.is_empty() {
@@ -160,7 +162,8 @@ unsafe fn decode_with(
     if dst.is_null() {
         return 0;
     }
-    // SAFETY: a buffer of that size, the contract of this function.
+    // SAFETY: the caller promises three bytes at `dst` for each four begun, which is
+    // `max_decoded_len`; null is checked.
     let dst = unsafe { from_raw_parts_mut(dst, base64::max_decoded_len(src.len())) };
     let Some(written) = decode(src, dst) else { return 0 };
     *dlen = written;

@@ -1,4 +1,4 @@
-//! `ngx.quote_sql_str`; the others are lua-resty-core's, over the C symbols.
+//! `ngx.quote_sql_str`; lua-resty-core has the other functions, which call the C symbols.
 
 use crate::api::call::{Row, set_functions};
 use crate::lua::{LuaError, LuaResult, Returns, State};

@@ -1,5 +1,5 @@
-//! The C symbols of digests and checksums. Buffers are the caller's and of the size that each
-//! names.
+//! The C symbols of digests and checksums. Buffers are the caller's, and have the size that each
+//! function names.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -11,11 +11,11 @@ use sha1::{Digest, Sha1};
 
 use crate::nginx::core::strings::raw;
 
-/// The MD5 of `src`, with the processor's `andn` where it has one.
+/// The MD5 of `src`, computed with the instruction `andn` if the processor has it.
 fn md5(src: &[u8]) -> [u8; 16] {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("bmi1") {
-        // SAFETY: the processor has what the function is compiled for.
+        // SAFETY: the test above says that the processor has BMI1.
         return unsafe { md5_with_andn(src) };
     }
     md5_as_compiled(src)
@@ -29,7 +29,7 @@ fn md5_with_andn(src: &[u8]) -> [u8; 16] {
     md5::digest(src)
 }
 
-/// For the processor that all of the module is compiled for.
+/// The MD5 of `src`, computed with the instructions that the whole module is compiled for.
 #[inline(never)]
 fn md5_as_compiled(src: &[u8]) -> [u8; 16] {
     md5::digest(src)
@@ -41,7 +41,7 @@ fn md5_as_compiled(src: &[u8]) -> [u8; 16] {
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5_bin(src: *const u8, len: usize, dst: *mut u8) {
-    // SAFETY: a string of `len` bytes and a buffer of 16 bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length, and a buffer of 16 bytes.
     unsafe { put(dst, md5(raw(src, len))) };
 }
 
@@ -51,11 +51,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_md5_bin(src: *const u8, len: usize, ds
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_md5(src: *const u8, len: usize, dst: *mut u8) {
-    // SAFETY: a string of `len` bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length.
     let digest = md5(unsafe { raw(src, len) });
     let mut digits = [0; 32];
     hex::encode_into(&digest, &mut digits);
-    // SAFETY: `dst` has 32 bytes, the contract of this function.
+    // SAFETY: lua-resty-core passes a buffer of 32 bytes.
     unsafe { put(dst, digits) };
 }
 
@@ -69,17 +69,18 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sha1_bin(
     len: usize,
     dst: *mut u8,
 ) -> c_int {
-    // SAFETY: a string of `len` bytes and a buffer of 20 bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length, and a buffer of 20 bytes.
     unsafe { put(dst, Sha1::digest(raw(src, len)).into()) }.is_some().into()
 }
 
-/// The CRC-32 of `src[..len]`; best for short strings in nginx's C, the same function here.
+/// The CRC-32 of `src[..len]`. nginx has one function for short strings and one for long ones;
+/// here, both symbols do the same.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_short(src: *const u8, len: usize) -> c_uint {
-    // SAFETY: a string of `len` bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length.
     codec::crc32::checksum(unsafe { raw(src, len) })
 }
 
@@ -89,11 +90,11 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_short(src: *const u8, len: usize
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_crc32_long(src: *const u8, len: usize) -> c_uint {
-    // SAFETY: a string of `len` bytes, as the prototype says.
+    // SAFETY: lua-resty-core passes a Lua string with its length.
     codec::crc32::checksum(unsafe { raw(src, len) })
 }
 
-/// Writes `bytes` to `dst`; nothing where it is null.
+/// Writes `bytes` to `dst`; `None` if that is null.
 ///
 /// # Safety
 /// `dst` must be null or valid for `N` bytes.
@@ -101,7 +102,7 @@ unsafe fn put<const N: usize>(dst: *mut u8, bytes: [u8; N]) -> Option<()> {
     if dst.is_null() {
         return None;
     }
-    // SAFETY: `dst` is null or valid for `N` bytes, the contract of this function.
+    // SAFETY: the caller promises null or `N` bytes; null is handled above.
     unsafe { dst.cast::<[u8; N]>().write_unaligned(bytes) };
     Some(())
 }

@@ -1,4 +1,4 @@
-//! `ngx.hmac_sha1`; the others are lua-resty-core's, over the C symbols.
+//! `ngx.hmac_sha1`; lua-resty-core has the other functions, which call the C symbols.
 
 use hmac::{Hmac, Mac};
 use sha1::Sha1;

@@ -1,4 +1,4 @@
-//! What belongs to no other family: `os.getenv` before requests, `ngx.errlog`, the string helpers
-//! of lua-resty-core.
+//! What belongs to no other family: `os.getenv` before the first request, `ngx.errlog`, the string
+//! helpers of lua-resty-core.
 
 mod ffi;

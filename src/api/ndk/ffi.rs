@@ -14,13 +14,13 @@ use crate::nginx::http::ndk;
 use crate::nginx::http::ndk::{LookupError, SetVarValue};
 use crate::nginx::sys::ngx_http_request_t;
 
-/// The longest argument: nginx keeps a variable's length in 28 bits.
+/// The longest argument, in bytes: nginx keeps a variable's length in 28 bits.
 const MAX_LEN: usize = (1 << 28) - 1;
 
 /// Finds the function of the directive named by the `var_len` bytes at `var_data`.
 ///
 /// 0: `*func` is the function, for [`ngx_http_lua_ffi_ndk_set_var_get`]. -1: no loaded module has
-/// such a directive; where the NDK itself is missing, the error log says so.
+/// such a directive; if the NDK itself is missing, the error log says so.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -63,8 +63,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ndk_set_var_get(
     arg_len: usize,
     value: *mut FfiStr,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a function that the look-up gave, a
-    // Lua string and a structure of its own.
+    // SAFETY: lua-resty-core passes the running request, a function that the look-up above has
+    // found, a Lua string with its length and a structure of its own; null is checked.
     unsafe {
         let (Some(request), Some(func)) = (ffi::request(r), func) else { return ffi::ERROR };
         if arg_len > MAX_LEN || value.is_null() {

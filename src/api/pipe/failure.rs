@@ -1,4 +1,4 @@
-//! Why an operation on a process failed, in the C module's words.
+//! Why an operation on a process failed, with the C module's texts.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,7 +11,8 @@ use crate::nginx::event::NoConnection;
 pub struct PipeFailure(pub Cow<'static, str>);
 
 impl PipeFailure {
-    /// The stream is closed: by this side, by the other side, or because the process is gone.
+    /// The stream is closed: by this side, by the process, or because the process has no owner any
+    /// more.
     pub const CLOSED: PipeFailure = PipeFailure::text("closed");
     /// The process has exited and its status has been returned.
     pub const EXITED: PipeFailure = PipeFailure::text("exited");

@@ -1,7 +1,8 @@
 //! The symbols behind lua-resty-core's `ngx.pipe`.
 //!
 //! `ngx_http_lua_pipe_t *` is opaque to Lua: its value is a process's key, never an address that is
-//! followed. All texts of errors go to `errbuf`, which has space for `*errbuf_size` bytes.
+//! followed. All texts of errors go to `errbuf`, which has space for `*errbuf_size` bytes;
+//! `*errbuf_size` becomes the length of the text.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -67,7 +68,8 @@ pub unsafe fn open_process(proc: *const Proc) -> Result<Rc<Process>, PipeFailure
     process.filter(|process| !process.is_closed()).ok_or(PipeFailure::CLOSED)
 }
 
-/// The running task, for functions that wait; if there is none, the return code: -100, or -101 with an error.
+/// The running task, for functions that wait; if there is none, the return code: -100, or -101 with
+/// an error.
 ///
 /// # Safety
 /// As for [`ffi::context`] and [`write_error`].
@@ -84,10 +86,10 @@ pub unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Ta
     }
 }
 
-/// Runs `file` (searched for in PATH) with the arguments `argv` and the environment `environ` (null for the
-/// worker's), both ended by a null pointer. Reads are made in pieces of at most `buffer_size` bytes. Returns 0
-/// with the process id and the key in `proc`, which is to be given to
-/// [`ngx_http_lua_ffi_pipe_proc_destroy`] in the end; or -1 with an error.
+/// Runs `file` (searched for in PATH) with the arguments `argv` and the environment `environ` (null
+/// for the worker's), both ended by a null pointer. Reads are made in pieces of at most
+/// `buffer_size` bytes. Returns 0 with the process id and the key in `proc`, for which
+/// [`ngx_http_lua_ffi_pipe_proc_destroy`] is to be called in the end; or -1 with an error.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -104,15 +106,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes the running request, its own structure and C strings.
+    // SAFETY: lua-resty-core passes the running request, its own structure, C strings and lists of
+    // C strings that end with null, and a buffer with its size; all live during the call.
     unsafe {
-        let Some(request) = ffi::request(r) else {
+        let Some(context) = ffi::context(r) else {
             return error.tell(&PipeFailure::text("no request found"));
         };
         let (Some(proc), Some(program)) = (proc.as_mut(), Program::new(file, argv, environ)) else {
             return error.tell(&PipeFailure::text("no program"));
         };
-        match spawn(request, &program, merge_stderr != 0, buffer_size) {
+        match spawn(&context, &program, merge_stderr != 0, buffer_size) {
             Ok((pid, key)) => {
                 proc.pid = pid;
                 proc.pipe = key as usize as *mut c_void;
@@ -123,9 +126,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_spawn(
     }
 }
 
-/// Waits for the process to exit. Returns 0 (exit code 0) or -5, with a static text in `*reason` and the exit
-/// code or signal in `*status`; -2 if the caller must yield, to be resumed with these three results, or with
-/// `nil` and an error; -1 with an error; or if the caller cannot wait, -100, or -101 with an error.
+/// Waits for the process to exit. Returns 0 (exit code 0) or -5, with a static text in `*reason`
+/// and the exit code or signal in `*status`; -2 if the caller must yield, to be resumed with these
+/// three results, or with `nil` and an error; -1 with an error; or if the caller cannot wait, -100,
+/// or -101 with an error.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -183,14 +187,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_kill(
     }
 }
 
-/// Releases the process for Lua: if it is still running, it is killed. Safe to call twice, and while the VM is
-/// being closed.
+/// Releases the process for Lua: if it is still running, it is killed. Safe to call twice, and
+/// while the VM is being closed.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_destroy(proc: *mut Proc) {
-    // SAFETY: lua-resty-core passes its own structure.
+    // SAFETY: lua-resty-core passes its own structure, which is alive in its finalizer too.
     if let Some(proc) = unsafe { proc.as_mut() } {
         destroy(std::mem::replace(&mut proc.pipe, null_mut()) as u64);
     }

@@ -1,8 +1,8 @@
 //! `ngx.pipe`: programs that Lua code starts, writes to, reads from and waits for.
 //!
-//! lua-resty-core has a key, not an address: a key finds nothing once Lua has collected the process, or the
-//! request that started it has ended. Each wait is an operation of its task. A process without an owner is
-//! killed, and reaped once it has exited.
+//! lua-resty-core has a process's key, not an address: the key finds nothing once Lua has collected
+//! the process, or the request that started it has ended. Each wait is an operation of its task. A
+//! process without an owner is killed, and reaped once it has exited.
 
 mod failure;
 mod ffi;
@@ -11,18 +11,17 @@ mod stream;
 mod waiting;
 mod writer;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use crate::lua::State;
+use crate::nginx::Level;
 use crate::nginx::core::allocator;
 use crate::nginx::core::child;
 use crate::nginx::core::child::{Child, Exit};
 use crate::nginx::core::child_exec::Program;
 use crate::nginx::core::log::cycle_log;
-use crate::nginx::http::cleanup;
-use crate::nginx::{Level, Request};
-use crate::runtime::{Keyed, Task, scheduler};
+use crate::runtime::{Context, Hold, Keyed, Resource, Task, scheduler};
 use crate::{ngx_log, own_thread};
 use failure::PipeFailure;
 use reader::Reader;
@@ -39,45 +38,58 @@ struct Process {
     /// Its status has been returned, and everything is closed.
     closed: Cell<bool>,
     waiting: PipeWait<Process>,
+    /// Its key in [`PROCESSES`].
+    key: Cell<u64>,
+    /// Its place among what its request holds.
+    hold: RefCell<Option<Hold>>,
 }
 
 own_thread! {
     static PROCESSES: Keyed<Rc<Process>> = Keyed::new();
 }
 
-/// Starts a program for `request`, and returns its process id and key. It is killed when the request ends.
+/// Starts a program for the request of `context`, and returns its process id and key. It is killed when
+/// the request ends. `merge` sends its stderr to stdout; `buffer_size` is the most that one read takes,
+/// in bytes.
 fn spawn(
-    request: Request,
+    context: &Rc<Context>,
     program: &Program,
     merge: bool,
     buffer_size: usize,
 ) -> Result<(i32, u64), PipeFailure> {
     allocator::check().and_then(|()| PROCESSES.reserve()).map_err(|_| PipeFailure::NO_MEMORY)?;
+    // Before the program starts: without memory for them, it would have no owner.
+    let buffer = reader::buffer(buffer_size)?;
+    let error_buffer = if merge { Vec::new() } else { reader::buffer(buffer_size)? };
     let (child, streams) =
         child::spawn(program, merge).map_err(|reason| PipeFailure(reason.into()))?;
-    let stdout = Reader::new(streams.stdout, buffer_size)?;
-    let stderr = streams.stderr.map(|stderr| Reader::new(stderr, buffer_size)).transpose()?;
     let process = Rc::new_cyclic(|this: &Weak<Process>| Process {
         child,
         stdin: Writer::new(streams.stdin),
-        stdout,
-        stderr,
+        stdout: Reader::new(streams.stdout, buffer),
+        stderr: streams.stderr.map(|stderr| Reader::new(stderr, error_buffer)),
         closed: Cell::new(false),
         waiting: PipeWait::new(this, time_out, exited),
+        key: Cell::new(0),
+        hold: RefCell::default(),
     });
     let (pid, ended) = (process.child.pid(), Rc::downgrade(&process));
     process.child.on_exit(move || exited(&ended));
-    let key = PROCESSES.insert(process);
-    if cleanup::on_request_end(request, move || destroy(key)).is_err() {
+    let key = PROCESSES.insert(process.clone());
+    process.key.set(key);
+    let resource: Weak<dyn Resource> = Rc::downgrade(&process) as Weak<dyn Resource>;
+    let Ok(hold) = context.hold(resource) else {
         destroy(key);
         return Err(PipeFailure::NO_MEMORY);
-    }
+    };
+    *process.hold.borrow_mut() = Some(hold);
     Ok((pid, key))
 }
 
-/// Kills the process, which has no owner any more. Safe to call twice.
+/// Kills the process and forgets its key, because it has no owner any more. Safe to call twice.
 fn destroy(key: u64) {
     let Some(process) = PROCESSES.remove(key) else { return };
+    drop(process.hold.take());
     process.kill_for_good();
     process.close();
     process.waiting.look_again();
@@ -101,6 +113,12 @@ fn told(exit: Exit) -> (bool, &'static std::ffi::CStr, i32) {
     }
 }
 
+impl Resource for Process {
+    fn close(&self) {
+        destroy(self.key.get());
+    }
+}
+
 impl Place for Process {
     fn waiting(&self) -> &PipeWait<Process> {
         &self.waiting
@@ -112,8 +130,8 @@ impl Process {
         self.closed.get()
     }
 
-    /// How the process exited, after which everything is closed; `None` if `task` has to yield, for at most that
-    /// many milliseconds (0: for any time).
+    /// How the process exited, after which everything is closed; `None` if `task` has to yield, for
+    /// at most that many milliseconds (0: for any time).
     fn wait(
         self: &Rc<Self>,
         task: &Rc<Task>,
@@ -133,6 +151,7 @@ impl Process {
         Ok(exit)
     }
 
+    /// Sends a signal.
     fn kill(&self, signal: i32) -> Result<(), PipeFailure> {
         self.child.kill(signal).map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => PipeFailure::text("invalid signal"),
@@ -141,6 +160,7 @@ impl Process {
         })
     }
 
+    /// Sends SIGKILL, unless it has exited; logs a failure.
     fn kill_for_good(&self) {
         if self.child.exit().is_none()
             && let Err(PipeFailure(reason)) = self.kill(libc::SIGKILL)
@@ -150,6 +170,7 @@ impl Process {
         }
     }
 
+    /// Closes all streams: tasks that wait for them get "closed".
     fn close(&self) {
         self.closed.set(true);
         self.stdin.close(PipeFailure::CLOSED);
@@ -176,6 +197,7 @@ fn exited(process: &Weak<Process>) {
     });
 }
 
+/// The process has not exited within the time that the task waits for it.
 fn time_out(process: &Weak<Process>) {
     let Some(process) = process.upgrade() else { return };
     if let Some(task) = process.waiting.end() {
@@ -183,6 +205,7 @@ fn time_out(process: &Weak<Process>) {
     }
 }
 
+/// Pushes nil and the text.
 fn push_failure(state: State, PipeFailure(text): &PipeFailure) {
     state.push_nil();
     state.push_str(text);

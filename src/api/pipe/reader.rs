@@ -1,7 +1,7 @@
 //! The worker's end of a process's stdout or stderr.
 //!
-//! What has been read beyond what was asked for is kept for the next read, and so is what a task had read when
-//! it was killed.
+//! What has been read beyond what was asked for is kept for the next read. So is what had been read
+//! for a task that was killed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ pub enum Want {
 /// How far a read has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadProgress {
-    /// The result is ready: the data, or a failure and the data before it.
+    /// The result is ready: the data, or a failure with the data before it.
     Done,
     /// The task has to yield.
     Waits,
@@ -40,16 +40,17 @@ pub enum ReadProgress {
 
 /// The result of one attempt to read.
 enum Attempt {
+    /// The result is ready, a failure included.
     Done,
     /// There is nothing to read now.
     Empty,
-    /// There may be more, but other events have their turn first.
+    /// There may be more, but other events are to be handled first.
     More,
 }
 
 /// How many reads one attempt makes at most.
 const ROUNDS: usize = 64;
-/// The most that is read at a time: what a pipe holds.
+/// The most that is read at a time: what a pipe holds by default on Linux.
 const MOST: usize = 65536;
 
 /// One stream of output.
@@ -57,11 +58,14 @@ pub struct Reader {
     end: RefCell<End<Weak<Reader>>>,
     /// The buffer that is read into, of the size that the caller chose.
     chunk: RefCell<Vec<u8>>,
+    /// What has been read and not yet asked for.
     unread: RefCell<VecDeque<u8>>,
     eof: Cell<bool>,
+    /// What the read still wants.
     want: Cell<Want>,
     /// The data of the result.
     taken: RefCell<Vec<u8>>,
+    /// The failure of the result.
     failure: RefCell<Option<PipeFailure>>,
     waiting: PipeWait<Reader>,
 }
@@ -74,7 +78,7 @@ impl Place for Reader {
     fn cancelled(&self) {
         let mut all = VecDeque::from(self.taken.take());
         let mut unread = self.unread.borrow_mut();
-        // Usually nothing: a read that waits has taken everything.
+        // Usually nothing is unread: a read that waits has taken everything.
         if all.try_reserve(unread.len()).is_ok() {
             all.append(&mut unread);
         }
@@ -82,11 +86,15 @@ impl Place for Reader {
     }
 }
 
+/// A buffer for a reader that reads at most `size` bytes at a time.
+pub fn buffer(size: usize) -> Result<Vec<u8>, PipeFailure> {
+    fallible::zeroes(size.clamp(1, MOST)).map_err(|_| PipeFailure::NO_MEMORY)
+}
+
 impl Reader {
-    /// Reads from `fd`, at most `size` bytes at a time.
-    pub fn new(fd: OwnedFd, size: usize) -> Result<Rc<Reader>, PipeFailure> {
-        let chunk = fallible::zeroes(size.clamp(1, MOST)).map_err(|_| PipeFailure::NO_MEMORY)?;
-        Ok(Rc::new_cyclic(|this| Reader {
+    /// Reads from `fd` into [`buffer`]'s buffer.
+    pub fn new(fd: OwnedFd, chunk: Vec<u8>) -> Rc<Reader> {
+        Rc::new_cyclic(|this| Reader {
             end: RefCell::new(End::Unused(fd)),
             chunk: RefCell::new(chunk),
             unread: RefCell::default(),
@@ -95,10 +103,11 @@ impl Reader {
             taken: RefCell::default(),
             failure: RefCell::default(),
             waiting: PipeWait::new(this, time_out, look),
-        }))
+        })
     }
 
-    /// Starts a read for `task`, which may have to yield: for at most that many milliseconds (0: for any time).
+    /// Starts a read for `task`, which may have to yield, for at most that many milliseconds (0:
+    /// for any time).
     pub fn read(
         self: &Rc<Self>,
         want: Want,
@@ -135,7 +144,7 @@ impl Reader {
 
     /// Closes the stream; a task that waits gets what there is, and `failure`.
     pub fn close(&self, failure: PipeFailure) {
-        if self.waiting.is_busy() && self.failure.borrow().is_none() {
+        if self.waiting.is_busy() && !self.is_settled() {
             // What the process had written before is part of the result.
             if !matches!(self.attempt(), Attempt::Done) || self.failure.borrow().is_some() {
                 *self.failure.borrow_mut() = Some(failure);
@@ -144,6 +153,12 @@ impl Reader {
         }
         let end = self.end.replace(End::Closed);
         drop(end);
+    }
+
+    /// Whether the result of the read for which a task waits is ready: the read has failed, or
+    /// [`Reader::close`] has made the last attempt.
+    fn is_settled(&self) -> bool {
+        self.failure.borrow().is_some() || self.end.borrow().is_closed()
     }
 
     /// Reads until the result is ready, or there is nothing more to read for now.
@@ -175,6 +190,7 @@ impl Reader {
         Attempt::More
     }
 
+    /// Makes `failure` the read's.
     fn fail(&self, failure: PipeFailure) -> Attempt {
         *self.failure.borrow_mut() = Some(failure);
         Attempt::Done
@@ -212,7 +228,8 @@ impl Reader {
         Ok(done)
     }
 
-    /// Nothing is ready yet.
+    /// An attempt has not completed the read: has nginx report when there is more, or has another
+    /// attempt made after other events.
     fn keep_waiting(&self, attempt: &Attempt) {
         let waits = match attempt {
             Attempt::More => false,
@@ -226,6 +243,7 @@ impl Reader {
         }
     }
 
+    /// Wakes the waiting task, which then asks for the result.
     fn finish(&self) {
         if let Some(task) = self.waiting.end() {
             scheduler::wake(&task, 0);
@@ -233,7 +251,7 @@ impl Reader {
     }
 }
 
-/// There is data, or an end.
+/// An event of the descriptor, or one that was posted: there is data, or the end of it.
 fn look(reader: &Weak<Reader>) {
     let Some(reader) = reader.upgrade() else { return };
     if !reader.waiting.is_busy() {
@@ -242,7 +260,7 @@ fn look(reader: &Weak<Reader>) {
         }
         return;
     }
-    if reader.failure.borrow().is_some() {
+    if reader.is_settled() {
         return reader.finish();
     }
     match reader.attempt() {
@@ -251,8 +269,11 @@ fn look(reader: &Weak<Reader>) {
     }
 }
 
+/// The read is not complete within the time that the task waits for it.
 fn time_out(reader: &Weak<Reader>) {
     let Some(reader) = reader.upgrade() else { return };
-    reader.fail(PipeFailure::TIMEOUT);
+    if !reader.is_settled() {
+        reader.fail(PipeFailure::TIMEOUT);
+    }
     reader.finish();
 }

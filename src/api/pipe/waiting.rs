@@ -1,4 +1,4 @@
-//! A task that waits for one event of a process: data to read, space to write, or its end.
+//! A task that waits for something of a process: data to read, space to write, or its exit.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -6,24 +6,25 @@ use std::rc::{Rc, Weak};
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::runtime::{Operation, Task, scheduler};
 
-/// A place where at most one task waits, with a timer and an event after which it looks again.
+/// Where at most one task waits: a part of a process or a stream (`T`). It has a timer for the
+/// timeout, and an event that is posted to have `T` look again whether the wait has ended.
 pub struct PipeWait<T> {
     task: RefCell<Option<Weak<Task>>>,
     timeout: Box<Timer<Weak<T>>>,
     again: Box<Timer<Weak<T>>>,
 }
 
-/// What a task can wait at.
+/// What a task can wait for: a process, or one of its streams.
 pub trait Place: Sized + 'static {
     fn waiting(&self) -> &PipeWait<Self>;
 
-    /// The task does not wait any more, and nothing was ready.
+    /// The task no longer waits, because it was killed or its request has ended.
     fn cancelled(&self) {}
 }
 
 impl<T: Place> PipeWait<T> {
-    /// A place where no task waits. The functions are called when the timer has expired, and when the place has
-    /// been told to look again.
+    /// For `place`, with no task. `time_out` is called when the timer has expired, `look` after
+    /// [`PipeWait::look_again`].
     pub fn new(place: &Weak<T>, time_out: fn(&Weak<T>), look: fn(&Weak<T>)) -> PipeWait<T> {
         PipeWait {
             task: RefCell::default(),
@@ -45,7 +46,7 @@ impl<T: Place> PipeWait<T> {
         task.wait_for(Box::new(Wait(place.clone())));
     }
 
-    /// Makes the place look again, once the running code has yielded or ended.
+    /// Has `look` called once the running code has yielded or ended.
     pub fn look_again(&self) {
         self.again.post();
     }
@@ -59,7 +60,7 @@ impl<T: Place> PipeWait<T> {
 }
 
 impl<T: Place> Waiter for Weak<T> {
-    /// The request of the waiting task ends.
+    /// Fails the request of the waiting task.
     fn abandon(&self) {
         let task = self.upgrade().and_then(|place| place.waiting().end());
         if let Some(task) = task {
@@ -68,7 +69,8 @@ impl<T: Place> Waiter for Weak<T> {
     }
 }
 
-/// A task's wait at a place. If it is dropped before anything is ready, the place is free again.
+/// The operation of a task that waits. If it is dropped before the wait has ended, another task can
+/// wait.
 struct Wait<T: Place>(Rc<T>);
 
 impl<T: Place> Operation for Wait<T> {

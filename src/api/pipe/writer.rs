@@ -40,8 +40,8 @@ impl Writer {
         })
     }
 
-    /// Writes all of `data`, and returns its length; `None` if `task` has to yield, for at most that many
-    /// milliseconds (0: for any time).
+    /// Writes all of `data`, and returns its length; `None` if `task` has to yield, for at most
+    /// that many milliseconds (0: for any time).
     pub fn write(
         self: &Rc<Self>,
         data: &[u8],
@@ -101,6 +101,7 @@ impl Writer {
         Ok(sent)
     }
 
+    /// Has nginx report when more can be written.
     fn wait_writable(&self) -> Result<(), PipeFailure> {
         let waits = self.end.borrow().watched().is_some_and(|end| end.wait_writable());
         waits.then_some(()).ok_or(PipeFailure::WRITE_EVENT)
@@ -117,6 +118,7 @@ impl Writer {
         self.wait_writable().map(|()| false)
     }
 
+    /// Wakes the waiting task, which then asks for the outcome.
     fn finish(&self) {
         self.unsent.take();
         if let Some(task) = self.waiting.end() {
@@ -125,7 +127,8 @@ impl Writer {
     }
 }
 
-/// There is room, or nobody reads any more.
+/// An event of the descriptor, or one that was posted: more can be written, or nobody reads any
+/// more.
 fn look(writer: &Weak<Writer>) {
     let Some(writer) = writer.upgrade() else { return };
     if !writer.waiting.is_busy() {
@@ -147,6 +150,7 @@ fn look(writer: &Weak<Writer>) {
     }
 }
 
+/// Not everything could be written within the time that the task waits for it.
 fn time_out(writer: &Weak<Writer>) {
     let Some(writer) = writer.upgrade() else { return };
     *writer.outcome.borrow_mut() = Err(PipeFailure::TIMEOUT);

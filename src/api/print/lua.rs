@@ -1,6 +1,6 @@
 //! The Lua functions that send the response.
 
-use crate::api::call::{Call, Row, set_functions};
+use crate::api::call::{Call, ObjectRow, Row, set_functions};
 use crate::api::print::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::buf::Buf;
@@ -12,11 +12,11 @@ use crate::runtime::{PhaseSet, output};
 const REQUEST: u32 = PhaseSet::REQUEST.0;
 
 const FUNCTIONS: &[Row] = &[
-    Row::in_phases::<REQUEST, _>(c"say", say),
-    Row::in_phases::<REQUEST, _>(c"print", print),
+    ObjectRow::in_phases::<REQUEST, _>(c"say", say),
+    ObjectRow::in_phases::<REQUEST, _>(c"print", print),
     Row::in_phases::<REQUEST, _>(c"send_headers", send_headers),
     Row::late::<REQUEST, _>(c"flush", flush),
-    Row::late::<REQUEST, _>(c"eof", eof),
+    ObjectRow::late::<REQUEST, _>(c"eof", eof),
 ];
 
 /// Puts the functions into the `ngx` table on top.
@@ -34,7 +34,7 @@ fn print(call: &Call) -> LuaResult {
     echo(call, None)
 }
 
-/// Why nothing can be sent any more.
+/// Why nothing can be sent any more; `None` if something can.
 fn closed(call: &Call) -> Option<&'static str> {
     if call.context.output.stage.get() == Stage::Raw {
         Some("raw request socket acquired")
@@ -77,7 +77,8 @@ fn echo(call: &Call, end: Option<u8>) -> LuaResult {
     })
 }
 
-/// Sends what `write` puts into the buffer that it gets, at most `room` bytes, and then `end`.
+/// Sends the bytes that `write` puts into the buffer that it gets, at most `room` of them, and then
+/// `end`.
 #[inline(always)]
 fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut Buf)) -> LuaResult {
     let context = call.context;
@@ -131,7 +132,7 @@ fn flush(call: &Call) -> LuaResult {
     if call.context.output.stage.get() == Stage::Raw {
         return call.fail("raw request socket acquired");
     }
-    let task = call.task()?;
+    let task = call.running_task()?;
     if let Some(reason) = closed(call) {
         return call.fail(reason);
     }
@@ -156,6 +157,7 @@ fn flush(call: &Call) -> LuaResult {
         client::buffered_bits(call.request),
         u8::from(client::is_output_delayed(call.request))
     );
+    call.state.check_yieldable()?;
     if !output::wait_for_flush(context, &task) {
         return call.fail("connection broken");
     }

@@ -1,4 +1,5 @@
-//! Lua values as bytes: what `ngx.say`, `ngx.log` and captured bodies accept and how it is spelt.
+//! Lua values as bytes: which values `ngx.say`, `ngx.log`, `ngx.arg` and the `send` of cosockets
+//! accept, and how they are spelt.
 
 use codec::fallible::{Grow, OutOfMemory};
 use smallvec::{Array, SmallVec};
@@ -41,14 +42,19 @@ impl Output for Line {
     }
 }
 
-/// The longest that `tostring` makes of a number: `-1.2345678901234e+308`.
-const NUMBER_CAPACITY: usize = 24;
+/// No integer of [`exact_integer`] has more bytes.
+const INTEGER_CAPACITY: usize = 16;
 
-/// How many bytes [`append_scalar`] may make of argument `index`; none where it takes none such.
+/// The most bytes that [`append_scalar`] makes of argument `index`; `None` if it is not one of
+/// those that [`append_scalar`] takes.
+///
+/// A number that Lua has to spell becomes a string here: that may run finalizers, which may print
+/// as well, so it must not come while a buffer is filled.
 pub fn scalar_capacity(state: State, index: i32) -> Option<usize> {
     Some(match state.kind(index) {
         Kind::String => state.raw_len(index),
-        Kind::Number => NUMBER_CAPACITY,
+        Kind::Number if exact_integer(state.number(index)).is_some() => INTEGER_CAPACITY,
+        Kind::Number => state.bytes(index).map_or(0, <[u8]>::len),
         Kind::Boolean => boolean(state, index).len(),
         Kind::Nil => b"nil".len(),
         Kind::LightUserdata if state.userdata(index).is_null() => b"null".len(),
@@ -61,7 +67,8 @@ fn boolean(state: State, index: i32) -> &'static [u8] {
     if state.boolean(index) { b"true" } else { b"false" }
 }
 
-/// Appends what `ngx.print` makes of a value that is no table; nothing for what it refuses.
+/// Appends what `ngx.print` makes of a value that is no table; nothing for a value that it does not
+/// take.
 pub fn append_scalar(state: State, index: i32, out: &mut impl Output) -> Result<(), OutOfMemory> {
     match state.kind(index) {
         Kind::String => out.put(state.bytes(index).unwrap_or_default()),
@@ -90,16 +97,20 @@ pub fn append_argument(state: State, index: i32, out: &mut impl Output) -> Resul
     }
 }
 
+/// The integer that the number is, if `tostring` spells it with all its digits.
+fn exact_integer(number: f64) -> Option<i64> {
+    let integer = number as i64;
+    let exact = integer as f64 == number && integer.unsigned_abs() < 100_000_000_000_000;
+    (exact && !(number == 0.0 && number.is_sign_negative())).then_some(integer)
+}
+
 /// A number as `tostring` spells it. The value stays what it is.
 pub fn append_number(
     mut state: State,
     index: i32,
     out: &mut impl Output,
 ) -> Result<(), OutOfMemory> {
-    let number = state.number(index);
-    let integer = number as i64;
-    let exact = integer as f64 == number && integer.unsigned_abs() < 100_000_000_000_000;
-    if exact && !(number == 0.0 && number.is_sign_negative()) {
+    if let Some(integer) = exact_integer(state.number(index)) {
         return out.put(itoa::Buffer::new().format(integer).as_bytes());
     }
     state.push_value(index);
@@ -132,12 +143,14 @@ fn append_table(
     Ok(())
 }
 
-/// The highest index of an array may be as large as the first number, or as many times the number of its
-/// elements as the second: a hole may show as `nil`, but ten elements must not become gigabytes.
+/// The highest index that any array table may have. Holes are written as `nil`, and a few elements
+/// must not become gigabytes.
 const MAX_INDEX: f64 = 1_000_000.0;
+/// An index above that is allowed if it is at most this many times the number of elements.
 const MAX_SPREAD: f64 = 10.0;
 
-/// The highest index of a table whose keys are all positive integers.
+/// The highest index of a table, whose keys must all be positive integers and not too sparse. An
+/// error names `argument`.
 fn array_length(mut state: State, table: TableAt, argument: i32) -> Result<i32, LuaError> {
     let (mut length, mut elements) = (0.0f64, 0.0);
     state.push_nil();
@@ -159,6 +172,8 @@ fn array_length(mut state: State, table: TableAt, argument: i32) -> Result<i32, 
     Ok(length as i32)
 }
 
+/// Appends the item on top of the stack. With `strict`, only strings, numbers and tables of them
+/// are accepted.
 fn append_item(
     state: State,
     argument: i32,

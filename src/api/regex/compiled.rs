@@ -1,4 +1,4 @@
-//! A compiled expression as Lua holds it.
+//! A compiled expression as Lua code has it.
 //!
 //! Its head has the layout of `ngx_http_lua_regex_t`: lua-resty-core reads the captures, the table
 //! of names and the replacement there. What is behind the head is this module's own.
@@ -23,7 +23,7 @@ use crate::nginx::core::log::cycle_log;
 use crate::{ngx_debug, ngx_log};
 use codec::pcre1;
 
-/// lua-resty-core's flags for this module.
+/// lua-resty-core's own flags. This one is for option `o`: the expression goes into its cache.
 const KEPT: c_int = 0x01;
 pub const DFA: c_int = 0x02;
 pub const JIT: c_int = 0x04;
@@ -71,25 +71,25 @@ pub struct Regex {
     translation: Translation,
 }
 
-/// Whether PCRE2's JIT compiles an expression without option `j`.
+/// Whether an expression without the option `j` is JIT-compiled all the same.
 #[derive(Clone, Copy)]
 enum Translation {
-    /// After this many more matches.
+    /// It will be, after this many more matches.
     After(u32),
     Done,
     Never,
 }
 
-/// An expression is JIT-compiled after this many matches. One that is cached soon has as many; for one that is
-/// used for a single call, because the cache is full, compiling does not pay.
+/// An expression is JIT-compiled after this many matches. One that is cached soon has as many; for
+/// one that is used for a single call, because the cache is full, compiling does not pay.
 const WORTH_TRANSLATING: u32 = 32;
 
 /// The offset of a group that did not take part in the match.
 const NONE: c_int = -1;
 
 impl Regex {
-    /// Compiles `pattern` with the option bits of the dialect that is presented. The error is for
-    /// the Lua caller.
+    /// Compiles `pattern` with the option bits of the dialect that is presented. A `match_limit` of
+    /// 0 is PCRE2's default. The error is a text for Lua code.
     pub fn compile(
         pattern: &[u8],
         flags: c_int,
@@ -122,7 +122,8 @@ impl Regex {
             pattern: null(),
         };
         let subject = (null(), 0);
-        // JIT-compiled code counts differently towards a limit.
+        // Not with a limit of the script's or the pattern's own, towards which JIT-compiled code
+        // counts differently.
         let may_translate =
             flags & (KEPT | DFA | JIT) == KEPT && match_limit == 0 && !code.has_limits();
         let translation = match may_translate {
@@ -142,9 +143,9 @@ impl Regex {
         }))
     }
 
-    /// Matches `subject` from byte `start` on, and leaves the captures where Lua finds them.
-    /// Returns a result in the dialect of the expression: the number of pairs that are set, 0 for a
-    /// DFA match that has shorter ones beside it, or a negative code.
+    /// Matches `subject` from byte `start` on, and leaves the captures where lua-resty-core finds
+    /// them. Returns a result in the dialect of the expression: the number of pairs that are set, 0
+    /// for a DFA match that has shorter ones beside it, or a negative code.
     pub fn exec(&mut self, flags: c_int, subject: &[u8], start: c_int) -> c_int {
         self.captures.fill(NONE);
         self.subject = (subject.as_ptr(), subject.len());
@@ -204,8 +205,8 @@ impl Regex {
         }
     }
 
-    /// Group `number` of the last match, as a range of bytes of `subject`; `None` if it did not take part in the
-    /// match, or if that was of another subject.
+    /// Group `number` of the last match, as a range of bytes of `subject`; `None` if it did not
+    /// take part in the match, or if that was of another subject.
     pub fn group(&self, subject: *const u8, number: usize) -> Option<std::ops::Range<usize>> {
         let from = self.captures.get(number.checked_mul(2)?)?;
         let to = self.captures.get(number * 2 + 1)?;

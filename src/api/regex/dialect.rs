@@ -1,7 +1,7 @@
 //! Which PCRE lua-resty-core and Lua code expect: option bits, result codes, texts, limits.
 //!
-//! Up to release 0.10.25 it is PCRE1, although PCRE2 does the work here. From 0.10.26 on, the C module is built
-//! with PCRE2, and scripts see its codes and texts.
+//! Up to release 0.10.25 of the C module it is PCRE1, although PCRE2 does the work here. From
+//! 0.10.26 on, the C module is built with PCRE2, and scripts see its codes and texts.
 
 use std::ffi::{CStr, c_int};
 
@@ -11,12 +11,12 @@ use pcre2_sys::PCRE2_ERROR_BADDATA;
 use super::pcre2;
 use crate::lua::resty_core;
 
-/// The first release that presents PCRE2, which is also the first that lua-resty-core's matching
-/// release passes PCRE2's option bits to.
+/// The first release of the C module that presents PCRE2. The lua-resty-core for it is also the
+/// first that passes PCRE2's option bits.
 const WITH_PCRE2: u32 = 10_026;
 
-/// The version that lua-resty-core is told. If it were 8.46 or later, newer releases of lua-resty-core would pass
-/// PCRE2's option bits, which this dialect does not take.
+/// The version that lua-resty-core is told. If it were 8.46 or later, newer releases of
+/// lua-resty-core would pass PCRE2's option bits, which this dialect does not take.
 const PCRE1_VERSION: &CStr = c"8.45 (PCRE2)";
 
 /// The bits of `codec::pcre1` are those of the header that pcre2-sys was made from.
@@ -33,7 +33,7 @@ const _: () = {
     assert!(MATCH_UNSET_BACKREF == pcre2_sys::PCRE2_MATCH_UNSET_BACKREF);
 };
 
-/// What the other side of the C symbols speaks.
+/// The PCRE whose bits, codes and texts go through the C symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Pcre1,
@@ -41,7 +41,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The one of the release that this process presents.
+    /// The dialect of the release that this process presents to lua-resty-core.
     pub fn presented() -> Dialect {
         if resty_core::presented() < WITH_PCRE2 { Dialect::Pcre1 } else { Dialect::Pcre2 }
     }
@@ -86,8 +86,8 @@ impl Dialect {
         }
     }
 
-    /// Whether a group that calls itself before it has matched anything is refused when the pattern is compiled.
-    /// PCRE2 itself notices it only when it matches.
+    /// Whether a pattern is refused with a group that calls itself before it has matched anything.
+    /// PCRE2 itself notices that only when it matches.
     pub fn refuses_endless_calls(self) -> bool {
         self == Dialect::Pcre1
     }

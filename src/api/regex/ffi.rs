@@ -21,10 +21,10 @@ use crate::ngx_log;
 
 /// Compiles an expression.
 ///
-/// `flags` are lua-resty-core's own (0x02 DFA, 0x04 JIT, 0x10 no UTF-8 check), `pcre_opts` the
-/// option bits of the version that `ngx_http_lua_ffi_pcre_version` returns. The caller owns the result, and
-/// frees it by `ngx_http_lua_ffi_destroy_regex`. Returns null for an error, with its text in `errstr`, which has
-/// a capacity of `errstr_size` bytes, the NUL included.
+/// `flags` are lua-resty-core's own (0x01 cached, 0x02 DFA, 0x04 JIT, 0x10 no UTF-8 check),
+/// `pcre_opts` the option bits of the version that `ngx_http_lua_ffi_pcre_version` returns. The
+/// caller owns the result, and frees it by `ngx_http_lua_ffi_destroy_regex`. Returns null for an
+/// error, with its text in `errstr`, which has a capacity of `errstr_size` bytes, the NUL included.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
     match Regex::compile(pattern, flags, pcre_opts as u32, limit) {
         Ok(regex) => Box::into_raw(regex),
         Err(text) => {
-            // SAFETY: the buffer has the size that it came with.
+            // SAFETY: lua-resty-core passes a buffer of its own, of `errstr_size` bytes.
             unsafe { write_text(errstr, errstr_size, &text) };
             null_mut()
         }
@@ -60,8 +60,8 @@ unsafe fn write_text(into: *mut u8, size: usize, text: &[u8]) {
         return;
     }
     let len = text.len().min(size - 1);
-    // SAFETY: `into` is valid for `size` bytes, the contract of this function; the copy and its NUL
-    // are no longer.
+    // SAFETY: the caller promises `size` bytes at `into`, null is handled above, and the copy and
+    // its NUL take no more than that.
     unsafe {
         copy_nonoverlapping(text.as_ptr(), into, len);
         into.add(len).write(0);
@@ -83,7 +83,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_exec_regex(
     len: usize,
     pos: c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
+    // SAFETY: lua-resty-core passes what compile_regex made and nobody has freed, or null, and a
+    // Lua string; nothing else uses the expression during the call.
     let (regex, subject) = unsafe { (re.as_mut(), raw_or_empty(s, len)) };
     match regex {
         Some(regex) => regex.exec(flags, subject, pos),
@@ -104,7 +105,7 @@ unsafe fn raw_or_empty<'a>(data: *const u8, len: usize) -> &'a [u8] {
     if data.is_null() {
         return &[];
     }
-    // SAFETY: `data` is valid for `len` bytes and for `'a`, the contract of this function.
+    // SAFETY: the caller promises `len` bytes for `'a`; null is handled above.
     unsafe { std::slice::from_raw_parts(data, len) }
 }
 
@@ -115,12 +116,13 @@ unsafe fn raw_or_empty<'a>(data: *const u8, len: usize) -> &'a [u8] {
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_regex(re: *mut Regex) {
     if !re.is_null() {
-        // SAFETY: compile_regex made it, and Lua gives it back once.
+        // SAFETY: compile_regex made it from a box, and lua-resty-core's cdata gives it back once.
         drop(unsafe { Box::from_raw(re) });
     }
 }
 
-/// Parses a replacement (`$1`, `${1}`, `$$`) and keeps it in the expression, where Lua finds it.
+/// Parses a replacement (`$1`, `${1}`, `$$`) and keeps it in the expression, where lua-resty-core
+/// finds it; a former replacement is freed.
 ///
 /// Returns 0, or -1 if the replacement is invalid; the reason is in the error log.
 ///
@@ -132,7 +134,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_replace_template(
     replace_data: *const u8,
     replace_len: usize,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes what compile_regex made, and a Lua string.
+    // SAFETY: lua-resty-core passes what compile_regex made and nobody has freed, or null, and a
+    // Lua string; nothing else uses the expression during the call.
     let (regex, source) = unsafe { (re.as_mut(), strings::raw(replace_data, replace_len)) };
     let Some(regex) = regex else { return ffi::ERROR };
     match Replacement::parse(source) {
@@ -147,15 +150,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_replace_template(
     }
 }
 
-/// A script engine, which renders replacements for one match at a time. The caller owns it, and frees it by
-/// `ngx_http_lua_ffi_destroy_script_engine`.
+/// Makes a script engine, which renders replacements for one match at a time. The caller owns it,
+/// and frees it by `ngx_http_lua_ffi_destroy_script_engine`.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_create_script_engine() -> *mut ScriptEngine {
-    Box::into_raw(Box::new(ScriptEngine { subject: null(), regex: null(), groups: 0 }))
+    let engine = ScriptEngine { subject: null(), regex: null(), groups: 0, measured: None };
+    Box::into_raw(Box::new(engine))
 }
 
-/// Sets the match that replacements are rendered for: the last match of `compiled`, with the subject `subj` and
-/// `count` groups. Both must live until the rendering is finished.
+/// Sets the match that replacements are rendered for: the last match of `compiled`, with the
+/// subject `subj` and `count` groups. Both must live until the rendering is finished.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -166,11 +170,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_init_script_engine(
     compiled: *mut Regex,
     count: c_int,
 ) {
-    // SAFETY: create_script_engine made it.
+    // SAFETY: lua-resty-core passes the one engine that create_script_engine made for it, or null.
     if let Some(engine) = unsafe { e.as_mut() } {
         engine.subject = subj;
         engine.regex = compiled;
         engine.groups = usize::try_from(count).unwrap_or(0);
+        engine.measured = None;
     }
 }
 
@@ -181,7 +186,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_init_script_engine(
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_destroy_script_engine(e: *mut ScriptEngine) {
     if !e.is_null() {
-        // SAFETY: create_script_engine made it, and Lua gives it back once.
+        // SAFETY: create_script_engine made it from a box, and lua-resty-core gives it back once.
         drop(unsafe { Box::from_raw(e) });
     }
 }
@@ -195,16 +200,21 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_len(
     e: *mut ScriptEngine,
     cv: *const ReplaceValue,
 ) -> usize {
-    // SAFETY: an engine and the replacement of a live expression, from lua-resty-core.
-    let Some((engine, value)) = (unsafe { e.as_ref().zip(cv.as_ref()) }) else { return 0 };
-    // SAFETY: the value is the view of a Replacement, whose template lives as long.
+    // SAFETY: lua-resty-core passes its engine, and the replacement of an expression that it has
+    // not freed.
+    let Some((engine, value)) = (unsafe { e.as_mut().zip(cv.as_ref()) }) else { return 0 };
+    // SAFETY: the value is part of a boxed Replacement, as is the template that it points to.
     let Some(template) = (unsafe { value.template().as_ref() }) else { return 0 };
-    // SAFETY: the expression is live: the contract of `init_script_engine`.
-    template.rendered_len(|n| unsafe { group(engine, n) }.map_or(0, |range| range.len()))
+    // SAFETY: `init_script_engine` asks for an expression that lives until the rendering is
+    // finished.
+    let len = template.rendered_len(|n| unsafe { group(engine, n) }.map_or(0, |range| range.len()));
+    engine.measured = Some((cv, len));
+    len
 }
 
 /// Writes a replacement to `dst`, which has space for as many bytes as
-/// `ngx_http_lua_ffi_script_eval_len` returned. Returns the number of bytes written.
+/// `ngx_http_lua_ffi_script_eval_len` returned. Returns the number of bytes written: 0 if that length
+/// is not the last one that was asked for, because a finalizer has used the engine since.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -214,11 +224,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
     cv: *const ReplaceValue,
     dst: *mut u8,
 ) -> usize {
-    // SAFETY: as for script_eval_len, whose result is the size of `dst`.
+    // SAFETY: as in script_eval_len, whose result is the size of `dst`: no more is written. Nothing
+    // has set the engine to another match since, whose expression may be gone. A group is within
+    // the subject that was matched, and `group` sees to it that the engine has the same one.
     unsafe {
-        let Some((engine, value)) = e.as_ref().zip(cv.as_ref()) else { return 0 };
+        let Some((engine, value)) = e.as_mut().zip(cv.as_ref()) else { return 0 };
+        let Some((measured, room)) = engine.measured.take() else { return 0 };
         let Some(template) = value.template().as_ref() else { return 0 };
-        if dst.is_null() {
+        if dst.is_null() || !std::ptr::eq(measured, cv) {
             return 0;
         }
         let text = |n| match group(engine, n) {
@@ -227,6 +240,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_script_eval_data(
         };
         let mut len = 0;
         template.render_with(text, |piece| {
+            let piece = piece.get(..room - len).unwrap_or(piece);
             copy_nonoverlapping(piece.as_ptr(), dst.add(len), piece.len());
             len += piece.len();
         });
@@ -242,7 +256,7 @@ unsafe fn group(engine: &ScriptEngine, number: usize) -> Option<Range<usize>> {
     if number >= engine.groups {
         return None;
     }
-    // SAFETY: the expression is null or live, the contract of this function.
+    // SAFETY: the caller promises that the expression is null or has not been freed.
     unsafe { engine.regex.as_ref() }?.group(engine.subject, number)
 }
 
@@ -278,7 +292,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_jit_stack_size(
     } else {
         "pcre jit stack allocation failed"
     };
-    // SAFETY: lua-resty-core passes a buffer and its size.
+    // SAFETY: lua-resty-core passes a buffer of its own, and the address of its size.
     unsafe { ffi::write_error(errstr, errstr_size, text) };
     ffi::ERROR
 }

@@ -19,7 +19,7 @@ pub struct ReplaceValue {
 
 /// A parsed replacement, with the view of it that Lua reads.
 ///
-/// It is only ever boxed: the view points into it.
+/// It is never moved out of its box, because the view points into it.
 pub struct Replacement {
     view: ReplaceValue,
     source: Vec<u8>,
@@ -27,6 +27,7 @@ pub struct Replacement {
 }
 
 impl Replacement {
+    /// Parses the text of a replacement, and keeps a copy of it.
     pub fn parse(source: &[u8]) -> Result<Box<Replacement>, TemplateError> {
         let template = Template::parse(source)?;
         let view = ReplaceValue { value: View::of(&[]), lengths: null(), values: null() };
@@ -41,13 +42,14 @@ impl Replacement {
         Ok(replacement)
     }
 
+    /// The view. It is valid for as long as the box of this value.
     pub fn complex_value(&self) -> *const ReplaceValue {
         &self.view
     }
 }
 
 impl ReplaceValue {
-    /// The template behind a value that is not a constant text.
+    /// The template behind a value that is not a constant text; null for one that is.
     pub fn template(&self) -> *const Template {
         self.values.cast()
     }
@@ -59,4 +61,6 @@ pub struct ScriptEngine {
     pub regex: *const Regex,
     /// How many groups of the match count, the whole one included.
     pub groups: usize,
+    /// The replacement whose length was asked for last, with that length; it is rendered once.
+    pub measured: Option<(*const ReplaceValue, usize)>,
 }

@@ -50,7 +50,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_method_name(
     }
 }
 
-/// Sets the method by nginx's number: 0, -5 where there is none with it, -101 without a client.
+/// Sets the method by nginx's number: 0; -5 if no method has it; -101 without a client.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

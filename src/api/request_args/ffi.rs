@@ -25,8 +25,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_querystring_len(
     unsafe { ffi::request(r) }.map_or(0, |request| request.args().len())
 }
 
-/// The number of arguments, at most `max` (0: no cap; negative: 100). `*truncated` becomes 1 where
-/// the cap cuts them short, else 0. -101 without a client.
+/// The number of arguments, at most `max` (0: no limit; negative: 100). `*truncated` becomes 1 if
+/// there are more, else 0. -101 without a client.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -54,11 +54,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args_count(
 }
 
 /// Unescapes the query string into `buf` and writes at most `count` arguments to `out`, whose
-/// names and values point into `buf`. Gives the number written; -101 without a client.
+/// names and values point into `buf`. Returns the number written; -101 without a client.
 ///
 /// `buf` is the caller's, with space for as many bytes as
 /// [`ngx_http_lua_ffi_req_get_querystring_len`] said; `out` likewise for `count` entries, and need
-/// not be aligned: lua-resty-core puts it right behind `buf`.
+/// not be aligned: lua-resty-core puts it right behind `buf`. 0 if there is no room for the
+/// arguments any more.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -69,8 +70,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args(
     out: *mut FfiTableElt,
     count: c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, and one buffer of its own that it
-    // sized by the two symbols above.
+    // SAFETY: lua-resty-core passes the running request, and one buffer of its own with the sizes
+    // that the two symbols above have just returned. In between it only makes that buffer; if a
+    // finalizer has set longer arguments meanwhile, they do not fit before `out`.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) => request,
@@ -81,6 +83,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_uri_args(
             return 0;
         }
         let args = request.args();
+        if buf.addr() < out.addr() && out.addr() - buf.addr() < args.len() {
+            return 0;
+        }
         std::ptr::copy_nonoverlapping(args.as_ptr(), buf, args.len());
         let text = std::slice::from_raw_parts_mut(buf, args.len());
         let mut next = out;

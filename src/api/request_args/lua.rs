@@ -9,7 +9,7 @@ use memchr::memrchr;
 use smallvec::SmallVec;
 
 use crate::api::arguments;
-use crate::api::call::{Call, Row, set_functions, set_functions_in};
+use crate::api::call::{Call, ObjectRow, Row, set_functions, set_functions_in};
 use crate::api::value_lists;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
@@ -24,15 +24,15 @@ use crate::ngx_log;
 use crate::runtime::{Phase, PhaseSet};
 
 const REQUEST_FUNCTIONS: &[Row] = &[
-    Row::in_request(c"set_uri", set_uri),
-    Row::in_request(c"set_uri_args", set_uri_args),
-    Row::in_request(c"get_post_args", get_post_args),
+    Row::late_in_request(c"set_uri", set_uri),
+    ObjectRow::late_in_request(c"set_uri_args", set_uri_args),
+    ObjectRow::late_in_request(c"get_post_args", get_post_args),
 ];
 
 const FUNCTIONS: &[Row] =
     &[Row::anywhere(c"encode_args", encode_args), Row::anywhere(c"decode_args", decode_args)];
 
-/// Where a new URI can send the request to another location.
+/// The phases in which `ngx.req.set_uri` may make nginx look for another location.
 const JUMP_PHASES: PhaseSet = PhaseSet::of(&[Phase::ServerRewrite, Phase::Rewrite]);
 
 /// Puts the functions that need no request into the `ngx` table on top.
@@ -51,6 +51,7 @@ fn set_uri(call: &Call) -> LuaResult {
     if !(1..=3).contains(&n) {
         return Err(LuaError::text(format_args!("expecting 1, 2 or 3 arguments but seen {n}")));
     }
+    call.check_client()?;
     let uri = state.check_bytes(1)?;
     if uri.is_empty() {
         return Err(LuaError::text("attempt to use zero-length uri"));
@@ -85,6 +86,7 @@ fn set_uri_args(call: &Call) -> LuaResult {
         let n = call.arguments();
         return Err(LuaError::text(format_args!("expecting 1 argument but seen {n}")));
     }
+    call.check_client()?;
     match state.kind(1) {
         Kind::Number | Kind::String => {
             let args = uri::escape(state.check_bytes(1)?, EscapeType::RawArgs)?;
@@ -107,6 +109,7 @@ fn get_post_args(call: &Call) -> LuaResult {
         return Err(LuaError::text(format_args!("expecting 0 or 1 arguments but seen {n}")));
     }
     let max = if n == 1 { cap(state, 1)? } else { MAX_ARGS as i32 };
+    call.check_client()?;
     if call.request.is_discarding_body() {
         state.new_table(0, 0);
         return Ok(Returns::Values(1));
@@ -145,25 +148,27 @@ fn decode_args(state: State) -> LuaResult {
     decode_to_table(state, &mut copy, max)
 }
 
-/// The argument `max_args`: 0 or less means no cap.
+/// The argument `max_args` at `index`: 0 or less means no limit.
 fn cap(state: State, index: i32) -> Result<i32, LuaError> {
     let max = state.check_integer(index)?;
     Ok(i32::try_from(max.max(0)).unwrap_or(i32::MAX))
 }
 
-/// Pushes the arguments in `text` as a table, and "truncated" where the cap cut them short.
+/// Pushes the first `max` arguments in `text` (0: all) as a table, and "truncated" if there are
+/// more. `text` is unescaped in its place.
 fn decode_to_table(state: State, text: &mut [u8], max: i32) -> LuaResult {
     let mut table = ArgsTable::push(state, if text.is_empty() { 0 } else { 4 })?;
     let decoded = args::decode(text, max, |name, value| table.add(name, value));
     Ok(finish(state, decoded, max))
 }
 
-/// As [`decode_to_table`], for a body in a file: no more of it is read than its arguments need.
+/// As [`decode_to_table`], for a body in a file, which is read piece by piece and no further than
+/// the limit of arguments. If it cannot be read, `nil` and an error.
 fn decode_file(call: &Call, max: i32) -> LuaResult {
     let state = call.state;
     let mut table = ArgsTable::push(state, 4)?;
     let (mut decoder, mut decoded) = (Decoder::new(max), Decoded::All);
-    // The beginning of an argument, of which the end comes with the next piece.
+    // What has been read of an argument whose end comes with a later piece.
     let mut rest = Vec::new();
     let read = pieces::for_each_piece(call.request, |piece| {
         let end = memrchr(b'&', piece).map(|at| rest.len() + at);
@@ -191,7 +196,7 @@ fn decode_file(call: &Call, max: i32) -> LuaResult {
     Ok(finish(state, decoded, max))
 }
 
-/// With the table of arguments on top.
+/// The results of decoding: the table of arguments, which is on top, and "truncated" if need be.
 fn finish(state: State, decoded: Decoded, max: i32) -> Returns {
     match decoded {
         Decoded::All => Returns::Values(1),
@@ -231,7 +236,7 @@ impl ArgsTable {
     }
 }
 
-/// A bit for each name, which others may share.
+/// A bit for each name that has come so far; different names may have the same bit.
 struct Seen(u64);
 
 impl Seen {
@@ -245,7 +250,7 @@ impl Seen {
     }
 }
 
-/// Adds an argument to `table`, where its name may be.
+/// Adds an argument to the table at the index `table`, where its name may be already.
 fn add(state: State, table: i32, name: &[u8], value: Option<&[u8]>) {
     value_lists::add(state, table, name, |state| push_value(state, value));
 }

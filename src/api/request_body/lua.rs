@@ -1,7 +1,7 @@
 //! The Lua functions for the request body.
 
 use super::read::read_body;
-use crate::api::call::{Call, Row, set_functions_in};
+use crate::api::call::{BodyRow, Call, Row, set_functions_in};
 use crate::api::request_headers;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::http::request_body;
@@ -11,15 +11,15 @@ use crate::nginx::http::request_body::edit::BodyError;
 use crate::runtime::PhaseSet;
 
 const FUNCTIONS: &[Row] = &[
-    Row::in_phases::<{ PhaseSet::REQUEST.0 }, _>(c"read_body", read_body),
-    Row::in_request(c"discard_body", discard_body),
-    Row::in_request(c"get_body_data", get_body_data),
-    Row::in_request(c"get_body_file", get_body_file),
-    Row::in_request(c"set_body_data", set_body_data),
-    Row::in_request(c"set_body_file", set_body_file),
-    Row::in_request(c"init_body", init_body),
-    Row::in_request(c"append_body", append_body),
-    Row::in_request(c"finish_body", finish_body),
+    BodyRow::late::<{ PhaseSet::REQUEST.0 }, _>(c"read_body", read_body),
+    BodyRow::late_in_request(c"discard_body", discard_body),
+    BodyRow::late_in_request(c"get_body_data", get_body_data),
+    BodyRow::late_in_request(c"get_body_file", get_body_file),
+    BodyRow::late_in_request(c"set_body_data", set_body_data),
+    Row::late_in_request(c"set_body_file", set_body_file),
+    Row::late_in_request(c"init_body", init_body),
+    Row::late_in_request(c"append_body", append_body),
+    Row::late_in_request(c"finish_body", finish_body),
 ];
 
 /// Puts the functions into the table `ngx.req` of the `ngx` table on top.
@@ -44,19 +44,22 @@ fn check_count(call: &Call, expected: i32, noun: &str) -> Result<(), LuaError> {
 
 fn discard_body(call: &Call) -> LuaResult {
     check_count(call, 0, "arguments")?;
+    call.check_client()?;
     if call.request.discard_body().is_failure() {
         return Err(LuaError::text("failed to discard request body"));
     }
     Ok(Returns::Values(0))
 }
 
-/// `get_body_data(max?)`: the body, or as much as `max` bytes of it; a maximum below 1 is none.
+/// `get_body_data(max?)`: the body, or its first `max` bytes; a `max` below 1 means all of it. Nil
+/// if the body is empty, unread, or in a file.
 fn get_body_data(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n > 1 {
         return Err(LuaError::text(format_args!("expecting 0 or 1 arguments but seen {n}")));
     }
     let max = if n == 1 { state.check_number(1)? } else { 0.0 };
+    call.check_client()?;
     let max = if max >= 1.0 { max as usize } else { usize::MAX };
     let Body::Memory(bufs) = request_body::body(&call.request) else {
         state.push_nil();
@@ -66,6 +69,8 @@ fn get_body_data(call: &Call) -> LuaResult {
     match (pieces.next(), pieces.next()) {
         _ if bufs.memory_len() == 0 => state.push_nil(),
         (Some(only), None) => {
+            // Making a string may run a finalizer, which may replace the body.
+            let _kept = edit::Kept::new(only);
             let bytes = only.memory();
             state.push_bytes(bytes.get(..max).unwrap_or(bytes));
         }
@@ -76,6 +81,7 @@ fn get_body_data(call: &Call) -> LuaResult {
 
 fn get_body_file(call: &Call) -> LuaResult {
     check_count(call, 0, "arguments")?;
+    call.check_client()?;
     match request_body::body(&call.request) {
         Body::File(name) => call.state.push_bytes(name),
         Body::Unread | Body::Memory(_) => call.state.push_nil(),
@@ -86,8 +92,9 @@ fn get_body_file(call: &Call) -> LuaResult {
 fn set_body_data(call: &Call) -> LuaResult {
     check_count(call, 1, "arguments")?;
     let data = call.state.check_bytes(1)?;
+    call.check_client()?;
     request_headers::own(call.request)?;
-    edit::set_data(call.request, data)?;
+    edit::set_data(call.request, &call.context.captures.requests.borrow(), data)?;
     Ok(Returns::Values(0))
 }
 
@@ -97,13 +104,14 @@ fn set_body_file(call: &Call) -> LuaResult {
         return Err(LuaError::text(format_args!("expecting 1 or 2 arguments but seen {n}")));
     }
     let name = state.check_bytes(1)?;
+    call.check_client()?;
     let mut delete = false;
     if n == 2 {
         state.check_kind(2, Kind::Boolean, c"boolean")?;
         delete = state.boolean(2);
     }
     request_headers::own(call.request)?;
-    edit::set_file(call.request, name, delete)?;
+    edit::set_file(call.request, &call.context.captures.requests.borrow(), name, delete)?;
     Ok(Returns::Values(0))
 }
 
@@ -112,6 +120,7 @@ fn init_body(call: &Call) -> LuaResult {
     if n > 1 {
         return Err(LuaError::text(format_args!("expecting 0 or 1 argument but seen {n}")));
     }
+    call.check_client()?;
     let mut size = None;
     if n == 1 {
         let number = call.state.check_integer(1)?;
@@ -119,18 +128,21 @@ fn init_body(call: &Call) -> LuaResult {
             .map_err(|_| LuaError::text(format_args!("bad size argument: {number}")))?;
         size = Some(bytes);
     }
-    edit::start(call.request, size)?;
+    edit::start(call.request, &call.context.captures.requests.borrow(), size)?;
     Ok(Returns::Values(0))
 }
 
 fn append_body(call: &Call) -> LuaResult {
     check_count(call, 1, "arguments")?;
-    edit::append(call.request, call.state.check_bytes(1)?)?;
+    let data = call.state.check_bytes(1)?;
+    call.check_client()?;
+    edit::append(call.request, data)?;
     Ok(Returns::Values(0))
 }
 
 fn finish_body(call: &Call) -> LuaResult {
     check_count(call, 0, "argument")?;
+    call.check_client()?;
     request_headers::own(call.request)?;
     edit::finish(call.request)?;
     Ok(Returns::Values(0))

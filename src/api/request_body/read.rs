@@ -1,6 +1,6 @@
-//! `ngx.req.read_body`: the calling thread waits until nginx has read the body.
+//! `ngx.req.read_body`: the calling Lua thread waits until nginx has read the body.
 //!
-//! Several threads may wait for the one body. When the last of them is killed nginx reads on, but
+//! Several threads may wait for the one body. When the last of them is killed, nginx reads on, but
 //! wakes nobody.
 
 use std::rc::{Rc, Weak};
@@ -12,7 +12,6 @@ use crate::lua::{LuaError, LuaResult, Returns};
 use crate::nginx::Request;
 use crate::nginx::http::request_body::BodyRead;
 use crate::nginx::http::{callback, request_body};
-use crate::runtime::context::End;
 use crate::runtime::{Context, Operation, Task, client_watch, scheduler};
 
 /// A thread that waits for the body; dropping it ends the wait.
@@ -44,11 +43,16 @@ pub fn read_body(call: &Call) -> LuaResult {
     if n != 0 {
         return Err(LuaError::text(format_args!("expecting 0 arguments but seen {n}")));
     }
-    let task = call.task()?;
+    call.check()?;
+    let task = call.running_task()?;
     let context = call.context;
     if !context.body.readers.borrow().is_empty() {
+        call.state.check_yieldable()?;
         wait(context, &task)?;
         return Ok(Returns::Yield(0));
+    }
+    if request_body::may_wait(call.request) {
+        call.state.check_yieldable()?;
     }
     match request_body::read(call.request, callback::event(body_is_there)) {
         BodyRead::Done => {
@@ -61,7 +65,7 @@ pub fn read_body(call: &Call) -> LuaResult {
             Ok(Returns::Yield(0))
         }
         BodyRead::Failed(rc) => {
-            context.ending.end.replace(Some(End::Exit(rc.0)));
+            context.ending.exit(rc.0);
             Ok(Returns::Yield(0))
         }
     }
@@ -74,14 +78,14 @@ fn wait(context: &Rc<Context>, task: &Rc<Task>) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// nginx has read the body: those who wait for it go on.
+/// nginx calls this when it has read the body: the threads that wait for it go on.
 fn body_is_there(request: Request) {
     scheduler::on_event(request, |context| {
         let readers = std::mem::take(&mut *context.body.readers.borrow_mut());
         if readers.is_empty() {
             return;
         }
-        // While it read the body, nginx had the connection's read events.
+        // nginx set a read event handler of its own while it read the body.
         client_watch::listen(context, context.location().check_client_abort());
         for reader in readers {
             if let Some(task) = reader.upgrade() {

@@ -11,7 +11,7 @@ use crate::api::ffi::{self, FfiStr, FfiTableElt, set_message, with_values};
 use crate::nginx::core::strings;
 use crate::nginx::http::headers_in;
 use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
-use crate::nginx::{HeaderError, Request, guard};
+use crate::nginx::{Request, guard};
 use crate::ngx_debug;
 
 const DEFAULT_MAX_HEADERS: usize = 100;
@@ -57,8 +57,9 @@ fn log_cut(request: Request, count: usize, max: usize) {
     });
 }
 
-/// Fills `out`, an array of `count` elements, with names (as written where `raw` is not 0, else in
-/// lower case) and values. They belong to the request. 0, or -101 without a client.
+/// Fills `out`, an array of `count` elements, with names (as written if `raw` is not 0, else in
+/// lower case) and values, which belong to the request. Elements for which there is no header get
+/// empty strings. 0, or -101 without a client.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -70,8 +71,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
     raw: c_int,
 ) -> c_int {
     let Ok(count @ 1..) = usize::try_from(count) else { return ffi::OK };
-    // SAFETY: lua-resty-core passes the running request and an array of `count` elements, which need
-    // not be initialised: only written to.
+    // SAFETY: lua-resty-core passes the running request and an array of `count` elements, aligned
+    // and perhaps not initialised: `left` bounds the number of those that are written, and none is
+    // read.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) if !out.is_null() => request,
@@ -99,15 +101,16 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_headers(
     ffi::OK
 }
 
-/// The name of the header that an HTTP/3 request has instead of `:authority`.
+/// The name under which the `:authority` of an HTTP/3 request without a `Host` header is shown:
+/// nginx puts none into its list.
 const HOST: ngx_str_t = ngx_str_t { len: 4, data: c"host".as_ptr().cast_mut().cast() };
 const NOTHING: (ngx_str_t, ngx_str_t) = (ngx_str_t::empty(), ngx_str_t::empty());
 
 /// Sets a request header: to `mvals` (`mvals_len` of them) where that is not null, else to
 /// `value`, else to nothing. With `override` 0 the old values stay.
 ///
-/// 0; -5 for HTTP/0.9, where there are no headers; -101 without a client; -1 with a static text
-/// in `*errmsg`. All arguments are copied.
+/// 0; -5 for HTTP/0.9, which has no headers; -101 without a client; -1 with a static text in
+/// `*errmsg`. All arguments are copied.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -139,7 +142,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_header(
             super::own(request)?;
             headers_in::set(request, key, values, r#override != 0)
         });
-        let result = result.unwrap_or(Err(HeaderError::BadValue));
         match result {
             Ok(()) => ffi::OK,
             Err(error) => {

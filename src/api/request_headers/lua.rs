@@ -1,12 +1,15 @@
-//! The Lua functions about the header as it came; the others are lua-resty-core's, over `ffi.rs`.
+//! The Lua functions about the header as the client sent it; lua-resty-core has the other
+//! functions, which call the symbols in `ffi.rs`.
 
-use crate::api::call::{Call, Row, set_functions_in};
+use crate::api::call::{Call, ObjectRow, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::nginx::guard;
 use crate::nginx::http::headers_in;
 
-const FUNCTIONS: &[Row] =
-    &[Row::in_request(c"http_version", http_version), Row::in_request(c"raw_header", raw_header)];
+const FUNCTIONS: &[Row] = &[
+    ObjectRow::in_request(c"http_version", http_version),
+    ObjectRow::in_request(c"raw_header", raw_header),
+];
 
 /// Puts the functions into the table `req` of the `ngx` table on top.
 pub fn inject(state: State) {

@@ -19,8 +19,8 @@ use crate::runtime::Context;
 /// Sets a response header: to nothing where `is_nil` is not 0, else to `mvals` (`mvals_len` of
 /// them) where that is not null, else to `sval`. With `override` 0 the old values stay.
 ///
-/// 0; -5 where the header has been sent (and a line in the log says so); -100 without a context;
-/// -101 without a client; -1 with a static text in `*errmsg`. All arguments are copied.
+/// 0; -5 if the header has been sent (and a line in the log says so); -100 without a context; -101
+/// without a client; -1 with a static text in `*errmsg`. All arguments are copied.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -59,7 +59,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
             with_values(Some(value), mvals, mvals_len, |values| {
                 set(context, request, key, values, replace)
             })
-            .unwrap_or(Err(HeaderError::BadValue))
         };
         match result {
             Ok(()) => ffi::OK,
@@ -71,7 +70,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
     }
 }
 
-/// Sets a header, and remembers that the script has a say in the headers.
+/// Sets a header, and remembers that the script has set headers, perhaps the Content-Type.
 fn set(
     context: &Context,
     request: Request,
@@ -89,9 +88,9 @@ fn set(
 }
 
 /// Puts the values of a response header into `values`, at most `max_nvalues`; they belong to the
-/// request. `_key_buf` is scratch space of `key_len` bytes, of no use here.
+/// request. `_key_buf` is scratch space of `key_len` bytes, which this module does not need.
 ///
-/// Their number; -101 without a client; -1 with a static text in `*errmsg`.
+/// Returns how many there are; -101 without a client; -1 with a static text in `*errmsg`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -105,8 +104,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
     max_nvalues: c_int,
     errmsg: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, its own string with its length, room for
-    // `max_nvalues` values and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, its own string with its length, an array
+    // of `max_nvalues` elements, of which `get` writes no more than `room`, and its own
+    // out-parameter.
     unsafe {
         let request = match ffi::real_request(r) {
             Ok(request) => request,
@@ -200,7 +200,7 @@ fn get(
     Ok(count.get())
 }
 
-/// A copy in the request's pool.
+/// A copy of `bytes` in the request's pool.
 fn kept(request: Request, bytes: &[u8]) -> Result<FfiStr, OutOfMemory> {
     Ok(request.pool().copy_str(bytes)?.into())
 }

@@ -1,6 +1,8 @@
-//! `ngx.resp.get_headers`; `ngx.header` is lua-resty-core's, over `ffi.rs`.
+//! `ngx.resp.get_headers`; lua-resty-core has `ngx.header`, which calls the symbols in `ffi.rs`.
 
-use crate::api::call::{Call, Row, set_functions_in};
+use codec::fallible::{self, OutOfMemory};
+
+use crate::api::call::{Call, ObjectRow, Row, set_functions_in};
 use crate::api::value_lists;
 use crate::lua::state::upvalue;
 use crate::lua::{Kind, LuaResult, Returns, State, function};
@@ -10,11 +12,11 @@ use crate::ngx_debug;
 
 const DEFAULT_MAX_HEADERS: i64 = 100;
 
-const GET_HEADERS: Row = Row::in_request(c"get_headers", get_headers);
+const GET_HEADERS: Row = ObjectRow::late_in_request(c"get_headers", get_headers);
 
 /// Puts the function into the table `resp` of the `ngx` table on top.
 ///
-/// It keeps the metatable of its results as an upvalue.
+/// The function has the metatable of its results as an upvalue.
 pub fn inject(mut state: State) {
     set_functions_in(state, c"resp", &[]);
     state.get_field(-1, c"resp");
@@ -26,10 +28,11 @@ pub fn inject(mut state: State) {
     state.pop(1);
 }
 
-/// `headers[name]` for a name in another case, or with underscores.
+/// The metamethod `__index` of the results: finds a name in another case, or with underscores.
 fn look_up(mut state: State) -> LuaResult {
     let name = state.check_bytes(2)?;
-    let mut key = name.to_ascii_lowercase();
+    let mut key = fallible::copy(name)?;
+    key.make_ascii_lowercase();
     codec::headers::underscores_to_dashes(&mut key);
     if key == name {
         state.push_nil();
@@ -45,7 +48,7 @@ struct Collector {
     state: State,
     raw: bool,
     max: usize,
-    /// How many it was given.
+    /// How many headers it has been given, including those above `max`.
     seen: usize,
 }
 
@@ -55,18 +58,19 @@ fn get_headers(call: &Call) -> LuaResult {
         Kind::None | Kind::Nil => DEFAULT_MAX_HEADERS,
         _ => state.check_integer(1)?,
     };
+    call.check_client()?;
     let raw = state.boolean(2);
     state.reserve(8)?;
     state.new_table(0, 8);
     if !raw {
-        state.push_value(upvalue(1));
+        state.push_value(upvalue::<1>());
         state.set_metatable(-2);
     }
     let max = usize::try_from(max).ok().filter(|&max| max > 0).unwrap_or(usize::MAX);
     let mut headers = Collector { state, raw, max, seen: 0 };
     add_own(call, &mut headers);
     for header in headers_out::nodes(call.request) {
-        headers.add_node(header);
+        headers.add_node(header)?;
     }
     if headers.seen <= max {
         return Ok(Returns::Values(1));
@@ -77,7 +81,7 @@ fn get_headers(call: &Call) -> LuaResult {
     Ok(Returns::Values(2))
 }
 
-/// Adds the headers that nginx writes of its own.
+/// Adds the headers that nginx writes itself, without having them in its list.
 fn add_own(call: &Call, headers: &mut Collector) {
     let request = call.request;
     let media_type = headers_out::content_type(&request);
@@ -94,12 +98,15 @@ fn add_own(call: &Call, headers: &mut Collector) {
 }
 
 impl Collector {
-    fn add_node(&mut self, header: Header) {
+    fn add_node(&mut self, header: Header) -> Result<(), OutOfMemory> {
         if self.raw {
             self.add(header.name(), header.value());
         } else {
-            self.add(&header.name().to_ascii_lowercase(), header.value());
+            let mut name = fallible::copy(header.name())?;
+            name.make_ascii_lowercase();
+            self.add(&name, header.value());
         }
+        Ok(())
     }
 
     fn add(&mut self, name: &[u8], value: &[u8]) {

@@ -27,8 +27,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_status(r: *mut ngx_http_reque
     }
 }
 
-/// Sets the status. 0; -5 where the header has been sent or the status has not three digits (and a
-/// line in the log says so); -101 without a client.
+/// Sets the status. 0; -5 if the header has been sent or the status does not have three digits (and
+/// a line in the log says so); -101 without a client.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -53,8 +53,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
 
 /// Sets the status and its reason, `reason_len` bytes at `reason` (copied, unsafe bytes escaped).
 ///
-/// 0; -5 where the header has been sent, the status has not three digits, or memory is out (and a
-/// line in the log says so); -101 without a client.
+/// 0; -5 if the header has been sent, the status does not have three digits, or there is no memory
+/// (and a line in the log says so); -101 without a client.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
     ffi::OK
 }
 
-/// Has nginx leave the response as it is, whatever `If-Modified-Since` and similar ones ask for. 0,
-/// or -101 without a client. lua-resty-core calls it from 0.1.32 on.
+/// Makes nginx send the response whatever `If-Modified-Since` and similar request headers ask for.
+/// 0, or -101 without a client. lua-resty-core calls it from 0.1.32 on.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_bypass_if_checks(r: *mut ngx_http_requ
     }
 }
 
-/// `status` as it goes into a status line.
+/// `status`, if it has three digits, as a status line must; else an error, which is logged.
 fn three_digits(request: Request, status: c_int) -> Result<usize, c_int> {
     let digits = usize::try_from(status).ok().filter(|status| (100..1000).contains(status));
     digits.ok_or_else(|| {
@@ -109,12 +109,13 @@ fn three_digits(request: Request, status: c_int) -> Result<usize, c_int> {
     })
 }
 
-/// The request, where its header has not been sent.
+/// The request, if its response header has not been sent; else an error, which is logged.
 ///
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn unsent(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
-    // SAFETY: the contract of this function, that of `ffi::request`.
+    // SAFETY: the caller promises what `ffi::request` asks for, as these two do: null or the
+    // running request.
     let (request, context) = unsafe { (ffi::real_request(r)?, ffi::context(r)) };
     let sent = context.map_or(request.header_sent(), |context| context.is_header_sent());
     if sent {

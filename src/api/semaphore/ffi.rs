@@ -17,7 +17,7 @@ use crate::runtime::PhaseSet;
 /// What Lua holds of a semaphore.
 type Handle = *mut c_void;
 
-/// A new semaphore with `n` resources goes to `*psem`; Lua owns it, and gives it up with
+/// Makes a semaphore with `n` resources, in `*psem`; Lua owns it, and gives it up with
 /// [`ngx_http_lua_ffi_sema_gc`]. 0, or -1 with a static text in `*err`.
 ///
 /// # Safety
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
             set_message(err, c"no semaphore");
             return ffi::ERROR;
         };
-        // What is beyond a C int comes as a negative number.
+        // A Lua number beyond a C `int` arrives as a negative one.
         if n < 0 {
             set_message(err, c"too many resources");
             return ffi::ERROR;
@@ -48,8 +48,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
     ffi::OK
 }
 
-/// Adds `n` resources, as many as there can be where `n` is negative: it was beyond a C int. 0, or
-/// -1 for a semaphore that no longer exists.
+/// Adds `n` resources; if `n` is negative, which means that it was beyond a C `int`, as many as
+/// there can be. 0, or -1 for a semaphore that no longer exists.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
     match find(sem as u64) {
@@ -61,9 +61,9 @@ pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
     }
 }
 
-/// Takes a resource: 0; -5 where there is none and `wait_ms` is 0; -2 where the caller must yield,
-/// to be resumed with `true, nil` or `false, "timeout"`; -1 with the error in `err` (a buffer of
-/// `*errlen` bytes).
+/// Takes a resource, or waits for one for `wait_ms` milliseconds. 0 if there is one; -5 if there is
+/// none and `wait_ms` is 0; -2 if the caller must yield, to be resumed with true and nil, or with
+/// false and "timeout"; -1 with the error in `err` (a buffer of `*errlen` bytes).
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request and its own buffer.
+    // SAFETY: lua-resty-core passes the running request, and a buffer with its size.
     unsafe {
         let Some(context) = ffi::context(r) else {
             write_error(err, errlen, "no request ctx found");
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
             write_error(err, errlen, "no semaphore");
             return ffi::ERROR;
         };
-        // What is beyond a C int comes as a negative number.
+        // A Lua number beyond a C `int` arrives as a negative one.
         let Ok(milliseconds) = usize::try_from(wait_ms) else {
             write_error(err, errlen, "bad timeout value");
             return ffi::ERROR;
@@ -109,13 +109,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
     }
 }
 
-/// The resources less those who wait for one; 0 for a semaphore that no longer exists.
+/// The resources less the threads that wait for one; 0 for a semaphore that no longer exists.
 #[export(0)]
 pub extern "C" fn ngx_http_lua_ffi_sema_count(sem: Handle) -> c_int {
     find(sem as u64).map_or(0, |semaphore| semaphore.count())
 }
 
-/// Lua gives the semaphore up. Safe to call twice, and while the VM is being closed.
+/// Frees a semaphore that Lua gives up. Safe to call twice, and while the VM is being closed.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_sema_gc(sem: Handle) {
     collect(sem as u64)

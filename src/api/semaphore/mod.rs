@@ -10,15 +10,17 @@ mod ffi;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use codec::fallible::OutOfMemory;
+use codec::fallible::{Grow, OutOfMemory};
 
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::alarm::{Timer, Waiter, is_stopping};
 use crate::nginx::{Level, Request};
-use crate::runtime::{Keyed, Operation, Task, scheduler};
-use crate::{ngx_debug, ngx_log, per_thread};
+use crate::runtime::{Operation, Task, scheduler};
+use crate::{ngx_debug, ngx_log, own_thread, per_thread};
 
 /// Resources, and the tasks that wait for them.
 struct Semaphore {
@@ -26,19 +28,40 @@ struct Semaphore {
     /// The waiting tasks, in the order of their arrival.
     waiting: RefCell<BTreeMap<u64, Weak<Task>>>,
     arrivals: Cell<u64>,
-    /// Hands resources out once the running code has yielded.
+    /// Posted to hand resources out once the running code has yielded.
     handing_out: Box<Timer<Weak<Semaphore>>>,
 }
 
 per_thread! {
-    /// The semaphores of Lua's. Code in a thread of a thread pool may make some too, but cannot wait for them.
-    static SEMAPHORES: Keyed<Rc<Semaphore>> = Keyed::new();
+    /// The semaphores by their keys. Code in a thread of a thread pool may make some too, but
+    /// cannot wait for them.
+    static SEMAPHORES: RefCell<BTreeMap<u64, Rc<Semaphore>>> = RefCell::new(BTreeMap::new());
+    /// The value of `STRAYED` when this thread last looked for its own among the strays.
+    static LOOKED: Cell<u64> = Cell::new(0);
 }
 
-/// The key of a new semaphore.
+own_thread! {
+    /// Whether resources are being handed out, of whichever semaphore.
+    static HANDING_OUT: Cell<bool> = Cell::new(false);
+}
+
+/// The next key. No two threads have the same one: a VM of `ngx.run_worker_thread` may be collected
+/// in another thread than the one that its code has run in.
+static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
+
+/// The keys of semaphores that were collected in another thread than their own, which forgets them
+/// when it makes its next one.
+static STRAYS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+/// How many there have been: a thread looks only if there are new ones.
+static STRAYED: AtomicU64 = AtomicU64::new(0);
+
+/// Makes a semaphore; returns its key.
 fn create(resources: i32) -> Result<u64, OutOfMemory> {
     allocator::check()?;
-    SEMAPHORES.with(Keyed::reserve)?;
+    let strayed = STRAYED.load(Ordering::Relaxed);
+    if strayed > 0 && LOOKED.replace(strayed) != strayed {
+        forget_strays();
+    }
     let semaphore = Rc::new_cyclic(|this| Semaphore {
         resources: Cell::new(resources),
         waiting: RefCell::default(),
@@ -49,19 +72,27 @@ fn create(resources: i32) -> Result<u64, OutOfMemory> {
             }
         }),
     });
-    let key = SEMAPHORES.with(|semaphores| semaphores.insert(semaphore));
+    let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
+    SEMAPHORES.with_borrow_mut(|semaphores| semaphores.insert(key, semaphore));
     ngx_debug!(cycle_log(), "http lua semaphore new: {key:016X}, resources: {resources}");
     Ok(key)
 }
 
 fn find(key: u64) -> Option<Rc<Semaphore>> {
-    SEMAPHORES.with(|semaphores| semaphores.get(key))
+    SEMAPHORES.with_borrow(|semaphores| semaphores.get(&key).cloned())
 }
 
-/// Lua's garbage collector found the semaphore unused.
+/// Lua no longer refers to the semaphore: forgets it.
 fn collect(key: u64) {
     ngx_debug!(cycle_log(), "in lua gc, semaphore {key:016X}");
-    let Some(semaphore) = SEMAPHORES.with(|semaphores| semaphores.remove(key)) else { return };
+    let removed = SEMAPHORES.with_borrow_mut(|semaphores| semaphores.remove(&key));
+    let Some(semaphore) = removed else {
+        let mut strays = STRAYS.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without memory, it is left where it is.
+        let _ = strays.try_push(key);
+        STRAYED.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     if !is_stopping() && !semaphore.waiting.borrow().is_empty() {
         ngx_log!(
             cycle_log(),
@@ -72,13 +103,21 @@ fn collect(key: u64) {
     }
 }
 
+/// Forgets this thread's semaphores that other threads have collected.
+#[cold]
+fn forget_strays() {
+    let mut strays = STRAYS.lock().unwrap_or_else(PoisonError::into_inner);
+    SEMAPHORES.with_borrow_mut(|own| strays.retain(|key| own.remove(key).is_none()));
+}
+
 impl Waiter for Weak<Semaphore> {
-    /// Those who wait have timers of their own, and the next post hands out again.
+    /// Nothing is to be done: waiting tasks have timers of their own, and the next post hands out
+    /// again.
     fn abandon(&self) {}
 }
 
 impl Semaphore {
-    /// Adds `n` resources to this semaphore of that key.
+    /// Adds `n` resources to this semaphore, whose key is for the debug log.
     fn post(&self, key: u64, n: i32) {
         let resources = self.resources.get();
         ngx_debug!(
@@ -86,18 +125,24 @@ impl Semaphore {
             "http lua semaphore post: {key:016X}, n: {n}, resources: {resources}"
         );
         self.resources.set(resources.saturating_add(n));
-        if !self.waiting.borrow().is_empty() {
+        if self.waiting.borrow().is_empty() {
+            return;
+        }
+        // Tasks that pass resources to each other without end must leave nginx its other events.
+        if HANDING_OUT.get() {
+            self.handing_out.post_next();
+        } else {
             self.handing_out.post();
         }
     }
 
-    /// Resources less those who wait for one.
+    /// The resources less the tasks that wait for one.
     fn count(&self) -> i32 {
         let waiting = i32::try_from(self.waiting.borrow().len()).unwrap_or(i32::MAX);
         self.resources.get().saturating_sub(waiting)
     }
 
-    /// Takes a resource, unless others have waited longer.
+    /// Takes a resource; false if there is none, or other tasks wait already.
     fn take(&self) -> bool {
         if !self.waiting.borrow().is_empty() || self.resources.get() <= 0 {
             return false;
@@ -106,6 +151,7 @@ impl Semaphore {
         true
     }
 
+    /// Logs a call of `wait` at debug level.
     fn note_wait(&self, key: u64, milliseconds: usize) {
         ngx_debug!(
             cycle_log(),
@@ -116,7 +162,7 @@ impl Semaphore {
         );
     }
 
-    /// `task` waits for a resource, for so many milliseconds.
+    /// Has `task` wait for a resource, for at most that many milliseconds.
     fn wait(self: &Rc<Self>, task: &Rc<Task>, request: Request, milliseconds: usize) {
         let arrival = self.arrivals.get();
         self.arrivals.set(arrival + 1);
@@ -127,6 +173,8 @@ impl Semaphore {
         ngx_debug!(cycle_log(), "http lua semaphore wait yielding");
     }
 
+    /// Wakes the tasks that wait now, the one that has waited longest first, as long as there are
+    /// resources for them.
     fn hand_out(&self) {
         ngx_debug!(
             cycle_log(),
@@ -134,7 +182,13 @@ impl Semaphore {
             if self.waiting.borrow().is_empty() { "" } else { "not " },
             self.resources.get()
         );
-        while self.resources.get() > 0 {
+        HANDING_OUT.set(true);
+        let _turn = Turn;
+        let count = self.waiting.borrow().len();
+        for _ in 0..count {
+            if self.resources.get() <= 0 {
+                return;
+            }
             let next = self.waiting.borrow_mut().pop_first();
             let Some((_, task)) = next else { return };
             let Some(task) = task.upgrade() else { continue };
@@ -144,10 +198,23 @@ impl Semaphore {
                 state.push_nil();
             });
         }
+        if self.resources.get() > 0 && !self.waiting.borrow().is_empty() {
+            self.handing_out.post_next();
+        }
     }
 }
 
-/// A task waits for a resource; dropped, it has left the queue and its timer is gone.
+/// Dropping it ends the handing out of resources.
+struct Turn;
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        HANDING_OUT.set(false);
+    }
+}
+
+/// The operation of a task that waits for a resource. Dropping it takes the task out of the queue,
+/// and removes its timer.
 struct Wait {
     semaphore: Weak<Semaphore>,
     arrival: u64,
@@ -170,6 +237,7 @@ impl Drop for Wait {
     }
 }
 
+/// There was no resource for the task in time.
 fn time_out(task: &Weak<Task>) {
     if let Some(task) = task.upgrade() {
         scheduler::wake_with(&task, 2, |state| {

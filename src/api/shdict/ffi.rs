@@ -1,12 +1,13 @@
 //! The C symbols behind `ngx.shared.DICT`.
 //!
-//! `zone` is what `ngx_http_lua_ffi_shdict_udata_to_zone` gave; keys are checked here too.
+//! `zone` is what `ngx_http_lua_ffi_shdict_udata_to_zone` has returned; keys are checked here,
+//! although lua-resty-core checks them too.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::mem::size_of;
-use std::ptr::{copy_nonoverlapping, null, null_mut};
+use std::ptr::{self, copy_nonoverlapping, null, null_mut};
 
 use codec::fallible;
 use export::export;
@@ -20,34 +21,56 @@ use crate::nginx::core::shared_memory::{Dict, DictValue};
 use crate::nginx::core::{log, strings};
 use crate::nginx::sys::ngx_shm_zone_t;
 
+/// What the userdata of a dictionary holds.
+#[repr(C)]
+struct Holder {
+    zone: *mut ngx_shm_zone_t,
+    /// The address of [`MARK`], which no other userdata has in this place.
+    mark: *const u8,
+}
+
+static MARK: u8 = 0;
+
+impl Holder {
+    /// The zone; `None` if this is some other userdata's memory.
+    fn zone(&self) -> Option<*mut ngx_shm_zone_t> {
+        ptr::eq(self.mark, &MARK).then_some(self.zone)
+    }
+}
+
 /// Pushes a userdata that holds a dictionary's zone.
 pub fn push_zone(state: State, dict: Dict) {
-    let slot: *mut *mut ngx_shm_zone_t = state.new_userdata(size_of::<*mut c_void>()).cast();
-    // SAFETY: Lua gave as much memory as was asked for.
-    unsafe { slot.write(dict.as_ptr()) };
+    let holder: *mut Holder = state.new_userdata(size_of::<Holder>()).cast();
+    // SAFETY: Lua has made a userdata of that size, aligned for any value.
+    unsafe { holder.write(Holder { zone: dict.as_ptr(), mark: &raw const MARK }) };
 }
 
-/// The dictionary of a userdata that [`push_zone`] made.
+/// The dictionary of the userdata at `index`, which [`push_zone`] has made; `None` for other
+/// values.
 pub fn zone_at(state: State, index: i32) -> Option<Dict> {
-    let slot: *mut *mut ngx_shm_zone_t = state.userdata(index).cast();
+    let holder: *const Holder = state.userdata(index).cast_const().cast();
     // A light userdata has no length.
-    if slot.is_null() || state.raw_len(index) != size_of::<*mut c_void>() {
+    if holder.is_null() || state.raw_len(index) != size_of::<Holder>() {
         return None;
     }
-    // SAFETY: a userdata of this size in a dictionary's table is push_zone's.
-    unsafe { Dict::from_ptr(slot.read()) }
+    // SAFETY: the userdata has that size. With the mark, it is one of `push_zone`'s, whose zone is
+    // one of the VM's cycle.
+    unsafe { (*holder).zone().and_then(|zone| Dict::from_ptr(zone)) }
 }
 
-/// The zone that the userdata of a dictionary's table holds; null for null.
+/// The zone that the userdata at index 1 of a dictionary's table holds; null for null, and for any
+/// other userdata. nginx owns it, and it lives as long as the VM's cycle.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
-#[export(unguarded = "it reads a pointer")]
+#[export(unguarded = "it reads two pointers")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_udata_to_zone(
     zone_udata: *mut c_void,
 ) -> *mut ngx_shm_zone_t {
-    // SAFETY: lua-resty-core passes the userdata at index 1 of a dictionary's table.
-    unsafe { zone_udata.cast::<*mut ngx_shm_zone_t>().as_ref() }.copied().unwrap_or(null_mut())
+    // SAFETY: lua-resty-core passes the userdata at index 1 of a table. If a script has put a
+    // smaller one there, what lies behind it is LuaJIT's heap, which can be read.
+    let holder = unsafe { zone_udata.cast::<Holder>().as_ref() };
+    holder.and_then(Holder::zone).unwrap_or(null_mut())
 }
 
 /// The dictionary and the key of a call, or the text of what is wrong with them.
@@ -59,14 +82,13 @@ pub unsafe fn arguments<'a>(
     key: *const u8,
     key_len: usize,
 ) -> Result<(Dict, &'a [u8]), &'static CStr> {
-    // SAFETY: `zone` comes from udata_to_zone, `key` is valid for `key_len` bytes, the contract of
-    // this function; the cycle of a VM's zones outlives the VM.
+    // SAFETY: the caller promises a zone that udata_to_zone has returned: one of the VM's cycle,
+    // which outlives the VM.
     let dict = unsafe { Dict::from_ptr(zone) }.ok_or(c"bad zone")?;
     if key_len > MAX_KEY {
         return Err(c"key too long");
     }
-    // SAFETY: `zone` comes from udata_to_zone, `key` is valid for `key_len` bytes, the contract of
-    // this function.
+    // SAFETY: the caller promises `key_len` bytes at `key`, for the time of its call.
     match unsafe { strings::raw(key, key_len) } {
         b"" => Err(c"empty key"),
         key => Ok((dict, key)),
@@ -75,10 +97,10 @@ pub unsafe fn arguments<'a>(
 
 /// Stores, adds or replaces a value, or removes it (a nil).
 ///
-/// `op` has the bits 0x1 (only where there is none), 0x2 (only where there is one) and 0x4 (throw
-/// nothing out for it). A boolean is in `num_value`; `exptime` is in milliseconds, 0 for ever.
-/// `*forcible` becomes 1 where living entries were thrown out. Returns 0; -5 with "exists" or "not
-/// found" in `*errmsg`; or -1 with another static text.
+/// `op` has the bits 0x1 (only if there is none), 0x2 (only if there is one) and 0x4 (evict nothing
+/// for it). A boolean is in `num_value`; `exptime` is in milliseconds, 0 for ever. `*forcible`
+/// becomes 1 if other entries have been evicted, else 0. Returns 0; -5 with "exists" or "not found"
+/// in `*errmsg`; or -1 with another static text.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -127,7 +149,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_store(
     }
 }
 
-/// Tells whether living entries were thrown out, and the error, where there is one.
+/// Writes the out-parameters of an operation: whether entries have been evicted, and the text of
+/// the error, if there is one. The error that it returns is the C symbol's result.
 ///
 /// # Safety
 /// The out-parameters must be null or valid.
@@ -136,7 +159,7 @@ unsafe fn finish<T>(
     errmsg: *mut *const c_char,
     forcible: *mut c_int,
 ) -> Result<T, c_int> {
-    // SAFETY: out-parameters that are null or valid, the contract of this function.
+    // SAFETY: the caller promises that both out-parameters are null or valid.
     unsafe {
         set(forcible, c_int::from(outcome.forcible));
         outcome.result.map_err(|error| {
@@ -154,7 +177,7 @@ unsafe fn finish<T>(
 /// # Safety
 /// `errmsg` must be null or valid for one pointer.
 unsafe fn fail(errmsg: *mut *const c_char, text: &'static CStr) -> c_int {
-    // SAFETY: an out-parameter that is null or valid, the contract of this function.
+    // SAFETY: the caller promises that `errmsg` is null or valid for one pointer.
     unsafe { ffi::set_message(errmsg, text) };
     ERROR
 }
@@ -165,12 +188,12 @@ unsafe fn fail(errmsg: *mut *const c_char, text: &'static CStr) -> c_int {
 /// `out` must be null or valid for a `T`.
 unsafe fn set<T>(out: *mut T, value: T) {
     if !out.is_null() {
-        // SAFETY: `out` is valid, the contract of this function; null is checked.
+        // SAFETY: it is not null, so the caller promises that it is valid for a `T`.
         unsafe { out.write(value) };
     }
 }
 
-/// Where a value that was found goes.
+/// The out-parameters for a value that has been found.
 struct Target {
     value_type: *mut c_int,
     buffer: *mut *mut u8,
@@ -182,10 +205,11 @@ struct Target {
 /// Reads a value.
 ///
 /// `*value_type` becomes Lua's number for its type, 0 for none. A string goes to `*str_value_buf`,
-/// which has space for `*str_value_len` bytes; a longer one to memory of its own, which replaces
-/// the pointer there and which the caller frees with `free`. A boolean is that buffer's first byte.
-/// With `get_stale`, an expired entry is found too, and `*is_stale` is 1. Returns 0; or -1, with a
-/// static text in `*errmsg`, or null there for an error that has been logged.
+/// which has space for `*str_value_len` bytes; a longer one goes to memory of its own, which
+/// replaces the pointer there and which the caller frees with `free`. A boolean is that buffer's
+/// first byte. With `get_stale`, an expired entry is found too, and `*is_stale` is 1. Returns 0; or
+/// -1, with a static text in `*errmsg`, or null there without memory and for a damaged value, which
+/// is logged.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -241,7 +265,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get(
     }
 }
 
-/// Writes a value to the out-parameters. An error has been told there, or is for the log.
+/// Writes a value to the out-parameters. The text of an error is for the log; without one, the
+/// caller has been told all there is to tell.
 ///
 /// # Safety
 /// The pointers of `target` must be valid, the buffer for the size beside it.
@@ -250,8 +275,8 @@ unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<Strin
     let bad = |what| {
         Some(fallible::text(format_args!("bad lua {what} value size found: {}", bytes.len())))
     };
-    // SAFETY: the out-parameters are valid, the contract of this function, and the buffer has the
-    // size that is beside it.
+    // SAFETY: the caller promises valid out-parameters, and a buffer of the size beside it; longer
+    // values get memory of their own, and null is checked before a write.
     unsafe {
         if found.is_list {
             ffi::set_message(target.errmsg, c"value is a list");
@@ -286,9 +311,9 @@ unsafe fn write_value(found: &Found, target: &Target) -> Result<(), Option<Strin
     Ok(())
 }
 
-/// Adds `*value` to a number, or with `has_init` to `init` where there is none; that one lives
-/// `init_ttl` milliseconds (0 for ever). The sum replaces `*value`. `*forcible` becomes 1 where
-/// living entries were thrown out. Returns 0, or -1 with a static text in `*err`.
+/// Adds `*value` to a number; if there is none, and `has_init` is not 0, to `init`, and the new
+/// entry lives `init_ttl` milliseconds (0 for ever). The sum replaces `*value`. `*forcible` becomes
+/// 1 if other entries have been evicted, else 0. Returns 0, or -1 with a static text in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -330,14 +355,15 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_incr(
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_flush_all(zone: *mut ngx_shm_zone_t) -> c_int {
-    // SAFETY: lua-resty-core passes what udata_to_zone gave.
+    // SAFETY: lua-resty-core passes what udata_to_zone has returned: null, or a zone of the VM's
+    // cycle.
     let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return ERROR };
     store::flush_all(dict);
     OK
 }
 
-/// Milliseconds that an entry has to live: 0 for ever, below zero for one that has expired but is
-/// still there. -5 where there is none.
+/// Milliseconds that an entry has left to live: 0 for ever, below zero for one that has expired but
+/// is still there. -5 if there is none.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -356,13 +382,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get_ttl(
         Some(0) => return 0,
         Some(expires) => expires.wrapping_sub(super::now()) as c_long,
     };
-    // Zero means for ever and -5 means none: an entry with such an age is reported a millisecond
-    // older.
+    // 0 means for ever, and -5 means none: an entry that has expired just so long ago is reported
+    // as one millisecond older.
     if left == 0 || left == DECLINED.into() { left - 1 } else { left }
 }
 
-/// Lets an entry live `exptime` milliseconds from now, 0 for ever. Returns 0, or -5 where there is
-/// none.
+/// Has an entry expire `exptime` milliseconds from now, 0 for never. Returns 0, or -5 if there is
+/// no entry.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -386,7 +412,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_set_expire(
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_capacity(zone: *mut ngx_shm_zone_t) -> usize {
-    // SAFETY: lua-resty-core passes what udata_to_zone gave.
+    // SAFETY: lua-resty-core passes what udata_to_zone has returned: null, or a zone of the VM's
+    // cycle.
     unsafe { Dict::from_ptr(zone) }.map_or(0, Dict::capacity)
 }
 
@@ -396,7 +423,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_capacity(zone: *mut ngx_shm_zon
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_free_space(zone: *mut ngx_shm_zone_t) -> usize {
-    // SAFETY: lua-resty-core passes what udata_to_zone gave.
+    // SAFETY: lua-resty-core passes what udata_to_zone has returned: null, or a zone of the VM's
+    // cycle.
     let Some(dict) = (unsafe { Dict::from_ptr(zone) }) else { return 0 };
     dict.lock().map_or(0, |dict| dict.free_space())
 }

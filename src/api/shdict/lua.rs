@@ -1,5 +1,6 @@
-//! `ngx.shared`: a table of dictionaries, and the methods that are Lua functions. lua-resty-core
-//! adds the others to the same metatable. Those of lists get FFI faces from `list::ffi`.
+//! `ngx.shared`: a table of dictionaries, and the methods that are C functions for Lua.
+//! lua-resty-core adds the others to the same metatable. `list::ffi` puts functions that go through
+//! LuaJIT's FFI before those of lists.
 
 use codec::fallible::{self, Shown};
 
@@ -20,17 +21,17 @@ const METHODS: &[Row] = &[
     Row::anywhere(c"get_keys", keys),
 ];
 
-/// How many methods the metatable has in the end.
+/// How many methods the metatable has once lua-resty-core has added its own.
 const METHOD_COUNT: i32 = 22;
 
-/// How many keys `get_keys` gives unless told otherwise.
+/// How many keys `get_keys` returns if its argument does not say.
 const DEFAULT_KEYS: i64 = 1024;
 
 /// Puts `ngx.shared` into the `ngx` table on top: by name, tables `{zone}` with one metatable.
 pub fn inject(mut state: State, dicts: &[Dict]) {
     state.new_table(0, dicts.len() as i32);
     if !dicts.is_empty() {
-        // The zones by their userdata.
+        // The address of each zone, by the userdata that holds it.
         state.new_table(0, dicts.len() as i32);
         state.new_table(0, METHOD_COUNT);
         set_functions(state, METHODS);
@@ -59,7 +60,7 @@ fn push_dict(mut state: State, dict: Dict) {
     state.raw_set(-5);
 }
 
-/// The dictionary of the table at argument 1.
+/// The dictionary whose table argument 1 is; `None` if it is none.
 fn dict(mut state: State) -> Option<Dict> {
     if state.kind(1) != Kind::Table {
         return None;
@@ -70,7 +71,8 @@ fn dict(mut state: State) -> Option<Dict> {
     dict
 }
 
-/// The dictionary and the key of a list's method; where there is no key, the error for Lua.
+/// The dictionary and the key of a list's method, which takes `count` arguments. The inner error is
+/// a text for the method to return.
 fn list_arguments(state: &State, count: i32) -> Result<(Dict, Result<&[u8], &str>), LuaError> {
     let n = state.top();
     if n != count {
@@ -89,7 +91,7 @@ fn list_arguments(state: &State, count: i32) -> Result<(Dict, Result<&[u8], &str
     Ok((dict, key))
 }
 
-/// `nil, text`.
+/// Returns `nil, text` to Lua.
 fn fail(state: State, text: &str) -> LuaResult {
     state.push_nil();
     state.push_str(text);
@@ -170,7 +172,7 @@ fn llen(state: State) -> LuaResult {
     }
 }
 
-/// The dictionary and the count of `flush_expired` and `get_keys`.
+/// The arguments of `flush_expired` and `get_keys`: the dictionary, and how many entries (0: all).
 fn dict_and_count(state: State, default: i64) -> Result<(Dict, usize), LuaError> {
     let n = state.top();
     if n != 1 && n != 2 {
@@ -180,7 +182,7 @@ fn dict_and_count(state: State, default: i64) -> Result<(Dict, usize), LuaError>
     let dict = dict(state)
         .ok_or_else(|| LuaError::text("bad user data for the ngx_shm_zone_t pointer"))?;
     let count = if n == 2 { state.check_integer(2)? } else { default };
-    // Below zero is without an end, as zero is: no count ever equals it.
+    // A negative count means no limit, as 0 does: so it is in the C module.
     Ok((dict, usize::try_from(count).unwrap_or(0)))
 }
 

@@ -1,9 +1,9 @@
 //! `ngx.shared.DICT`: dictionaries that all workers share.
 //!
-//! `store` has what is done to single values, `list` to lists; lua-resty-core calls the former
-//! through the C symbols of `ffi`, the latter are Lua functions in `lua`, most of them with an FFI
-//! face in `list::ffi`. `c_api` is for other nginx modules. Each operation takes the zone's lock
-//! once and calls nothing else while it has it.
+//! `store` has the operations on single values, `list` those on lists; lua-resty-core calls the
+//! former through the C symbols of `ffi`, the latter are Lua functions in `lua`, most of which
+//! LuaJIT's FFI can call too (`list::ffi`). `c_api` is for other nginx modules. Each operation
+//! takes the zone's lock once, and calls neither Lua nor nginx's event handling while it has it.
 
 mod c_api;
 pub mod ffi;
@@ -18,12 +18,13 @@ use crate::nginx::core::time;
 /// The longest key there may be, in bytes.
 pub const MAX_KEY: usize = 65535;
 
-/// Milliseconds since the epoch, as nginx's clock has them.
+/// nginx's cached time, in milliseconds since the epoch.
 fn now() -> u64 {
     time::milliseconds()
 }
 
-/// The time of expiry of an entry that lives `ttl` milliseconds from now; 0 for never.
+/// When an entry expires that lives `ttl` milliseconds from now, in milliseconds since the epoch; 0
+/// for never, which is what a `ttl` of 0 or below means.
 fn expiry(ttl: i64) -> u64 {
     match u64::try_from(ttl) {
         Ok(0) | Err(_) => 0,

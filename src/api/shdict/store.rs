@@ -1,4 +1,4 @@
-//! Single values: storing, reading, counting, and what time and shortage of memory take away.
+//! Single values: storing, reading, counting, expiry, and eviction where memory is short.
 
 use std::ffi::CStr;
 
@@ -9,18 +9,19 @@ use crate::nginx::core::shared_memory::{
     Detached, Dict, DictKey, DictValue, Entry, Former, Locked,
 };
 
-/// Lua's numbers for the types of values.
+/// Lua's numbers for the types of values (`LUA_TNIL` and so on).
 pub const NIL: u8 = 0;
 pub const BOOLEAN: u8 = 1;
 pub const NUMBER: u8 = 3;
 pub const STRING: u8 = 4;
 
-/// Bits of a store operation.
+/// The bits of an operation that stores: only if there is no entry; only if there is one; evict
+/// nothing.
 pub const ADD: i32 = 0x0001;
 pub const REPLACE: i32 = 0x0002;
 pub const SAFE_STORE: i32 = 0x0004;
 
-/// How many of the oldest entries make place for a new one, at most.
+/// How many of the oldest entries are evicted for a new one, at most.
 const MAX_EVICTIONS: usize = 30;
 
 /// Why an operation did nothing.
@@ -43,7 +44,8 @@ impl StoreError {
     }
 }
 
-/// An operation's result, and whether living entries were thrown out for it.
+/// An operation's result, and whether other entries have been evicted for it. (One of those may
+/// have expired.)
 pub struct StoreOutcome<T> {
     pub result: Result<T, StoreError>,
     pub forcible: bool,
@@ -63,7 +65,8 @@ pub struct Stored<'a> {
     pub flags: u32,
 }
 
-/// Stores a value under `key`; `None` removes what is there. `op` has the bits above.
+/// Stores a value under `key`; `None` removes what is there. `op` has the bits [`ADD`], [`REPLACE`]
+/// and [`SAFE_STORE`].
 pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreOutcome<()> {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
@@ -92,7 +95,8 @@ pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreO
     }
 }
 
-/// Puts a value in the place of another of its length; detaches the entry where that cannot be.
+/// Puts a value in the place of another one of the same length. If the lengths differ, or the entry
+/// is a list, it is detached, and returned.
 fn overwrite(mut entry: Entry, stored: &Stored) -> Result<(), Detached> {
     if !entry.overwrite(stored.value) {
         return Err(entry.detach());
@@ -103,8 +107,9 @@ fn overwrite(mut entry: Entry, stored: &Stored) -> Result<(), Detached> {
     Ok(())
 }
 
-/// Adds an entry in the place of one that is detached, which stays where there is no memory for the
-/// new one: neither beside it nor without it nor, if need be, without the oldest ones.
+/// Adds an entry in the place of one that is detached: while that still has its memory; if there is
+/// not enough, without it; and then, with `may_evict`, at the cost of the oldest entries. If all of
+/// that fails, the old entry is put back.
 fn replace(
     dict: &mut Locked,
     key: DictKey,
@@ -126,7 +131,7 @@ fn replace(
     outcome
 }
 
-/// Adds an entry, if need be in the place of the oldest ones.
+/// Adds an entry; if there is no memory and it `may_evict`, at the cost of the oldest ones.
 fn insert(dict: &mut Locked, key: DictKey, stored: &Stored, may_evict: bool) -> StoreOutcome<()> {
     let expires = expiry(stored.ttl);
     let mut forcible = false;
@@ -155,7 +160,7 @@ pub fn drop_expired(dict: &mut Locked, now: u64) {
     }
 }
 
-/// Frees the oldest entry, and up to two more that have expired; false where there is none.
+/// Evicts the oldest entry, and frees up to two more that have expired; false if there is none.
 fn evict(dict: &mut Locked) -> bool {
     let now = now();
     let Some(entry) = dict.oldest() else { return false };
@@ -176,8 +181,8 @@ pub struct Found<'a> {
     pub is_stale: bool,
 }
 
-/// Gives what is under `key` to `read`; nothing where there is nothing, or if it has expired and
-/// `stale` is false.
+/// Gives what is under `key` to `read`, with the zone's lock held; `None` if there is nothing, or
+/// if it has expired and `stale` is false.
 pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> T) -> Option<T> {
     let key = DictKey::new(key);
     let mut dict = dict.lock()?;
@@ -208,7 +213,8 @@ pub struct Initial {
     pub ttl: i64,
 }
 
-/// Adds `by` to the number under `key`, or to `initial` where there is none. Returns the sum.
+/// Adds `by` to the number under `key`; if there is none, or it has expired, to `initial`. Returns
+/// the sum.
 pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> StoreOutcome<f64> {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
@@ -220,7 +226,7 @@ pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> S
             return StoreOutcome::of(add_to(entry, by));
         }
         if initial.is_some() {
-            // The expired entry is replaced by the new number below, whatever its size.
+            // The entry that is made below takes its place, whatever its size was.
             entry.remove();
         }
     }
@@ -248,13 +254,15 @@ fn number(entry: &Entry) -> Option<f64> {
     entry.value().try_into().ok().map(f64::from_ne_bytes)
 }
 
-/// When the entry under `key` expires, 0 for never; `None` if there is none.
+/// When the entry under `key` expires, in milliseconds since the epoch, 0 for never; `None` if
+/// there is none. The entry may have expired.
 pub fn expires(dict: Dict, key: &[u8]) -> Option<u64> {
     let key = DictKey::new(key);
     dict.lock()?.find(key).map(|entry| entry.expires())
 }
 
-/// Lets the entry under `key` live `ttl` milliseconds from now; false where there is none.
+/// Has the entry under `key` expire `ttl` milliseconds from now, 0 for never; false if there is
+/// none. An entry that has expired but is still there lives again, as in the C module.
 pub fn set_ttl(dict: Dict, key: &[u8], ttl: i64) -> bool {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return false };
@@ -269,7 +277,7 @@ pub fn set_ttl(dict: Dict, key: &[u8], ttl: i64) -> bool {
 
 /// Makes all entries expire. Their memory comes back when it is needed, or by `flush_expired`.
 pub fn flush_all(dict: Dict) {
-    /// The first millisecond there was: past for ever.
+    /// The first millisecond after the epoch, which is always past; 0 would mean never.
     const LONG_AGO: u64 = 1;
     let Some(mut dict) = dict.lock() else { return };
     dict.for_each(|mut entry| {

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::connect::{ConnectProgress, Stage};
 use super::socket::Socket;
 use crate::api::socket_failure::SocketFailure;
-use crate::nginx::Level;
 use crate::nginx::core::address::Address;
 use crate::nginx::core::time::monotonic_milliseconds;
 use crate::nginx::event::peer;
@@ -19,29 +18,32 @@ pub struct Attempt {
     /// The addresses to try if that one fails, the next one last.
     others: Vec<Address>,
     source: Option<Source>,
-    /// When the connect is over, as nginx counts milliseconds.
+    /// When the connect times out, all addresses together: nginx's monotonic time in milliseconds.
     deadline: usize,
 }
 
 impl Socket {
+    /// A connect to `address`, or if that fails, to `others` (the next one last), within the
+    /// socket's connect timeout from now on.
     pub fn attempt(
         &self,
         address: Address,
         others: Vec<Address>,
         source: Option<Source>,
     ) -> Attempt {
-        let deadline = monotonic_milliseconds().wrapping_add(self.timeouts.get().connect);
+        let deadline = monotonic_milliseconds().saturating_add(self.timeouts.get().connect);
         Attempt { address, others, source, deadline }
     }
 
-    /// Connects to the address of `attempt`, which nginx's lines call `name`, or if that fails at
-    /// once, to another one of its.
+    /// Starts to connect to the address of `attempt`, which nginx's log lines call `name`; if that
+    /// fails at once, to its other addresses, one after the other.
     pub fn open(self: &Rc<Self>, mut attempt: Attempt, mut name: String) -> ConnectProgress {
         loop {
             let progress = self.connect_to(attempt.address, &name, attempt.source);
             match (progress, self.stream.get()) {
                 (ConnectProgress::Waiting, Some(stream)) => {
-                    let left = attempt.deadline.wrapping_sub(monotonic_milliseconds());
+                    // nginx handles events before timers, so the deadline may be over.
+                    let left = attempt.deadline.saturating_sub(monotonic_milliseconds());
                     let left = left.min(self.timeouts.get().connect);
                     stream.set_timer(Direction::Write, left);
                     self.stage.replace(Stage::Connecting(Box::new(attempt)));
@@ -60,7 +62,7 @@ impl Socket {
         }
     }
 
-    /// Lets go of a connection that was not made.
+    /// Drops the connection of a connect that has failed.
     fn leave_connection(&self) {
         drop(self.hold.take());
         self.stream.set(None);
@@ -77,8 +79,8 @@ impl Socket {
         if let Some(server) = self.server.borrow().as_ref() {
             server.set_address(address);
         }
-        // As with the C module, nginx's lines about a connection that is made name the server only
-        // if it comes out of a pool.
+        // As with the C module, what nginx logs about an established connection names the server
+        // only if the connection comes out of a pool.
         let (errors, log) = (self.error_log(), request.log());
         let (peer, waits) = match peer::connect(&address, name, source.as_ref(), errors, log) {
             Ok(Connecting::Done(peer)) => (peer, false),
@@ -97,7 +99,7 @@ impl Socket {
         quieten(stream)
     }
 
-    /// The connect has finished, or has timed out.
+    /// An event says that the connect has finished, or has timed out.
     pub fn connect_event(self: &Rc<Self>, mut attempt: Attempt) {
         let Some(stream) = self.stream.get() else { return };
         let next = attempt.others.pop();
@@ -113,7 +115,8 @@ impl Socket {
         });
     }
 
-    /// The result of a connect that has finished or timed out. A failure is logged if it is the last.
+    /// The result of a connect that has finished or timed out. A timeout is logged; any other
+    /// failure only if `is_last`, that is, if there is no other address to try.
     pub fn check_connected(
         &self,
         stream: Stream,
@@ -142,16 +145,17 @@ impl Socket {
     #[cold]
     fn log_connect_timeout(&self, address: &Address) {
         const LINE: &str = "lua tcp socket connect timed out";
-        let log = self.error_log();
+        let (log, level) = (self.error_log(), self.timeout_level());
         if self.names_server() {
-            return ngx_log!(log, Level::Err, "{LINE}");
+            return ngx_log!(log, level, "{LINE}");
         }
         let (ip, port) = (address.text(false), address.port());
-        ngx_log!(log, Level::Err, "{LINE}, when connecting to {ip}:{port}");
+        ngx_log!(log, level, "{LINE}, when connecting to {ip}:{port}");
     }
 }
 
-/// With some event methods, a connection that nobody uses yet would keep nginx busy.
+/// Updates what nginx waits for: with a level-triggered event method, an event that nothing handles
+/// would be reported again and again.
 fn quieten(stream: Stream) -> ConnectProgress {
     if !stream.watch_write(0) {
         return ConnectProgress::Failed(SocketFailure::text("failed to handle write event"));

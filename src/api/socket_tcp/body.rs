@@ -1,15 +1,15 @@
-//! What is particular to a socket of the request body: where the body ends, and how nginx's own reader
-//! is read from.
+//! What only a socket for the request body needs: where the body ends, and reading through nginx's
+//! own reader of it.
 
 use super::receive::Fetched;
 use super::socket::{Socket, SocketKind};
 use crate::api::socket_failure::SocketFailure;
 use crate::nginx::http::client_socket;
-use crate::nginx::http::request_body::unbuffered::{self, Progress};
+use crate::nginx::http::request_body::unbuffered::{self, BodyProgress};
 use crate::ngx_debug;
 
 impl Socket {
-    /// Whether it is one of the body, and no more of that will come.
+    /// Whether it is a socket for the request body, all of which has been read from the connection.
     #[inline(always)]
     pub fn has_read_body(&self) -> bool {
         match self.kind {
@@ -19,10 +19,10 @@ impl Socket {
         }
     }
 
-    /// Takes what nginx's reader has already; false without memory.
+    /// Takes what nginx's reader has read already; false without memory.
     pub fn take_unbuffered(&self) -> bool {
         let mut input = self.input.borrow_mut();
-        unbuffered::take(self.request.get(), |bytes| input.append(bytes)) != Progress::NoMemory
+        unbuffered::take(self.request.get(), |bytes| input.append(bytes)) != BodyProgress::NoMemory
     }
 
     /// Has nginx's reader read on.
@@ -36,14 +36,14 @@ impl Socket {
             input.len() - before
         );
         match progress {
-            Progress::Data => Fetched::Some,
-            Progress::Nothing => Fetched::Nothing,
-            Progress::End => {
+            BodyProgress::Data => Fetched::Some,
+            BodyProgress::Nothing => Fetched::Nothing,
+            BodyProgress::End => {
                 self.ended.set(true);
                 Fetched::Some
             }
-            Progress::NoMemory => Fetched::Failed(SocketFailure::NoMemory),
-            Progress::Failed(rc) => Fetched::Failed(SocketFailure::of_body(rc)),
+            BodyProgress::NoMemory => Fetched::Failed(SocketFailure::NoMemory),
+            BodyProgress::Failed(rc) => Fetched::Failed(SocketFailure::of_body(rc)),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The operation that a task owns while it waits for a cosocket: dropping it early closes what it
-//! waited for. It keeps the socket alive, which Lua may not refer to any more: the tail call
-//! `return sock:receive()` leaves nothing on the coroutine's stack.
+//! The operation that a task owns while it waits for a cosocket: dropping it before the wait has
+//! ended closes the socket, or the direction that it waited for. It keeps the socket alive, because
+//! Lua may no longer refer to it: the tail call `return sock:receive()` leaves nothing on the
+//! coroutine's stack.
 
 use std::rc::Rc;
 
@@ -10,6 +11,7 @@ use crate::nginx::core::log::cycle_log;
 use crate::ngx_debug;
 use crate::runtime::Operation;
 
+/// What the task waits for; a handshake counts as a part of the connect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum What {
     Connect,
@@ -59,13 +61,13 @@ impl Drop for SocketWait {
             What::Read => &socket.reading,
             What::Write => &socket.writing,
         };
-        // An event that ended the wait has taken the task out already.
+        // If an event has ended the wait, it has taken the task out already.
         if slot.take().is_none() {
             return;
         }
         match self.what {
             What::Connect => cancel_connect(socket),
-            // Another task may wait for the other direction: that one stays.
+            // Where another task waits for the other direction, that stays open.
             What::Read if socket.writing.borrow().is_some() => socket.close_read(),
             What::Write if socket.reading.borrow().is_some() => socket.close_write(),
             What::Read | What::Write => socket.finalize(),

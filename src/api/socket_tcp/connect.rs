@@ -1,4 +1,5 @@
-//! Connecting: from the pool, or through the pool's queue, the resolver and the kernel.
+//! Connecting: a connection comes out of the pool, or is made, for which the pool's queue, the
+//! resolver and the kernel may have to be waited for.
 
 use std::borrow::Cow;
 use std::rc::{Rc, Weak};
@@ -33,16 +34,17 @@ pub enum Stage {
     /// It is not connecting.
     #[default]
     None,
-    /// The pool has no place yet.
+    /// It waits in the queue of its pool.
     Queued(#[allow(dead_code, reason = "held, so that the queue has it")] Rc<Queued>),
     /// The resolver looks the name up.
     Resolving(#[allow(dead_code, reason = "held, so that it goes on")] Box<Lookup>),
     /// The kernel connects.
     Connecting(Box<Attempt>),
-    /// The kernel connects, for a TLS handshake with another one than the pooled connection had.
+    /// The kernel connects, because a pooled connection's TLS does not suit the handshake that is
+    /// asked for.
     #[cfg(ngx_feature = "http_ssl")]
     Reconnecting(Box<Address>),
-    /// The TLS handshake goes on, or its outcome is to be told.
+    /// The TLS handshake goes on, or has ended and the next event reports its result.
     #[cfg(ngx_feature = "http_ssl")]
     Handshaking,
 }
@@ -50,7 +52,7 @@ pub enum Stage {
 type Lookup = Resolution<WantedConnection>;
 
 impl Stage {
-    /// Whether the connection's events are what it waits for.
+    /// Whether an event of the connection ends the stage.
     pub fn ends_with_event(&self) -> bool {
         !matches!(self, Stage::None | Stage::Queued(_) | Stage::Resolving(_))
     }
@@ -64,7 +66,7 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// One that the caller's arguments may not outlive.
+    /// The same with a copy of the host, for use after the call.
     fn kept(self) -> Result<Target<'static>, OutOfMemory> {
         let host = match self.host {
             Cow::Borrowed(host) => fallible::copy(host)?,
@@ -74,7 +76,8 @@ impl Target<'_> {
     }
 }
 
-/// A name that is looked up for a socket.
+/// What a socket that waits for the resolver wants. The socket owns the resolution, and this with
+/// it.
 pub struct WantedConnection {
     socket: Weak<Socket>,
     target: Target<'static>,
@@ -147,7 +150,7 @@ impl Socket {
         }
     }
 
-    /// A place in the pool became free for this one, which had queued for it.
+    /// The pool has a place for this socket now, which waited in its queue as `queued`.
     pub fn leave_queue(self: &Rc<Self>, queued: &Queued) {
         self.stage.replace(Stage::None);
         let (Some(seat), Some(target)) = (queued.take_seat(), queued.take_target()) else { return };
@@ -164,16 +167,16 @@ impl Socket {
         self.settle_connect(progress);
     }
 
-    /// None became free in time.
+    /// The pool had no place for `queued` in time.
     pub fn time_out_in_queue(self: &Rc<Self>, queued: &Queued) {
-        // Another one may wait in its place from now on.
+        // Another connect may wait in the queue from now on.
         drop(queued.take_seat());
         if self.logs_errors()
             && let Some(target) = queued.take_target()
         {
             ngx_log!(
                 self.request.get().log(),
-                Level::Err,
+                self.timeout_level(),
                 "lua tcp socket queued connect timed out, when trying to connect to {}:{}",
                 Shown(&target.host),
                 target.port
@@ -182,10 +185,16 @@ impl Socket {
         self.settle_connect(ConnectProgress::Failed(SocketFailure::Timeout));
     }
 
+    /// The log level for timeouts.
+    pub fn timeout_level(&self) -> Level {
+        self.conf.get().timeout_level()
+    }
+
     pub fn logs_errors(&self) -> bool {
         self.conf.get().socket_log_errors()
     }
 
+    /// Connects to `target`; the pool, if there is one, allows it.
     fn proceed(self: &Rc<Self>, target: Target) -> ConnectProgress {
         counters::count(Metric::Connects);
         let request = self.request.get();
@@ -197,7 +206,8 @@ impl Socket {
             Ok(Host::Address(address)) => {
                 self.note_timeout(request);
                 ngx_debug!(request.log(), "lua tcp socket network address given directly");
-                // As with the C module, a line that names the server has no port here.
+                // As with the C module, a line that names the server has its address without a port
+                // here.
                 let named = self.names_server();
                 let name = if named { address.bare_text() } else { address.text(true) };
                 self.open(self.attempt(address, Vec::new(), target.source), name)
@@ -231,6 +241,7 @@ impl Socket {
         }
     }
 
+    /// The resolver has answered: connects to the addresses, or fails.
     fn resolved(
         self: &Rc<Self>,
         name: &[u8],
@@ -256,9 +267,10 @@ impl Socket {
         }
     }
 
-    /// Takes a connection from the pool.
+    /// Makes an idle connection that was taken out of the pool this socket's own.
     fn adopt(self: &Rc<Self>, idle: Taken) -> ConnectProgress {
         counters::count(Metric::Reuses);
+        idle.seat.pool().count_reuse();
         self.reused.set(idle.reused.saturating_add(1));
         *self.seat.borrow_mut() = Some(idle.seat);
         *self.user_data.borrow_mut() = idle.user_data;
@@ -276,7 +288,7 @@ impl Socket {
         }
     }
 
-    /// The connection is this socket's; the request closes it at its end.
+    /// Makes `peer` this socket's connection, which the request closes at its end.
     pub fn own(self: &Rc<Self>, peer: peer::Peer) -> Result<(), SocketFailure> {
         peer.set_user(Rc::downgrade(self) as Weak<dyn Events>);
         self.stream.set(Some(peer.stream()));
@@ -285,7 +297,8 @@ impl Socket {
         self.hold_by(&context)
     }
 
-    /// Tells the task that waits how it went.
+    /// Gives the waiting task the result of its connect, unless that still waits. After a failure,
+    /// closes the socket.
     pub fn settle_connect(self: &Rc<Self>, progress: ConnectProgress) {
         if matches!(progress, ConnectProgress::Waiting) {
             return;
@@ -308,6 +321,7 @@ impl Socket {
     }
 }
 
+/// The resolver's answer, for a socket that waits for it.
 fn on_resolved(wanted: &WantedConnection, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
     let Target { host, port, source } = &wanted.target;

@@ -6,7 +6,8 @@
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::io;
 use std::rc::Rc;
 
 use codec::fallible;
@@ -16,8 +17,12 @@ use super::socket::Socket;
 use super::user_data::UserData;
 use crate::api::ffi::{self, set_message, write_error};
 use crate::lua::userdata;
-use crate::nginx::event::stream::{Stream, describe_error};
+use crate::nginx::core::strings::strerror;
+use crate::nginx::event::stream::Stream;
 use crate::nginx::sys::ngx_http_request_t;
+
+/// The error for a client's connection in HTTP/3: all connections of the listener share one socket.
+const SHARED: &CStr = c"no socket of its own in HTTP/3";
 
 /// The memory of a cosocket's userdata.
 type Handle = *const c_void;
@@ -31,7 +36,8 @@ unsafe fn socket(u: Handle) -> Option<Rc<Socket>> {
     unsafe { userdata::of_payload::<Rc<Socket>>(u) }
 }
 
-/// Its connection, or what to tell the caller.
+/// The connection of the socket of a userdata, if it has a descriptor of its own; otherwise the
+/// error for the caller.
 ///
 /// # Safety
 /// As for [`socket`].
@@ -39,7 +45,13 @@ unsafe fn stream(u: Handle) -> Result<Stream, &'static str> {
     // SAFETY: the contract of this function, that of `socket`.
     let socket = unsafe { socket(u) };
     let stream = socket.and_then(|socket| socket.stream.get()).ok_or("closed")?;
-    if stream.fd() == -1 { Err("invalid socket fd") } else { Ok(stream) }
+    if stream.shares_descriptor() {
+        Err(SHARED.to_str().unwrap_or_default())
+    } else if stream.fd() == -1 {
+        Err("invalid socket fd")
+    } else {
+        Ok(stream)
+    }
 }
 
 /// The kernel's level and name of an option, by lua-resty-core's number.
@@ -54,6 +66,11 @@ fn option(number: c_int) -> Option<(c_int, c_int)> {
         7 => (libc::IPPROTO_TCP, libc::TCP_KEEPCNT),
         _ => return None,
     })
+}
+
+/// The system's words for an error number, which only the functions in Lua have in lower case.
+fn described(error: c_int) -> String {
+    strerror(&io::Error::from_raw_os_error(error))
 }
 
 /// The value of option `opt` (1 keepalive, 2 reuseaddr, 3 tcp-nodelay, 4 sndbuf, 5 rcvbuf, 6
@@ -81,7 +98,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getoption(
                     *val = value;
                     return ffi::OK;
                 }
-                Err(error) => describe_error(error),
+                Err(error) => described(error),
             },
         };
         write_error(err, errlen, &text);
@@ -102,14 +119,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_setoption(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    // SAFETY: as for the getter.
+    // SAFETY: lua-resty-core passes a userdata and its own buffer with its size.
     unsafe {
         let text = match (stream(u), option(opt)) {
             (Err(text), _) => text.into(),
             (_, None) => fallible::text(format_args!("unsupported option: {opt}")),
             (Ok(stream), Some((level, name))) => match stream.set_option(level, name, val) {
                 Ok(()) => return ffi::OK,
-                Err(error) => describe_error(error),
+                Err(error) => described(error),
             },
         };
         write_error(err, errlen, &text);
@@ -117,8 +134,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_setoption(
     ffi::ERROR
 }
 
-/// The connection's descriptor, which becomes `fd` unless that is negative; the old one is the
-/// caller's then. -1 with the error in `err` (a buffer of `*errlen` bytes). For tests of failures.
+/// For tests of failures: returns the connection's descriptor, and replaces it by `fd` unless that
+/// is negative; the caller owns the old one then. -1 with the error in `err` (a buffer of `*errlen`
+/// bytes).
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -129,7 +147,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_hack_fd(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    // SAFETY: the calling code passes a userdata and a buffer of its own.
+    // SAFETY: the tests that declare this symbol in Lua pass a cosocket's userdata, and a buffer of
+    // theirs with its size.
     unsafe {
         match stream(u) {
             Ok(stream) => {
@@ -147,8 +166,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_hack_fd(
     }
 }
 
-/// The connection's descriptor, which stays its; -1 with a static text in `*err`. lua-resty-core
-/// calls it from 0.1.32 on.
+/// The connection's descriptor, which the connection still owns; -1 with a static text in `*err`.
+/// lua-resty-core calls it from 0.1.32 on.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -161,10 +180,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_getfd(
     // SAFETY: lua-resty-core passes a userdata and its own out-parameter.
     unsafe {
         let stream = socket(u).and_then(|socket| socket.stream.get());
-        match stream.map(|stream| stream.fd()) {
-            Some(fd) if fd >= 0 => fd,
+        match stream.map(|stream| (stream.fd(), stream.shares_descriptor())) {
+            Some((_, true)) => {
+                set_message(err, SHARED);
+                ffi::ERROR
+            }
+            Some((fd, false)) if fd >= 0 => fd,
             Some(_) => {
-                set_message(err, c"invalid socket fd");
+                set_message(err, c"faked connection");
                 ffi::ERROR
             }
             None => {
@@ -186,7 +209,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_init_udata_queue(
     capacity: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the calling code passes a userdata and its own out-parameter.
+    // SAFETY: the Lua code that declares this symbol passes a cosocket's userdata and its own
+    // out-parameter.
     unsafe {
         let Some(socket) = socket(u).filter(|socket| socket.is_connected()) else {
             set_message(err, c"closed");
@@ -201,20 +225,21 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_init_udata_queue(
     ffi::OK
 }
 
-/// How many numbers are kept; -1 where none can be.
+/// How many numbers are kept; -1 if [`ngx_http_lua_ffi_socket_tcp_init_udata_queue`] was not called
+/// for the connection.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_count_udata(u: Handle) -> c_int {
-    // SAFETY: the calling code passes a userdata.
+    // SAFETY: the Lua code that declares this symbol passes a cosocket's userdata.
     let socket = unsafe { socket(u) };
     let count = socket.and_then(|socket| socket.user_data.borrow().as_ref().map(UserData::len));
     count.and_then(|count| c_int::try_from(count).ok()).unwrap_or(ffi::ERROR)
 }
 
-/// Keeps `value` under `key`. 0; or -4 where another one had to go, which is in `*evicted_key` and
-/// `*evicted_value` then; or -1 with a static text in `*err`.
+/// Keeps `value` under `key`. 0; or -4 if the least recently used number was dropped for it, which
+/// is in `*evicted_key` and `*evicted_value` then; or -1 with a static text in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -227,7 +252,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_add_udata(
     evicted_value: *mut u64,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the calling code passes a userdata and its own out-parameters.
+    // SAFETY: the Lua code that declares this symbol passes a cosocket's userdata and its own
+    // out-parameters.
     unsafe {
         match with_user_data(u, |data| data.set(key, value)) {
             Some(Ok(None)) => ffi::OK,
@@ -262,7 +288,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_udata(
     value: *mut u64,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the calling code passes a userdata and its own out-parameters.
+    // SAFETY: the Lua code that declares this symbol passes a cosocket's userdata and its own
+    // out-parameters.
     unsafe {
         match (with_user_data(u, |data| data.get(key)), value.as_mut()) {
             (Some(Some(found)), Some(value)) => {
@@ -286,7 +313,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_del_udata(
     key: u64,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the calling code passes a userdata and its own out-parameter.
+    // SAFETY: the Lua code that declares this symbol passes a cosocket's userdata and its own
+    // out-parameter.
     unsafe {
         match with_user_data(u, |data| data.remove(key)) {
             Some(true) => return ffi::OK,
@@ -297,7 +325,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_del_udata(
     ffi::ERROR
 }
 
-/// Calls `work` with the numbers that a connection keeps; none where it keeps none.
+/// Calls `work` with the numbers that a connection keeps; `None` if it keeps none.
 ///
 /// # Safety
 /// As for [`socket`].

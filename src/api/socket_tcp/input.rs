@@ -1,8 +1,8 @@
 //! What a cosocket has received and not yet handed out, and how much of it a call wants.
 //!
-//! Bytes are copied once, from here into the Lua string, but for those that `receiveuntil` has
-//! looked through when it has to wait for more. Those that it holds back, for they may begin its
-//! pattern, stay here: when its call ends, they are unread like any others.
+//! Bytes are copied once, from here into the Lua string. Only what `receiveuntil` has searched in
+//! vain is copied twice, if it must wait for more. Bytes that may be the beginning of its pattern
+//! are held back here; if its call ends then, they are unread like any others.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::lua::State;
 use crate::nginx::core::free_list::FreeList;
 use crate::own_thread;
 
-/// What a call reads.
+/// What a call of one of the receiving methods is to read.
 #[derive(Clone)]
 pub enum Want {
     /// Up to a line feed; carriage returns are left out.
@@ -25,55 +25,56 @@ pub enum Want {
     All,
     /// That many bytes.
     Bytes(usize),
-    /// Whatever comes, at most that many bytes.
+    /// Whatever comes first, at most that many bytes.
     Any(usize),
-    /// What a `receiveuntil` iterator says.
+    /// Up to the pattern of a `receiveuntil` iterator.
     Until(Matcher),
 }
 
-/// How far a call has come.
+/// How far a read has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadStep {
-    /// All that it wants is there.
+    /// All that the call wants is there.
     Complete,
+    /// More must be received first.
     More,
-    /// The other side closed before that.
+    /// The other side has closed the connection before all of it came.
     Closed,
     OutOfMemory,
 }
 
-/// The bytes.
+/// What a cosocket has received, and the state of the call that reads.
 pub struct Input {
     bytes: Vec<u8>,
-    /// Where those that nobody has taken begin.
+    /// Where the unread bytes begin.
     start: usize,
     want: Want,
-    /// How many unread bytes have been looked through in vain.
+    /// How many unread bytes have been searched for a line feed in vain.
     seen: usize,
     /// How many of the unread bytes the call gets.
     length: usize,
-    /// How many it takes.
+    /// How many unread bytes the call removes: with a line, its line feed too.
     taken: usize,
-    /// What `receiveuntil` has let through.
+    /// What `receiveuntil` returns so far, if it is no longer in `bytes`.
     passed: Vec<u8>,
-    /// How many unread bytes it holds back.
+    /// How many unread bytes `receiveuntil` holds back.
     held: usize,
 }
 
 /// The most that is read from the kernel at once.
 const MAX_READ: usize = 256 * 1024;
-/// Memory beyond this is given back when it is not needed.
+/// Once everything has been read, memory beyond this is given back.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
 own_thread! {
-    /// Memory that closed sockets leave to the next ones: a socket may last for a single request.
+    /// Buffers of closed sockets, for new ones: a socket may last for a single request only.
     static SPARE: FreeList<Vec<u8>> = FreeList::new(MAX_SPARE);
 }
-/// So many pieces, each no larger than this.
+/// How many buffers are kept there at most, and the capacity beyond which one is freed instead.
 const MAX_SPARE: usize = 16;
 const MAX_SPARE_SIZE: usize = 16 * 1024;
 
-/// Leaves the memory of `buffer` to another socket.
+/// Puts `buffer` on the free list, or frees it.
 fn spare(mut buffer: Vec<u8>) {
     if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_SIZE {
         return;
@@ -96,7 +97,7 @@ impl Input {
         }
     }
 
-    /// A call begins.
+    /// Begins a call that reads `want`.
     pub fn begin(&mut self, want: Want) {
         self.want = want;
         self.seen = 0;
@@ -109,12 +110,12 @@ impl Input {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// How many bytes are there that nobody has taken.
+    /// The number of unread bytes.
     pub fn len(&self) -> usize {
         self.bytes.len().saturating_sub(self.start)
     }
 
-    /// The call's want, and how much there is for it, for nginx's debug log.
+    /// What the call wants, and with a size how much of it is there, for nginx's debug log.
     pub fn describe(&self) -> impl fmt::Display {
         struct Described<'a>(&'a Input);
         impl fmt::Display for Described<'_> {
@@ -131,7 +132,7 @@ impl Input {
         Described(self)
     }
 
-    /// Looks at what is there; `ended`: no more will come.
+    /// Looks whether the call has all that it wants; `ended` says that no more will come.
     #[inline(always)]
     pub fn advance(&mut self, ended: bool) -> ReadStep {
         let unread = self.unread();
@@ -169,7 +170,7 @@ impl Input {
         let looked_at = std::mem::replace(&mut self.held, matcher.held().len()) + fed.consumed;
         let taken = looked_at.saturating_sub(self.held);
         if complete && fed.held == 0 && self.passed.is_empty() {
-            // All that the call gets stands here.
+            // All that the call returns is still in `bytes`.
             (self.length, self.taken) = (fed.passed, taken);
             return ReadStep::Complete;
         }
@@ -184,8 +185,8 @@ impl Input {
         }
     }
 
-    /// Where what comes next is appended, and how much is to be read: `size` bytes unless the call
-    /// needs more; at most `limit`.
+    /// The buffer to which received bytes are to be appended, and how many to ask for: `size`, or
+    /// more if the call wants more, but at most `limit`.
     pub fn reserve(&mut self, size: usize, limit: usize) -> (&mut Vec<u8>, usize) {
         self.compact();
         let len = self.bytes.len();
@@ -197,13 +198,13 @@ impl Input {
         (&mut self.bytes, wanted.min(limit))
     }
 
-    /// Appends bytes that were read elsewhere; false without memory.
+    /// Appends bytes that nginx has read; false without memory.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         self.compact();
         self.bytes.try_append(bytes).is_ok()
     }
 
-    /// Forgets what has been taken, before more is appended.
+    /// Drops what has been read, before more is appended.
     fn compact(&mut self) {
         if self.start > 0 {
             self.bytes.drain(..self.start);
@@ -218,7 +219,7 @@ impl Input {
         self.start..self.start + self.length
     }
 
-    /// Pushes what the call gets, all or in part, and takes it out.
+    /// Pushes what the call returns, complete or not, and removes it from the unread bytes.
     #[inline]
     pub fn push_result(&mut self, state: State) {
         match &self.want {
@@ -234,7 +235,7 @@ impl Input {
         self.take();
     }
 
-    /// Takes the carriage returns out of the call's line, where it stands.
+    /// Removes the carriage returns from the call's line, in place.
     fn drop_carriage_returns(&mut self) {
         let result = self.result();
         let line = self.bytes.get_mut(result).unwrap_or_default();
@@ -249,7 +250,7 @@ impl Input {
         self.length = kept;
     }
 
-    /// Takes the call's bytes out.
+    /// Removes the call's bytes.
     fn take(&mut self) {
         self.start += self.taken;
         (self.length, self.taken) = (0, 0);
@@ -259,7 +260,7 @@ impl Input {
         }
     }
 
-    /// All is taken: the memory waits for more, if it is not too much.
+    /// Everything has been read: keeps the memory for more, up to a limit.
     #[inline(never)]
     fn empty(&mut self) {
         self.bytes.clear();
@@ -268,18 +269,18 @@ impl Input {
         self.passed.shrink_to(KEPT_CAPACITY);
     }
 
-    /// Forgets everything.
+    /// Drops everything, and puts the buffer on the free list.
     pub fn clear(&mut self) {
         let old = std::mem::replace(self, Input::new());
         spare(old.bytes);
     }
 
-    /// Whether nothing is left once the call has taken its bytes.
+    /// Whether the call takes all of the unread bytes.
     pub fn is_used_up(&self) -> bool {
         self.len() == self.taken
     }
 
-    /// Whether all that came has been taken.
+    /// Whether there are no unread bytes.
     pub fn is_empty(&self) -> bool {
         self.start >= self.bytes.len()
     }

@@ -1,4 +1,4 @@
-//! `sock:setkeepalive`, and connections that rest in a pool.
+//! `sock:setkeepalive`, and the idle connections in a pool.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -18,27 +18,28 @@ use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::stream::Direction;
 use crate::ngx_debug;
 
-/// A connection that came out of a pool.
+/// A connection that comes out of a pool, or goes into one, with what goes with it.
 pub struct Taken {
     pub peer: Peer,
     pub seat: Seat,
     pub reused: u32,
     pub user_data: Option<UserData>,
-    /// The log that named the server, if lines do that.
+    /// The log that names the server, if lines about errors do.
     pub server: Option<ServerLog>,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: Option<Box<Made>>,
 }
 
-/// A connection that rests in a pool. Anything that comes from the other side ends it.
+/// An idle connection in a pool, whose events it gets. It is closed if anything comes from the
+/// other side.
 pub struct Resting {
     taken: RefCell<Option<Taken>>,
 }
 
-/// What there is of a connection that rested.
+/// What is left of an idle connection that is taken out of its pool.
 pub enum Woken {
     Connection(Taken),
-    /// The other side has closed it, or spoken; what is left is its place in the pool.
+    /// The other side has closed it or sent something, so it was closed: what is left is its seat.
     Seat(Seat),
 }
 
@@ -47,7 +48,7 @@ impl Resting {
     pub fn take(&self, log: Log) -> Option<Woken> {
         let taken = self.taken.take()?;
         let stream = taken.peer.stream();
-        // nginx may not have told yet.
+        // nginx may not have reported it yet.
         if !stream.is_quiet() {
             ngx_debug!(log, "lua tcp socket keepalive: stale connection, fd:{}", stream.fd());
             return Some(Woken::Seat(taken.seat));
@@ -62,7 +63,8 @@ impl Resting {
         Some(Woken::Connection(taken))
     }
 
-    /// Closes the connection, unless what woke it was nothing; whether it is still there.
+    /// Closes the connection if its timer has expired, the other side has closed it or sent
+    /// something, or the worker exits. Returns whether it is still open.
     fn check(&self) -> bool {
         let taken = self.taken.borrow();
         let Some(held) = taken.as_ref() else { return false };
@@ -98,8 +100,11 @@ impl Events for Resting {
 }
 
 /// `sock:setkeepalive(timeout?, size?)` with `arguments` arguments, the object included.
-pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaResult {
+pub fn set_keepalive(call: &Call, socket: Option<Rc<Socket>>, arguments: i32) -> LuaResult {
     let log = call.request.log();
+    let timeout = idle_timeout(call, arguments)?;
+    let size = pool_size(call, arguments)?;
+    let Some(socket) = &socket else { return call.fail("closed") };
     if let Some(reason) = unfit(socket) {
         return call.fail(reason);
     }
@@ -138,40 +143,49 @@ pub fn set_keepalive(call: &Call, socket: &Rc<Socket>, arguments: i32) -> LuaRes
     ngx_debug!(log, "lua tcp socket set keepalive: saving connection {:p}", stream.as_ptr());
     call.state.raw_get_index(1, handle::KEY);
     let Some(key) = call.state.bytes(-1) else { return call.fail("key not found") };
-    let timeout = idle_timeout(call, arguments)?;
-    let pool = pool_for(call, socket, key, arguments)?;
+    let pool = pool_for(call, socket, key, size, arguments)?;
     let rests = rest(socket, pool, timeout, log);
     handle::release(call.state, 1);
     if rests { call.succeed() } else { call.fail(DUBIOUS) }
 }
 
-/// The next one would read what this one has asked for.
+/// The error for a connection whose next user would read what is meant for the present one.
 const DUBIOUS: &str = "connection in dubious state";
 
-/// Why the connection cannot rest.
+/// Why the connection cannot be kept alive.
 fn unfit(socket: &Socket) -> Option<&'static str> {
     let Some(stream) = socket.stream.get() else { return Some("closed") };
     let closed = socket.read_closed.get() || socket.write_closed.get() || stream.has_ended();
     closed.then_some("closed")
 }
 
-/// How long it may rest, in milliseconds; 0 for as long as it likes.
+/// How long it may be idle, in milliseconds; 0 for any time.
 fn idle_timeout(call: &Call, arguments: i32) -> Result<usize, LuaError> {
     if arguments < 2 || call.state.is_nil_or_none(2) {
         return Ok(call.context.location().socket_keepalive_timeout());
     }
     let milliseconds = call.state.check_integer(2)?;
-    // As in the C module, a time in the past ends the rest at once.
+    // As in the C module, a negative time ends it at once.
     Ok(usize::try_from(milliseconds).unwrap_or(1))
 }
 
+/// How many connections the pool has, if it is to be made.
+fn pool_size(call: &Call, arguments: i32) -> Result<i64, LuaError> {
+    if arguments < 3 || call.state.is_nil_or_none(3) {
+        return Ok(call.context.location().socket_pool_size());
+    }
+    call.state.check_integer(3)
+}
+
+/// The pool that the connection goes into, the one of its key; made with `size` if there is none.
 fn pool_for(
     call: &Call,
     socket: &Socket,
     key: &[u8],
+    size: i64,
     arguments: i32,
 ) -> Result<Rc<Pool>, LuaError> {
-    // A pool where somebody has a seat is the one of its key.
+    // As long as a pool has a seat, no other pool has its key.
     let seat = socket.seat.borrow();
     let own = seat.as_ref().map(Seat::pool).filter(|pool| pool.key() == key);
     if let Some(pool) = own {
@@ -181,11 +195,6 @@ fn pool_for(
     if let Some(pool) = pools.find(key) {
         return Ok(pool);
     }
-    let size = if arguments >= 3 && !call.state.is_nil_or_none(3) {
-        call.state.check_integer(3)?
-    } else {
-        call.context.location().socket_pool_size()
-    };
     if size <= 0 {
         let text = format_args!("bad \"pool_size\" option value: {size}");
         return Err(LuaError::argument(arguments, text));
@@ -193,7 +202,8 @@ fn pool_for(
     Ok(pools.create(key, size, -1, call.request.log())?)
 }
 
-/// Moves the connection from the socket into the pool; false where the other side had spoken.
+/// Moves the connection from the socket into the pool. False if it could not stay there, because
+/// the other side has closed it or sent something, or for lack of memory.
 fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
     let Some(peer) = socket.peer.take() else { return false };
     ngx_debug!(log, "lua tcp socket clear current socket connection");
@@ -224,7 +234,7 @@ fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
     taken.peer.set_user(Rc::downgrade(&resting) as Weak<dyn Events>);
     *resting.taken.borrow_mut() = Some(taken);
     let kept = pool.put(resting.clone()).is_ok();
-    // nginx may not have told of what has come.
+    // nginx may not have reported yet what has come.
     let rests = kept && resting.check();
     socket.finalize();
     if rests {

@@ -1,4 +1,4 @@
-//! The Lua functions of TCP cosockets, but for those that connect and that receive.
+//! The Lua functions of TCP cosockets, except those that connect and those that receive.
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
 use crate::lua::Outcome;
 use crate::lua::registry::TCP_METATABLE;
+use crate::lua::resty_core;
 use crate::lua::state::REGISTRY;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::Level;
@@ -23,12 +24,12 @@ use crate::runtime::PhaseSet;
 const METATABLE: &CStr = c"__tcp_cosocket_mt";
 
 const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
-/// A socket is its request's, whatever the phase.
+/// A socket belongs to its request, and can be used in each of its phases.
 pub const ALL: u32 = PhaseSet::ALL.0;
 
 const METHODS: &[Row] = &[
-    Row::in_phases::<YIELDABLE, _>(c"bind", bind),
-    Row::in_phases::<YIELDABLE, _>(c"connect", connect),
+    Row::late::<YIELDABLE, _>(c"bind", bind),
+    Row::late::<YIELDABLE, _>(c"connect", connect),
     Row::in_phases::<ALL, _>(c"send", send),
     Row::in_phases::<ALL, _>(c"close", close),
     Row::anywhere(c"getreusedtimes", getreusedtimes),
@@ -49,10 +50,8 @@ const SENDING: &[Row] = &[Row::in_phases::<ALL, _>(c"send", send)];
 
 /// Puts the functions into the `ngx` table on top, and the metatables into the registry.
 pub fn inject(mut state: State) {
-    const SOCKET: &[Row] = &[
-        Row::in_phases::<YIELDABLE, _>(c"tcp", tcp),
-        Row::in_phases::<YIELDABLE, _>(c"stream", tcp),
-    ];
+    const SOCKET: &[Row] =
+        &[Row::late::<YIELDABLE, _>(c"tcp", tcp), Row::late::<YIELDABLE, _>(c"stream", tcp)];
     const REQUEST: &[Row] = &[Row::late::<{ PhaseSet::REQUEST.0 }, _>(c"socket", req_socket)];
     set_functions_in(state, c"socket", SOCKET);
     set_functions_in(state, c"req", REQUEST);
@@ -61,7 +60,7 @@ pub fn inject(mut state: State) {
     #[cfg(ngx_feature = "http_ssl")]
     super::tls::options::inject(state, METATABLE);
     state.get_field(REGISTRY, METATABLE);
-    state.raw_set_index(REGISTRY, TCP_METATABLE);
+    state.register(TCP_METATABLE);
     metatable(state, BODY_METATABLE, &[RECEIVING]);
     metatable(state, RAW_METATABLE, &[RECEIVING, SENDING]);
     handle::inject(state);
@@ -69,6 +68,7 @@ pub fn inject(mut state: State) {
     super::pool::inject(state);
 }
 
+/// Puts `ngx.socket.connect`, a Lua function, into the `ngx` table on top.
 fn inject_connect(mut state: State) {
     let code = include_bytes!("../../../lua/socket_connect.lua");
     state.get_field(-1, c"socket");
@@ -79,7 +79,7 @@ fn inject_connect(mut state: State) {
     state.pop(1);
 }
 
-/// A metatable that is its own `__index`, into the registry.
+/// Puts a metatable with these methods, which is its own `__index`, into the registry.
 fn metatable(mut state: State, name: &CStr, rows: &[&[Row]]) {
     state.new_table(0, 16);
     for rows in rows {
@@ -90,18 +90,21 @@ fn metatable(mut state: State, name: &CStr, rows: &[&[Row]]) {
     state.set_field(REGISTRY, name);
 }
 
+/// `ngx.socket.tcp()`: a table without a socket, which its first `connect` makes.
 fn tcp(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 0 {
         return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
     }
+    call.check()?;
     let mut state = call.state;
     state.new_table(7, 1);
-    state.raw_get_index(REGISTRY, TCP_METATABLE);
+    state.push_registered(TCP_METATABLE);
     state.set_metatable(-2);
     Ok(Returns::Values(1))
 }
 
+/// `sock:send(data)`.
 fn send(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 2 {
@@ -156,7 +159,8 @@ pub fn log_closed(call: &Call, verb: &str) {
     let stream = socket.as_ref().and_then(|socket| socket.stream.get());
     let connection = stream.map_or(0, |stream| stream.as_ptr() as usize);
     let ended = socket.as_ref().is_some_and(|socket| socket.ended.get());
-    // One that names no server is closed: its request, and that one's log, may be gone.
+    // A socket that names no server may be closed: then its request, and the request's log, may be
+    // gone.
     let named = socket.filter(|socket| socket.names_server());
     let log = named.map_or_else(|| call.request.log(), |socket| socket.error_log());
     ngx_log!(
@@ -167,6 +171,7 @@ pub fn log_closed(call: &Call, verb: &str) {
     );
 }
 
+/// `sock:close()`.
 fn close(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
@@ -195,6 +200,7 @@ fn open_socket(socket: Option<Rc<Socket>>) -> Option<Rc<Socket>> {
     })
 }
 
+/// `sock:getreusedtimes()`.
 fn getreusedtimes(state: State) -> LuaResult {
     let n = state.top();
     if n != 1 {
@@ -216,6 +222,7 @@ fn getreusedtimes(state: State) -> LuaResult {
     }
 }
 
+/// `sock:setkeepalive(timeout?, size?)`.
 fn setkeepalive(call: &Call) -> LuaResult {
     let n = call.arguments();
     if !(1..=3).contains(&n) {
@@ -223,11 +230,10 @@ fn setkeepalive(call: &Call) -> LuaResult {
             "expecting 1 to 3 arguments (including the object), but got {n}"
         )));
     }
-    let Some(socket) = handle::of_call(call)? else { return call.fail("closed") };
-    set_keepalive(call, &socket, n)
+    set_keepalive(call, handle::of_call(call)?, n)
 }
 
-/// Argument `index` in milliseconds, as nginx has them.
+/// The timeout in argument `index`, in milliseconds; raises for one that is negative or too long.
 fn timeout(state: State, index: i32) -> Result<i64, LuaError> {
     let number = state.number(index);
     let milliseconds = number as i64;
@@ -237,29 +243,32 @@ fn timeout(state: State, index: i32) -> Result<i64, LuaError> {
     Ok(milliseconds)
 }
 
+/// `sock:settimeout(milliseconds)`.
 fn settimeout(state: State) -> LuaResult {
-    check_timeouts(state, 2)?;
+    check_timeouts(state, 2, "settimeout")?;
     let all = timeout(state, 2)?;
     set_timeouts(state, all, all, all)
 }
 
+/// `sock:settimeouts(connect, send, read)`, in milliseconds.
 fn settimeouts(state: State) -> LuaResult {
-    check_timeouts(state, 4)?;
+    check_timeouts(state, 4, resty_core::worded(10_026, "settimeouts", "settimeout"))?;
     let (connect, send, read) = (timeout(state, 2)?, timeout(state, 3)?, timeout(state, 4)?);
     set_timeouts(state, connect, send, read)
 }
 
-fn check_timeouts(state: State, expected: i32) -> Result<(), LuaError> {
+fn check_timeouts(state: State, expected: i32, name: &str) -> Result<(), LuaError> {
     let n = state.top();
     if n != expected {
         return Err(LuaError::text(format_args!(
-            "ngx.socket settimeout: expecting {expected} arguments (including the object) but \
-             seen {n}"
+            "ngx.socket {name}: expecting {expected} arguments (including the object) but seen {n}"
         )));
     }
     state.check_kind(1, Kind::Table, c"table")
 }
 
+/// Sets the timeouts in the table of argument 1, for its next connect, and in its socket, if it has
+/// one.
 fn set_timeouts(mut state: State, connect: i64, send: i64, read: i64) -> LuaResult {
     let items = [(CONNECT_TIMEOUT, connect), (SEND_TIMEOUT, send), (READ_TIMEOUT, read)];
     for (item, milliseconds) in items {

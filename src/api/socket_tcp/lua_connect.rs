@@ -1,4 +1,4 @@
-//! The Lua functions that say where a cosocket connects from, and to.
+//! `sock:bind` and `sock:connect`: from where a cosocket connects, and to where.
 
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer::Source;
 use crate::ngx_debug;
 
-/// The key of a pool: mostly a host and a port.
+/// The key of a connection pool: `HOST:PORT` by default.
 type PoolKey = SmallVec<[u8; 64]>;
 
 /// `sock:bind(address, port?)`.
@@ -29,6 +29,7 @@ pub fn bind(call: &Call) -> LuaResult {
     if n != 2 && n != 3 {
         return Err(LuaError::text(format_args!("expecting 2 or 3 arguments, but got {n}")));
     }
+    call.check()?;
     state.check_kind(1, Kind::Table, c"table")?;
     let port = if n == 3 { bind_port(call)? } else { Ok(0) };
     let port = match port {
@@ -48,7 +49,7 @@ pub fn bind(call: &Call) -> LuaResult {
     Ok(Returns::Values(1))
 }
 
-/// The port to connect from, or what `bind` returns where it is none.
+/// The local port in argument 3. If that is no valid port, the inner `Err` has what `bind` returns.
 fn bind_port(call: &Call) -> Result<Result<u16, Returns>, LuaError> {
     let state = call.state;
     if !state.is_number(3) {
@@ -64,7 +65,8 @@ fn bind_port(call: &Call) -> Result<Result<u16, Returns>, LuaError> {
     }
 }
 
-/// What `sock:connect` found in its options table.
+/// What `sock:connect` found in its options table. `pool_size` is 0 if neither it nor a backlog was
+/// given.
 #[derive(Default)]
 struct Options {
     pool: Option<Vec<u8>>,
@@ -80,6 +82,7 @@ pub fn connect(call: &Call) -> LuaResult {
             "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen {n}"
         )));
     }
+    call.check()?;
     state.check_kind(1, Kind::Table, c"table")?;
     let host = state.check_bytes(2)?;
     let has_options = state.kind(n) == Kind::Table;
@@ -115,7 +118,8 @@ pub fn connect(call: &Call) -> LuaResult {
     socket.connect(call, target, find_pool(call, key, &options)?)
 }
 
-/// Whether `sock:setoption("ip-transparent", …)` asked for a foreign source address.
+/// Whether `sock:setoption("ip-transparent", …)` allowed a source address that is not this
+/// machine's.
 fn wants_transparency(mut state: State) -> bool {
     state.raw_get_index(1, TRANSPARENT);
     let asked = state.boolean(-1);
@@ -134,6 +138,7 @@ fn bound(mut state: State) -> Option<Source> {
     Some(Source { address, transparent: wants_transparency(state) })
 }
 
+/// The pool with that key. If there is none, makes one, provided that the options ask for it.
 fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Pool>>, OutOfMemory> {
     let pools = Pools::of(call.context.main_state());
     let found = pools.find(key);
@@ -144,6 +149,7 @@ fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Poo
     pools.create(key, size, backlog, call.request.log()).map(Some)
 }
 
+/// Reads the options table of `sock:connect` at index `table`.
 fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
     let mut state = call.state;
     let mut options = Options::default();
@@ -184,12 +190,14 @@ fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
     Ok(options)
 }
 
+/// The answer of [`reuse`].
 enum Reuse {
     Socket(Rc<Socket>),
     Busy(Busy),
 }
 
-/// The table's socket, closed and ready to connect again; a new one where it has none.
+/// The socket of the table in argument 1, closed and ready to connect again; a new one if the table
+/// has none. `Busy` if a task waits for the socket.
 fn reuse(call: &Call) -> Result<Reuse, LuaError> {
     let Some(socket) = handle::socket(call.state, 1) else {
         let socket = Socket::new(SocketKind::Upstream, call)?;

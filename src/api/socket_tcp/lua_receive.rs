@@ -13,7 +13,7 @@ use super::socket::Socket;
 use crate::api::call::{Call, Row};
 use crate::lua::registry::TCP_PATTERN_METATABLE;
 use crate::lua::state::upvalue;
-use crate::lua::{Kind, LuaError, LuaResult, Returns, State, userdata};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State, resty_core, userdata};
 use crate::nginx::core::allocator;
 use crate::ngx_debug;
 
@@ -22,12 +22,14 @@ pub fn inject(state: State) {
     userdata::inject::<Matcher>(state, TCP_PATTERN_METATABLE);
 }
 
-/// A socket that can be read, or what to return instead.
+/// A socket that can be read from, or what the function is to return instead.
 enum Ready {
     Socket(Rc<Socket>),
     Return(LuaResult),
 }
 
+/// Whether the calling request can read from `socket` now. `logs` says whether to log that it is
+/// closed.
 #[inline(always)]
 fn ready(call: &Call, socket: Option<Rc<Socket>>, logs: bool) -> Result<Ready, LuaError> {
     let readable = |socket: &Rc<Socket>| socket.is_connected() && !socket.read_closed.get();
@@ -47,6 +49,7 @@ fn not_open(call: &Call, logs: bool) -> Ready {
     Ready::Return(call.fail("closed"))
 }
 
+/// `sock:receive(pattern_or_size?)`.
 pub fn receive(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 1 && n != 2 {
@@ -67,32 +70,39 @@ pub fn receive(call: &Call) -> LuaResult {
     socket.receive(call, want)
 }
 
-/// The largest number of bytes that a number says exactly.
+/// Up to here, a Lua number is an exact number of bytes.
 const MAX_SIZE: f64 = (1_u64 << 53) as f64;
 
-/// The second argument of `receive`.
+const BAD_PATTERN: &str = "bad pattern argument";
+
+/// What the second argument of `receive` asks for.
 fn pattern(state: State) -> Result<Want, LuaError> {
     // A size, mostly.
     let size = state.number(2);
     if (1.0..=MAX_SIZE).contains(&size) {
         return Ok(Want::Bytes(size as usize));
     }
-    let bad = || LuaError::argument(2, "bad pattern argument");
-    let size = || usize::try_from(state.integer(2)).map(Want::Bytes).map_err(|_| bad());
+    let bad = |text: &'static str| LuaError::argument(2, text);
+    let changed = |now| bad(resty_core::worded(10_026, now, BAD_PATTERN));
+    let size = || {
+        let size = usize::try_from(state.integer(2));
+        size.map(Want::Bytes).map_err(|_| changed("bad number argument"))
+    };
     match state.kind(2) {
         Kind::Number => return size(),
         Kind::String => {}
-        _ => return Err(bad()),
+        _ => return Err(changed("bad argument")),
     }
     match state.bytes(2).unwrap_or_default() {
         b"*l" => Ok(Want::Line),
         b"*a" => Ok(Want::All),
-        [b'*', _] => Err(bad()),
+        [b'*', _] => Err(bad(BAD_PATTERN)),
         _ if state.is_number(2) => size(),
         other => Err(LuaError::argument(2, format_args!("bad pattern argument: {}", Shown(other)))),
     }
 }
 
+/// `sock:receiveany(max)`.
 pub fn receiveany(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 2 {
@@ -114,6 +124,7 @@ pub fn receiveany(call: &Call) -> LuaResult {
     socket.receive(call, Want::Any(max))
 }
 
+/// `sock:receiveuntil(pattern, options?)`: an iterator, a function.
 pub fn receiveuntil(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n != 2 && n != 3 {
@@ -136,7 +147,7 @@ pub fn receiveuntil(call: &Call) -> LuaResult {
     Ok(Returns::Values(1))
 }
 
-/// The option of that name.
+/// The option `inclusive` of the table in argument 3.
 fn inclusive(mut state: State) -> Result<bool, LuaError> {
     state.check_kind(3, Kind::Table, c"table")?;
     state.get_field(3, c"inclusive");
@@ -154,18 +165,19 @@ fn inclusive(mut state: State) -> Result<bool, LuaError> {
     Ok(inclusive)
 }
 
-/// A call of the iterator; its upvalues are the cosocket and the matcher.
+/// `iterator(size?)`; its upvalues are the cosocket's table and the matcher.
 fn iterate(call: &Call) -> LuaResult {
     let (state, n) = (call.state, call.arguments());
     if n > 1 {
-        return Err(LuaError::text(format_args!("expecting 0 or 1 arguments, but seen {n}")));
+        let noun = resty_core::worded(10_026, "argument", "arguments");
+        return Err(LuaError::text(format_args!("expecting 0 or 1 {noun}, but seen {n}")));
     }
     let size = if n == 1 { state.check_integer(1)? } else { 0 };
-    let socket = match ready(call, handle::socket(state, upvalue(1)), false)? {
+    let socket = match ready(call, handle::socket(state, upvalue::<1>()), false)? {
         Ready::Socket(socket) => socket,
         Ready::Return(result) => return result,
     };
-    let matcher = userdata::get::<Matcher>(state, upvalue(2));
+    let matcher = userdata::get::<Matcher>(state, upvalue::<2>());
     let matcher = matcher.ok_or_else(|| LuaError::text("no pattern"))?;
     ngx_debug!(call.request.log(), "lua tcp socket receiveuntil iterator");
     let turn = matcher.borrow_mut().begin(usize::try_from(size).unwrap_or(0));

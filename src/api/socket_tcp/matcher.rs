@@ -1,7 +1,8 @@
-//! What a `receiveuntil` iterator keeps between its calls: Lua owns it, and a read that waits does.
+//! The state that a `receiveuntil` iterator keeps between its calls. Lua owns it, and so does a
+//! read that waits.
 //!
-//! Lua's collector drops many at once. Their memory serves the next ones, as the allocator's quick
-//! lists are too short for them.
+//! Lua's garbage collector drops many at once, more than malloc keeps ready for reuse. So there is
+//! a free list for them.
 
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
@@ -13,14 +14,15 @@ use crate::own_thread;
 
 type SharedMatcher = Rc<RefCell<ReceiveUntil>>;
 
-/// How many wait at most for the next iterators.
+/// How many the free list keeps at most.
 const MAX_IDLE: usize = 512;
 
 own_thread! {
     static IDLE: FreeList<SharedMatcher> = FreeList::new(MAX_IDLE);
 }
 
-/// A share of an iterator's state.
+/// A share of an iterator's state; the last one goes to the free list, unless its pattern is long:
+/// the list would keep the memory.
 #[derive(Clone)]
 pub struct Matcher(SharedMatcher);
 
@@ -40,7 +42,9 @@ impl Matcher {
 
 impl Drop for Matcher {
     fn drop(&mut self) {
-        if Rc::strong_count(&self.0) == 1 {
+        if let Some(state) = Rc::get_mut(&mut self.0)
+            && state.get_mut().is_small()
+        {
             drop(IDLE.keep(self.0.clone()));
         }
     }

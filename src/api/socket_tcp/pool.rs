@@ -1,8 +1,8 @@
 //! Pools of connections: one per key and Lua VM.
 //!
 //! Everything that counts against a pool's size holds a [`Seat`]: a connection in use, an idle one
-//! in the pool, a connect that waits in its queue. Dropping a seat lets the next one connect, and
-//! dropping the last one removes the pool.
+//! in the pool, a connect that waits in its queue. Dropping a seat lets the next connect of the
+//! queue go ahead, and dropping the last seat removes the pool.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -23,8 +23,8 @@ use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::runtime::scheduler;
 use crate::{ngx_debug, own_thread};
 
-/// The pools of one Lua VM. The hash has a seed of the process, so that a key that a script makes of
-/// what a client sends meets no others by design.
+/// The pools of one Lua VM, by their keys. The hash is seeded anew in each process, because a
+/// script may make keys of what clients send: they cannot choose keys that collide.
 #[derive(Default)]
 pub struct Pools(RefCell<HashMap<Vec<u8>, Rc<Pool>, RandomState>>);
 
@@ -34,7 +34,7 @@ own_thread! {
 }
 
 impl Pools {
-    /// Those of a VM.
+    /// Those of the VM with the main coroutine `main`.
     pub fn of(main: State) -> Rc<Pools> {
         let mut vms = VMS.borrow_mut();
         if let Some((_, pools)) = vms.iter().find(|(vm, _)| *vm == main) {
@@ -46,7 +46,7 @@ impl Pools {
         pools
     }
 
-    /// A VM is closed: so are the connections that rest in its pools.
+    /// The VM is being closed: closes the idle connections of its pools.
     pub fn close(main: State) {
         let at = VMS.borrow().iter().position(|(vm, _)| *vm == main);
         let Some(at) = at else { return };
@@ -74,7 +74,8 @@ impl Pools {
         self.0.borrow().get(key).cloned()
     }
 
-    /// A new pool for `size` connections; a negative `backlog` means that more may be made.
+    /// Makes a pool for `size` connections, in whose queue `backlog` connects may wait. With a
+    /// negative `backlog` there is no queue: any number may connect.
     pub fn create(
         self: &Rc<Self>,
         key: &[u8],
@@ -94,6 +95,7 @@ impl Pools {
             size: usize::try_from(size).unwrap_or(1),
             backlog: usize::try_from(backlog).ok(),
             seats: Cell::new(0),
+            reuses: Cell::new(0),
             resting: RefCell::default(),
             waiting: RefCell::default(),
         });
@@ -118,18 +120,20 @@ pub struct Pool {
     size: usize,
     backlog: Option<usize>,
     seats: Cell<usize>,
-    /// The connections that rest, the latest first.
+    /// How many idle connections have been taken from it.
+    reuses: Cell<u64>,
+    /// The idle connections, the latest first.
     resting: RefCell<VecDeque<Rc<Resting>>>,
-    /// The connects that wait, the oldest first.
+    /// The queue of connects, the oldest first. One that was cancelled stays until the next look.
     waiting: RefCell<VecDeque<Weak<Queued>>>,
 }
 
 /// The pool's answer to a socket that wants to connect.
 pub enum Admission {
     Seat(Seat),
-    /// It has to wait, holding this seat.
+    /// It has to wait in the queue, and holds this seat meanwhile.
     Queue(Seat),
-    /// Too many wait.
+    /// The queue is full.
     Full,
 }
 
@@ -138,19 +142,34 @@ impl Pool {
         &self.key
     }
 
-    /// How many connections are in use, how many rest, and how many connects wait.
+    /// How many connections are in use and idle, and how many connects wait.
     pub fn load(&self) -> PoolLoad {
         let (idle, queued) = (self.resting.borrow().len(), self.waiting.borrow().len());
         PoolLoad { used: self.seats.get().saturating_sub(idle + queued), idle, queued }
     }
 
-    /// Another seat, whatever the size.
+    /// How many connections it is for.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many idle connections have been taken from it.
+    pub fn reuses(&self) -> u64 {
+        self.reuses.get()
+    }
+
+    /// Counts an idle connection that was taken from it.
+    pub fn count_reuse(&self) {
+        self.reuses.set(self.reuses.get() + 1);
+    }
+
+    /// Another seat, even beyond the pool's size.
     pub fn seat(self: &Rc<Self>) -> Seat {
         self.seats.set(self.seats.get() + 1);
         Seat { pool: self.clone(), silent: Cell::new(false) }
     }
 
-    /// Asks for a seat.
+    /// Asks whether a connect may go ahead.
     pub fn admit(self: &Rc<Self>) -> Admission {
         match admit(self.seats.get(), self.size, self.backlog) {
             pool_admission::Admission::Seat => Admission::Seat(self.seat()),
@@ -159,7 +178,8 @@ impl Pool {
         }
     }
 
-    /// The connection that came back last, or the place of one that is not good any more.
+    /// Takes the idle connection that came back last and is still good. If there is none, but some
+    /// were stale, the seat of one of those; the stale ones are closed.
     pub fn take_idle(&self, log: Log) -> Option<Woken> {
         ngx_debug!(log, "lua tcp socket pool get keepalive peer");
         let mut place = None;
@@ -177,7 +197,8 @@ impl Pool {
         }
     }
 
-    /// Puts a connection to rest; where there is no room, the one that rested longest goes.
+    /// Adds an idle connection; if there are as many as the pool's size, closes the one that has
+    /// been idle longest.
     pub fn put(&self, resting: Rc<Resting>) -> Result<(), OutOfMemory> {
         let mut all = self.resting.borrow_mut();
         let oldest = if all.len() >= self.size { all.pop_back() } else { None };
@@ -191,7 +212,7 @@ impl Pool {
         Ok(room?)
     }
 
-    /// Takes a connection out that is to be closed.
+    /// Removes an idle connection that is to be closed.
     pub fn remove(&self, resting: &Resting) {
         let mut all = self.resting.borrow_mut();
         let at = all.iter().position(|other| std::ptr::eq(Rc::as_ptr(other), resting));
@@ -200,7 +221,8 @@ impl Pool {
         drop(removed);
     }
 
-    /// A connect waits in the queue, for so many milliseconds.
+    /// Has the connect of `socket` wait in the queue, for at most that many milliseconds. Dropping
+    /// the result cancels the wait.
     pub fn queue(
         self: &Rc<Self>,
         seat: Seat,
@@ -233,7 +255,8 @@ impl Pool {
         Ok(queued)
     }
 
-    /// It is the turn of the one that has waited longest, if there is a place for it.
+    /// Has the connect that has waited longest go ahead at the end of this event loop round, if
+    /// there is a place for it.
     pub fn call_next(&self) {
         self.waiting.borrow_mut().retain(|queued| queued.upgrade().is_some_and(|q| q.waits()));
         let waiting = self.waiting.borrow().len();
@@ -255,10 +278,10 @@ impl Pool {
     }
 }
 
-/// What counts against a pool's size.
+/// Counts against a pool's size while it exists.
 pub struct Seat {
     pool: Rc<Pool>,
-    /// Dropping it does not call the next one.
+    /// Whether dropping it leaves the queue alone.
     silent: Cell<bool>,
 }
 
@@ -267,7 +290,7 @@ impl Seat {
         &self.pool
     }
 
-    /// Lets go of the seat, but calls nobody: its holder has another one of the same pool.
+    /// Drops the seat without a look at the queue: the holder has another seat of the same pool.
     pub fn give_up(self) {
         self.silent.set(true);
     }
@@ -285,7 +308,7 @@ impl Drop for Seat {
         }
         let Some(pools) = pool.pools.upgrade() else { return };
         let mut all = pools.0.borrow_mut();
-        // Another one may have the key by now.
+        // Another pool may have the key by now.
         if all.get(&pool.key).is_some_and(|other| Rc::ptr_eq(other, pool)) {
             ngx_debug!(
                 cycle_log(),
@@ -303,7 +326,7 @@ pub struct Queued {
     socket: Weak<Socket>,
     target: RefCell<Option<Target<'static>>>,
     timer: Box<Timer<Weak<Queued>>>,
-    /// Its turn has come.
+    /// Whether there is a place for it, and the timer was posted to tell it so.
     has_turn: Cell<bool>,
 }
 
@@ -316,7 +339,7 @@ impl Queued {
         self.target.take()
     }
 
-    /// Whether it waits for its turn.
+    /// Whether it still waits for a place.
     fn waits(&self) -> bool {
         self.timer.is_armed()
     }
@@ -332,7 +355,7 @@ impl Queued {
 }
 
 impl Waiter for Weak<Queued> {
-    /// The connect that waits here ends with its request.
+    /// Fails the request of the connect that waits here.
     fn abandon(&self) {
         let socket = self.upgrade().and_then(|queued| queued.socket.upgrade());
         let context = socket.and_then(|socket| socket.context());
@@ -342,7 +365,8 @@ impl Waiter for Weak<Queued> {
     }
 }
 
-/// Closes a VM's pools when the VM is closed.
+/// The value of a userdata in the registry: it is dropped when the VM is closed, and closes the
+/// VM's pools.
 struct Closer(State);
 
 impl Drop for Closer {
@@ -351,7 +375,7 @@ impl Drop for Closer {
     }
 }
 
-/// Has Lua close the pools of the VM whose main coroutine `state` is.
+/// Has the pools of the VM with the main coroutine `state` closed when that VM is.
 pub fn inject(mut state: State) {
     userdata::inject::<Closer>(state, TCP_POOLS_METATABLE);
     userdata::push(state, Closer(state), TCP_POOLS_METATABLE);

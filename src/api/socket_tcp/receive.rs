@@ -1,4 +1,4 @@
-//! Reading: what is buffered first, then what the connection has, then waiting for more.
+//! Reading: first what is buffered, then what the connection has; then a wait for more.
 
 use std::rc::Rc;
 
@@ -9,10 +9,10 @@ use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns, State};
+use crate::nginx::Status;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::{Direction, Io, Stream};
 use crate::nginx::http::{client_socket, departure};
-use crate::nginx::{Level, Status};
 use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
@@ -23,9 +23,9 @@ enum ReceiveProgress {
     Failed(SocketFailure),
 }
 
-/// What came of asking the connection for more.
+/// The result of asking the connection for more.
 pub(super) enum Fetched {
-    /// There is more to look at, or the other side has closed.
+    /// There are more bytes, or the other side has closed the connection.
     Some,
     Nothing,
     Failed(SocketFailure),
@@ -34,7 +34,7 @@ pub(super) enum Fetched {
 const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
 
 impl Socket {
-    /// Reads what `want` says, for the calling task.
+    /// Reads what `want` asks for, for the calling task.
     pub fn receive(self: &Rc<Self>, call: &Call, want: Want) -> LuaResult {
         ngx_debug!(call.request.log(), "lua tcp socket read timeout: {}", self.timeouts.get().read);
         self.input.borrow_mut().begin(want);
@@ -59,6 +59,7 @@ impl Socket {
         }
     }
 
+    /// Undoes the preparations of a wait by code that cannot yield.
     fn stop_waiting(&self) {
         if let Some(stream) = self.stream.get() {
             stream.clear_timer(Direction::Read);
@@ -66,7 +67,8 @@ impl Socket {
         self.after_read();
     }
 
-    /// The client's read events go back to whom they belong to.
+    /// After a read by a request socket: the client's read events, and their timer, are no longer
+    /// the socket's.
     fn after_read(&self) {
         if !self.is_downstream() {
             return;
@@ -79,7 +81,8 @@ impl Socket {
         request_socket::stop_listening(self);
     }
 
-    /// Pushes the result of a read, or `nil`, the failure's text and what there was before it.
+    /// Pushes the result of a read; for a failure, `nil`, its text and what was received before it.
+    /// Returns the number of values.
     fn push_received(&self, state: State, failure: Option<&SocketFailure>) -> i32 {
         ngx_debug!(self.request.get().log(), "lua tcp socket receive return value handler");
         if let Some(failure) = failure {
@@ -102,14 +105,15 @@ impl Socket {
         3
     }
 
-    /// nginx tells that there is something to read, or nothing came in time.
+    /// nginx's read event, while a task waits for it: there is something to read, or nothing came
+    /// in time.
     pub fn read_event(self: &Rc<Self>) {
         let Some(stream) = self.stream.get() else { return };
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket read handler");
         if stream.take_timeout(Direction::Read) {
             if self.logs_errors() {
-                ngx_log!(self.error_log(), Level::Err, "lua tcp socket read timed out");
+                ngx_log!(self.error_log(), self.timeout_level(), "lua tcp socket read timed out");
             }
             return self.settle_read(Some(SocketFailure::Timeout));
         }
@@ -121,7 +125,7 @@ impl Socket {
         }
     }
 
-    /// Gives the task that waits its result.
+    /// Gives the waiting task the result of its read.
     fn settle_read(self: &Rc<Self>, failure: Option<SocketFailure>) {
         let Some(task) = Socket::take_waiter(&self.reading) else { return };
         self.after_read();
@@ -132,6 +136,7 @@ impl Socket {
         });
     }
 
+    /// Reads as much as the call wants, or as there is without waiting.
     #[inline(always)]
     fn read(&self) -> ReceiveProgress {
         let Some(stream) = self.stream.get() else {
@@ -148,7 +153,8 @@ impl Socket {
         }
     }
 
-    /// Reads on. A function of its own: mostly, `read` finds enough.
+    /// Receives more until that is enough. Not a part of `read`, which mostly finds enough in the
+    /// buffer.
     #[inline(never)]
     fn read_more(&self, stream: Stream) -> ReceiveProgress {
         let mut received = false;
@@ -170,7 +176,7 @@ impl Socket {
         }
     }
 
-    /// Whether what is there is enough.
+    /// Whether what has been received is enough.
     #[inline(always)]
     fn look(&self, stream: Stream) -> ReadStep {
         if self.has_read_body() && !self.ended.replace(true) {
@@ -185,7 +191,7 @@ impl Socket {
         input.advance(ended)
     }
 
-    /// All that the call wants is there.
+    /// All that the call wants has been received.
     #[inline(always)]
     fn complete(&self, stream: Stream) -> ReceiveProgress {
         let request = self.request.get();
@@ -199,7 +205,7 @@ impl Socket {
         );
         let body_is_over = self.has_read_body() && self.input.borrow().is_used_up();
         if body_is_over && self.conf.get().check_client_abort() {
-            return match departure::check_client(request) {
+            return match departure::check_client(request, self.conf.get().abort_level()) {
                 Status::OK => ReceiveProgress::Complete,
                 Status(HTTP_CLIENT_CLOSED_REQUEST) => {
                     ReceiveProgress::Failed(SocketFailure::ClientAborted)
@@ -214,7 +220,8 @@ impl Socket {
         }
     }
 
-    /// Gets more: what nginx has read already, or from the connection.
+    /// Gets more bytes: for a request socket, first those that nginx has read with the request's
+    /// header; then from the connection.
     fn fetch(&self, stream: Stream, received: &mut bool) -> Fetched {
         let size = self.conf.get().socket_buffer_size();
         let limit = match self.kind {
@@ -241,7 +248,8 @@ impl Socket {
         self.receive_from(stream, size, limit)
     }
 
-    /// What nginx read beyond the request's header.
+    /// Takes at most `max` bytes of what nginx has read beyond the request's header; returns how
+    /// many.
     fn take_preread(&self, max: usize) -> Result<usize, SocketFailure> {
         let request = self.request.get();
         let bytes = client_socket::take_preread(&request, max);
@@ -286,6 +294,7 @@ impl Socket {
         }
     }
 
+    /// The other side has closed the connection: for a request socket, that may be an error.
     fn closed_by_peer(&self) -> Fetched {
         let request = self.request.get();
         let aborted = match self.kind {
@@ -303,7 +312,7 @@ impl Socket {
         Fetched::Some
     }
 
-    /// Nothing more for now: nginx is to tell, or the time to run out.
+    /// There is nothing more to read for now: has nginx report when there is, and sets the timeout.
     fn wait(&self, stream: Stream) -> ReceiveProgress {
         if self.kind == SocketKind::Unbuffered {
             // nginx's reader has asked for the event, and has set a timer of its own.

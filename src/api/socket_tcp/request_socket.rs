@@ -1,4 +1,4 @@
-//! `ngx.req.socket`: the client's connection, for its request body or for everything.
+//! `ngx.req.socket`: a socket on the client's connection, either for the request body, or raw.
 
 use std::borrow::Cow;
 use std::rc::{Rc, Weak};
@@ -10,7 +10,7 @@ use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::state::REGISTRY;
-use crate::lua::{LuaError, LuaResult, Returns};
+use crate::lua::{LuaError, LuaResult, Returns, resty_core};
 use crate::nginx::event::peer::Events;
 use crate::nginx::event::stream::Direction;
 use crate::nginx::http::client_socket;
@@ -26,7 +26,8 @@ pub const RAW_METATABLE: &std::ffi::CStr = c"__tcp_raw_req_cosocket_mt";
 pub fn req_socket(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n > 1 {
-        return Err(LuaError::text(format_args!("expecting zero arguments, but got {n}")));
+        let wanted = resty_core::worded(10_026, "0 or 1 argument", "zero arguments");
+        return Err(LuaError::text(format_args!("expecting {wanted}, but got {n}")));
     }
     let raw = n == 1 && call.state.boolean(1);
     let request = call.request;
@@ -40,7 +41,7 @@ pub fn req_socket(call: &Call) -> LuaResult {
     call.check()?;
     let kind = match raw {
         true => SocketKind::Raw,
-        // What comes over the wire is the body itself, and nothing else.
+        // What comes over the connection is the body as it is.
         false if !request.is_multiplexed() && !client_socket::is_chunked(request) => {
             SocketKind::Body
         }
@@ -53,7 +54,7 @@ pub fn req_socket(call: &Call) -> LuaResult {
     }
 }
 
-/// Takes the whole connection; or why not.
+/// Takes the whole connection over from nginx, for a raw socket; the reason if that is impossible.
 fn take_connection(call: &Call) -> Result<Option<Cow<'static, str>>, LuaError> {
     let (request, context) = (call.request, call.context);
     output::release_held(context);
@@ -78,7 +79,7 @@ fn take_connection(call: &Call) -> Result<Option<Cow<'static, str>>, LuaError> {
     Ok(None)
 }
 
-/// Takes the request body; or why not.
+/// Takes reading the request body over from nginx; the reason if that is impossible.
 fn take_body(call: &Call, kind: SocketKind) -> Result<Option<Cow<'static, str>>, LuaError> {
     let request = call.request;
     if client_socket::has_body_reader(request) {
@@ -102,6 +103,7 @@ fn take_body(call: &Call, kind: SocketKind) -> Result<Option<Cow<'static, str>>,
     Ok(None)
 }
 
+/// Pushes a new socket for what was taken over.
 fn make(call: &Call, kind: SocketKind) -> LuaResult {
     let socket = Socket::new(kind, call)?;
     let Some(stream) = client_socket::stream(call.request) else { return call.fail("closed") };
@@ -125,9 +127,10 @@ fn make(call: &Call, kind: SocketKind) -> LuaResult {
     Ok(Returns::Values(1))
 }
 
-/// The client's read events go to the socket from now on, if it is the client's.
+/// Has the client's read events go to the socket, if it is one of `ngx.req.socket`.
 ///
-/// A socket for the body has nothing more to wait for once another one took the connection.
+/// Not if it is for the body and the running request has a raw socket by now: that one has the
+/// connection then.
 pub fn listen(socket: &Rc<Socket>, call: &Call) {
     let is_over = socket.reads_body() && call.context.output.stage.get() == Stage::Raw;
     if socket.is_downstream() && !is_over {
@@ -139,8 +142,8 @@ fn user(socket: &Rc<Socket>) -> Weak<dyn Events> {
     Rc::downgrade(socket) as Weak<dyn Events>
 }
 
-/// Whether the client's read events, and their timer, are the socket's: nginx's own code may use them,
-/// or the socket that took the connection over.
+/// Whether the client's read events, and their timer, are the socket's. Otherwise nginx itself may
+/// use them, or a raw socket that has taken the connection over.
 pub fn is_listening(socket: &Socket) -> bool {
     let is_user = |context: Rc<Context>| {
         let user = context.client_user.borrow();
@@ -149,7 +152,8 @@ pub fn is_listening(socket: &Socket) -> bool {
     client_user::is_listening(socket.request.get()) && socket.context().is_some_and(is_user)
 }
 
-/// The client's read events, if they are the socket's, go back to whom the location says.
+/// If the client's read events are the socket's, has them go to what the location's
+/// `lua_check_client_abort` asks for.
 pub fn stop_listening(socket: &Socket) {
     if !is_listening(socket) {
         return;

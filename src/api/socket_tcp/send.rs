@@ -1,4 +1,4 @@
-//! Writing: as much as the connection takes at once, and the rest when it takes more.
+//! Writing: as much as the connection takes at once, and the rest once it takes more.
 
 use std::rc::Rc;
 
@@ -10,22 +10,22 @@ use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::Level;
 use crate::nginx::event::stream::{Direction, Io, Stream};
 use crate::nginx::http::client_socket;
 use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
-/// What is still to be written.
+/// What a task waits to write. (Without a wait, the bytes are written from the Lua string.)
 #[derive(Default)]
 pub struct Output {
     rest: Vec<u8>,
     sent: usize,
-    /// The length of all of it, for the caller.
+    /// The length of all that the caller has sent, which is the result.
     total: usize,
 }
 
 impl Output {
+    /// Keeps a copy of `rest`; false without memory.
     fn keep(&mut self, rest: &[u8], total: usize) -> bool {
         self.rest.clear();
         self.sent = 0;
@@ -33,7 +33,7 @@ impl Output {
         self.rest.try_append(rest).is_ok()
     }
 
-    /// Forgets it; whether something was still to be written.
+    /// Drops it; returns whether something was still to be written.
     pub fn clear(&mut self) -> bool {
         let cut_short = self.sent < self.rest.len();
         *self = Output::default();
@@ -44,7 +44,7 @@ impl Output {
 /// How far a write has come.
 enum SendProgress {
     Complete,
-    /// After that many bytes.
+    /// The connection takes no more for now, after that many bytes.
     Waiting(usize),
     Failed(SocketFailure),
 }
@@ -103,6 +103,8 @@ impl Socket {
         false
     }
 
+    /// Writes as much as the connection takes; if that is not all, sets the timeout and has nginx
+    /// report when it takes more.
     fn write(&self, stream: Stream, bytes: &[u8]) -> SendProgress {
         ngx_debug!(stream.log(), "lua tcp socket send data");
         let mut sent = 0;
@@ -131,14 +133,15 @@ impl Socket {
         }
     }
 
-    /// nginx tells that more can be written, or that nothing could be in time.
+    /// nginx's write event, while a task waits for it: more can be written, or nothing could be in
+    /// time.
     pub fn write_event(self: &Rc<Self>) {
         let Some(stream) = self.stream.get() else { return };
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket send handler");
         if stream.take_timeout(Direction::Write) {
             if self.logs_errors() {
-                ngx_log!(self.error_log(), Level::Err, "lua tcp socket write timed out");
+                ngx_log!(self.error_log(), self.timeout_level(), "lua tcp socket write timed out");
             }
             return self.settle_write(Some(SocketFailure::Timeout));
         }
@@ -155,7 +158,7 @@ impl Socket {
         }
     }
 
-    /// Gives the task that waits its result.
+    /// Gives the waiting task the result of its write.
     fn settle_write(self: &Rc<Self>, failure: Option<SocketFailure>) {
         let Some(task) = Socket::take_waiter(&self.writing) else { return };
         let Some(request) = task.request() else { return };

@@ -1,4 +1,4 @@
-//! The server of a socket, which the lines about its errors name.
+//! The name of a socket's server in the log lines about its errors.
 
 use codec::fallible::{self, OutOfMemory};
 
@@ -8,12 +8,13 @@ use crate::api::socket_log;
 use crate::nginx::core::log::Log;
 use crate::nginx::event::server_log::ServerLog;
 
-/// How long a host's name may be, and how much of a longer one is shown.
+/// The longest host name that is logged in full, and how many bytes are logged of a longer one: as
+/// in the C module.
 const MAX_HOST: usize = 31;
 const SHOWN_OF_LONGER: usize = 28;
 
 impl Socket {
-    /// Notes where a connect is to go, for the lines about its errors.
+    /// Makes the log for errors of a connect to `target`.
     pub fn note_server(&self, target: &Target) -> Result<(), OutOfMemory> {
         let shortened;
         let host = match target.host.get(..SHOWN_OF_LONGER) {
@@ -28,12 +29,13 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether lines name the server.
+    /// Whether lines about errors name the server.
     pub fn names_server(&self) -> bool {
         self.server.borrow().is_some()
     }
 
-    /// The log of errors of the connection, while there is one or one is being made.
+    /// The log for errors of the socket, from when it begins to connect until it is closed: the
+    /// request's log, unless lines name the server.
     pub fn error_log(&self) -> Log {
         let server = self.server.borrow();
         server.as_ref().map_or_else(|| self.request.get().log(), ServerLog::log)

@@ -1,4 +1,4 @@
-//! A cosocket: its connection, what it waits for, and how it is closed.
+//! A TCP cosocket: its connection, which tasks wait for it, and how it is closed.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
@@ -29,10 +29,10 @@ use crate::nginx::http::client_socket;
 use crate::ngx_debug;
 use crate::runtime::{Context, Hold, Resource, Task};
 
-/// What a cosocket is connected to.
+/// What a cosocket is connected to, and for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SocketKind {
-    /// A peer that Lua code connected to.
+    /// A server that Lua code has connected to.
     Upstream,
     /// The client, for reading the request body from its connection.
     Body,
@@ -42,7 +42,7 @@ pub enum SocketKind {
     Raw,
 }
 
-/// How long its operations may take, in milliseconds.
+/// How long a socket's operations may take, in milliseconds.
 #[derive(Clone, Copy)]
 pub struct Timeouts {
     pub connect: usize,
@@ -51,7 +51,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// Those of the configuration where `milliseconds` are not positive.
+    /// The given timeouts; the configured one for each that is not positive.
     pub fn new(conf: &LocationConf, connect: i64, send: i64, read: i64) -> Timeouts {
         let or = |value: i64, default: usize| match usize::try_from(value) {
             Ok(value) if value > 0 => value,
@@ -65,7 +65,7 @@ impl Timeouts {
     }
 }
 
-/// What a cosocket does for another task.
+/// What another task waits for, which keeps a socket busy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Busy {
     Connecting,
@@ -90,34 +90,36 @@ impl Busy {
 /// A cosocket.
 pub struct Socket {
     pub kind: SocketKind,
-    /// The request that owns it; only compared once that has ended.
+    /// The request that owns it. Once that has ended, the handle is only compared.
     pub request: Cell<Request>,
     /// None once it is closed.
     pub context: RefCell<Option<Weak<Context>>>,
     /// The configuration of the location where it was connected.
     pub conf: Cell<&'static LocationConf>,
     pub timeouts: Cell<Timeouts>,
-    /// The connection that it owns; the client's is nginx's.
+    /// The connection that it owns; `None` for a request socket, whose connection is nginx's.
     pub peer: RefCell<Option<Peer>>,
-    /// The connection while it may be used.
+    /// The connection, its own or the client's; `None` while it is not connected.
     pub stream: Cell<Option<Stream>>,
     pub read_closed: Cell<bool>,
     pub write_closed: Cell<bool>,
-    /// It is bound to an address that may be another machine's.
+    /// Whether its source address may be another machine's (`IP_TRANSPARENT`).
     pub transparent: Cell<bool>,
-    /// The other side sends no more.
+    /// Whether no more will come: the other side has closed its half, or the request body has
+    /// ended.
     pub ended: Cell<bool>,
-    /// A read has timed out, and none was complete since: what it waited for may still come.
+    /// Whether a read has timed out, and none has succeeded since: what it waited for may still
+    /// come, so the connection is not kept alive.
     pub answer_due: Cell<bool>,
     pub input: RefCell<Input>,
     pub output: RefCell<Output>,
-    /// The tasks that wait for it, by what they wait for.
+    /// The tasks that wait for it: for a connect or a handshake, to read, and to write.
     pub connecting: RefCell<Option<Weak<Task>>>,
     pub reading: RefCell<Option<Weak<Task>>>,
     pub writing: RefCell<Option<Weak<Task>>>,
     pub stage: RefCell<Stage>,
-    /// Names the server in lines about errors. It lives longer than the connection, which may log
-    /// to it.
+    /// The log that names the server, for lines about errors. It must outlive the connection, which
+    /// may log to it.
     pub server: RefCell<Option<ServerLog>>,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: RefCell<Tls>,
@@ -205,17 +207,19 @@ impl Socket {
         Ok(())
     }
 
-    /// Requires that the caller is the request that owns it.
+    /// Raises "bad request" unless the calling request owns the socket.
     pub fn check_owner(&self, call: &Call) -> Result<(), LuaError> {
         if self.request.get() == call.request { Ok(()) } else { Err(LuaError::text("bad request")) }
     }
 
-    /// What it is busy with, of the things that keep a call from doing its own.
+    /// What the socket is busy with: a connect, and if asked for, a read or a write of another
+    /// task. While the result of a read is pushed, a finalizer of Lua's may run, and call the
+    /// socket's methods: the input is borrowed then.
     pub fn busy(&self, reading: bool, writing: bool) -> Option<Busy> {
         if self.connecting.borrow().is_some() {
             return Some(Busy::Connecting);
         }
-        if reading && self.reading.borrow().is_some() {
+        if reading && (self.reading.borrow().is_some() || self.input.try_borrow().is_err()) {
             return Some(Busy::Reading);
         }
         let output_waits = || {
@@ -234,7 +238,11 @@ impl Socket {
         if self.read_closed.replace(true) {
             return;
         }
-        self.input.borrow_mut().clear();
+        // A finalizer that runs while the result of a read is pushed may kill a task that waits to
+        // write. What is being pushed stays until the socket is dropped, or connects again.
+        if let Ok(mut input) = self.input.try_borrow_mut() {
+            input.clear();
+        }
         let Some(stream) = self.stream.get() else { return };
         match self.kind {
             SocketKind::Upstream => stream.shut(Direction::Read),
@@ -260,7 +268,7 @@ impl Socket {
         }
     }
 
-    /// Closes it and lets go of all that it holds. Safe to call twice.
+    /// Closes the socket and drops all that it holds. Safe to call twice.
     pub fn finalize(&self) {
         if peer::has_left() {
             self.stream.set(None);
@@ -268,7 +276,6 @@ impl Socket {
         if let Some(stream) = self.stream.get() {
             ngx_debug!(stream.log(), "lua finalize socket");
         }
-        drop(self.hold.take());
         self.close_read();
         self.close_write();
         let stream = self.stream.take();
@@ -281,12 +288,15 @@ impl Socket {
         drop(peer);
         drop(self.server.take());
         drop(self.context.take());
-        // The pool may let another one connect now.
+        // The pool may have another connect go ahead now.
         drop(self.seat.take());
         drop(self.user_data.take());
+        // Until here, the end of the request would close what is left.
+        drop(self.hold.take());
     }
 
-    /// The task that waits, if it still does; it does not any more.
+    /// Takes the waiting task out of `slot`: it no longer waits for the socket. `None` if none
+    /// waits or the task is gone.
     pub fn take_waiter(slot: &RefCell<Option<Weak<Task>>>) -> Option<Rc<Task>> {
         slot.take().and_then(|task| task.upgrade())
     }
@@ -302,7 +312,7 @@ impl Resource for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // One that is closed has neither.
+        // A closed socket has neither.
         if self.context.get_mut().is_some() || self.peer.get_mut().is_some() {
             self.finalize();
         }
@@ -336,7 +346,8 @@ impl Events for Socket {
 }
 
 impl Socket {
-    /// An event ends the stage that the socket is in, where it is in one.
+    /// Passes an event on to the stage of connecting that the socket is in; false if it is in none
+    /// that waits for events.
     fn stage_event(self: &Rc<Self>) -> bool {
         if !self.stage.borrow().ends_with_event() {
             return false;
@@ -352,7 +363,8 @@ impl Socket {
         true
     }
 
-    /// The log of the request that an event is for; none for a socket that is closed.
+    /// Logs an event at debug level; returns the request's log, or `None` for a socket that is
+    /// closed.
     fn note_event(&self, write: u8) -> Option<crate::nginx::core::log::Log> {
         self.stream.get()?;
         let request = self.request.get();

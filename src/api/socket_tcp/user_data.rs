@@ -1,6 +1,6 @@
-//! Numbers that other modules keep with a connection, by key; they go with it into the pool.
+//! Numbers that Lua libraries keep with a connection, by key; they go with it into the pool.
 //!
-//! The least recently used one is replaced by a new one.
+//! If there are as many as may be kept, a new one replaces the least recently used one.
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ impl UserData {
         self.entries.len()
     }
 
-    /// Sets a number; gives the key and number that had to go for it.
+    /// Sets the number under `key`; returns the key and the number that were dropped for it.
     pub fn set(&mut self, key: u64, value: u64) -> Result<Option<(u64, u64)>, OutOfMemory> {
         self.entries.try_reserve(1)?;
         let known = self.remove(key);
@@ -34,6 +34,7 @@ impl UserData {
         Ok(evicted)
     }
 
+    /// The number under `key`, which is now the most recently used one.
     pub fn get(&mut self, key: u64) -> Option<u64> {
         let at = self.entries.iter().position(|entry| entry.0 == key)?;
         let entry = self.entries.remove(at)?;
@@ -42,7 +43,7 @@ impl UserData {
         Some(entry.1)
     }
 
-    /// Whether there was one.
+    /// Removes the number under `key`; returns whether there was one.
     pub fn remove(&mut self, key: u64) -> bool {
         let at = self.entries.iter().position(|entry| entry.0 == key);
         at.and_then(|at| self.entries.remove(at)).is_some()

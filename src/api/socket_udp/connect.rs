@@ -1,4 +1,4 @@
-//! `setpeername`: an address at once, a name by way of the resolver.
+//! `setpeername`: an address is connected to at once, a name goes to the resolver first.
 
 use std::rc::{Rc, Weak};
 
@@ -17,15 +17,15 @@ use crate::ngx_debug;
 use crate::runtime::Operation;
 use crate::runtime::scheduler;
 
-/// A name that is looked up for a socket.
+/// What a socket that waits for the resolver wants.
 struct WantedPeer {
     socket: Weak<Socket>,
     name: Vec<u8>,
     port: u16,
 }
 
-/// A task waits for a name's address, and keeps the socket; dropped, the resolver is left alone and
-/// the socket free.
+/// A task that waits for a name's address, and keeps the socket alive. Dropping it cancels the
+/// lookup, and makes the socket free again.
 struct PeerLookup {
     socket: Rc<Socket>,
     _resolution: Box<Resolution<WantedPeer>>,
@@ -66,7 +66,7 @@ impl Socket {
                 self.settle(call, connected)
             }
             Started::Waiting(resolution) => {
-                // Where the code cannot wait, the resolution goes again.
+                // If the code cannot wait, this drops the resolution, which cancels it.
                 let task = call.task()?;
                 *self.waiting.borrow_mut() = Some(Rc::downgrade(&task));
                 let socket = self.clone();
@@ -76,6 +76,7 @@ impl Socket {
         }
     }
 
+    /// Connects to the first of the resolver's addresses for which that succeeds.
     fn connect_resolved(
         self: &Rc<Self>,
         name: &[u8],
@@ -96,7 +97,7 @@ impl Socket {
         result
     }
 
-    /// The results of a call that did not have to wait.
+    /// Returns the result of a call that did not have to wait.
     fn settle(&self, call: &Call, result: Result<(), SocketFailure>) -> LuaResult {
         match result {
             Ok(()) => call.succeed(),

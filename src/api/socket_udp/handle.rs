@@ -1,5 +1,5 @@
-//! What Lua holds of a socket: a table whose first item is a userdata that owns it, whose second is the
-//! timeout, and whose third is the address that it sends from.
+//! A datagram cosocket in Lua: a table whose item 1 is a userdata that owns the socket, item 2 the
+//! timeout in milliseconds, and item 3 the address that `sock:bind` was given.
 
 use std::rc::Rc;
 
@@ -8,17 +8,17 @@ use crate::lua::registry::UDP_OWNER_METATABLE;
 use crate::lua::{State, userdata};
 use crate::nginx::core::address::Address;
 
-/// The table's items.
+/// The table's keys.
 const SOCKET: i32 = 1;
 const TIMEOUT: i32 = 2;
 const BIND: i32 = 3;
 
-/// Makes the userdata's metatable.
+/// Makes the metatable of the userdata.
 pub fn inject(state: State) {
     userdata::inject::<Rc<Socket>>(state, UDP_OWNER_METATABLE);
 }
 
-/// The socket of the table at `index`, once it has one.
+/// The socket of the table at `index`; `None` before its first `setpeername`.
 pub fn socket(mut state: State, index: i32) -> Option<Rc<Socket>> {
     state.raw_get_index(index, SOCKET);
     let socket = userdata::get::<Rc<Socket>>(state, -1);
@@ -26,7 +26,7 @@ pub fn socket(mut state: State, index: i32) -> Option<Rc<Socket>> {
     socket
 }
 
-/// Makes `socket` that of the table at `index`, which counts from the bottom.
+/// Makes `socket` the socket of the table at `index`, which is positive.
 pub fn attach(mut state: State, index: i32, socket: Rc<Socket>) {
     userdata::push(state, socket, UDP_OWNER_METATABLE);
     state.raw_set_index(index, SOCKET);
@@ -45,14 +45,14 @@ pub fn set_timeout(mut state: State, index: i32) {
     state.raw_set_index(index, TIMEOUT);
 }
 
-/// Makes the text on top, which stays there, the address that the socket of the table at `index` sends
-/// from, at its next `setpeername`.
+/// Makes the text on top of the stack, which stays there, the source address for the next
+/// `setpeername` of the table at `index`.
 pub fn bind(mut state: State, index: i32) {
     state.push_value(-1);
     state.raw_set_index(index, BIND);
 }
 
-/// The address that `sock:bind` kept.
+/// The source address that `sock:bind` has set in the table at `index`.
 pub fn bound(mut state: State, index: i32) -> Option<Address> {
     state.raw_get_index(index, BIND);
     let address = state.bytes(-1).and_then(Address::ip);

@@ -1,4 +1,4 @@
-//! The Lua functions: they check arguments and shape results.
+//! The Lua functions of datagram cosockets.
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::handle;
 use super::receive::MAX_DATAGRAM;
 use super::socket::Socket;
-use crate::api::call::{Call, Row, set_functions, set_functions_in};
+use crate::api::call::{BodyRow, Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::registry::UDP_METATABLE;
@@ -20,22 +20,22 @@ use crate::runtime::PhaseSet;
 use crate::{ngx_debug, ngx_log};
 
 const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
-/// A socket is its request's, whatever the phase.
+/// A socket belongs to its request, and can be used in each of its phases.
 const ALL: u32 = PhaseSet::ALL.0;
 
 const METHODS: &[Row] = &[
     Row::late::<YIELDABLE, _>(c"setpeername", set_peer_name),
-    Row::in_phases::<ALL, _>(c"send", send),
+    BodyRow::in_phases::<ALL, _>(c"send", send),
     Row::in_phases::<ALL, _>(c"receive", receive),
     Row::anywhere(c"settimeout", set_timeout),
     Row::in_phases::<ALL, _>(c"close", close),
 ];
 
-/// Since lua-nginx-module 0.10.27, and there among the [`METHODS`].
-const BIND: &[Row] = &[Row::in_phases::<YIELDABLE, _>(c"bind", bind)];
+/// Since release 0.10.27 of the C module, it is one of the [`METHODS`].
+const BIND: &[Row] = &[Row::late::<YIELDABLE, _>(c"bind", bind)];
 const SINCE_BIND: u32 = 10_027;
 
-/// The registry's name of the sockets' metatable, for other libraries.
+/// The name of the sockets' metatable in the registry, for other Lua libraries.
 const METATABLE: &CStr = c"__udp_cosocket_mt";
 
 /// Puts the function into the `socket` table of the `ngx` table on top.
@@ -47,7 +47,8 @@ pub fn inject(mut state: State) {
     if release_in(state) >= SINCE_BIND {
         set_functions(state, BIND);
     } else {
-        // Scripts for an older release find as many entries as there; the method is behind them.
+        // The tests of an older release count the metatable's entries. So the method is not among
+        // them, but in the `__index` of the metatable's own metatable.
         state.new_table(0, 1);
         state.new_table(0, 1);
         set_functions(state, BIND);
@@ -58,10 +59,11 @@ pub fn inject(mut state: State) {
     state.set_field(-2, c"__index");
     state.push_value(-1);
     state.set_field(REGISTRY, METATABLE);
-    state.raw_set_index(REGISTRY, UDP_METATABLE);
+    state.register(UDP_METATABLE);
     handle::inject(state);
 }
 
+/// `ngx.socket.udp()`: a table without a socket, which its first `setpeername` makes.
 fn udp(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 0 {
@@ -70,16 +72,18 @@ fn udp(call: &Call) -> LuaResult {
     call.check()?;
     let mut state = call.state;
     state.new_table(3, 1);
-    state.raw_get_index(REGISTRY, UDP_METATABLE);
+    state.push_registered(UDP_METATABLE);
     state.set_metatable(-2);
     Ok(Returns::Values(1))
 }
 
+/// `sock:bind(address)`.
 fn bind(call: &Call) -> LuaResult {
     let (mut state, n) = (call.state, call.arguments());
     if n != 2 {
         return Err(LuaError::text(format_args!("expecting 2 arguments, but got {n}")));
     }
+    call.check()?;
     state.check_kind(1, Kind::Table, c"table")?;
     let text = state.check_bytes(2)?;
     if Address::ip(text).is_none() {
@@ -91,6 +95,7 @@ fn bind(call: &Call) -> LuaResult {
     call.succeed()
 }
 
+/// `sock:setpeername(host, port?)`.
 fn set_peer_name(call: &Call) -> LuaResult {
     let state = call.state;
     let n = call.arguments();
@@ -132,23 +137,31 @@ fn set_peer_name(call: &Call) -> LuaResult {
     socket.set_peer(call, host, port)
 }
 
-/// A task waits for the socket already.
+/// The error if another task waits for the socket.
 const BUSY: SocketFailure = SocketFailure::text("socket busy");
 
-/// The connected socket of argument 1, for `doing` something; none, logged, where it is closed.
+/// The connected socket of argument 1. If it is closed, logs that code tried `doing` something with
+/// it, and returns `None`.
 fn connected(call: &Call, doing: &str) -> Result<Option<Rc<Socket>>, LuaError> {
     call.state.check_kind(1, Kind::Table, c"table")?;
     let socket = handle::socket(call.state, 1);
+    let address = socket.as_ref().map_or(0, |socket| Rc::as_ptr(socket) as usize);
     if let Some(socket) = socket.filter(|socket| socket.is_connected()) {
         socket.check_owner(call)?;
         return Ok(Some(socket));
     }
     if call.context.location().socket_log_errors() {
-        ngx_log!(call.request.log(), Level::Err, "attempt to {doing} data on a closed socket");
+        // As in the C module, with the addresses of the socket and of its connection: there is none.
+        ngx_log!(
+            call.request.log(),
+            Level::Err,
+            "attempt to {doing} data on a closed socket: u:{address:016X}, c:0000000000000000"
+        );
     }
     Ok(None)
 }
 
+/// `sock:send(data)`.
 fn send(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 2 {
@@ -170,7 +183,7 @@ fn send(call: &Call) -> LuaResult {
     }
 }
 
-/// The bytes of argument `index`, of all kinds of values that can be sent.
+/// Appends the bytes of argument `index`, a value of any type that can be sent, to `out`.
 fn append_datagram(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), LuaError> {
     match state.kind(index) {
         Kind::Table => pieces::append_strict_table(state, index, out),
@@ -187,6 +200,7 @@ fn append_datagram(state: State, index: i32, out: &mut Vec<u8>) -> Result<(), Lu
     }
 }
 
+/// `sock:receive(size?)`.
 fn receive(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 && n != 2 {
@@ -211,11 +225,12 @@ fn receive(call: &Call) -> LuaResult {
     socket.receive(call, size)
 }
 
-/// An invalid size means the whole buffer.
+/// How many bytes to receive at most; a negative size or NaN means as many as there may be.
 fn buffer_size(wanted: f64) -> usize {
     if wanted >= 0.0 { (wanted as usize).min(MAX_DATAGRAM) } else { MAX_DATAGRAM }
 }
 
+/// `sock:settimeout(milliseconds)`.
 fn set_timeout(state: State) -> LuaResult {
     let n = state.top();
     if n != 2 {
@@ -237,6 +252,7 @@ fn set_timeout(state: State) -> LuaResult {
     Ok(Returns::Values(0))
 }
 
+/// `sock:close()`.
 fn close(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {

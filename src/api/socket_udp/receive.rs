@@ -1,4 +1,4 @@
-//! `receive`: a datagram that is there at once, or the next one.
+//! `receive`: a datagram that has come already, or a wait for the next one.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,7 +9,6 @@ use super::socket::Socket;
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::Level;
 use crate::nginx::event::udp::Received;
 use crate::runtime::Operation;
 use crate::runtime::scheduler;
@@ -19,10 +18,11 @@ use crate::{ngx_debug, ngx_log, own_thread};
 pub const MAX_DATAGRAM: usize = 65536;
 
 own_thread! {
+    /// A buffer that no call uses.
     static SPARE: Cell<Option<Vec<u8>>> = Cell::new(None);
 }
 
-/// A buffer for the longest datagram, which is reused.
+/// A buffer for the longest datagram; dropping it leaves it to the next call.
 struct Buffer(Vec<u8>);
 
 impl Buffer {
@@ -45,9 +45,9 @@ impl Drop for Buffer {
     }
 }
 
-/// A task that waits for a datagram, and keeps the socket alive, which Lua may not refer to any
-/// more: the tail call `return sock:receive()` leaves nothing on the coroutine's stack. Dropping it
-/// early closes the socket, because a later datagram would have no receiver.
+/// A task that waits for a datagram, and keeps the socket alive, because Lua may no longer refer to
+/// it: the tail call `return sock:receive()` leaves nothing on the coroutine's stack. Dropping it
+/// before the wait has ended closes the socket, because the datagram would have no receiver.
 struct Receive(Rc<Socket>);
 
 impl Operation for Receive {
@@ -94,13 +94,15 @@ impl Socket {
         }
     }
 
+    /// Ends the timeout of a receive.
     fn clear_timer(&self) {
         if let Some(connection) = self.connection.borrow().as_ref() {
             connection.clear_timer();
         }
     }
 
-    /// Receives into `buffer`, and has nginx tell when it must be tried again.
+    /// Receives a datagram into `buffer`. If there is none, has nginx report when there is, and
+    /// sets the timeout.
     fn read(&self, buffer: &mut [u8]) -> DatagramProgress {
         let log = self.request.get().log();
         let connection = self.connection.borrow();
@@ -132,13 +134,17 @@ impl Socket {
         DatagramProgress::Waiting
     }
 
-    /// An event, while a task waits for a datagram.
+    /// nginx's read event, while a task waits for a datagram.
     pub fn read_event(&self) {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket read handler");
         if self.connection.borrow().as_ref().is_some_and(|connection| connection.take_timeout()) {
             if self.conf.get().socket_log_errors() {
-                ngx_log!(self.error_log(), Level::Err, "lua udp socket read timed out");
+                ngx_log!(
+                    self.error_log(),
+                    self.conf.get().timeout_level(),
+                    "lua udp socket read timed out"
+                );
             }
             self.fail(&SocketFailure::Timeout);
             return;
@@ -158,6 +164,7 @@ impl Socket {
         }
     }
 
+    /// Gives the waiting task a failure as its result.
     fn fail(&self, failure: &SocketFailure) {
         ngx_debug!(self.request.get().log(), "lua udp socket handle error");
         if let Some(task) = self.take_waiter() {

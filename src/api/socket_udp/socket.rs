@@ -1,4 +1,4 @@
-//! A datagram cosocket: its connection, who waits for it, and how it is closed.
+//! A datagram cosocket: its connection, the task that waits for it, and how it is closed.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -24,21 +24,22 @@ use crate::runtime::{Context, Hold, Resource, Task};
 
 /// A datagram cosocket.
 pub struct Socket {
-    /// The request that set its peer; only compared once that has ended.
+    /// The request that set its peer. Once that has ended, the handle is only compared.
     pub request: Cell<Request>,
     context: RefCell<Weak<Context>>,
     /// The configuration of the location where its peer was set.
     pub conf: Cell<&'static LocationConf>,
-    /// Where it sends from, if code said so.
+    /// The source address, if `sock:bind` has set one.
     pub local: Cell<Option<Address>>,
-    /// In milliseconds.
+    /// How long a receive may wait, in milliseconds.
     pub read_timeout: Cell<usize>,
     /// How many bytes of a datagram the receive that waits has asked for.
     pub size: Cell<usize>,
     pub connection: RefCell<Option<Connection>>,
-    /// Names the peer in lines about errors. It lives longer than the connection, which logs to it.
+    /// The log that names the peer in lines about errors. It must outlive the connection, which
+    /// logs to it.
     server: RefCell<Option<ServerLog>>,
-    /// Who waits for a name's address or for a datagram.
+    /// The task that waits for a name's address or for a datagram.
     pub waiting: RefCell<Option<Weak<Task>>>,
     hold: RefCell<Option<Hold>>,
 }
@@ -68,25 +69,25 @@ impl Socket {
         self.conf.set(call.context.location());
     }
 
-    /// Notes what the calling request names as its peer, for the lines about errors.
+    /// Makes the log for errors of the peer, by the name that the calling request uses.
     pub fn note_peer(&self, host: &[u8], port: u16) -> Result<(), OutOfMemory> {
         *self.server.borrow_mut() = socket_log::naming(host, port, self.request.get().log())?;
         Ok(())
     }
 
-    /// The log of errors of the connection, while there is one or one is being made.
+    /// The log for errors of the socket: the request's, unless lines name the peer.
     pub fn error_log(&self) -> Log {
         let server = self.server.borrow();
         server.as_ref().map_or_else(|| self.request.get().log(), ServerLog::log)
     }
 
-    /// So many milliseconds for a receive; what the configuration says where they are not positive.
+    /// Sets the timeout of receives: the configured one if `milliseconds` are not positive.
     pub fn set_timeout(&self, milliseconds: i64) {
         let wanted = usize::try_from(milliseconds).ok().filter(|&milliseconds| milliseconds > 0);
         self.read_timeout.set(wanted.unwrap_or_else(|| self.conf.get().socket_read_timeout()));
     }
 
-    /// Requires that the caller is the request that set the peer.
+    /// Raises "bad request" unless the calling request has set the peer.
     pub fn check_owner(&self, call: &Call) -> Result<(), LuaError> {
         if self.request.get() == call.request { Ok(()) } else { Err(LuaError::text("bad request")) }
     }
@@ -99,12 +100,13 @@ impl Socket {
         self.waiting.borrow().is_some()
     }
 
-    /// The task that waits, if it still does; it does not any more.
+    /// Takes the waiting task: it no longer waits for the socket. `None` if none waits or the task
+    /// is gone.
     pub fn take_waiter(&self) -> Option<Rc<Task>> {
         self.waiting.take().and_then(|task| task.upgrade())
     }
 
-    /// Makes the connection. The request closes it at its end.
+    /// Connects to `address`. The request closes the connection at its end.
     pub fn connect_to(self: &Rc<Self>, address: &Address) -> Result<(), SocketFailure> {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve retval handler");
@@ -134,11 +136,11 @@ impl Socket {
         }
     }
 
-    /// Closes it and lets go of all that it holds. Safe to call twice.
+    /// Closes the socket and drops all that it holds. Safe to call twice.
     pub fn finalize(&self) {
         let hold = self.hold.take();
         let connection = self.connection.take();
-        // The request, and so its log, lives as long as the connection.
+        // While there is a connection, the request has not ended, and its log is alive.
         if connection.is_some() && !has_left() {
             let log = self.request.get().log();
             ngx_debug!(log, "lua finalize socket");

@@ -1,4 +1,5 @@
-//! The symbols behind the functions of `ngx.ssl` that describe a connection. Texts in `*err` are static.
+//! The symbols behind the functions of `ngx.ssl` that describe a connection. Texts in `*err` are
+//! static.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -26,7 +27,7 @@ pub unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
     unsafe { ffi::request(r) }.ok_or(c"bad request").and_then(Ssl::of)
 }
 
-/// What the connection's handshake has left in it.
+/// This module's data of the connection's handshake.
 ///
 /// # Safety
 /// As for [`ffi::request`].
@@ -80,7 +81,7 @@ pub unsafe fn object(
     })
 }
 
-/// Returns `bytes` in the out-parameters, which may be null.
+/// Returns `bytes`, without a copy, in the out-parameters, which may be null.
 ///
 /// # Safety
 /// `data` and `len` must be null or valid for one value.
@@ -106,7 +107,8 @@ pub unsafe fn buffer<'a>(data: *mut u8, len: usize) -> &'a mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(data, len) }
 }
 
-/// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
+/// The connection's TLS version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in
+/// `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -119,8 +121,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_tls1_version(
     unsafe { number(err, || Ok(connection(r)?.version())) }
 }
 
-/// Looks up the server name that the client asked for. Returns 0 with `*namelen` bytes at `*name`, which belong
-/// to the connection; -5 if there is none; -1 with the error in `*err`.
+/// Looks up the server name that the client asked for. Returns 0 with `*namelen` bytes at `*name`,
+/// which belong to the connection; -5 if there is none; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -142,7 +144,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_name(
     }
 }
 
-/// Writes the port that the client connected to into `*server_port`. Returns 0, or -1 with the error in `*err`.
+/// Writes the port that the client connected to into `*server_port`. Returns 0, or -1 with the
+/// error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -164,8 +167,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_port(
     }
 }
 
-/// Looks up the address that the client connected to. Returns 0 with `*addrlen` bytes at `*addr`, which belong
-/// to the connection, and their kind in `*addrtype` (0 unix, 1 IPv4, 2 IPv6); or -1 with the error in `*err`.
+/// Looks up the address that the client connected to. Returns 0 with `*addrlen` bytes at `*addr`,
+/// which belong to the connection, and their kind in `*addrtype` (0 unix, 1 IPv4, 2 IPv6); or -1
+/// with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -200,15 +204,19 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_raw_client_addr(
 /// The caller's out-parameters for an address.
 type Cells = (*mut *const u8, *mut usize, *mut c_int);
 
+/// Returns the address that `of` finds in the out-parameters. 0, or -1 with the error in `*err`.
+///
 /// # Safety
-/// As for the two above.
+/// As for [`connection`] and [`set_message`]; each out-parameter must be null or valid for one
+/// value.
 unsafe fn address(
     r: *mut ngx_http_request_t,
     of: impl FnOnce(&Client) -> Option<RawAddress<'_>>,
     (addr, addrlen, addrtype): Cells,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: the contract of this function, that of the two above.
+    // SAFETY: `r` is null or the running request, and each out-parameter null or valid for one
+    // value: the contract of this function, which covers what is called here.
     unsafe {
         done(err, || {
             let client = connection(r)?.client().ok_or(c"bad request")?;
@@ -222,8 +230,8 @@ unsafe fn address(
     }
 }
 
-/// OpenSSL's `SSL` of the connection, which nginx still owns; null if there is none, with the error in `*err`.
-/// (`err` is ignored before release 0.10.29, where lua-resty-core does not pass it.)
+/// OpenSSL's `SSL` of the connection, which nginx still owns; null with the error in `*err` if
+/// there is none. (`err` is ignored before release 0.10.29, whose lua-resty-core does not pass it.)
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -232,15 +240,17 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_req_ssl_pointer(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> *mut c_void {
-    // SAFETY: lua-resty-core passes the running request, and since that release an out-parameter.
+    // SAFETY: lua-resty-core passes the running request, and since release 0.10.29 its own
+    // out-parameter; before, that argument is not used.
     unsafe {
         let err = if resty_core::presented() >= WITH_ERROR { err } else { null_mut() };
         object(err, || Ok(connection(r)?.as_ptr().cast()))
     }
 }
 
-/// OpenSSL's `SSL` of the connection to the server that the request is passed to. nginx still owns it, and it
-/// lives as long as the request's try at that server. Null with the error in `*err` if there is none.
+/// OpenSSL's `SSL` of the connection to the server that the request is passed to. nginx still owns
+/// it, and it lives as long as the request's try at that server. Null with the error in `*err` if
+/// there is none.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

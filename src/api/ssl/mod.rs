@@ -1,5 +1,5 @@
-//! `ngx.ssl`, its submodules and `ngx.ocsp`: a client's TLS connection, during its handshake and during its
-//! requests.
+//! `ngx.ssl`, its submodules and `ngx.ocsp`: TLS connections of clients, during their handshakes
+//! and their requests, and connections to upstreams.
 
 mod certificates;
 mod client_hello;

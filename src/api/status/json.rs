@@ -1,11 +1,12 @@
-//! For programs: an object with the workers' process ids, and the families by their names.
+//! The report for programs: an object with the workers' process ids, and the families by their
+//! names.
 
 use std::fmt::{self, Display, Formatter};
 
 use codec::json::Quoted;
 
-use super::report::{Family, Number, Report, Sample, Value, Writer};
-use crate::config::metrics::Kind;
+use super::report::{Family, Number, Report, Sample, SampleValue, Writer};
+use crate::config::metrics::MetricKind;
 
 /// Displays a report.
 pub struct Json<'a>(pub &'a Report);
@@ -30,7 +31,7 @@ fn comma(at: usize) -> &'static str {
 struct Objects<'a, 'f> {
     report: &'a Report,
     f: &'a mut Formatter<'f>,
-    /// How many families there have been, and how many samples of this one.
+    /// How many families there have been, and how many samples of the last one.
     families: usize,
     samples: usize,
 }
@@ -38,7 +39,7 @@ struct Objects<'a, 'f> {
 impl Writer for Objects<'_, '_> {
     fn family(&mut self, family: &Family) -> fmt::Result {
         let before = if self.families == 0 { "" } else { "]}," };
-        let kind = if family.kind == Kind::Counter { "counter" } else { "gauge" };
+        let kind = if family.kind == MetricKind::Counter { "counter" } else { "gauge" };
         let (name, help) = (family.name, Quoted(family.help.as_bytes()));
         (self.families, self.samples) = (self.families + 1, 0);
         write!(
@@ -54,8 +55,10 @@ impl Writer for Objects<'_, '_> {
             write!(self.f, "{}\"{name}\":{}", comma(at), Quoted(label))?;
         }
         match sample.value {
-            Value::Shared(number) => write!(self.f, "}},\"all\":{}}}", Number(family, number)),
-            Value::PerWorker(number) => {
+            SampleValue::Shared(number) => {
+                write!(self.f, "}},\"all\":{}}}", Number(family, number))
+            }
+            SampleValue::PerWorker(number) => {
                 let all = Number(family, self.report.total(number));
                 write!(self.f, "}},\"all\":{all},\"workers\":[")?;
                 for (at, (_, of)) in self.report.workers.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! For Prometheus, in its text format, version 0.0.4: sums over all workers, which outlast each of them, or
-//! the numbers of each worker.
+//! The report for Prometheus, in its text format, version 0.0.4: sums over all workers, including
+//! those that have exited, or the numbers of each worker.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::report::{Family, Number, Report, Sample, Value, Writer};
-use crate::config::metrics::Kind;
+use super::report::{Family, Number, Report, Sample, SampleValue, Writer};
+use crate::config::metrics::MetricKind;
 
 /// Displays a report.
 pub struct Prometheus<'a> {
@@ -25,7 +25,7 @@ struct Lines<'a, 'f> {
 
 impl Writer for Lines<'_, '_> {
     fn family(&mut self, family: &Family) -> fmt::Result {
-        let kind = if family.kind == Kind::Counter { "counter" } else { "gauge" };
+        let kind = if family.kind == MetricKind::Counter { "counter" } else { "gauge" };
         let Family { name, help, .. } = family;
         write!(self.f, "# HELP nginx_lua_{name} {help}.\n# TYPE nginx_lua_{name} {kind}\n")
     }
@@ -33,12 +33,12 @@ impl Writer for Lines<'_, '_> {
     fn sample(&mut self, family: &Family, sample: &Sample) -> fmt::Result {
         let report = self.of.report;
         match sample.value {
-            Value::Shared(number) => self.line(family, sample, None, number),
-            Value::PerWorker(number) if self.of.by_worker => report
+            SampleValue::Shared(number) => self.line(family, sample, None, number),
+            SampleValue::PerWorker(number) if self.of.by_worker => report
                 .workers
                 .iter()
                 .try_for_each(|(pid, of)| self.line(family, sample, Some(*pid), number(of))),
-            Value::PerWorker(number) => self.line(family, sample, None, report.total(number)),
+            SampleValue::PerWorker(number) => self.line(family, sample, None, report.total(number)),
         }
     }
 }

@@ -1,32 +1,36 @@
-//! The families of numbers, with a sample for each phase, each shared dictionary, or just one.
+//! The families of numbers. Each has a sample for each phase, pool or shared dictionary, or just
+//! one.
 
 use std::fmt;
 
-use codec::fallible::{self, OutOfMemory};
+use codec::fallible::{self, Grow, OutOfMemory};
 
 use super::publish::publish;
-use crate::config::metrics::{self, Counters, ERROR_KINDS, Kind, METRICS, PhaseMetric, StatusZone};
+use crate::config::metrics::{
+    self, Counters, ERROR_KINDS, METRICS, MetricKind, PhaseMetric, StatusZone,
+};
 use crate::config::phases::{PHASES, PhaseRow};
+use crate::config::pool_rows::{self, PoolNumber, PoolRow};
 use crate::config::{MainConf, Phase};
 use crate::nginx::core::shared_memory::Dict;
 
-/// Numbers of one kind.
+/// Numbers of one kind: what Prometheus calls a metric family.
 pub struct Family {
-    /// Behind `nginx_lua_`.
+    /// Without `nginx_lua_`, with which the name begins in some formats.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: MetricKind,
     pub help: &'static str,
     /// Whether its numbers are nanoseconds, shown as seconds.
     pub is_time: bool,
 }
 
-/// One number, or one for each worker.
+/// One number, or one for each worker, with its labels.
 pub struct Sample<'a> {
     pub labels: &'a [(&'static str, &'a [u8])],
-    pub value: Value<'a>,
+    pub value: SampleValue<'a>,
 }
 
-pub enum Value<'a> {
+pub enum SampleValue<'a> {
     PerWorker(&'a dyn Fn(&Counters) -> u64),
     Shared(u64),
 }
@@ -37,44 +41,84 @@ pub trait Writer {
     fn sample(&mut self, family: &Family, sample: &Sample) -> fmt::Result;
 }
 
-const fn family(name: &'static str, kind: Kind, help: &'static str) -> Family {
+const fn family(name: &'static str, kind: MetricKind, help: &'static str) -> Family {
     Family { name, kind, help, is_time: false }
 }
 
 const RUNS: Family =
-    family("phase_runs_total", Kind::Counter, "Times that the code of a phase was started");
+    family("phase_runs_total", MetricKind::Counter, "Times that the code of a phase was started");
 const SECONDS: Family = Family {
     is_time: true,
-    ..family("phase_seconds_total", Kind::Counter, "Time that the code of a phase ran")
+    ..family("phase_seconds_total", MetricKind::Counter, "Time that the code of a phase ran")
 };
 const ERRORS: Family =
-    family("errors_total", Kind::Counter, "Errors that no code caught, by phase and kind");
+    family("errors_total", MetricKind::Counter, "Errors that no code caught, by phase and kind");
+const POOL_SIZE: Family = family(
+    "cosocket_pool_size",
+    MetricKind::Gauge,
+    "Connections that a pool of TCP cosockets is for, by pool",
+);
+const POOL_CONNECTIONS: Family = family(
+    "cosocket_pool_connections",
+    MetricKind::Gauge,
+    "Connections of a pool, in use and at rest",
+);
+const POOL_WAITING: Family = family(
+    "cosocket_pool_waiting_connects",
+    MetricKind::Gauge,
+    "Connects that wait for a place in a pool",
+);
+const POOL_REUSES: Family = family(
+    "cosocket_pool_reuses",
+    MetricKind::Gauge,
+    "Connections that were taken from a pool since it was made",
+);
+const LARGEST: Family = family(
+    "shared_dict_largest_free_bytes",
+    MetricKind::Gauge,
+    "The largest piece of the memory in pages that hold nothing",
+);
+const FRAGMENTS: Family = family(
+    "shared_dict_free_fragments",
+    MetricKind::Gauge,
+    "Pieces that the memory in pages that hold nothing is in",
+);
 const CAPACITY: Family =
-    family("shared_dict_capacity_bytes", Kind::Gauge, "Size of a shared dictionary's zone");
-const FREE: Family =
-    family("shared_dict_free_bytes", Kind::Gauge, "Memory in pages of the zone that hold nothing");
+    family("shared_dict_capacity_bytes", MetricKind::Gauge, "Size of a shared dictionary's zone");
+const FREE: Family = family(
+    "shared_dict_free_bytes",
+    MetricKind::Gauge,
+    "Memory in pages of the zone that hold nothing",
+);
 const EVICTIONS: Family = family(
     "shared_dict_evictions_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "Entries of a shared dictionary that had to go for others before they expired",
 );
 
 /// The numbers of all workers.
 pub struct Report {
+    /// The process id and the numbers of each worker.
     pub workers: Vec<(i32, &'static Counters)>,
+    /// The sums of the workers that have exited.
     gone: &'static Counters,
+    /// Those that the configuration uses, or in which code has run.
     phases: Vec<&'static PhaseRow>,
     dicts: Vec<Dict>,
+    /// The rows of single pools, each with the numbers of the worker that has it.
+    pools: Vec<(&'static Counters, PoolRow)>,
 }
 
 impl Report {
-    /// The numbers of now; those of other workers that are looked up may be a second old.
+    /// The numbers as they are now; those of other workers that are looked up may be a second old.
     pub fn new(main: &MainConf, zone: StatusZone) -> Result<Report, OutOfMemory> {
         publish();
         let gone = zone.gone().ok_or(OutOfMemory)?;
         let mut workers = fallible::collect(zone.workers())?;
         workers.sort_unstable_by_key(|(pid, _)| *pid);
-        let mut report = Report { workers, gone, phases: Vec::new(), dicts: main.zones.dicts() };
+        let dicts = main.zones.dicts();
+        let pools = pools_of(&workers)?;
+        let mut report = Report { workers, gone, phases: Vec::new(), dicts, pools };
         let runs =
             |phase| report.total(&|of| metrics::of_phase(of, phase, PhaseMetric::Runs).get());
         let shown = PHASES.iter().filter(|row| main.used().has(row.phase) || runs(row.phase) > 0);
@@ -82,12 +126,12 @@ impl Report {
         Ok(report)
     }
 
-    /// A number, summed over the workers and those that are gone.
+    /// A number, summed over the workers, including those that have exited.
     pub fn total(&self, number: &dyn Fn(&Counters) -> u64) -> u64 {
         self.workers.iter().map(|(_, of)| number(of)).sum::<u64>() + number(self.gone)
     }
 
-    /// Has `writer` write everything.
+    /// Gives all families and samples to `writer`, in the order of the report.
     pub fn write(&self, writer: &mut dyn Writer) -> fmt::Result {
         self.write_phases(writer, &RUNS, PhaseMetric::Runs)?;
         self.write_phases(writer, &SECONDS, PhaseMetric::Nanoseconds)?;
@@ -95,14 +139,25 @@ impl Report {
         for row in METRICS {
             let family = family(row.name, row.kind, row.help);
             writer.family(&family)?;
-            let value = Value::PerWorker(&|of| metrics::of(of, row.metric).get());
+            let value = SampleValue::PerWorker(&|of| metrics::of(of, row.metric).get());
             writer.sample(&family, &Sample { labels: &[], value })?;
         }
+        self.write_pools(writer, &POOL_SIZE, &[(None, PoolNumber::Size)])?;
+        let states = [(Some("used"), PoolNumber::Used), (Some("idle"), PoolNumber::Idle)];
+        self.write_pools(writer, &POOL_CONNECTIONS, &states)?;
+        self.write_pools(writer, &POOL_WAITING, &[(None, PoolNumber::Queued)])?;
+        self.write_pools(writer, &POOL_REUSES, &[(None, PoolNumber::Reuses)])?;
         let locked = |dict: &Dict, look: fn(&crate::nginx::core::shared_memory::Locked) -> u64| {
             dict.lock().map_or(0, |dict| look(&dict))
         };
         self.write_dicts(writer, &CAPACITY, &|dict| dict.capacity() as u64)?;
         self.write_dicts(writer, &FREE, &|dict| locked(dict, |dict| dict.free_space() as u64))?;
+        self.write_dicts(writer, &LARGEST, &|dict| {
+            locked(dict, |dict| dict.free_runs().largest as u64)
+        })?;
+        self.write_dicts(writer, &FRAGMENTS, &|dict| {
+            locked(dict, |dict| dict.free_runs().count as u64)
+        })?;
         self.write_dicts(writer, &EVICTIONS, &|dict| locked(dict, |dict| dict.evictions()))
     }
 
@@ -114,7 +169,8 @@ impl Report {
     ) -> fmt::Result {
         writer.family(family)?;
         self.phases.iter().try_for_each(|row| {
-            let value = Value::PerWorker(&|of| metrics::of_phase(of, row.phase, metric).get());
+            let value =
+                SampleValue::PerWorker(&|of| metrics::of_phase(of, row.phase, metric).get());
             let labels = [("phase", name(row.phase))];
             writer.sample(family, &Sample { labels: &labels, value })
         })
@@ -125,9 +181,36 @@ impl Report {
         for row in &self.phases {
             for (at, kind) in ERROR_KINDS.iter().enumerate() {
                 let metric = PhaseMetric::Errors(at);
-                let value = Value::PerWorker(&|of| metrics::of_phase(of, row.phase, metric).get());
+                let value =
+                    SampleValue::PerWorker(&|of| metrics::of_phase(of, row.phase, metric).get());
                 let labels = [("phase", name(row.phase)), ("kind", kind.as_bytes())];
                 writer.sample(&ERRORS, &Sample { labels: &labels, value })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A family of pools: for each pool, a sample per element of `states`, which is the label
+    /// `state`, if any, and the number.
+    fn write_pools(
+        &self,
+        writer: &mut dyn Writer,
+        family: &Family,
+        states: &[(Option<&str>, PoolNumber)],
+    ) -> fmt::Result {
+        writer.family(family)?;
+        for rows in self.pools.chunk_by(|(_, a), (_, b)| a.name() == b.name()) {
+            let Some((_, row)) = rows.first() else { continue };
+            for (state, number) in states {
+                let of_worker = |of: &Counters| {
+                    let its = rows.iter().filter(|(whose, _)| std::ptr::eq(*whose, of));
+                    its.map(|(_, row)| row.get(*number)).sum()
+                };
+                let labels =
+                    [("pool", row.name()), ("state", state.unwrap_or_default().as_bytes())];
+                let labels = if state.is_some() { &labels[..] } else { &labels[..1] };
+                let value = SampleValue::PerWorker(&of_worker);
+                writer.sample(family, &Sample { labels, value })?;
             }
         }
         Ok(())
@@ -142,12 +225,29 @@ impl Report {
         writer.family(family)?;
         self.dicts.iter().try_for_each(|dict| {
             let labels = [("dict", dict.name())];
-            writer.sample(family, &Sample { labels: &labels, value: Value::Shared(number(dict)) })
+            writer.sample(
+                family,
+                &Sample { labels: &labels, value: SampleValue::Shared(number(dict)) },
+            )
         })
     }
 }
 
-/// `content` for `content_by_lua*`.
+/// The rows of all workers; those of a pool are next to each other.
+fn pools_of(
+    workers: &[(i32, &'static Counters)],
+) -> Result<Vec<(&'static Counters, PoolRow)>, OutOfMemory> {
+    let mut pools: Vec<(&'static Counters, PoolRow)> = Vec::new();
+    for (_, of) in workers {
+        for row in pool_rows::read(metrics::of_pools(of))? {
+            pools.try_push((*of, row))?;
+        }
+    }
+    pools.sort_unstable_by(|(_, a), (_, b)| a.name().cmp(b.name()));
+    Ok(pools)
+}
+
+/// A phase's label: `content` for `content_by_lua*`.
 fn name(phase: Phase) -> &'static [u8] {
     let name = phase.context_name();
     name.strip_suffix("_by_lua*").unwrap_or(name).as_bytes()

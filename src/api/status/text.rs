@@ -1,15 +1,15 @@
-//! For people: a line per number, with a column for the sum and one for each worker.
+//! The report for people: a line per number, with a column for the sum and one for each worker.
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use codec::fallible::Shown;
 
-use super::report::{Family, Report, Sample, Value, Writer};
+use super::report::{Family, Report, Sample, SampleValue, Writer};
 
 /// Displays a report.
 pub struct Text<'a>(pub &'a Report);
 
-/// The widths of the columns.
+/// The widths of the columns: that of the names, and those of the numbers.
 const NAME: usize = 52;
 const NUMBER: usize = 16;
 
@@ -41,11 +41,11 @@ impl Writer for Lines<'_, '_> {
             write!(self.f, " {}", Shown(label))?;
             width += 1 + label.len();
         }
-        // A number that follows at once would be part of a long name.
+        // At least one space, so that a long name does not run into the number.
         write!(self.f, "{:1$}", "", NAME.saturating_sub(width).max(1))?;
         match sample.value {
-            Value::Shared(number) => self.number(family, number)?,
-            Value::PerWorker(number) => {
+            SampleValue::Shared(number) => self.number(family, number)?,
+            SampleValue::PerWorker(number) => {
                 self.number(family, self.report.total(number))?;
                 for (_, of) in &self.report.workers {
                     self.number(family, number(of))?;

@@ -1,19 +1,42 @@
-//! The body of a captured response. Subrequests that other modules make of the captured one write
-//! to it too: each has its place in it, which is where its parent was when it made it.
+//! The body of a captured response. The output of subrequests that other modules make of the
+//! captured one belongs to it too: the place of each is where the output of its parent was when the
+//! parent made it.
 
 use codec::fallible::OutOfMemory;
 use smallvec::SmallVec;
 
+use crate::nginx::core::chain::GrowingChain;
 use crate::nginx::http::nested;
 use crate::nginx::{Chain, Request};
 
-/// The body in pieces, each of one request, in their order.
+/// The body in pieces, each the output of one request, in their order.
 #[derive(Default)]
 pub struct Body(SmallVec<[Piece; 1]>);
 
 struct Piece {
     request: Request,
-    chain: Chain,
+    chain: GrowingChain,
+    state: PieceState,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum PieceState {
+    /// More output of the request is added here as long as no other piece comes next.
+    Plain,
+    /// This is to be added here, but has not passed the filters yet, because a filter's code waits.
+    Kept(GrowingChain),
+    /// What was kept passes the filters now: all output of the request is added here.
+    Passing,
+}
+
+impl PieceState {
+    /// What is kept here.
+    fn kept(self) -> GrowingChain {
+        match self {
+            PieceState::Kept(kept) => kept,
+            PieceState::Plain | PieceState::Passing => GrowingChain::EMPTY,
+        }
+    }
 }
 
 impl Body {
@@ -26,18 +49,90 @@ impl Body {
         output: Chain,
     ) -> Result<(), OutOfMemory> {
         self.give_places(root, request)?;
+        if let Some(passing) = self.passing(request) {
+            passing.chain.append(output);
+            return Ok(());
+        }
         let end = self.end_of(request);
         if request != root && end == 0 {
             return Ok(());
         }
         match self.0.get_mut(end.wrapping_sub(1)) {
-            Some(last) if last.request == request => last.chain.append(output),
-            _ => self.insert(end, Piece { request, chain: output })?,
+            Some(last) if last.request == request => {
+                last.chain.append(output);
+                Ok(())
+            }
+            _ => self.insert(end, request, output, PieceState::Plain),
         }
-        Ok(())
     }
 
-    /// Gives a place to each subrequest of `request` and of those above it that has none.
+    /// A filter's code starts to wait, and output of `request` is to be kept meanwhile: its place
+    /// is where output of the request is added now.
+    pub fn begin_keeping(&mut self, root: Request, request: Request) -> Result<(), OutOfMemory> {
+        match self.passing(request) {
+            Some(passing) => {
+                passing.state = PieceState::Kept(GrowingChain::EMPTY);
+                Ok(())
+            }
+            None => self.keep(root, request, |_| Ok(())),
+        }
+    }
+
+    /// Output of `request` is kept at the end of what there is of it. `keep` gets what is kept
+    /// there, and adds to it.
+    pub fn keep(
+        &mut self,
+        root: Request,
+        request: Request,
+        keep: impl FnOnce(&mut GrowingChain) -> Result<(), OutOfMemory>,
+    ) -> Result<(), OutOfMemory> {
+        self.give_places(root, request)?;
+        let end = self.end_of(request);
+        if let Some(last) = self.0.get_mut(end.wrapping_sub(1))
+            && last.request == request
+        {
+            let mut kept = last.state.kept();
+            keep(&mut kept)?;
+            last.state = PieceState::Kept(kept);
+            return Ok(());
+        }
+        let mut kept = GrowingChain::EMPTY;
+        keep(&mut kept)?;
+        self.insert(end, request, Chain::EMPTY, PieceState::Kept(kept))
+    }
+
+    /// Whether there is anything of `request`, or of what belongs to it, behind the first place
+    /// where output of it is kept.
+    pub fn has_more(&mut self, root: Request, request: Request) -> bool {
+        if self.give_places(root, request).is_err() {
+            return true;
+        }
+        let is_kept = |piece: &Piece| matches!(piece.state, PieceState::Kept(_));
+        let first = self.0.iter().position(|piece| piece.request == request && is_kept(piece));
+        first.is_some_and(|first| first + 1 < self.end_of(request))
+    }
+
+    /// What is kept of `request` passes the filters, piece by piece: returns the next one.
+    pub fn next_kept(&mut self, request: Request) -> Option<Chain> {
+        if let Some(passed) = self.passing(request) {
+            passed.state = PieceState::Plain;
+        }
+        self.0.iter_mut().filter(|piece| piece.request == request).find_map(|piece| {
+            let PieceState::Kept(kept) = piece.state else { return None };
+            piece.state = PieceState::Passing;
+            Some(kept.whole())
+        })
+    }
+
+    /// The piece of `request` that passes the filters now.
+    fn passing(&mut self, request: Request) -> Option<&mut Piece> {
+        self.0
+            .iter_mut()
+            .find(|piece| piece.request == request && piece.state == PieceState::Passing)
+    }
+
+    /// Gives a place to each subrequest of `request`, and of the requests above it up to `root`,
+    /// that has none.
     fn give_places(&mut self, root: Request, request: Request) -> Result<(), OutOfMemory> {
         if request != root
             && let Some(parent) = request.parent()
@@ -47,7 +142,7 @@ impl Body {
         for child in nested::waited_for(request) {
             if !self.0.iter().any(|piece| piece.request == child) {
                 let end = self.end_of(request);
-                self.insert(end, Piece { request: child, chain: Chain::EMPTY })?;
+                self.insert(end, child, Chain::EMPTY, PieceState::Plain)?;
             }
         }
         Ok(())
@@ -58,19 +153,28 @@ impl Body {
         self.0.iter().rposition(|piece| belongs(piece.request, request)).map_or(0, |last| last + 1)
     }
 
-    fn insert(&mut self, index: usize, piece: Piece) -> Result<(), OutOfMemory> {
+    /// Inserts a piece at `index`.
+    fn insert(
+        &mut self,
+        index: usize,
+        request: Request,
+        output: Chain,
+        state: PieceState,
+    ) -> Result<(), OutOfMemory> {
         self.0.try_reserve(1).map_err(|_| OutOfMemory)?;
-        self.0.insert(index, piece);
+        let mut chain = GrowingChain::default();
+        chain.append(output);
+        self.0.insert(index, Piece { request, chain, state });
         Ok(())
     }
 
-    /// Takes the whole of it.
+    /// Takes the whole body.
     pub fn take(&mut self) -> Chain {
-        let mut whole = Chain::EMPTY;
+        let mut whole = GrowingChain::default();
         for piece in self.0.drain(..) {
-            whole.append(piece.chain);
+            whole.append(piece.chain.whole());
         }
-        whole
+        whole.whole()
     }
 }
 

@@ -7,8 +7,9 @@ use codec::fallible::{self, Grow, OutOfMemory};
 use smallvec::SmallVec;
 
 use super::options::{self, Pair, Query};
+use super::response::ROOM;
 use super::{Batch, Captured, Place, response};
-use crate::api::call::{Call, Row, set_functions_in};
+use crate::api::call::{Call, ObjectRow, Row, set_functions_in};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
@@ -26,8 +27,8 @@ use crate::runtime::{Context, Phase, PhaseSet, client_watch};
 const PHASES: u32 = PhaseSet::REQUEST.without(Phase::ServerRewrite).with(Phase::HeaderFilter).0;
 
 const FUNCTIONS: &[Row] = &[
-    Row::in_phases::<PHASES, _>(c"capture", capture),
-    Row::in_phases::<PHASES, _>(c"capture_multi", capture_multi),
+    ObjectRow::late::<PHASES, _>(c"capture", capture),
+    ObjectRow::late::<PHASES, _>(c"capture_multi", capture_multi),
 ];
 
 /// Puts `ngx.location` into the `ngx` table on top.
@@ -42,11 +43,13 @@ fn capture(call: &Call) -> LuaResult {
     if n != 1 && n != 2 {
         return Err(LuaError::text("expecting one or two arguments"));
     }
+    call.check()?;
     let options = (n == 2 && !call.state.is_nil_or_none(2)).then_some(2);
     let query = options::read(call.state, call.request, 0, 1, options)?;
     start(call, &[query])
 }
 
+/// `capture_multi({ { uri, options }, … })`.
 fn capture_multi(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
@@ -58,6 +61,9 @@ fn capture_multi(call: &Call) -> LuaResult {
     if count == 0 {
         return Err(LuaError::text("at least one subrequest should be specified"));
     }
+    call.check()?;
+    // For the responses: once there are subrequests, it would be too late.
+    state.reserve(i32::try_from(count).unwrap_or(i32::MAX).saturating_add(ROOM))?;
     let mut queries = Vec::new();
     for index in 0..count {
         queries.try_push(read_query(call, index)?)?;
@@ -104,10 +110,20 @@ fn read_query(call: &Call, index: usize) -> Result<Query, LuaError> {
     Ok(query)
 }
 
-/// The subrequests of a batch that nginx knows of.
-type Made = SmallVec<[Request; 4]>;
+/// The subrequests of a batch that have been posted to nginx. Those that are left here are cancelled, also when a
+/// Lua error ends the call.
+#[derive(Default)]
+struct Made(SmallVec<[Request; 4]>);
 
-/// Makes the subrequests, all or none, and waits for them.
+impl Drop for Made {
+    fn drop(&mut self) {
+        for request in &self.0 {
+            subrequest::cancel(*request);
+        }
+    }
+}
+
+/// Makes the subrequests, or none of them if one fails, and waits for them.
 fn start(call: &Call, queries: &[Query]) -> LuaResult {
     let task = call.task()?;
     let context = call.context;
@@ -126,18 +142,12 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
         Rc::new(Batch { task: Rc::downgrade(&task), pending: Cell::new(queries.len()), captured });
     let room = context.captures.requests.borrow_mut().try_reserve(queries.len());
     room.map_err(OutOfMemory::from)?;
-    let mut made = SmallVec::new();
+    let mut made = Made::default();
     for (index, query) in queries.iter().enumerate() {
-        let result = make(call, &batch, index, query, &mut made);
-        if let Err(error) = result {
-            for request in made {
-                subrequest::cancel(request);
-            }
-            return Err(error);
-        }
+        make(call, &batch, index, query, &mut made)?;
     }
     #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
-    context.captures.requests.borrow_mut().extend(made);
+    context.captures.requests.borrow_mut().extend(std::mem::take(&mut made.0));
     client_watch::pass_events_on(call.request);
     context.captures.batches.set(context.captures.batches.get() + 1);
     context.ending.no_abort.set(true);
@@ -145,7 +155,8 @@ fn start(call: &Call, queries: &[Query]) -> LuaResult {
     Ok(Returns::Yield(0))
 }
 
-/// Makes one subrequest; it is in `made` as soon as nginx knows of it.
+/// Makes one subrequest; it is in `made` as soon as it has been posted to nginx, even if this fails
+/// then.
 fn make(
     call: &Call,
     batch: &Rc<Batch>,
@@ -157,7 +168,7 @@ fn make(
     let place = Place { batch: batch.clone(), index };
     let request = subrequest::create(parent, query.uri, query.args, place)
         .map_err(|_| LuaError::text("failed to issue subrequest: -1"))?;
-    if made.try_push(request).is_err() {
+    if made.0.try_push(request).is_err() {
         subrequest::cancel(request);
         return Err(LuaError::text(fallible::NO_MEMORY));
     }
@@ -181,7 +192,7 @@ fn make(
     give_context(call, request, options.ctx)
 }
 
-/// Sets request headers of the subrequest, but for those that frame its body: it has its own already.
+/// Sets request headers of the subrequest, except those that frame its body: these are set already.
 fn set_headers(request: Request, headers: &[Pair]) -> Result<(), LuaError> {
     for (name, value) in headers {
         let frames_body = [&b"content-length"[..], b"transfer-encoding"]
@@ -202,7 +213,7 @@ fn set_headers(request: Request, headers: &[Pair]) -> Result<(), LuaError> {
     Ok(())
 }
 
-/// Sets a variable of the subrequest; the reason of a failure is logged.
+/// Sets a variable of the subrequest; the reason for a failure is logged.
 fn set_variable(request: Request, name: &[u8], value: &[u8]) -> Result<(), LuaError> {
     let mut lower = fallible::copy(name)?;
     let result = variable::set(request, &mut Name::in_place(&mut lower), Some(value));
@@ -223,11 +234,13 @@ fn set_variable(request: Request, name: &[u8], value: &[u8]) -> Result<(), LuaEr
     Err(LuaError::text(format_args!("failed to adjust the subrequest: {code}")))
 }
 
+/// The error if the subrequest could not be given its method or headers; why is in the log.
 fn adjust_failed() -> LuaError {
     LuaError::text("failed to adjust the subrequest: -1")
 }
 
-/// The subrequest gets a context at once where it has an `ngx.ctx`, or its parent a VM of its own.
+/// Gives the subrequest a context at once if it has an `ngx.ctx`, or if its parent has a VM of its
+/// own (`lua_code_cache off`), which it is to use too.
 fn give_context(call: &Call, request: Request, ctx: Option<i32>) -> Result<(), LuaError> {
     let vm = call.context.vm();
     if ctx.is_none() && vm.caches_code() {

@@ -1,9 +1,9 @@
 //! `ngx.location.capture` and `ngx.location.capture_multi`: subrequests whose responses become
 //! Lua tables.
 //!
-//! The subrequests of one call are a [`Batch`]. Each knows its place in it through the data that
-//! nginx keeps with the subrequest, so nothing depends on module contexts, which nginx empties. The
-//! batch refers to its task weakly: a dead task is not woken.
+//! The subrequests of one call are a [`Batch`]. The data that nginx keeps with a subrequest says
+//! its place in the batch: a module context would not do, because nginx clears those. The batch
+//! refers to its task weakly: a dead task is not woken.
 
 mod body;
 mod lua;
@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use self::body::Body;
 pub use self::lua::inject;
 
+use crate::nginx::core::chain::GrowingChain;
 use crate::nginx::core::log::Shown;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::{
@@ -29,32 +30,36 @@ use crate::runtime::{Context, Operation, Phase, Task, output, scheduler};
 
 /// The subrequests of one call.
 pub struct Batch {
+    /// The task that waits for the responses.
     task: Weak<Task>,
+    /// How many subrequests have not finished.
     pending: Cell<usize>,
     captured: SmallVec<[Captured; 1]>,
 }
 
 impl Batch {
-    /// The context of the task, unless that has ended.
+    /// The task's context, unless the task has ended.
     fn context(&self) -> Option<Rc<Context>> {
         self.task.upgrade()?.context()
     }
 }
 
-/// What one subrequest gave.
+/// The response of one subrequest.
 #[derive(Default)]
 pub struct Captured {
+    /// The subrequest, once it has finished: its headers are read from it.
     request: Cell<Option<Request>>,
     status: Cell<isize>,
     /// What has come of the body, in buffers that the parent uses again for its own output.
     pieces: RefCell<Body>,
-    /// The same as one, when it is over.
+    /// The whole of the body, once the subrequest has finished.
     body: Cell<Chain>,
-    /// The last buffer came: the body is whole.
+    /// Whether the last buffer has come, so that the body is complete.
     complete: Cell<bool>,
-    /// How it ended, while it waits for subrequests that other modules made of it.
+    /// Its status, if it is done but waits for subrequests that other modules have made of it, or
+    /// for a filter's code.
     ended: Cell<Option<Status>>,
-    /// nginx's handler for the end of the subrequest has run.
+    /// Whether nginx has finished the subrequest and [`finish`] has dealt with that.
     finished: Cell<bool>,
 }
 
@@ -70,7 +75,8 @@ impl Place {
     }
 }
 
-/// What its task waits for: nginx's subrequests cannot be taken back.
+/// The task waits for the whole batch, and cannot be killed meanwhile: nginx's subrequests cannot
+/// be cancelled once they run.
 impl Operation for Batch {
     fn name(&self) -> &'static str {
         "ngx.location.capture"
@@ -90,7 +96,8 @@ const HTTP_CLOSE: isize = 444;
 const HTTP_CLIENT_CLOSED_REQUEST: isize = 499;
 const METHOD_HEAD: usize = 0x4;
 
-/// The header of a captured response: it stays where it is, and the body is to come in memory.
+/// The header filter for a captured subrequest, or one that belongs to it: sends nothing, and has
+/// the body come in memory.
 fn capture_header(request: Request) -> Status {
     ngx_debug!(request.log(), "lua capturing response body");
     if !is_root(request) && nested::end_when_done::<Place>(request).is_err() {
@@ -107,7 +114,7 @@ fn capture_header(request: Request) -> Status {
     Status::OK
 }
 
-/// A piece of a captured body.
+/// The body filter for a captured subrequest, or one that belongs to it: copies the output.
 fn capture_body(request: Request, chain: Chain) -> Status {
     let Some((root, place)) = nested::captured_root::<Place>(&request) else {
         return Status::ERROR;
@@ -122,7 +129,7 @@ fn capture_body(request: Request, chain: Chain) -> Status {
         Shown(request.uri())
     );
     let Some(context) = place.batch.context() else { return Status::OK };
-    let mut body = Chain::EMPTY;
+    let mut body = GrowingChain::EMPTY;
     for mut buf in chain.bufs() {
         let bytes = buf.memory();
         if !bytes.is_empty() {
@@ -140,7 +147,7 @@ fn capture_body(request: Request, chain: Chain) -> Status {
         }
         buf.consume();
     }
-    match captured.pieces.borrow_mut().append(root, request, body) {
+    match captured.pieces.borrow_mut().append(root, request, body.whole()) {
         Ok(()) => Status::OK,
         Err(_) => Status::ERROR,
     }
@@ -152,9 +159,42 @@ pub fn install_filters() {
     filters::CAPTURE.install_body(has_captured_body, capture_body);
 }
 
+/// A filter's code starts to wait. If `request` is a captured subrequest or belongs to one, its
+/// output that is kept meanwhile gets a place in the captured body.
+pub fn begin_keeping(request: Request) -> Result<(), OutOfMemory> {
+    let Some((root, captured)) = captured_of(&request) else { return Ok(()) };
+    captured.pieces.borrow_mut().begin_keeping(root, request)
+}
+
+/// Keeps `output` of a captured subrequest, or of one that belongs to it, while a filter's code
+/// waits.
+pub fn keep(request: Request, output: Chain) -> Result<(), OutOfMemory> {
+    let Some((root, captured)) = captured_of(&request) else { return Ok(()) };
+    let keep = |kept: &mut GrowingChain| kept.append_copy(request.pool(), output);
+    captured.pieces.borrow_mut().keep(root, request, keep)
+}
+
+/// Whether the captured body has anything behind the first place where output of `request` is kept.
+pub fn has_more(request: Request) -> bool {
+    captured_of(&request)
+        .is_some_and(|(root, captured)| captured.pieces.borrow_mut().has_more(root, request))
+}
+
+/// The next piece of what is kept of a captured subrequest, which now passes the filters.
+pub fn next_kept(request: Request) -> Option<Chain> {
+    let (_, captured) = captured_of(&request)?;
+    captured.pieces.borrow_mut().next_kept(request)
+}
+
+/// The captured subrequest that `request` is or belongs to, and its response so far.
+fn captured_of(request: &Request) -> Option<(Request, &Captured)> {
+    let (root, place) = nested::captured_root::<Place>(request)?;
+    Some((root, place.captured()?))
+}
+
 /// Whether it is a subrequest that this module made, or belongs to one.
 #[inline]
-fn is_captured(request: Request) -> bool {
+pub fn is_captured(request: Request) -> bool {
     nested::captured_root::<Place>(&request).is_some()
 }
 
@@ -208,7 +248,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     let rc = match captured.ended.take() {
         Some(ended) => {
             if !connection::has_buffered_output(request) {
-                // nginx's, for the wait.
+                // The timer that nginx has set for the wait.
                 connection::stop_send_timer(request);
             }
             ended
@@ -222,7 +262,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         context.captures.requests.borrow_mut().retain(|other| *other != request);
     }
     if rc.0 == HTTP_CLIENT_CLOSED_REQUEST {
-        // The parent ends with it, whatever it has sent: the log shall say why.
+        // The parent ends too, whatever it has sent: its status in the access log shall say why.
         wire::set_error_status(request.main(), rc);
     }
     captured.status.set(status_of(request, rc));
@@ -239,15 +279,15 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         return Status::ERROR;
     }
     subrequest::let_end(request);
-    // nginx ends the whole request with a subrequest whose client has left. The parent's code decides
-    // itself whether it goes on.
+    // When a subrequest ends and the connection is marked as broken, nginx ends the whole request.
+    // But whether the parent goes on without its client is decided by `lua_check_client_abort`.
     if let Some(context) = batch.context().filter(|_| departure::lift_error(request)) {
         context.captures.lifted_error.set(true);
     }
     rc
 }
 
-/// The response's status; a handler that set none tells it by its code.
+/// The status of the response: if the handler has set none, the code that it has returned says it.
 fn status_of(request: Request, rc: Status) -> isize {
     match (request.status(), rc) {
         (0, Status::OK) => HTTP_OK,
@@ -257,7 +297,7 @@ fn status_of(request: Request, rc: Status) -> isize {
     }
 }
 
-/// A response whose script set headers, but no type, has the location's.
+/// Gives a response whose script has set headers, but no Content-Type, the location's type.
 fn set_default_type(request: Request) {
     let Some(context) = Context::of(request) else { return };
     if context.output.headers_set.get()
@@ -268,7 +308,7 @@ fn set_default_type(request: Request) {
     }
 }
 
-/// The whole batch has finished: its task continues when nginx runs the parent.
+/// The whole batch has finished: pushes the responses; the task goes on when nginx runs the parent.
 fn resume(batch: &Rc<Batch>) {
     let Some(task) = batch.task.upgrade() else { return };
     let Some(context) = task.context() else { return };
@@ -286,7 +326,7 @@ fn resume(batch: &Rc<Batch>) {
     };
     task.drop_pending();
     if context.is_filter_run() {
-        // The parent's handler is of what makes the response.
+        // The parent's write event handler belongs to what makes the response.
         return scheduler::wake_later(&task, values, context.request().log());
     }
     context.set_woken(task, values);
@@ -294,13 +334,13 @@ fn resume(batch: &Rc<Batch>) {
     scheduler::listen_for_write(&context);
 }
 
-/// Whether nginx ends the whole request with this status.
+/// Whether nginx closes the connection, and so ends the whole request, for this status.
 fn drops_connection(rc: Status) -> bool {
     matches!(rc.0, HTTP_CLOSE | HTTP_REQUEST_TIME_OUT | HTTP_CLIENT_CLOSED_REQUEST)
 }
 
-/// What nginx is told: it must not make a page of its own for a captured error. The header of one
-/// is sent here.
+/// The status for nginx to go on with: it must not make an error page of its own for a captured
+/// response. So the header of an error is sent here, through the filters.
 fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
     let special = rc == Status::ERROR
         || matches!(rc.0, HTTP_CREATED | HTTP_NO_CONTENT)
@@ -314,7 +354,7 @@ fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
         rc => rc,
     };
     wire::set_special_response(request, code);
-    // There is no page: its length is said only where a script did.
+    // There is no page, so there is no length, unless a script has set one.
     if request.get().headers_out.content_length.is_null() {
         framing::clear_content_length(request);
     }
@@ -325,7 +365,7 @@ fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
     }
 }
 
-/// The context of a subrequest, also where no Lua code of its own ran; none once its parent has
+/// The context of a subrequest; it gets one if no Lua code has run for it. `None` if its parent has
 /// ended.
 fn context_of(batch: &Batch, request: Request) -> Result<Option<Rc<Context>>, OutOfMemory> {
     if let Some(context) = Context::of(request) {

@@ -1,4 +1,5 @@
-//! The arguments of a capture, read and checked before anything is done.
+//! The arguments of `ngx.location.capture` and `capture_multi`: they are read and checked before
+//! any subrequest is made.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use crate::api::arguments;
 use crate::lua::{Kind, LuaError, State};
 use crate::nginx::Request;
 use crate::nginx::core::strings::PoolStr;
-use crate::nginx::http::redirect;
+use crate::nginx::http::redirect::{self, UriError};
 use crate::nginx::http::subrequest::Variables;
 
 const METHOD_GET: usize = 0x2;
@@ -22,23 +23,26 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 /// One subrequest, as the script asks for it.
 pub struct Query {
     pub uri: PoolStr,
-    /// Those of the URI, then those of the options.
+    /// The arguments of the URI, then those of the options.
     pub args: PoolStr,
     pub options: Options,
 }
 
-/// What a script says of a subrequest beside its URI.
+/// The options of a subrequest.
 pub struct Options {
     args: Vec<u8>,
+    /// One of nginx's `NGX_HTTP_*` numbers of methods, as the script gives it.
     pub method: usize,
+    /// The body; without one, that of the parent may be forwarded.
     pub body: Option<Vec<u8>>,
     pub always_forward_body: bool,
+    /// With which variables it starts.
     pub variables: Variables,
     /// Variables to set.
     pub vars: Vec<Pair>,
-    /// Request headers to set, over the parent's.
+    /// Request headers to set; they replace the parent's.
     pub headers: Vec<Pair>,
-    /// The subrequest's `ngx.ctx`, as a stack index.
+    /// The stack index of the table that is to be the subrequest's `ngx.ctx`.
     pub ctx: Option<i32>,
 }
 
@@ -58,7 +62,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether the parent's body goes with the subrequest.
+    /// Whether a subrequest without a body of its own gets its parent's.
     pub fn forwards_body(&self, parent: Request) -> bool {
         self.always_forward_body
             || matches!(self.method, METHOD_POST | METHOD_PUT)
@@ -66,7 +70,8 @@ impl Options {
     }
 }
 
-/// The URI at `uri` is no string: the C module calls it the third argument, where it looks for it.
+/// The error if the value at index `uri`, the URI, is no string. As in the C module, where the URI
+/// is at that index, it is called argument 3.
 fn no_string(mut state: State, uri: i32) -> LuaError {
     if state.top() < 3 {
         state.set_top(3);
@@ -76,8 +81,8 @@ fn no_string(mut state: State, uri: i32) -> LuaError {
     LuaError::wrong_type(3, c"string")
 }
 
-/// Reads query `index` (from 0): its URI and its options are at these places of the stack. A `ctx`
-/// table is left on top.
+/// Reads query number `index` (from 0), whose URI and options are at these stack indexes. A `ctx`
+/// table is left on top of the stack.
 pub fn read(
     state: State,
     request: Request,
@@ -91,10 +96,14 @@ pub fn read(
         read_options(state, options, index, &mut asked)?;
     }
     let given = state.bytes(uri).ok_or_else(|| no_string(state, uri))?;
-    let Ok((uri, mut args)) = redirect::parse_quietly(request, given) else {
-        let shown = Shown(given);
-        return Err(LuaError::text(format_args!("unsafe uri in argument #1: {shown}")));
-    };
+    let parsed = redirect::parse_quietly(request, given);
+    let (uri, mut args) = parsed.map_err(|error| match error {
+        UriError::Unsafe => {
+            let shown = Shown(given);
+            LuaError::text(format_args!("unsafe uri in argument #1: {shown}"))
+        }
+        UriError::OutOfMemory => LuaError::text(fallible::NO_MEMORY),
+    })?;
     if !asked.args.is_empty() {
         let and: &[u8] = if args.bytes().is_empty() { b"" } else { b"&" };
         args = request.pool().concat(&[args.bytes(), and, &asked.args])?;
@@ -105,6 +114,7 @@ pub fn read(
     Ok(Query { uri, args, options: asked })
 }
 
+/// Reads the options table at index `options` into `parsed`.
 fn read_options(
     mut state: State,
     options: i32,
@@ -143,7 +153,7 @@ fn read_options(
     read_ctx(state, options, parsed)
 }
 
-/// The `ctx` table stays on top of the stack.
+/// Reads the option `ctx`, whose table stays on top of the stack.
 fn read_ctx(mut state: State, options: i32, parsed: &mut Options) -> Result<(), LuaError> {
     state.get_field(options, c"ctx");
     match state.kind(-1) {
@@ -159,6 +169,7 @@ fn read_ctx(mut state: State, options: i32, parsed: &mut Options) -> Result<(), 
     Ok(())
 }
 
+/// The boolean option `name`; false without it. `error` is the text for a value of another type.
 fn flag(
     mut state: State,
     options: i32,
@@ -197,7 +208,7 @@ fn read_body(mut state: State, options: i32) -> Result<Option<Vec<u8>>, LuaError
     Ok(body)
 }
 
-/// The option `name`: a table of names and values, each a `noun`'s.
+/// The names and values in the table that is the option `name`. Errors call a value a `noun`'s.
 fn read_pairs(
     mut state: State,
     options: i32,

@@ -1,4 +1,4 @@
-//! A captured response as a Lua table: `status`, `header`, `body`, `truncated`.
+//! Captured responses as Lua tables with `status`, `header`, `body` and `truncated`.
 
 use std::rc::Rc;
 
@@ -7,26 +7,29 @@ use crate::api::value_lists;
 use crate::lua::Outcome;
 use crate::lua::State;
 use crate::lua::registry::CAPTURED_RESPONSE;
-use crate::lua::state::REGISTRY;
 use crate::nginx::http::headers_out::captured;
 use crate::nginx::http::headers_out::captured::FieldValue;
 use crate::nginx::http::{request_body, send};
 use crate::nginx::{Chain, Request};
 use crate::runtime::{Context, Task};
 
-/// Pushes one table per response onto the task's stack; gives their number.
+/// The stack space that is needed besides that for the responses themselves.
+pub const ROOM: i32 = 8;
+
+/// Pushes a table for each response onto the task's stack; returns their number. An error is the
+/// text for the log.
 pub fn push_all(context: &Rc<Context>, task: &Task, captured: &[Captured]) -> Result<i32, Vec<u8>> {
     let count = captured.len() as i32;
     let mut main = context.main_state();
     main.produce(count, |state| {
-        if state.reserve(count + 8).is_err() {
-            return;
+        if let Err(error) = state.reserve(count + ROOM) {
+            state.raise(error);
         }
         for response in captured {
             push(state, response);
         }
     })?;
-    if task.state().reserve(count + 1).is_err() {
+    if task.state().reserve_waiting(|| Some(main), count + 1).is_err() {
         main.pop(count);
         return Err(b"no stack space for captured responses".into());
     }
@@ -39,14 +42,14 @@ pub fn push_all(context: &Rc<Context>, task: &Task, captured: &[Captured]) -> Re
 pub fn inject(mut state: State) {
     let code = include_bytes!("../../../lua/captured_response.lua");
     match state.load(code, c"=captured_response") {
-        Outcome::Done => state.raw_set_index(REGISTRY, CAPTURED_RESPONSE),
+        Outcome::Done => state.register(CAPTURED_RESPONSE),
         Outcome::Yielded | Outcome::Failed(_) => state.pop(1),
     }
 }
 
 /// Pushes the table of one response; raises without memory.
 fn push(mut state: State, response: &Captured) {
-    state.raw_get_index(REGISTRY, CAPTURED_RESPONSE);
+    state.push_registered(CAPTURED_RESPONSE);
     state.push_integer(response.status.get() as i64);
     state.push_bool(!response.complete.get());
     push_body(state, response.body.get());
@@ -54,6 +57,7 @@ fn push(mut state: State, response: &Captured) {
     state.call_raising(4, 1);
 }
 
+/// Pushes the body as a string.
 fn push_body(state: State, body: Chain) {
     let mut bufs = body.bufs();
     match (bufs.next(), bufs.next()) {
@@ -66,7 +70,7 @@ fn push_body(state: State, body: Chain) {
     }
 }
 
-/// The buffers of the bodies are free for the parent's own output.
+/// Gives the buffers of the bodies back, for the parent's own output.
 fn recycle(context: &Context, captured: &[Captured]) {
     for response in captured {
         let body = response.body.replace(Chain::EMPTY);
@@ -76,7 +80,7 @@ fn recycle(context: &Context, captured: &[Captured]) {
     }
 }
 
-/// Pushes the table of headers; one that comes twice becomes a list.
+/// Pushes the table of headers; one that comes more than once has a list of its values.
 fn push_headers(mut state: State, request: Option<Request>) {
     let Some(request) = request else { return state.new_table(0, 0) };
     state.new_table(0, captured::count(request) as i32);

@@ -1,4 +1,4 @@
-//! One thread or coroutine, as it is shown.
+//! One light thread or coroutine in the list of `lua_threads`.
 
 use std::fmt::{self, Display, Formatter};
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub struct Entry {
     kind: &'static str,
     status: &'static str,
     waits_for: Option<&'static str>,
-    /// In milliseconds.
+    /// In milliseconds, as the ages are.
     waited: usize,
     age: usize,
     phase: &'static str,
@@ -27,7 +27,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// That of a task which has not ended.
+    /// The entry of `task`; `None` if the task, or its request, has ended.
     pub fn of(task: &Rc<Task>) -> Option<Entry> {
         let context = task.context().filter(|context| !context.is_released())?;
         let request = context.request();
@@ -37,7 +37,7 @@ impl Entry {
             describe_frames(task.state(), &mut traceback);
         }
         let age = now.saturating_sub(task.born());
-        // nginx has not made a fake request, and does not know when it began.
+        // A fake request is not made by nginx, which therefore has not noted when it began.
         let request_age = match context.entry().filter(|_| context.fake) {
             Some(entry) => now.saturating_sub(entry.born()) as f64,
             None => (time::now() - time::request_start(request)).max(0.0) * 1000.0,
@@ -59,7 +59,8 @@ impl Entry {
         })
     }
 
-    /// A line of `describe_frames`, without what sets it apart in a log.
+    /// The lines of the traceback, without the indentation that `describe_frames` gives them for
+    /// the log.
     fn frames(&self) -> impl Iterator<Item = &[u8]> {
         let lines = self.traceback.bytes().split(|byte| *byte == b'\n');
         lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
@@ -105,7 +106,7 @@ impl Display for Object<'_> {
     }
 }
 
-/// What keeps a task that waits for no operation.
+/// The status of a task, in words.
 fn status(task: &Task) -> &'static str {
     match task.status.get() {
         TaskStatus::Running if task.waits_for_nothing() => "ready to run",

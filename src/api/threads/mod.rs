@@ -1,112 +1,62 @@
-//! `lua_threads`: the threads and coroutines of a worker, what each waits for, and where its code stands.
+//! `lua_threads`: the threads and coroutines of a worker, what each waits for, and where its code
+//! stands.
 //!
-//! A worker may have many thousands: the list is made in slices, between which the event loop goes on.
+//! A worker may have many thousands: the list is made in slices, between which the event loop goes
+//! on.
 
 mod entry;
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
 
 use codec::fallible::{self, Grow, OutOfMemory};
 
-use crate::nginx::core::{time, worker};
-use crate::nginx::event::alarm::{Timer, Waiter};
+use crate::api::formats::{Answer, Format};
+use crate::api::slices::{self, Next, Work};
+use crate::nginx::core::worker;
 use crate::runtime::Task;
 use entry::{Entry, Object, Paragraph};
 
-/// How long a slice takes, in nanoseconds.
-const SLICE: u64 = 1_000_000;
-/// After how many threads the clock is asked.
+/// How many threads are listed between two looks at the clock.
 const BETWEEN: usize = 16;
 
-/// What a response is written in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    Text,
-    Json,
-}
-
-/// A list in the making.
+/// A list that is being made.
 pub struct Listing {
     format: Format,
+    /// Those of the tasks that there were at the start; a task that ends meanwhile is left out.
     keys: Vec<u64>,
-    /// How many of the keys have been looked at, and how many threads there were.
+    /// How many of the keys have been looked at.
     at: Cell<usize>,
+    /// How many threads have been listed.
     count: Cell<usize>,
     text: RefCell<Vec<u8>>,
-    timer: Box<Timer<Slice>>,
-    /// Gets the whole text.
-    done: Cell<Option<Done>>,
 }
 
-/// What is done with the text, or without memory for it.
-pub type Done = Box<dyn FnOnce(Result<&[u8], OutOfMemory>)>;
-
-#[derive(Clone)]
-struct Slice(Weak<Listing>);
-
-impl Waiter for Slice {
-    fn abandon(&self) {
-        if let Some(done) = self.0.upgrade().and_then(|listing| listing.done.take()) {
-            done(Err(OutOfMemory));
-        }
+impl Work for Listing {
+    fn go_on(&self) -> Result<Next, OutOfMemory> {
+        Ok(match slices::until_time_is_up(|| self.add_some())? {
+            true => Next::Answer(Answer::new(self.format, self.whole()?)),
+            false => Next::Round,
+        })
     }
 }
 
 impl Listing {
-    /// Begins a list of the tasks of now.
-    pub fn new(format: Format) -> Result<Rc<Listing>, OutOfMemory> {
-        let keys = Task::keys()?;
-        Ok(Rc::new_cyclic(|listing: &Weak<Listing>| Listing {
-            format,
-            keys,
-            at: Cell::new(0),
-            count: Cell::new(0),
-            text: RefCell::default(),
-            timer: Timer::new(Slice(listing.clone()), |Slice(listing)| {
-                if let Some(listing) = listing.upgrade() {
-                    listing.go_on();
-                }
-            }),
-            done: Cell::new(None),
-        }))
+    /// Begins a list of the tasks that there are now.
+    pub fn new(format: Format) -> Result<Listing, OutOfMemory> {
+        let (at, count, text) = (Cell::new(0), Cell::new(0), RefCell::default());
+        Ok(Listing { format, keys: Task::keys()?, at, count, text })
     }
 
-    /// Makes the list, and gives it to `done`, which is called at once where one slice is enough. Dropping
-    /// the list before that ends the work.
-    pub fn make(&self, done: Done) {
-        self.done.set(Some(done));
-        self.go_on();
-    }
-
-    fn go_on(&self) {
-        let result = match self.add_slice() {
-            Ok(false) => return self.timer.post_next(),
-            Ok(true) => self.whole(),
-            Err(error) => Err(error),
-        };
-        if let Some(done) = self.done.take() {
-            done(result.as_deref().map_err(|error| *error));
+    /// Adds some threads; true if there are no more.
+    fn add_some(&self) -> Result<bool, OutOfMemory> {
+        let from = self.at.get();
+        let rest = self.keys.get(from..).unwrap_or_default();
+        let keys = rest.get(..BETWEEN).unwrap_or(rest);
+        for key in keys {
+            self.add(*key)?;
         }
-    }
-
-    /// Adds threads until time is up; true where there are no more.
-    fn add_slice(&self) -> Result<bool, OutOfMemory> {
-        let end = time::nanoseconds().saturating_add(SLICE);
-        loop {
-            let from = self.at.get();
-            let Some(keys) = self.keys.get(from..).filter(|keys| !keys.is_empty()) else {
-                return Ok(true);
-            };
-            let keys = keys.get(..BETWEEN).unwrap_or(keys);
-            for key in keys {
-                self.add(*key)?;
-            }
-            self.at.set(from + keys.len());
-            if time::nanoseconds() >= end {
-                return Ok(false);
-            }
-        }
+        self.at.set(from + keys.len());
+        Ok(keys.len() == rest.len())
     }
 
     fn add(&self, key: u64) -> Result<(), OutOfMemory> {
@@ -114,8 +64,8 @@ impl Listing {
         let Some(entry) = Entry::of(&task) else { return Ok(()) };
         let before = if self.count.replace(self.count.get() + 1) == 0 { "" } else { "," };
         let text = match self.format {
-            Format::Text => fallible::format(format_args!("\n{}", Paragraph(&entry)))?,
             Format::Json => fallible::format(format_args!("{before}\n{}", Object(&entry)))?,
+            _ => fallible::format(format_args!("\n{}", Paragraph(&entry)))?,
         };
         self.text.borrow_mut().try_append(text.as_bytes())
     }
@@ -124,13 +74,13 @@ impl Listing {
     fn whole(&self) -> Result<Vec<u8>, OutOfMemory> {
         let (pid, count) = (worker::pid(), self.count.get());
         let (head, end) = match self.format {
-            Format::Text => (
-                fallible::format(format_args!("worker {pid}: {count} threads and coroutines\n"))?,
-                "",
-            ),
             Format::Json => {
                 (fallible::format(format_args!("{{\"worker\":{pid},\"threads\":["))?, "\n]}\n")
             }
+            _ => (
+                fallible::format(format_args!("worker {pid}: {count} threads and coroutines\n"))?,
+                "",
+            ),
         };
         let text = self.text.take();
         fallible::concat(&[head.as_bytes(), &text, end.as_bytes()])

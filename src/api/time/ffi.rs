@@ -1,4 +1,5 @@
-//! The C symbols of the clock. Buffers are the caller's and of the fixed size that each names.
+//! The C symbols of the clock. Buffers are the caller's, and have the fixed size that each function
+//! names; a null pointer is left alone.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -16,28 +17,28 @@ use crate::nginx::core::strings::raw;
 use crate::nginx::core::time;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// Seconds since the epoch with their milliseconds.
+/// nginx's cached time: seconds since the epoch, with the milliseconds as decimals.
 ///
 /// # Safety
-/// Each pointer must be null or, during the call, valid as described.
+/// There are no pointers. To be called in a thread that runs Lua code, as LuaJIT's FFI does.
 #[export(unguarded = "it reads a number of nginx's")]
 pub unsafe extern "C" fn ngx_http_lua_ffi_now() -> c_double {
     time::now()
 }
 
-/// Seconds since the epoch.
+/// nginx's cached time: whole seconds since the epoch.
 ///
 /// # Safety
-/// Each pointer must be null or, during the call, valid as described.
+/// There are no pointers. To be called in a thread that runs Lua code, as LuaJIT's FFI does.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_time() -> c_long {
     time::seconds()
 }
 
-/// Milliseconds of a clock that never goes back.
+/// Milliseconds of a clock that never goes back, as nginx has cached them.
 ///
 /// # Safety
-/// Each pointer must be null or, during the call, valid as described.
+/// There are no pointers. To be called in a thread that runs Lua code, as LuaJIT's FFI does.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_monotonic_msec() -> c_long {
     time::monotonic_milliseconds() as c_long
@@ -46,13 +47,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_monotonic_msec() -> c_long {
 /// Brings nginx's cached time up to date.
 ///
 /// # Safety
-/// Each pointer must be null or, during the call, valid as described.
+/// There are no pointers. To be called in a thread that runs Lua code, as LuaJIT's FFI does.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_update_time() {
     time::update()
 }
 
-/// When nginx made the request, in seconds since the epoch with their milliseconds.
+/// When nginx made the request: seconds since the epoch, with the milliseconds as decimals; 0 for
+/// null.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -68,7 +70,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_start_time(r: *mut ngx_http_reques
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_today(buf: *mut u8) {
-    // SAFETY: 10 bytes.
+    // SAFETY: lua-resty-core passes a buffer of its own, of 10 bytes.
     unsafe { fill(buf, DATE_LEN, |buf| date_into(time::local_seconds(), buf)) };
 }
 
@@ -78,7 +80,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_today(buf: *mut u8) {
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_localtime(buf: *mut u8) {
-    // SAFETY: 19 bytes.
+    // SAFETY: lua-resty-core passes a buffer of its own, of 19 bytes.
     unsafe { fill(buf, DATE_TIME_LEN, |buf| date_time_into(time::local_seconds(), buf)) };
 }
 
@@ -88,7 +90,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_localtime(buf: *mut u8) {
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_utctime(buf: *mut u8) {
-    // SAFETY: 19 bytes.
+    // SAFETY: lua-resty-core passes a buffer of its own, of 19 bytes.
     unsafe { fill(buf, DATE_TIME_LEN, |buf| date_time_into(time::seconds(), buf)) };
 }
 
@@ -99,7 +101,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_utctime(buf: *mut u8) {
 /// Each pointer must be null or, during the call, valid as described.
 #[export(0)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_cookie_time(buf: *mut u8, t: c_long) -> c_int {
-    // SAFETY: 29 bytes.
+    // SAFETY: lua-resty-core passes a buffer of its own, of 29 bytes.
     unsafe { fill(buf, COOKIE_TIME_MAX_LEN, |buf| cookie_time_into(t, buf)) }
 }
 
@@ -109,11 +111,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_cookie_time(buf: *mut u8, t: c_long) -
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_http_time(buf: *mut u8, t: c_long) {
-    // SAFETY: 29 bytes.
+    // SAFETY: lua-resty-core passes a buffer of its own, of 29 bytes.
     unsafe { fill(buf, HTTP_TIME_LEN, |buf| http_time_into(t, buf)) };
 }
 
-/// Reads a date in one of HTTP's three formats from `str[..len]` into `*time`; -1 where it is none.
+/// Reads a date in one of HTTP's three formats from `str[..len]` into `*time`, as seconds since the
+/// epoch; -1 if it is no such date.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -123,12 +126,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_http_time(
     len: usize,
     time: *mut c_long,
 ) {
-    // SAFETY: a string of `len` bytes and an out-parameter, the contract of this function.
+    // SAFETY: lua-resty-core passes a Lua string with its length, and an out-parameter.
     let (str, Some(time)) = (unsafe { (raw(str, len), time.as_mut()) }) else { return };
     *time = parse_http_time(str).unwrap_or(-1);
 }
 
-/// Lets `write` fill the `len` bytes at `buf`. Returns the length written.
+/// Has `write` fill the `len` bytes at `buf`. Returns the length written, 0 where that is null or
+/// too short.
 ///
 /// # Safety
 /// `buf` must be null or valid for `len` bytes.
@@ -136,7 +140,7 @@ unsafe fn fill(buf: *mut u8, len: usize, write: impl FnOnce(&mut [u8]) -> Option
     if buf.is_null() {
         return 0;
     }
-    // SAFETY: `buf` is null or valid for `len` bytes, the contract of this function.
+    // SAFETY: the caller promises null or `len` bytes; null is handled above.
     let buf = unsafe { from_raw_parts_mut(buf, len) };
     write(buf).map_or(0, |written| written as c_int)
 }

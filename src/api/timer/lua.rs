@@ -3,12 +3,11 @@
 use super::{PendingTimer, TimerHandler};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State, openresty};
-use crate::nginx::event::NoConnection;
 use crate::nginx::event::alarm;
 use crate::nginx::http::fake;
 use crate::runtime::{Phase, PhaseSet, fake_request};
 
-/// Where timers may be made: not in exit_worker, after which nothing would run them.
+/// Where timers may be made: not in `exit_worker_by_lua*`, after which nothing would run them.
 const PHASES: u32 = PhaseSet::ALL.without(Phase::ExitWorker).0;
 
 const FUNCTIONS: &[Row] = &[
@@ -31,7 +30,8 @@ fn every(state: State, phases: PhaseSet) -> LuaResult {
     make(state, phases, true)
 }
 
-/// `(delay, function, arguments…)`: 1, or nil and the reason.
+/// Makes a timer for `(delay, function, arguments…)`, with the delay in seconds. Returns 1, or
+/// nil and the reason.
 fn make(state: State, phases: PhaseSet, repeats: bool) -> LuaResult {
     let arguments = state.top();
     if arguments < 2 {
@@ -39,7 +39,7 @@ fn make(state: State, phases: PhaseSet, repeats: bool) -> LuaResult {
             "expecting at least 2 arguments but got {arguments}"
         )));
     }
-    // A negative delay expires at once.
+    // A negative delay or NaN becomes 0.
     let delay = (state.check_number(1)? * 1000.0) as usize;
     if repeats && delay == 0 {
         return Err(LuaError::text("delay cannot be zero"));
@@ -50,6 +50,7 @@ fn make(state: State, phases: PhaseSet, repeats: bool) -> LuaResult {
     in_request(state, phases, |call| start(call, arguments, delay, repeats))
 }
 
+/// Arms a timer for the function and the arguments on the stack; `delay` is in milliseconds.
 fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult {
     call.check()?;
     if alarm::is_exiting() && delay > 0 {
@@ -70,11 +71,11 @@ fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult 
     };
     match super::arm(pending, delay) {
         Ok(()) => call.succeed(),
-        Err(NoConnection) => call.fail(NoConnection::TEXT),
+        Err(reason) => call.fail(reason),
     }
 }
 
-/// The function and its arguments, moved to a coroutine of their own.
+/// Moves the function and its arguments from the stack to a coroutine of their own.
 fn take_handler(call: &Call, arguments: i32) -> Result<TimerHandler, LuaError> {
     let handler = TimerHandler::new(call.context.vm()).map_err(LuaError::bytes)?;
     let values = arguments - 1;
@@ -84,6 +85,7 @@ fn take_handler(call: &Call, arguments: i32) -> Result<TimerHandler, LuaError> {
     Ok(handler)
 }
 
+/// Does `work` for the calling code; raises "no request" if it runs for none.
 fn in_request(state: State, phases: PhaseSet, work: impl FnOnce(&Call) -> LuaResult) -> LuaResult {
     if openresty::running_request(state).is_none() {
         return Err(LuaError::text("no request"));

@@ -1,8 +1,9 @@
 //! `ngx.timer`: handlers that run later, without a request.
 //!
-//! A pending timer owns the coroutine that its handler will run in, and the VM that the coroutine
-//! belongs to. When it expires, a fake request is made, and the handler runs as that one's entry
-//! thread. When the worker exits, pending timers expire, and their handlers are told so.
+//! A pending timer owns the coroutine that its handler will run in, and a share of the VM that the
+//! coroutine belongs to. When it expires, a fake request is made, and the handler runs as its entry
+//! thread. When the worker exits, pending timers expire at once, and their handlers are called with
+//! `premature` true.
 
 mod lua;
 
@@ -29,23 +30,56 @@ use crate::runtime::{Context, Keyed, Phase, Task, counters, fake_request, schedu
 use crate::{ngx_debug, ngx_log, own_thread};
 
 /// A handler with its arguments, on the stack of the coroutine that it will run in.
-struct TimerHandler {
+pub struct TimerHandler {
     vm: Owner,
-    /// The coroutine, until a task owns it.
+    /// The coroutine; `None` once a task owns it.
     thread: Option<Thread>,
-    state: State,
+    /// The coroutine's stack.
+    pub state: State,
 }
 
 impl TimerHandler {
-    /// Makes a coroutine for a handler in `vm`.
-    fn new(vm: &Rc<Vm>) -> Result<TimerHandler, Vec<u8>> {
+    /// Makes a coroutine in `vm`, whose stack is still empty. An error is the text for Lua or the
+    /// log.
+    pub fn new(vm: &Rc<Vm>) -> Result<TimerHandler, Vec<u8>> {
         allocator::check().map_err(|_| fallible::NO_MEMORY)?;
         let thread = vm.take_thread(cycle_log())?;
         let state = thread.state;
         Ok(TimerHandler { vm: Owner::new(vm.clone()), thread: Some(thread), state })
     }
 
-    /// The same function and arguments, in a coroutine of their own.
+    /// Runs the handler until it waits or ends. `begin` completes its arguments on the coroutine's
+    /// stack, and returns their number. An error is the reason why it cannot start, for the log.
+    pub fn start(
+        &mut self,
+        origin: &fake::Origin,
+        main: &MainConf,
+        begin: impl FnOnce(State) -> i32,
+    ) -> Result<(), String> {
+        let vm = self.vm.vm();
+        if Task::reserve().is_err() {
+            vm.release_memory_soon();
+            return Err(fallible::NO_MEMORY.into());
+        }
+        let max = main.max_running_timers();
+        if fake_request::running_timers() >= max {
+            return Err(fallible::text(format_args!(
+                "{max} lua_max_running_timers are not enough"
+            )));
+        }
+        let request = fake::create(origin, Some(log_context::timer))
+            .map_err(|_| "could not create fake connection")?;
+        let context = fake_request::begin(request, vm.clone(), Phase::Timer)
+            .map_err(|_| "could not create ctx")?;
+        let thread = self.thread.take().ok_or("no coroutine")?;
+        fake_request::timer_started();
+        counters::count(Metric::TimersRun);
+        scheduler::start_fake(&context, thread, || begin(self.state));
+        Context::retire(context);
+        Ok(())
+    }
+
+    /// A handler with the same function and arguments, in a coroutine of its own.
     fn copy(&self) -> Result<TimerHandler, Vec<u8>> {
         let copy = TimerHandler::new(self.vm.vm())?;
         let mut state = self.state;
@@ -77,8 +111,9 @@ struct PendingTimer {
     handler: TimerHandler,
     origin: fake::Origin,
     main: &'static MainConf,
-    /// Milliseconds between runs; 0 for one run only.
+    /// For `ngx.timer.every`: the milliseconds between runs; otherwise 0.
     period: usize,
+    /// nginx's timer; `None` until it is armed.
     timer: Option<Box<Timer<TimerKey>>>,
     /// When it is to expire, by nginx's monotonic clock.
     due: usize,
@@ -93,10 +128,10 @@ pub fn pending_count() -> usize {
     PENDING.len()
 }
 
-/// Lets `pending` expire after `delay` milliseconds.
-fn arm(mut pending: PendingTimer, delay: usize) -> Result<(), NoConnection> {
-    exit_watcher::watch(abort_pending)?;
-    PENDING.reserve().map_err(|_| NoConnection)?;
+/// Lets `pending` expire after `delay` milliseconds. An error is the text for Lua.
+fn arm(mut pending: PendingTimer, delay: usize) -> Result<(), &'static str> {
+    exit_watcher::watch(abort_pending).map_err(|NoConnection| NoConnection::TEXT)?;
+    PENDING.reserve().map_err(|_| fallible::NO_MEMORY)?;
     PENDING.insert_with(|key| {
         let timer = Timer::new(TimerKey(key), expired);
         timer.arm(delay);
@@ -107,16 +142,18 @@ fn arm(mut pending: PendingTimer, delay: usize) -> Result<(), NoConnection> {
     Ok(())
 }
 
-/// The place of a pending timer.
+/// The key of a pending timer in [`PENDING`].
 #[derive(Clone, Copy)]
 struct TimerKey(u64);
 
 impl Waiter for TimerKey {
+    /// Drops the timer, if it is still pending.
     fn abandon(&self) {
         drop(PENDING.remove(self.0));
     }
 }
 
+/// nginx's timer has expired.
 fn expired(key: &TimerKey) {
     if let Some(pending) = PENDING.remove(key.0) {
         if time::monotonic_milliseconds().saturating_sub(pending.due) >= LATE {
@@ -126,7 +163,7 @@ fn expired(key: &TimerKey) {
     }
 }
 
-/// The worker exits: what is pending expires now, prematurely.
+/// The worker exits: has all pending timers expire now, prematurely.
 fn abort_pending() {
     ngx_debug!(cycle_log(), "lua abort pending timers");
     let Ok(keys) = PENDING.keys() else {
@@ -148,6 +185,7 @@ pub fn drop_pending() {
     PENDING.take().for_each(drop);
 }
 
+/// Arms a timer of `ngx.timer.every` again, and runs the handler.
 fn expire(pending: PendingTimer, premature: bool) {
     ngx_debug!(cycle_log(), "lua ngx.timer expired");
     if pending.period > 0 && !alarm::is_exiting() && arm_again(&pending).is_err() {
@@ -164,6 +202,7 @@ fn expire(pending: PendingTimer, premature: bool) {
     }
 }
 
+/// Makes and arms the timer for the next run of `ngx.timer.every`.
 fn arm_again(pending: &PendingTimer) -> Result<(), ()> {
     let next = PendingTimer {
         handler: pending.handler.copy().map_err(drop)?,
@@ -173,46 +212,24 @@ fn arm_again(pending: &PendingTimer) -> Result<(), ()> {
         timer: None,
         due: 0,
     };
-    arm(next, pending.period).map_err(drop)
+    arm(next, pending.period).map_err(|_| ())
 }
 
-/// Runs a handler until it waits or ends; gives it back with the reason where it cannot start.
+/// Runs a handler until it waits or ends. If it cannot start, returns it with the reason.
 fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, String)> {
     let PendingTimer { mut handler, origin, main, .. } = pending;
-    if Task::reserve().is_err() {
-        handler.vm.vm().release_memory_soon();
-        return Err((handler, fallible::NO_MEMORY.into()));
-    }
-    let max = main.max_running_timers();
-    if fake_request::running_timers() >= max {
-        return Err((
-            handler,
-            fallible::text(format_args!("{max} lua_max_running_timers are not enough")),
-        ));
-    }
-    let Ok(request) = fake::create(&origin, Some(log_context::timer)) else {
-        return Err((handler, "could not create fake connection".into()));
-    };
-    let Ok(context) = fake_request::begin(request, handler.vm.vm().clone(), Phase::Timer) else {
-        return Err((handler, "could not create ctx".into()));
-    };
-    let Some(thread) = handler.thread.take() else {
-        return Err((handler, "no coroutine".into()));
-    };
-    fake_request::timer_started();
-    counters::count(Metric::TimersRun);
-    scheduler::start_fake(&context, thread, || {
-        handler.state.push_bool(premature);
-        let values = handler.state.top();
+    let started = handler.start(&origin, main, |state| {
+        state.push_bool(premature);
+        let values = state.top();
         if values > 2 {
-            handler.state.insert(2);
+            state.insert(2);
         }
         values - 1
     });
-    Context::retire(context);
-    Ok(())
+    started.map_err(|reason| (handler, reason))
 }
 
+/// Logs why a handler could not start, with the place where its function is defined.
 fn log_failure(handler: &TimerHandler, reason: &str) {
     let (source, line) = handler.state.definition(1);
     let source = Shown(&source);

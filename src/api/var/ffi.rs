@@ -15,17 +15,17 @@ use crate::nginx::{Request, guard};
 const NO_REQUEST: &CStr = c"no request object found";
 const NO_CLIENT: &CStr = c"API disabled in the current context";
 
-/// The request, or the text of the error.
+/// The request, which must have a client behind it, or the text of the error.
 ///
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn request(r: *mut ngx_http_request_t) -> Result<Request, &'static CStr> {
-    // SAFETY: the contract of this function, that of `ffi::request`.
+    // SAFETY: the caller promises what `ffi::request` asks for: null or the running request.
     let request = unsafe { ffi::request(r) }.ok_or(NO_REQUEST)?;
     if request.is_real() { Ok(request) } else { Err(NO_CLIENT) }
 }
 
-/// The name in lower case, in the caller's buffer.
+/// The name in lower case, in the caller's buffer; `None` if a pointer is null.
 ///
 /// # Safety
 /// `name` must be valid for `len` bytes, `buf` likewise for writing; they do not overlap.
@@ -33,8 +33,8 @@ unsafe fn lower_name<'a>(name: *const u8, len: usize, buf: *mut u8) -> Option<Na
     if name.is_null() || buf.is_null() {
         return None;
     }
-    // SAFETY: `name` is valid for `len` bytes, `buf` likewise for writing, the contract of this
-    // function.
+    // SAFETY: the caller promises `len` bytes at either pointer, which are not the same; null is
+    // handled above.
     Some(unsafe { Name::new(name, len, buf) })
 }
 
@@ -57,7 +57,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     value_len: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a Lua string and its own out-parameters.
+    // SAFETY: lua-resty-core passes the running request, a Lua string or null, a buffer of the same
+    // length, and its own out-parameters.
     unsafe {
         let request = match request(r) {
             Ok(request) => request,
@@ -67,24 +68,23 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
             }
         };
         let found = if name_data.is_null() {
-            usize::try_from(capture_id).ok().and_then(|n| variable::capture(&request, n))
+            usize::try_from(capture_id).ok().and_then(|n| variable::capture(request, n))
         } else {
             lower_name(name_data, name_len, lowcase_buf)
-                .and_then(|mut name| variable::value(&request, &mut name))
+                .and_then(|mut name| variable::value(request, &mut name))
         };
         let (Some(value), Some(value_len), Some(found)) =
             (value.as_mut(), value_len.as_mut(), found)
         else {
             return ffi::DECLINED;
         };
-        *value = found.as_ptr();
-        *value_len = found.len();
+        (*value, *value_len) = (found.raw().data, found.raw().len);
         ffi::OK
     }
 }
 
-/// Sets a variable to a copy of the `value_len` bytes at `value`; a null `value` takes its value
-/// away.
+/// Sets a variable to a copy of the `value_len` bytes at `value`; with a null `value`, it has no
+/// value any more.
 ///
 /// `lowcase_buf` is the caller's, with space for `name_len` bytes. 0, or -1 with the error in
 /// `errbuf` (a buffer of `*errlen` bytes).
@@ -102,7 +102,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_set(
     errbuf: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, Lua strings and a buffer of its own.
+    // SAFETY: lua-resty-core passes the running request, Lua strings with their lengths, and two
+    // buffers of its own with the sizes that are described above.
     unsafe {
         let request = match request(r) {
             Ok(request) => request,

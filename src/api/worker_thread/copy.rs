@@ -5,11 +5,12 @@ use crate::lua::{Kind, State};
 /// How deeply tables may be nested.
 const MAX_DEPTH: u32 = 100;
 
+/// The error if a stack has no space for a copy.
 pub const STACK_OVERFLOW: &str = "stack overflow";
 
 /// Pushes a copy of the value at `index` onto the stack of another VM.
 ///
-/// An error names what cannot be copied; both stacks are then left as they are at that moment.
+/// An error names what cannot be copied; both stacks then keep the values of the unfinished copy.
 pub fn value(from: State, index: i32, to: State) -> Result<(), &'static str> {
     nested(from, index, to, 1)
 }

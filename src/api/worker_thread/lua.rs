@@ -17,7 +17,7 @@ pub fn inject(state: State) {
     set_functions(state, &[RUN]);
 }
 
-/// `false, text`.
+/// Returns `false` and the text.
 fn refuse(call: &Call, text: &[u8]) -> LuaResult {
     call.state.push_bool(false);
     call.state.push_bytes(text);
@@ -47,7 +47,7 @@ fn run_worker_thread(call: &Call) -> LuaResult {
     let Some(vm) = take_vm(call.context) else {
         return refuse(call, b"no available Lua vm");
     };
-    if let Err(reason) = prepare(state, vm.state(), module, function) {
+    if let Err(reason) = prepare(state, vm.vm.state(), module, function) {
         give_back(vm);
         return refuse(call, &reason);
     }
@@ -71,6 +71,7 @@ fn prepare(mut from: State, vm: State, module: &[u8], function: &[u8]) -> Result
     refused.map_or(Ok(()), Err)
 }
 
+/// Loads the module in the thread's VM, and pushes the function of that name in it.
 fn push_function(mut vm: State, module: &[u8], function: &[u8]) -> Result<(), Vec<u8>> {
     vm.get_field(GLOBALS, c"require");
     vm.push_bytes(module);
@@ -92,6 +93,7 @@ fn push_function(mut vm: State, module: &[u8], function: &[u8]) -> Result<(), Ve
     Ok(())
 }
 
+/// Pushes copies of the arguments of `from`, from the fourth to number `top`.
 fn push_arguments(from: State, top: i32, vm: State) -> Result<(), Vec<u8>> {
     if vm.reserve(top).is_err() {
         return Err(copy::STACK_OVERFLOW.into());

@@ -10,10 +10,10 @@ use std::ptr::null_mut;
 
 use mlua::ffi;
 
-use crate::lua::LuaError;
 use crate::lua::registry::TASKS;
 use crate::lua::run::Outcome;
-use crate::lua::state::{GLOBALS, REGISTRY, State};
+use crate::lua::state::{GLOBALS, State};
+use crate::lua::{Anchor, LuaError};
 use crate::nginx::Request;
 use crate::own_thread;
 
@@ -29,7 +29,7 @@ pub fn prepare(mut state: State) {
     state.push_str("k");
     state.set_field(-2, c"__mode");
     state.set_metatable(-2);
-    state.raw_set_index(REGISTRY, TASKS);
+    state.register(TASKS);
 }
 
 /// Adds to a new VM what LuaJIT's libraries lack.
@@ -55,7 +55,7 @@ fn run(main: State, code: &[u8], argument: *mut c_void) -> Result<(), Vec<u8>> {
 
 /// Notes a new coroutine, which is on top of the stack; raises without memory.
 pub fn add_thread(mut state: State) {
-    state.raw_get_index(REGISTRY, TASKS);
+    state.push_registered(TASKS);
     state.push_value(-2);
     state.push_number(0.0);
     state.raw_set(-3);
@@ -72,21 +72,19 @@ pub(super) fn request(_state: State) -> *mut c_void {
 
 /// Sets the key of the coroutine's task. It has been noted by [`add_thread`], so this takes no memory.
 pub fn set_record(mut thread: State, record: u64) {
-    thread.raw_get_index(REGISTRY, TASKS);
+    thread.push_registered(TASKS);
     thread.push_thread();
     thread.push_number(as_number(record));
     thread.raw_set(-3);
     thread.pop(1);
 }
 
-/// The same for a coroutine whose code may be running, and which the registry has as `reference`. Compiled
+/// The same for a coroutine whose code may be running, and which `anchor` keeps, if anything does. Compiled
 /// code that has called a C symbol has not said where its stack ends: nothing may be put there.
-pub fn set_record_of(mut main: State, reference: i32, thread: State, record: u64) {
-    if reference < 0 {
-        return set_record(thread, record);
-    }
-    main.raw_get_index(REGISTRY, TASKS);
-    main.raw_get_index(REGISTRY, reference);
+pub fn set_record_of(mut main: State, anchor: Option<&Anchor>, thread: State, record: u64) {
+    let Some(anchor) = anchor else { return set_record(thread, record) };
+    main.push_registered(TASKS);
+    main.push_anchored(anchor);
     main.push_number(as_number(record));
     main.raw_set(-3);
     main.pop(1);
@@ -94,7 +92,7 @@ pub fn set_record_of(mut main: State, reference: i32, thread: State, record: u64
 
 /// The key of the coroutine's task; 0 for none.
 pub fn record(mut thread: State) -> u64 {
-    thread.raw_get_index(REGISTRY, TASKS);
+    thread.push_registered(TASKS);
     thread.push_thread();
     thread.raw_get(-2);
     let record = as_record(thread.number(-1));

@@ -14,6 +14,7 @@
 use std::ffi::{c_int, c_void};
 use std::panic::catch_unwind;
 
+use export::callback;
 use mlua::ffi::lua_State;
 
 use super::error::LuaError;
@@ -78,6 +79,7 @@ unsafe extern "C-unwind" fn raise(state: *mut lua_State) -> ! {
 ///
 /// # Safety
 /// Only the unwinder may call this, for the frame of `call`.
+#[callback(unguarded = "part of the barrier against panics")]
 unsafe extern "C" fn personality(
     _version: c_int,
     actions: c_int,
@@ -105,6 +107,7 @@ unsafe extern "C" fn personality(
 ///
 /// # Safety
 /// `exception` must be one of Rust's that no frame owns.
+#[callback(unguarded = "part of the barrier against panics")]
 unsafe extern "C" fn absorb(exception: *mut c_void) {
     let absorbed = catch_unwind(|| {
         // SAFETY: an exception of Rust's own that no frame owns any more; a frame above catches it.

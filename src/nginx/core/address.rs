@@ -152,7 +152,7 @@ impl Address {
         self.len
     }
 
-    /// The address in nginx's spelling.
+    /// The address as nginx writes it; `with_port` says whether its port is part of the text.
     pub fn text(&self, with_port: bool) -> String {
         let mut text = [0u8; MAX_TEXT];
         // SAFETY: nginx reads an address of the given length, and writes no more than the given
@@ -203,7 +203,7 @@ pub fn parse_host(host: &[u8], port: u16) -> Result<Host, BadHost> {
         return Ok(Host::Address(Address::v4(ip, port)));
     }
     let scratch = Scratch::new().ok_or(BadHost(Some("no memory")))?;
-    // nginx looks for the NUL at the end.
+    // A NUL follows, as it does each word of a configuration.
     let text = fallible::concat(&[host, b"\0"]);
     let mut text = text.map_err(|_| BadHost(Some("no memory")))?;
     // SAFETY: a zeroed ngx_url_t is what nginx starts from; its results live in the scratch pool,

@@ -21,7 +21,7 @@ const WORDS: usize = 16;
 const PIECES: usize = WORDS * 64;
 /// What pieces are aligned to.
 const ALIGNMENT: usize = 64;
-/// What malloc must be able to give before new work may begin.
+/// How many bytes malloc must be able to give before new work may begin.
 const ENOUGH: usize = 64 * 1024;
 
 #[repr(C, align(64))]
@@ -37,8 +37,8 @@ static TAKEN: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
 /// The number of pieces that have an owner.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a script may begin something that it can begin any number of times. Costs one load,
-/// unless the reserve is in use.
+/// To be called before a script begins something that it can begin any number of times: fails
+/// while malloc has no memory. Costs one load, unless the reserve is in use.
 #[inline]
 pub fn check() -> Result<(), OutOfMemory> {
     if is_in_reserve() { probe() } else { Ok(()) }
@@ -61,7 +61,7 @@ fn probe() -> Result<(), OutOfMemory> {
     }
 }
 
-/// Gives the system back what malloc has free.
+/// Has malloc return its free memory to the system.
 pub fn trim() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the function takes no pointer.

@@ -1,6 +1,6 @@
 //! One buffer of a chain.
 
-use crate::nginx::sys::ngx_buf_t;
+use crate::nginx::sys::{ngx_buf_t, ngx_buf_tag_t};
 
 /// One buffer; copies are the same buffer.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ impl Buf {
     }
 
     pub(in crate::nginx) fn get(&self) -> &ngx_buf_t {
-        // SAFETY: a `Buf` comes from a live chain only (`Chain::bufs`, `Recycled::take`).
+        // SAFETY: the buffer's pool outlives the value, by `from_ptr`'s contract.
         unsafe { &*self.0 }
     }
 
@@ -31,6 +31,11 @@ impl Buf {
         }
         // SAFETY: pos..last lies within one allocation of the buffer's pool.
         unsafe { std::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize) }
+    }
+
+    /// Whether it is of those with this tag.
+    pub fn has_tag(&self, tag: ngx_buf_tag_t) -> bool {
+        self.get().tag == tag
     }
 
     /// The number of bytes of a plain buffer: one that is in memory only, is not part of another
@@ -54,13 +59,15 @@ impl Buf {
 
     /// Marks everything in the buffer as sent.
     pub fn consume(&mut self) {
-        // SAFETY: nginx hands buffers to a filter to be consumed; plain fields.
+        // SAFETY: a live buffer, by `from_ptr`'s contract. nginx gives a filter the buffers of its
+        // input to mark them as sent.
         unsafe {
             (*self.0).pos = (*self.0).last;
             (*self.0).file_pos = (*self.0).file_last;
         }
     }
 
+    /// Whether it ends the response, or a subrequest's part of it.
     pub fn is_last(&self) -> bool {
         self.get().last_buf() != 0 || self.get().last_in_chain() != 0
     }
@@ -72,7 +79,8 @@ impl Buf {
 
     /// Appends bytes to a buffer of ours, as many as fit; returns their number.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
-        // SAFETY: ours alone to write: `Recycled::take` gave it, nginx has not seen it yet.
+        // SAFETY: a buffer of `Recycled`'s, whose memory from `last` to `end` only this module
+        // writes to; both lie within one allocation, or are null together.
         unsafe {
             let buf = &mut *self.0;
             let room = buf.end.offset_from(buf.last).max(0) as usize;
@@ -103,7 +111,7 @@ impl Buf {
     }
 
     pub fn set_flush(&mut self) {
-        // SAFETY: as in `write`.
+        // SAFETY: a live buffer, by `from_ptr`'s contract, to whose fields no reference exists.
         unsafe { (*self.0).set_flush(1) }
     }
 
@@ -117,7 +125,7 @@ impl Buf {
             return;
         }
         let is_empty = self.size() == 0;
-        // SAFETY: as in `write`.
+        // SAFETY: as in `consume`.
         unsafe {
             let buf = &mut *self.0;
             buf.set_last_buf(0);
@@ -132,7 +140,7 @@ impl Buf {
     /// on only if it has a mark besides `last_in_chain`.
     pub fn set_end(&mut self, of_subrequest: bool) {
         let is_empty = self.size() == 0;
-        // SAFETY: as in `write`.
+        // SAFETY: as in `set_flush`.
         unsafe {
             if of_subrequest {
                 (*self.0).set_last_in_chain(1);

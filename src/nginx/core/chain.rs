@@ -12,6 +12,47 @@ impl Default for Chain {
     }
 }
 
+/// A chain that grows at its end, which it knows. Copies are the same chain; only one of them may
+/// grow further.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct GrowingChain {
+    chain: Chain,
+    last: Option<NonNull<ngx_chain_t>>,
+}
+
+impl GrowingChain {
+    pub const EMPTY: GrowingChain = GrowingChain { chain: Chain::EMPTY, last: None };
+
+    pub fn is_empty(self) -> bool {
+        self.chain.is_empty()
+    }
+
+    /// Appends `tail`, whose links nothing else may append to.
+    pub fn append(&mut self, tail: Chain) {
+        let Some(end) = tail.links().last() else { return };
+        match self.last.replace(end) {
+            // SAFETY: the last link is live (`from_ptr`'s contract), and only this appends to it.
+            Some(mut last) => unsafe { last.as_mut().next = tail.0 },
+            None => self.chain = tail,
+        }
+    }
+
+    /// Appends the buffers of `other`, in new links from `pool`: without memory, the first ones of
+    /// them.
+    pub fn append_copy(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
+        let mut copy = Chain::EMPTY;
+        // SAFETY: `other` is a live chain; the copy's links are in `pool`.
+        let rc = unsafe { ngx_chain_add_copy(pool.as_ptr(), &mut copy.0, other.0) };
+        self.append(copy);
+        if rc == 0 { Ok(()) } else { Err(OutOfMemory) }
+    }
+
+    /// The whole of it, so far.
+    pub fn whole(self) -> Chain {
+        self.chain
+    }
+}
+
 /// A list of buffers; copies are the same list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Chain(*mut ngx_chain_t);
@@ -50,21 +91,12 @@ impl Chain {
         self.links().map(|link| unsafe { Buf::from_ptr(link.as_ref().buf) })
     }
 
-    /// Appends `tail` at the end.
+    /// Appends `tail` at the end, which is looked for: for chains of a few links.
     pub fn append(&mut self, tail: Chain) {
         match self.links().last() {
             // SAFETY: the last link is live, and nothing else holds a reference to it.
             Some(mut last) => unsafe { last.as_mut().next = tail.0 },
             None => *self = tail,
-        }
-    }
-
-    /// Appends the buffers of `other`, in new links from `pool`.
-    pub fn append_copy(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
-        // SAFETY: both are live chains, the first one's links in `pool`.
-        match unsafe { ngx_chain_add_copy(pool.as_ptr(), &mut self.0, other.0) } {
-            0 => Ok(()),
-            _ => Err(OutOfMemory),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ptr::null_mut;
 
 use crate::nginx::core::buf::Buf;
-use crate::nginx::core::chain::Chain;
+use crate::nginx::core::chain::{Chain, GrowingChain};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::sys::{ngx_alloc_chain_link, ngx_buf_t};
 
@@ -17,7 +17,7 @@ impl Chain {
     /// are left out; those are marked as sent.
     pub fn first(self, pool: Pool, limit: u64) -> Result<Chain, OutOfMemory> {
         let mut left = limit;
-        let mut first = Chain::EMPTY;
+        let mut first = GrowingChain::EMPTY;
         for mut buf in self.bufs() {
             let size = u64::try_from(buf.size()).unwrap_or(0);
             if size == 0 || left > 0 {
@@ -31,14 +31,15 @@ impl Chain {
                 first.append(link(pool, marker(pool, buf)?)?);
             }
         }
-        Ok(first)
+        Ok(first.whole())
     }
 }
 
 impl Buf {
     /// Leaves the first `limit` bytes in the buffer.
     fn shorten(&mut self, limit: u64) {
-        // SAFETY: nginx hands buffers to a filter to be consumed; plain fields.
+        // SAFETY: a live buffer, by `from_ptr`'s contract. nginx gives a filter the buffers of its
+        // input to change them; nothing else uses their fields meanwhile.
         let buf = unsafe { &mut *self.as_ptr() };
         let Ok(limit) = i64::try_from(limit) else { return };
         if buf.last > buf.pos {

@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use codec::fallible;
+use export::callback;
 
 use crate::nginx::core::child_exec::{Program, exec};
 use crate::nginx::core::log::{Level, Line, cycle_log};
@@ -39,6 +40,8 @@ pub enum Exit {
 pub struct Child {
     pid: libc::pid_t,
     file: Vec<u8>,
+    /// The function that runs it, for the log.
+    call: &'static str,
     pidfd: RefCell<Option<Box<Descriptor<Weak<Child>>>>>,
     /// The pipe through which the child reports why it could not run the program.
     failure: File,
@@ -79,7 +82,7 @@ pub fn spawn(program: &Program, merge: bool) -> Result<(Rc<Child>, Streams), Str
     ALIVE.fetch_add(1, Ordering::SeqCst);
     let child_errors = stderr.as_ref().map_or(&stdout.1, |pipe| &pipe.1);
     let started = fork(program, [&stdin.0, &stdout.1, child_errors, &failure.1])
-        .and_then(|pid| watch(pid, program.file(), File::from(failure.0)));
+        .and_then(|pid| watch(pid, program, File::from(failure.0)));
     let child = started.inspect_err(|_| give_sigchld_back())?;
     let streams =
         Streams { stdin: stdin.1, stdout: stdout.0, stderr: stderr.map(|(worker, _)| worker) };
@@ -113,7 +116,7 @@ fn set_nonblocking(fd: &OwnedFd) -> Result<(), String> {
 /// The id of a new process that runs `program` with the given descriptors.
 fn fork(program: &Program, fds: [&OwnedFd; 4]) -> Result<libc::pid_t, String> {
     let fds = fds.map(|fd| fd.as_raw_fd());
-    // SAFETY: signals are blocked from before the fork until the child has handlers of its own;
+    // SAFETY: signals are blocked from before the fork until the child has reset their handlers;
     // the child does nothing but what is safe there (see `exec`).
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
@@ -131,10 +134,11 @@ fn fork(program: &Program, fds: [&OwnedFd; 4]) -> Result<libc::pid_t, String> {
 }
 
 /// Has the event loop watch the child `pid`; if that fails, the child is killed.
-fn watch(pid: libc::pid_t, file: &CStr, failure: File) -> Result<Rc<Child>, String> {
+fn watch(pid: libc::pid_t, program: &Program, failure: File) -> Result<Rc<Child>, String> {
     let child = Rc::new(Child {
         pid,
-        file: fallible::reason(file.to_bytes()),
+        file: fallible::reason(program.file().to_bytes()),
+        call: program.call(),
         pidfd: RefCell::new(None),
         failure,
         exit: Cell::new(None),
@@ -241,7 +245,9 @@ impl Child {
         let mut errno = [0; size_of::<c_int>()];
         if matches!((&self.failure).read(&mut errno), Ok(n) if n == errno.len()) {
             let mut line = Line::new();
-            line.append(b"lua pipe child execvp() failed while executing ");
+            line.append(b"lua pipe child ");
+            line.append(self.call.as_bytes());
+            line.append(b"() failed while executing ");
             line.append(&self.file);
             cycle_log().write_errno(Level::Err, c_int::from_ne_bytes(errno), line.bytes());
         }
@@ -268,7 +274,7 @@ static NGINX_HANDLER: OnceLock<SignalHandler> = OnceLock::new();
 fn take_sigchld() -> io::Result<()> {
     let ours: SignalHandler = on_sigchld;
     // SAFETY: the action is read before it is written, and changed in nothing but the handler; a
-    // handler with SA_SIGINFO has the type `Handler`.
+    // handler with SA_SIGINFO has the type `SignalHandler`.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         if libc::sigaction(libc::SIGCHLD, null_mut(), &mut action) != 0 {
@@ -291,6 +297,7 @@ fn take_sigchld() -> io::Result<()> {
 }
 
 /// Does nothing while children of ours exist; otherwise calls nginx's handler.
+#[callback(unguarded = "it runs in a signal handler, and calls nginx's")]
 extern "C" fn on_sigchld(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     if ALIVE.load(Ordering::SeqCst) == 0
         && let Some(nginx) = NGINX_HANDLER.get()

@@ -39,6 +39,11 @@ impl<'a> Program<'a> {
     pub fn file(&self) -> &CStr {
         self.file
     }
+
+    /// The function of the C library that runs it.
+    pub fn call(&self) -> &'static str {
+        if self.environment.is_null() { "execvp" } else { "execvpe" }
+    }
 }
 
 /// The descriptor in the child that tells the worker why the program could not be run.
@@ -48,7 +53,8 @@ const FAILURE: c_int = 3;
 /// cannot, writes the error's number to the fourth and exits with 1.
 ///
 /// # Safety
-/// Only for a process that has just been forked, with all signals blocked; the descriptors are open.
+/// Only for a process that has just been forked, with all signals blocked; the descriptors are
+/// open.
 pub unsafe fn exec(program: &Program, fds: [c_int; 4]) -> ! {
     // SAFETY: system calls on values of this frame; the program's arrays are valid, see `new`.
     unsafe {

@@ -12,7 +12,7 @@ use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings::{self, PoolStr};
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::sys::{
-    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_cycle_t, ngx_str_t,
+    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_get_full_name, ngx_str_t,
 };
 
 /// What a directive's handler returns to nginx's parser.
@@ -61,7 +61,8 @@ impl Conf {
     }
 
     pub fn get(&self) -> &ngx_conf_t {
-        // SAFETY: `from_ptr`'s contract.
+        // SAFETY: the parser is live during the call that nginx made with it, and no value is kept
+        // after that: `from_ptr`'s contract.
         unsafe { self.0.as_ref() }
     }
 
@@ -78,7 +79,7 @@ impl Conf {
     }
 
     pub fn cycle(self) -> Cycle {
-        // SAFETY: nginx's parser always has the cycle that it reads.
+        // SAFETY: nginx gives its parser the new cycle before it reads anything; that outlives it.
         match unsafe { Cycle::from_ptr(self.get().cycle) } {
             Some(cycle) => cycle,
             None => unreachable!("nginx's parser has a cycle"),
@@ -153,7 +154,8 @@ impl Conf {
     /// The error log of the location that is being merged; null if it is the cycle's own, which is
     /// complete only when the whole configuration has been read.
     pub fn location_error_log(self) -> *mut crate::nginx::sys::ngx_log_t {
-        // SAFETY: nginx merges its core module's configuration of a location before ours.
+        // SAFETY: nginx has made its core module's configuration of the location, and merges it,
+        // with the log, before this module's.
         unsafe {
             let log = (*Configuration::under(self).core_location()).error_log;
             let of_cycle = self.cycle().new_log();
@@ -163,7 +165,8 @@ impl Conf {
 
     /// Makes `handler` the content handler of the location that is being read.
     pub fn set_content_handler(self, handler: crate::nginx::http::callback::RequestHandler) {
-        // SAFETY: the core module's configuration of the location under the parser.
+        // SAFETY: nginx makes its core module's configuration of a location before it reads the
+        // directives in it.
         unsafe { (*Configuration::under(self).core_location()).handler = Some(handler) }
     }
 
@@ -176,7 +179,8 @@ impl Conf {
     pub fn log_errno(self, level: Level, errno: i32, text: &[u8]) {
         let line = Line::without_nul(text);
         let text = line.bytes();
-        // SAFETY: "%*s" takes a size_t length and that many bytes.
+        // SAFETY: the parser is live, by `from_ptr`'s contract; "%*s" takes a size_t length and
+        // that many bytes.
         unsafe {
             ngx_conf_log_error(
                 level as usize,
@@ -203,8 +207,11 @@ impl Conf {
 
     /// `path` made absolute: below the configuration prefix (`conf`), or the server's prefix.
     pub fn full_name(self, path: &[u8], conf_prefix: bool) -> Result<ngx_str_t, OutOfMemory> {
-        // SAFETY: the parser's cycle is live.
-        unsafe { full_name(self.get().cycle, self.pool()?, path, conf_prefix) }
+        let mut name = self.pool()?.copy_str(path)?;
+        // SAFETY: the parser's cycle is live; `copy_str` ends the name with a NUL.
+        let rc =
+            unsafe { ngx_conf_full_name(self.get().cycle, &mut name, usize::from(conf_prefix)) };
+        if rc == 0 { Ok(name) } else { Err(OutOfMemory) }
     }
 
     /// [`Conf::full_name`] below the configuration prefix, for the system.
@@ -216,34 +223,23 @@ impl Conf {
     }
 }
 
-/// Reads a size in bytes as nginx does: a number, optionally followed by `k` or `m`.
+/// Reads a size in bytes as nginx does: a number, optionally followed by `k` or `m`; `None` for
+/// anything else.
 pub fn parse_size(text: &[u8]) -> Option<usize> {
     let mut text = strings::borrowed(text);
     // SAFETY: nginx only reads the text.
     usize::try_from(unsafe { crate::nginx::sys::ngx_parse_size(&mut text) }).ok()
 }
 
-/// `path` made absolute as nginx does it; the result lives in `cycle`'s pool.
-///
-/// # Safety
-/// `cycle` must be live.
-unsafe fn full_name(
-    cycle: *mut ngx_cycle_t,
-    pool: Pool,
-    path: &[u8],
-    conf_prefix: bool,
-) -> Result<ngx_str_t, OutOfMemory> {
-    let mut name = pool.copy_str(path)?;
-    // SAFETY: the cycle is live, the contract of this function; `copy_str` ends the name with a NUL.
-    let rc = unsafe { ngx_conf_full_name(cycle, &mut name, usize::from(conf_prefix)) };
-    if rc == 0 { Ok(name) } else { Err(OutOfMemory) }
-}
-
 /// `path` made absolute below nginx's prefix, at run time; the result lives in `pool`.
 pub fn below_prefix(pool: Pool, path: &[u8]) -> Option<PoolStr> {
-    // SAFETY: nginx's current cycle is live while requests run.
+    let mut name = pool.copy_str(path).ok()?;
+    // SAFETY: nginx's current cycle is live while requests run, and its prefix is only read;
+    // `copy_str` ends the name with a NUL. What `ngx_conf_full_name` makes would be in the cycle's
+    // pool, for ever.
     unsafe {
-        let cycle = crate::nginx::sys::ngx_cycle;
-        full_name(cycle, pool, path, false).ok().map(|name| PoolStr::new(name))
+        let prefix = &raw mut (*crate::nginx::sys::ngx_cycle).prefix;
+        let rc = ngx_get_full_name(pool.as_ptr(), prefix, &mut name);
+        (rc == 0).then(|| PoolStr::new(name))
     }
 }

@@ -100,15 +100,16 @@ impl ConfFile {
 
     /// Gives the last `count` bytes back to nginx's parser.
     pub fn unread(&mut self, count: usize) -> Result<(), ConfError> {
-        let from = self.handed_out.len().checked_sub(count).ok_or(ConfError::Logged)?;
-        let tail = self.handed_out.get(from..).unwrap_or_default().to_vec();
         let conf = self.conf;
+        let too_long = || conf.refuse(b"too long line after a lua code block");
+        let from = self.handed_out.len().checked_sub(count).ok_or_else(too_long)?;
+        let tail = self.handed_out.get(from..).unwrap_or_default().to_vec();
         let buffer = self.buffer();
         // SAFETY: the bytes are copied into the parser's buffer after their length is checked.
         unsafe {
             let room = buffer.end.offset_from(buffer.start).max(0) as usize;
             if tail.len() > room {
-                return Err(conf.refuse(b"too long line after a lua code block"));
+                return Err(too_long());
             }
             // If they are still at the end of the buffer, they stay there: nginx relies on it.
             let read = buffer.last.offset_from(buffer.start).max(0) as usize;

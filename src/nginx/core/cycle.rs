@@ -39,11 +39,13 @@ impl Cycle {
         struct Before(*mut ngx_cycle_t);
         impl Drop for Before {
             fn drop(&mut self) {
-                // SAFETY: the cycle that nginx itself had set.
+                // SAFETY: the pointer that nginx itself had set; only this thread reads or writes
+                // the variable.
                 unsafe { *addr_of_mut!(ngx_cycle) = self.0 }
             }
         }
-        // SAFETY: nginx runs one thread, and reads the variable anew each time it needs it.
+        // SAFETY: only this thread reads or writes the variable, and nginx reads it anew each time
+        // it needs it. This cycle is live, by `from_ptr`'s contract.
         let _before = unsafe {
             let current = addr_of_mut!(ngx_cycle);
             let before = Before(*current);

@@ -2,8 +2,9 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
+use export::callback;
+
 use crate::nginx::core::conf::{CONF_ERROR, Conf, ConfResult, to_nginx};
-use crate::nginx::guard;
 use crate::nginx::http::configuration::Scope;
 use crate::nginx::sys::{
     NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF_OFFSET, ngx_command_t,
@@ -21,7 +22,7 @@ pub mod bits {
 
 /// A directive of this module.
 pub trait Directive: Sync + 'static {
-    /// nginx's parser stands at the directive.
+    /// Called when nginx's parser has read the directive's words.
     fn set(&self, cf: Conf) -> ConfResult;
 }
 
@@ -75,17 +76,16 @@ impl<const N: usize> Commands<N> {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(CONF_ERROR)]
 unsafe extern "C" fn set<D: Directive>(
     cf: *mut ngx_conf_t,
     command: *mut ngx_command_t,
     _conf: *mut c_void,
 ) -> *mut c_char {
-    guard(CONF_ERROR, || {
-        // SAFETY: nginx passes its parser, and a command that `command` made of a `D`.
-        unsafe {
-            let Some(cf) = Conf::from_ptr(cf) else { return CONF_ERROR };
-            let row = &*(*command).post.cast::<D>();
-            to_nginx(row.set(cf))
-        }
-    })
+    // SAFETY: nginx passes its parser, and a command that `command` made of a `D`.
+    unsafe {
+        let Some(cf) = Conf::from_ptr(cf) else { return CONF_ERROR };
+        let row = &*(*command).post.cast::<D>();
+        to_nginx(row.set(cf))
+    }
 }

@@ -1,23 +1,31 @@
 //! Fault injection for tests (compiled in only with the cargo feature `fault-injection`):
 //! allocations that fail, and panics where nginx enters the module.
 //!
-//! A fault is armed in one thread of a worker, and stays armed until it has happened there: the threads of
-//! nginx's thread pools, whose work is guarded too, have none.
+//! A fault is armed in one thread of a worker, and stays armed until it has happened there: the
+//! threads of nginx's thread pools, whose work is guarded too, have none.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+
+use codec::fallible::OutOfMemory;
+use codec::faults::{Countdown, HEAP};
 
 use crate::per_thread;
 
 per_thread! {
-    /// How many more pool allocations succeed, and how many fail after those.
-    static ALLOCATIONS: Cell<(usize, usize)> = Cell::new((0, 0));
+    /// The allocations from nginx's pools.
+    static POOLS: Countdown = Countdown::new();
     /// Part of the name of the callback that panics when it is called next.
     static CALLBACK: RefCell<Option<String>> = RefCell::new(None);
 }
 
 /// After `succeed` more pool allocations, `fail` of them fail.
-pub fn arm_allocations(succeed: usize, fail: usize) {
-    ALLOCATIONS.set((succeed, fail));
+pub fn arm_pools(succeed: usize, fail: usize) {
+    POOLS.with(|pools| pools.arm(succeed, fail));
+}
+
+/// The same for the allocations of [`codec::fallible`].
+pub fn arm_heap(succeed: usize, fail: usize) {
+    HEAP.with(|heap| heap.arm(succeed, fail));
 }
 
 /// Makes the next callback from nginx whose name contains `part` panic. The name is the path of its
@@ -28,22 +36,14 @@ pub fn arm_callback(part: String) {
 
 /// Disarms everything; returns whether something was armed.
 pub fn disarm() -> bool {
-    ALLOCATIONS.replace((0, 0)).1 > 0 || CALLBACK.take().is_some()
+    let armed =
+        [POOLS.with(Countdown::disarm), HEAP.with(Countdown::disarm), CALLBACK.take().is_some()];
+    armed.contains(&true)
 }
 
-/// Whether this allocation is to fail.
-pub(in crate::nginx) fn allocation_fails() -> bool {
-    match ALLOCATIONS.get() {
-        (_, 0) => false,
-        (0, fail) => {
-            ALLOCATIONS.set((0, fail - 1));
-            true
-        }
-        (succeed, fail) => {
-            ALLOCATIONS.set((succeed - 1, fail));
-            false
-        }
-    }
+/// Fails where this allocation from a pool is to fail.
+pub(in crate::nginx) fn allocate() -> Result<(), OutOfMemory> {
+    POOLS.with(Countdown::allocate)
 }
 
 /// Panics where the callback `name` is armed.

@@ -1,5 +1,5 @@
-//! What the calls on the C stack are about, innermost first: a list whose links are in the calls'
-//! own frames, so that it takes no memory.
+//! A list of what the calls on the C stack work on, innermost first. Its links are in the calls'
+//! own frames, so it allocates nothing.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 pub struct Frames<T: 'static>(Cell<*const Frame<T>>);
 
 struct Frame<T> {
-    /// What the call has borrowed, without a share of its own.
+    /// A copy of the `Rc` that the call has borrowed, which does not count as a share.
     value: ManuallyDrop<Rc<T>>,
     outer: *const Frame<T>,
 }
@@ -34,7 +34,8 @@ impl<T> Frames<T> {
     /// Calls `work` with the innermost value, none where there is none.
     #[inline(always)]
     pub fn with_innermost<R>(&self, work: impl FnOnce(Option<&Rc<T>>) -> R) -> R {
-        // SAFETY: by the invariant, the frame is there, and stays until what has called this returns.
+        // SAFETY: by the invariant, the frame is there, and stays until what has called this
+        // returns.
         work(unsafe { self.0.get().as_ref() }.map(|frame| &*frame.value))
     }
 
@@ -57,7 +58,7 @@ impl<T> Frames<T> {
     }
 }
 
-/// Takes the innermost frame out of the list when that returns, or unwinds.
+/// Takes the innermost frame out of the list when its call returns, or unwinds.
 struct Leave<'a, T: 'static> {
     list: &'a Frames<T>,
     outer: *const Frame<T>,

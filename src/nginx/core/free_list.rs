@@ -28,12 +28,6 @@ impl<T> FreeList<T> {
         unsafe { (*self.values.get()).pop() }
     }
 
-    #[inline(always)]
-    pub fn is_empty(&self) -> bool {
-        // SAFETY: as in `take`.
-        unsafe { (*self.values.get()).is_empty() }
-    }
-
     /// Whether the list keeps another value, if there is memory.
     #[inline(always)]
     pub fn has_room(&self) -> bool {

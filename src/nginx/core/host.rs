@@ -1,14 +1,15 @@
 //! The nginx that this module was built for, and the one that it is loaded into.
 //!
-//! nginx itself refuses a module of another version or signature, in words that do not say which were
-//! wanted: a line before nginx's own does. What neither shows are patches and forks that change nginx's
-//! structures. They are known by symbols that they add.
+//! nginx itself refuses a module of another version or signature, in words that do not say which
+//! were wanted: a line before nginx's own does. What neither shows are patches and forks that
+//! change nginx's structures. They are known by symbols that they add.
 
 use std::ffi::CStr;
 
+use export::callback;
+
 use crate::nginx::core::log::{Level, Line, log_cycle};
 use crate::nginx::core::module::module;
-use crate::nginx::guard;
 use crate::nginx::sys::{ngx_core_module, ngx_module_t};
 
 /// What this module is, for a person. The zeros set it apart in the file, where `strings` finds it.
@@ -28,8 +29,8 @@ pub fn description() -> &'static str {
 /// This module's own version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A symbol that only some nginxes have, what these call themselves, and whether the one that this module was
-/// built for has it.
+/// A symbol that only some nginxes have, what these call themselves, and whether the one that this
+/// module was built for has it.
 struct Mark {
     symbol: &'static CStr,
     server: &'static str,
@@ -53,7 +54,7 @@ const MARKS: [Mark; 4] = [
     Mark { symbol: c"ngx_daemon_sync", server: "freenginx", built_with: cfg!(ngx_daemon_sync) },
 ];
 
-/// Why this module cannot work in this nginx although nginx takes it; nothing where it can.
+/// Why this module cannot work in this nginx although nginx accepts it; `None` if it can.
 pub fn refusal() -> Option<Line> {
     let mark = MARKS.iter().find(|mark| has(mark.symbol) != mark.built_with)?;
     let (built, loaded) = if mark.built_with { ("with", "without") } else { ("without", "with") };
@@ -66,11 +67,11 @@ pub fn refusal() -> Option<Line> {
 }
 
 fn has(symbol: &CStr) -> bool {
-    // SAFETY: a look-up by name in the process.
+    // SAFETY: dlsym reads the name, a C string, and nothing at the address that it finds.
     unsafe { !libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()).is_null() }
 }
 
-/// What the nginx calls itself that has these marks.
+/// What an nginx with these marks calls itself.
 fn server(has: impl Fn(&Mark) -> bool) -> &'static str {
     MARKS.iter().find(|mark| has(mark)).map_or("nginx", |mark| mark.server)
 }
@@ -81,14 +82,13 @@ fn server(has: impl Fn(&Mark) -> bool) -> &'static str {
 static EXPLAIN: extern "C" fn() = explain;
 
 /// Logs what the module was built for, where nginx is about to refuse it.
+#[callback]
 extern "C" fn explain() {
-    guard((), || {
-        // SAFETY: a static of nginx's, whose type nginx has never changed.
-        let nginx = unsafe { &*std::ptr::addr_of!(ngx_core_module) };
-        if let Some(line) = mismatch(module(), nginx) {
-            log_cycle(Level::Emerg, line.bytes());
-        }
-    });
+    // SAFETY: a static of nginx's, whose type nginx has never changed.
+    let nginx = unsafe { &*std::ptr::addr_of!(ngx_core_module) };
+    if let Some(line) = mismatch(module(), nginx) {
+        log_cycle(Level::Emerg, line.bytes());
+    }
 }
 
 fn mismatch(own: &ngx_module_t, nginx: &ngx_module_t) -> Option<Line> {

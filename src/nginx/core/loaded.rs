@@ -1,11 +1,11 @@
 //! This module's file in the process, and others of the same module beside it.
 //!
-//! Two modules named `ngx_http_lua_module` cannot work in one process: lua-resty-core finds the C symbols
-//! of whichever was loaded first. A reload that is to exchange one for the other gets there, because
-//! the old configuration holds the old module. (With the same path in `load_module` it does not: the
-//! loader knows modules by their paths, and gives nginx the one that it has.)
+//! Two modules named `ngx_http_lua_module` cannot work in one process: lua-resty-core finds the C
+//! symbols of whichever was loaded first. A reload that is to exchange one for the other gets
+//! there, because the old configuration holds the old module. (With the same path in `load_module`
+//! it does not: the loader knows modules by their paths, and gives nginx the one that it has.)
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -24,15 +24,15 @@ pub fn refusal() -> Option<Line> {
         "the module \"{}\" cannot work beside \"{}\", which is in this process too: restart nginx, or \
          upgrade its binary; a reload keeps the module that is loaded",
         own_path().to_string_lossy(),
-        other.path().to_string_lossy()
+        other.path.to_string_lossy()
     )))
 }
 
 /// Keeps this module in the process, where nginx would unload it with its configuration: what its
 /// statics hold is found through its data, and threads of nginx's pools may be in its code.
 pub fn stay() {
-    // SAFETY: the path is a C string, and the object is loaded. This fails where the module is part of
-    // nginx's binary, which stays anyway.
+    // SAFETY: the path is a C string, and the object is loaded. This fails where the module is part
+    // of nginx's binary, which stays anyway.
     unsafe {
         libc::dlopen(own_path().as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE)
     };
@@ -43,7 +43,7 @@ pub fn stay() {
 pub fn replaced() -> Option<Line> {
     static LOADED: OnceLock<Option<Identity>> = OnceLock::new();
     let path = own_path();
-    let now = Identity::of(path);
+    let now = Identity::of(&path);
     if *LOADED.get_or_init(|| now) == now {
         return None;
     }
@@ -74,6 +74,6 @@ fn own() -> Option<Object> {
 }
 
 /// The path that it was loaded by.
-fn own_path() -> &'static CStr {
-    own().map_or(c"", |own| own.path())
+fn own_path() -> CString {
+    own().map_or_else(CString::default, |own| own.path)
 }

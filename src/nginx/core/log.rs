@@ -2,6 +2,9 @@
 
 use std::ffi::{CStr, c_char};
 
+use codec::fallible::Grow;
+
+use crate::nginx::core::json_log::{self, Message};
 use crate::nginx::sys::{
     NGX_LOG_DEBUG_HTTP, NGX_MAX_ERROR_STR, ngx_cycle, ngx_log_error_core, ngx_log_t,
 };
@@ -26,6 +29,27 @@ pub enum Level {
 }
 
 impl Level {
+    /// Its name in nginx's configuration and lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Stderr => "stderr",
+            Level::Emerg => "emerg",
+            Level::Alert => "alert",
+            Level::Crit => "crit",
+            Level::Err => "error",
+            Level::Warn => "warn",
+            Level::Notice => "notice",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+
+    /// The level that nginx's configuration calls `name`.
+    pub fn from_name(name: &[u8]) -> Option<Level> {
+        let mut levels = (Level::Emerg as i64..).map_while(Level::from_number);
+        levels.find(|level| level.name().as_bytes() == name)
+    }
+
     /// The level with nginx's number `n` (0 to 8).
     pub fn from_number(n: i64) -> Option<Level> {
         const ALL: [Level; 9] = [
@@ -75,7 +99,7 @@ impl Log {
         unsafe { self.0.as_ref() }.is_some_and(|log| log.log_level >= level as usize)
     }
 
-    /// The level in force as nginx numbers it; 8 with every kind of debug line on.
+    /// The level in force as nginx numbers it; 8 with any kind of debug lines on.
     pub fn level(self) -> usize {
         // SAFETY: as in `enabled`.
         let level = unsafe { self.0.as_ref() }.map_or(0, |log| log.log_level);
@@ -137,24 +161,47 @@ impl Log {
         self.put_bytes(level, errno, Line::without_nul(text).bytes());
     }
 
-    /// Writes one line with a script's bytes, unchanged.
-    pub fn write_bytes(self, level: Level, text: &[u8]) {
+    /// Writes one line with a script's bytes, unchanged, behind `head` bytes that say where it
+    /// comes from.
+    pub fn write_bytes(self, level: Level, text: &[u8], head: usize) {
         if self.enabled(level) {
-            self.put_bytes(level, 0, text);
+            self.write_to_outputs(Message { level, errno: 0, text, head });
         }
     }
 
     fn put_bytes(self, level: Level, errno: i32, text: &[u8]) {
-        // SAFETY: the log is live (see `enabled`); "%*s" takes a size_t length and that many bytes.
-        unsafe {
-            let format: *const c_char = c"%*s".as_ptr();
-            let (level, len, bytes) = (level as usize, text.len(), text.as_ptr());
-            #[cfg(not(angie))]
-            ngx_log_error_core(level, self.0, errno, format, len, bytes);
-            // The file of the source, which its own log may show.
-            #[cfg(angie)]
-            ngx_log_error_core(level, self.0, SOURCE.as_ptr(), errno, format, len, bytes);
+        self.write_to_outputs(Message { level, errno, text, head: 0 });
+    }
+
+    fn write_to_outputs(self, message: Message) {
+        if !json_log::is_on() || !json_log::write(self, message) {
+            // SAFETY: the log is live (see `enabled`).
+            unsafe { write_as_nginx(self.0, message.level, message.errno, message.text) }
         }
+    }
+
+    /// The number of the connection that it is of; 0 for none.
+    pub(super) fn connection(self) -> u64 {
+        // SAFETY: as in `enabled`.
+        unsafe { self.0.as_ref() }.map_or(0, |log| log.connection)
+    }
+}
+
+/// Has nginx write a line to all outputs of a log.
+///
+/// # Safety
+/// `log` must be live.
+pub(super) unsafe fn write_as_nginx(log: *mut ngx_log_t, level: Level, errno: i32, text: &[u8]) {
+    // SAFETY: the log is live, the contract of this function; "%*s" takes a size_t length and that
+    // many bytes.
+    unsafe {
+        let format: *const c_char = c"%*s".as_ptr();
+        let (level, len, bytes) = (level as usize, text.len(), text.as_ptr());
+        #[cfg(not(angie))]
+        ngx_log_error_core(level, log, errno, format, len, bytes);
+        // The file of the source, which its own log may show.
+        #[cfg(angie)]
+        ngx_log_error_core(level, log, SOURCE.as_ptr(), errno, format, len, bytes);
     }
 }
 
@@ -189,15 +236,24 @@ macro_rules! ngx_debug {
 /// Bytes in a formatted line.
 pub use codec::fallible::Shown;
 
-/// A buffer on the stack in which a line is formatted, up to the length that nginx would write.
+/// A buffer on the stack in which a line is formatted, up to the length that nginx would write;
+/// where lines are JSON, on the heap if they are longer.
 pub struct Line {
     bytes: [u8; MAX_LINE],
     len: usize,
+    /// All of it, if it is longer.
+    long: Vec<u8>,
+}
+
+impl Default for Line {
+    fn default() -> Line {
+        Line::new()
+    }
 }
 
 impl Line {
     pub fn new() -> Line {
-        Line { bytes: [0; MAX_LINE], len: 0 }
+        Line { bytes: [0; MAX_LINE], len: 0, long: Vec::new() }
     }
 
     /// The line of `text`.
@@ -225,6 +281,18 @@ impl Line {
             to.copy_from_slice(from);
             self.len += len;
         }
+        if len < piece.len() && json_log::is_on() {
+            self.append_long(piece.get(len..).unwrap_or_default());
+        }
+    }
+
+    #[cold]
+    fn append_long(&mut self, rest: &[u8]) {
+        if self.long.is_empty() && self.long.try_append(&self.bytes).is_err() {
+            return;
+        }
+        // Without memory, the line ends there.
+        let _ = self.long.try_append(rest);
     }
 
     /// Appends a formatted piece.
@@ -235,10 +303,14 @@ impl Line {
 
     /// Puts `new` where `old` is.
     pub fn replace(&mut self, old: u8, new: u8) {
-        self.bytes.iter_mut().filter(|byte| **byte == old).for_each(|byte| *byte = new);
+        let bytes = self.bytes.iter_mut().chain(&mut self.long);
+        bytes.filter(|byte| **byte == old).for_each(|byte| *byte = new);
     }
 
     pub fn bytes(&self) -> &[u8] {
+        if !self.long.is_empty() {
+            return &self.long;
+        }
         self.bytes.get(..self.len).unwrap_or_default()
     }
 }
@@ -250,7 +322,7 @@ impl std::fmt::Write for Line {
     }
 }
 
-/// Writes a formatted line: `log!(log, Level::Err, "lua entry thread aborted: {}", text)`.
+/// Writes a formatted line: `ngx_log!(log, Level::Err, "lua entry thread aborted: {}", text)`.
 ///
 /// Bytes that are not UTF-8 go through [`Log::write`] instead.
 #[macro_export]

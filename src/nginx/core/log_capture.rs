@@ -1,7 +1,10 @@
 //! `lua_capture_error_log`: the last lines of the error log, kept in memory.
 //!
 //! nginx writes a line to each log of a chain, and a log may have a writer function of its own. A
-//! log of ours is second in every chain of the configuration and puts the lines into a buffer.
+//! log of ours is second in every chain of the `http` block and puts the lines into a buffer.
+//! Connections use a copy of a chain's first log until their first request: made before ours is
+//! there, it may not lead to it.
+//!
 //! Invariant: the writer allocates nothing and never waits, because nginx also logs in signal
 //! handlers and threads. A line that comes while the buffer is in use is lost.
 
@@ -11,13 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use codec::fallible::Grow;
 use codec::log_ring::{CapturedLine, LogRing};
+use export::callback;
 
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log::Level;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::time;
-use crate::nginx::guard;
 use crate::nginx::sys::{ngx_log_t, ngx_uint_t};
 
 /// A configuration's buffer, which lives in its pool, and the logs that fill it.
@@ -34,7 +37,7 @@ impl Capture {
     pub fn define(cf: Conf, size: usize) -> Result<&'static Capture, OutOfMemory> {
         let capture = Capture {
             in_use: AtomicBool::new(false),
-            ring: UnsafeCell::new(LogRing::new(size)),
+            ring: UnsafeCell::new(LogRing::new(size)?),
             filter_level: AtomicUsize::new(Level::Debug as usize),
             logs: RefCell::default(),
         };
@@ -50,7 +53,7 @@ impl Capture {
         unsafe { self.attach(cf.pool()?, cf.location_error_log()) }
     }
 
-    /// Captures the own error log of a cycle whose configuration has been read.
+    /// Captures the error log of the cycle itself, whose configuration has been read.
     pub fn attach_to_cycle(&self, cycle: Cycle) -> Result<(), OutOfMemory> {
         // SAFETY: the log is the cycle's, and complete.
         unsafe { self.attach(cycle.pool()?, cycle.new_log()) }
@@ -73,7 +76,7 @@ impl Capture {
             (*ours).log_level = (*head).log_level;
             (*ours).writer = Some(keep);
             (*ours).wdata = std::ptr::from_ref(self).cast_mut().cast();
-            // By it, Angie knows what to call the parts of a line.
+            // Angie finds in it what to call the parts of a line.
             #[cfg(angie)]
             ((*ours).conf = (*head).conf);
             (*ours).next = (*head).next;
@@ -117,21 +120,20 @@ impl Drop for Capture {
     }
 }
 
-/// nginx writes a line of `len` bytes.
+/// Called by nginx with a line of `len` bytes that it writes to this log.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn keep(log: *mut ngx_log_t, level: ngx_uint_t, text: *mut u8, len: usize) {
-    guard((), || {
-        // SAFETY: nginx passes the log that `attach` made; its data is a live buffer or null.
-        let capture = unsafe { (*log).wdata.cast::<Capture>().as_ref() };
-        let Some(capture) = capture else { return };
-        if level > capture.filter_level.load(Ordering::Relaxed) {
-            return;
-        }
-        // SAFETY: nginx passes `len` bytes.
-        let line = unsafe { crate::nginx::core::strings::raw(text, len) };
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let _busy = capture.with_ring(|ring| ring.push(level as u32, time::now(), line));
-    });
+    // SAFETY: nginx passes the log that `attach` made; its data is a live buffer or null.
+    let capture = unsafe { (*log).wdata.cast::<Capture>().as_ref() };
+    let Some(capture) = capture else { return };
+    if level > capture.filter_level.load(Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: nginx passes `len` bytes.
+    let line = unsafe { crate::nginx::core::strings::raw(text, len) };
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let _busy = capture.with_ring(|ring| ring.push(level as u32, time::now(), line));
 }

@@ -21,12 +21,18 @@ pub mod executable_memory;
 pub mod fault;
 pub mod frames;
 pub mod free_list;
+pub mod function;
+#[allow(clippy::disallowed_methods, reason = "what a configuration holds, when nginx reads it")]
+pub mod glob;
 pub mod guard;
 pub mod host;
+pub mod json_log;
 pub mod loaded;
 pub mod log;
 pub mod log_capture;
+pub mod memory_reserve;
 pub(in crate::nginx) mod module;
+#[allow(clippy::disallowed_methods, reason = "the paths of objects, at start")]
 pub mod object;
 pub mod own_thread;
 mod per_thread;

@@ -1,8 +1,8 @@
 //! Statics that only nginx's main thread uses, in which every event and every request runs.
 //!
 //! The threads of nginx's thread pools run Lua code too (`ngx.run_worker_thread`), in VMs of their
-//! own that reach none of these statics; what they use too is a static of `per_thread!`. That would do for
-//! these as well, but in a loaded module each access to one is a function call.
+//! own that reach none of these statics; what they use too is a static of `per_thread!`. That would
+//! do for these as well, but in a loaded module each access to one is a function call.
 
 use std::ops::Deref;
 

@@ -4,6 +4,8 @@ use std::ffi::c_void;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
+use export::callback;
+
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::sys::{
     NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_cleanup_t,
@@ -73,7 +75,7 @@ impl Pool {
         }
     }
 
-    /// The pieces as one string.
+    /// The pieces as one string, followed by a NUL that its length does not count.
     pub fn concat(self, pieces: &[&[u8]]) -> Result<PoolStr, OutOfMemory> {
         let add = |len: usize, piece: &&[u8]| len.checked_add(piece.len());
         let len = pieces.iter().try_fold(0, add).ok_or(OutOfMemory)?;
@@ -123,7 +125,7 @@ impl Pool {
 /// Fails where a test has injected a fault.
 #[cfg(feature = "fault-injection")]
 pub(in crate::nginx) fn may_fail() -> Result<(), OutOfMemory> {
-    if crate::nginx::core::fault::allocation_fails() { Err(OutOfMemory) } else { Ok(()) }
+    crate::nginx::core::fault::allocate()
 }
 
 /// Without fault injection, only nginx's own allocations fail.
@@ -150,17 +152,17 @@ pub(in crate::nginx) fn is_owned(entry: &ngx_pool_cleanup_t) -> bool {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn drop_owned(data: *mut c_void) {
-    crate::nginx::guard((), || {
-        // SAFETY: nginx calls a pool's cleanup once, with the data that `own` wrote, which begin with
-        // the function for their type.
-        unsafe { data.cast::<unsafe fn(*mut c_void)>().read()(data) }
-    });
+    // SAFETY: nginx calls a pool's cleanup once, with the data that `own` wrote, which begin with
+    // the function for their type.
+    unsafe { data.cast::<unsafe fn(*mut c_void)>().read()(data) }
 }
 
 /// # Safety
 /// `data` must point to an `Owned<T>` that is not used afterwards.
 unsafe fn drop_value<T>(data: *mut c_void) {
-    // SAFETY: the contract of this function.
+    // SAFETY: `data` points to an `Owned<T>` whose value nothing uses afterwards, the contract of
+    // this function.
     unsafe { (&raw mut (*data.cast::<Owned<T>>()).value).drop_in_place() }
 }

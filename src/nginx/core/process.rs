@@ -3,6 +3,7 @@
 use std::ptr::null_mut;
 
 use crate::nginx::core::log::{Level, Line, cycle_log};
+use crate::nginx::core::strings::PoolStr;
 use crate::nginx::sys::{
     NGX_PROCESS_HELPER, NGX_PROCESS_SIGNALLER, nginx_version, ngx_cycle, ngx_process,
     ngx_test_config,
@@ -68,9 +69,10 @@ fn warn_of_signal(verb: &str, signal: i32) {
 }
 
 /// nginx's prefix (`-p`), with its slash.
-pub fn prefix<'a>() -> &'a [u8] {
-    // SAFETY: the cycle's strings live in its pool.
-    unsafe { crate::nginx::core::strings::bytes((*ngx_cycle).prefix) }
+pub fn prefix() -> PoolStr {
+    // SAFETY: nginx has a current cycle from before it reads a configuration until it exits; the
+    // cycle's strings live in its pool.
+    unsafe { PoolStr::new((*ngx_cycle).prefix) }
 }
 
 /// nginx's version as a number: 1022001 for 1.22.1.

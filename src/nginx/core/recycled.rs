@@ -16,6 +16,8 @@ use crate::ngx_debug;
 pub struct Recycled {
     free: Cell<*mut ngx_chain_t>,
     busy: Cell<*mut ngx_chain_t>,
+    /// The last link of the busy ones, if there are any.
+    busy_end: Cell<*mut ngx_chain_t>,
     /// The buffer into which many small ones are joined.
     joined: Cell<Option<Buf>>,
 }
@@ -31,6 +33,7 @@ impl Recycled {
         Recycled {
             free: Cell::new(null_mut()),
             busy: Cell::new(null_mut()),
+            busy_end: Cell::new(null_mut()),
             joined: Cell::new(None),
         }
     }
@@ -43,7 +46,8 @@ impl Recycled {
         len: usize,
         tag: ngx_buf_tag_t,
     ) -> Result<(Chain, Buf), OutOfMemory> {
-        // SAFETY: pool and free list are live; a free buffer is ours alone.
+        // SAFETY: `new` made the links of the free list in this request's pool, which is live; a
+        // buffer gets there once nginx has sent it, so nothing else uses it.
         unsafe {
             if let Some(link) = NonNull::new(self.free.get()) {
                 self.free.set(link.as_ref().next);
@@ -56,7 +60,8 @@ impl Recycled {
 
     /// Whether the next buffer that `take` gives has a capacity of `len` bytes already.
     pub fn offers(&self, len: usize) -> bool {
-        // SAFETY: a free link of ours is live, and so is its buffer.
+        // SAFETY: `new` made the links of the free list and their buffers; they live as long as the
+        // request's pool.
         let next = unsafe { self.free.get().as_ref().and_then(|link| link.buf.as_ref()) };
         next.is_some_and(|buf| memory_size(buf) >= len)
     }
@@ -64,9 +69,22 @@ impl Recycled {
     /// To be called after `out` was sent: buffers that are finished become free, the others stay
     /// busy.
     pub fn sent(&self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
-        let (free, busy, mut out) = (self.free.as_ptr(), self.busy.as_ptr(), out.as_ptr());
-        // SAFETY: all three lists are live and belong to this request; nginx only updates them.
-        unsafe { ngx_chain_update_chains(pool.as_ptr(), free, busy, &mut out, tag) }
+        let (free, busy) = (self.free.as_ptr(), self.busy.as_ptr());
+        // SAFETY: the links of all three lists live in this request's pool, and only this changes
+        // those of the busy list; nginx moves them from one list to another, and looks at their
+        // buffers.
+        unsafe {
+            // nginx itself would go through all that is busy.
+            if let Some(end) = out.links().last() {
+                if self.is_busy() {
+                    (*self.busy_end.get()).next = out.as_ptr();
+                } else {
+                    self.busy.set(out.as_ptr());
+                }
+                self.busy_end.set(end.as_ptr());
+            }
+            ngx_chain_update_chains(pool.as_ptr(), free, busy, &mut null_mut(), tag);
+        }
     }
 
     /// Whether `buf` is the buffer that [`Recycled::take_joined`] gave.
@@ -80,7 +98,8 @@ impl Recycled {
         let link = match self.joined.get() {
             Some(joined) if !joined.memory().is_empty() => return None,
             Some(joined) if memory_size(joined.get()) >= len => {
-                // SAFETY: a buffer of ours that nginx has sent.
+                // SAFETY: `new` made the buffer. It is empty, so nginx has sent it, and nothing
+                // else uses it.
                 unsafe { reset_buf(joined.as_ptr(), len, tag) };
                 return Some(joined);
             }

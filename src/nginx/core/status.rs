@@ -14,9 +14,12 @@ impl Status {
     pub const BUSY: Status = Status(-3);
     pub const DONE: Status = Status(-4);
     pub const DECLINED: Status = Status(-5);
+    pub const HTTP_OK: Status = Status(200);
     pub const HTTP_BAD_REQUEST: Status = Status(400);
     pub const HTTP_NOT_ALLOWED: Status = Status(405);
+    pub const HTTP_CONFLICT: Status = Status(409);
     pub const HTTP_INTERNAL_SERVER_ERROR: Status = Status(500);
+    pub const HTTP_SERVICE_UNAVAILABLE: Status = Status(503);
 
     /// Whether this is an error or a special response: 300 and above, or `NGX_ERROR`.
     pub fn is_failure(self) -> bool {

@@ -17,7 +17,7 @@ pub unsafe fn bytes<'a>(s: ngx_str_t) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(s.data, s.len) }
 }
 
-/// Bytes in a request's pool; copies are the same bytes.
+/// Bytes that nginx keeps, in a request's pool or a cycle's; copies are the same bytes.
 #[derive(Clone, Copy)]
 pub struct PoolStr(ngx_str_t);
 
@@ -29,7 +29,7 @@ impl PoolStr {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `new`'s contract.
+        // SAFETY: pointer and length are valid while the value is used, `new`'s contract.
         unsafe { bytes(self.0) }
     }
 

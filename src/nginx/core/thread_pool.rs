@@ -5,15 +5,17 @@
 
 use std::ptr::{NonNull, addr_of_mut};
 
-use crate::nginx::guard;
+use export::callback;
+
+use crate::nginx::core::log::cycle_log;
 use crate::nginx::sys::{
     ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_log_t, ngx_str_t,
     ngx_thread_pool_get, ngx_thread_pool_t, ngx_thread_task_post, ngx_thread_task_t,
 };
 
-/// The timer of work under way, in milliseconds. A worker that exits waits for timers only, so
-/// without one it would not wait for the thread.
-const KEEPS_WORKER: usize = 60_000;
+/// The timer of work under way, in milliseconds; tests with injected faults have it expire. A
+/// worker that exits waits for timers only, so without one it would not wait for the thread.
+const KEEPS_WORKER: usize = if cfg!(feature = "fault-injection") { 500 } else { 60_000 };
 
 /// What a thread of a pool does.
 pub trait Work: Send + 'static {
@@ -53,6 +55,8 @@ impl ThreadPool {
             (*task).handler = Some(run::<W, F>);
             (*task).event.data = posted.cast();
             (*task).event.handler = Some(complete::<W, F>);
+            // nginx asks it, when the timer expires, whether to log that.
+            (*task).event.log = cycle_log().as_ptr();
             if ngx_thread_task_post(self.0.as_ptr(), task) == 0 {
                 ngx_add_timer(addr_of_mut!((*task).event), KEEPS_WORKER);
                 return Ok(());
@@ -62,39 +66,37 @@ impl ThreadPool {
     }
 }
 
-/// In a thread of the pool.
+/// Called by nginx in a thread of the pool.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn run<W: Work, F>(data: *mut std::ffi::c_void, _log: *mut ngx_log_t) {
-    guard((), || {
-        // SAFETY: the box that `post` made; the event loop does not touch it before `complete`, so
-        // the work is this thread's alone.
-        unsafe { (*addr_of_mut!((*data.cast::<Posted<W, F>>()).work)).run() }
-    });
+    // SAFETY: the box that `post` made; the event loop does not touch it before `complete`, so
+    // the work is this thread's alone.
+    unsafe { (*addr_of_mut!((*data.cast::<Posted<W, F>>()).work)).run() }
 }
 
-/// Runs on the event loop: the work is done, or its timer has expired and is set again.
+/// Called by the event loop: the work is done, or its timer has expired and is set again.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn complete<W: Work, F: FnOnce(W)>(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: the event of a task of ours; a thread may still run the work, but does not touch
-        // the event.
-        unsafe {
-            if (*event).timedout() != 0 {
-                (*event).set_timedout(0);
-                ngx_add_timer(event, KEEPS_WORKER);
-                return;
-            }
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
+    // SAFETY: the event of a task of ours; a thread may still run the work, but does not touch
+    // the event.
+    unsafe {
+        if (*event).timedout() != 0 {
+            (*event).set_timedout(0);
+            ngx_add_timer(event, KEEPS_WORKER);
+            return;
         }
-        // SAFETY: the box that `post` made; nginx is done with its task.
-        let posted = unsafe { Box::from_raw((*event).data.cast::<Posted<W, F>>()) };
-        let Posted { work, after, .. } = *posted;
-        after(work);
-    });
+        if (*event).timer_set() != 0 {
+            ngx_del_timer(event);
+        }
+    }
+    // SAFETY: the box that `post` made; nginx is done with its task.
+    let posted = unsafe { Box::from_raw((*event).data.cast::<Posted<W, F>>()) };
+    let Posted { work, after, .. } = *posted;
+    after(work);
 }

@@ -2,12 +2,16 @@
 //! it. And the system's clock, to measure with.
 
 use crate::nginx::Request;
-use crate::nginx::sys::{ngx_cached_time, ngx_current_msec, ngx_time_t, ngx_time_update};
+use crate::nginx::core::strings;
+use crate::nginx::sys::{
+    ngx_cached_http_log_iso8601, ngx_cached_time, ngx_current_msec, ngx_time_t, ngx_time_update,
+};
 
 /// The current slot of the cached time; nginx writes the new time to another slot, then moves the
 /// pointer.
 fn cached() -> ngx_time_t {
-    // SAFETY: nginx sets the time up before it reads the configuration, on this thread.
+    // SAFETY: nginx sets the pointer before it reads the configuration, always to one of its 64
+    // static slots, which it uses in turn.
     unsafe { std::ptr::read_volatile(ngx_cached_time) }
 }
 
@@ -50,7 +54,31 @@ pub fn nanoseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Asks the system for the time.
+/// The local time with its zone, as ISO 8601 has it: `2026-11-29T12:43:10.123+01:00`.
+pub struct Iso8601([u8; 29]);
+
+impl Iso8601 {
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The cached time in this form.
+pub fn iso8601() -> Iso8601 {
+    let milliseconds = cached().msec % 1000;
+    // SAFETY: as in `cached`: the text, too, is in one of 64 static slots, used in turn.
+    let text =
+        unsafe { strings::bytes(std::ptr::read_volatile(&raw const ngx_cached_http_log_iso8601)) };
+    let (seconds, zone) = text.split_at_checked(19).unwrap_or_default();
+    let digit = |place: usize| b'0' + (milliseconds / place % 10) as u8;
+    let mut made = [b' '; 29];
+    let fraction = [b'.', digit(100), digit(10), digit(1)];
+    let pieces = seconds.iter().chain(&fraction).chain(zone);
+    made.iter_mut().zip(pieces).for_each(|(to, from)| *to = *from);
+    Iso8601(made)
+}
+
+/// Sets the cached time by the system's clock.
 pub fn update() {
     // SAFETY: no arguments; nginx's function guards itself against signal handlers.
     unsafe { ngx_time_update() }

@@ -1,36 +1,52 @@
-//! A thread that watches how long the main thread is busy with one thing, and interrupts it by a signal.
+//! A thread that watches how long the main thread is busy with one thing, and interrupts it by a
+//! signal.
 //!
-//! The main thread only counts: an odd number means busy. The watchdog looks at the number now and then, and
-//! at the clock; so being watched costs the main thread two writes of a word. It is told that time is up in a
-//! signal handler of its own, between any two of its instructions.
+//! The main thread only counts: an odd number means busy. The watchdog looks at the number at
+//! regular times; so being watched costs the main thread two writes of a word. It is told that time
+//! is up in a signal handler of its own, between any two of its instructions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use export::callback;
 
 use crate::nginx::core::log::{Level, log_cycle};
 
-/// Once busy with a thing, once not.
+/// Odd while the main thread is busy; each thing that it is busy with has a number of its own.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 /// The count that the last signal is about, and whether it is the second signal.
 static MEANT: AtomicU64 = AtomicU64::new(0);
 static IS_SECOND: AtomicU64 = AtomicU64::new(0);
 
-/// nginx, LuaJIT and its profiler have no use for it.
-const SIGNAL: i32 = libc::SIGVTALRM;
-/// How long the main thread may go on after the second signal.
+/// What interrupts the main thread: nginx, LuaJIT and its profiler do not use this signal.
+pub const SIGNAL: i32 = libc::SIGVTALRM;
+/// How long the main thread may stay busy beyond the second limit.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What happens when.
+/// A function that a signal handler may call.
+#[derive(Clone, Copy)]
+pub struct InSignalHandler(fn(bool));
+
+impl InSignalHandler {
+    /// # Safety
+    /// `function` does nothing that a signal handler may not.
+    pub const unsafe fn new(function: fn(bool)) -> InSignalHandler {
+        InSignalHandler(function)
+    }
+}
+
+/// When the main thread is interrupted, and what is done then.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// When the first signal comes, and the second, after which the main thread must come to an end.
+    /// How long the main thread may be busy with one thing before the first signal, and before the
+    /// second, after which it must finish. Without a limit, there is no such signal.
     pub first: Option<Duration>,
     pub second: Option<Duration>,
-    /// Called in the signal handler: it must do nothing that a signal handler may not. It gets whether the
-    /// signal is the second one.
-    pub tell: fn(bool),
-    /// The line that is logged before the process is ended, because the main thread does not come to an end.
+    /// Called in the signal handler with whether the signal is the second one.
+    pub tell: InSignalHandler,
+    /// The line that is logged before the process is ended, because the main thread has not
+    /// finished.
     pub last_line: &'static str,
 }
 
@@ -46,17 +62,20 @@ pub fn leave() {
     COUNT.store((COUNT.load(Ordering::Relaxed) | 1) + 1, Ordering::Relaxed);
 }
 
-static TELL: std::sync::OnceLock<fn(bool)> = std::sync::OnceLock::new();
+static TELL: std::sync::OnceLock<InSignalHandler> = std::sync::OnceLock::new();
 
-/// Starts the thread; to be called by the main thread, once per process. False where it cannot be started.
+/// Starts the thread; to be called by the main thread, once per process. False where it cannot be
+/// started.
 pub fn start(limits: Limits) -> bool {
     let _ = TELL.set(limits.tell);
-    // SAFETY: the handler only does what `tell` does; zero is a valid action. Signals are blocked while the
-    // thread is made, which then has none of nginx's.
+    // SAFETY: the handler only does what `tell` does, and LuaJIT's profiler does not come in
+    // between; zero is a valid action. Signals are blocked while the thread is made, which then has
+    // none of nginx's.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_signal as *const () as usize;
         action.sa_flags = libc::SA_RESTART;
+        libc::sigaddset(&mut action.sa_mask, libc::SIGPROF);
         libc::sigaction(SIGNAL, &action, std::ptr::null_mut());
         let (pid, main) = (libc::getpid(), libc::gettid());
         let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
@@ -72,15 +91,17 @@ fn watch(limits: Limits, pid: i32, main: i32) {
     let shortest = [limits.first, limits.second].into_iter().flatten().min();
     let pause = shortest.unwrap_or(GRACE) / 4;
     let pause = pause.clamp(Duration::from_millis(1), Duration::from_millis(250));
-    let (mut seen, mut since, mut signals) = (0, Instant::now(), [false; 2]);
+    let (mut seen, mut looks, mut signals) = (0, 0u32, [false; 2]);
     loop {
         thread::sleep(pause);
         let count = COUNT.load(Ordering::Relaxed);
         if count != seen || count.is_multiple_of(2) {
-            (seen, since, signals) = (count, Instant::now(), [false; 2]);
+            (seen, looks, signals) = (count, 0, [false; 2]);
             continue;
         }
-        let busy = since.elapsed();
+        // Not by the clock, which goes on while the whole process stands still.
+        looks = looks.saturating_add(1);
+        let busy = pause.saturating_mul(looks);
         for (number, limit) in [limits.first, limits.second].into_iter().enumerate() {
             let (Some(limit), Some(sent)) = (limit, signals.get_mut(number)) else { continue };
             if busy >= limit && !*sent {
@@ -106,9 +127,10 @@ fn end(line: &str) {
 
 /// # Safety
 /// Only the system may call this, in the main thread.
+#[callback(unguarded = "it runs in a signal handler, and reads atomics")]
 unsafe extern "C" fn on_signal(_signal: libc::c_int) {
     if COUNT.load(Ordering::SeqCst) == MEANT.load(Ordering::SeqCst)
-        && let Some(tell) = TELL.get()
+        && let Some(InSignalHandler(tell)) = TELL.get()
     {
         tell(IS_SECOND.load(Ordering::SeqCst) == 1);
     }

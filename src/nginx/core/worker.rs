@@ -2,11 +2,11 @@
 
 use std::ptr::addr_of;
 
-use crate::nginx::core::strings;
+use crate::nginx::core::strings::PoolStr;
 use crate::nginx::sys::{
-    NGX_MAX_PROCESSES, NGX_PROCESS_MASTER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_core_conf_t,
-    ngx_core_module, ngx_cycle, ngx_exiting, ngx_pagesize, ngx_parent, ngx_pid, ngx_process,
-    ngx_process_slot, ngx_process_t, ngx_processes, ngx_quit, ngx_str_t, ngx_worker,
+    NGX_MAX_PROCESSES, NGX_PROCESS_MASTER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_array_t,
+    ngx_core_conf_t, ngx_core_module, ngx_cycle, ngx_exiting, ngx_pagesize, ngx_parent, ngx_pid,
+    ngx_process, ngx_process_slot, ngx_process_t, ngx_processes, ngx_quit, ngx_str_t, ngx_worker,
 };
 
 /// This process's id.
@@ -30,9 +30,10 @@ pub fn master_pid() -> i32 {
 
 /// The kind of this process as nginx numbers it: single, master, signaller, worker, helper.
 ///
-/// A configuration that wants a master is read by what becomes the master.
+/// A process that reads a configuration counts as single to nginx; here it is the master, if the
+/// configuration asks for one.
 pub fn process_type() -> u32 {
-    let master = core_conf().is_some_and(|conf| conf.master != 0);
+    let master = with_core_conf(|conf| conf.master != 0).unwrap_or(false);
     if process() == NGX_PROCESS_SINGLE && master { NGX_PROCESS_MASTER } else { process() }
 }
 
@@ -50,12 +51,12 @@ pub fn worker_id() -> Option<i32> {
 
 /// How many workers the configuration asks for.
 pub fn worker_count() -> i32 {
-    core_conf().map_or(0, |conf| conf.worker_processes as i32)
+    with_core_conf(|conf| conf.worker_processes as i32).unwrap_or(0)
 }
 
 /// `worker_shutdown_timeout` in milliseconds, if it is set.
 pub fn shutdown_timeout() -> Option<usize> {
-    core_conf().map(|conf| conf.shutdown_timeout).filter(|timeout| *timeout > 0)
+    with_core_conf(|conf| conf.shutdown_timeout).filter(|timeout| *timeout > 0)
 }
 
 /// Whether the worker was told to finish its work and leave.
@@ -99,8 +100,11 @@ pub fn pids(pids: &mut [i32]) -> usize {
 
 /// An entry `NAME=VALUE` of the configuration's `env` directives, as nginx keeps it: the bytes of
 /// the name, which `=`, the value and a NUL follow in the same memory.
-pub fn configured_env(name: &[u8]) -> Option<&'static [u8]> {
-    let env = &core_conf()?.env;
+pub fn configured_env(name: &[u8]) -> Option<PoolStr> {
+    with_core_conf(|conf| env_entry(&conf.env, name))?
+}
+
+fn env_entry(env: &ngx_array_t, name: &[u8]) -> Option<PoolStr> {
     // SAFETY: an array of strings in the cycle's pool, filled while the configuration is read.
     let entries: &[ngx_str_t] = unsafe {
         if env.elts.is_null() {
@@ -111,21 +115,21 @@ pub fn configured_env(name: &[u8]) -> Option<&'static [u8]> {
     entries.iter().find_map(|entry| {
         // SAFETY: words of the configuration, which nginx ends with a NUL each; they live as long
         // as the cycle.
-        let known = unsafe { strings::bytes(*entry) };
+        let known = unsafe { PoolStr::new(*entry) };
         // SAFETY: the NUL, at least, follows the name.
-        let has_value = unsafe { *known.as_ptr().add(known.len()) } == b'=';
-        (has_value && known == name).then_some(known)
+        let has_value = unsafe { *entry.data.add(entry.len) } == b'=';
+        (has_value && known.bytes() == name).then_some(known)
     })
 }
 
-/// The configuration outside of any block, once it has been read.
-fn core_conf() -> Option<&'static ngx_core_conf_t> {
+/// What `look` makes of the configuration outside of any block, once that has been read.
+fn with_core_conf<T>(look: impl FnOnce(&ngx_core_conf_t) -> T) -> Option<T> {
     // SAFETY: the cycle, its configurations and their contents live as long as the cycle is the
-    // current one, which in a worker is its whole life. The first cycle has no configuration yet.
+    // current one, which does not change during a call. The first cycle has no configuration yet.
     unsafe {
         let contexts = (*addr_of!(ngx_cycle)).as_ref()?.conf_ctx.as_ref()?;
         let contexts: *const *mut *mut *mut std::ffi::c_void = contexts;
         let core = *contexts.add(ngx_core_module.index);
-        core.cast::<ngx_core_conf_t>().as_ref()
+        core.cast::<ngx_core_conf_t>().as_ref().map(look)
     }
 }

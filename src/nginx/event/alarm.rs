@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use std::ptr::addr_of_mut;
 use std::rc::Rc;
 
+use export::callback;
+
 use crate::ngx_debug;
 
 use crate::nginx::core::guard::{fault_point, guard, panics};
@@ -56,7 +58,7 @@ impl<T> AlarmField<T> {
 
     #[inline(always)]
     fn of(self, owner: &T) -> &Alarm {
-        // SAFETY: the contract of `new`.
+        // SAFETY: `new`'s caller has promised that there is an `Alarm` at this offset of each `T`.
         unsafe { &*std::ptr::from_ref(owner).byte_add(self.offset).cast() }
     }
 }
@@ -83,7 +85,8 @@ macro_rules! alarm_field {
 
 impl Alarm {
     /// Sets the alarm of `owner` to `milliseconds`; 0 means the next round of the event loop.
-    /// nginx's debug lines about it go to `log`.
+    /// nginx's debug lines about it go to `log`, which must live until the alarm goes off or is
+    /// removed.
     pub fn set<T: Sleeper>(owner: &Rc<T>, milliseconds: usize, log: Log) {
         let alarm = T::ALARM.of(owner);
         let event = alarm.0.get();
@@ -111,7 +114,7 @@ impl Alarm {
     }
 
     fn arm(&self, milliseconds: usize) {
-        // SAFETY: the event is valid.
+        // SAFETY: the event is part of `self`, which takes it out of nginx when it is dropped.
         unsafe { add_timer(self.0.get(), milliseconds) }
     }
 
@@ -120,7 +123,8 @@ impl Alarm {
         unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_events)) }
     }
 
-    /// Sets a timer as well: a worker that exits waits for timers only, not for posted events.
+    /// Posts it for the next round of the event loop. Sets a timer as well: a worker that exits
+    /// waits for timers only, not for posted events.
     fn post_next(&self) {
         self.arm(KEEPS_WORKER);
         // SAFETY: as in `post`.
@@ -159,6 +163,7 @@ impl Drop for Alarm {
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "a guard for each step, because a later one is taken after a panic too")]
 unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
     // SAFETY: the data is the value of the Rc that `set` got; it is alive, because dropping it
     // disarms the event.
@@ -180,15 +185,15 @@ unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
     guard((), || drop(owner));
 }
 
-/// A timer, or an event to run at the end of the current loop, that calls a function on its owner's
-/// data.
+/// A timer, or an event posted for the current round of the event loop or the next one, that calls
+/// a function on its data.
 pub struct Timer<T> {
     alarm: Alarm,
     data: T,
     on_fire: fn(&T),
 }
 
-/// What a timer belongs to.
+/// What a timer calls its function on: a copy of it, because the function may drop the timer.
 pub trait Waiter: Clone + 'static {
     /// The timer's callback panicked: nothing that relies on it may wait forever.
     fn abandon(&self);
@@ -200,7 +205,8 @@ impl<T: Waiter> Timer<T> {
         Self::with_log(data, on_fire, cycle_log())
     }
 
-    /// As [`Timer::new`], with the log that debug lines about the timer go to.
+    /// As [`Timer::new`], with the log that debug lines about the timer go to. It must live as long
+    /// as the timer is armed.
     pub fn with_log(data: T, on_fire: fn(&T), log: Log) -> Box<Timer<T>> {
         let timer = Box::new(Timer { alarm: Alarm::default(), data, on_fire });
         let event = timer.alarm.0.get();
@@ -219,7 +225,8 @@ impl<T: Waiter> Timer<T> {
         unsafe { (*self.alarm.0.get()).set_cancelable(1) }
     }
 
-    /// Fires after `milliseconds`; replaces what was set before.
+    /// Fires after `milliseconds`, instead of at the time that was set before. nginx keeps that
+    /// time if the new one is less than 300 milliseconds away from it.
     pub fn arm(&self, milliseconds: usize) {
         self.alarm.arm(milliseconds);
     }
@@ -252,6 +259,7 @@ impl<T: Waiter> Timer<T> {
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "a guard for each step, because a later one is taken after a panic too")]
 unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
     let fired = guard(None, || {
         // SAFETY: the data is the box that `with_log` made; it is alive, because dropping it
@@ -275,7 +283,8 @@ unsafe extern "C" fn fire<T: Waiter>(event: *mut ngx_event_t) {
 /// for an expired one; a quarter of the range is millions of years.
 const LONGEST: usize = usize::MAX / 4;
 
-/// Has nginx call the event's handler after `milliseconds`, or once its counter's range allows.
+/// Has nginx call the event's handler after `milliseconds`, or after the longest time that its
+/// counter allows, if that is less.
 ///
 /// # Safety
 /// The event must be valid until the timer has gone off or is taken out.
@@ -287,13 +296,13 @@ pub(in crate::nginx) unsafe fn add_timer(event: *mut ngx_event_t, milliseconds: 
 
 /// Whether the worker is shutting down gracefully.
 pub fn is_exiting() -> bool {
-    // SAFETY: a plain word, written by signal handlers as a whole.
+    // SAFETY: a word that is only written as a whole, by nginx's main thread.
     unsafe { crate::nginx::sys::ngx_exiting != 0 }
 }
 
 /// Whether the worker was told to quit or stop (`ngx_quit`, `ngx_exiting` or `ngx_terminate`).
 pub fn is_stopping() -> bool {
-    // SAFETY: as in `is_exiting`.
+    // SAFETY: words that are only written as a whole, by signal handlers or nginx's main thread.
     unsafe {
         crate::nginx::sys::ngx_quit != 0
             || crate::nginx::sys::ngx_exiting != 0

@@ -10,24 +10,25 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
+use export::callback;
+
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::NoConnection;
-use crate::nginx::guard;
 use crate::nginx::sys::{
     ngx_close_connection, ngx_connection_t, ngx_event_t, ngx_get_connection, ngx_handle_read_event,
     ngx_handle_write_event,
 };
 
-/// A descriptor in nginx's event loop, which calls `on_ready` on its owner's data.
+/// A descriptor in nginx's event loop, which calls `on_ready` on a copy of its owner's data.
 pub struct Descriptor<T> {
     connection: NonNull<ngx_connection_t>,
     data: T,
     on_ready: fn(&T),
 }
 
-impl<T: 'static> Descriptor<T> {
+impl<T: Clone + 'static> Descriptor<T> {
     /// Takes ownership of the descriptor; does not wait for anything yet. On failure the descriptor
-    /// is closed.
+    /// is closed. `on_ready` may drop what this returns.
     pub fn new(fd: OwnedFd, data: T, on_ready: fn(&T)) -> Result<Box<Descriptor<T>>, NoConnection> {
         let fd = ManuallyDrop::new(File::from(fd));
         let raw = fd.as_raw_fd();
@@ -64,10 +65,11 @@ impl<T: 'static> Descriptor<T> {
         unsafe { ngx_handle_write_event((*self.connection.as_ptr()).write, 0) == 0 }
     }
 
-    /// Nothing reads what is ready: keeps a level-triggered event method from reporting it again
-    /// and again.
+    /// For when nothing is read or written although it is possible: keeps a level-triggered event
+    /// method from reporting that again and again.
     pub fn leave_ready(&self) {
-        // SAFETY: as above. With an edge-triggered event method, neither call does anything.
+        // SAFETY: a live connection has both events. With an edge-triggered event method, neither
+        // call does anything.
         unsafe {
             let c = self.connection.as_ptr();
             if (*(*c).read).active() != 0 {
@@ -116,19 +118,17 @@ impl<T> Drop for Descriptor<T> {
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
-unsafe extern "C" fn ready<T: 'static>(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: the event's data is its connection, whose data is the box that `new` made; it is
-        // alive, because dropping it closes the connection.
-        let descriptor = unsafe {
-            let c: *mut ngx_connection_t = (*event).data.cast();
-            &*(*c).data.cast::<Descriptor<T>>()
-        };
-        // The callback may drop the descriptor: nothing of it is used after the call starts.
-        let (on_ready, data) = (descriptor.on_ready, &raw const descriptor.data);
-        // SAFETY: the callback copies what it needs out of `data` before it drops the owner.
-        on_ready(unsafe { &*data });
-    });
+#[callback]
+unsafe extern "C" fn ready<T: Clone + 'static>(event: *mut ngx_event_t) {
+    // SAFETY: the event's data is its connection, whose data is the box that `new` made; it is
+    // alive, because dropping it closes the connection.
+    let descriptor = unsafe {
+        let c: *mut ngx_connection_t = (*event).data.cast();
+        &*(*c).data.cast::<Descriptor<T>>()
+    };
+    // The callback may drop the descriptor: nothing of it is used after the call starts.
+    let (on_ready, data) = (descriptor.on_ready, descriptor.data.clone());
+    on_ready(&data);
 }
 
 /// The end of a pipe, watched from its first use on.
@@ -138,7 +138,7 @@ pub enum End<T> {
     Closed,
 }
 
-impl<T: 'static> End<T> {
+impl<T: Clone + 'static> End<T> {
     /// The watched descriptor; `None` if the end is closed.
     pub fn watch(
         &mut self,

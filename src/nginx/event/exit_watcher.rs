@@ -9,9 +9,10 @@
 use std::cell::Cell;
 use std::ptr::{null, null_mut};
 
+use export::callback;
+
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::NoConnection;
-use crate::nginx::guard;
 use crate::nginx::sys::{
     ngx_connection_t, ngx_cycle, ngx_cycle_t, ngx_event_t, ngx_free_connection, ngx_get_connection,
 };
@@ -49,28 +50,27 @@ pub fn watch(on_exit: fn()) -> Result<(), NoConnection> {
     Ok(())
 }
 
-/// nginx closes its idle connections.
+/// The read event of the watcher's connection: nginx closes its idle connections.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn closing(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: nginx passes the event of the connection that `watch` made.
-        unsafe {
-            let c: *mut ngx_connection_t = (*event).data.cast();
-            if (*c).close() == 0 {
-                return;
-            }
-            (*(*c).read).set_closed(1);
-            (*(*c).write).set_closed(1);
-            (*c).fd = 0;
-            with_slot_of_descriptor_0(|| ngx_free_connection(c));
-            (*c).fd = -1;
+    // SAFETY: nginx passes the event of the connection that `watch` made.
+    unsafe {
+        let c: *mut ngx_connection_t = (*event).data.cast();
+        if (*c).close() == 0 {
+            return;
         }
-        if let Some(on_exit) = ON_EXIT.take() {
-            on_exit();
-        }
-    });
+        (*(*c).read).set_closed(1);
+        (*(*c).write).set_closed(1);
+        (*c).fd = 0;
+        with_slot_of_descriptor_0(|| ngx_free_connection(c));
+        (*c).fd = -1;
+    }
+    if let Some(on_exit) = ON_EXIT.take() {
+        on_exit();
+    }
 }
 
 /// Runs `work`, which takes or frees a connection with descriptor 0, and restores the entry of

@@ -2,7 +2,9 @@
 
 pub mod alarm;
 pub mod descriptor;
+pub mod doorbell;
 pub mod exit_watcher;
+mod name_servers;
 pub mod peer;
 mod refusal;
 pub mod resolver;

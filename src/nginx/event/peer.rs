@@ -8,6 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
+use export::callback;
+
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Log, cycle_log};
 #[cfg(ngx_feature = "http_ssl")]
@@ -15,7 +17,6 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::event::Refusal;
 use crate::nginx::event::stream::{Direction, Stream};
-use crate::nginx::guard;
 use crate::nginx::sys::{
     NGX_AGAIN, NGX_OK, ngx_addr_t, ngx_close_connection,
     ngx_connection_log_error_e_NGX_ERROR_ERR as LOG_ERRORS, ngx_connection_t, ngx_destroy_pool,
@@ -44,7 +45,7 @@ pub struct Peer {
 struct PeerState {
     stream: Stream,
     user: RefCell<Option<Weak<dyn Events>>>,
-    /// It is somebody else's now.
+    /// The connection belongs to a request now, which closes it.
     given_away: Cell<bool>,
 }
 
@@ -78,8 +79,8 @@ pub struct Source {
     pub transparent: bool,
 }
 
-/// Starts to connect to what nginx's lines call `name`, from `source` if given. nginx logs what fails
-/// here to `errors`, and what happens to the connection to `log`.
+/// Starts to connect to `address`, from `source` if given; `name` is what nginx's log lines call
+/// it. nginx logs what fails here to `errors`, and what happens to the connection later to `log`.
 pub fn connect(
     address: &Address,
     name: &str,
@@ -127,6 +128,7 @@ pub fn connect(
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "it does nothing")]
 unsafe extern "C" fn get_peer(_: *mut ngx_peer_connection_t, _: *mut c_void) -> ngx_int_t {
     NGX_OK
 }
@@ -138,7 +140,8 @@ impl Peer {
             Box::new(PeerState { stream, user: RefCell::default(), given_away: Cell::new(false) });
         let peer = Peer { shared };
         let c = stream.as_ptr();
-        // SAFETY: a live connection of ours; the box outlives it.
+        // SAFETY: a live connection that has no other owner. The box lives until `self` is dropped,
+        // which closes the connection, unless `give_away` has cleared its data.
         unsafe {
             (*c).data = std::ptr::from_ref::<PeerState>(&peer.shared).cast_mut().cast();
             (*(*c).read).handler = Some(on_event);
@@ -148,7 +151,7 @@ impl Peer {
         peer
     }
 
-    /// Takes over `c`, which nginx made for a request, from that.
+    /// Takes over from a request a connection that nginx made for it; `None` for a null pointer.
     ///
     /// # Safety
     /// `c` must be null or a live connection with its events and a pool, which its request gives up.
@@ -263,22 +266,21 @@ unsafe fn close(c: *mut ngx_connection_t) {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: nginx passes an event of a live connection, whose data `own` set.
-        let (user, is_write) = unsafe {
-            let c: *mut ngx_connection_t = (*event).data.cast();
-            let shared: *const PeerState = (*c).data.cast();
-            let user = (*shared).user.borrow().as_ref().and_then(Weak::upgrade);
-            (user, (*event).write() != 0)
-        };
-        // The user may close the connection, so it is not used after this.
-        match user {
-            Some(user) if is_write => user.on_write(),
-            Some(user) => user.on_read(),
-            None => {}
-        }
-    });
+    // SAFETY: nginx passes an event of a live connection, whose data `own` set.
+    let (user, is_write) = unsafe {
+        let c: *mut ngx_connection_t = (*event).data.cast();
+        let shared: *const PeerState = (*c).data.cast();
+        let user = (*shared).user.borrow().as_ref().and_then(Weak::upgrade);
+        (user, (*event).write() != 0)
+    };
+    // The user may close the connection, so it is not used after this.
+    match user {
+        Some(user) if is_write => user.on_write(),
+        Some(user) => user.on_read(),
+        None => {}
+    }
 }
 
 /// nginx calls this at the end of a handshake, during which it had the connection's events: takes
@@ -287,6 +289,7 @@ unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
 #[cfg(ngx_feature = "http_ssl")]
+#[callback(unguarded = "`on_event` has a guard")]
 pub(in crate::nginx) unsafe extern "C" fn take_events_back(c: *mut ngx_connection_t) {
     // SAFETY: nginx passes a live connection, which `own` set up.
     unsafe {

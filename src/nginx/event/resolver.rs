@@ -8,17 +8,17 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 
 use codec::fallible::{self, Grow, OutOfMemory};
+use export::callback;
 
+use super::name_servers;
 use super::system_names::SystemNames;
 use crate::nginx::core::address::Address;
-use crate::nginx::core::strings;
-use crate::nginx::guard;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_RESOLVE_NXDOMAIN, ngx_http_core_loc_conf_t, ngx_msec_t, ngx_resolve_name,
     ngx_resolve_name_done, ngx_resolve_start, ngx_resolver_ctx_t, ngx_resolver_strerror,
-    ngx_resolver_t, random,
+    ngx_resolver_t, ngx_str_t, random,
 };
 
 /// `NGX_NO_RESOLVER`: a macro that casts to a pointer, which bindgen leaves out.
@@ -29,7 +29,7 @@ const NO_RESOLVER: usize = usize::MAX;
 pub enum ResolveError {
     /// The location has no `resolver`, and the system knows no server.
     NoResolver,
-    /// nginx could not start.
+    /// There was no memory to start looking the name up.
     NotStarted,
     /// nginx refused the name.
     Refused,
@@ -71,12 +71,13 @@ pub struct Resolution<T> {
 /// How a resolution began.
 pub enum Started<T> {
     Done(Resolved),
-    /// The callback will run.
+    /// `on_done` will be called, unless this is dropped.
     Waiting(Box<Resolution<T>>),
 }
 
 /// Looks `name` up, by way of `system` where the location has no `resolver`; `on_done` gets `data`
-/// and the answer, unless the answer is there at once.
+/// and the answer, unless the answer is there at once. It may drop the resolution, and must not use
+/// `data` after that.
 pub fn start<T: 'static>(
     request: Request,
     system: Option<&SystemNames>,
@@ -90,7 +91,7 @@ pub fn start<T: 'static>(
         ((*conf).resolver, (*conf).resolver_timeout)
     };
     // SAFETY: null or live, as the configuration is.
-    let configured = unsafe { resolver.as_ref().is_some_and(|r| r.connections.nelts != 0) };
+    let configured = unsafe { resolver.as_ref().is_some_and(name_servers::are_configured) };
     let names = match system.filter(|_| !configured) {
         None => fallible::copy(name).map(|name| Vec::from([name])),
         Some(system) => {
@@ -126,8 +127,8 @@ pub fn start<T: 'static>(
 }
 
 impl<T: 'static> Resolution<T> {
-    /// Asks for the next names, until nginx has to wait; the answer if it need not. `last` is it if
-    /// there is no further name.
+    /// Asks for the further names, one after the other. Returns the answer, which is `last` if
+    /// there is no further name; `None` once nginx has to wait for an answer.
     fn ask_on(&self, last: ResolveError) -> Option<Resolved> {
         let mut last = last;
         loop {
@@ -143,10 +144,15 @@ impl<T: 'static> Resolution<T> {
     /// Asks nginx for the name; the answer if that is there at once.
     fn ask(&self) -> Option<Resolved> {
         self.asking.set(true);
-        // SAFETY: the resolver is live, as the configuration is; nginx copies what it needs of
-        // `wanted`, and the name and the box stay in place until the resolution has finished.
+        // SAFETY: the resolver is live, as the configuration is. nginx gives `wanted` itself back
+        // for the text of an IPv4 address only, and then calls the handler in this block. It turns
+        // the name into lower case in place, where nobody has a reference to the bytes. The name
+        // and the box stay in place until nginx has answered, or dropping the box removes the
+        // context.
         let failed = unsafe {
-            let name = strings::borrowed(&self.name.borrow());
+            let mut bytes = self.name.borrow_mut();
+            let name = ngx_str_t { len: bytes.len(), data: bytes.as_mut_ptr() };
+            drop(bytes);
             let mut wanted: ngx_resolver_ctx_t = std::mem::zeroed();
             wanted.name = name;
             let ctx = ngx_resolve_start(self.resolver, &mut wanted);
@@ -174,32 +180,31 @@ impl<T: 'static> Resolution<T> {
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn answered<T: 'static>(ctx: *mut ngx_resolver_ctx_t) {
-    guard((), || {
-        // SAFETY: nginx passes the context that `ask` filled; its box is alive, because dropping
-        // it removes the context from nginx.
-        unsafe {
-            let resolution: *const Resolution<T> = (*ctx).data.cast();
-            let mut answer = take_answer(ctx);
-            (*resolution).ctx.set(null_mut());
-            ngx_resolve_name_done(ctx);
-            if (*resolution).asking.get() {
-                (*resolution).early.set(Some(answer));
-                return;
-            }
-            if let Err(error) = answer
-                && error.is_no_such_name()
-            {
-                match (*resolution).ask_on(error) {
-                    Some(later) => answer = later,
-                    None => return,
-                }
-            }
-            // The callback may drop the resolution, so it is not used after the call starts.
-            let on_done = (*resolution).on_done;
-            on_done(&(*resolution).data, answer);
+    // SAFETY: nginx passes the context that `ask` filled; its box is alive, because dropping
+    // it removes the context from nginx.
+    unsafe {
+        let resolution: *const Resolution<T> = (*ctx).data.cast();
+        let mut answer = take_answer(ctx);
+        (*resolution).ctx.set(null_mut());
+        ngx_resolve_name_done(ctx);
+        if (*resolution).asking.get() {
+            (*resolution).early.set(Some(answer));
+            return;
         }
-    });
+        if let Err(error) = answer
+            && error.is_no_such_name()
+        {
+            match (*resolution).ask_on(error) {
+                Some(later) => answer = later,
+                None => return,
+            }
+        }
+        // The callback may drop the resolution, so it is not used after the call starts.
+        let on_done = (*resolution).on_done;
+        on_done(&(*resolution).data, answer);
+    }
 }
 
 /// Takes nginx's answer out of its context.
@@ -226,8 +231,9 @@ unsafe fn take_answer(ctx: *const ngx_resolver_ctx_t) -> Resolved {
     }
 }
 
-/// The order in which to try addresses. The first one is a random one, as in the C module; the others
-/// are only tried where they are of both families, of which the machine may lack one.
+/// The addresses in the order in which to try them. The first one is a random one, as in the C
+/// module. The others are only kept if both families are among them: the machine may be without one
+/// of these.
 fn in_order(mut addresses: Vec<Address>) -> Vec<Address> {
     if let [_, _, ..] = addresses.as_slice() {
         // SAFETY: no arguments.

@@ -9,7 +9,7 @@ use crate::nginx::sys::{
     ngx_close_listening_sockets, ngx_process_events_and_timers, ngx_terminate,
 };
 
-/// Notes that the time is over.
+/// Set once the time has expired.
 #[derive(Clone, Default)]
 struct Deadline(Rc<Cell<bool>>);
 

@@ -7,10 +7,10 @@
 use std::cell::{Cell, UnsafeCell};
 
 use codec::fallible::{self, OutOfMemory};
+use export::callback;
 
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Line, Log, Shown};
-use crate::nginx::guard;
 use crate::nginx::sys::{ngx_log_t, u_char};
 
 /// Such a log.
@@ -47,7 +47,7 @@ impl ServerLog {
         Ok(server_log)
     }
 
-    /// Logs by the request's log `behind` from now on.
+    /// Stands in front of the request's log `behind` from now on.
     pub fn stand_before(&self, behind: Log) {
         self.state.behind.set(behind);
         let state = std::ptr::from_ref::<State>(&self.state);
@@ -79,21 +79,43 @@ impl State {
     /// `, upstream: HOST:PORT(ADDRESS)`.
     fn text(&self) -> Line {
         let mut line = Line::new();
-        line.add(format_args!(", upstream: {}", Shown(&self.host)));
+        line.append(b", upstream: ");
+        self.add_server_to(&mut line);
+        line
+    }
+
+    /// `HOST:PORT(ADDRESS)`.
+    fn add_server_to(&self, line: &mut Line) {
+        line.add(format_args!("{}", Shown(&self.host)));
         if self.port != 0 {
             line.add(format_args!(":{}", self.port));
         }
         if let Some(address) = self.address.get() {
             line.add(format_args!("({})", address.text(false)));
         }
-        line
     }
+}
+
+/// What a log of this kind adds to a line, and the log behind it; `None` for a log of another kind.
+///
+/// # Safety
+/// If it is the log of a [`ServerLog`], that must be alive.
+pub unsafe fn parts(log: &ngx_log_t) -> Option<(Line, Log)> {
+    type Handler = unsafe extern "C" fn(*mut ngx_log_t, *mut u_char, usize) -> *mut u_char;
+    let is_one = log.handler.is_some_and(|of| std::ptr::fn_addr_eq(of, add_server as Handler));
+    // SAFETY: the handler is ours, so `data` is the state of a `ServerLog`, which is alive: the
+    // contract of this function.
+    let state = is_one.then(|| unsafe { &*log.data.cast::<State>() })?;
+    let mut line = Line::new();
+    state.add_server_to(&mut line);
+    Some((line, state.behind.get()))
 }
 
 /// nginx asks for the end of a line.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(buffer)]
 unsafe extern "C" fn add_server(
     log: *mut ngx_log_t,
     buffer: *mut u_char,
@@ -101,7 +123,7 @@ unsafe extern "C" fn add_server(
 ) -> *mut u_char {
     // SAFETY: `data` is the state of a log that is alive; `room` bytes may be written at `buffer`,
     // which `text` does not overlap. The request's log is live, because the connection is in use.
-    guard(buffer, || unsafe {
+    unsafe {
         let state = &*(*log).data.cast::<State>();
         let line = state.text();
         let len = line.bytes().len().min(room);
@@ -112,5 +134,5 @@ unsafe extern "C" fn add_server(
             Some(handler) => handler(behind, end, room - len),
             None => end,
         }
-    })
+    }
 }

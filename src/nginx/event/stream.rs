@@ -77,6 +77,13 @@ impl Stream {
         unsafe { (*self.as_ptr()).fd }
     }
 
+    /// Whether the descriptor is not its own, but that of all connections of a listening UDP socket: so it is in
+    /// HTTP/3.
+    pub fn shares_descriptor(self) -> bool {
+        // SAFETY: see `event`.
+        unsafe { (*self.as_ptr()).shared() != 0 }
+    }
+
     /// Sets the descriptor; does not close the old one.
     pub fn set_fd(self, fd: c_int) {
         // SAFETY: see `event`.
@@ -89,7 +96,7 @@ impl Stream {
         unsafe { (*self.as_ptr()).sent }
     }
 
-    /// Reads at most `max` bytes and appends them to `buffer`.
+    /// Reads at most `max` bytes, which is not 0, and appends them to `buffer`.
     pub fn recv(self, buffer: &mut Vec<u8>, max: usize) -> Result<Io, OutOfMemory> {
         let c = self.as_ptr();
         self.forget_error();
@@ -114,7 +121,7 @@ impl Stream {
         Ok(Io::Done(read))
     }
 
-    /// Writes as much of `bytes` as the connection takes.
+    /// Writes as much of `bytes`, which is not empty, as the connection takes.
     pub fn send(self, bytes: &[u8]) -> Io {
         let c = self.as_ptr();
         self.forget_error();
@@ -300,9 +307,10 @@ impl Stream {
         if rc == -1 { ngx_errno() } else { error }
     }
 
-    /// Logs a system error, at the level that nginx uses for such errors.
+    /// Logs a system error, at the level that nginx uses for such errors. nginx takes `text` for a
+    /// format, so there must be no `%` in it.
     pub fn log_error(self, error: i32, text: &CStr) {
-        // SAFETY: nginx only reads the text.
+        // SAFETY: nginx only reads the text; without a `%`, it looks for no further arguments.
         unsafe {
             ngx_connection_error(self.as_ptr(), error, text.as_ptr().cast_mut());
         }
@@ -322,7 +330,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads a socket option with an `int` value.
+    /// Reads a socket option with an `int` value; fails with the system's error number.
     pub fn option(self, level: c_int, name: c_int) -> Result<c_int, i32> {
         let mut value: c_int = 0;
         let mut len = size_of::<c_int>() as libc::socklen_t;
@@ -332,6 +340,7 @@ impl Stream {
         if rc == -1 { Err(ngx_errno()) } else { Ok(value) }
     }
 
+    /// Sets a socket option with an `int` value; fails with the system's error number.
     pub fn set_option(self, level: c_int, name: c_int, value: c_int) -> Result<(), i32> {
         let len = size_of::<c_int>() as libc::socklen_t;
         // SAFETY: the kernel reads one int.
@@ -340,8 +349,9 @@ impl Stream {
         if rc == -1 { Err(ngx_errno()) } else { Ok(()) }
     }
 
-    /// Whether the other side has sent nothing and is still there; looks without reading. With TLS,
-    /// messages of the protocol itself (session tickets) count as nothing.
+    /// Whether the other side has sent nothing and is still there. Takes no data off the
+    /// connection, except with TLS: there, a byte that was sent is lost, so the connection is of no
+    /// more use. Messages of TLS itself (session tickets) count as nothing.
     pub fn is_quiet(self) -> bool {
         if self.has_tls() {
             return self.recv(&mut Vec::new(), 1) == Ok(Io::Again);

@@ -10,7 +10,7 @@ use crate::nginx::core::address::Address;
 use crate::nginx::core::conf::{Conf, ConfError};
 use crate::nginx::sys::{ngx_resolver_create, ngx_resolver_t};
 
-/// Where names are looked up that no `resolver` is for.
+/// What looks names up where a location has no `resolver`.
 pub struct SystemNames {
     hosts: Hosts,
     conf: ResolvConf,

@@ -6,12 +6,13 @@ use std::ptr::addr_of_mut;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use export::callback;
+
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Level, Log};
 use crate::nginx::event::Refusal;
 use crate::nginx::event::alarm::add_timer;
 use crate::nginx::event::peer::has_left;
-use crate::nginx::guard;
 use crate::nginx::sys::{
     NGX_AGAIN, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_del_timer,
     ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
@@ -130,7 +131,8 @@ impl Connection {
     }
 
     fn read_event(&self) -> *mut ngx_event_t {
-        // SAFETY: a live connection, so in every method below, with its events.
+        // SAFETY: the connection lives until `self` is dropped, and has its events; so in every
+        // method below.
         unsafe { (*self.shared.connection).read }
     }
 
@@ -218,17 +220,16 @@ impl Drop for Connection {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn on_read(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: nginx passes an event of a live connection, whose data `open` set.
-        let receiver = unsafe {
-            let c: *const ngx_connection_t = (*event).data.cast();
-            let shared: *const SocketState = (*c).data.cast();
-            (*shared).receiver.borrow().as_ref().and_then(Weak::upgrade)
-        };
-        // The receiver may close the connection, so it is not used after this.
-        if let Some(receiver) = receiver {
-            receiver.on_read();
-        }
-    });
+    // SAFETY: nginx passes an event of a live connection, whose data `open` set.
+    let receiver = unsafe {
+        let c: *const ngx_connection_t = (*event).data.cast();
+        let shared: *const SocketState = (*c).data.cast();
+        (*shared).receiver.borrow().as_ref().and_then(Weak::upgrade)
+    };
+    // The receiver may close the connection, so it is not used after this.
+    if let Some(receiver) = receiver {
+        receiver.on_read();
+    }
 }

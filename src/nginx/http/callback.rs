@@ -4,9 +4,11 @@
 //! to call.
 
 use std::mem::size_of;
-use std::ptr::NonNull;
 
-use crate::nginx::core::guard::{fault_point, guard};
+use export::callback;
+
+use crate::nginx::core::function::instance;
+use crate::nginx::core::guard::fault_point;
 use crate::nginx::core::status::Status;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
@@ -31,44 +33,37 @@ pub const fn log_handler<F: Fn(Request) -> Status + Copy + 'static>(
 }
 
 /// An event of a request. A panic here does not end the request: code that may panic in an event
-/// must see to that itself.
+/// must end the request itself.
 pub const fn event<F: Fn(Request) + Copy + 'static>(_function: F) -> Event {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     run_event::<F>
 }
 
-/// The only value of a function's type.
-pub(in crate::nginx) fn instance<F: Copy>() -> F {
-    // SAFETY: the constructors above check that F has no size: any aligned pointer points to one.
-    unsafe { *NonNull::<F>::dangling().as_ref() }
-}
-
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(FALLBACK)]
 unsafe extern "C" fn run_handler<F, const FALLBACK: ngx_int_t>(
     r: *mut ngx_http_request_t,
 ) -> ngx_int_t
 where
     F: Fn(Request) -> Status + Copy + 'static,
 {
-    guard(FALLBACK, || {
-        // SAFETY: nginx passes a live request.
-        let request = unsafe { Request::from_ptr(r) };
-        fault_point::<F>();
-        request.map_or(FALLBACK, |request| instance::<F>()(request).0)
-    })
+    fault_point::<F>();
+    // SAFETY: nginx passes a live request; `handler` or `log_handler` was given the function.
+    let (request, function) = unsafe { (Request::from_ptr(r), instance::<F>()) };
+    request.map_or(FALLBACK, |request| function(request).0)
 }
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn run_event<F>(r: *mut ngx_http_request_t)
 where
     F: Fn(Request) + Copy + 'static,
 {
-    guard((), || {
-        // SAFETY: nginx passes a live request.
-        if let Some(request) = unsafe { Request::from_ptr(r) } {
-            instance::<F>()(request);
-        }
-    });
+    // SAFETY: nginx passes a live request; `event` was given the function.
+    let (request, function) = unsafe { (Request::from_ptr(r), instance::<F>()) };
+    if let Some(request) = request {
+        function(request);
+    }
 }

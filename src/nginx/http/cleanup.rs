@@ -4,39 +4,18 @@ use std::ffi::c_void;
 use std::iter::successors;
 use std::rc::Rc;
 
+use export::callback;
+
 use crate::nginx::core::pool::{OutOfMemory, may_fail};
-use crate::nginx::guard;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_pool_cleanup_add, ngx_pool_cleanup_t,
 };
 
-/// Calls `work` when nginx frees the main request of `request`, while its pool still lives.
-pub fn on_request_end<F: FnOnce() + 'static>(request: Request, work: F) -> Result<(), OutOfMemory> {
-    let work = request.pool().own(Some(work))?;
-    let cleanup = new_cleanup(request)?;
-    cleanup.handler = Some(run_once::<F>);
-    cleanup.data = work.as_ptr().cast();
-    Ok(())
-}
-
 /// A fresh entry of nginx's list of cleanups of the main request.
 fn new_cleanup<'a>(request: Request) -> Result<&'a mut ngx_http_cleanup_t, OutOfMemory> {
     // SAFETY: a live request; the entry is nginx's own structure in its pool, and ours to fill.
     unsafe { ngx_http_cleanup_add(request.as_ptr(), 0).as_mut().ok_or(OutOfMemory) }
-}
-
-/// # Safety
-/// Only nginx may call this, as the callback that it was registered as.
-unsafe extern "C" fn run_once<F: FnOnce()>(data: *mut c_void) {
-    guard((), || {
-        // SAFETY: the value that `on_request_end` moved into the pool, which nginx destroys only
-        // after these calls.
-        let work = unsafe { &mut *data.cast::<Option<F>>() }.take();
-        if let Some(work) = work {
-            work();
-        }
-    });
 }
 
 /// A value of which a request's pool has a share.
@@ -85,7 +64,8 @@ pub(super) fn shares<T: SharedWithPool + 'static>(request: Request) -> impl Iter
     let entries = successors(first, |entry| unsafe { entry.next.as_ref() });
     entries.filter(|entry| is_share::<T>(entry)).filter_map(|entry| {
         let value = entry.data.cast_const().cast::<T>();
-        // SAFETY: an Rc's value, of which this entry is the pool's share, until nginx calls it.
+        // SAFETY: the entry's handler is `let_go::<T>`, so its data is what `Request::share` put
+        // there: an Rc's value, which lives at least until nginx calls the entry.
         (!value.is_null()).then(|| unsafe {
             Rc::increment_strong_count(value);
             Rc::from_raw(value)
@@ -106,19 +86,17 @@ impl<T: SharedWithPool> Share<T> {
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn let_go<T: SharedWithPool>(data: *mut c_void) {
-    guard((), || {
-        // SAFETY: nginx calls a pool's cleanup once, with the share that `share` put there.
-        unsafe { Rc::from_raw(data.cast_const().cast::<T>()) }.let_go();
-    });
+    // SAFETY: nginx calls a pool's cleanup once, with the share that `share` put there.
+    unsafe { Rc::from_raw(data.cast_const().cast::<T>()) }.let_go();
 }
 
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn at_end<T: SharedWithPool>(data: *mut c_void) {
-    guard((), || {
-        // SAFETY: the value of a `Share`: nginx destroys the pool, which the main request has in
-        // common with its subrequests, only after these calls.
-        unsafe { &*data.cast_const().cast::<T>() }.at_end();
-    });
+    // SAFETY: the value of a `Share`: nginx destroys the pool, which the main request has in
+    // common with its subrequests, only after these calls.
+    unsafe { &*data.cast_const().cast::<T>() }.at_end();
 }

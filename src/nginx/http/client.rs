@@ -1,4 +1,4 @@
-//! The client's connection: output that waits for it.
+//! Output that waits for the client: its connection's write events and send timeout.
 
 use crate::nginx::core::log::Level;
 use crate::nginx::http::configuration::Configuration;
@@ -27,7 +27,8 @@ pub fn has_buffered_output(request: Request) -> bool {
 
 /// How many bytes nginx's last filter collects before it sends them (`postpone_output`).
 pub fn postpone_output(request: Request) -> usize {
-    // SAFETY: live configuration.
+    // SAFETY: nginx's core module has a configuration for the location of every request, which
+    // lives as long as the cycle.
     unsafe { (*Configuration::of(request).core_location()).postpone_output }
 }
 
@@ -50,7 +51,8 @@ pub fn is_output_delayed(request: Request) -> bool {
 /// Asks nginx to report when the client can take more; false if that fails.
 pub fn wait_for_writable(request: Request) -> bool {
     let event: Event = connection(&request).write;
-    // SAFETY: live event and configuration.
+    // SAFETY: a live connection has a write event, and the location of a live request a
+    // configuration of the core module.
     unsafe {
         let conf = Configuration::of(request).core_location();
         if (*event).delayed() == 0 {
@@ -70,7 +72,7 @@ pub fn wait_for_writable(request: Request) -> bool {
 /// Turns off the send timeout, because all output has been sent.
 pub fn stop_send_timer(request: Request) {
     let event: Event = connection(&request).write;
-    // SAFETY: a live event.
+    // SAFETY: a live connection has a write event.
     unsafe {
         if (*event).timer_set() != 0 && (*event).delayed() == 0 {
             ngx_del_timer(event);
@@ -80,15 +82,15 @@ pub fn stop_send_timer(request: Request) {
 
 /// `send_timeout`, in milliseconds.
 pub fn send_timeout(request: Request) -> usize {
-    // SAFETY: live configuration.
+    // SAFETY: as in `postpone_output`.
     unsafe { (*Configuration::of(request).core_location()).send_timeout }
 }
 
-/// Has the send timeout, if it runs, begin anew: where nothing waits for the client, it is not to
-/// blame that nothing is sent.
+/// Starts the send timeout anew, if it runs and nothing waits for the client: that nothing is sent
+/// is then not because of the client.
 pub fn restart_send_timer(request: Request) {
     let event: Event = connection(&request).write;
-    // SAFETY: a live event.
+    // SAFETY: a live connection has a write event.
     unsafe {
         if (*event).timer_set() != 0 && (*event).delayed() == 0 && !has_buffered_output(request) {
             ngx_del_timer(event);
@@ -106,18 +108,18 @@ pub enum WriteEvent {
     TimedOut,
     /// Nothing has changed.
     Useless,
-    /// The event could not be waited for any more.
+    /// nginx could not wait for the event again.
     Failed,
 }
 
-/// Looks at the connection's write event.
-pub fn write_event(request: Request) -> WriteEvent {
+/// Looks at the connection's write event. A client that takes nothing is logged at `level`.
+pub fn write_event(request: Request, level: Level) -> WriteEvent {
     let event: Event = connection(&request).write;
-    // SAFETY: live connection, event and configuration.
+    // SAFETY: a live request has a live connection, and that a write event.
     unsafe {
         if (*event).timedout() != 0 {
             if (*event).delayed() == 0 {
-                request.log().write_errno(Level::Info, libc::ETIMEDOUT, b"client timed out");
+                request.log().write_errno(level, libc::ETIMEDOUT, b"client timed out");
                 (*request.connection()).set_timedout(1);
                 return WriteEvent::TimedOut;
             }
@@ -144,16 +146,16 @@ pub fn failure(request: Request) -> Option<&'static str> {
 }
 
 /// Tells the client of an HTTP/3 request that the response, all of which nginx's filters have, is
-/// complete; nginx itself does so once the request has ended. Where output waits, it has to be called
-/// again.
+/// complete; nginx itself does so once the request has ended. Where output waits, it has to be
+/// called again.
 #[cfg(ngx_feature = "http_v3")]
 pub fn end_stream(request: Request) {
     let c = connection(&request);
     // What subrequests add to the page comes after the request's own output.
     let is_all = !request.is_subrequest() && request.get().postponed.is_null() && c.buffered() == 0;
     if request.is_http3() && is_all && c.error() == 0 {
-        // SAFETY: the live connection of an HTTP/3 request is a stream of QUIC. If this fails, nginx
-        // has closed the stream's connection.
+        // SAFETY: the live connection of an HTTP/3 request is a stream of QUIC. If this fails,
+        // nginx has closed the stream's connection.
         unsafe { ngx_quic_shutdown_stream(request.connection(), libc::SHUT_WR) };
     }
 }
@@ -162,7 +164,7 @@ pub fn end_stream(request: Request) {
 #[cfg(not(ngx_feature = "http_v3"))]
 pub fn end_stream(_request: Request) {}
 
-/// Sets what nginx calls when the connection can be written to.
+/// Sets the request's write event handler: what nginx calls when the connection can be written to.
 pub fn set_write_handler(request: Request, handler: unsafe extern "C" fn(*mut ngx_http_request_t)) {
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).write_event_handler = Some(handler) }

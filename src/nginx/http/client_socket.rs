@@ -26,13 +26,13 @@ pub fn set_read_handler(request: Request, handler: RequestEventHandler) {
     unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
 }
 
-/// Whether that is `handler`.
+/// Whether `handler` is what nginx calls when the client has sent something.
 pub fn has_read_handler(request: Request, handler: RequestEventHandler) -> bool {
     let now = request.get().read_event_handler;
     now.is_some_and(|now| std::ptr::fn_addr_eq(now, handler))
 }
 
-/// Whether output of nginx's waits for the client.
+/// Whether nginx holds output that the client has not taken yet.
 pub fn has_output(request: Request) -> bool {
     client::buffered_bits(request) & NGX_HTTP_LOWLEVEL_BUFFERED != 0
 }
@@ -105,7 +105,8 @@ pub fn take_preread(request: &Request, max: usize) -> &[u8] {
     }
 }
 
-/// Sends "100 Continue" if the client waits for it; false if that fails.
+/// Sends "100 Continue" if the client waits for it; false if that fails. For HTTP/1 only: the
+/// answer is text of that version.
 pub fn answer_expectation(request: Request) -> bool {
     const HTTP_VERSION_11: usize = 1001;
     const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -13,7 +13,8 @@ use crate::nginx::sys::{
 pub struct ComplexValue(*mut ngx_http_complex_value_t);
 
 impl ComplexValue {
-    /// Compiles `text`; nginx logs what is wrong with it.
+    /// Compiles `text`. `Err` if nginx refuses it, which nginx has logged, or if there is no
+    /// memory.
     pub fn compile(conf: Conf, text: &[u8]) -> Result<ComplexValue, OutOfMemory> {
         let pool = conf.pool()?;
         let mut text = pool.copy_str(text)?;
@@ -37,7 +38,7 @@ impl ComplexValue {
         unsafe { (*self.0).lengths.is_null() }
     }
 
-    /// The string for a request.
+    /// The string for a request; `None` without memory.
     pub fn evaluate(&self, request: Request) -> Option<PoolStr> {
         let mut text = ngx_str_t::empty();
         // SAFETY: a live request; the value lives as long as the configuration.

@@ -56,7 +56,7 @@ impl Configuration {
     /// The configuration of a cycle's `http` block, once it has been read; `None` without such a
     /// block.
     pub fn of_cycle(cycle: Cycle) -> Option<Configuration> {
-        // SAFETY: nginx passes its cycle.
+        // SAFETY: a `Cycle` is a live one of nginx's.
         unsafe { http_block(cycle.as_ptr()) }
     }
 
@@ -66,6 +66,8 @@ impl Configuration {
         unsafe { http_block(*addr_of!(ngx_cycle)) }
     }
 
+    /// The configuration that nginx's `ctx` of a block leads to.
+    ///
     /// # Safety
     /// `ctx` must be that of a live cycle's configuration.
     pub(in crate::nginx) unsafe fn from_ctx(ctx: *const ngx_http_conf_ctx_t) -> Configuration {
@@ -100,7 +102,7 @@ impl Configuration {
         unsafe { &*self.slot(T::SCOPE, module()).cast() }
     }
 
-    /// The slot of `module`.
+    /// What `module` has in its slot at that scope; null if it has no structure there.
     #[inline(always)]
     pub(in crate::nginx) fn slot(self, level: Scope, module: &ngx_module_t) -> *mut c_void {
         let array = match level {
@@ -108,7 +110,8 @@ impl Configuration {
             Scope::Server => self.server,
             Scope::Location => self.location,
         };
-        // SAFETY: the arrays are live, with a slot for every module.
+        // SAFETY: nginx makes each array with a slot for every http module, in the pool of the
+        // cycle, which outlives this value's users.
         unsafe { *array.add(module.ctx_index) }
     }
 
@@ -134,6 +137,8 @@ fn core() -> &'static ngx_module_t {
     unsafe { &*addr_of!(ngx_http_core_module) }
 }
 
+/// The configuration of the cycle's `http` block, if there is one yet.
+///
 /// # Safety
 /// `cycle` must be null or live.
 unsafe fn http_block(cycle: *const ngx_cycle_t) -> Option<Configuration> {

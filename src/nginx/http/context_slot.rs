@@ -43,8 +43,8 @@ impl Request {
         }
     }
 
-    /// The contexts of which the request's pool has a share, the last one first: those that were in the
-    /// slot before nginx cleared it, and those of the requests that have the same pool.
+    /// The contexts of which the request's pool has a share, the last one first: those that were in
+    /// the slot before nginx cleared it, and those of the requests that have the same pool.
     pub fn pooled_contexts<T: ModuleContext>(self) -> impl Iterator<Item = Rc<T>> {
         cleanup::shares(self)
     }

@@ -6,10 +6,13 @@
 
 use std::mem::size_of;
 
+use export::callback;
+
+use crate::nginx::core::function::instance;
 use crate::nginx::core::guard::guard;
 use crate::nginx::core::log::{Level, Shown};
 use crate::nginx::core::status::Status;
-use crate::nginx::http::callback::{Event as RequestEvent, instance};
+use crate::nginx::http::callback::Event as RequestEvent;
 use crate::nginx::http::request::{PostedRequests, Request};
 use crate::nginx::sys::{
     NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_READ_EVENT, NGX_USE_LEVEL_EVENT, NGX_WRITE_EVENT,
@@ -42,8 +45,8 @@ pub fn watch_client(request: Request, handler: RequestEvent) -> bool {
     }
 }
 
-/// Does not watch for the client leaving; `handler` is still told of a stream's client, for nobody
-/// else tells those who wait for it to take output.
+/// Stops watching for the client leaving. For a stream (HTTP/2, HTTP/3), `handler` is called all
+/// the same: nothing else tells the code that waits for the client to take output.
 pub fn ignore_client(request: Request, handler: RequestEvent) {
     let handler = if request.is_multiplexed() { handler } else { ngx_http_block_reading };
     // SAFETY: a plain field of a live request.
@@ -61,8 +64,8 @@ pub fn replace_blocked_reading(request: Request, handler: RequestEvent) {
     }
 }
 
-/// Has `F` called once nginx closes the connection of an HTTP/3 request; nginx ends the request if
-/// it returns false.
+/// Has the given function called when nginx closes the connection of an HTTP/3 request; nginx ends
+/// the request if the function returns false.
 pub fn survive_closing<F: Fn(Request) -> bool + Copy + 'static>(request: Request, _function: F) {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     // SAFETY: a live request's live connection and event.
@@ -73,6 +76,7 @@ pub fn survive_closing<F: Fn(Request) -> bool + Copy + 'static>(request: Request
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "what is this module's has a guard")]
 unsafe extern "C" fn read_event<F: Fn(Request) -> bool + Copy + 'static>(event: Event) {
     let survived = guard(false, || {
         // SAFETY: nginx passes a live event of a connection that serves a request.
@@ -81,12 +85,13 @@ unsafe extern "C" fn read_event<F: Fn(Request) -> bool + Copy + 'static>(event: 
             (c, Request::from_ptr((*c).data.cast()))
         };
         let Some(request) = request else { return false };
-        // SAFETY: the request's connection.
+        // SAFETY: the event's connection, which lives at least as long as the event is handled.
         if unsafe { (*c).close() } == 0 {
             return false;
         }
         let posted = PostedRequests::of(request);
-        let survived = instance::<F>()(request.main());
+        // SAFETY: `survive_closing` was given the function.
+        let survived = unsafe { instance::<F>() }(request.main());
         if survived {
             posted.run();
         }
@@ -151,9 +156,9 @@ pub fn run_read_handler(request: Request) {
     }
 }
 
-/// Checks whether the client has closed the connection: `OK`, or the status to end the request
-/// with.
-pub fn check_client(request: Request) -> Status {
+/// Checks whether the client has closed the connection, which is logged at `level`: `OK`, or the
+/// status to end the request with.
+pub fn check_client(request: Request, level: Level) -> Status {
     const CLOSED: Status = Status(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
     let c = request.connection();
     ngx_debug!(request.log(), "http lua check client, \"{}\"", Shown(request.uri()));
@@ -188,7 +193,7 @@ pub fn check_client(request: Request) -> Status {
             (*event).set_error(1);
         }
         (*event).set_eof(1);
-        request.log().write_errno(Level::Info, errno, b"client prematurely closed connection");
+        request.log().write_errno(level, errno, b"client prematurely closed connection");
         CLOSED
     }
 }

@@ -56,7 +56,8 @@ impl Origin {
         Origin { configuration, log: error_log(configuration), listening, client }
     }
 
-    /// The origin for a worker hook. It logs as the configuration says, or to the cycle's log.
+    /// The origin for a worker hook, which logs to the cycle's log or, without `logs_to_cycle`, to
+    /// the error log that the configuration names.
     pub fn of_worker(configuration: Configuration, logs_to_cycle: bool) -> Origin {
         let log = if logs_to_cycle { cycle_log() } else { error_log(configuration) };
         Origin { configuration, log, listening: null_mut(), client: Vec::new() }
@@ -140,7 +141,7 @@ unsafe fn connection(
     }
 }
 
-/// A request on connection `c`, in the pool of that.
+/// A request on connection `c`, in the pool of that connection.
 ///
 /// # Safety
 /// `c` must come from [`connection`], and what `origin` refers to must be live.
@@ -173,9 +174,11 @@ unsafe fn request(c: *mut ngx_connection_t, origin: &Origin) -> Result<Request, 
     }
 }
 
-/// Runs a fake request's cleanups and frees it. It must not be used afterwards.
+/// Runs the cleanups of a fake request, or of one that nginx has ended (see `detached`), and frees
+/// it. It must not be used afterwards.
 pub fn destroy(request: Request) {
-    // SAFETY: made by `create`; the pool holds all of it, and is destroyed last.
+    // SAFETY: `create` made the request, or `detached` made it like one of those: its pool holds
+    // all of it, the connection included, and is destroyed last.
     unsafe {
         let r = request.as_ptr();
         let mut cleanup = (*r).cleanup;

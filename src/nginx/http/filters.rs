@@ -1,20 +1,22 @@
 //! nginx's chains of output filters, and this module's filters in them.
 //!
-//! Responses that do not concern a filter, as most, pass at once: without a panic guard, because no
+//! Most responses do not concern a filter: they pass at once, without a panic guard, because no
 //! code runs that could panic.
 
 use std::cell::Cell;
-use std::ptr::addr_of_mut;
+use std::ptr::{addr_of_mut, null_mut};
+
+use export::callback;
 
 use crate::nginx::core::chain::Chain;
+use crate::nginx::core::function::instance;
 use crate::nginx::core::guard::{fault_point, guard};
 use crate::nginx::core::status::Status;
-use crate::nginx::http::callback::instance;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    ngx_chain_t, ngx_http_filter_finalize_request, ngx_http_output_body_filter_pt,
-    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
-    ngx_http_top_header_filter, ngx_int_t,
+    ngx_chain_t, ngx_http_clean_header, ngx_http_filter_finalize_request,
+    ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
+    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
 };
 use crate::own_thread;
 
@@ -32,8 +34,9 @@ pub const CAPTURE: Filters<2> = Filters;
 /// themselves for the body when they see the header.
 pub const HOLD: Filters<3> = Filters;
 
-/// This module's bit among those of the filters that hold output of a request back. nginx does not end
-/// a request with any of them.
+/// This module's bit in `r->buffered`, where filters note that they hold back output of the
+/// request. nginx's own filters use the other three bits, and nginx does not end a request while
+/// any is set.
 const WAITS: u32 = 0x08;
 
 /// Whether code of a filter of this module waits, and output of the request with it.
@@ -95,7 +98,7 @@ impl<const N: usize> Filters<N> {
         F: Fn(Request, Chain) -> Status + Copy + 'static,
     {
         const { assert!(size_of::<C>() + size_of::<F>() == 0, "a callback captures nothing") };
-        // SAFETY: as above.
+        // SAFETY: as in `install_header`.
         unsafe {
             let top = addr_of_mut!(ngx_http_top_body_filter);
             self.next().body.set(*top);
@@ -124,6 +127,7 @@ impl<const N: usize> Filters<N> {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "`guarded_header` has a guard; a request without Lua code passes without")]
 unsafe extern "C" fn run_header<const N: usize, C, F>(r: *mut ngx_http_request_t) -> ngx_int_t
 where
     C: Fn(Request) -> bool + Copy + 'static,
@@ -131,7 +135,8 @@ where
 {
     // SAFETY: nginx passes a live request.
     let Some(request) = (unsafe { Request::from_ptr(r) }) else { return Status::ERROR.0 };
-    if !instance::<C>()(request) {
+    // SAFETY: `install_header` was given the functions.
+    if !unsafe { instance::<C>() }(request) {
         return Filters::<N>.next_header(request).0;
     }
     guarded_header::<F>(request)
@@ -142,7 +147,9 @@ where
 fn guarded_header<F: Fn(Request) -> Status + Copy + 'static>(request: Request) -> ngx_int_t {
     guard(Status::ERROR.0, || {
         fault_point::<F>();
-        instance::<F>()(request).0
+        // SAFETY: as in `run_header`, which alone calls this.
+        let function = unsafe { instance::<F>() };
+        function(request).0
     })
 }
 
@@ -150,6 +157,7 @@ fn guarded_header<F: Fn(Request) -> Status + Copy + 'static>(request: Request) -
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "`guarded_body` has a guard; a request without Lua code passes without")]
 unsafe extern "C" fn run_body<const N: usize, C, F>(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,
@@ -161,7 +169,8 @@ where
     // SAFETY: nginx passes a live request, and a live chain or none.
     let (request, chain) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
     let Some(request) = request else { return Status::ERROR.0 };
-    if !instance::<C>()(request) {
+    // SAFETY: `install_body` was given the functions.
+    if !unsafe { instance::<C>() }(request) {
         return Filters::<N>.next_body(request, chain).0;
     }
     guarded_body::<F>(request, chain)
@@ -175,7 +184,9 @@ where
 {
     guard(Status::ERROR.0, || {
         fault_point::<F>();
-        instance::<F>()(request, chain).0
+        // SAFETY: as in `run_body`, which alone calls this.
+        let function = unsafe { instance::<F>() };
+        function(request, chain).0
     })
 }
 
@@ -185,6 +196,23 @@ pub fn finalize(request: Request, rc: Status) -> Status {
     let module = std::ptr::from_ref(crate::nginx::module()).cast_mut();
     // SAFETY: a live request whose header is being filtered; nginx only reads the module's index.
     Status(unsafe { ngx_http_filter_finalize_request(request.as_ptr(), module, rc.0) })
+}
+
+/// Drops a main request's response, whose header no filter after this module's has seen: ends the
+/// upstream that it comes from, and clears its header. The reference that the maker of the response
+/// has on the request stays.
+pub fn drop_response(request: Request) {
+    let r = request.as_ptr();
+    // SAFETY: a live main request. The upstream's cleanup is nginx's own, which gives back the
+    // reference that is taken here.
+    unsafe {
+        let cleanup = (*r).upstream.as_ref().map_or(null_mut(), |upstream| upstream.cleanup);
+        if let Some(end) = cleanup.as_ref().copied().flatten() {
+            request.add_reference();
+            end(r.cast());
+        }
+        ngx_http_clean_header(r);
+    }
 }
 
 /// Has nginx read files into memory, for a body filter that looks at the body.

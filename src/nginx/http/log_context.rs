@@ -1,5 +1,7 @@
 //! The ends of a fake request's log lines: `, context: …`.
 
+use export::callback;
+
 use crate::nginx::core::strings;
 use crate::nginx::sys::{ngx_connection_t, ngx_log_t};
 
@@ -11,17 +13,35 @@ pub type LogHandler =
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(buf)]
 pub unsafe extern "C" fn timer(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
     // SAFETY: nginx passes the log of a fake request, and `len` bytes.
     unsafe { client_and_server(log, buf, len, b"ngx.timer") }
 }
 
+/// Whether `handler` is one of this file's: the log's data is then the connection of a fake
+/// request.
+pub fn is_fake(handler: LogHandler) -> bool {
+    let is = |other: LogHandler| std::ptr::fn_addr_eq(handler, other);
+    is(timer) || is(init_worker) || is_of_handshake(is)
+}
+
+#[cfg(not(ngx_feature = "http_ssl"))]
+fn is_of_handshake(_: impl Fn(LogHandler) -> bool) -> bool {
+    false
+}
+
 macro_rules! of_handshakes {
-    ($($(#[$doc:meta])* $name:ident, $context:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $context:literal;)*) => {
+        fn is_of_handshake(is: impl Fn(LogHandler) -> bool) -> bool {
+            [$($name as LogHandler),*].into_iter().any(is)
+        }
+        $(
         $(#[$doc])*
         ///
         /// # Safety
         /// Only nginx may call this, as the callback that it was registered as.
+        #[callback(buf)]
         pub unsafe extern "C" fn $name(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
             // SAFETY: nginx passes the log of a fake request, and `len` bytes.
             unsafe { client_and_server(log, buf, len, $context) }
@@ -73,6 +93,7 @@ unsafe fn client_and_server(
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(buf)]
 pub unsafe extern "C" fn init_worker(log: *mut ngx_log_t, buf: *mut u8, len: usize) -> *mut u8 {
     // SAFETY: nginx passes the log of a fake request, and `len` bytes.
     unsafe {

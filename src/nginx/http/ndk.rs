@@ -13,7 +13,7 @@ use crate::nginx::sys::{
     ngx_int_t, ngx_str_t,
 };
 
-/// The function behind a directive: result and one argument, both in the request's pool.
+/// The function behind a directive: it takes the request, the result to fill, and one argument.
 pub type SetVarValue = unsafe extern "C" fn(
     *mut ngx_http_request_t,
     *mut ngx_str_t,
@@ -33,7 +33,9 @@ struct Filter {
 /// Why a directive's function could not be found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LookupError {
+    /// The NDK is not loaded.
     NotLoaded,
+    /// No directive of this name is set by the NDK.
     NotFound,
 }
 
@@ -68,7 +70,8 @@ fn function_of(command: &ngx_command_t, setter: *mut c_void, name: &[u8]) -> Opt
     }
 }
 
-/// Calls a directive's function; the result lives in the request's pool, or is static.
+/// Calls a directive's function; the result lives in the request's pool, or is static. `Err` has
+/// the function's status.
 ///
 /// # Safety
 /// `function` must come from [`lookup`].
@@ -78,7 +81,8 @@ pub unsafe fn call(
     argument: &[u8],
 ) -> Result<ngx_str_t, ngx_int_t> {
     let mut result = ngx_str_t::empty();
-    // SAFETY: zero is a valid value structure; the callee reads the argument during the call.
+    // SAFETY: the function is the one of a loaded module, the contract of this function; it reads
+    // the argument during the call only. Zero is a valid value structure.
     unsafe {
         let mut value: ngx_http_variable_value_t = std::mem::zeroed();
         value.set_valid(1);

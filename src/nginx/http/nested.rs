@@ -1,6 +1,6 @@
-//! Subrequests that other modules make of a captured subrequest (`auth_request`, echo, …): the
-//! nested ones. nginx lets a subrequest end when the page has come to its place; the output of
-//! nested ones is not part of the page, so here each ends as soon as it is done.
+//! Nested subrequests: those that other modules (`auth_request`, echo, …) make of a captured
+//! subrequest. nginx ends a subrequest once the output has come to its place in the page; the
+//! output of nested ones is not part of the page, so here each ends as soon as it is done.
 //!
 //! nginx lists them in the `postponed` of their parents, which wait until the list is empty.
 
@@ -8,8 +8,9 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
+use export::callback;
+
 use crate::nginx::core::bits;
-use crate::nginx::core::guard::guard;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::status::Status;
 use crate::nginx::http::client;
@@ -38,12 +39,14 @@ pub fn captured_root<P: SubrequestData>(request: &Request) -> Option<(Request, &
         }
         current = current.parent()?;
     }
-    // SAFETY: just seen; the data lives in the pool of the main request, as `request` does.
+    // SAFETY: `data_of` has just found a `P` there, which lives in the pool of the main request, as
+    // `request` does.
     let data = unsafe { current.get().post_subrequest.as_ref()?.data.cast::<P>().as_ref()? };
     Some((current, data))
 }
 
-/// The subrequests for which `request` waits, in the order in which they were made.
+/// The subrequests for which `request`, a captured or nested one, waits, in the order in which they
+/// were made. Output of such a request's own is never in this list.
 pub fn waited_for(request: Request) -> impl Iterator<Item = Request> {
     let mut next = request.get().postponed;
     std::iter::from_fn(move || {
@@ -58,7 +61,7 @@ pub fn waited_for(request: Request) -> impl Iterator<Item = Request> {
 
 /// Has a nested subrequest end as soon as it is done; to be called before nginx finalizes it.
 pub fn end_when_done<P: SubrequestData>(request: Request) -> Result<(), OutOfMemory> {
-    // One in the background ends so anyway.
+    // A background subrequest ends as soon as it is done anyway.
     if request.get().background() != 0 || nested_data::<P>(request).is_some() {
         return Ok(());
     }
@@ -95,35 +98,34 @@ fn nested_data<P: SubrequestData>(request: Request) -> Option<&'static Nested> {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn nested_finished<P: SubrequestData>(
     r: *mut ngx_http_request_t,
     data: *mut c_void,
     rc: ngx_int_t,
 ) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
-        // SAFETY: nginx passes a live request and the data that `end_when_done` put into its pool.
-        let (request, nested) = unsafe { (Request::from_ptr(r), data.cast::<Nested>().as_ref()) };
-        let (Some(request), Some(nested)) = (request, nested) else { return Status::ERROR.0 };
-        let mut rc = rc;
-        // SAFETY: null or another module's structure, which it keeps as long as the request.
-        if let Some(original) = unsafe { nested.original.as_ref() }
-            && let Some(handler) = original.handler
-        {
-            // SAFETY: the other module's own handler and data, for a request that nginx finalizes.
-            rc = unsafe { handler(r, original.data, rc) };
-        }
-        // nginx makes a page for a status and then finalizes again; a failure ends everything.
-        if rc == Status::ERROR.0 || rc > 0 {
-            return rc;
-        }
-        drop_done(request);
-        if has_postponed(request) {
-            nested.waits.set(true);
-        } else if request.get().buffered() == 0 && end::<P>(request).is_err() {
-            return Status::ERROR.0;
-        }
-        rc
-    })
+    // SAFETY: nginx passes a live request and the data that `end_when_done` put into its pool.
+    let (request, nested) = unsafe { (Request::from_ptr(r), data.cast::<Nested>().as_ref()) };
+    let (Some(request), Some(nested)) = (request, nested) else { return Status::ERROR.0 };
+    let mut rc = rc;
+    // SAFETY: null or another module's structure, which it keeps as long as the request.
+    if let Some(original) = unsafe { nested.original.as_ref() }
+        && let Some(handler) = original.handler
+    {
+        // SAFETY: the other module's own handler and data, for a request that nginx finalizes.
+        rc = unsafe { handler(r, original.data, rc) };
+    }
+    // nginx makes a page for a status and then finalizes again; a failure ends everything.
+    if rc == Status::ERROR.0 || rc > 0 {
+        return rc;
+    }
+    drop_done(request);
+    if has_postponed(request) {
+        nested.waits.set(true);
+    } else if request.get().buffered() == 0 && end::<P>(request).is_err() {
+        return Status::ERROR.0;
+    }
+    rc
 }
 
 /// Lets nginx end `request` now, and its parent go on.
@@ -136,7 +138,7 @@ fn end<P: SubrequestData>(request: Request) -> Result<(), OutOfMemory> {
         unsafe { (*parent.as_ptr()).write_event_handler = Some(finalize_again) }
     }
     if !client::has_buffered_output(request) {
-        // nginx's, of a request that waited.
+        // nginx set the timer while the request waited.
         client::stop_send_timer(request);
     }
     // SAFETY: plain fields of a live request, and its live parent.
@@ -164,8 +166,10 @@ fn waits_only<P: SubrequestData>(request: Request) -> bool {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "nginx does the work")]
 unsafe extern "C" fn finalize_again(r: *mut ngx_http_request_t) {
-    // SAFETY: nginx passes a live request. It may be posted more than once.
+    // SAFETY: nginx passes a live request. It may have been posted more than once: then the empty
+    // handler is called.
     unsafe {
         (*r).write_event_handler = Some(ngx_http_request_empty_handler);
         ngx_http_finalize_request(r, Status::OK.0);
@@ -183,7 +187,8 @@ pub fn drop_done(parent: Request) {
     }
 }
 
-/// Takes those subrequests out of the list of their parent; gives their number.
+/// Takes the subrequests for which `gone` holds out of the list of `parent`; returns how many there
+/// were.
 fn take_out(parent: Request, gone: impl Fn(Request) -> bool) -> usize {
     let mut count = 0;
     // SAFETY: nginx's list in the pool of a live request, and requests in the same pool.

@@ -46,10 +46,12 @@ pub fn add_handler(cf: Conf, phase: HttpPhase, handler: RequestHandler) -> Resul
 
 /// Moves the running phase handler to the end of its phase; false if it is there already.
 ///
-/// `after` is the number of nginx's own handlers at the end of the phase, which must stay last. If
-/// the handler was moved, the request must do the phase's current step again: see [`redo_step`].
+/// `after` says where the end is, counted back from the first step of the next phase: 1, or 2 for
+/// the access phase, whose last step is nginx's own. If the handler was moved, the request must do
+/// the phase's current step again: see [`redo_step`].
 pub fn move_to_end(request: Request, after: usize) -> bool {
-    // SAFETY: nginx's phase engine is an array of handlers; phase_handler and next index it.
+    // SAFETY: nginx's phase engine is an array of steps that lives as long as the cycle.
+    // `phase_handler` and `next` are indexes of it, so all from `current` to `last` are within it.
     unsafe {
         let conf: *mut ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         let handlers: *mut ngx_http_phase_handler_t = (*conf).phase_engine.handlers;

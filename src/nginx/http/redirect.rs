@@ -10,8 +10,8 @@ use crate::nginx::sys::{
     ngx_uint_t,
 };
 
-/// Takes the request's write events, and with `reads` its read events, away from the handler that
-/// ends.
+/// Takes the request's write events, and with `reads` its read events, away from this module's
+/// handlers.
 pub fn take_events_away(request: Request, reads: bool) {
     // SAFETY: plain fields of a live request, set to nginx's own handlers.
     unsafe {
@@ -22,7 +22,7 @@ pub fn take_events_away(request: Request, reads: bool) {
     }
 }
 
-/// Redirects to another URI.
+/// Redirects to another URI; the result is what nginx's function returns, for nginx.
 pub fn internal(request: Request, uri: &[u8], args: &[u8]) -> Status {
     let copies = request.pool().copy_str(uri).and_then(|uri| {
         let args = request.pool().copy_str(args)?;
@@ -50,28 +50,38 @@ pub fn named_location(request: Request, name: &[u8]) -> Status {
     }
 }
 
-/// A URI that nginx finds unsafe (`..`, NUL, …).
+/// Why a URI could not be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnsafeUri;
+pub enum UriError {
+    /// nginx finds it unsafe (`..`, NUL, …).
+    Unsafe,
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for UriError {
+    fn from(_: OutOfMemory) -> UriError {
+        UriError::OutOfMemory
+    }
+}
 
 /// Checks a URI as nginx does, and splits off its arguments; logs an unsafe one.
-pub fn parse_unsafe_uri(request: Request, uri: &[u8]) -> Result<(PoolStr, PoolStr), UnsafeUri> {
+pub fn parse_unsafe_uri(request: Request, uri: &[u8]) -> Result<(PoolStr, PoolStr), UriError> {
     parse(request, uri, NGX_HTTP_LOG_UNSAFE as ngx_uint_t)
 }
 
 /// As [`parse_unsafe_uri`], without a line in the log.
-pub fn parse_quietly(request: Request, uri: &[u8]) -> Result<(PoolStr, PoolStr), UnsafeUri> {
+pub fn parse_quietly(request: Request, uri: &[u8]) -> Result<(PoolStr, PoolStr), UriError> {
     parse(request, uri, 0)
 }
 
-fn parse(request: Request, uri: &[u8], flags: ngx_uint_t) -> Result<(PoolStr, PoolStr), UnsafeUri> {
-    let mut uri = request.pool().copy_str(uri).map_err(|_| UnsafeUri)?;
+fn parse(request: Request, uri: &[u8], flags: ngx_uint_t) -> Result<(PoolStr, PoolStr), UriError> {
+    let mut uri = request.pool().copy_str(uri)?;
     let mut args = ngx_str_t::empty();
     let mut flags = flags;
     // SAFETY: a live request, a string in its pool.
     unsafe {
         if ngx_http_parse_unsafe_uri(request.as_ptr(), &mut uri, &mut args, &mut flags) != 0 {
-            return Err(UnsafeUri);
+            return Err(UriError::Unsafe);
         }
         if args.data.is_null() {
             // Empty arguments, not none: `$args` is "".

@@ -30,7 +30,7 @@ impl Request {
         NonNull::new(r).map(Request)
     }
 
-    /// Whether it is `other`, without a look at whether that is there.
+    /// Whether it is `other`: a single comparison, in which `None` is a null pointer.
     #[inline(always)]
     pub fn is(self, other: Option<Request>) -> bool {
         other.map_or(null_mut(), Request::as_ptr) == self.as_ptr()
@@ -134,28 +134,29 @@ impl Request {
     }
 
     pub fn uri(&self) -> &[u8] {
-        // SAFETY: nginx keeps the URI in the request's pool.
+        // SAFETY: nginx keeps the URI as long as the request.
         unsafe { strings::bytes(self.get().uri) }
     }
 
     pub fn args(&self) -> &[u8] {
-        // SAFETY: as for the URI.
+        // SAFETY: nginx keeps the arguments as long as the request.
         unsafe { strings::bytes(self.get().args) }
     }
 
     /// Sends the header through the header filters.
     pub fn send_header(self) -> Status {
-        // SAFETY: a live request.
+        // SAFETY: the request is live, `from_ptr`'s contract.
         Status(unsafe { ngx_http_send_header(self.as_ptr()) })
     }
 
     /// Sends a chain through the body filters.
     pub fn output_filter(self, chain: Chain) -> Status {
-        // SAFETY: a live request, and a chain in its pool.
+        // SAFETY: the request is live, `from_ptr`'s contract, and the chain's links and buffers are
+        // in a pool that lives, as for each `Chain`.
         Status(unsafe { ngx_http_output_filter(self.as_ptr(), chain.as_ptr()) })
     }
 
-    /// Hands the request back to nginx with the result `rc`. It may be gone afterwards.
+    /// Hands the request back to nginx with the status `rc`. It may be freed afterwards.
     pub fn finalize(self, rc: Status) {
         let rc = self.result(rc);
         // SAFETY: a live request, `from_ptr`'s contract, which also forbids to use the value once
@@ -163,9 +164,10 @@ impl Request {
         unsafe { ngx_http_finalize_request(self.as_ptr(), rc.0) }
     }
 
-    /// What nginx is told for the result `rc`. After a page that nginx has made in the middle of an
-    /// output call, it takes `OK` for the end of the connection: in HTTP/3, the page would be lost. An
-    /// error ends the request all the same; not before a filter that holds the page back has passed it on.
+    /// The status to give nginx in place of `rc`. Where nginx has made a page of its own in the
+    /// middle of an output call, it takes `OK` to mean that the connection has failed; in HTTP/3,
+    /// the page would be lost. So it gets `ERROR`, which ends the request as well, or `AGAIN` as
+    /// long as a filter holds the page back.
     pub fn result(self, rc: Status) -> Status {
         if rc != Status::OK || !self.filter_finalized() {
             return rc;
@@ -175,14 +177,14 @@ impl Request {
 
     /// Runs nginx's phases from the request's current one.
     pub fn run_phases(self) {
-        // SAFETY: a live request.
+        // SAFETY: the request is live, `from_ptr`'s contract.
         unsafe { ngx_http_core_run_phases(self.as_ptr()) }
     }
 
-    /// Has nginx call the request's write event handler, whatever its connection does, as soon as it
-    /// runs the posted requests; false without memory.
+    /// Has nginx call the request's write event handler, whatever its connection does, as soon as
+    /// it runs the posted requests; false without memory.
     pub fn post(self) -> bool {
-        // SAFETY: a live request.
+        // SAFETY: the request is live, `from_ptr`'s contract.
         unsafe { ngx_http_post_request(self.as_ptr(), null_mut()) == 0 }
     }
 
@@ -201,16 +203,16 @@ impl Request {
 
     /// Discards an unread request body, so that it never becomes the next request.
     pub fn discard_body(self) -> Status {
-        // SAFETY: a live request.
+        // SAFETY: the request is live, `from_ptr`'s contract.
         Status(unsafe { ngx_http_discard_request_body(self.as_ptr()) })
     }
 
-    /// Whether nginx reads a request body that has not been read or discarded.
+    /// Whether nginx is still reading the request body, in order to discard it.
     pub fn is_discarding_body(self) -> bool {
         self.get().discard_body() != 0
     }
 
-    /// Whether the request belongs to a real client, not to a timer or a worker hook.
+    /// Whether it is a request of a client, not a fake request.
     pub fn is_real(self) -> bool {
         // SAFETY: a live request has a connection.
         unsafe { (*self.connection()).fd != -1 }

@@ -54,7 +54,8 @@ pub fn current_method_name(request: &Request) -> &[u8] {
     unsafe { strings::bytes(request.get().method_name) }
 }
 
-/// Whether the request was made by nginx itself: an internal redirect, or a new URI.
+/// Whether nginx takes the request for an internal one: a subrequest, or one that was redirected
+/// internally or got a new URI.
 pub fn is_internal(request: Request) -> bool {
     request.get().internal() != 0
 }

@@ -32,8 +32,13 @@ pub fn set(request: Request, status: usize) {
     set_line(request, status, line);
 }
 
-/// Sets the status with a reason, unsafe bytes of it escaped.
+/// Sets the status with a reason, unsafe bytes of it escaped. As in the C module, an empty one is
+/// none, and 101 keeps its own.
 pub fn set_with_reason(request: Request, status: usize, reason: &[u8]) -> Result<(), OutOfMemory> {
+    if reason.is_empty() || status == SWITCHING_PROTOCOLS {
+        set(request, status);
+        return Ok(());
+    }
     let mut line = fallible::format(format_args!("{status:03} "))?.into_bytes();
     codec::uri::escape_to(reason, codec::uri::EscapeType::HeaderValue, &mut line)?;
     set_line(request, status, request.pool().copy_str(&line)?);

@@ -1,6 +1,8 @@
 //! Variables that a directive sets in the rewrite phase, as `set` does: steps of this module's
 //! among those that nginx's rewrite module runs.
 
+use export::callback;
+
 use crate::nginx::Level;
 use crate::nginx::core::bits;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
@@ -24,7 +26,7 @@ unsafe extern "C" {
 }
 
 /// What gives a variable its value.
-pub trait Value {
+pub trait ScriptValue {
     /// The value, in the request's pool; `Err` with the status that the request ends with.
     fn evaluate(&self, request: Request) -> Result<PoolStr, Status>;
 }
@@ -38,7 +40,7 @@ struct ScriptStep<V> {
 
 /// Has nginx set the variable `target` (`$name`) to `value`, in order with the other directives.
 #[expect(clippy::disallowed_methods, reason = "of the configuration, when nginx reads it")]
-pub fn set_variable<V: Value + 'static>(cf: Conf, target: &[u8], value: V) -> ConfResult {
+pub fn set_variable<V: ScriptValue + 'static>(cf: Conf, target: &[u8], value: V) -> ConfResult {
     let Some((b'$', name)) = target.split_first().filter(|(_, name)| !name.is_empty()) else {
         let text = [b"invalid variable name \"".as_slice(), target, b"\""].concat();
         return Err(cf.refuse(&text));
@@ -104,7 +106,8 @@ static END: usize = 0;
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
-unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine_t) {
+#[callback(unguarded = "what is this module's has a guard")]
+unsafe extern "C" fn run<V: ScriptValue + 'static>(engine: *mut ngx_http_script_engine_t) {
     let failed = Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     // SAFETY: nginx passes its engine at a step that `set_variable` made, with room for one value
     // on its stack; the value lives as long as the configuration.
@@ -134,31 +137,30 @@ unsafe extern "C" fn run<V: Value + 'static>(engine: *mut ngx_http_script_engine
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn uninitialized(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
     data: usize,
 ) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
-        // SAFETY: nginx passes a live request, a value to fill, and the variable's index.
-        unsafe {
-            let Some(request) = Request::from_ptr(r) else { return Status::ERROR.0 };
-            let rewrite: *const lua_rewrite_conf_t = Configuration::of(request)
-                .slot(Scope::Location, &*std::ptr::addr_of!(ngx_http_rewrite_module))
-                .cast();
-            if (*rewrite).uninitialized_variable_warn != 0 {
-                let main: *const ngx_http_core_main_conf_t = Configuration::of(request).core_main();
-                let all: &[ngx_http_variable_t] = (*main).variables.as_slice();
-                let name = all.get(data).map_or(ngx_str_t::empty(), |variable| variable.name);
-                let name = strings::bytes(name);
-                let pieces = [b"using uninitialized \"".as_slice(), name, b"\" variable"];
-                request.log().write_pieces(Level::Warn, &pieces);
-            }
-            let mut empty: ngx_http_variable_value_t = std::mem::zeroed();
-            empty.set_valid(1);
-            empty.data = c"".as_ptr().cast_mut().cast();
-            *value = empty;
-            Status::OK.0
+    // SAFETY: nginx passes a live request, a value to fill, and the variable's index.
+    unsafe {
+        let Some(request) = Request::from_ptr(r) else { return Status::ERROR.0 };
+        let rewrite: *const lua_rewrite_conf_t = Configuration::of(request)
+            .slot(Scope::Location, &*std::ptr::addr_of!(ngx_http_rewrite_module))
+            .cast();
+        if (*rewrite).uninitialized_variable_warn != 0 {
+            let main: *const ngx_http_core_main_conf_t = Configuration::of(request).core_main();
+            let all: &[ngx_http_variable_t] = (*main).variables.as_slice();
+            let name = all.get(data).map_or(ngx_str_t::empty(), |variable| variable.name);
+            let name = strings::bytes(name);
+            let pieces = [b"using uninitialized \"".as_slice(), name, b"\" variable"];
+            request.log().write_pieces(Level::Warn, &pieces);
         }
-    })
+        let mut empty: ngx_http_variable_value_t = std::mem::zeroed();
+        empty.set_valid(1);
+        empty.data = c"".as_ptr().cast_mut().cast();
+        *value = empty;
+        Status::OK.0
+    }
 }

@@ -34,7 +34,7 @@ pub fn clear_accept_ranges(request: Request) {
 
 /// Sets Content-Type by the location's `types` and `default_type`; false without memory.
 pub fn set_content_type(request: Request) -> bool {
-    // SAFETY: a live request.
+    // SAFETY: the request is live, the contract of `Request::from_ptr`.
     unsafe { ngx_http_set_content_type(request.as_ptr()) == 0 }
 }
 
@@ -62,7 +62,7 @@ pub fn set_error_status(request: Request, rc: Status) {
     unsafe { (*request.as_ptr()).err_status = rc.0.max(0) as usize }
 }
 
-/// What nginx's own special responses do to a request before their page is made.
+/// Does to a request what nginx does before it makes a page of its own for the status `rc`.
 pub fn set_special_response(request: Request, rc: Status) {
     clear_accept_ranges(request);
     // SAFETY: plain fields of a live request.
@@ -81,21 +81,27 @@ pub fn set_special_response(request: Request, rc: Status) {
     }
 }
 
-/// Sends a whole response with status 200.
-pub fn respond(request: Request, content_type: &'static [u8], body: &[u8]) -> Status {
+/// Sends a whole response.
+pub fn respond(
+    request: Request,
+    status: Status,
+    content_type: &'static [u8],
+    body: &[u8],
+) -> Status {
     let Ok(body) = request.pool().copy_str(body) else { return Status::HTTP_INTERNAL_SERVER_ERROR };
     let mut content_type = strings::borrowed(content_type);
-    // SAFETY: a live request; nginx keeps the static type, and the body, which is in the request's pool. All
-    // zero is a value without variables.
+    let status = status.0.max(0) as usize;
+    // SAFETY: a live request; nginx keeps the static type, and the body, which is in the request's
+    // pool. All zero is a value without variables.
     unsafe {
         let mut value: ngx_http_complex_value_t = std::mem::zeroed();
         value.value = body;
-        Status(ngx_http_send_response(request.as_ptr(), 200, &mut content_type, &mut value))
+        Status(ngx_http_send_response(request.as_ptr(), status, &mut content_type, &mut value))
     }
 }
 
 /// Sends the last buffer (of a subrequest: the last of its chain).
 pub fn send_last(request: Request) -> Status {
-    // SAFETY: a live request.
+    // SAFETY: the request is live, the contract of `Request::from_ptr`.
     Status(unsafe { ngx_http_send_special(request.as_ptr(), NGX_HTTP_LAST as usize) })
 }

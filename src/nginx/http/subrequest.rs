@@ -6,6 +6,9 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
+use export::callback;
+
+use crate::nginx::Status;
 use crate::nginx::core::bits;
 use crate::nginx::core::log::{Level, Shown};
 use crate::nginx::core::pool::OutOfMemory;
@@ -22,8 +25,12 @@ use crate::nginx::sys::{
     ngx_http_set_exten, ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc,
     ngx_pcalloc, ngx_table_elt_t, ngx_timeofday,
 };
-use crate::nginx::{Status, guard};
 use crate::ngx_debug;
+
+/// How many references a main request may have before a subrequest takes one more. nginx counts
+/// them in 16 bits, and leaves 1000 for other purposes. Tests with injected faults get that far.
+const MAX_REFERENCES: u32 =
+    if cfg!(feature = "fault-injection") { 200 } else { u16::MAX as u32 - 1000 };
 
 /// Which variables a subrequest starts with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +48,8 @@ pub enum Variables {
 pub enum SubrequestFailure {
     /// Too many subrequests within each other.
     Cycle,
+    /// Too many subrequests of one request at the same time.
+    TooMany,
     OutOfMemory,
 }
 
@@ -60,19 +69,14 @@ pub trait SubrequestData: 'static {
 }
 
 /// Makes a subrequest of `parent` and posts it; it runs when nginx runs the posted requests of the
-/// connection. `uri` and `args` are in the pool of `parent`; `data` must live as long as the
-/// request's pool.
+/// connection. `uri` and `args` are in the pool of `parent`, which `place` is moved to.
 pub fn create<P: SubrequestData>(
     parent: Request,
     uri: PoolStr,
     args: PoolStr,
     place: P,
 ) -> Result<Request, SubrequestFailure> {
-    if parent.get().subrequests() == 0 {
-        let text = [b"lua subrequests cycle while processing \"".as_slice(), uri.bytes(), b"\""];
-        parent.log().write_pieces(Level::Err, &text);
-        return Err(SubrequestFailure::Cycle);
-    }
+    check(parent, uri)?;
     ngx_debug!(
         parent.log(),
         "lua http subrequest \"{}?{}\"",
@@ -118,13 +122,29 @@ pub fn create<P: SubrequestData>(
     }
 }
 
+/// Whether `parent` may have one more subrequest, as nginx's own function checks it.
+fn check(parent: Request, uri: PoolStr) -> Result<(), SubrequestFailure> {
+    let refuse = |level, text: &[u8]| {
+        parent.log().write_pieces(level, &[text, b" while processing \"", uri.bytes(), b"\""]);
+    };
+    if parent.get().subrequests() == 0 {
+        refuse(Level::Err, b"lua subrequests cycle");
+        return Err(SubrequestFailure::Cycle);
+    }
+    if parent.references() >= MAX_REFERENCES {
+        refuse(Level::Crit, b"request reference counter overflow");
+        return Err(SubrequestFailure::TooMany);
+    }
+    Ok(())
+}
+
 /// Fills a fresh subrequest `sr` with what it inherits from `r`, its parent, and with initial
 /// values.
 ///
 /// # Safety
 /// Both must be live requests.
 unsafe fn take_after(sr: *mut ngx_http_request_t, r: *mut ngx_http_request_t) {
-    // SAFETY: plain fields of live requests.
+    // SAFETY: plain fields of two live requests, the contract of this function.
     unsafe {
         (*sr).headers_in.content_length_n = -1;
         (*sr).headers_in.keep_alive_n = -1;
@@ -167,7 +187,7 @@ unsafe fn init_header_list(
     if rc == 0 { Ok(()) } else { Err(OutOfMemory) }
 }
 
-/// Sets the server's configuration as the location's, from where nginx looks for a location.
+/// Gives the subrequest the configuration of its server, with which nginx looks for its location.
 ///
 /// # Safety
 /// `sr` must be live.
@@ -254,17 +274,16 @@ type PostHandler =
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn finished<P: SubrequestData>(
     r: *mut ngx_http_request_t,
     data: *mut c_void,
     rc: ngx_int_t,
 ) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
-        // SAFETY: nginx passes a live request and the data that `create` put into its pool.
-        let (request, place) = unsafe { (Request::from_ptr(r), data.cast::<P>().as_ref()) };
-        let (Some(request), Some(place)) = (request, place) else { return Status::ERROR.0 };
-        place.finished(request, Status(rc)).0
-    })
+    // SAFETY: nginx passes a live request and the data that `create` put into its pool.
+    let (request, place) = unsafe { (Request::from_ptr(r), data.cast::<P>().as_ref()) };
+    let (Some(request), Some(place)) = (request, place) else { return Status::ERROR.0 };
+    place.finished(request, Status(rc)).0
 }
 
 /// Gives the subrequest its variables.
@@ -272,7 +291,8 @@ pub fn set_variables(request: Request, variables: Variables) -> Result<(), OutOf
     if variables == Variables::Shared {
         return Ok(());
     }
-    // SAFETY: nginx's core configuration tells how many variables each request has.
+    // SAFETY: nginx's core configuration tells how many variables each request's array has; until
+    // now, the subrequest has its parent's array.
     unsafe {
         let conf: *const ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         let count = (*conf).variables.nelts;
@@ -308,8 +328,8 @@ pub fn set_body_and_headers(request: Request, body: Body) -> Result<(), OutOfMem
         Body::Forwarded => buffers::forwarded(parent)?,
         Body::None => null_mut(),
     };
-    // With no body at all, a subrequest would be told of one that is still to be read, which never
-    // comes: echo's then asks forever.
+    // With no structure at all, a subrequest seems to have a body that is still to be read, and
+    // never comes: the echo module would ask for it forever.
     let body = if given.is_null() { buffers::in_memory(request, b"")? } else { given };
     // SAFETY: a plain field of a live request; the body lives in its pool.
     unsafe { (*request.as_ptr()).request_body = body }

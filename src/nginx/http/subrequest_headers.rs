@@ -1,5 +1,7 @@
 //! The request's headers, for subrequests.
 
+use std::ffi::c_void;
+
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::http::configuration::Configuration;
@@ -7,15 +9,20 @@ use crate::nginx::http::headers::list::HeaderList;
 use crate::nginx::http::headers_in;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_header_t, ngx_str_t, ngx_table_elt_t,
+    ngx_hash_find, ngx_http_core_main_conf_t, ngx_http_header_t, ngx_http_request_t, ngx_int_t,
+    ngx_str_t, ngx_table_elt_t,
 };
+
+/// A handler of a request header in nginx's table.
+type Handler =
+    unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_table_elt_t, usize) -> ngx_int_t;
 
 /// Copies the headers of `from` to `to`, except for those that frame the body.
 ///
 /// # Errors
 /// Out of memory.
 pub fn copy(from: Request, to: Request) -> Result<(), OutOfMemory> {
-    // SAFETY: a live request; both share one pool, so values need no copies.
+    // SAFETY: two live requests, which share one pool: so values need no copies.
     unsafe {
         (*to.as_ptr()).headers_in.server = from.get().headers_in.server;
         if let Some(name) = headers_in::authority(&from) {
@@ -107,37 +114,60 @@ unsafe fn push(
     Ok(node)
 }
 
-/// Lets nginx process a header as it does with those from a client.
+/// Lets nginx process a header as it does with those from a client; but those that it refuses, for
+/// which it would end the request, are only in the list.
 ///
 /// # Safety
 /// `node` must be one of the request's list.
 unsafe fn process(request: Request, node: *mut ngx_table_elt_t) -> Result<(), OutOfMemory> {
     // SAFETY: the header is one of the request, the contract of this function; nginx's table of
-    // known headers says how each is processed.
+    // known headers says how each is processed, and which field of `headers_in` begins with a
+    // pointer for it.
     unsafe {
         let r = request.as_ptr();
-        let conf: *mut ngx_http_core_main_conf_t = Configuration::of(request).core_main();
         if (*node).lowcase_key.is_null() {
             return Ok(());
         }
-        let known: *const ngx_http_header_t = ngx_hash_find(
-            &mut (*conf).headers_in_hash,
-            (*node).hash,
-            (*node).lowcase_key,
-            (*node).key.len,
-        )
-        .cast();
-        let Some(known) = known.as_ref() else { return Ok(()) };
-        if strings::bytes((*node).key).eq_ignore_ascii_case(b"host") {
+        let lowcase = strings::raw((*node).lowcase_key, (*node).key.len);
+        let Some(known) = known_header(request, (*node).hash, lowcase) else { return Ok(()) };
+        if lowcase == b"host" {
             // nginx's own handler would look for a server, and may end the request.
             (*r).headers_in.host = node;
             return Ok(());
         }
-        match known.handler {
-            Some(file) if file(r, node, known.offset) == 0 => Ok(()),
-            Some(_) => Err(OutOfMemory),
-            None => Ok(()),
+        let Some(file) = known.handler else { return Ok(()) };
+        if known.offset == 0 {
+            // Without a field (Proxy-Connection), there is nothing but a reason to refuse.
+            return Ok(());
         }
+        let headers = &raw mut (*r).headers_in;
+        let field: *mut *mut c_void = headers.cast::<u8>().add(known.offset).cast();
+        if !(*field).is_null() && comes_once(request, file) {
+            return Ok(());
+        }
+        if file(r, node, known.offset) == 0 { Ok(()) } else { Err(OutOfMemory) }
+    }
+}
+
+/// Whether `file` is nginx's handler of headers that must not come twice, which Content-Length is
+/// in all versions.
+fn comes_once(request: Request, file: Handler) -> bool {
+    let name = b"content-length";
+    known_header(request, codec::headers::lowcase_hash(name), name)
+        .and_then(|known| known.handler)
+        .is_some_and(|once| std::ptr::fn_addr_eq(once, file))
+}
+
+/// What nginx knows of the header `lowcase`, which is in lower case.
+fn known_header(request: Request, hash: usize, lowcase: &[u8]) -> Option<&ngx_http_header_t> {
+    // SAFETY: nginx's table of known headers lives as long as the configuration; the name is only
+    // read.
+    unsafe {
+        let conf: *mut ngx_http_core_main_conf_t = Configuration::of(request).core_main();
+        let table = &raw mut (*conf).headers_in_hash;
+        ngx_hash_find(table, hash, lowcase.as_ptr().cast_mut(), lowcase.len())
+            .cast::<ngx_http_header_t>()
+            .as_ref()
     }
 }
 

@@ -1,17 +1,21 @@
 //! nginx's variables, and the captures of the last regex that nginx matched.
 
+use std::ops::Range;
+
 use codec::fallible;
 use codec::uri::escape_controls;
 
 use crate::nginx::core::bits;
+use crate::nginx::core::conf::Conf;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::core::strings;
+use crate::nginx::core::strings::{self, PoolStr};
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::headers_in;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_VAR_CHANGEABLE, NGX_HTTP_VAR_INDEXED, ngx_hash_find, ngx_http_get_variable,
-    ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t, ngx_str_t, ngx_uint_t,
+    ngx_http_get_variable_index, ngx_http_request_t, ngx_http_variable_t,
+    ngx_http_variable_value_t, ngx_str_t, ngx_uint_t,
 };
 
 /// The lower case of each byte.
@@ -39,7 +43,7 @@ impl<'a> Name<'a> {
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a byte, in a table of 256")]
     pub unsafe fn new(name: *const u8, len: usize, buf: *mut u8) -> Name<'a> {
-        // As nginx's `ngx_hash_strlow`, which compiles to twice as much.
+        // Does what nginx's `ngx_hash_strlow` does, in half as many instructions.
         let mut hash: ngx_uint_t = 0;
         // SAFETY: both are valid, the contract of this function. They may be the same bytes: each
         // is read before it is written.
@@ -65,27 +69,35 @@ impl<'a> Name<'a> {
     }
 }
 
+/// The index of the variable `name` in each request's table, which nginx gives it in the
+/// configuration that is being read.
+pub fn index(cf: Conf, name: &[u8]) -> Option<usize> {
+    let mut name = strings::borrowed(name);
+    // SAFETY: the live parser, within the `http` block; nginx copies the name.
+    usize::try_from(unsafe { ngx_http_get_variable_index(cf.as_ptr(), &mut name) }).ok()
+}
+
 /// The value of a variable; nothing where it does not exist or has none.
 ///
 /// The bytes belong to the request, the configuration or nginx itself; they are valid until the
 /// variable is set or read again.
-pub fn value<'a>(request: &'a Request, name: &mut Name<'_>) -> Option<&'a [u8]> {
+pub fn value(request: Request, name: &mut Name<'_>) -> Option<PoolStr> {
     let mut text = ngx_str_t { len: name.lower.len(), data: name.lower.as_mut_ptr() };
     // SAFETY: a live request; nginx reads the name during the call only.
     unsafe {
         let value = ngx_http_get_variable(request.as_ptr(), &mut text, name.hash).as_ref()?;
         if value.not_found() != 0 {
-            let authority = headers_in::authority(request).filter(|_| name.lower == b"http_host");
-            return authority.map(|name| strings::bytes(name));
+            let authority = headers_in::authority(&request).filter(|_| name.lower == b"http_host");
+            return authority.map(|name| PoolStr::new(name));
         }
-        Some(strings::raw(value.data, bits::value_len(value)))
+        Some(PoolStr::new(ngx_str_t { len: bits::value_len(value), data: value.data }))
     }
 }
 
 /// Capture `number` (from 1) of the last regex that nginx matched for the request; empty where
 /// the group took no part in the match.
 #[cfg(ngx_feature = "pcre")]
-pub fn capture(request: &Request, number: usize) -> Option<&[u8]> {
+pub fn capture(request: Request, number: usize) -> Option<PoolStr> {
     let r = request.get();
     let at = number.checked_mul(2)?;
     if number == 0 || r.captures.is_null() || r.captures_data.is_null() {
@@ -97,18 +109,19 @@ pub fn capture(request: &Request, number: usize) -> Option<&[u8]> {
     // SAFETY: nginx keeps `ncaptures` offsets, which lie within the subject that it matched.
     unsafe {
         let (from, to) = (*r.captures.add(at), *r.captures.add(at + 1));
-        match (usize::try_from(from), usize::try_from(to)) {
+        let text = match (usize::try_from(from), usize::try_from(to)) {
             (Ok(from), Ok(to)) if from < to => {
-                Some(strings::raw(r.captures_data.add(from), to - from))
+                ngx_str_t { len: to - from, data: r.captures_data.add(from) }
             }
-            _ => Some(&[]),
-        }
+            _ => ngx_str_t::empty(),
+        };
+        Some(PoolStr::new(text))
     }
 }
 
 /// nginx was built without regular expressions: there are no captures.
 #[cfg(not(ngx_feature = "pcre"))]
-pub fn capture(_request: &Request, _number: usize) -> Option<&[u8]> {
+pub fn capture(_request: Request, _number: usize) -> Option<PoolStr> {
     None
 }
 
@@ -150,6 +163,28 @@ impl From<OutOfMemory> for SetError {
     fn from(_: OutOfMemory) -> Self {
         SetError::NoMemory
     }
+}
+
+/// Whether the value of a variable that nginx keeps, or the text of the last regex that it matched, is in `memory`:
+/// `$request_body` is the body itself where that is one buffer.
+pub(in crate::nginx) fn is_within(request: Request, memory: &Range<*mut u8>) -> bool {
+    // SAFETY: nginx sizes the array by the number of variables that the configuration has.
+    let has_value = unsafe {
+        let count = (*Configuration::of(request).core_main()).variables.nelts;
+        let values = request.get().variables;
+        !values.is_null() && (0..count).any(|index| memory.contains(&(*values.add(index)).data))
+    };
+    has_value || is_matched(request, memory)
+}
+
+#[cfg(ngx_feature = "pcre")]
+fn is_matched(request: Request, memory: &Range<*mut u8>) -> bool {
+    memory.contains(&request.get().captures_data)
+}
+
+#[cfg(not(ngx_feature = "pcre"))]
+fn is_matched(_request: Request, _memory: &Range<*mut u8>) -> bool {
+    false
 }
 
 /// nginx keeps the length of a value in 28 bits.

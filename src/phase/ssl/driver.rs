@@ -28,8 +28,8 @@ pub struct HandshakePhase {
     pub log_handler: LogHandler,
 }
 
-/// Called by OpenSSL: for the first time in a handshake, or again. `can_wait` says whether OpenSSL lets
-/// the code wait there.
+/// Called by OpenSSL: for the first time in a handshake, or again. `can_wait` says whether OpenSSL
+/// lets the code wait there.
 pub fn enter(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) -> Verdict {
     let log = at.client.log();
     let reusable = u8::from(at.client.is_reusable());
@@ -45,8 +45,8 @@ pub fn enter(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) 
     start(at, waiting, can_wait).unwrap_or(Verdict::Refuse)
 }
 
-/// Starts the phase's code and runs it until it waits or ends; `None` if it cannot start, which has
-/// been logged.
+/// Starts the phase's code and runs it until it waits or ends. `None` if it cannot start or cannot
+/// wait here, or without memory, which has been logged.
 fn start(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) -> Option<Verdict> {
     at.client.set_action(waiting.action);
     let Some(script) = ServerConf::of_handshake(at).script(waiting.phase) else {
@@ -59,18 +59,25 @@ fn start(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) -> O
         );
         return None;
     };
-    let handshake = handshake(at)?;
-    let context = fake_request(at, waiting.phase, waiting.log_handler)?;
+    let Some((handshake, context)) = begin(at, waiting) else {
+        at.client.log().write(Level::Err, b"no memory to run Lua code");
+        return None;
+    };
     handshake.begin(waiting.phase, &context);
     run(&context, &script);
     let run = handshake.run_of(waiting.phase)?;
     if run.verdict == Verdict::Wait {
-        let can_wait = can_wait && !at.client.is_quic();
-        if can_wait && handshake.suspend(&context, &waiting.words).is_ok() {
+        if !can_wait || at.client.is_quic() {
+            waiting.words.log_cannot_wait(at.client);
+        } else if handshake.suspend(&context, &waiting.words).is_ok() {
             return Some(run.verdict);
+        } else {
+            let callback = waiting.words.callback;
+            ngx_log!(at.client.log(), Level::Crit, "lua: no memory to wait in {callback}");
         }
-        waiting.words.log_cannot_wait(at.client.log());
         abandon(&context);
+        // What the code has found before its wait does not count.
+        handshake.session.take();
         return None;
     }
     let (phase, callback) = (waiting.words.beginning(), waiting.words.callback);
@@ -83,6 +90,11 @@ fn start(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) -> O
     at.client.set_action(c"SSL handshaking");
     Context::retire(context);
     Some(run.verdict)
+}
+
+/// The handshake's state, and the context of a fake request for a phase's code; `None` without memory.
+fn begin(at: Handshaking, waiting: &HandshakePhase) -> Option<(Rc<Handshake>, Rc<Context>)> {
+    Some((handshake(at)?, fake_request(at, waiting.phase, waiting.log_handler)?))
 }
 
 /// Runs the code until it waits or ends. Code that cannot start ends as after an error.

@@ -1,5 +1,5 @@
-//! The phases of TLS handshakes: of a client's, each a short file, where `driver` runs those that can
-//! wait, and of one with a server, `upstream`.
+//! The phases of TLS handshakes: of a client's, each a short file, where `driver` runs those that
+//! can wait, and of one with a server, `upstream`.
 
 mod certificate;
 mod client_hello;

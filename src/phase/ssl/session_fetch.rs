@@ -1,8 +1,8 @@
 //! `ssl_session_fetch_by_lua*`: a client wants to resume a session.
 //!
-//! OpenSSL cannot wait where it asks for the session. So the code runs when the ClientHello has been
-//! read, if it is sure that OpenSSL will ask; otherwise it must not wait: code that does is ended, and
-//! the handshake becomes a full one.
+//! OpenSSL cannot wait where it asks for the session. So the code runs when the ClientHello has
+//! been read, if it is sure that OpenSSL will ask; otherwise it must not wait: code that does is
+//! ended, and the handshake becomes a full one.
 
 use codec::fallible;
 
@@ -27,8 +27,8 @@ static SESSION_FETCH: HandshakePhase = HandshakePhase {
     log_handler: log_context::ssl_session_fetch,
 };
 
-/// Runs the code early, where the ClientHello says that a session will be asked for. What comes of it
-/// does not refuse the handshake.
+/// Runs the code early, where the ClientHello says that a session will be asked for. What comes of
+/// it does not refuse the handshake.
 pub fn look_ahead(at: Handshaking) -> Verdict {
     let verdict = match at.ssl.hello_session() {
         Some(id) if !at.client.is_quic() => fetch(at, id, true),
@@ -51,7 +51,7 @@ pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
     Handshake::of(at.ssl)?.session.take()
 }
 
-/// Runs the code, once; `None` if there is none.
+/// Runs the code, once; `None` if there is none, or no memory.
 fn fetch(at: Handshaking, id: &[u8], can_wait: bool) -> Option<Verdict> {
     ServerConf::of_handshake(at).script(Phase::SslSessionFetch)?;
     let handshake = driver::handshake(at)?;

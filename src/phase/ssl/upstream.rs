@@ -1,5 +1,5 @@
-//! `proxy_ssl_certificate_by_lua*` and `proxy_ssl_verify_by_lua*`: a handshake with the server that a
-//! request is passed to.
+//! `proxy_ssl_certificate_by_lua*` and `proxy_ssl_verify_by_lua*`: a handshake with the server that
+//! a request is passed to.
 //!
 //! nginx continues such a handshake only on network events, so the code cannot wait. It runs for
 //! the request itself, with its `ngx.ctx` and variables.
@@ -18,9 +18,6 @@ use crate::ngx_debug;
 use crate::phase::{runner, synchronous};
 use crate::runtime::Context;
 use crate::runtime::context::End;
-
-/// A status from here on refuses a handshake.
-const HTTP_SPECIAL_RESPONSE: isize = 300;
 
 /// Installs the callbacks for the code in force in the location that is being merged. A location
 /// with such code of its own must pass requests on over TLS.
@@ -93,7 +90,7 @@ fn ask(
     let rc = run(&context, phase);
     request.log().set_action(c"SSL handshaking to upstream");
     context.verification.set(outer);
-    let accepted = rc != Status::ERROR && rc.0 < HTTP_SPECIAL_RESPONSE;
+    let accepted = !rc.is_failure();
     ngx_debug!(
         request.log(),
         "{}: handler return value: {}, {callback} exit code: {}",

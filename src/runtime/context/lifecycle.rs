@@ -13,10 +13,12 @@ use crate::config::{Phase, PhaseSet};
 use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::free_list::FreeList;
+use crate::nginx::core::json_log;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
+use crate::nginx::http::log_origin;
 use crate::own_thread;
-use crate::runtime::ctx::NO_CTX;
+use crate::runtime::ctx::CtxRef;
 use crate::runtime::ends;
 use crate::runtime::filter::BodyFilter;
 use crate::runtime::filter_run::FilterRuns;
@@ -33,6 +35,9 @@ impl Context {
     /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
     #[inline(always)]
     pub fn new(request: Request, vm: Rc<Vm>, phase: Phase) -> Rc<Context> {
+        if json_log::is_on() && !PhaseSet::FAKE.has(phase) {
+            log_origin::learn(request);
+        }
         if let Some(mut idle) = IDLE.take()
             && let Some(context) = Rc::get_mut(&mut idle)
         {
@@ -52,6 +57,7 @@ impl Context {
             vm: Some(vm),
             fake: PhaseSet::FAKE.has(phase),
             detached: Cell::default(),
+            pending_log: Cell::default(),
             phase: Cell::new(phase),
             entered: Cell::default(),
             released: Cell::default(),
@@ -66,7 +72,7 @@ impl Context {
             filter_run: OnceCell::new(),
             fake_end: FakeEnd::default(),
             resources: Resources::default(),
-            ctx_ref: Cell::new(NO_CTX),
+            ctx_ref: Cell::default(),
             owns_request_headers: Cell::default(),
             client_user: RefCell::default(),
             set_arguments: RefCell::default(),
@@ -85,6 +91,7 @@ impl Context {
             vm,
             fake: _,
             detached,
+            pending_log,
             phase: _,
             entered,
             released,
@@ -111,6 +118,7 @@ impl Context {
         entered.set(PhaseSet::NONE);
         released.set(false);
         detached.set(false);
+        pending_log.take();
         share.take();
         tasks.reset();
         *ending = Ending::default();
@@ -122,7 +130,7 @@ impl Context {
         filter_run.take();
         *fake_end = FakeEnd::default();
         resources.empty();
-        ctx_ref.set(NO_CTX);
+        ctx_ref.set(CtxRef::default());
         owns_request_headers.set(false);
         *client_user.get_mut() = None;
         set_arguments.get_mut().clear();
@@ -183,6 +191,7 @@ impl Context {
         self.end_filter();
         self.remove_all_tasks();
         self.close_resources();
+        self.pending_log.take();
         self.set_current(None);
         self.released.set(true);
         self.release_ctx();

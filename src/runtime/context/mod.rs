@@ -15,9 +15,10 @@ pub mod tasks;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
-use super::ctx::{self, NO_CTX};
+use super::ctx::{self, CtxRef};
 use super::filter::BodyFilter;
 use super::filter_run::{FilterRun, FilterRuns};
+use super::pending_log::Counted;
 use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
@@ -47,10 +48,26 @@ pub enum End {
 #[derive(Default)]
 pub struct Ending {
     pub end: RefCell<Option<End>>,
-    /// What `ngx.exit` was last called with; 0 before.
+    /// What the code was last told to end with, by `ngx.exit` or what acts like it; 0 before.
     pub exit_code: Cell<isize>,
     /// Pending operations forbid `ngx.exit` and similar functions: captured subrequests.
     pub no_abort: Cell<bool>,
+}
+
+impl Ending {
+    /// Has the code end with an nginx code or HTTP status.
+    pub fn exit(&self, code: isize) {
+        self.end.replace(Some(End::Exit(code)));
+        self.exit_code.set(code);
+    }
+}
+
+/// Empties a list, whose capacity is kept if it is small.
+fn empty<T>(list: &mut Vec<T>) {
+    list.clear();
+    if list.capacity() > tasks::KEPT {
+        *list = Vec::new();
+    }
 }
 
 /// The captured subrequests of one request.
@@ -65,10 +82,10 @@ pub struct Captures {
 }
 
 impl Captures {
-    /// Resets it to its default, but keeps its capacity.
+    /// Resets it to its default, but keeps a small capacity.
     fn reset(&mut self) {
         let Captures { requests, batches, lifted_error } = self;
-        requests.get_mut().clear();
+        empty(requests.get_mut());
         batches.set(0);
         lifted_error.set(false);
     }
@@ -94,18 +111,18 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// Resets it to its default, but keeps its capacity.
+    /// Resets it to its default, but keeps a small capacity.
     fn reset(&mut self) {
         let RequestBody { state, readers } = self;
         state.set(BodyState::Unread);
-        readers.get_mut().clear();
+        empty(readers.get_mut());
     }
 }
 
-/// A callback for the result of a fake request's code.
+/// Is given the result of a fake request's code, or of `balancer_by_lua*` that has waited.
 pub type OnResult = Box<dyn FnOnce(Status)>;
 
-/// The end of a fake request.
+/// What belongs to the end of a fake request, or of a balancer's code that waits.
 #[derive(Default)]
 pub struct FakeEnd {
     /// The directive of a worker hook, which the line about its error names instead of a thread.
@@ -116,16 +133,18 @@ pub struct FakeEnd {
     pub timer_counted_out: Cell<bool>,
 }
 
-/// The context of one request or subrequest, or of a fake request: a timer's, a worker hook's, a TLS
-/// handshake's.
+/// The context of one request or subrequest, or of a fake request: a timer's, a worker hook's, a
+/// TLS handshake's.
 pub struct Context {
     request: Request,
     /// `None` while the context is in the free list.
     vm: Option<Rc<Vm>>,
     /// Whether the request is a fake one.
     pub fake: bool,
-    /// Whether the request lives on for its code of the log phase, after nginx has ended it.
+    /// Whether code of the log phase waits: the request lives on for it, after nginx has ended it.
     pub detached: Cell<bool>,
+    /// Counts such a request.
+    pub(super) pending_log: Cell<Option<Counted>>,
     pub phase: Cell<Phase>,
     /// The phases whose handlers have started: if nginx calls one again, it continues.
     entered: Cell<PhaseSet>,
@@ -148,9 +167,10 @@ pub struct Context {
     pub fake_end: FakeEnd,
     pub(super) resources: Resources,
 
-    /// lua-resty-core's reference of the `ngx.ctx` table; negative for none.
-    pub ctx_ref: Cell<i32>,
-    /// Whether a subrequest has request headers of its own, instead of its parent's.
+    /// lua-resty-core's reference of the `ngx.ctx` table, if there is one.
+    pub ctx_ref: Cell<CtxRef>,
+    /// Whether the request's headers may change: a subrequest has its own, instead of its parent's; of a main
+    /// request, the header as it came is kept where `ngx.req.raw_header` needs that.
     pub owns_request_headers: Cell<bool>,
     /// What gets the events of the client's connection (`ngx.req.socket`).
     pub client_user: RefCell<Option<Weak<dyn Events>>>,
@@ -202,8 +222,8 @@ impl Context {
         by_us || self.request.header_sent()
     }
 
-    /// Whether the code goes on without nginx: for a request that nginx does not know, a fake one or one
-    /// that it has ended, or for one that waits for its server.
+    /// Whether the code goes on without nginx: for a request that nginx does not know, a fake one
+    /// or one that it has ended, or for one that waits for its server.
     #[inline(always)]
     pub fn is_alone(&self) -> bool {
         self.fake || self.detached.get() || self.upstream_peer.get().is_some()
@@ -231,7 +251,8 @@ impl Context {
         self.ending.end.borrow().is_some()
     }
 
-    /// Resets the context, because nginx starts over with the request (a jump to another URI).
+    /// Forgets which phases have been entered, and how their code ended: before code of another
+    /// phase starts, and when nginx starts over with the request (a jump to another URI).
     #[inline(always)]
     pub fn restart(&self) {
         self.entered.set(PhaseSet::NONE);
@@ -242,12 +263,12 @@ impl Context {
         self.body.state.set(BodyState::Unread);
     }
 
-    /// The context that the request had before nginx sent it elsewhere: the last one with an `ngx.ctx`
-    /// table, whose VM `suits`.
+    /// The context that the request had before nginx sent it elsewhere: the last one with an
+    /// `ngx.ctx` table, whose VM `suits`.
     pub fn former(request: Request, suits: impl Fn(&Rc<Vm>) -> bool) -> Option<Rc<Context>> {
         request.pooled_contexts().find(|former: &Rc<Context>| {
             former.request == request
-                && former.ctx_ref.get() >= 0
+                && former.ctx_ref.get().is_some()
                 && former.vm.as_ref().is_some_and(&suits)
         })
     }
@@ -255,14 +276,14 @@ impl Context {
     /// Has it use the `ngx.ctx` table of `former`, which has the same VM. False without memory.
     pub fn inherit_ctx(&self, former: &Context) -> bool {
         let reference = ctx::share(self.main_state(), former.ctx_ref.get());
-        self.ctx_ref.set(reference.unwrap_or(NO_CTX));
+        self.ctx_ref.set(reference);
         reference.is_some()
     }
 
     /// Gives up the `ngx.ctx` table: the next access makes a new one.
     pub fn release_ctx(&self) {
-        if self.ctx_ref.get() >= 0 {
-            ctx::release(self.main_state(), self.ctx_ref.replace(NO_CTX));
+        if self.ctx_ref.get().is_some() {
+            ctx::release(self.main_state(), self.ctx_ref.take());
         }
     }
 
@@ -272,7 +293,7 @@ impl Context {
         self.filter_run.get().is_some()
     }
 
-    /// Whether the request ended while Lua code of it was still on the stack.
+    /// Whether the request has ended for Lua. That may happen while code of it is on the C stack.
     pub fn is_released(&self) -> bool {
         self.released.get()
     }

@@ -44,12 +44,18 @@ impl Context {
         RUNNING.with_innermost(|innermost| work(innermost.filter(is_its)))
     }
 
+    /// Calls `work` with the context whose code runs, if any does.
+    pub fn with_innermost<R>(work: impl FnOnce(Option<&Rc<Context>>) -> R) -> R {
+        RUNNING.with_innermost(work)
+    }
+
     /// Whether code of any request is on the C stack.
     pub fn any_runs() -> bool {
         !RUNNING.is_empty()
     }
 
-    /// The context of running code for `request`, if nginx's slot has been cleared meanwhile.
+    /// The context of code for `request` that is on the C stack. For callers that find nginx's slot
+    /// empty, because nginx has cleared it meanwhile.
     pub fn running(request: Request) -> Option<Rc<Context>> {
         RUNNING.find(|context| context.request() == request)
     }

@@ -48,16 +48,17 @@ pub struct Tasks {
     /// The tasks that events woke, until their phase handler has been entered again.
     woken: RefCell<VecDeque<(Rc<Task>, i32)>>,
     switch: Cell<Switch>,
+    /// The handler of `ngx.on_abort`: suspended until the client leaves.
     pub on_abort: RcCell<Task>,
     /// Light threads that have not ended.
     pub light_threads: Cell<usize>,
 }
 
-/// The capacity, in tasks, that is kept for the next request.
-const KEPT: usize = 64;
+/// The capacity of each list, in tasks or subrequests, that is kept for the next request.
+pub(super) const KEPT: usize = 64;
 
 impl Tasks {
-    /// Resets it for the next request: removing the last task has reset all but the switch; the
+    /// Resets it for the next request: removing the last task has reset all but the switch; short
     /// queues keep their capacity. Every field is named here, so that a forgotten one does not
     /// compile.
     #[inline(always)]
@@ -144,7 +145,8 @@ impl Context {
         self.own_current()
     }
 
-    fn own_current(&self) -> Option<Rc<Task>> {
+    /// The running task, if the context itself has it: a filter's run has its own.
+    pub fn own_current(&self) -> Option<Rc<Task>> {
         Task::with_key(self.tasks.current.get()?.key)
     }
 
@@ -222,7 +224,7 @@ impl Context {
             && !queued(&self.tasks.woken)
     }
 
-    /// Ends one task: cancels its operation, and returns its coroutine.
+    /// Ends one task: cancels its operation, and gives its coroutine back to the VM.
     pub fn remove_task(&self, task: &Rc<Task>) {
         self.end_task(task);
         task.retire();
@@ -230,9 +232,11 @@ impl Context {
 
     #[inline(always)]
     fn end_task(&self, task: &Rc<Task>) {
-        if let Some(reference) = task.detach() {
-            let recycle = task.role() == Role::Entry && !task.runs.get();
-            let thread = Thread { state: task.state(), reference };
+        if let Some(anchor) = task.detach() {
+            // One that an error has ended from outside may still have its frames.
+            let ended = !task.runs.get() && !task.propagates_error.get();
+            let recycle = task.role() == Role::Entry && ended;
+            let thread = Thread { state: task.state(), anchor };
             self.vm().give_back_thread(thread, recycle, self.request().log());
         }
         if task.role() == Role::Entry {
@@ -270,8 +274,13 @@ impl Context {
 
     fn remove_others(&self) {
         self.tasks.had_others.set(false);
-        self.tasks.posted.borrow_mut().clear();
-        self.tasks.woken.borrow_mut().clear();
+        for queue in [&self.tasks.posted, &self.tasks.woken] {
+            let mut queue = queue.borrow_mut();
+            queue.clear();
+            if queue.capacity() > KEPT {
+                *queue = VecDeque::new();
+            }
+        }
         self.tasks.on_abort.set(None);
         if !self.tasks.others.borrow().is_empty() {
             let mut others = self.tasks.others.take();

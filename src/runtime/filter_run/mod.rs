@@ -69,7 +69,7 @@ pub struct FilterRun {
 }
 
 impl FilterRuns {
-    /// Resets it for the next request: the end of the last run has done so.
+    /// For the next request, nothing has to be reset: the end of the last run has done so.
     #[inline(always)]
     pub(super) fn reset(&mut self) {
         let FilterRuns { thread, inner, waiting, keeper } = self;
@@ -161,16 +161,19 @@ impl Context {
         FirstPart::Ended(ended)
     }
 
-    /// The coroutine of the innermost run has stopped, and has tasks, or has yielded all the same: the
-    /// scheduler takes over. `DONE` if the run waits; `None` without memory.
+    /// The coroutine of the innermost run has stopped, and has tasks, or has yielded all the same:
+    /// the scheduler takes over. `DONE` if the run waits; `None` without memory, and where a run that
+    /// cannot wait has yielded.
     #[cold]
     fn run_tasks(self: &Rc<Self>, outcome: Outcome) -> Option<Status> {
-        let run = self.of_tasks().ok()?;
+        // The base's own tasks are not this code's: its entry task may be below on the C stack.
+        let run = self.of_tasks().ok().filter(|run| run.is_filter_run())?;
         let rc = scheduler::take_over(&run, run.entry()?, outcome);
         Some(scheduler::settle(&run, rc))
     }
 
-    /// The context that has the tasks of the running code, if this is the one that it sees.
+    /// The context that has the tasks of the running code, which sees this one: this one itself,
+    /// or, for a filter's code, the run's, which is made at the first call.
     #[inline]
     pub fn of_tasks(self: &Rc<Self>) -> Result<Rc<Context>, OutOfMemory> {
         if !PhaseSet::FILTERS.has(self.phase.get()) || self.is_filter_run() {
@@ -178,6 +181,14 @@ impl Context {
         }
         let inner = self.filter_runs.inner.get();
         inner.map_or_else(|| self.make_run(), Ok)
+    }
+
+    /// The running task, or the one of a filter's run, if that has any: none is made for it.
+    pub(in crate::runtime) fn innermost_task(&self) -> Option<Rc<Task>> {
+        if !PhaseSet::FILTERS.has(self.phase.get()) || self.is_filter_run() {
+            return self.own_current();
+        }
+        self.filter_runs.inner.get()?.own_current()
     }
 
     #[cold]
@@ -192,8 +203,8 @@ impl Context {
         let record = FilterRun::default();
         record.base.set(Some(self.clone()));
         run.filter_run.get_or_init(|| Box::new(record));
-        // The run has been counted.
-        let task = Task::new(&run, thread.state, thread.reference, Role::Entry);
+        // Not `Task::entry`, which counts a run: this one has been counted.
+        let task = Task::new(&run, thread.state, Some(thread.anchor), Role::Entry);
         task.runs.set(true);
         run.set_entry(task.clone());
         run.set_current(Some(&task));

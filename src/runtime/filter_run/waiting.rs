@@ -1,21 +1,29 @@
-//! Runs that wait: their begin, and their end, by themselves or with the request.
+//! Runs that wait: their beginning, and their end, by themselves or with the request.
 
 use std::rc::{Rc, Weak};
 
 use super::Then;
 use crate::config::Phase;
 use crate::nginx::core::allocator;
+use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::nginx::http::{client, filters};
 use crate::nginx::{Request, Status};
 use crate::runtime::context::Context;
 
 impl Context {
-    /// Has `run` wait, and `then` called once it has ended. False without memory: it has been ended.
+    /// Has `run` wait, and `then` called once it has ended. `begin` prepares for the output that
+    /// comes meanwhile. False without memory: then the run has been ended.
     #[must_use]
-    pub fn filter_waits(self: &Rc<Self>, run: Rc<Context>, then: Then) -> bool {
+    pub fn filter_waits(
+        self: &Rc<Self>,
+        run: Rc<Context>,
+        then: Then,
+        begin: impl FnOnce() -> Result<(), OutOfMemory>,
+    ) -> bool {
         let log = self.request().log();
         let ready = allocator::check().and_then(|()| self.watch_request_end());
+        let ready = ready.and_then(|()| begin());
         if ready.is_err() {
             abandon(&run);
             return false;
@@ -78,7 +86,8 @@ pub(in crate::runtime) fn finalize(run: &Rc<Context>, rc: Status) {
     }
 }
 
-/// While a filter's code waits, nothing is sent, for which nginx would blame the client.
+/// While a filter's code waits, nothing is sent, which is not the client's fault: this keeps
+/// `send_timeout` from expiring.
 #[derive(Clone)]
 pub(super) struct Keeper {
     base: Weak<Context>,

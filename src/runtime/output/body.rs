@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::header::{make_header, send_http10_header};
-use super::hold::{Held, hold, may_hold, new_buf, pass_on, pass_on_held};
+use super::hold::{Held, hold, is_refused, may_hold, new_buf, pass_on, pass_on_held};
 use crate::config::Phase;
 use crate::nginx::Status;
 use crate::nginx::core::buf::Buf;
@@ -16,8 +16,8 @@ use crate::runtime::context::output::Stage;
 
 const HTTP_VERSION_11: usize = 1001;
 
-/// Sends a piece of the body, of about `room` bytes at most, which `fill` writes: now, or together
-/// with what follows.
+/// Sends a piece of the body: now, or together with what follows. `fill` writes it to a buffer with
+/// a spare capacity of `room` bytes at least.
 pub fn write(
     context: &Rc<Context>,
     room: usize,
@@ -36,6 +36,9 @@ pub fn write(
             }
         }
         if !may_hold(context, room) {
+            if is_refused(context) {
+                return Ok(Status::ERROR);
+            }
             let (chain, mut buf) = new_buf(context, room)?;
             fill(&mut buf);
             return Ok(pass_on(context, chain));

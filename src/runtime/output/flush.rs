@@ -3,8 +3,9 @@
 use std::rc::{Rc, Weak};
 
 use super::body::{Prepared, prepare};
-use super::hold::{filter, new_buf, pass_on};
+use super::hold::{filter, is_refused, new_buf, pass_on};
 use crate::config::Phase;
+use crate::lua::State;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::client::{self, WriteEvent};
 use crate::nginx::http::{filters, subrequest};
@@ -19,6 +20,7 @@ use crate::runtime::task::{Operation, Task};
 pub fn flush(context: &Rc<Context>) -> Result<Status, OutOfMemory> {
     Ok(match prepare(context) {
         Prepared::Finished(rc) => rc,
+        Prepared::Body if is_refused(context) => Status::ERROR,
         Prepared::Body => pass_on(context, flush_chain(context)?),
     })
 }
@@ -115,7 +117,7 @@ pub fn wait_for_flush(context: &Rc<Context>, task: &Task) -> bool {
 pub fn finish_sending(context: &Rc<Context>) {
     let request = context.request();
     if request.is_subrequest() {
-        // nginx says so when it is its turn in the page.
+        // nginx runs the write event handler when it is the subrequest's turn in the page.
         return scheduler::listen_for_write(context);
     }
     if is_held(request) {
@@ -139,7 +141,7 @@ pub fn write_event(context: &Rc<Context>) -> Status {
     if client::is_broken(context.request()) && context.output.flushing.get() > 0 {
         return resume_flushing(context);
     }
-    match client::write_event(context.request()) {
+    match client::write_event(context.request(), context.location().abort_level()) {
         WriteEvent::Useless => {
             ngx_debug!(context.request().log(), "useless lua write event handler");
             return useless;
@@ -189,17 +191,18 @@ fn resume_flushing(context: &Rc<Context>) -> Status {
 
 /// 1, or nil and why the output did not reach the client.
 fn push_flush_result(context: &Context, task: &Task) -> i32 {
-    let state = task.state();
-    let failure = client::failure(context.request());
-    match failure {
-        None => {
-            state.push_integer(1);
-            1
-        }
-        Some(text) => {
-            state.push_nil();
-            state.push_str(text);
-            2
-        }
+    let Some(text) = client::failure(context.request()) else {
+        task.state().push_integer(1);
+        return 1;
+    };
+    let mut main = context.main_state();
+    let push = |main: State| {
+        main.push_nil();
+        main.push_str(text);
+    };
+    if main.produce(2, push).is_err() {
+        return scheduler::push_no_memory(task);
     }
+    main.move_to(task.state(), 2);
+    2
 }

@@ -31,6 +31,14 @@ pub(super) fn may_hold(context: &Context, len: usize) -> bool {
         && !client::is_broken(request)
 }
 
+/// Whether nginx would refuse a piece of the body, and its buffer would never be free again: its client is
+/// gone. Code of a body filter sees such pieces all the same, and a captured subrequest goes on.
+#[inline]
+pub(super) fn is_refused(context: &Context) -> bool {
+    let request = context.request();
+    client::is_broken(request) && !request.is_subrequest() && !is_body_filtered(context)
+}
+
 pub(super) fn hold(
     context: &Context,
     room: usize,
@@ -45,7 +53,7 @@ pub(super) fn hold(
             held.chain = chain;
             buf
         }
-        // A free buffer is not enlarged.
+        // A reusable buffer that suffices is taken as it is. A new one gets space for more pieces.
         Some(_) => {
             let suffices = context.output.recycled.offers(room);
             let size = if suffices { room } else { room.max(HELD_BUF) };

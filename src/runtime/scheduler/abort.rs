@@ -61,9 +61,9 @@ pub(super) fn log_abort(context: &Context, task: &Task, what: &str, abort: &mut 
 }
 
 /// Appends the text of the error on top of `failed`. That coroutine runs no code any more, so a
-/// `__tostring` runs on the main one.
+/// `__tostring` runs on the main one, and so does what makes a number's text.
 pub fn append_error_text(context: &Context, mut failed: State, line: &mut Line) {
-    if matches!(failed.kind(-1), Kind::String | Kind::Number) {
+    if failed.kind(-1) == Kind::String {
         line.append(failed.error_text());
         return;
     }
@@ -78,8 +78,13 @@ pub fn append_error_text(context: &Context, mut failed: State, line: &mut Line) 
     failed.move_to(main, 1);
     main.push_value(-1);
     line.append(main.error_text());
-    main.pop(1);
-    // The thread that waits for this one gets the value itself.
+    if main.kind(-2) == Kind::Number {
+        // As in the C module, the thread that waits for this one gets the text.
+        main.remove(-2);
+    } else {
+        // That thread gets the value itself.
+        main.pop(1);
+    }
     main.move_to(failed, 1);
     drop(running);
     context.ending.end.replace(end);

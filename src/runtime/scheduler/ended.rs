@@ -56,7 +56,7 @@ pub fn kill(context: &Rc<Context>, chain: &[Rc<Task>]) {
 
 /// The parent has taken the results of a light thread that had ended.
 pub fn forget_zombie(context: &Rc<Context>, parent: &Task, thread: &Rc<Task>) {
-    parent.zombies.borrow_mut().retain(|zombie| !Rc::ptr_eq(zombie, thread));
+    parent.drop_zombie(thread);
     context.remove_task(thread);
 }
 
@@ -95,11 +95,7 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> Af
         task.state().push_bool(success);
         task.state().insert(1);
         task.status.set(TaskStatus::Zombie);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "`reserve_thread` has reserved the capacity"
-        )]
-        parent.zombies.borrow_mut().push(task.clone());
+        parent.keep_zombie(task);
         // The parent may be a coroutine that nobody resumes any more.
         decrement(&context.tasks.light_threads);
         return leave_if_over(context);
@@ -170,12 +166,12 @@ pub(super) fn failed(
     task.drop_pending();
     // Whatever the failed code had asked for is discarded.
     context.take_switch();
-    // `coroutine.resume` returns the error value as it is, and logs nothing.
     if failure == LuaFailure::Memory
         && let Some(context) = task.context()
     {
         context.vm().release_memory_soon();
     }
+    // `coroutine.resume` returns the error value as it is, and logs nothing.
     *abort = (task.role() != Role::Coroutine).then(|| Abort::of(task, failure));
     aborted(context, task, abort)
 }

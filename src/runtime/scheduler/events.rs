@@ -7,7 +7,6 @@ use super::{finalize, resume_woken};
 use crate::config::Phase;
 use crate::lua::State;
 use crate::lua::registry::NO_MEMORY;
-use crate::lua::state::REGISTRY;
 use crate::nginx::Request;
 use crate::nginx::core::guard::{fault_point, guard, panics};
 use crate::nginx::event::alarm::Waiter;
@@ -31,7 +30,8 @@ pub fn wake(task: &Rc<Task>, values: i32) {
 pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
     let Some(mut main) = task.main_state() else { return };
     let made = main.produce(count, push).is_ok();
-    let fits = task.state().reserve(count).is_ok();
+    let fits =
+        task.state().reserve_waiting(|| Some(main), count).is_ok() && !task.state().has_lost_wait();
     if made && fits {
         main.move_to(task.state(), count);
         return wake(task, count);
@@ -42,13 +42,19 @@ pub fn wake_with(task: &Rc<Task>, count: i32, push: impl FnOnce(State)) {
     wake(task, push_no_memory(task));
 }
 
-/// Pushes nil and "no memory", which takes no memory; returns their number.
+/// Pushes nil and "no memory", which takes no memory; returns their number. A task that cannot be resumed any
+/// more will fail with that text.
 pub fn push_no_memory(task: &Task) -> i32 {
+    if task.state().has_lost_wait() {
+        task.state().push_registered(NO_MEMORY);
+        task.propagates_error.set(true);
+        return 0;
+    }
     if task.state().reserve(2).is_err() {
         return 0;
     }
     task.state().push_nil();
-    task.state().raw_get_index(REGISTRY, NO_MEMORY);
+    task.state().push_registered(NO_MEMORY);
     2
 }
 

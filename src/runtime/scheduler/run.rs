@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::abort::Abort;
 use super::ended::{aborted, failed, finished, no_parent};
 use crate::config::metrics::Metric;
+use crate::lua::registry::STACK_OVERFLOW;
 use crate::lua::{LuaFailure, Outcome};
 use crate::nginx::Status;
 use crate::runtime::context::{Context, End, Switch};
@@ -15,7 +16,7 @@ use crate::runtime::{counters, ends, output};
 pub(super) enum AfterRun {
     /// Run this one with this many values.
     Run(Rc<Task>, i32),
-    /// Leave with this code.
+    /// Leave the scheduler with this status.
     Leave(Status),
 }
 
@@ -32,7 +33,8 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     })
 }
 
-/// As [`run`], for a task whose code has been started by other means, and has stopped with `outcome`.
+/// As [`run`], for a task whose code has been started by other means, and has stopped with
+/// `outcome`.
 #[cold]
 pub fn take_over(context: &Rc<Context>, task: Rc<Task>, outcome: Outcome) -> Status {
     task.runs.set(false);
@@ -87,10 +89,9 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
     }
 }
 
-/// Raises the error of a wrapped child in `task`.
+/// Raises the error on top of the stack of `task`, of a wrapped child say; the task runs no more.
 #[cold]
 fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> AfterRun {
-    task.propagates_error.set(false);
     abort.get_or_insert_with(|| Abort::of(task, LuaFailure::Runtime));
     aborted(context, task, abort)
 }
@@ -106,7 +107,12 @@ fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
     if context.is_to_end() {
         return AfterRun::Leave(end(context));
     }
-    match context.take_switch() {
+    let switch = context.take_switch();
+    if !matches!(switch, Switch::Wait) {
+        // Where its code could not yield, it may have begun to wait all the same: that must not wake it now.
+        task.drop_pending();
+    }
+    match switch {
         // LuaJIT's own `coroutine.yield`, which lua-resty-core leaves to filters.
         Switch::Wait if context.is_filter_run() && task.has_nothing_to_wait_for() => {
             yield_thread(context, task)
@@ -144,10 +150,11 @@ fn yield_thread(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
 /// its `coroutine.yield`. The coroutine itself stays on the stack below them.
 #[inline(always)]
 fn resume_child(task: Rc<Task>, child: Rc<Task>, values: i32) -> AfterRun {
-    if child.state().reserve_waiting(values).is_err() {
-        child.status.set(TaskStatus::Suspended);
+    if child.state().reserve_waiting(|| task.main_state(), values).is_err() {
+        let lost = child.state().has_lost_wait();
+        child.status.set(if lost { TaskStatus::Dead } else { TaskStatus::Suspended });
         task.state().set_top(0);
-        return raise_in(task, "stack overflow");
+        return overflows(task);
     }
     if values > 0 {
         task.state().move_to(child.state(), values);
@@ -173,7 +180,7 @@ pub(super) fn resume_status(child: &Task) -> Option<bool> {
 
 /// Continues `parent` with the top `values` of `task` as results, preceded by `status`, if given.
 ///
-/// Except on x86-64, LuaJIT takes all that is on its stack for results.
+/// Except on x86-64, LuaJIT takes all that is on the stack of `parent` for results.
 #[inline(always)]
 pub(super) fn hand_over(
     task: &Task,
@@ -181,11 +188,11 @@ pub(super) fn hand_over(
     values: i32,
     status: Option<bool>,
 ) -> AfterRun {
-    if parent.state().reserve_waiting(values + 1).is_err() {
-        return raise_in(parent, "stack overflow");
+    if parent.state().reserve_waiting(|| parent.main_state(), values + 1).is_err() {
+        return overflows(parent);
     }
     if cfg!(not(target_arch = "x86_64")) {
-        // The coroutine that it resumed, until here. Nothing below collects garbage.
+        // Removes what has kept the coroutine of `task` until here. Nothing below collects garbage.
         parent.state().set_top(0);
     }
     if let Some(status) = status {
@@ -197,10 +204,10 @@ pub(super) fn hand_over(
     AfterRun::Run(parent, values + i32::from(status.is_some()))
 }
 
-/// Continues `task` with an error.
+/// Continues `task` with an error, because values do not fit onto a stack.
 #[cold]
-fn raise_in(task: Rc<Task>, text: &str) -> AfterRun {
-    task.state().push_str(text);
+fn overflows(task: Rc<Task>) -> AfterRun {
+    task.state().push_registered(STACK_OVERFLOW);
     task.propagates_error.set(true);
     AfterRun::Run(task, 0)
 }

@@ -15,8 +15,9 @@ use crate::runtime::{fake_request, filter_run, output};
 
 /// Runs the threads that are ready, one after another.
 ///
-/// In the content phase (and in timers) this finalizes the request itself and returns `DONE`; in
-/// earlier phases, it returns the phase's result.
+/// `DONE`: no thread is ready any more, and the others wait. Anything else is the result of the
+/// handler, which has finished: in earlier phases, the caller returns it to nginx; in the content
+/// phase, and in a fake request, the request has been finalized with it.
 pub fn run_posted(context: &Rc<Context>) -> Status {
     loop {
         if context.is_released() {
@@ -43,7 +44,9 @@ pub fn run_posted(context: &Rc<Context>) -> Status {
     }
 }
 
-/// Returns the request to nginx, or ends one that nginx does not know, or a filter's run.
+/// Hands the request, whose code has ended with the result `rc`, back to nginx. A request that
+/// nginx does not know, and a filter's run, are ended; the result of `balancer_by_lua*` goes to
+/// whoever waits for it.
 pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
@@ -111,8 +114,9 @@ pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
     rc
 }
 
-/// Runs the entry thread of a fake request (`fake_request::begin`), with its function on the stack of `thread`, until
-/// it waits or ends. `begin` pushes its arguments and returns their number. A panic ends it like an error.
+/// Runs the entry thread of a fake request (`fake_request::begin`), with its function on the stack
+/// of `thread`, until it waits or ends. `begin` pushes its arguments and returns their number. A
+/// panic ends it like an error.
 pub fn start_fake(context: &Rc<Context>, thread: Thread, begin: impl FnOnce() -> i32) {
     let task = Task::entry(context, thread);
     let start = || {

@@ -51,8 +51,8 @@ const FILES: &[&str] = &[
 const PATIENCE: &str = "30";
 
 /// Runs `cargo xtask arm64`: the `.t` files that are named, or those that matter most.
-pub fn command(files: &[String]) -> Result<()> {
-    let tally = run(files)?;
+pub fn command(own_luajit: bool, files: &[String]) -> Result<()> {
+    let tally = run(own_luajit, files)?;
     println!("{tally}");
     if tally.failed > 0 {
         bail!("tests have failed; their output is in {}", dir("test").display());
@@ -60,10 +60,10 @@ pub fn command(files: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Sets up, builds and tests, and sums the checks.
+/// Sets up, builds, with LuaJIT in the module or without, and tests, and sums the checks.
 ///
 /// Errors: something could not be installed, built or run.
-pub fn run(named: &[String]) -> Result<Tally> {
+pub fn run(own_luajit: bool, named: &[String]) -> Result<Tally> {
     if cfg!(not(target_arch = "x86_64")) {
         bail!("this is for an x86-64 machine; on arm64, `cargo xtask test` needs no emulator");
     }
@@ -72,7 +72,8 @@ pub fn run(named: &[String]) -> Result<Tally> {
     debian::unpack(&root, &[debian::own_suite()?], &["arm64"], PACKAGES)?;
     emulator::register()?;
     let toolchain = Toolchain::prepare(&root)?;
-    let module = toolchain.build("", "ngx_http_lua_module.so")?;
+    let features = if own_luajit { "vendored" } else { "" };
+    let module = toolchain.build(features, "ngx_http_lua_module.so")?;
     let subject =
         Subject { nginx: root.join("usr/sbin/nginx"), modules: vec![module], wrapper: Vec::new() };
     let files: Vec<PathBuf> = match named {
@@ -82,7 +83,7 @@ pub fn run(named: &[String]) -> Result<Tally> {
     let mut environment =
         vec![emulator::root(&root), ("TEST_NGINX_TIMEOUT".into(), PATIENCE.into())];
     if files.iter().any(|file| file.ends_with(test::FAULTS)) {
-        let module = toolchain.build("fault-injection", "faults.so")?;
+        let module = toolchain.build(&format!("{features},fault-injection"), "faults.so")?;
         environment.push(("TEST_NGINX_FAULT_MODULE".into(), module.display().to_string()));
     }
     println!("{} on {}", subject.modules_shown(), subject.nginx.display());

@@ -30,6 +30,10 @@ impl Toolchain {
     /// Finds or makes what is needed to build for what is unpacked in `root`.
     pub fn prepare(root: &Path) -> Result<Toolchain> {
         let cc = program("cc", &format!("aarch64-linux-gnu-gcc --sysroot={}", root.display()))?;
+        // The build of LuaJIT takes these from where the compiler is.
+        for name in ["ar", "strip"] {
+            program(name, &format!("aarch64-linux-gnu-{name}"))?;
+        }
         let rustc = if has_target()? { None } else { Some(debians_rustc()?) };
         let tree = Tree::cross("nginx-arm64", &cc, |command| {
             emulator::within(root, command);

@@ -22,6 +22,14 @@ const TEXT: &str = "local text = ('GET /some/path?and=arguments HTTP/1.1 Agent')
 const LARGE: &str = "local text = ('0123456789abcdef'):rep(256)";
 const LARGE_BASE64: &str = "local text = ngx.encode_base64(('0123456789abcdef'):rep(256))";
 const PLAIN: &str = "local text = ('plain-text_without.escapes'):rep(2)";
+const GSUB: &str = "
+    local text = ('GET /some/path?and=arguments HTTP/1.1 Agent'):rep(1)
+    local byte, format = string.byte, string.format
+    local function escape(c) return format('%%%02X', byte(c)) end";
+const GSUB_LARGE: &str = "
+    local text = ('a line of a template that has a $name in it\\n'):rep(90)
+    local words = { name = 'value' }
+    local function look_up(name) return words[name] end";
 const ARGS: &str = "local t = { a = '1', b = 'two words', c = { '3', '4' }, d = true }";
 const ONE: &str = "local dict = ngx.shared.one dict:set('key', 1)";
 /// The dictionary of a million keys; `keys` are some of them, far from one another.
@@ -70,6 +78,13 @@ pub const CALLS: &[Call] = &[
     call("re.find-jo", "", "ngx.re.find('hello, 1234', '[0-9]+', 'jo')"),
     call("re.gsub-o", "", "ngx.re.gsub('hello, 1234', '[0-9]', '[$0]', 'o')"),
     call("re.gsub-jo", "", "ngx.re.gsub('hello, 1234', '[0-9]', '[$0]', 'jo')"),
+    call("gsub-function", GSUB, "text:gsub('([^%w])', escape)"),
+    Call {
+        turns: [50, 250],
+        ..call("gsub-function-4k", GSUB_LARGE, "text:gsub('%$(%w+)', look_up)")
+    },
+    call("gsub-function-short", GSUB, "('a-b'):gsub('%-', escape)"),
+    call("gsub-string-short", "", "('a-b'):gsub('%-', '_')"),
     call("req.get_headers", "", "ngx.req.get_headers()"),
     call("req.get_uri_args", "", "ngx.req.get_uri_args()"),
     call("encode_args", ARGS, "ngx.encode_args(t)"),

@@ -95,7 +95,7 @@ fn used_ticks(stat: &str) -> Option<f64> {
 }
 
 /// The middle one of an odd number of values.
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Subjects;
+use super::cpu::median;
 use super::place::{self, C, local};
 use super::results::Outcome;
 use crate::server::{Server, Subject};
@@ -26,8 +27,8 @@ pub const POOLED: usize = 5_000;
 pub const KEYS: usize = 1_000_000;
 /// How many requests make garbage.
 pub const GARBAGE: usize = 20_000;
-/// How often that is repeated, the modules in turns; the least of each time counts.
-pub const TURNS: usize = 10;
+/// How often that is repeated, the modules in turns.
+pub const TURNS: usize = 9;
 /// Memory comes and goes with requests: the worker has some time for that.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -42,20 +43,34 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
     let limit = Rlimit { current: Some(place::DESCRIPTORS), ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, limit).context("too few descriptors may be open")?;
     accept_in_silence()?;
-    let mut ours = measured(&subjects.ours, "this")?;
-    let mut theirs = measured(&subjects.theirs, C)?;
-    let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        keep_least(&mut our_times, garbage(&subjects.ours, "this")?);
-        keep_least(&mut their_times, garbage(&subjects.theirs, C)?);
-    }
-    ours.extend(our_times);
-    theirs.extend(their_times);
+    let (ours, theirs) = (measured(&subjects.ours, "this")?, measured(&subjects.theirs, C)?);
     let pairs = ours.into_iter().zip(theirs);
     let outcome = |((row, measure, ours), (_, _, theirs))| {
         Outcome::new("growth", row, measure, Some(ours), Some(theirs))
     };
-    Ok(pairs.map(outcome).collect())
+    let mut outcomes: Vec<Outcome> = pairs.map(outcome).collect();
+    let mut turns = Vec::new();
+    for _ in 0..TURNS {
+        turns.push((garbage(&subjects.ours, "this")?, garbage(&subjects.theirs, C)?));
+    }
+    outcomes.extend(medians(&turns));
+    Ok(outcomes)
+}
+
+/// The median of each measure, and of the turns' own ratios: which code LuaJIT compiles, and where in a cycle
+/// the collector is, differ from process to process.
+fn medians(turns: &[(Measures, Measures)]) -> Vec<Outcome> {
+    let Some((first, _)) = turns.first() else { return Vec::new() };
+    let of = |index: usize, (row, measure, _): &(&'static str, &'static str, f64)| {
+        let numbers: Vec<(f64, f64)> =
+            turns.iter().map(|(ours, theirs)| (ours[index].2, theirs[index].2)).collect();
+        let ours = median(numbers.iter().map(|(ours, _)| *ours).collect());
+        let theirs = median(numbers.iter().map(|(_, theirs)| *theirs).collect());
+        let ratio = median(numbers.iter().map(|(ours, theirs)| ours / theirs).collect());
+        let outcome = Outcome::new("growth", row, measure, Some(ours), Some(theirs));
+        Outcome { ratio: Some(ratio), ..outcome }
+    };
+    first.iter().enumerate().map(|(index, measure)| of(index, measure)).collect()
 }
 
 /// Accepts every connection, and neither sends nor reads anything.
@@ -76,17 +91,6 @@ fn measured(subject: &Subject, label: &str) -> Result<Measures> {
         ("pooled connection", "bytes", memory("/pool", POOLED)?),
         ("key of a dictionary", "bytes", key(subject, label)?),
     ])
-}
-
-/// Keeps the smaller number of each measure.
-fn keep_least(kept: &mut Measures, measures: Measures) {
-    if kept.is_empty() {
-        *kept = measures;
-        return;
-    }
-    for (kept, measure) in kept.iter_mut().zip(measures) {
-        kept.2 = kept.2.min(measure.2);
-    }
 }
 
 fn start(subject: &Subject, label: &str) -> Result<Server> {
@@ -184,4 +188,18 @@ fn time_on_cpu(pid: u32) -> Result<u64> {
 /// Resident memory in bytes.
 fn resident(pid: u32) -> Result<f64> {
     Ok(worker::resident(pid)? as f64 * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_compared_in_pairs() {
+        let turn = |ours, theirs| (vec![("row", "µs", ours)], vec![("row", "µs", theirs)]);
+        let outcomes = medians(&[turn(2.0, 4.0), turn(9.0, 6.0), turn(3.0, 4.0)]);
+        let numbers: Vec<_> = outcomes.iter().map(|o| (o.this, o.c, o.ratio)).collect();
+        assert_eq!(numbers, [(Some(3.0), Some(4.0), Some(0.75))]);
+        assert!(medians(&[]).is_empty());
+    }
 }

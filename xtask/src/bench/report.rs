@@ -74,7 +74,8 @@ fn method(part: &str) -> String {
              Resident memory of an nginx, before and after, for each of {} requests that sleep, {}\n\
              pending timers, {} cosocket connections in a pool; bytes of a shared dictionary's zone for\n\
              each of {} keys; CPU time of nginx for each of {} requests, one after the other, that make garbage\n\
-             beside a heap of 500,000 tables, the least of {} such runs (benches/growth/nginx.conf).",
+             beside a heap of 500,000 tables: the medians of {} such runs, the modules in turns, and the median of\n\
+             the turns' own ratios (benches/growth/nginx.conf).",
             growth::SLEEPERS,
             growth::TIMERS,
             growth::POOLED,

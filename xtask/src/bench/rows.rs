@@ -50,6 +50,13 @@ pub const ROWS: &[Row] = &[
     Row { name: "thread", summary: "light thread: spawn, sleep, wait", body: "hello world\n" },
     Row { name: "eof", summary: "`ngx.eof`, then work", body: "hello world\n" },
     Row { name: "cosocket", summary: "cosocket with keep-alive", body: "hello world\n" },
+    Row { name: "large-receive", summary: "64 KB through a cosocket", body: "65536\n" },
+    Row { name: "large-capture", summary: "capture of 64 KB", body: "65536\n" },
+    Row {
+        name: "large-filter",
+        summary: "capture of 64 KB through `proxy_pass` and a body filter",
+        body: "65536\n",
+    },
 ];
 
 /// The rows with these names; all where none is named.

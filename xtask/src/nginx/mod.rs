@@ -28,6 +28,7 @@ const ALL_FLAGS: &[&str] = &[
     "--with-compat",
     "--with-debug",
     "--with-pcre-jit",
+    "--with-poll_module",
     "--with-threads",
     "--with-http_ssl_module",
     "--with-http_v2_module",

@@ -28,21 +28,21 @@ pub fn contents(release: &Release) -> Result<()> {
 }
 
 /// The SHA-256 of each package, beside its name.
-pub fn digests(release: &Release) -> Result<Vec<(String, String)>> {
+pub fn digests(files: &[PathBuf]) -> Result<Vec<(String, String)>> {
     let digest = |file: &PathBuf| {
         let line = shell::output(Command::new("sha256sum").arg(file))?;
         Ok((file_name(file), line.split(' ').next().unwrap_or_default().to_string()))
     };
-    release.files.iter().map(digest).collect()
+    files.iter().map(digest).collect()
 }
 
 /// Errors: a package that differs.
 pub fn same(first: &[(String, String)], second: &[(String, String)]) -> Result<()> {
     for (one, other) in first.iter().zip(second) {
-        ensure!(one == other, "made twice, {} differs", one.0);
+        ensure!(one == other, "made in two directories, {} differs", one.0);
     }
-    ensure!(first.len() == second.len(), "made twice, the packages are others");
-    println!("made twice, the packages are the same");
+    ensure!(first.len() == second.len(), "made in two directories, the packages are others");
+    println!("made in two directories, the packages are the same");
     Ok(())
 }
 
@@ -54,9 +54,8 @@ fn file_name(file: &Path) -> String {
 fn package(deb: &Path) -> Result<()> {
     let field = |name: &str| shell::output(Command::new("dpkg-deb").arg("-f").arg(deb).arg(name));
     let depends = field("Depends")?;
-    for wanted in
-        ["nginx-abi-", "libluajit2-5.1-2", "libc6 ", "lua-resty-core ", "lua-resty-lrucache"]
-    {
+    // LuaJIT is libluajit2-5.1-2 in Debian 12, libluajit-5.1-2 in Debian 13.
+    for wanted in ["nginx-abi-", "libluajit", "libc6 ", "lua-resty-core ", "lua-resty-lrucache"] {
         ensure!(depends.split(", ").any(|one| one.starts_with(wanted)), "Depends lacks {wanted}");
     }
     for name in ["Conflicts", "Replaces"] {
@@ -137,8 +136,9 @@ fn archived(tar: &Path) -> Result<PathBuf> {
 /// Refuses files below `dir` that name this checkout, or the home of who built them.
 fn no_builders_paths(dir: &Path) -> Result<()> {
     let home = std::env::var("HOME").unwrap_or_default();
-    let paths =
-        [paths::root().display().to_string(), format!("{home}/.cargo"), format!("{home}/.rustup")];
+    let own = [paths::root(), paths::real(&paths::root())].map(|path| path.display().to_string());
+    let others = [".cargo", ".rustup"].map(|dir| format!("{home}/{dir}"));
+    let paths = [own, others].concat();
     let mut grep = Command::new("grep");
     grep.args(["-r", "-l", "-a", "-F"]);
     // A path of one name, such as /src, is a part of too many others.

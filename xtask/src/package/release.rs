@@ -49,20 +49,6 @@ impl Release {
     }
 }
 
-/// Has the next build link the module anew.
-pub fn forget() -> Result<()> {
-    let mut cargo = shell::cargo();
-    cargo.args([
-        "clean",
-        "--quiet",
-        "--release",
-        "--package",
-        "ngx-http-lua-module",
-        "--target-dir",
-    ]);
-    shell::run(cargo.arg(place().join("cargo")))
-}
-
 /// rustc's options that replace the paths of this machine in what is built.
 fn without_paths() -> Result<Vec<String>> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -71,8 +57,11 @@ fn without_paths() -> Result<Vec<String>> {
     let commit = verbose.lines().find_map(|line| line.strip_prefix("commit-hash: "));
     let home = cargo_home().context("neither CARGO_HOME nor HOME is set")?;
     let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
+    let source = "/usr/src/ngx-http-lua-module".to_string();
+    // rustc runs in the checkout's own directory, whatever link leads to it.
     let mut places = vec![
-        (paths::root(), "/usr/src/ngx-http-lua-module".to_string()),
+        (paths::root(), source.clone()),
+        (paths::real(&paths::root()), source),
         (home.clone(), "/usr/src/cargo".to_string()),
         (library, format!("/rustc/{}", commit.unwrap_or("unknown"))),
     ];

@@ -1,13 +1,14 @@
-//! The symbols about `ngx_http_lua_co_ctx_t`, which is opaque: its address is a key that this module
-//! looks up, and nothing is stored there. It is valid for as long as its coroutine runs or waits; then
-//! it finds nothing, and each function here does nothing with it, nor with null.
+//! The symbols about `ngx_http_lua_co_ctx_t`, which is opaque: its address is a key that this
+//! module looks up, and nothing is stored there. It is valid for as long as its coroutine runs or
+//! waits. After that, the key finds nothing, and each function here does nothing, as it does with
+//! null.
 //!
 //! How another module waits: its C function takes the running coroutine
 //! ([`ngx_http_lua_get_cur_co_ctx`]), starts its own operation, says how that is cancelled
 //! ([`ngx_http_lua_set_co_ctx_cleanup`]) and returns `lua_yield(L, 0)`. When the operation has
 //! finished, it puts the results onto the coroutine's stack ([`ngx_http_lua_get_co_ctx_vm`]) and
-//! calls [`ngx_http_lua_co_ctx_resume_helper`]. Where the coroutine ends before, the cleanup is
-//! called once.
+//! calls [`ngx_http_lua_co_ctx_resume_helper`]. If the coroutine ends before that, the cleanup is
+//! called, once.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -40,8 +41,8 @@ fn pointer(key: u64) -> *mut CoCtxPtr {
     without_provenance_mut(key as usize)
 }
 
-/// The coroutine that runs for the request `r`: the same pointer each time, until it ends. Null
-/// where none runs, in phases that cannot wait, and without memory. The module keeps ownership.
+/// The coroutine that runs for the request `r`: the same pointer each time, until it ends. Null if
+/// none runs, in phases that cannot wait, and without memory. The caller frees nothing.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -55,10 +56,10 @@ pub unsafe extern "C" fn ngx_http_lua_get_cur_co_ctx(r: *mut ngx_http_request_t)
     key.map_or(null_mut(), pointer)
 }
 
-/// Says that `co_ctx` is the coroutine which code outside Lua acts for: [`ngx_http_lua_get_cur_co_ctx`]
-/// gives it while no Lua code runs, and [`ngx_http_lua_get_co_ctx_data`] gives `r` from now on.
+/// Makes `co_ctx` the coroutine that the calling C code acts for: [`ngx_http_lua_get_cur_co_ctx`]
+/// returns it while no Lua code runs, and [`ngx_http_lua_get_co_ctx_data`] returns `r` from now on.
 ///
-/// Does nothing where the coroutine is not one of the request's. A resume does not need it.
+/// Does nothing if the coroutine is not one of the request's. A resume does not need this call.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -70,7 +71,7 @@ pub unsafe extern "C" fn ngx_http_lua_set_cur_co_ctx(
     let Some(record) = find(co_ctx) else { return };
     // SAFETY: the calling code passes null or a live request.
     let Some(context) = (unsafe { ffi::context(r) }) else { return };
-    // A filter's are of another context of the request.
+    // Not `belongs_to`: a filter's coroutines are in another context of the same request.
     let is_its = |task: &Rc<Task>| task.request() == Some(context.request());
     let Some(task) = record.task().filter(is_its) else { return };
     record.data.set(r.cast());
@@ -90,8 +91,8 @@ pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_vm(co_ctx: *mut CoCtxPtr) -> *m
     state.map_or(null_mut(), |state| state.as_ptr().cast())
 }
 
-/// What [`ngx_http_lua_set_co_ctx_cleanup`] or [`ngx_http_lua_set_cur_co_ctx`] last set, also in
-/// the cleanup; null before that, and once the coroutine has ended. It is the caller's own.
+/// The pointer that [`ngx_http_lua_set_co_ctx_cleanup`] or [`ngx_http_lua_set_cur_co_ctx`] has set
+/// last; null before that, and once the coroutine has ended. The cleanup still gets it.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -100,11 +101,11 @@ pub unsafe extern "C" fn ngx_http_lua_get_co_ctx_data(co_ctx: *mut CoCtxPtr) -> 
     find(co_ctx).map_or(null_mut(), |record| record.data.get())
 }
 
-/// Has `cleanup` called, with `co_ctx`, should the coroutine stop waiting before it is resumed: it is
-/// killed, the request ends, or it goes on to wait for something else. That is once at most, and not
-/// after [`ngx_http_lua_co_ctx_resume_helper`]. Null takes back what was set.
+/// Has `cleanup` called, with `co_ctx`, if the coroutine stops waiting before it is resumed:
+/// because it is killed, the request ends, or it goes on to wait for something else. It is called
+/// once at most, and not after [`ngx_http_lua_co_ctx_resume_helper`]. Null takes back what was set.
 ///
-/// `data`, which stays the caller's, is what [`ngx_http_lua_get_co_ctx_data`] gives from now on.
+/// [`ngx_http_lua_get_co_ctx_data`] returns `data` from now on, which stays the caller's.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -119,15 +120,15 @@ pub unsafe extern "C" fn ngx_http_lua_set_co_ctx_cleanup(
     record.set_cancel(cleanup.map(|cleanup| -> Cancel {
         let key = co_ctx.addr();
         Box::new(move || {
-            // SAFETY: the calling module's function, of nginx's type, with the key of its
-            // coroutine.
+            // SAFETY: the calling module passed this function to be called so, with the key of its
+            // coroutine; nginx does not unload modules while requests run.
             unsafe { cleanup(without_provenance_mut(key)) }
         })
     }));
 }
 
 /// Cancels what the coroutine waits for: another module's operation by its cleanup, one of this
-/// module's by dropping it. The coroutine still has to be resumed.
+/// module's by dropping it. The caller has to resume the coroutine afterwards.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -138,12 +139,12 @@ pub unsafe extern "C" fn ngx_http_lua_cleanup_co_ctx_pending_operation(co_ctx: *
     }
 }
 
-/// Resumes the coroutine, which yielded from a C function, with the top `nrets` values of its stack as
-/// that function's results. It may run, and its request end, before this returns; where Lua code runs
-/// already, it does so once nginx's events come round again.
+/// Resumes the coroutine, which yielded from a C function, with the top `nrets` values of its stack
+/// as that function's results. It runs, and its request may end, before this returns; but if Lua
+/// code is running now, the coroutine runs in the next round of the event loop.
 ///
-/// A coroutine that does not wait for another module, above all one that was resumed already, is left
-/// alone; an `[alert]` says so.
+/// A coroutine that does not wait for another module, such as one that has been resumed already, is
+/// left alone, with an `[alert]` in the log.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.

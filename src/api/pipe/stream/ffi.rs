@@ -18,15 +18,15 @@ use crate::api::pipe::reader::{ReadProgress, Reader, Want};
 use crate::nginx::core::strings;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// The stream that Lua names, with its read timeout.
+/// The process's stderr or stdout, with its read timeout.
 ///
 /// # Safety
 /// As for [`process`].
 unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, usize), PipeFailure> {
     // SAFETY: the contract of this function, that of `process`.
     let process = unsafe { open_process(proc) }?;
-    // SAFETY: the contract of this function, that of `process`; there is a process, so there is the
-    // structure.
+    // SAFETY: `proc` is null or lua-resty-core's structure, the contract of this function; it is
+    // not null, because it has led to a process.
     let (out, err) = unsafe { ((*proc).stdout_read_timeout, (*proc).stderr_read_timeout) };
     match (&process.stderr, from_stderr) {
         (Some(stderr), true) => Ok((stderr.clone(), err)),
@@ -35,9 +35,9 @@ unsafe fn stream(proc: *const Proc, from_stderr: bool) -> Result<(Rc<Reader>, us
     }
 }
 
-/// Copies a read's result to `*buf`, which has a capacity of `*buf_size` bytes; `*buf_size` becomes its length.
-/// If the buffer is too small, `*buf` becomes null and the result is kept. Returns 0, or -5 if there is an
-/// error besides the data.
+/// Copies a read's result to `*buf`, which has a capacity of `*buf_size` bytes; `*buf_size` becomes
+/// its length. If the buffer is too small, `*buf` becomes null and the result is kept. Returns 0,
+/// or -5 if there is an error besides the data.
 ///
 /// # Safety
 /// The pointers must be null or valid as said.
@@ -71,9 +71,10 @@ unsafe fn give(
     })
 }
 
-/// Reads everything (`reader_type` 0), `length` bytes (1), a line (2), or whatever there is, up to `length` bytes
-/// (3). Returns 0 or -5 with a result, see [`give`]; -2 if the caller must yield, and ask for the result when it
-/// is resumed; -1 with an error; or if the caller cannot wait, -100, or -101 with an error.
+/// Reads everything (`reader_type` 0), `length` bytes (1), a line (2), or whatever there is, up to
+/// `length` bytes (3). Returns 0 or -5 with a result, see [`give`]; -2 if the caller must yield,
+/// and ask for the result when it is resumed; -1 with an error; or if the caller cannot wait, -100,
+/// or -101 with an error.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
     r: *mut ngx_http_request_t,
@@ -87,7 +88,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes the running request, its own structure and buffers.
+    // SAFETY: lua-resty-core passes the running request, its own structure, and buffers with their
+    // sizes.
     unsafe {
         let task = match task(r, error) {
             Ok(task) => task,
@@ -112,8 +114,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_read(
     }
 }
 
-/// The result of a read that the caller yielded for, or that did not fit; see [`give`]. Returns -1 if the
-/// process no longer exists.
+/// The result of a read that the caller yielded for, or that did not fit; see [`give`]. Returns -1
+/// if the process no longer exists.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     _r: *mut ngx_http_request_t,
@@ -125,7 +127,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     errbuf_size: *mut usize,
 ) -> c_int {
     let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes its own structure and buffers.
+    // SAFETY: lua-resty-core passes its own structure, and buffers with their sizes.
     unsafe {
         let Some(process) = process(proc) else { return error.tell(&PipeFailure::CLOSED) };
         let reader = match &process.stderr {
@@ -136,8 +138,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_read_result(
     }
 }
 
-/// Writes `len` bytes. Returns how many were written; -2 if the caller must yield, and ask for the result when
-/// it is resumed; -1 with an error; or if the caller cannot wait, -100, or -101 with an error.
+/// Writes `len` bytes. Returns how many were written; -2 if the caller must yield, and ask for the
+/// result when it is resumed; -1 with an error; or if the caller cannot wait, -100, or -101 with an
+/// error.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
     r: *mut ngx_http_request_t,
@@ -148,7 +151,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
     errbuf_size: *mut usize,
 ) -> isize {
     let error = ErrorText { errbuf, errbuf_size };
-    // SAFETY: lua-resty-core passes the running request, its own structure and a Lua string.
+    // SAFETY: lua-resty-core passes the running request, its own structure, a Lua string, and a
+    // buffer with its size.
     unsafe {
         let task = match task(r, error) {
             Ok(task) => task,
@@ -167,7 +171,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_proc_write(
     }
 }
 
-/// The result of a write that the caller yielded for: how many bytes were written, or -1 with an error.
+/// The result of a write that the caller yielded for: how many bytes were written, or -1 with an
+/// error.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_pipe_get_write_result(
     _r: *mut ngx_http_request_t,

@@ -30,11 +30,15 @@ use pcre2_sys::{
 use crate::nginx::core::executable_memory;
 use crate::per_thread;
 
-/// The least stack that the JIT is given, in bytes.
+/// The size with which a JIT stack begins, and the least that it may grow to, in bytes.
 const MIN_JIT_STACK: usize = 32 * 1024;
 
-/// Words of working memory for a DFA match.
+/// The working memory for a DFA match, in `int`s.
 const DFA_WORKSPACE: usize = 1000;
+
+/// The interpreter may take some hundred bytes of working memory for each byte of the subject, and PCRE2 keeps
+/// them with the match data. For a longer subject than this, it gets match data for one match.
+const SHORT_SUBJECT: usize = 1024;
 
 /// Why a pattern was refused: PCRE2's code, and the offset of the error in the pattern.
 pub struct CompileError {
@@ -46,14 +50,16 @@ pub struct CompileError {
 pub struct Code {
     code: NonNull<pcre2_code_8>,
     matched: NonNull<pcre2_match_data_8>,
-    /// The offsets in `matched`, and how many.
+    /// The offsets in `matched`, and how many there are.
     offsets: (*const usize, usize),
-    /// The context for its JIT-compiled code; `None` if there is none, or if that may not run without PCRE2's
-    /// checks.
+    /// The context for its JIT-compiled code; `None` if it has no such code, or none that may run
+    /// without PCRE2's checks of the subject.
     own_context: Option<MatchContext>,
+    is_jit_compiled: bool,
 }
 
-/// Whether the size of the JIT stack has been set. Only the contexts of threads have that stack.
+/// Whether a script has set the size of the JIT stack. Only the threads' own contexts have that
+/// stack, so they are used from then on.
 static STACK_IS_SET: AtomicBool = AtomicBool::new(false);
 
 /// The names of an expression's groups, as PCRE lays them out: entries of `entry_size` bytes, each
@@ -68,7 +74,8 @@ impl Code {
     /// Compiles `pattern`.
     pub fn compile(pattern: &[u8], options: u32) -> Result<Code, CompileError> {
         let (mut code, mut offset) = (0, 0);
-        // SAFETY: a pattern with its length; PCRE2 keeps no pointer to it.
+        // SAFETY: PCRE2 reads the pattern, a slice with its length, during the call only; what it
+        // returns is checked for null, and freed here or by `drop`.
         unsafe {
             let compiled = pcre2_compile_8(
                 pattern.as_ptr(),
@@ -86,24 +93,26 @@ impl Code {
             };
             let pairs = pcre2_get_ovector_count_8(matched.as_ptr()) as usize;
             let offsets = (pcre2_get_ovector_pointer_8(matched.as_ptr()).cast_const(), pairs * 2);
-            Ok(Code { code: compiled, matched, offsets, own_context: None })
+            Ok(Code { code: compiled, matched, offsets, own_context: None, is_jit_compiled: false })
         }
     }
 
-    /// JIT-compiles the code, whose work is then bounded by `limit` (0 is PCRE2's default). If that fails, with
-    /// PCRE2's error code, the code is interpreted.
+    /// JIT-compiles the code, whose work is then bounded by `limit` (0 is PCRE2's default). If that
+    /// fails, with PCRE2's error code, the code is interpreted.
     pub fn jit_compile(&mut self, limit: u32) -> Result<(), c_int> {
         if executable_memory::is_forbidden() {
             return Err(PCRE2_ERROR_NOMEMORY);
         }
-        // SAFETY: live code.
+        // SAFETY: `self` owns the code, which no match uses now, because a match takes `&mut self`
+        // too.
         match unsafe { pcre2_jit_compile_8(self.code.as_ptr(), PCRE2_JIT_COMPLETE) } {
             0 => {}
             code => return Err(code),
         }
+        self.is_jit_compiled = true;
         let options = self.number(PCRE2_INFO_ALLOPTIONS);
-        // With PCRE2_UTF, a subject must be checked before the compiled code runs, unless that matches around
-        // invalid UTF-8.
+        // With PCRE2_UTF, a subject must be checked before the compiled code runs, unless that
+        // matches around invalid UTF-8.
         if options & PCRE2_UTF == 0 || options & PCRE2_MATCH_INVALID_UTF != 0 {
             self.own_context = MatchContext::new();
         }
@@ -118,7 +127,8 @@ impl Code {
         [PCRE2_INFO_MATCHLIMIT, PCRE2_INFO_DEPTHLIMIT, PCRE2_INFO_HEAPLIMIT].into_iter().any(
             |what| {
                 let mut limit: u32 = 0;
-                // SAFETY: live code; these queries write a 32-bit number, or fail where none is set.
+                // SAFETY: `self` owns the code; these queries write a 32-bit number, or fail if
+                // none is set.
                 unsafe {
                     pcre2_pattern_info_8(self.code.as_ptr(), what, (&raw mut limit).cast()) == 0
                 }
@@ -131,9 +141,10 @@ impl Code {
         self.number(PCRE2_INFO_CAPTURECOUNT)
     }
 
+    /// The names of the groups.
     pub fn names(&self) -> NameTable {
         let mut table: *mut u8 = null_mut();
-        // SAFETY: live code; this query writes a pointer.
+        // SAFETY: `self` owns the code; this query writes a pointer.
         unsafe {
             let into = (&raw mut table).cast();
             pcre2_pattern_info_8(self.code.as_ptr(), PCRE2_INFO_NAMETABLE, into);
@@ -147,7 +158,8 @@ impl Code {
 
     fn number(&self, what: u32) -> u32 {
         let mut number: u32 = 0;
-        // SAFETY: live code; the queries asked here write a 32-bit number.
+        // SAFETY: `self` owns the code; all queries that callers here ask for write a 32-bit
+        // number.
         unsafe { pcre2_pattern_info_8(self.code.as_ptr(), what, (&raw mut number).cast()) };
         number
     }
@@ -159,8 +171,9 @@ impl Code {
             && start <= subject.len()
             && !STACK_IS_SET.load(Ordering::Relaxed)
         {
-            // SAFETY: as below. What PCRE2 does not check here is that the code is JIT-compiled, that
-            // `start` is within the subject, and that this is UTF-8 where it must be.
+            // SAFETY: as in `find_into`. What PCRE2 does not check here: that the code is
+            // JIT-compiled and needs no UTF-8, or tolerates what is none, which `own_context` says;
+            // and that `start` is within the subject, which the condition above has checked.
             return unsafe {
                 pcre2_jit_match_8(
                     self.code.as_ptr(),
@@ -173,13 +186,16 @@ impl Code {
                 )
             };
         }
+        if !self.is_jit_compiled && subject.len() > SHORT_SUBJECT {
+            return self.find_interpreted(subject, start, limit);
+        }
         self.find_into(self.matched, subject, start, 0, limit)
     }
 
-    /// As [`Code::find`], by the interpreter, whose memory is freed at once.
+    /// As [`Code::find`], by the interpreter, whose working memory is freed before it returns.
     pub fn find_interpreted(&mut self, subject: &[u8], start: usize, limit: u32) -> c_int {
-        // SAFETY: live code; null is checked. The data is freed once, and not used afterwards; both
-        // have the same number of pairs.
+        // SAFETY: `self` owns the code; the new match data is checked for null, freed once, and not
+        // used afterwards. Both were made from the same code, and have as many pairs.
         unsafe {
             let matched = pcre2_match_data_create_from_pattern_8(self.code.as_ptr(), null_mut());
             let Some(matched) = NonNull::new(matched) else { return PCRE2_ERROR_NOMEMORY };
@@ -203,8 +219,8 @@ impl Code {
         limit: u32,
     ) -> c_int {
         let Some(context) = context(limit) else { return PCRE2_ERROR_NOMEMORY };
-        // SAFETY: live code and match data, made for each other; a subject with its length. PCRE2
-        // checks `start`.
+        // SAFETY: `self` owns the code, from which callers have made the match data; the subject is
+        // a slice with its length, the context the thread's own. PCRE2 checks `start`.
         unsafe {
             pcre2_match_8(
                 self.code.as_ptr(),
@@ -222,7 +238,7 @@ impl Code {
     pub fn find_longest(&mut self, subject: &[u8], start: usize, options: u32) -> c_int {
         let Some(context) = context(0) else { return PCRE2_ERROR_NOMEMORY };
         let mut workspace = [0; DFA_WORKSPACE];
-        // SAFETY: as in `find`; the workspace with its length.
+        // SAFETY: as in `find_into`; the workspace is passed with its length.
         unsafe {
             pcre2_dfa_match_8(
                 self.code.as_ptr(),
@@ -238,19 +254,19 @@ impl Code {
         }
     }
 
-    /// The start and end of each group at the last match; `usize::MAX` if a group did not take part. Only as many
-    /// pairs are valid as the result of the match says.
+    /// The start and end of each group at the last match; `usize::MAX` if a group did not take
+    /// part. Only as many pairs are valid as the result of the match says.
     pub fn offsets(&self) -> &[usize] {
         let (offsets, count) = self.offsets;
-        // SAFETY: match data holds two offsets for each of its pairs; they are written by a match only, which
-        // takes `&mut self`.
+        // SAFETY: the match data, which `self` owns, holds so many offsets; only a match writes
+        // them, which takes `&mut self`.
         unsafe { std::slice::from_raw_parts(offsets, count) }
     }
 }
 
 impl Drop for Code {
     fn drop(&mut self) {
-        // SAFETY: both are owned here, and freed once.
+        // SAFETY: `self` owns both, nothing else frees them, and this runs once.
         unsafe {
             pcre2_match_data_free_8(self.matched.as_ptr());
             pcre2_code_free_8(self.code.as_ptr());
@@ -258,7 +274,8 @@ impl Drop for Code {
     }
 }
 
-/// A match context, and the JIT stack that it uses.
+/// A match context, and the JIT stack that it uses; without one, JIT-compiled code uses the C
+/// stack.
 struct MatchContext {
     context: NonNull<pcre2_match_context_8>,
     jit_stack: Option<NonNull<pcre2_jit_stack_8>>,
@@ -272,7 +289,7 @@ per_thread! {
 
 impl MatchContext {
     fn new() -> Option<MatchContext> {
-        // SAFETY: no arguments; null is checked.
+        // SAFETY: a null pointer asks for PCRE2's own allocator; the result is checked for null.
         let context = NonNull::new(unsafe { pcre2_match_context_create_8(null_mut()) })?;
         let default_limit = configured(PCRE2_CONFIG_MATCHLIMIT);
         Some(MatchContext { context, jit_stack: None, default_limit, limit: default_limit })
@@ -281,7 +298,7 @@ impl MatchContext {
     fn set_limit(&mut self, limit: u32) {
         let limit = if limit == 0 { self.default_limit } else { limit };
         if limit != self.limit {
-            // SAFETY: a live context.
+            // SAFETY: `self` owns the context, and no match uses it now.
             unsafe { pcre2_set_match_limit_8(self.context.as_ptr(), limit) };
             self.limit = limit;
         }
@@ -301,7 +318,7 @@ impl MatchContext {
 
 impl Drop for MatchContext {
     fn drop(&mut self) {
-        // SAFETY: both are owned here, and freed once.
+        // SAFETY: `self` owns both, nothing else frees them, and this runs once.
         unsafe {
             pcre2_match_context_free_8(self.context.as_ptr());
             if let Some(stack) = self.jit_stack {
@@ -323,9 +340,11 @@ fn context(limit: u32) -> Option<*mut pcre2_match_context_8> {
     })
 }
 
-/// Gives this thread's JIT-compiled code a stack that grows up to `size` bytes; false without memory.
+/// Gives this thread's JIT-compiled code a stack that grows up to `size` bytes; false if there is
+/// no memory.
 pub fn set_jit_stack_size(size: usize) -> bool {
-    // SAFETY: plain sizes; null is checked.
+    // SAFETY: sizes of which the second is not smaller; a null pointer asks for PCRE2's own
+    // allocator, and the result is checked for null.
     let stack =
         unsafe { pcre2_jit_stack_create_8(MIN_JIT_STACK, size.max(MIN_JIT_STACK), null_mut()) };
     let Some(stack) = NonNull::new(stack) else { return false };
@@ -336,7 +355,7 @@ pub fn set_jit_stack_size(size: usize) -> bool {
         }
         match slot {
             Some(context) => context.replace_jit_stack(stack),
-            // SAFETY: nobody else has the stack.
+            // SAFETY: it has just been made, and no context has got it.
             None => unsafe { pcre2_jit_stack_free_8(stack.as_ptr()) },
         }
         slot.is_some()
@@ -350,7 +369,7 @@ pub fn has_jit() -> bool {
 
 fn configured(what: u32) -> u32 {
     let mut number: u32 = 0;
-    // SAFETY: the queries asked here write a 32-bit number.
+    // SAFETY: both queries that callers here ask for write a 32-bit number.
     unsafe { pcre2_config_8(what, (&raw mut number).cast()) };
     number
 }
@@ -364,7 +383,8 @@ pub fn version() -> &'static CStr {
         // SAFETY: without a buffer, the call returns the length of the text and its NUL.
         let needed = unsafe { pcre2_config_8(PCRE2_CONFIG_VERSION, null_mut()) };
         if usize::try_from(needed).is_ok_and(|needed| needed < buffer.len()) {
-            // SAFETY: the buffer is checked to have that length.
+            // SAFETY: the text and its NUL take `needed` bytes, which the buffer has, as just
+            // checked.
             unsafe { pcre2_config_8(PCRE2_CONFIG_VERSION, buffer.as_mut_ptr().cast()) };
         }
         buffer
@@ -375,7 +395,7 @@ pub fn version() -> &'static CStr {
 /// PCRE2's own text for one of its codes.
 pub fn error_text(code: c_int) -> String {
     let mut buffer = [0u8; 256];
-    // SAFETY: a buffer with its length; PCRE2 ends the text with a NUL.
+    // SAFETY: PCRE2 writes no more than the length that is passed with the buffer.
     let len = unsafe { pcre2_get_error_message_8(code, buffer.as_mut_ptr(), buffer.len()) };
     let text = usize::try_from(len).ok().and_then(|len| buffer.get(..len)).unwrap_or_default();
     fallible::text(format_args!("{}", Shown(text)))

@@ -29,7 +29,7 @@ pub struct LuaValue {
 union LuaValueUnion {
     boolean: c_int,
     number: f64,
-    /// The caller's buffer, with its size; afterwards with the length of the value.
+    /// The caller's buffer, with its size; afterwards with the length of what has been copied.
     string: ngx_str_t,
 }
 
@@ -48,7 +48,8 @@ pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
     key_len: usize,
     value: *mut LuaValue,
 ) -> ngx_int_t {
-    // SAFETY: the calling code passes a zone of the current cycle, a key and a value of its own.
+    // SAFETY: the calling module passes a zone that `ngx_http_lua_find_zone` has found in the
+    // current cycle, and a key and a value of its own.
     let (dict, key, value) =
         unsafe { (Dict::from_ptr(zone), strings::raw(key_data, key_len), value.as_mut()) };
     let (Some(dict), Some(value)) = (dict, value) else { return ERROR as ngx_int_t };
@@ -59,7 +60,8 @@ pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
         if found.is_stale {
             return Ok(DONE);
         }
-        // SAFETY: if the value is a string, its buffer is valid: the contract of this function.
+        // SAFETY: the calling module has set the union's string before the call, to a buffer of its
+        // own with its size, or to null.
         unsafe { read(found, value) }.map(|()| OK)
     };
     let rc = match store::get(dict, key, true, read) {
@@ -73,7 +75,7 @@ pub unsafe extern "C" fn ngx_http_lua_shared_dict_get(
     rc as ngx_int_t
 }
 
-/// Writes what was found for the caller; the error is for the log.
+/// Writes what has been found to the caller's `value`. An error is a text for the log.
 ///
 /// # Safety
 /// If `value` is a string, its data must be valid for its length.
@@ -82,7 +84,8 @@ unsafe fn read(found: &Found, value: &mut LuaValue) -> Result<(), String> {
     value.kind = found.value.kind;
     match (found.value.kind, bytes) {
         (STRING, _) => {
-            // SAFETY: the contract of this function; the union's string is what it set.
+            // SAFETY: the caller has set the union's string to a buffer with its size; null is
+            // checked, and no more than the size is copied.
             unsafe {
                 let into = &mut value.value.string;
                 if into.data.is_null() || into.len == 0 {
@@ -110,8 +113,9 @@ fn bad(found: &Found) -> String {
     fallible::text(format_args!("bad lua value type found: {}", found.value.kind))
 }
 
-/// The zone of that name that was added through this module, `lua_shared_dict` included; null where
-/// there is none. nginx owns it; it lives as long as the current cycle.
+/// The zone of that name that was added through this module, by `lua_shared_dict` or
+/// [`ngx_http_lua_shared_memory_add`]; null if there is none. nginx owns it, and it lives as long
+/// as the current cycle.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -120,15 +124,15 @@ pub unsafe extern "C" fn ngx_http_lua_find_zone(
     name_data: *mut u8,
     name_len: usize,
 ) -> *mut ngx_shm_zone_t {
-    // SAFETY: the calling code passes a name with its length.
+    // SAFETY: the calling module passes a name of its own, with its length.
     zones::find(unsafe { strings::raw(name_data, name_len) })
 }
 
-/// Adds a zone of shared memory that `init_by_lua*` waits for; called while nginx reads the
-/// configuration.
+/// Adds a zone of shared memory that is initialised before `init_by_lua*` runs; to be called while
+/// nginx reads the configuration.
 ///
-/// The caller sets `init` and `data` of the result, as it would of nginx's own; where `data` is set
-/// already, the zone was added before. Null on an error, which has been logged.
+/// The caller sets `init` and `data` of the result, as with nginx's own `ngx_shared_memory_add`; if
+/// `data` is set already, the zone was added before. Null on an error, which has been logged.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -139,8 +143,8 @@ pub unsafe extern "C" fn ngx_http_lua_shared_memory_add(
     size: usize,
     tag: *mut c_void,
 ) -> *mut ngx_shm_zone_t {
-    // SAFETY: the calling module runs in nginx's parser, within the http block; the main
-    // configuration stays in the cycle's pool.
+    // SAFETY: other modules have `cf` from nginx, which calls them while it reads the http block:
+    // this module's main configuration exists by then. The name is a string of the caller's.
     unsafe {
         let (Some(cf), Some(name)) = (Conf::from_ptr(cf), name.as_ref()) else {
             return null_mut();

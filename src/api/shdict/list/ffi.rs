@@ -1,13 +1,16 @@
-//! What lua/shdict_lists.lua calls through LuaJIT's FFI. It has the functions' addresses from here:
-//! no symbols are exported.
+//! What lua/shdict_lists.lua calls through LuaJIT's FFI. It is given the functions' addresses by
+//! [`inject`]: no symbols are exported.
 //!
-//! `zone` is one of the dictionaries that the Lua code was given, `key` a Lua string. Below zero is
-//! a result that the Lua code looks up elsewhere; nothing has been changed then.
+//! `zone` is one of the dictionaries that the Lua code was given, `key` a Lua string. Results below
+//! zero are the constants below. After `FAILED`, the Lua code calls the C function for Lua
+//! instead, which does it all again, or returns the error.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
 use std::ffi::{c_int, c_void};
 use std::ptr::copy_nonoverlapping;
+
+use export::callback;
 
 use crate::api::shdict::ffi::arguments;
 use crate::api::shdict::list;
@@ -16,22 +19,22 @@ use crate::lua::Outcome;
 use crate::lua::State;
 use crate::nginx::core::shared_memory::DictValue;
 use crate::nginx::core::strings;
-use crate::nginx::guard;
 use crate::nginx::sys::ngx_shm_zone_t;
 
-/// Results of [`pop`] that are no length.
+/// Results of [`pop`] that are no length: the list has no item; the item is a number.
 const NO_ITEM: f64 = -1.0;
 const A_NUMBER: f64 = -2.0;
-/// Nothing was done.
+/// Nothing has been changed.
 const FAILED: f64 = -3.0;
 
 type Zone = *mut ngx_shm_zone_t;
 
-/// Adds `text` to the left or right of a list, or `number` where there is no text. Returns how many
-/// items it has then.
+/// Adds `text` to the left or right of a list, or `number` if `text` is null. Returns how many
+/// items the list has then.
 ///
 /// # Safety
 /// Only lua/shdict_lists.lua may call this, with pointers that are valid as described.
+#[callback(FAILED)]
 unsafe extern "C" fn push(
     zone: Zone,
     key: *const u8,
@@ -41,26 +44,25 @@ unsafe extern "C" fn push(
     text_len: usize,
     number: f64,
 ) -> f64 {
-    guard(FAILED, || {
-        // SAFETY: the Lua code passes a zone that it was given, and Lua strings.
-        let (arguments, text) = unsafe {
-            (arguments(zone, key, key_len), (!text.is_null()).then(|| strings::raw(text, text_len)))
-        };
-        let Ok((dict, key)) = arguments else { return FAILED };
-        let number = number.to_ne_bytes();
-        let value = match text {
-            Some(bytes) => DictValue { kind: STRING, bytes },
-            None => DictValue { kind: NUMBER, bytes: &number },
-        };
-        list::push(dict, key, value, left != 0).map_or(FAILED, f64::from)
-    })
+    // SAFETY: the Lua code passes a zone that it was given, and Lua strings.
+    let (arguments, text) = unsafe {
+        (arguments(zone, key, key_len), (!text.is_null()).then(|| strings::raw(text, text_len)))
+    };
+    let Ok((dict, key)) = arguments else { return FAILED };
+    let number = number.to_ne_bytes();
+    let value = match text {
+        Some(bytes) => DictValue { kind: STRING, bytes },
+        None => DictValue { kind: NUMBER, bytes: &number },
+    };
+    list::push(dict, key, value, left != 0).map_or(FAILED, f64::from)
 }
 
-/// Takes an item off the left or right of a list: a text to `text`, unless it is longer than `room`,
-/// a number to `number`. Returns the text's length.
+/// Takes an item off the left or right of a list. A text goes to `text`, which has space for `room`
+/// bytes, and the result is its length; a longer one stays in the list. A number goes to `number`.
 ///
 /// # Safety
 /// Only lua/shdict_lists.lua may call this, with pointers that are valid as described.
+#[callback(FAILED)]
 unsafe extern "C" fn pop(
     zone: Zone,
     key: *const u8,
@@ -70,51 +72,48 @@ unsafe extern "C" fn pop(
     room: usize,
     number: *mut f64,
 ) -> f64 {
-    guard(FAILED, || {
-        // SAFETY: as in `push`.
-        let Ok((dict, key)) = (unsafe { arguments(zone, key, key_len) }) else { return FAILED };
-        let mut left_there = false;
-        let taken = list::pop(dict, key, left != 0, |item| {
-            let result = match (item.kind, <[u8; 8]>::try_from(item.bytes)) {
-                (STRING, _) if item.bytes.len() <= room => {
-                    // SAFETY: the Lua code's buffer has space for that.
-                    unsafe { copy_nonoverlapping(item.bytes.as_ptr(), text, item.bytes.len()) };
-                    Some(item.bytes.len() as f64)
-                }
-                (NUMBER, Ok(bytes)) => {
-                    // SAFETY: the Lua code's out-parameter.
-                    unsafe { number.write(f64::from_ne_bytes(bytes)) };
-                    Some(A_NUMBER)
-                }
-                _ => None,
-            };
-            left_there = result.is_none();
-            result
-        });
-        match taken {
-            Ok(Some(result)) => result,
-            Ok(None) if !left_there => NO_ITEM,
-            _ => FAILED,
-        }
-    })
+    // SAFETY: as in `push`: a zone that the Lua code was given, and a Lua string.
+    let Ok((dict, key)) = (unsafe { arguments(zone, key, key_len) }) else { return FAILED };
+    let mut left_there = false;
+    let taken = list::pop(dict, key, left != 0, |item| {
+        let result = match (item.kind, <[u8; 8]>::try_from(item.bytes)) {
+            (STRING, _) if item.bytes.len() <= room => {
+                // SAFETY: the Lua code passes a buffer of `room` bytes, and the text is no longer.
+                unsafe { copy_nonoverlapping(item.bytes.as_ptr(), text, item.bytes.len()) };
+                Some(item.bytes.len() as f64)
+            }
+            (NUMBER, Ok(bytes)) => {
+                // SAFETY: the Lua code passes an out-parameter of its own.
+                unsafe { number.write(f64::from_ne_bytes(bytes)) };
+                Some(A_NUMBER)
+            }
+            _ => None,
+        };
+        left_there = result.is_none();
+        result
+    });
+    match taken {
+        Ok(Some(result)) => result,
+        Ok(None) if !left_there => NO_ITEM,
+        _ => FAILED,
+    }
 }
 
 /// How many items a list has.
 ///
 /// # Safety
 /// Only lua/shdict_lists.lua may call this, with pointers that are valid as described.
+#[callback(FAILED)]
 unsafe extern "C" fn len(zone: Zone, key: *const u8, key_len: usize) -> f64 {
-    guard(FAILED, || {
-        // SAFETY: as in `push`.
-        let Ok((dict, key)) = (unsafe { arguments(zone, key, key_len) }) else { return FAILED };
-        list::len(dict, key).map_or(FAILED, f64::from)
-    })
+    // SAFETY: as in `push`: a zone that the Lua code was given, and a Lua string.
+    let Ok((dict, key)) = (unsafe { arguments(zone, key, key_len) }) else { return FAILED };
+    list::len(dict, key).map_or(FAILED, f64::from)
 }
 
-/// Replaces methods in the table on top by their FFI faces, given the userdata of all dictionaries
-/// in the table below it.
+/// Replaces methods of lists in the table on top by Lua functions that call those above. The table
+/// below it has the address of each zone by its userdata. The stack stays as it is.
 ///
-/// Runs in protected mode: may raise.
+/// To be called in protected mode: it may raise a Lua error.
 pub fn inject(mut state: State) {
     let code = include_bytes!("../../../../lua/shdict_lists.lua");
     if state.load(code, c"=ngx.shared lists") != Outcome::Done {

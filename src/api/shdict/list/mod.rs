@@ -25,8 +25,8 @@ impl ListError {
     }
 }
 
-/// Adds a value at the left or right of the list under `key`, which is made where there is none.
-/// Returns the list's new length.
+/// Adds a value at the left or right of the list under `key`, which is made if there is none.
+/// Nothing is evicted for it. Returns the list's new length.
 pub fn push(dict: Dict, key: &[u8], value: DictValue, left: bool) -> Result<u32, ListError> {
     let key = DictKey::new(key);
     let mut dict = dict.lock().ok_or(ListError::NoMemoryForList)?;
@@ -54,8 +54,8 @@ pub fn push(dict: Dict, key: &[u8], value: DictValue, left: bool) -> Result<u32,
     }
 }
 
-/// Takes a value off the left or right of the list under `key`, and gives what `take` makes of it;
-/// where that is nothing, the value stays.
+/// Takes a value off the left or right of the list under `key`, and returns what `take` makes of
+/// it; if that is `None`, the value stays in the list. `take` is called with the zone's lock held.
 pub fn pop<T>(
     dict: Dict,
     key: &[u8],
@@ -82,7 +82,7 @@ pub fn pop<T>(
     Ok(taken)
 }
 
-/// The length of the list under `key`: 0 where there is none.
+/// The length of the list under `key`: 0 if there is none.
 pub fn len(dict: Dict, key: &[u8]) -> Result<u32, ListError> {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(0) };

@@ -1,9 +1,9 @@
 //! A handshake on a connection that has had one, mostly one from a pool.
 //!
-//! The code that put the connection there may have meant another server, or not have verified the
-//! server. If its TLS does not suit, it is replaced by another connection to the same address
-//! before anything is sent. A connection that has been used already cannot be replaced: it is kept,
-//! and verifying the server then checks whether it is the one that is meant.
+//! The code that put the connection into the pool may have named another server, or may not have
+//! verified it. If its TLS does not suit, it is replaced by a new connection to the same address,
+//! as long as nothing has been sent on it since it left the pool. Otherwise it is kept, and if the
+//! caller wants the server verified, its certificate is checked now.
 
 use std::ffi::CStr;
 use std::rc::{Rc, Weak};
@@ -56,8 +56,8 @@ impl Socket {
         Ok(HandshakeProgress::Complete)
     }
 
-    /// Connects anew to where the socket is connected, for another handshake. Where that cannot
-    /// begin, the connection stays.
+    /// Replaces the socket's connection by a new one to the same address, for another handshake. If
+    /// the new connect cannot begin, the old connection stays.
     fn reconnect(
         self: &Rc<Self>,
         task: &Rc<Task>,
@@ -93,7 +93,8 @@ impl Socket {
         Ok(self.wait_for_handshake(task))
     }
 
-    /// The socket's connection is another one from now on, which did not come from a pool.
+    /// Makes `peer` the socket's connection, as one that did not come from a pool; closes the old
+    /// one.
     fn replace_connection(self: &Rc<Self>, peer: Peer) {
         peer.set_user(Rc::downgrade(self) as Weak<dyn Events>);
         self.stream.set(Some(peer.stream()));
@@ -106,7 +107,7 @@ impl Socket {
         self.tls.borrow_mut().trust(trusted);
     }
 
-    /// The connect has finished, or has timed out.
+    /// An event says that the new connect has finished, or has timed out.
     pub fn reconnect_event(self: &Rc<Self>, address: &Address) {
         const FAILED: TlsFailure = TlsFailure { code: 0, text: c"handshake failed" };
         let Some(stream) = self.stream.get() else { return };

@@ -20,14 +20,15 @@ use crate::runtime::{Context, PhaseSet};
 
 /// Begins the TLS handshake of the cosocket whose userdata's memory is `u`.
 ///
-/// `sess` is null or a session to take up again, which stays the caller's; `enable_session_reuse`
-/// says whether the caller wants this connection's session. `server_name` is sent to the server
-/// where its data is not null, and compared with the certificate where `verify` is not 0.
-/// `chain` and `pkey` are the client's certificates and key, or null; they stay the caller's.
+/// `sess` is null or a session to resume, which stays the caller's; `enable_session_reuse` says
+/// whether the caller wants this connection's session. `server_name`, if its data is not null, is
+/// sent to the server, and if `verify` is not 0, compared with the server's certificate.
+/// `ocsp_status_req` says whether to ask for the OCSP status of that. `chain` and `pkey` are the
+/// client's certificates and key, or null; they stay the caller's.
 ///
-/// 0 where the handshake is done: the result is there. -2 where the caller must yield, and get the
-/// result afterwards. -4 where the connection has had its handshake and `sess` is good for it. -1
-/// with a static text in `*errmsg`. -100 outside of a request.
+/// 0 if the handshake is done: the result is there. -2 if the caller must yield, and ask for the
+/// result when it is resumed. -4 if the connection has had its handshake and `sess` was passed: the
+/// caller keeps using that session. -1 with a static text in `*errmsg`. -100 outside of a request.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_sslhandshake(
     }
 }
 
-/// Begins it, where the socket and the running code can have one.
+/// Begins the handshake, if the socket is open and free, and the running code may wait.
 fn begin(
     socket: Option<Rc<Socket>>,
     context: &Rc<Context>,
@@ -99,8 +100,8 @@ fn begin(
     socket.handshake(&task, wanted)
 }
 
-/// How the handshake of the cosocket at `u` ended. 0, with its session in `*sess`, which is the
-/// caller's to free with [`ngx_http_lua_ffi_ssl_free_session`], or null where there is none. -1 with
+/// The result of the handshake of the cosocket at `u`. 0, with its session in `*sess`, which is the
+/// caller's to free with [`ngx_http_lua_ffi_ssl_free_session`], or null if none was kept. -1 with
 /// a static text in `*errmsg`, and OpenSSL's number of what is wrong with the server's certificate,
 /// or 0, in `*openssl_error_code`.
 ///
@@ -158,6 +159,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_sslhandshake_result(
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_free_session(sess: *mut SSL_SESSION) {
     ngx_debug!(cycle_log(), "lua ssl free session: {:016X}", sess as usize);
-    // SAFETY: lua-resty-core gives up the share that it owns, once.
+    // SAFETY: lua-resty-core passes null, or a session whose reference `get_sslhandshake_result` or
+    // `get_ssl_session` gave it; as a finalizer, this is called once for each.
     drop(unsafe { Session::from_raw(sess) });
 }

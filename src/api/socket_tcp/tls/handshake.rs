@@ -1,7 +1,8 @@
-//! The handshake: at once on a connection that has had one, else a wait for the other side.
+//! The handshake: on a connection that has had one, mostly done at once; otherwise a wait for the
+//! server.
 //!
-//! Whatever fails in a handshake fails in its event, where the result has a place for OpenSSL's
-//! number, even if it failed before the caller could yield.
+//! If the handshake itself fails at once, the caller yields all the same, and an event fails it:
+//! only a caller that has yielded asks for a result with OpenSSL's number.
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -24,23 +25,26 @@ use crate::runtime::scheduler;
 
 /// What a handshake is to do.
 pub struct WantedHandshake<'a> {
-    /// The session to take up again.
+    /// The session to resume.
     pub session: Option<BorrowedSession<'a>>,
     /// Whether the caller wants this connection's session.
     pub keep_session: bool,
+    /// The name for the server (SNI), which its certificate must be for if it is verified.
     pub server_name: Option<&'a [u8]>,
     pub verify: bool,
     /// Whether to ask for the OCSP status of the server's certificate.
     pub status: bool,
+    /// The caller's client certificate; `None` for the configured ones.
     pub certificate: Option<ClientCertificate<'a>>,
     /// What the caller's options say, if there are any.
     pub offer: Option<Rc<Offer>>,
 }
 
-/// How far it has come.
+/// How far a handshake has come.
 pub enum HandshakeProgress {
     Complete,
-    /// The connection has had its handshake, and the caller has a session.
+    /// The connection has had its handshake already, and the session that the caller has passed
+    /// stays the result.
     Known,
     /// The caller yields.
     Waiting,
@@ -73,7 +77,7 @@ impl Socket {
         Ok(self.wait_for_handshake(task))
     }
 
-    /// Begins the handshake on a connection that is there.
+    /// Begins the handshake on a connection that is connected and has TLS put on it.
     pub fn start(&self, connection: Connection, stream: Stream) -> Handshake {
         let progress = connection.handshake();
         ngx_debug!(self.request.get().log(), "ngx_ssl_handshake returned: {}", code(progress));
@@ -84,7 +88,7 @@ impl Socket {
         progress
     }
 
-    /// The task waits for a read event that ends the handshake.
+    /// Has the task wait for the event that ends the handshake.
     pub fn wait_for_handshake(self: &Rc<Self>, task: &Rc<Task>) -> HandshakeProgress {
         self.stage.replace(Stage::Handshaking);
         *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
@@ -92,7 +96,8 @@ impl Socket {
         HandshakeProgress::Waiting
     }
 
-    /// Puts TLS on a connection, for what is wanted.
+    /// Puts TLS on a connection, prepared for the handshake that is wanted. On failure, the
+    /// connection is without TLS.
     pub fn put_tls_on(
         &self,
         peer: &Peer,
@@ -123,11 +128,11 @@ impl Socket {
         if let Some(offer) = &wanted.offer {
             connection.offer(offer)?;
         }
-        // The extension has no place for an address: a server may refuse one there.
+        // The SNI extension is for names only: a server may refuse an address there.
         let told = |name: &&[u8]| !(wanted.verify && ip_address(name).is_some());
         if let Some(name) = wanted.server_name.filter(told) {
             ngx_debug!(log, "lua ssl server name: \"{}\"", Shown(name));
-            // What follows a NUL is no part of a name for the server.
+            // As in C, the name for the server ends at a NUL.
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
             let name = fallible::c_string(name).map_err(|_| c"no memory")?;
             if !connection.set_server_name(&name) {
@@ -145,13 +150,14 @@ impl Socket {
         Ok(())
     }
 
-    /// The handshake has finished, or has timed out.
+    /// An event says that the handshake has finished, or has timed out.
     pub fn handshake_event(self: &Rc<Self>) {
         let Some(stream) = self.stream.get() else { return };
         self.settle_handshake(self.conclude(stream));
     }
 
-    /// Tells the waiting task the result.
+    /// Sets the result of the handshake, closes the socket if it has failed, and wakes the waiting
+    /// task.
     pub fn settle_handshake(self: &Rc<Self>, result: Result<(), TlsFailure>) {
         let waiter = Socket::take_waiter(&self.connecting);
         if let Err(failure) = result {
@@ -164,6 +170,7 @@ impl Socket {
         scheduler::wake_with(&task, 0, |_| {});
     }
 
+    /// The result of a handshake that has finished or timed out.
     fn conclude(&self, stream: Stream) -> Result<(), TlsFailure> {
         const FAILED: TlsFailure = TlsFailure { code: 0, text: c"handshake failed" };
         if stream.take_timeout(Direction::Read) {
@@ -178,7 +185,7 @@ impl Socket {
     }
 }
 
-/// nginx's number of how a handshake stands.
+/// nginx's status for the progress of a handshake.
 fn code(progress: Handshake) -> i32 {
     match progress {
         Handshake::Done => 0,

@@ -1,7 +1,8 @@
-//! The table of options of `sock:sslhandshake`, and what came of one.
+//! The options table of `sock:sslhandshake`, and `sock:getalpn`, which returns what came of one of
+//! the options.
 //!
-//! lua-resty-core's function of that name knows none: lua/socket_sslhandshake.lua stands before it,
-//! and gives the options to the socket before the handshake.
+//! lua-resty-core's `sslhandshake` takes no options: lua/socket_sslhandshake.lua is called in its
+//! place, gives the options to the socket, and then calls it.
 
 use std::ffi::CString;
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use crate::nginx::event::tls::{Connection, Offer, VERSIONS};
 /// The options that lua/socket_sslhandshake.lua handles.
 const CERTIFICATE: [&[u8]; 2] = [b"client_cert", b"client_priv_key"];
 
-/// Why options are refused.
+/// Why options are refused: the text for Lua.
 struct Refused(String);
 
 impl From<OutOfMemory> for Refused {
@@ -29,8 +30,8 @@ impl From<OutOfMemory> for Refused {
     }
 }
 
-/// Has the cosockets' metatable of this name in the registry put the options before the function
-/// that lua-resty-core sets there.
+/// Prepares the cosockets' metatable, `metatable` in the registry, so that the `sslhandshake` which
+/// lua-resty-core sets there is called by way of lua/socket_sslhandshake.lua.
 ///
 /// Runs in protected mode: may raise.
 pub fn inject(mut state: State, metatable: &std::ffi::CStr) {
@@ -43,8 +44,8 @@ pub fn inject(mut state: State, metatable: &std::ffi::CStr) {
     state.call_raising(2, 0);
 }
 
-/// `sock:getalpn()`: the protocol that the server has chosen of those in the option `alpn`; `nil` if
-/// none.
+/// `sock:getalpn()`: the protocol that the server has chosen of those in the option `alpn`; `nil`
+/// if none.
 pub fn getalpn(call: &Call) -> LuaResult {
     let n = call.arguments();
     if n != 1 {
@@ -62,14 +63,15 @@ pub fn getalpn(call: &Call) -> LuaResult {
     let established = Connection::of(stream).filter(|connection| connection.is_established());
     let Some(connection) = established else { return call.fail("no ssl connection") };
     match connection.alpn() {
-        Some(name) => call.state.push_bytes(name),
+        // OpenSSL's own bytes would be gone if a finalizer of Lua's closed the socket meanwhile.
+        Some(name) => call.state.push_bytes(&fallible::copy(name)?),
         None => call.state.push_nil(),
     }
     Ok(Returns::Values(1))
 }
 
-/// `prepare(sock, options)`: the socket's next handshake has these options. Returns a text where they
-/// are wrong.
+/// `prepare(sock, options)`, called from lua/socket_sslhandshake.lua: sets the options of the
+/// socket's next handshake. Returns an error text if they are wrong, otherwise nothing.
 fn prepare(state: State) -> LuaResult {
     if state.kind(2) != Kind::Table {
         let kind = state.kind(2).name();
@@ -91,11 +93,12 @@ fn prepare(state: State) -> LuaResult {
     }
 }
 
+/// Reads the options table at index `table`. On failure, values are left on the stack.
 fn read(mut state: State, table: i32) -> Result<Offer, Refused> {
     let mut offer = Offer::default();
     let walk = state.walk(table);
     while state.next(walk) {
-        // What may be no text is not read as one: that would change the key.
+        // Reading a key that is a number as a string would change it, and confuse the walk.
         let key = if state.kind(-2) == Kind::String { state.bytes(-2) } else { None };
         match key {
             Some(b"alpn") => offer.alpn = alpn(state)?,
@@ -123,7 +126,7 @@ fn bad_kind<T>(state: State, option: &str) -> Result<T, Refused> {
     refuse(format_args!("bad \"{option}\" option type: {}", state.kind(-1).name()))
 }
 
-/// The text on top.
+/// The string on top of the stack, which must have no NUL.
 fn text(state: State, option: &str) -> Result<CString, Refused> {
     let Some(text) = string(&state) else { return bad_kind(state, option) };
     if text.contains(&0) {
@@ -132,11 +135,12 @@ fn text(state: State, option: &str) -> Result<CString, Refused> {
     Ok(fallible::c_string(text)?)
 }
 
+/// The string on top of the stack; `None` for a value of another type.
 fn string(state: &State) -> Option<&[u8]> {
     if state.kind(-1) == Kind::String { state.bytes(-1) } else { None }
 }
 
-/// The number of the version of TLS whose name is on top.
+/// OpenSSL's number of the TLS version whose name is on top of the stack.
 fn version(state: State, option: &str) -> Result<u16, Refused> {
     let Some(name) = string(&state) else { return bad_kind(state, option) };
     match VERSIONS.iter().find(|(known, _)| known.as_bytes() == name) {
@@ -145,7 +149,8 @@ fn version(state: State, option: &str) -> Result<u16, Refused> {
     }
 }
 
-/// The protocols in the table on top, as TLS has them.
+/// The protocol names in the table on top of the stack, in the form that TLS sends: each after a
+/// byte with its length.
 fn alpn(mut state: State) -> Result<Vec<u8>, Refused> {
     if state.kind(-1) != Kind::Table {
         return bad_kind(state, "alpn");

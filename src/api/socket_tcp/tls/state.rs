@@ -1,4 +1,5 @@
-//! What a cosocket knows of its TLS: how the last handshake ended, and what it was made with.
+//! The state of a cosocket's TLS: the result of the last handshake, and the parameters with which
+//! the connection's TLS was made.
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -14,68 +15,72 @@ use crate::nginx::event::stream::Stream;
 use crate::nginx::event::tls::{Connection, Context, GivenSession, Offer, Owned, Session, Store};
 use crate::{ngx_debug, ngx_log};
 
-/// Why a handshake failed: OpenSSL's number of what is wrong with the certificate, or 0.
+/// Why a handshake failed. `code` is OpenSSL's number of what is wrong with the server's
+/// certificate, or 0.
 #[derive(Clone, Copy)]
 pub struct TlsFailure {
     pub code: c_int,
     pub text: &'static CStr,
 }
 
-/// A cosocket's last handshake.
+/// The TLS of a cosocket.
 #[derive(Default)]
 pub struct Tls {
+    /// Whether the last handshake verifies the server, and keeps the session for the caller.
     verify: bool,
     keep_session: bool,
-    /// Whether the caller has a certificate of its own, instead of the configured ones.
+    /// Whether the last handshake has a client certificate from the caller, instead of the
+    /// configured ones.
     has_certificate: bool,
-    /// The name that the certificate must be for; empty for any.
+    /// The name that the server's certificate must be for; empty for any.
     host: Vec<u8>,
+    /// What the caller's options say.
     offer: Option<Rc<Offer>>,
     failure: Option<TlsFailure>,
     session: Kept,
-    /// None before the connection's handshake: most connections have no TLS.
+    /// `None` before the connection's first handshake.
     made: Option<Box<Made>>,
-    /// Who is trusted in the next handshake, instead of the configured authorities.
+    /// The authorities that the next handshake trusts, instead of the configured ones.
     trusted: Option<Store>,
-    /// What the next handshake is to offer.
+    /// The caller's options for the next handshake.
     next_offer: Option<Rc<Offer>>,
-    /// How many bytes had been sent when the connection came out of a pool.
+    /// How many bytes had been sent when the connection came out of a pool; `None` if it did not.
     sent_before: Option<i64>,
 }
 
-/// What a connection's TLS was made with; it goes with the connection into a pool.
+/// The parameters with which a connection's TLS was made; they go with the connection into a pool.
 pub struct Made {
-    /// The name that the server was told; empty for none.
+    /// The name that the server was given (SNI); empty for none.
     server_name: Vec<u8>,
-    /// By whose settings; only compared.
+    /// The context with the location's settings; only compared.
     context: *const Context,
-    /// Who was trusted, where the context does not say it.
+    /// The authorities that were trusted, if they were not the context's own.
     trusted: Option<Store>,
-    /// Whether the caller had a certificate of its own.
+    /// Whether the client certificate was the caller's.
     has_certificate: bool,
-    /// What was offered by the caller's options.
+    /// What the caller's options said.
     offer: Option<Rc<Offer>>,
-    /// The server is trusted, and the one of that name.
+    /// Whether the server's certificate was verified, and is for that name.
     verified: bool,
 }
 
-/// How a connection suits.
+/// Whether a connection that has had its handshake suits another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Suits {
     Yes,
-    /// It suits if the server turns out to be the one that is meant.
+    /// If its server, which was not verified before, can be verified now.
     IfVerified,
-    /// Its TLS is for another server, another client certificate or other settings.
+    /// Its TLS is for another server name, another client certificate or other settings.
     Not,
 }
 
-/// The session that the caller wants.
+/// The session for the caller.
 #[derive(Default)]
 enum Kept {
     #[default]
     None,
     Here(Session),
-    /// Lua owns it, and may ask for it once more.
+    /// Lua owns it. It is returned again if asked for: lua-resty-core asks twice.
     Given(GivenSession),
 }
 
@@ -85,7 +90,7 @@ impl Made {
         name.is_some_and(|name| !name.eq_ignore_ascii_case(&self.server_name))
     }
 
-    /// Whether it was made with the context and the store that a handshake has now.
+    /// Whether it was made with this context and this store.
     fn is_by(&self, context: *const Context, trusted: Option<&Store>) -> bool {
         self.context == context
             && self.trusted.as_ref().map(Store::as_ptr) == trusted.map(Store::as_ptr)
@@ -93,16 +98,17 @@ impl Made {
 }
 
 impl Tls {
-    /// That of a connection which comes out of a pool.
+    /// The state for a connection that comes out of a pool.
     pub fn taken(made: Option<Box<Made>>, stream: Stream) -> Tls {
         Tls { made, sent_before: Some(stream.sent()), ..Tls::default() }
     }
 
-    /// Of a connection that goes into one.
+    /// Takes the parameters of a connection that goes into a pool.
     pub fn take_made(&mut self) -> Option<Box<Made>> {
         self.made.take()
     }
 
+    /// Notes what a handshake that begins is to do; clears the result of the last one.
     pub fn begin(&mut self, wanted: &WantedHandshake) -> Result<(), OutOfMemory> {
         self.host = fallible::copy(wanted.server_name.unwrap_or_default())?;
         self.verify = wanted.verify;
@@ -114,7 +120,7 @@ impl Tls {
         Ok(())
     }
 
-    /// The handshake, or another look at what it showed, has succeeded.
+    /// A handshake has succeeded: a real one, or another verification of the server after it.
     pub fn succeed(&mut self, connection: Connection, stream: Stream, socket: &Socket) {
         self.save_session(connection, stream);
         let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
@@ -135,12 +141,12 @@ impl Tls {
         }
     }
 
-    /// Trusts these authorities in the next handshake, or again the configured ones.
+    /// Has the next handshake trust these authorities; if `None`, the configured ones.
     pub fn trust(&mut self, store: Option<Store>) {
         self.trusted = store;
     }
 
-    /// Offers these things in the next handshake.
+    /// Sets the caller's options for the next handshake.
     pub fn offer_next(&mut self, offer: Option<Rc<Offer>>) {
         self.next_offer = offer;
     }
@@ -149,23 +155,26 @@ impl Tls {
         self.next_offer.take()
     }
 
-    /// Whether the connection's handshake offered other things than the next one is to offer.
+    /// Whether the connection's handshake had other options than `wanted` has.
     pub fn offered_others(&self, wanted: &WantedHandshake) -> bool {
         self.made.as_ref().is_some_and(|made| made.offer != wanted.offer)
     }
 
-    /// Whom a handshake trusts, where the context does not say it.
+    /// The authorities that a handshake trusts, if they are not the context's own. Without
+    /// verification, the system's authorities are not loaded.
     pub fn store<'a>(&'a self, verify: bool, socket: &'a Socket) -> Option<&'a Store> {
         let context = || socket.conf.get().tls_context().filter(|_| verify);
         self.trusted().or_else(|| context()?.store()?.get())
     }
 
+    /// The authorities that the caller has set.
     pub fn trusted(&self) -> Option<&Store> {
         self.trusted.as_ref()
     }
 
-    /// Whether the connection's handshake trusted others than the next one is to trust, which
-    /// verifies the server; false if the earlier one trusted nobody.
+    /// Whether the connection's handshake trusted other authorities than the next one, which
+    /// verifies the server, is to trust. Only asked where the caller has set authorities for one of
+    /// them.
     pub fn trusted_others(&self, socket: &Socket) -> bool {
         let Some(made) = self.made.as_ref().map(|made| made.trusted.as_ref()) else { return false };
         let named = made.is_some() || self.trusted().is_some();
@@ -173,16 +182,17 @@ impl Tls {
         named && made.map(Store::as_ptr) != wanted()
     }
 
+    /// Sets the result of a handshake that has failed.
     pub fn fail(&mut self, failure: TlsFailure) {
         self.failure = Some(failure);
     }
 
-    /// Whether the connection rested in a pool and nobody has sent anything since.
+    /// Whether the connection came out of a pool and nothing has been sent on it since.
     pub fn is_untouched(&self, stream: Stream) -> bool {
         self.sent_before == Some(stream.sent())
     }
 
-    /// Whether a connection that has had its handshake suits another one.
+    /// Whether the TLS of `connection` suits the handshake that is wanted.
     pub fn suits(
         &self,
         connection: Connection,
@@ -212,8 +222,8 @@ impl Tls {
         }
     }
 
-    /// How the last handshake ended; where it succeeded, its session, if there is one, which
-    /// is the caller's from now on.
+    /// The result of the last handshake. After a success, the session, if one was kept: the caller
+    /// owns it from now on.
     pub fn take_result(&mut self) -> Result<Option<GivenSession>, TlsFailure> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -227,6 +237,7 @@ impl Tls {
         Ok(Some(session))
     }
 
+    /// Keeps the connection's session, if the caller wants it.
     pub fn save_session(&mut self, connection: Connection, stream: Stream) {
         if !self.keep_session {
             return;
@@ -236,7 +247,8 @@ impl Tls {
         self.session = Kept::Here(session);
     }
 
-    /// Whether the server is the one that was meant; logged where it is not.
+    /// If the handshake verifies the server: whether its certificate is trusted, and is for the
+    /// name that was asked for. A failure is logged, if the location logs errors of sockets.
     pub fn verify(&self, connection: Connection, socket: &Socket) -> Result<(), TlsFailure> {
         if !self.verify {
             return Ok(());

@@ -68,8 +68,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_der_private_key(
     unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
 }
 
-/// Sets a chain that [`ngx_http_lua_ffi_parse_pem_cert`] returned; the caller still owns it. Returns 0, or
-/// -1 with the error in `*err`.
+/// Sets a chain that [`ngx_http_lua_ffi_parse_pem_cert`] returned; the caller still owns it.
+/// Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -79,12 +79,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_cert(
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a chain and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, a chain from `ngx.ssl`'s parsing
+    // functions, which Lua keeps alive during the call, and its own out-parameter.
     unsafe { done(err, || use_lent_chain(connection(r)?, cdata)) }
 }
 
-/// Sets a key that [`ngx_http_lua_ffi_parse_pem_priv_key`] returned; the caller still owns it. Returns 0,
-/// or -1 with the error in `*err`.
+/// Sets a key that [`ngx_http_lua_ffi_parse_pem_priv_key`] returned; the caller still owns it.
+/// Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -94,11 +95,12 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_priv_key(
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a key and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, a key from `ngx.ssl`'s parsing functions,
+    // which Lua keeps alive during the call, and its own out-parameter.
     unsafe { done(err, || use_lent_private_key(connection(r)?, cdata)) }
 }
 
-/// A caller's chain, which is not dropped here.
+/// The caller's chain, which is not freed here; `None` if it is null.
 ///
 /// # Safety
 /// `cdata` must be null or from [`ngx_http_lua_ffi_parse_pem_cert`].
@@ -108,7 +110,7 @@ unsafe fn lent_chain(cdata: *mut c_void) -> Option<ManuallyDrop<Chain>> {
     unsafe { Chain::from_raw(cdata.cast()) }.map(ManuallyDrop::new)
 }
 
-/// Sets a caller's chain.
+/// Has the connection present the caller's chain, which is not freed here.
 ///
 /// # Safety
 /// As for [`lent_chain`].
@@ -118,7 +120,7 @@ pub unsafe fn use_lent_chain(ssl: Ssl, cdata: *mut c_void) -> tls::Result<()> {
     ssl.use_chain(&*chain.ok_or(c"invalid certificate chain")?)
 }
 
-/// Sets a caller's key, which is not dropped here.
+/// Has the connection use the caller's key, which is not freed here.
 ///
 /// # Safety
 /// `cdata` must be null or from [`ngx_http_lua_ffi_parse_pem_priv_key`].
@@ -126,11 +128,14 @@ pub unsafe fn use_lent_private_key(ssl: Ssl, cdata: *mut c_void) -> tls::Result<
     // SAFETY: `cdata` is null or from [`ngx_http_lua_ffi_parse_pem_priv_key`], the contract of this
     // function.
     let key = unsafe { PrivateKey::from_ptr(cdata.cast()) }.map(ManuallyDrop::new);
-    ssl.use_private_key(&*key.ok_or(c"invalid private key failed")?)
+    let missing =
+        || resty_core::worded(10_028, c"invalid private key", c"invalid private key failed");
+    ssl.use_private_key(&*key.ok_or_else(missing)?)
 }
 
-/// Writes the certificates of a PEM text (`pem_len` bytes) to `der`, which must have space for as
-/// many bytes. The length written, or -1 with the error in `*err`.
+/// Writes the certificates of the PEM text at `pem` (`pem_len` bytes) to `der` as DER, one after
+/// the other; `der` must have space for `pem_len` bytes. The length written, or -1 with the error
+/// in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -150,8 +155,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_cert_pem_to_der(
     }
 }
 
-/// Writes the key of a PEM text (`pem_len` bytes) to `der`, which must have space for as many
-/// bytes. `passphrase` is null or a C string. The length written, or -1 with the error in `*err`.
+/// Writes the key of the PEM text at `pem` (`pem_len` bytes) to `der` as DER; `der` must have space
+/// for `pem_len` bytes. `passphrase` is null or a C string. The length written, or -1 with the
+/// error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -163,7 +169,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
     der: *mut u8,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes Lua strings, a buffer of the first one's length and its own out-parameter.
+    // SAFETY: lua-resty-core passes Lua strings, a buffer of the first one's length and its own
+    // out-parameter.
     unsafe {
         number(err, || {
             let secret = (!passphrase.is_null()).then(|| CStr::from_ptr(passphrase));
@@ -174,7 +181,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_priv_key_pem_to_der(
     }
 }
 
-/// A certificate and its chain, for [`ngx_http_lua_ffi_free_cert`] to free; null with the error in
+/// Parses a PEM text (`pem_len` bytes at `pem`): a certificate and the rest of its chain. Returns
+/// an object that the caller must free with [`ngx_http_lua_ffi_free_cert`]; null with the error in
 /// `*err`.
 ///
 /// # Safety
@@ -189,7 +197,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_pem_cert(
     unsafe { object(err, || Ok(pem::chain(strings::raw(pem, pem_len))?.into_raw().cast())) }
 }
 
-/// A private key, for [`ngx_http_lua_ffi_free_priv_key`] to free; null with the error in `*err`.
+/// Parses a PEM text (`pem_len` bytes at `pem`): a private key. Returns an object that the caller
+/// must free with [`ngx_http_lua_ffi_free_priv_key`]; null with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -234,33 +243,37 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_parse_der_priv_key(
     unsafe { object(err, || Ok(pem::der_private_key(strings::raw(data, len))?.into_ptr().cast())) }
 }
 
-/// Frees a chain that [`ngx_http_lua_ffi_parse_pem_cert`] or [`ngx_http_lua_ffi_parse_der_cert`] returned.
-///
-/// # Safety
-/// Each pointer must be null or, during the call, valid as described.
-#[export]
-pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
-    // SAFETY: lua-resty-core passes what it got, once, or null.
-    drop(unsafe { Chain::from_raw(cdata.cast()) })
-}
-
-/// Frees a key that [`ngx_http_lua_ffi_parse_pem_priv_key`] or [`ngx_http_lua_ffi_parse_der_priv_key`]
+/// Frees a chain that [`ngx_http_lua_ffi_parse_pem_cert`] or [`ngx_http_lua_ffi_parse_der_cert`]
 /// returned.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
+pub unsafe extern "C" fn ngx_http_lua_ffi_free_cert(cdata: *mut c_void) {
+    // SAFETY: lua-resty-core passes null, or a chain that a parsing function gave it; as a
+    // finalizer, this is called once for each.
+    drop(unsafe { Chain::from_raw(cdata.cast()) })
+}
+
+/// Frees a key that [`ngx_http_lua_ffi_parse_pem_priv_key`] or
+/// [`ngx_http_lua_ffi_parse_der_priv_key`] returned.
+///
+/// # Safety
+/// Each pointer must be null or, during the call, valid as described.
+#[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_free_priv_key(cdata: *mut c_void) {
-    // SAFETY: lua-resty-core passes what it got, once, or null.
+    // SAFETY: lua-resty-core passes null, or a key that a parsing function gave it; as a finalizer,
+    // this is called once for each.
     drop(unsafe { PrivateKey::from_ptr(cdata.cast()) })
 }
 
-/// Asks the client for a certificate. It is verified with the authorities in `client_certs`, whose names are
-/// sent to the client, and those in `trusted_certs`, whose names are not; either may be null. A negative
-/// `depth` stands for the value of `ssl_verify_depth`. The caller still owns both chains. Returns 0, or -1
-/// with the error in `*err`.
+/// Asks the client for a certificate. It is verified with the authorities in `client_certs`, whose
+/// names are sent to the client, and those in `trusted_certs`, whose names are not; either may be
+/// null. A negative `depth` stands for the value of `ssl_verify_depth`. The caller still owns both
+/// chains. Returns 0, or -1 with the error in `*err`.
 ///
-/// Up to release 0.10.26, there is no `trusted_certs`, so `depth` and `err` are one argument earlier.
+/// Up to release 0.10.26, there is no `trusted_certs`, so `depth` and `err` are one argument
+/// earlier.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -273,12 +286,14 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_verify_client(
     err: *mut *const c_char,
 ) -> c_int {
     let has_two = resty_core::presented() >= TWO_CHAINS;
-    // An `int` is the lower half of the word that it is passed in.
+    // Each of the two prototypes has an `int` where the other one has a pointer. So pointers are
+    // declared here, and the `int` is the lower half of the word that was passed.
     let (trusted_certs, depth, err) = match has_two {
         true => (trusted_certs, depth as usize as c_int, err),
         false => (null_mut(), trusted_certs as usize as c_int, depth),
     };
-    // SAFETY: lua-resty-core passes the running request, chains, and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, chains from `ngx.ssl`'s parsing functions
+    // or null, and its own out-parameter, each where its release has it: see above.
     unsafe {
         done(err, || {
             let context = ffi::context(r).ok_or(c"no request ctx found")?;

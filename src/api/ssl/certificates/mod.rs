@@ -1,3 +1,4 @@
-//! Certificates and private keys: parsing them, setting them, and asking a client for its certificate.
+//! Certificates and private keys: parsing them, setting them, and asking a client for its
+//! certificate.
 
 pub(super) mod ffi;

@@ -1,5 +1,5 @@
-//! The symbols behind `ngx.ssl.clienthello`, and behind the shared ciphers of `ngx.ssl`. Texts in `*err` are
-//! static.
+//! The symbols behind `ngx.ssl.clienthello`, and behind the shared ciphers of `ngx.ssl`. Texts in
+//! `*err` are static.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -11,8 +11,8 @@ use crate::api::ffi::{self, set_message};
 use crate::api::ssl::ffi::{connection, done, give, number};
 use crate::nginx::sys::ngx_http_request_t;
 
-/// Looks up the server name in the ClientHello. Returns 0 with `*namelen` bytes at `*name`, which belong to the
-/// connection; -5 if there is none; -1 with the error in `*err`.
+/// Looks up the server name in the ClientHello. Returns 0 with `*namelen` bytes at `*name`, which
+/// belong to the connection; -5 if there is none; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -34,8 +34,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_server_name(
     }
 }
 
-/// Looks up an extension in the ClientHello. Returns 0 with `*outlen` bytes at `*out`, which belong to the
-/// connection; -5 if there is none; -1 with the error in `*err`.
+/// Looks up the extension of type `kind` in the ClientHello. Returns 0 with `*outlen` bytes at
+/// `*out`, which belong to the connection; -5 if there is none; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -58,9 +58,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext(
     }
 }
 
-/// Lists the types of the extensions in the ClientHello that OpenSSL knows, in the client's order. Returns 0
-/// with `*extensions_len` of them at `*extensions`, which belong to the pool of the handshake's fake request;
-/// -5 if there are none, as is always so outside of `ssl_client_hello_by_lua*`; -1 with the error in `*err`.
+/// Lists the types of the extensions in the ClientHello that OpenSSL knows, in the client's order.
+/// Returns 0 with `*extensions_len` of them at `*extensions`, which belong to the pool of the
+/// handshake's fake request; -5 if there are none, as is always so outside of
+/// `ssl_client_hello_by_lua*`; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -92,9 +93,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ext_present(
     }
 }
 
-/// Writes the numbers of the ciphers in the ClientHello to `ciphers`, `ciphers_len` of them at most. Returns how
-/// many were written; -5 with the error in `*err` if there are none, as is always so outside of
-/// `ssl_client_hello_by_lua*`; -1 with the error in `*err`.
+/// Writes the numbers of the ciphers in the ClientHello to `ciphers`, `ciphers_len` of them at
+/// most. Returns how many were written; -5 with the error in `*err` if there are none, as is always
+/// so outside of `ssl_client_hello_by_lua*`; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -105,8 +106,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
     ciphers_len: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and an
-    // out-parameter.
+    // SAFETY: lua-resty-core passes the running request, an array of `ciphers_len` numbers, and its
+    // own out-parameter.
     unsafe {
         number(err, || {
             let ssl = connection(r)?;
@@ -126,8 +127,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_client_hello_ciphers(
     }
 }
 
-/// Allows only these protocol versions (nginx's bits) in this handshake. Returns 0, or -1 with the error in
-/// `*err`.
+/// Allows only these TLS versions in this handshake: nginx's `NGX_SSL_*` bits. Returns 0, or -1
+/// with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -146,10 +147,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_protocols(
     }
 }
 
-/// Writes the TLS numbers of the ciphers that the client and the server share to `ciphers`, in the server's
-/// order. `*nciphers` is the capacity, and becomes the number of ciphers. GREASE values (RFC 8701) are left out
-/// unless `filter_grease` is 0. Returns 0, or -1 with the error in `*err`; if the buffer is too small,
-/// `*nciphers` becomes 0.
+/// Writes the TLS numbers of the ciphers that the client and the server share to `ciphers`, in the
+/// server's order. `*nciphers` is the capacity, and becomes the number of ciphers. GREASE values
+/// (RFC 8701) are left out unless `filter_grease` is 0. Returns 0, or -1 with the error in `*err`;
+/// if the buffer is too small, `*nciphers` becomes 0.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -161,8 +162,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_shared_ssl_ciphers(
     filter_grease: c_int,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, room for as many numbers, and
-    // out-parameters.
+    // SAFETY: lua-resty-core passes the running request, an array of `*nciphers` numbers, and its
+    // own out-parameters.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;
@@ -190,7 +191,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_shared_ssl_ciphers(
     }
 }
 
-/// Whether this is a GREASE value of RFC 8701: both bytes are equal, and end in the hexadecimal digit A.
+/// Whether this is a GREASE value of RFC 8701: both bytes are equal, and end in the hexadecimal
+/// digit A.
 fn is_grease(cipher: u16) -> bool {
     let [first, second] = cipher.to_be_bytes();
     first == second && first & 0x0f == 0x0a

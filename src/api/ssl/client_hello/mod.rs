@@ -1,3 +1,3 @@
-//! `ngx.ssl.clienthello`.
+//! `ngx.ssl.clienthello`, and the ciphers that a client shares with the server.
 
 mod ffi;

@@ -1,3 +1,3 @@
-//! `ngx.ocsp`.
+//! `ngx.ocsp`: requests to OCSP responders, their responses, and OCSP stapling.
 
 mod ffi;

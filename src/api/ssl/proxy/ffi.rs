@@ -27,7 +27,8 @@ unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
     Ssl::of_upstream(request, TEXTS)
 }
 
-/// The version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in `*err`.
+/// The connection's TLS version as OpenSSL numbers it (0x0303 for TLS 1.2), or -1 with the error in
+/// `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -40,7 +41,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_tls1_version(
     unsafe { number(err, || Ok(connection(r)?.version())) }
 }
 
-/// Removes the certificates and keys for the server. Returns 0, or -1 with the error in `*err`.
+/// Removes the client certificates and keys of the connection to the server. Returns 0, or -1 with
+/// the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -58,7 +60,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_clear_certs(
     }
 }
 
-/// Sets a certificate and its chain: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+/// Sets a client certificate and its chain: DER, `len` bytes at `data`. 0, or -1 with the error in
+/// `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -73,7 +76,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_certificate(
     unsafe { done(err, || connection(r)?.use_der_chain(strings::raw(data, len))) }
 }
 
-/// Sets a private key: DER, `len` bytes at `data`. 0, or -1 with the error in `*err`.
+/// Sets the client certificate's private key: DER, `len` bytes at `data`. 0, or -1 with the error
+/// in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -88,8 +92,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_der_private_key(
     unsafe { done(err, || connection(r)?.use_der_private_key(strings::raw(data, len))) }
 }
 
-/// Sets a chain that `ngx_http_lua_ffi_parse_pem_cert` returned; the caller still owns it. Returns 0, or -1
-/// with the error in `*err`.
+/// Sets a chain that `ngx_http_lua_ffi_parse_pem_cert` returned; the caller still owns it. Returns
+/// 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -99,12 +103,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_cert(
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a chain and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, a chain from `ngx.ssl`'s parsing
+    // functions, which Lua keeps alive during the call, and its own out-parameter.
     unsafe { done(err, || use_lent_chain(connection(r)?, cdata)) }
 }
 
-/// Sets a key that `ngx_http_lua_ffi_parse_pem_priv_key` returned; the caller still owns it. Returns 0, or -1
-/// with the error in `*err`.
+/// Sets a key that `ngx_http_lua_ffi_parse_pem_priv_key` returned; the caller still owns it.
+/// Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -114,24 +119,27 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_priv_key(
     cdata: *mut c_void,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a key and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, a key from `ngx.ssl`'s parsing functions,
+    // which Lua keeps alive during the call, and its own out-parameter.
     unsafe { done(err, || use_lent_private_key(connection(r)?, cdata)) }
 }
 
-/// The verification of the server's certificate that the code of `proxy_ssl_verify_by_lua*` runs for.
+/// The verification of the server's certificate that the code of `proxy_ssl_verify_by_lua*` runs
+/// for.
 ///
 /// # Safety
 /// As for [`ffi::request`].
 unsafe fn verification(r: *mut ngx_http_request_t) -> tls::Result<Verification> {
-    // SAFETY: the contract of this function, that of `ffi::request`.
+    // SAFETY: `r` is null or the running request: the contract of this function, and all that is
+    // asked for here.
     unsafe {
         connection(r)?;
         ffi::context(r).and_then(|context| context.verification.get()).ok_or(c"bad lua context")
     }
 }
 
-/// Sets the result of the verification, an OpenSSL number (`X509_V_OK` is 0). Returns 0, or -1 with the error in
-/// `*err`.
+/// Sets the result of the verification, an OpenSSL number (`X509_V_OK` is 0). Returns 0, or -1 with
+/// the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -150,7 +158,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_verify_result(
     }
 }
 
-/// The result of the verification so far, an OpenSSL number (`X509_V_OK` is 0), or -1 with the error in `*err`.
+/// The result of the verification so far, an OpenSSL number (`X509_V_OK` is 0), or -1 with the
+/// error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -188,6 +197,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_get_verify_cert(
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_free_verify_cert(cdata: *mut c_void) {
-    // SAFETY: lua-resty-core passes what it got, once, or null.
+    // SAFETY: lua-resty-core passes null, or a certificate that `get_verify_cert` gave it; as a
+    // finalizer, this is called once for each.
     drop(unsafe { Certificate::from_ptr(cdata.cast()) });
 }

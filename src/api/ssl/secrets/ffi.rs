@@ -1,5 +1,5 @@
-//! The symbols behind the random numbers, the master key and the exported keys of `ngx.ssl`. Texts in
-//! `*err` are static.
+//! The symbols behind the random numbers, the master key and the exported keys of `ngx.ssl`. Texts
+//! in `*err` are static.
 
 #![allow(unsafe_code, reason = "C code calls what is here")]
 
@@ -13,9 +13,9 @@ use crate::nginx::event::tls;
 use crate::nginx::event::tls::Ssl;
 use crate::nginx::sys::ngx_http_request_t;
 
-/// Writes the client random (32 bytes), or as much of it as fits, to `out`, which has a capacity of `*outlen`
-/// bytes. `*outlen` becomes the length written, or if it was 0, the length needed. Returns 0, or -1 with the
-/// error in `*err`.
+/// Writes the client random (32 bytes), or as much of it as fits, to `out`, which has a capacity of
+/// `*outlen` bytes. `*outlen` becomes the length written, or if it was 0, the length needed.
+/// Returns 0, or -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -26,7 +26,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_client_random(
     outlen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own out-parameters.
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own
+    // out-parameters.
     unsafe { bytes(r, out, outlen, err, |ssl, out| Ok(ssl.client_random(out))) }
 }
 
@@ -41,12 +42,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_server_random(
     outlen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own out-parameters.
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own
+    // out-parameters.
     unsafe { bytes(r, out, outlen, err, |ssl, out| Ok(ssl.server_random(out))) }
 }
 
-/// As [`ngx_http_lua_ffi_ssl_client_random`], for the session's master key (at most 48 bytes). Returns -1 with
-/// the error in `*err` also if the handshake has no session yet.
+/// As [`ngx_http_lua_ffi_ssl_client_random`], for the session's master key (at most 48 bytes).
+/// Returns -1 with the error in `*err` also if the handshake has no session yet.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -57,12 +59,17 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_session_master_key(
     outlen: *mut usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own out-parameters.
+    // SAFETY: lua-resty-core passes the running request, a buffer of that length and its own
+    // out-parameters.
     unsafe { bytes(r, out, outlen, err, Ssl::master_key) }
 }
 
+/// Has `write` write to the caller's buffer, and puts the length that it returns into `*outlen`. 0,
+/// or -1 with the error in `*err`.
+///
 /// # Safety
-/// As for [`connection`]; `out` must be null or valid for `*outlen` bytes, the out-parameters null or valid.
+/// As for [`connection`]; `out` must be null or valid for `*outlen` bytes, the out-parameters null
+/// or valid.
 unsafe fn bytes(
     r: *mut ngx_http_request_t,
     out: *mut u8,
@@ -70,7 +77,8 @@ unsafe fn bytes(
     err: *mut *const c_char,
     write: impl FnOnce(Ssl, &mut [u8]) -> tls::Result<usize>,
 ) -> c_int {
-    // SAFETY: the contract of this function.
+    // SAFETY: `r` is null or the running request, `out` null or valid for `*outlen` bytes, and the
+    // out-parameters null or valid: the contract of this function.
     unsafe {
         done(err, || {
             let ssl = connection(r)?;
@@ -81,9 +89,9 @@ unsafe fn bytes(
     }
 }
 
-/// Fills the `out_size` bytes at `out` with key material (RFC 5705) for a label of `llen` bytes and,
-/// where `use_ctx` is not 0, a context of `ctxlen` bytes. 0, or -1 with the error in `*err`; OpenSSL's
-/// own error is logged at `[info]`.
+/// Fills the `out_size` bytes at `out` with key material (RFC 5705) for a label of `llen` bytes
+/// and, if `use_ctx` is not 0, a context of `ctxlen` bytes. 0, or -1 with the error in `*err`;
+/// OpenSSL's own error is logged at `[info]`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -110,8 +118,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material(
     }
 }
 
-/// As [`ngx_http_lua_ffi_ssl_export_keying_material`], but from the secret of TLS 1.3's early data, and always
-/// with a context.
+/// As [`ngx_http_lua_ffi_ssl_export_keying_material`], but from the secret of TLS 1.3's early data,
+/// and always with a context.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -126,7 +134,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_export_keying_material_early(
     ctxlen: usize,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: as for the one above.
+    // SAFETY: lua-resty-core passes the running request, a buffer of `out_size` bytes, Lua strings
+    // and its own out-parameter.
     unsafe {
         done(err, || {
             let (label, context) = (strings::raw(label, llen), strings::raw(ctx, ctxlen));

@@ -1,3 +1,3 @@
-//! The parts of `ngx.ssl` that give access to a connection's secrets.
+//! The functions of `ngx.ssl` that give access to a connection's secrets.
 
 mod ffi;

@@ -7,6 +7,7 @@ use std::ffi::{CStr, c_char, c_int};
 use export::export;
 
 use crate::api::ssl::ffi::{connection, done, handshake, number};
+use crate::lua::resty_core;
 use crate::nginx::core::strings;
 use crate::nginx::event::tls;
 use crate::nginx::event::tls::Session;
@@ -16,8 +17,8 @@ const NO_SESSION: &CStr = c"bad session in lua context";
 const CANNOT_ENCODE: &CStr = c"i2d_SSL_SESSION() failed";
 const NO_ID: &CStr = c"uninitialized session id len in lua context";
 
-/// How many bytes [`ngx_http_lua_ffi_ssl_get_serialized_session`] writes; -1 with the error in
-/// `*err`.
+/// How many bytes [`ngx_http_lua_ffi_ssl_get_serialized_session`] writes for the handshake's
+/// session; -1 with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -30,7 +31,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session_size(
     unsafe { number(err, || encoded_len(r).and_then(|len| as_int(len, CANNOT_ENCODE))) }
 }
 
-/// Writes the session to `buf`, which must have the length that
+/// Writes the handshake's session to `buf`, which must have the length that
 /// [`ngx_http_lua_ffi_ssl_get_serialized_session_size`] returns. 0, or -1 with the error in `*err`.
 ///
 /// # Safety
@@ -41,7 +42,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session(
     buf: *mut u8,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a buffer and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, a buffer of the length that it has just
+    // asked for (the session does not change in between), and its own out-parameter.
     unsafe {
         done(err, || {
             let len = encoded_len(r)?;
@@ -54,6 +56,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session(
     }
 }
 
+/// The length of the handshake's session when it is serialized.
+///
 /// # Safety
 /// As for [`crate::api::ffi::request`].
 unsafe fn encoded_len(r: *mut ngx_http_request_t) -> tls::Result<usize> {
@@ -61,6 +65,8 @@ unsafe fn encoded_len(r: *mut ngx_http_request_t) -> tls::Result<usize> {
     unsafe { with_session(r, Session::encoded_len)?.ok_or(CANNOT_ENCODE) }
 }
 
+/// Calls `work` with the handshake's session.
+///
 /// # Safety
 /// As for [`crate::api::ffi::request`].
 unsafe fn with_session<T>(
@@ -73,11 +79,13 @@ unsafe fn with_session<T>(
     session.as_ref().map(work).ok_or(NO_SESSION)
 }
 
+/// `len` as an `int`, or `failure` if it does not fit.
 fn as_int(len: usize, failure: &'static CStr) -> tls::Result<c_int> {
     c_int::try_from(len).map_err(|_| failure)
 }
 
-/// Resumes the serialized session in the `len` bytes at `data`. Returns 0, or -1 with the error in `*err`.
+/// Has the handshake resume the serialized session in the `len` bytes at `data`. Returns 0, or -1
+/// with the error in `*err`.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -93,6 +101,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_set_serialized_session(
         done(err, || {
             connection(r)?;
             let failure = c"failed to de-serialize session";
+            if len <= 0 {
+                return Err(resty_core::worded(10_031, c"invalid session length", failure));
+            }
             let len = usize::try_from(len).map_err(|_| failure)?;
             let session = Session::decode(strings::raw(data, len)).ok_or(failure)?;
             *handshake(r)?.session.borrow_mut() = Some(session);
@@ -130,7 +141,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_session_id(
     buf: *mut u8,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request, such a buffer and its own out-parameter.
+    // SAFETY: lua-resty-core passes the running request, a buffer of the length that it has just
+    // asked for (the id does not change in between), and its own out-parameter.
     unsafe {
         done(err, || {
             let handshake = handshake(r)?;

@@ -1,3 +1,3 @@
-//! `ngx.ssl.session`.
+//! `ngx.ssl.session`: the session that a client's handshake stores or resumes.
 
 mod ffi;

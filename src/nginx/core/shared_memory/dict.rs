@@ -2,9 +2,10 @@
 
 use std::mem::size_of;
 use std::ptr::{NonNull, copy_nonoverlapping, null_mut};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use codec::fallible;
+use export::callback;
 
 use super::locked::Locked;
 use super::queue::Queue;
@@ -24,7 +25,7 @@ pub struct Root {
     pub lru: Queue,
     /// Set while a process changes something.
     pub changing: AtomicU32,
-    /// How many entries had to go for others.
+    /// How many living entries were removed to make room for others.
     pub evictions: u64,
 }
 
@@ -39,7 +40,7 @@ impl Dict {
     /// `zone` must be null or a zone of a cycle that outlives the value.
     pub unsafe fn from_ptr(zone: *mut ngx_shm_zone_t) -> Option<Dict> {
         let zone = NonNull::new(zone)?;
-        // SAFETY: the zone is null or live, the contract of this function.
+        // SAFETY: the zone is not null, so it is live, the contract of this function.
         let is_dict = unsafe { is_initialised_by(zone.as_ref(), init) };
         is_dict.then_some(Dict(zone))
     }
@@ -62,7 +63,8 @@ impl Dict {
     }
 
     fn zone(&self) -> &ngx_shm_zone_t {
-        // SAFETY: `from_ptr`'s contract.
+        // SAFETY: the zone's cycle outlives the value: `from_ptr`'s contract, and `define`'s zones
+        // are of the cycle that is being made.
         unsafe { self.0.as_ref() }
     }
 
@@ -98,20 +100,19 @@ impl Dict {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(-1)]
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> ngx_int_t {
-    crate::nginx::guard(-1, || {
-        // SAFETY: nginx passes the zone, with a slab pool at its start.
-        unsafe {
-            let pool: *mut ngx_slab_pool_t = (*zone).shm.addr.cast();
-            if !old.is_null() || (*zone).shm.exists != 0 {
-                return 0;
-            }
-            match format(pool, strings::bytes((*zone).shm.name)) {
-                Ok(_) => 0,
-                Err(OutOfMemory) => -1,
-            }
+    // SAFETY: nginx passes the zone, with a slab pool at its start.
+    unsafe {
+        let pool: *mut ngx_slab_pool_t = (*zone).shm.addr.cast();
+        if !old.is_null() || (*zone).shm.exists != 0 {
+            return 0;
         }
-    })
+        match format(pool, strings::bytes((*zone).shm.name)) {
+            Ok(_) => 0,
+            Err(OutOfMemory) => -1,
+        }
+    }
 }
 
 /// Makes an empty dictionary in an empty slab pool.
@@ -126,7 +127,9 @@ pub unsafe fn format(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Result<*mut Roo
         if root.is_null() {
             return Err(OutOfMemory);
         }
-        (*root).changing = AtomicU32::new(0);
+        // Until all is there: the pool may point to this place already, and the process may die.
+        (*root).changing = AtomicU32::new(1);
+        compiler_fence(Ordering::SeqCst);
         (*root).evictions = 0;
         let sentinel = &raw mut (*root).sentinel;
         sentinel.write_bytes(0, 1);
@@ -141,6 +144,8 @@ pub unsafe fn format(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Result<*mut Roo
         (*pool).log_ctx = log_context;
         // Keeps nginx from logging that the dictionary is full.
         (*pool).set_log_nomem(0);
+        compiler_fence(Ordering::SeqCst);
+        (*root).changing.store(0, Ordering::Relaxed);
         Ok(root)
     }
 }

@@ -19,7 +19,7 @@ pub struct Header {
     /// The type of the value: Lua's number for it, or 5 for a list.
     pub kind: u8,
     pub key_len: u16,
-    /// In bytes; of a list, its items.
+    /// The value's length in bytes; of a list, the number of its items.
     pub value_len: u32,
     /// When it expires, in milliseconds since the epoch; 0 for never.
     pub expires: u64,

@@ -5,6 +5,7 @@ use std::ptr::{copy_nonoverlapping, null_mut};
 use std::sync::atomic::{Ordering, compiler_fence};
 
 use codec::fallible::{self, Shown};
+use export::callback;
 
 use super::dict::{Dict, Root, format};
 use super::entry::{DictValue, Entry};
@@ -31,6 +32,13 @@ impl<'a> DictKey<'a> {
     pub fn new(bytes: &'a [u8]) -> DictKey<'a> {
         DictKey { bytes, hash: codec::crc32::checksum(bytes) as usize }
     }
+}
+
+/// The free space of a zone.
+pub struct FreeRuns {
+    pub count: usize,
+    /// The size of the largest piece, in bytes.
+    pub largest: usize,
 }
 
 /// A dictionary whose lock is held. Dropping the value releases it.
@@ -73,7 +81,25 @@ impl Locked<'_> {
         unsafe { (*self.pool).pfree * ngx_pagesize }
     }
 
-    /// How many living entries had to go for others since the dictionary was made.
+    /// The pieces of that space, each of pages that lie side by side.
+    pub fn free_runs(&self) -> FreeRuns {
+        let mut runs = FreeRuns { count: 0, largest: 0 };
+        // SAFETY: the lock is held; nginx links its runs of free pages in a circle, and keeps the
+        // length of each in its first page.
+        unsafe {
+            let head = &raw mut (*self.pool).free;
+            let mut page = (*head).next;
+            while page != head && !page.is_null() {
+                runs.count += 1;
+                runs.largest = runs.largest.max((*page).slab * ngx_pagesize);
+                page = (*page).next;
+            }
+        }
+        runs
+    }
+
+    /// How many living entries have been removed to make room for others since the dictionary was
+    /// made.
     pub fn evictions(&self) -> u64 {
         // SAFETY: the root lives in the zone.
         unsafe { (*self.root).evictions }
@@ -280,6 +306,7 @@ unsafe fn child(node: *mut ngx_rbtree_node_t, left: bool) -> *mut ngx_rbtree_nod
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(unguarded = "it follows and stores pointers")]
 unsafe extern "C" fn insert_value(
     mut at: *mut ngx_rbtree_node_t,
     node: *mut ngx_rbtree_node_t,

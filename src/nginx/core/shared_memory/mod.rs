@@ -2,9 +2,9 @@
 //!
 //! `zones` registers them with nginx and knows when all are ready; `dict` is a zone that holds a
 //! dictionary: nginx's slab allocator, a red-black tree of entries by key, and a queue of them by
-//! last use. `locked` and `entry` are what its lock gives access to, `former` an entry that is being
-//! replaced, `layout` the bytes of an entry, `queue` nginx's doubly linked queue. `slots` is a zone of another
-//! kind: numbers of each worker.
+//! last use. `locked` and `entry` are what its lock gives access to, `former` an entry that is
+//! being replaced, `layout` the bytes of an entry, `queue` nginx's doubly linked queue. `slots` and
+//! `messages` are zones of other kinds: numbers of each worker, and what workers tell each other.
 //!
 //! A worker may die at any instruction, also with a zone's lock held; nginx's master then releases
 //! the lock. What the dead worker was changing may be half done, so a flag in the zone says that a
@@ -16,6 +16,7 @@ mod entry;
 mod former;
 mod layout;
 mod locked;
+pub mod messages;
 mod queue;
 pub mod slots;
 pub mod zones;

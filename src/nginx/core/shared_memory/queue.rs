@@ -81,7 +81,8 @@ impl Queue {
     /// # Safety
     /// As for `push_front`.
     pub unsafe fn push_back(head: *mut Queue, link: *mut Queue) {
-        // SAFETY: before the head is at the back.
+        // SAFETY: the links form a circle: in front of all behind the last one is at the back. The
+        // pointers are as `push_front`'s contract says.
         unsafe { Queue::push_front((*head).prev, link) }
     }
 

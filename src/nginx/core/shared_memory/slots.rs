@@ -1,12 +1,14 @@
 //! A zone with a slot for each worker, which only that worker writes, and everyone reads.
 //!
-//! A slot belongs to a process id. What a process leaves in its slot is added to the numbers of those that
-//! are gone, by itself when it ends, or by the next one that looks and finds the process dead: so sums over
-//! all of them never become smaller. There is no lock.
+//! A slot belongs to a process id. What a process leaves in its slot is added to the numbers of
+//! those that are gone, by itself when it ends, or by the next one that looks and finds the process
+//! dead: so sums over all of them never become smaller. There is no lock.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+use export::callback;
 
 use super::zones::SharedZones;
 use crate::nginx::core::conf::Conf;
@@ -66,8 +68,8 @@ pub struct WorkerSlots<const N: usize> {
 }
 
 impl<const N: usize> WorkerSlots<N> {
-    /// Registers the zone `name`; `None` on an error, which has been logged. `outlasts` tells which numbers
-    /// are kept when their process is gone.
+    /// Registers the zone `name`; `None` on an error, which has been logged. `outlasts` tells which
+    /// numbers are kept when their process is gone.
     pub fn define(
         cf: Conf,
         zones: &'static SharedZones,
@@ -75,9 +77,7 @@ impl<const N: usize> WorkerSlots<N> {
         outlasts: fn(usize) -> bool,
     ) -> Option<WorkerSlots<N>> {
         static TAG: u8 = 0;
-        let page = worker::page_size();
-        // nginx's slab allocator takes a few bytes per page, and some pages, for itself.
-        let size = (size_of::<Table<N>>() / 64 * 66).next_multiple_of(page) + 8 * page;
+        let size = SharedZones::size_for(size_of::<Table<N>>());
         let tag: *mut c_void = std::ptr::from_ref(&TAG).cast_mut().cast();
         let mut zone = zones.add(cf, name, size, tag)?;
         // SAFETY: a live zone of this tag, whose data and `init` only this function sets.
@@ -89,16 +89,19 @@ impl<const N: usize> WorkerSlots<N> {
 
     /// Nothing while nginx has no memory for the zone yet.
     fn table(&self) -> Option<&'static Table<N>> {
-        // SAFETY: a zone of the current cycle; `init` has put a table of zeroes there, and it stays as long
-        // as processes use the configuration.
+        // SAFETY: a zone of the current cycle; `init` has put a table of zeroes there, and it stays
+        // as long as processes use the configuration.
         unsafe {
             let pool: *mut ngx_slab_pool_t = self.zone.as_ref().shm.addr.cast();
             pool.as_ref()?.data.cast::<Table<N>>().as_ref()
         }
     }
 
-    /// A slot for this process; `None` where all are taken. It is valid as long as the configuration.
+    /// A slot for this process, which has none; `None` where all are taken. It is valid as long as
+    /// the configuration.
     pub fn claim(&self) -> Option<&'static Numbers<N>> {
+        // This process has none yet: one with its id is that of a dead process that had the id.
+        self.release();
         self.settle();
         let slot = self.table()?.slots.iter().find(|slot| slot.passes(NOBODY, worker::pid()));
         slot.map(|slot| &slot.numbers)
@@ -146,30 +149,30 @@ impl<const N: usize> WorkerSlots<N> {
 }
 
 impl<const N: usize> Slot<N> {
-    /// Whether the slot was `from`'s and is `to`'s now.
+    /// Passes the slot from the process `from` to `to`; false if it is not `from`'s.
     fn passes(&self, from: i32, to: i32) -> bool {
         self.pid.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 
-/// nginx calls this when it has the memory of a zone: makes a table in it, or keeps the one that is there.
+/// nginx calls this when it has the memory of a zone: makes a table in it, or keeps the one that is
+/// there.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(-1)]
 unsafe extern "C" fn init<const N: usize>(
     zone: *mut ngx_shm_zone_t,
     old: *mut c_void,
 ) -> ngx_int_t {
-    crate::nginx::guard(-1, || {
-        // SAFETY: nginx passes the zone, with a slab pool at its start, which nothing else uses yet.
-        unsafe {
-            if !old.is_null() || (*zone).shm.exists != 0 {
-                return 0;
-            }
-            let pool: *mut ngx_slab_pool_t = (*zone).shm.addr.cast();
-            let table = ngx_slab_calloc_locked(pool, size_of::<Table<N>>());
-            (*pool).data = table;
-            if table.is_null() { -1 } else { 0 }
+    // SAFETY: nginx passes the zone, with a slab pool at its start, which nothing else uses yet.
+    unsafe {
+        if !old.is_null() || (*zone).shm.exists != 0 {
+            return 0;
         }
-    })
+        let pool: *mut ngx_slab_pool_t = (*zone).shm.addr.cast();
+        let table = ngx_slab_calloc_locked(pool, size_of::<Table<N>>());
+        (*pool).data = table;
+        if table.is_null() { -1 } else { 0 }
+    }
 }

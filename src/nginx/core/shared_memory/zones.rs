@@ -9,15 +9,17 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
+use export::callback;
+
 use super::dict::Dict;
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log::Log;
-use crate::nginx::core::strings;
+use crate::nginx::core::{strings, worker};
+use crate::nginx::module;
 use crate::nginx::sys::{
     ngx_cycle, ngx_cycle_t, ngx_int_t, ngx_log_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_str_t,
 };
-use crate::nginx::{guard, module};
 
 /// What runs when all zones are ready; an error stops nginx, or the reload.
 type Ready = Box<dyn FnOnce(Cycle, Log) -> Result<(), ()>>;
@@ -41,6 +43,13 @@ struct ZoneContext {
 }
 
 impl SharedZones {
+    /// The size of a zone with room for one object of `size` bytes.
+    pub fn size_for(size: usize) -> usize {
+        let page = worker::page_size();
+        // nginx's slab allocator takes a few bytes per page, and some pages, for itself.
+        (size / 64).saturating_mul(66).saturating_add(9 * page) / page * page
+    }
+
     /// Registers a zone with nginx, or finds the one that is registered already with the same name,
     /// size and tag. `None` on an error, which has been logged.
     pub fn add(
@@ -109,7 +118,8 @@ impl SharedZones {
             return Ok(());
         }
         let Some(work) = self.ready.borrow_mut().take() else { return Ok(()) };
-        // SAFETY: the new cycle, and its log.
+        // SAFETY: `add` has noted the cycle that is being made and its log; both outlive the
+        // context, which is in the cycle's pool.
         let (cycle, log) =
             unsafe { (Cycle::from_ptr(context.cycle).ok_or(())?, Log::from_ptr(context.log)) };
         work(cycle, log)
@@ -129,32 +139,31 @@ pub fn is_initialised_by(zone: &ngx_shm_zone_t, init: ZoneInit) -> bool {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(-1)]
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_int_t {
-    guard(-1, || {
-        // SAFETY: nginx passes a zone that `add` set up, whose context is in the cycle's pool; the
-        // old cycle still lives.
-        unsafe {
-            let context: *mut ZoneContext = (*zone).data.cast();
-            let old: *mut ZoneContext = old.cast();
-            let old_data = old.as_ref().map_or(std::ptr::null_mut(), |old| old.zone.data);
-            let inner = &raw mut (*context).zone;
-            // All that nginx has set, but for what the module has.
-            let own = std::ptr::read(inner);
-            inner.write(ngx_shm_zone_t {
-                data: own.data,
-                init: own.init,
-                tag: own.tag,
-                sync: own.sync,
-                ..std::ptr::read(zone)
-            });
-            let Some(inner_init) = own.init else { return -1 };
-            if inner_init(inner, old_data) != 0 {
-                return -1;
-            }
-            let ready = (*(*context).zones).one_is_initialised(&*context);
-            if ready.is_ok() { 0 } else { -1 }
+    // SAFETY: nginx passes a zone that `add` set up, whose context is in the cycle's pool; the
+    // old cycle still lives.
+    unsafe {
+        let context: *mut ZoneContext = (*zone).data.cast();
+        let old: *mut ZoneContext = old.cast();
+        let old_data = old.as_ref().map_or(std::ptr::null_mut(), |old| old.zone.data);
+        let inner = &raw mut (*context).zone;
+        // The copy gets what nginx has set since, and keeps what its module has set.
+        let own = std::ptr::read(inner);
+        inner.write(ngx_shm_zone_t {
+            data: own.data,
+            init: own.init,
+            tag: own.tag,
+            sync: own.sync,
+            ..std::ptr::read(zone)
+        });
+        let Some(inner_init) = own.init else { return -1 };
+        if inner_init(inner, old_data) != 0 {
+            return -1;
         }
-    })
+        let ready = (*(*context).zones).one_is_initialised(&*context);
+        if ready.is_ok() { 0 } else { -1 }
+    }
 }
 
 /// The copy of the zone `name` of the current cycle that the module that added it uses; null if

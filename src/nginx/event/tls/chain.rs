@@ -26,7 +26,8 @@ impl<T: Owned> List<T> {
     /// Takes over a list that [`List::into_raw`] gave away.
     ///
     /// # Safety
-    /// `raw` must be null or come from `into_raw`, and have no other owner.
+    /// `raw` must be null or come from `into_raw` of a list of the same type, and have no other
+    /// owner.
     pub unsafe fn from_raw(raw: *mut OPENSSL_STACK) -> Option<List<T>> {
         NonNull::new(raw).map(|list| List(list, PhantomData))
     }

@@ -35,8 +35,8 @@ impl Ssl {
         self.hello_extension(TLSEXT_TYPE_server_name).map(server_name).transpose()
     }
 
-    /// The ciphers in the client's hello, by their numbers in TLS, while OpenSSL asks about that; none
-    /// elsewhere.
+    /// The ciphers in the ClientHello, by their numbers in TLS; none outside of OpenSSL's
+    /// ClientHello callback.
     pub fn hello_ciphers(&self) -> impl Iterator<Item = u16> {
         let mut data = null();
         // SAFETY: a live connection, which keeps the client's hello.
@@ -47,11 +47,11 @@ impl Ssl {
         bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair))
     }
 
-    /// The numbers of the extensions in the client's hello that OpenSSL knows, while it asks about
-    /// that; none elsewhere.
+    /// The numbers of the extensions in the ClientHello that OpenSSL knows; `None` outside of
+    /// OpenSSL's ClientHello callback.
     pub fn hello_extensions(&self) -> Option<Extensions> {
         let (mut data, mut len) = (null_mut(), 0);
-        // SAFETY: a live connection; the numbers are ours.
+        // SAFETY: a live connection; OpenSSL allocates the numbers, which are ours to free.
         let made = clearing_errors(|| unsafe {
             match SSL_client_hello_get1_extensions_present(self.as_ptr(), &mut data, &mut len) {
                 1 => Ok(()),
@@ -62,7 +62,8 @@ impl Ssl {
     }
 
     /// Gives `each` the numbers of the ciphers that the client and this server have in common, in
-    /// the server's order, until it gives false. None before the hello has been looked at.
+    /// the server's order, until it returns false. There are none before OpenSSL has read the
+    /// ClientHello.
     pub fn shared_ciphers(self, mut each: impl FnMut(u16) -> bool) {
         // SAFETY: a live connection, which keeps the client's list; the server's is ours.
         let (own, client): (*mut OPENSSL_STACK, *const OPENSSL_STACK) = unsafe {
@@ -74,11 +75,11 @@ impl Ssl {
                 break;
             }
         }
-        // SAFETY: ours; its elements are OpenSSL's, for ever.
+        // SAFETY: the list is ours and freed once; its elements are OpenSSL's own, and static.
         unsafe { OPENSSL_sk_free(own) }
     }
 
-    /// Has the client answered in the protocols with these bits of nginx's only.
+    /// Allows the server to answer in the protocols with these bits of nginx's, and in no others.
     pub fn set_protocols(self, bits: u32) {
         for (protocol, forbidden) in FORBIDDING {
             // SAFETY: a live connection.
@@ -103,7 +104,8 @@ impl std::ops::Deref for Extensions {
     type Target = [c_int];
 
     fn deref(&self) -> &[c_int] {
-        // SAFETY: made by `hello_extensions`, of that length.
+        // SAFETY: `hello_extensions` got the pointer and the length from OpenSSL; the memory is
+        // ours.
         unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len) }
     }
 }
@@ -117,7 +119,8 @@ impl Drop for Extensions {
 
 /// The numbers in TLS of a list of ciphers, or of a null pointer, which has none.
 fn ciphers(list: *const OPENSSL_STACK) -> impl Iterator<Item = u16> {
-    // SAFETY: null or a live list, of elements of that kind, by who calls.
+    // SAFETY: `shared_ciphers`, which alone calls this, passes null or a list of ciphers that lives
+    // longer than the iterator.
     (0..unsafe { OPENSSL_sk_num(list) }).map(move |index| unsafe {
         SSL_CIPHER_get_protocol_id(OPENSSL_sk_value(list, index).cast_const().cast())
     })

@@ -134,7 +134,8 @@ impl Connection {
         unsafe { Session::from_raw(ngx_ssl_get_session(self.0.as_ptr())) }
     }
 
-    /// Sets the certificate chain to present to a server that asks for one.
+    /// Sets the certificate chain to present to a server that asks for one. Errors are texts of the
+    /// C module's.
     pub fn present(self, client: ClientCertificate<'_>) -> Result<(), &'static CStr> {
         let ssl = self.as_ptr();
         let stack = client.stack();
@@ -190,7 +191,8 @@ impl Connection {
     /// Trusts the authorities of `store` instead of the context's; false where OpenSSL refuses.
     pub fn trust(self, store: &Store) -> bool {
         let command = SSL_CTRL_SET_VERIFY_CERT_STORE as c_int;
-        // SAFETY: as in `ssl`; `SSL_set1_verify_cert_store`: one more share is taken.
+        // SAFETY: as in `ssl`; this is `SSL_set1_verify_cert_store`, which takes a reference of its
+        // own.
         let trusts = unsafe { SSL_ctrl(self.as_ptr(), command, 1, store.as_ptr().cast()) != 0 };
         if !trusts {
             clear_errors();
@@ -198,7 +200,7 @@ impl Connection {
         trusts
     }
 
-    /// OpenSSL's context of the connection, which stays its.
+    /// OpenSSL's context of the connection, which keeps its reference.
     pub fn context_ptr(self) -> *mut SSL_CTX {
         // SAFETY: as in `ssl`.
         unsafe { SSL_get_SSL_CTX(self.as_ptr()) }

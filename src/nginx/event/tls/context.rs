@@ -28,7 +28,8 @@ pub struct Settings<'a> {
     /// nginx's bits of the protocols' versions.
     pub protocols: usize,
     pub ciphers: &'a [u8],
-    /// How long a chain may be; 1, or with the system's authorities any length, if it is not said.
+    /// How long a chain may be. Where it is not said, 1; with the system's authorities, OpenSSL's
+    /// own limit.
     pub verify_depth: Option<usize>,
     pub authorities: Authorities<'a>,
     /// A file; empty for none.
@@ -63,7 +64,8 @@ impl Context {
     pub fn new(cf: Conf, settings: &Settings) -> Result<Context, ConfError> {
         // SAFETY: all zero is what nginx expects before it creates one.
         let ssl = Box::new(UnsafeCell::new(unsafe { std::mem::zeroed::<ngx_ssl_t>() }));
-        // SAFETY: ours; the parser's log outlives the configuration.
+        // SAFETY: nobody else has the structure yet. nginx only logs to its log while it reads the
+        // configuration, and the parser's log lives until then.
         unsafe { (*ssl.get()).log = cf.parser_log().as_ptr() };
         // SAFETY: as above. nginx cleans up itself what it could not finish.
         done(unsafe { ngx_ssl_create(ssl.get(), settings.protocols, null_mut()) })?;
@@ -111,7 +113,8 @@ impl Context {
 
     fn log_keys(&mut self, cf: Conf, name: &[u8]) -> ConfResult {
         let name = cf.full_name(name, true)?;
-        // SAFETY: the live context, which goes after the key log; a name of the cycle's.
+        // SAFETY: the live context, which `drop` frees after the key log. The name is in the
+        // cycle's pool.
         self.key_log = unsafe {
             let context = NonNull::new((*self.as_ptr()).ctx).ok_or(OutOfMemory)?;
             Some(KeyLog::new(context, cf, strings::bytes(name))?)

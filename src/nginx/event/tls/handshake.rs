@@ -4,13 +4,14 @@
 use std::ffi::{c_int, c_uchar, c_void};
 use std::ptr::{NonNull, addr_of, null_mut};
 
+use export::callback;
+
 use super::Session;
 use super::ssl::{Client, Ssl};
 use crate::nginx::core::conf::Conf;
+use crate::nginx::core::function::instance;
 use crate::nginx::core::guard::fault_point;
 use crate::nginx::core::strings;
-use crate::nginx::guard;
-use crate::nginx::http::callback::instance;
 use crate::nginx::http::configuration::{Configuration, Scope};
 use crate::nginx::http::fake::Origin;
 use crate::nginx::sys::{
@@ -24,7 +25,7 @@ use crate::nginx::sys::{
 pub enum Verdict {
     Accept,
     Refuse,
-    /// OpenSSL asks again when nginx goes on with it.
+    /// OpenSSL asks again when nginx continues the handshake.
     Wait,
 }
 
@@ -56,10 +57,13 @@ impl Handshaking {
         Some(Handshaking { ssl, client: ssl.client()? })
     }
 
-    /// The configuration of the server that the client asks for, as far as that is known.
+    /// The configuration of the server that the client asks for, as far as that is known. Only
+    /// until a request begins on the connection: a new session of TLS 1.3 may come later, if nginx
+    /// takes early data.
     pub fn configuration(self) -> Configuration {
         // SAFETY: until a request begins, the data of a client's connection is nginx's record of
-        // it, with the configuration of its server.
+        // it, with the configuration of its server. All callbacks come before that, except for new
+        // sessions of TLS 1.3, which `session_store` leaves alone.
         unsafe {
             let hc: *const ngx_http_connection_t = (*self.client.as_ptr()).data.cast();
             Configuration::from_ctx((*hc).conf_ctx)
@@ -138,19 +142,18 @@ impl ServerContext {
 /// Asks `F` for a verdict.
 ///
 /// # Safety
-/// As for [`Handshaking::from_ptr`].
+/// As for [`Handshaking::from_ptr`], and `F` must be the type of a function that was given for this.
 unsafe fn ask<F: Fn(Handshaking) -> Verdict + Copy + 'static>(ssl: *mut SSL) -> c_int {
-    let verdict = guard(Verdict::Refuse, || {
-        fault_point::<F>();
-        // SAFETY: OpenSSL passed `ssl` for such a connection, the contract of this function.
-        let handshaking = unsafe { Handshaking::from_ptr(ssl) };
-        handshaking.map_or(Verdict::Refuse, instance::<F>())
-    });
-    verdict.code()
+    fault_point::<F>();
+    // SAFETY: OpenSSL passed `ssl` for such a connection, and `F` is a function that was given, the contract
+    // of this function.
+    let (handshaking, function) = unsafe { (Handshaking::from_ptr(ssl), instance::<F>()) };
+    handshaking.map_or(Verdict::Refuse, function).code()
 }
 
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(Verdict::Refuse.code())]
 unsafe extern "C" fn client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static>(
     ssl: *mut SSL,
     _alert: *mut c_int,
@@ -162,6 +165,7 @@ unsafe extern "C" fn client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static
 
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(Verdict::Refuse.code())]
 unsafe extern "C" fn certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>(
     ssl: *mut SSL,
     _data: *mut c_void,
@@ -172,6 +176,7 @@ unsafe extern "C" fn certificate<F: Fn(Handshaking) -> Verdict + Copy + 'static>
 
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(null_mut())]
 unsafe extern "C" fn lookup<F>(
     ssl: *mut SSL,
     id: *const c_uchar,
@@ -181,36 +186,36 @@ unsafe extern "C" fn lookup<F>(
 where
     F: Fn(Handshaking, &[u8]) -> Option<Session> + Copy + 'static,
 {
-    guard(null_mut(), || {
-        fault_point::<F>();
-        // SAFETY: OpenSSL passes an id of `len` bytes, and a place for whether it must take a
-        // reference of its own.
-        let (id, handshaking) = unsafe {
-            if let Some(copy) = copy.as_mut() {
-                *copy = 0;
-            }
-            (strings::raw(id, usize::try_from(len).unwrap_or(0)), Handshaking::from_ptr(ssl))
-        };
-        let found = handshaking.and_then(|handshaking| instance::<F>()(handshaking, id));
-        found.map_or(null_mut(), Session::into_raw)
-    })
+    fault_point::<F>();
+    // SAFETY: OpenSSL passes an id of `len` bytes, and a place for whether it must take a
+    // reference of its own.
+    let (id, handshaking) = unsafe {
+        if let Some(copy) = copy.as_mut() {
+            *copy = 0;
+        }
+        (strings::raw(id, usize::try_from(len).unwrap_or(0)), Handshaking::from_ptr(ssl))
+    };
+    // SAFETY: `on_lookup` was given the function.
+    let function = unsafe { instance::<F>() };
+    let found = handshaking.and_then(|handshaking| function(handshaking, id));
+    found.map_or(null_mut(), Session::into_raw)
 }
 
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(0)]
 unsafe extern "C" fn new_session<F>(ssl: *mut SSL, session: *mut SSL_SESSION) -> c_int
 where
     F: Fn(Handshaking, Session) + Copy + 'static,
 {
-    guard((), || {
-        fault_point::<F>();
-        // SAFETY: OpenSSL passes a live session, of which a reference is taken.
-        let (handshaking, session) =
-            unsafe { (Handshaking::from_ptr(ssl), Session::share(session)) };
-        if let (Some(handshaking), Some(session)) = (handshaking, session) {
-            instance::<F>()(handshaking, session);
-        }
-    });
-    // OpenSSL's own reference was not taken.
+    fault_point::<F>();
+    // SAFETY: OpenSSL passes a live session, of which a reference is taken; `on_new_session` was given the
+    // function.
+    let (handshaking, session, function) =
+        unsafe { (Handshaking::from_ptr(ssl), Session::share(session), instance::<F>()) };
+    if let (Some(handshaking), Some(session)) = (handshaking, session) {
+        function(handshaking, session);
+    }
+    // OpenSSL keeps its own reference.
     0
 }

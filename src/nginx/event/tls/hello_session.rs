@@ -18,9 +18,10 @@ const NO_TICKET: u64 = 1 << 14;
 const TLS13: u16 = TLS1_3_VERSION as u16;
 
 impl Ssl {
-    /// The id of the session that the client wants to resume, while OpenSSL asks about the hello: if
-    /// it is sure that OpenSSL will ask for that session. It does not ask where the session is in a
-    /// ticket, may be in OpenSSL's own cache, or is one of TLS 1.3.
+    /// The id of the session that the client wants to resume, in OpenSSL's ClientHello callback, if
+    /// it is certain that OpenSSL will ask this module for that session. It will not where the
+    /// session is in a ticket or is one of TLS 1.3, and may not where the session can be in
+    /// OpenSSL's own cache.
     pub fn hello_session(&self) -> Option<&[u8]> {
         let ssl = self.as_ptr();
         let mut data = null();

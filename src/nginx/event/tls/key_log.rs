@@ -12,12 +12,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::{self, NonNull, null_mut};
 
 use codec::fallible;
+use export::callback;
 
 use crate::nginx::Level;
 use crate::nginx::core::conf::{Conf, ConfError};
 use crate::nginx::core::log::Shown;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::guard;
 use crate::nginx::sys::{
     CRYPTO_EX_INDEX_SSL_CTX, CRYPTO_get_ex_new_index, SSL, SSL_CTX, SSL_CTX_get_ex_data,
     SSL_CTX_set_ex_data, SSL_CTX_set_keylog_callback, SSL_get_SSL_CTX,
@@ -99,16 +99,15 @@ fn slot() -> Result<c_int, OutOfMemory> {
 ///
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn write_line(ssl: *const SSL, line: *const c_char) {
-    guard((), || {
-        // SAFETY: OpenSSL passes a live connection and a C string; its context keeps the file.
-        let (file, line) = unsafe {
-            let file = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), SLOT.get());
-            (file.cast::<File>().as_ref(), CStr::from_ptr(line).to_bytes())
-        };
-        // One call, so that workers do not write into each other's lines.
-        if let (Some(mut file), Ok(line)) = (file, fallible::concat(&[line, b"\n"])) {
-            let _ = file.write(&line);
-        }
-    });
+    // SAFETY: OpenSSL passes a live connection and a C string; its context keeps the file.
+    let (file, line) = unsafe {
+        let file = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), SLOT.get());
+        (file.cast::<File>().as_ref(), CStr::from_ptr(line).to_bytes())
+    };
+    // One call, so that workers do not write into each other's lines.
+    if let (Some(mut file), Ok(line)) = (file, fallible::concat(&[line, b"\n"])) {
+        let _ = file.write(&line);
+    }
 }

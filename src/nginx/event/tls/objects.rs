@@ -81,7 +81,8 @@ owned! {
 
 impl Clone for Store {
     fn clone(&self) -> Store {
-        // SAFETY: a live store, whose counter is an int's; the new reference is ours.
+        // SAFETY: a live store; the new reference is ours. Nothing clones a store so often that the
+        // counter of its references, an int, would be full, which is when OpenSSL takes none.
         unsafe { X509_STORE_up_ref(self.0.as_ptr()) };
         Store(self.0)
     }

@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int, c_long, c_ulong, c_void};
 use std::ptr::null_mut;
 
 use codec::fallible::{self, Shown};
+use export::callback;
 
 use super::chain::Chain;
 use super::objects::{
@@ -13,14 +14,14 @@ use super::objects::{
 use super::pem::encode;
 use super::ssl::Ssl;
 use crate::nginx::sys::{
-    CRYPTO_free, CRYPTO_malloc, OCSP_NOVERIFY, OCSP_REQUEST_new, OCSP_RESPONSE_STATUS_SUCCESSFUL,
-    OCSP_basic_verify, OCSP_cert_status_str, OCSP_cert_to_id, OCSP_check_validity,
-    OCSP_request_add0_id, OCSP_resp_find_status, OCSP_response_get1_basic, OCSP_response_status,
-    OCSP_response_status_str, OPENSSL_sk_value, SSL, SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE,
-    SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB, SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP,
-    SSL_CTX_callback_ctrl, SSL_TLSEXT_ERR_OK, SSL_ctrl, SSL_get_SSL_CTX, V_OCSP_CERTSTATUS_GOOD,
-    X509_V_OK, X509_check_issued, X509_email_free, X509_get1_ocsp, d2i_OCSP_RESPONSE,
-    i2d_OCSP_REQUEST,
+    ASN1_GENERALIZEDTIME, ASN1_TIME_to_tm, CRYPTO_free, CRYPTO_malloc, OCSP_NOVERIFY,
+    OCSP_REQUEST_new, OCSP_RESPONSE_STATUS_SUCCESSFUL, OCSP_basic_verify, OCSP_cert_status_str,
+    OCSP_cert_to_id, OCSP_check_validity, OCSP_request_add0_id, OCSP_resp_find_status,
+    OCSP_response_get1_basic, OCSP_response_status, OCSP_response_status_str, OPENSSL_sk_value,
+    SSL, SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE, SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB,
+    SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, SSL_CTX_callback_ctrl, SSL_TLSEXT_ERR_OK, SSL_ctrl,
+    SSL_get_SSL_CTX, V_OCSP_CERTSTATUS_GOOD, X509_V_OK, X509_check_issued, X509_email_free,
+    X509_get1_ocsp, d2i_OCSP_RESPONSE, i2d_OCSP_REQUEST,
 };
 
 /// How many seconds the clocks of the responder and of this machine may differ.
@@ -107,8 +108,9 @@ pub fn request(chain: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
-/// Checks that an answer says that the first certificate of a chain is good.
-pub fn validate(response: &[u8], chain: &[u8]) -> std::result::Result<(), String> {
+/// Checks that an answer says that the first certificate of a chain is good. Returns when a newer
+/// answer will be there, in seconds since the epoch, if it says so.
+pub fn validate(response: &[u8], chain: &[u8]) -> std::result::Result<Option<c_long>, String> {
     clearing_errors(|| {
         let basic = read_response(response)?;
         let (certificate, issuer) = certificate_and_issuer(chain).map_err(text)?;
@@ -160,7 +162,7 @@ fn verify_signature(basic: &OcspBasic, issuer: Certificate) -> std::result::Resu
     if verified == 1 { Ok(()) } else { Err("OCSP_basic_verify() failed".into()) }
 }
 
-fn check_status(basic: &OcspBasic, id: &OcspCertId) -> std::result::Result<(), String> {
+fn check_status(basic: &OcspBasic, id: &OcspCertId) -> std::result::Result<Option<c_long>, String> {
     let mut status: c_int = 0;
     let (mut from, mut until) = (null_mut(), null_mut());
     // SAFETY: a live answer and id; the times stay the answer's; OpenSSL's texts are static.
@@ -186,8 +188,29 @@ fn check_status(basic: &OcspBasic, id: &OcspCertId) -> std::result::Result<(), S
         if OCSP_check_validity(from, until, CLOCK_SKEW, -1) != 1 {
             return Err("OCSP_check_validity() failed".into());
         }
+        if until.is_null() {
+            return Ok(None);
+        }
+        let seconds = seconds_since_epoch(until);
+        seconds.map(Some).ok_or_else(|| "invalid nextUpdate time in certificate status".into())
     }
-    Ok(())
+}
+
+/// A time of OpenSSL's in seconds since the epoch.
+///
+/// # Safety
+/// `time` must be a live object.
+unsafe fn seconds_since_epoch(time: *const ASN1_GENERALIZEDTIME) -> Option<c_long> {
+    // SAFETY: `time` is live, the contract of this function; all zero is a value of the C
+    // structure, which both functions write.
+    let seconds = unsafe {
+        let mut parts: libc::tm = std::mem::zeroed();
+        if ASN1_TIME_to_tm(time, (&raw mut parts).cast()) != 1 {
+            return None;
+        }
+        libc::timegm(&mut parts)
+    };
+    (seconds >= 0).then_some(seconds)
 }
 
 impl Ssl {
@@ -226,8 +249,11 @@ impl Ssl {
     }
 }
 
+/// OpenSSL asks whether to staple: it sends the answer that [`Ssl::staple`] has set, if any.
+///
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(unguarded = "it does nothing")]
 unsafe extern "C" fn has_answer(_ssl: *mut SSL, _data: *mut c_void) -> c_int {
     SSL_TLSEXT_ERR_OK as c_int
 }

@@ -44,7 +44,7 @@ impl Connection {
                     return Err(c"bad \"ciphersuites\" option: no such cipher");
                 }
                 let len = c_uint::try_from(offer.alpn.len()).unwrap_or(c_uint::MAX);
-                // The only function of OpenSSL's that returns 0 where it succeeds.
+                // Unlike the functions above, it returns 0 where it succeeds.
                 if len != 0 && SSL_set_alpn_protos(ssl, offer.alpn.as_ptr(), len) != 0 {
                     return Err(c"SSL_set_alpn_protos() failed");
                 }

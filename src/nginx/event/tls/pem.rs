@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+use export::callback;
+
 use super::chain::Chain;
 use super::clear_errors;
 use super::objects::{Certificate, Owned, PrivateKey, Result, Source, clearing_errors};
@@ -109,6 +111,7 @@ pub fn private_key(pem: &[u8], secret: Option<&CStr>) -> Result<PrivateKey> {
 ///
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(-1)]
 unsafe extern "C" fn passphrase(
     buffer: *mut c_char,
     size: c_int,
@@ -155,6 +158,8 @@ pub fn private_key_to_der(pem: &[u8], secret: Option<&CStr>, der: &mut [u8]) -> 
 }
 
 /// Has one of OpenSSL's encoders write to `out` and returns the length; `None` if it does not fit.
+/// `encoder` gets a pointer to the place to write to, and writes as many bytes there as it returns
+/// for a null pointer.
 pub fn encode(out: &mut [u8], encoder: impl Fn(*mut *mut u8) -> c_int) -> Option<usize> {
     let len = usize::try_from(encoder(null_mut())).ok().filter(|len| *len > 0)?;
     let mut at = out.get_mut(..len)?.as_mut_ptr();

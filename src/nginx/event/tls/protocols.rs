@@ -7,7 +7,7 @@ use crate::nginx::sys::{
     NGX_SSL_TLSv1_2, NGX_SSL_TLSv1_3,
 };
 
-/// By their names in `lua_ssl_protocols`.
+/// nginx's bits, by the names in `lua_ssl_protocols`.
 pub const PROTOCOLS: &[(&CStr, u32)] = &[
     (c"SSLv2", NGX_SSL_SSLv2),
     (c"SSLv3", NGX_SSL_SSLv3),
@@ -23,6 +23,7 @@ pub const VERSIONS: [(&str, u16); 4] =
 
 /// The versions that OpenSSL's options of a connection do not forbid.
 pub(super) fn allowed(options: u64) -> impl Iterator<Item = u16> {
+    // All but SSLv3, in the order of `VERSIONS`.
     let forbidden = FORBIDDING.iter().skip(1).map(|(_, forbidden)| *forbidden);
     let versions = VERSIONS.iter().map(|(_, version)| *version).zip(forbidden);
     versions.filter(move |(_, forbidden)| options & forbidden == 0).map(|(version, _)| version)
@@ -37,7 +38,7 @@ pub(super) const FORBIDDING: [(u32, u64); 5] = [
     (NGX_SSL_TLSv1_3, 1 << 29),
 ];
 
-/// The protocols of a location that names none, from release 0.10.25 of this module on.
+/// The protocols of a location that names none, from release 0.10.25 of the C module on.
 pub const NEWER_PROTOCOLS: u32 =
     NGX_CONF_BITMASK_SET | NGX_SSL_TLSv1 | NGX_SSL_TLSv1_1 | NGX_SSL_TLSv1_2 | NGX_SSL_TLSv1_3;
 

@@ -26,8 +26,8 @@ impl Ssl {
         unsafe { SSL_get_server_random(self.as_ptr(), out.as_mut_ptr(), out.len()) }
     }
 
-    /// As [`Ssl::client_random`], the session's master key. There is no session before the
-    /// handshake has come to one.
+    /// As [`Ssl::client_random`], the session's master key. Early in a handshake, there is no
+    /// session.
     pub fn master_key(self, out: &mut [u8]) -> Result<usize> {
         // SAFETY: a live connection, which keeps its session; room of that length.
         unsafe {
@@ -39,8 +39,8 @@ impl Ssl {
         }
     }
 
-    /// Fills `out` with key material for `label` and a context, which makes another one if it is
-    /// there, even if it is empty.
+    /// Fills `out` with key material for `label` and a context. An empty context does not give the
+    /// same key material as none.
     pub fn export_keying_material(
         self,
         out: &mut [u8],
@@ -48,7 +48,7 @@ impl Ssl {
         context: Option<&[u8]>,
     ) -> Result<()> {
         let (data, len) = context.map_or((null(), 0), |context| (context.as_ptr(), context.len()));
-        // SAFETY: a live connection, room of that length, and texts of theirs.
+        // SAFETY: a live connection, and a buffer and texts that are passed with their own lengths.
         let rc = unsafe {
             SSL_export_keying_material(
                 self.as_ptr(),
@@ -71,7 +71,7 @@ impl Ssl {
         label: &[u8],
         context: &[u8],
     ) -> Result<()> {
-        // SAFETY: a live connection, room of that length, and texts of theirs.
+        // SAFETY: a live connection, and a buffer and texts that are passed with their own lengths.
         let rc = unsafe {
             SSL_export_keying_material_early(
                 self.as_ptr(),
@@ -86,7 +86,8 @@ impl Ssl {
         self.exported(rc, c"SSL_export_keying_material_early() failed")
     }
 
-    /// What OpenSSL says of a failure goes to the log, and out of its record of errors.
+    /// Turns OpenSSL's `rc` into a result. After a failure, what is in OpenSSL's error queue goes
+    /// to the log, which empties the queue.
     fn exported(self, rc: c_int, failure: &'static CStr) -> Result<()> {
         if rc == 1 {
             return Ok(());

@@ -30,7 +30,8 @@ impl BorrowedSession<'_> {
     }
 }
 
-/// A session whose share was given away, by its address.
+/// The address of a session whose reference has been given away: it is valid as long as the new
+/// owner keeps that.
 #[derive(Clone, Copy)]
 pub struct GivenSession(NonNull<SSL_SESSION>);
 

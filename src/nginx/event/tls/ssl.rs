@@ -20,7 +20,8 @@ use crate::nginx::sys::{
 };
 use crate::own_thread;
 
-/// A connection's state in OpenSSL; copies are the same one.
+/// A connection's state in OpenSSL; copies are the same one. It is alive as long as a copy is used:
+/// whoever calls `from_ptr` promises that, and the methods rely on it.
 #[derive(Clone, Copy)]
 pub struct Ssl(NonNull<SSL>);
 
@@ -57,7 +58,7 @@ pub struct RawAddress<'a> {
 impl Ssl {
     /// The TLS connection of `request`, which may be a fake request.
     pub fn of(request: Request) -> Result<Ssl> {
-        // Its connection may be closed, and what this module has kept with that be gone.
+        // nginx may have closed the client's connection, and freed what this module kept with it.
         if request.is_detached() {
             return Err(c"bad request");
         }
@@ -116,7 +117,7 @@ impl Ssl {
         }
     }
 
-    /// Stores a pointer to `value`, of which the connection's pool has a share.
+    /// Stores a pointer to `value`, of which the connection's pool must have a share: see [`Kept`].
     pub fn keep<T: Kept>(self, value: &Rc<T>) -> std::result::Result<(), OutOfMemory> {
         let data = Rc::as_ptr(value).cast_mut().cast();
         // SAFETY: as in `kept`; OpenSSL does nothing with the data.
@@ -211,7 +212,8 @@ impl Ssl {
     }
 }
 
-/// nginx's connection with a client; copies are the same one.
+/// nginx's connection with a client; copies are the same one. It comes from OpenSSL's state of the
+/// connection, and is alive as long as that.
 #[derive(Clone, Copy)]
 pub struct Client(NonNull<ngx_connection_t>);
 

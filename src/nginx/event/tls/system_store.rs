@@ -1,5 +1,5 @@
-//! The system's certificate authorities. A file of them takes milliseconds to read, and a megabyte: it is
-//! read in the process where a connection first verifies a server by it.
+//! The system's certificate authorities. A file of them takes milliseconds to read, and a megabyte:
+//! so each process reads it when one of its connections first verifies a server by it.
 
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString, OsStr, c_char};
@@ -24,7 +24,8 @@ pub struct SystemStore {
 }
 
 impl SystemStore {
-    /// Where they are is asked for now: nginx's workers do not have the environment of its start.
+    /// Asks OpenSSL now where they are: nginx's workers do not have the environment that nginx was
+    /// started with.
     pub fn new() -> std::result::Result<SystemStore, OutOfMemory> {
         // SAFETY: no arguments.
         let places = unsafe {
@@ -37,7 +38,7 @@ impl SystemStore {
         Ok(SystemStore { file: file?, folder: folder?, store: OnceCell::new() })
     }
 
-    /// The store; the first call reads the file. None for want of memory: then nobody is trusted.
+    /// The store; the first call reads the file. `None` for want of memory: then nobody is trusted.
     pub fn get(&self) -> Option<&Store> {
         if self.store.get().is_none() {
             let _ = self.store.set(self.read().ok()?);
@@ -45,7 +46,7 @@ impl SystemStore {
         self.store.get()
     }
 
-    /// What is not there, or cannot be read, trusts nobody.
+    /// A file or folder that is not there, or cannot be read, adds no authority.
     fn read(&self) -> Result<Store> {
         let store = Store::new()?;
         for (file, folder) in [(self.file.as_ptr(), null()), (null(), self.folder.as_ptr())] {

@@ -9,13 +9,14 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
+use export::callback;
+
 use super::objects::{Certificate, Owned};
 use super::ssl::Ssl;
 use crate::nginx::core::conf::Conf;
+use crate::nginx::core::function::instance;
 use crate::nginx::core::guard::fault_point;
 use crate::nginx::core::module;
-use crate::nginx::guard;
-use crate::nginx::http::callback::instance;
 use crate::nginx::http::configuration::{Configuration, Scope};
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
@@ -93,47 +94,46 @@ unsafe fn request_of(ssl: *mut SSL) -> Option<Request> {
 
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(0)]
 unsafe extern "C" fn certificate<F: Fn(Request) -> bool + Copy + 'static>(
     ssl: *mut SSL,
     _data: *mut c_void,
 ) -> c_int {
-    guard(0, || {
-        fault_point::<F>();
-        // SAFETY: OpenSSL asks, for a context that `on_certificate` was called for.
-        let request = unsafe { request_of(ssl) };
-        request.is_none_or(instance::<F>()).into()
-    })
+    fault_point::<F>();
+    // SAFETY: OpenSSL asks, for a context that `on_certificate` was called for with the function.
+    let (request, function) = unsafe { (request_of(ssl), instance::<F>()) };
+    request.is_none_or(function).into()
 }
 
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(0)]
 unsafe extern "C" fn verify<F>(store: *mut X509_STORE_CTX, _argument: *mut c_void) -> c_int
 where
     F: Fn(Request, Verification) -> Judgement + Copy + 'static,
 {
-    guard(0, || {
-        fault_point::<F>();
-        let Some(verification) = NonNull::new(store).map(Verification) else { return 0 };
-        // SAFETY: OpenSSL asks, for a context that `on_verify` was called for, and tells the connection.
-        let (ssl, request) = unsafe {
-            let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-            let ssl: *mut SSL = ssl.cast();
-            (ssl, request_of(ssl))
-        };
-        let Some(request) = request else { return verification.verify().into() };
-        match instance::<F>()(request, verification) {
-            Judgement::Trust => return 1,
-            Judgement::Distrust => return 0,
-            Judgement::Refuse => {}
-        }
-        if verification.result() == X509_V_OK as c_int {
-            verification.set_result(X509_V_ERR_APPLICATION_VERIFICATION as c_int);
-        }
-        // OpenSSL asks whether it minds after this.
-        // SAFETY: the live connection.
-        unsafe { SSL_set_verify(ssl, SSL_VERIFY_PEER as c_int, SSL_get_verify_callback(ssl)) };
-        0
-    })
+    fault_point::<F>();
+    let Some(verification) = NonNull::new(store).map(Verification) else { return 0 };
+    // SAFETY: OpenSSL asks, for a context that `on_verify` was called for, and tells the connection.
+    let (ssl, request) = unsafe {
+        let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+        let ssl: *mut SSL = ssl.cast();
+        (ssl, request_of(ssl))
+    };
+    let Some(request) = request else { return verification.verify().into() };
+    // SAFETY: `on_verify` was given the function.
+    match unsafe { instance::<F>() }(request, verification) {
+        Judgement::Trust => return 1,
+        Judgement::Distrust => return 0,
+        Judgement::Refuse => {}
+    }
+    if verification.result() == X509_V_OK as c_int {
+        verification.set_result(X509_V_ERR_APPLICATION_VERIFICATION as c_int);
+    }
+    // After this callback, OpenSSL looks at the mode: only with this one does it end the handshake.
+    // SAFETY: the live connection, which OpenSSL has told of.
+    unsafe { SSL_set_verify(ssl, SSL_VERIFY_PEER as c_int, SSL_get_verify_callback(ssl)) };
+    0
 }
 
 /// How a handshake goes on after the server has presented its certificate.
@@ -147,37 +147,39 @@ pub enum Judgement {
 }
 
 impl Judgement {
-    /// OpenSSL's own.
+    /// OpenSSL's own judgement.
     pub fn of(trusted: bool) -> Judgement {
         if trusted { Judgement::Trust } else { Judgement::Distrust }
     }
 }
 
-/// A server's certificate that is being verified; copies are the same one. Valid while OpenSSL asks.
+/// A server's certificate that is being verified; copies are the same one. Valid until OpenSSL's
+/// callback returns.
 #[derive(Clone, Copy)]
 pub struct Verification(NonNull<X509_STORE_CTX>);
 
 impl Verification {
     /// Has OpenSSL verify it as it would by itself; false if the handshake must end.
     pub fn verify(self) -> bool {
-        // SAFETY: live, by the type.
+        // SAFETY: the value is only used in OpenSSL's callback, which has it from OpenSSL; so in
+        // every method below.
         unsafe { X509_verify_cert(self.0.as_ptr()) > 0 }
     }
 
     /// What is wrong, by OpenSSL's numbers; 0 for nothing.
     pub fn result(self) -> c_int {
-        // SAFETY: as above.
+        // SAFETY: as in `verify`.
         unsafe { X509_STORE_CTX_get_error(self.0.as_ptr()) }
     }
 
     pub fn set_result(self, result: c_int) {
-        // SAFETY: as above.
+        // SAFETY: as in `verify`.
         unsafe { X509_STORE_CTX_set_error(self.0.as_ptr(), result) }
     }
 
     /// A share in the certificate.
     pub fn certificate(self) -> Option<Certificate> {
-        // SAFETY: as above; the new reference is ours.
+        // SAFETY: as in `verify`; the new reference is ours.
         unsafe {
             let certificate = X509_STORE_CTX_get0_cert(self.0.as_ptr());
             if certificate.is_null() || X509_up_ref(certificate) == 0 {

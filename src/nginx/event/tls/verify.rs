@@ -3,6 +3,8 @@
 use std::ffi::c_int;
 use std::ptr::addr_of;
 
+use export::callback;
+
 use super::chain::{Chain, List};
 use super::objects::{Name, Owned, Result, Store, clearing_errors};
 use super::ssl::Ssl;
@@ -79,6 +81,7 @@ fn subject(certificate: *mut X509) -> Result<Name> {
 ///
 /// # Safety
 /// Only OpenSSL may call this, as the callback that it was registered as.
+#[callback(unguarded = "it does nothing")]
 unsafe extern "C" fn accept(_ok: c_int, _store: *mut X509_STORE_CTX) -> c_int {
     1
 }

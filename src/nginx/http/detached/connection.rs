@@ -23,8 +23,8 @@ pub(super) unsafe fn copy(
     moved: &mut Moved,
 ) -> Result<*mut ngx_connection_t, OutOfMemory> {
     let pool = request.pool();
-    // SAFETY: a live request's connection and zeroed nginx structures in its pool, for which zero is
-    // valid.
+    // SAFETY: a live request's connection and zeroed nginx structures in its pool, for which zero
+    // is valid.
     unsafe {
         let c = &mut *request.connection();
         // Its own address, while the descriptor is there to ask.
@@ -53,12 +53,14 @@ pub(super) unsafe fn copy(
         copy.set_error(1);
         #[cfg(ngx_feature = "http_ssl")]
         {
-            copy.ssl = tls(pool, c.ssl)?;
+            copy.ssl = tls(pool, c.ssl, moved)?;
         }
         Ok(copy)
     }
 }
 
+/// An event of the copied connection `c`, which nothing waits for.
+///
 /// # Safety
 /// `c` must live as long as `pool`.
 unsafe fn event(
@@ -73,6 +75,8 @@ unsafe fn event(
     Ok(event)
 }
 
+/// A copy of an address; null for null.
+///
 /// # Safety
 /// `from` must be null or point to `len` bytes.
 unsafe fn address(
@@ -89,6 +93,8 @@ unsafe fn address(
     Ok(copy.as_ptr().cast())
 }
 
+/// A copy of the addresses and ports that came by the PROXY protocol; null for null.
+///
 /// # Safety
 /// `from` must be null or live.
 unsafe fn proxy_protocol(
@@ -96,12 +102,16 @@ unsafe fn proxy_protocol(
     from: *mut ngx_proxy_protocol_t,
     moved: &mut Moved,
 ) -> Result<*mut ngx_proxy_protocol_t, OutOfMemory> {
-    // SAFETY: the contract of this function; zero is valid for the copy.
+    // SAFETY: `from` is null or live, the contract of this function; zero is valid for the copy.
     unsafe {
         let Some(from) = from.as_ref() else { return Ok(null_mut()) };
         let copy = pool.zeroed::<ngx_proxy_protocol_t>()?.as_mut();
         copy.src_addr = moved.copy_text(pool, from.src_addr)?;
         copy.dst_addr = moved.copy_text(pool, from.dst_addr)?;
+        #[cfg(ngx_proxy_protocol_tlvs)]
+        {
+            copy.tlvs = moved.copy_text(pool, from.tlvs)?;
+        }
         copy.src_port = from.src_port;
         copy.dst_port = from.dst_port;
         Ok(copy)
@@ -128,15 +138,25 @@ impl Drop for TlsShare {
 unsafe fn tls(
     pool: Pool,
     from: *mut ngx_ssl_connection_t,
+    #[cfg_attr(not(ngx_ssl_ocsp), expect(unused_variables))] moved: &Moved,
 ) -> Result<*mut ngx_ssl_connection_t, OutOfMemory> {
     if from.is_null() {
         return Ok(null_mut());
     }
-    // SAFETY: the contract of this function; OpenSSL counts the shares of its connection.
+    // SAFETY: `from` is live, the contract of this function and the check above; OpenSSL counts the
+    // shares of its connection.
     unsafe {
         let size = size_of::<ngx_ssl_connection_t>();
         let copy: *mut ngx_ssl_connection_t = pool.bytes_aligned(size)?.cast().as_ptr();
         copy.write(from.read());
+        // What OCSP has found, for `$ssl_client_verify`: in the connection's memory.
+        #[cfg(ngx_ssl_ocsp)]
+        {
+            let old = (*copy).ocsp;
+            let place = moved.place(old.cast());
+            let is_moved = !std::ptr::eq(place, old.cast());
+            (*copy).ocsp = if is_moved { place.cast() } else { null_mut() };
+        }
         SSL_up_ref((*copy).connection);
         // Where there is no memory, the value is dropped, and its share with it.
         pool.own(TlsShare(copy))?;

@@ -1,5 +1,5 @@
-//! The log of a request in its log phase: what its code makes may outlive the connection, whose log it
-//! would use.
+//! The log of a request in its log phase. What the code of that phase makes may outlive the
+//! connection, whose log it would use otherwise.
 
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::request::Request;
@@ -23,8 +23,8 @@ impl OwnLog {
     /// Makes a log like that of the connection of `request`, and puts it in that one's place.
     pub fn enter(request: Request) -> Result<OwnLog, OutOfMemory> {
         let connection = request.connection();
-        // SAFETY: a live request and its connection, whose log's data is nginx's context of it; both
-        // are copied into fresh memory of the request's pool.
+        // SAFETY: a live request and its connection, whose log's data is nginx's context of it;
+        // both are copied into fresh memory of the request's pool.
         unsafe {
             let before = (*connection).log;
             let both: *mut Both = request.pool().bytes_aligned(size_of::<Both>())?.cast().as_ptr();

@@ -1,6 +1,7 @@
-//! What a request has in the memory of its connection: the header as nginx read it. In HTTP/1, that is
-//! in buffers, which are copied. In HTTP/2 and HTTP/3 it is in a pool of the stream: that one's first
-//! block is copied, the rest is taken over.
+//! What a request has in the memory of its connection: the header as nginx read it, and addresses.
+//! In HTTP/1, the header is in buffers, which are copied. In HTTP/2 and HTTP/3 it is in a pool of
+//! the stream: that one's first block is copied, the rest is taken over. Of the connection's pool,
+//! the blocks are copied: they have the client's address, and what nginx knows of its certificate.
 
 use std::ptr::null_mut;
 
@@ -20,7 +21,8 @@ struct Range {
 /// The stream's pool, and a list for its large pieces.
 struct Stream {
     pool: *mut ngx_pool_t,
-    /// The piece in the stream's list, and one for that of the request.
+    /// For each large piece, its entry in the stream's list, and a fresh entry for the request's
+    /// list.
     large: Vec<(*mut ngx_pool_large_t, *mut ngx_pool_large_t)>,
 }
 
@@ -37,7 +39,8 @@ impl Moved {
         let pool = request.pool();
         // SAFETY: a live request, with nginx's own structures about its connection.
         unsafe {
-            match stream_pool(request) {
+            let of_stream = stream_pool(request);
+            match of_stream {
                 Some(of_stream) => moved.stream = Some(moved.copy_first(pool, of_stream)?),
                 None => {
                     moved.copy_buffer(pool, (*request.connection()).buffer)?;
@@ -49,14 +52,23 @@ impl Moved {
                     }
                 }
             }
+            let mut block = (*request.connection()).pool;
+            if of_stream != Some(block) {
+                while !block.is_null() {
+                    moved.copy_block(pool, block)?;
+                    block = (*block).d.next;
+                }
+            }
         }
         Ok(moved)
     }
 
+    /// Copies a buffer's memory; nothing for null.
+    ///
     /// # Safety
     /// `buf` must be null or a live buffer in memory.
     unsafe fn copy_buffer(&mut self, pool: Pool, buf: *mut ngx_buf_t) -> Result<(), OutOfMemory> {
-        // SAFETY: the contract of this function.
+        // SAFETY: the buffer is null or live, the contract of this function.
         match unsafe { buf.as_ref() } {
             Some(buf) if !buf.start.is_null() => {
                 let len = (buf.end as usize).saturating_sub(buf.start as usize);
@@ -81,18 +93,34 @@ impl Moved {
         Ok(ngx_str_t { len: text.len, data: self.place(text.data) })
     }
 
+    /// Copies `len` bytes, and notes their new place, which is aligned for any of nginx's types.
+    ///
     /// # Safety
     /// `start` must point to `len` bytes.
     unsafe fn copy(&mut self, pool: Pool, start: *const u8, len: usize) -> Result<(), OutOfMemory> {
         if len == 0 {
             return Ok(());
         }
-        let copy = pool.bytes(len)?.as_ptr();
+        let copy = pool.bytes_aligned(len)?.as_ptr();
         // SAFETY: the copy is fresh and has room, the contract of this function.
         unsafe { std::ptr::copy_nonoverlapping(start, copy, len) };
         self.ranges.try_push(Range { start: start as usize, len, copy })
     }
 
+    /// Copies a block of a pool, which begins with what the pool's own structure begins with.
+    ///
+    /// # Safety
+    /// `of` must be a live pool, or a further block of one.
+    unsafe fn copy_block(&mut self, pool: Pool, of: *mut ngx_pool_t) -> Result<(), OutOfMemory> {
+        // SAFETY: a live block, the contract of this function.
+        unsafe {
+            let used = ((*of).d.last as usize).saturating_sub(of as usize);
+            self.copy(pool, of.cast(), used)
+        }
+    }
+
+    /// Copies the first block of a stream's pool, and lists its large pieces.
+    ///
     /// # Safety
     /// `of_stream` must be a live pool.
     unsafe fn copy_first(
@@ -100,10 +128,9 @@ impl Moved {
         pool: Pool,
         of_stream: *mut ngx_pool_t,
     ) -> Result<Stream, OutOfMemory> {
-        // SAFETY: a live pool, whose first block begins with it; nginx's list of its large pieces.
+        // SAFETY: a live pool, the contract of this function; nginx's list of its large pieces.
         unsafe {
-            let used = ((*of_stream).d.last as usize).saturating_sub(of_stream as usize);
-            self.copy(pool, of_stream.cast(), used)?;
+            self.copy_block(pool, of_stream)?;
             let mut stream = Stream { pool: of_stream, large: Vec::new() };
             let mut next = (*of_stream).large;
             while let Some(piece) = next.as_mut() {
@@ -117,7 +144,7 @@ impl Moved {
         }
     }
 
-    /// Where what was at `at` is.
+    /// Where the byte at `at` is from now on: in its copy, or, if it was not copied, where it was.
     #[inline]
     pub(super) fn place(&self, at: *mut u8) -> *mut u8 {
         let mut ranges = self.ranges.iter();
@@ -140,7 +167,7 @@ impl Moved {
         if buf.is_null() {
             return Ok(null_mut());
         }
-        // SAFETY: the contract of this function; the copy is fresh.
+        // SAFETY: the buffer is live, the contract of this function; the copy is fresh.
         unsafe {
             let copy: *mut ngx_buf_t = pool.bytes_aligned(size_of::<ngx_buf_t>())?.cast().as_ptr();
             copy.write(buf.read());
@@ -149,11 +176,14 @@ impl Moved {
         }
     }
 
+    /// Has the buffer point to the new place of its memory.
+    ///
     /// # Safety
     /// `buf` must be a live buffer.
     pub(super) unsafe fn adjust_buffer(&self, buf: *mut ngx_buf_t) {
-        // SAFETY: the contract of this function. All of its pointers are to the same memory, or null;
-        // its end is beyond that.
+        // SAFETY: the buffer is live, the contract of this function. All of its pointers are to the
+        // same memory, or null. They move by the same distance, because `end` is one byte past that
+        // memory, where `place` would not find it.
         unsafe {
             let start = (*buf).start;
             let way = (self.place(start) as isize).wrapping_sub(start as isize);
@@ -175,8 +205,8 @@ impl Moved {
     /// destroyed.
     pub(super) unsafe fn take_blocks(&mut self, real: *mut ngx_pool_t) {
         let Some(stream) = self.stream.take() else { return };
-        // SAFETY: live pools, the contract of this function; the pieces are in the stream's list, and
-        // leave it by losing their memory.
+        // SAFETY: live pools, the contract of this function; the pieces are in the stream's list,
+        // and leave it by losing their memory.
         unsafe {
             for (piece, new) in stream.large {
                 (*new).alloc = std::mem::replace(&mut (*piece).alloc, null_mut());

@@ -1,10 +1,10 @@
 //! A request that lives on after nginx has ended it, for the code of the log phase that waits.
 //!
-//! nginx ends a request by destroying its pool. So in the log phase, the request gets a pool of no
-//! worth (`decoy.rs`), which nginx destroys instead, as the last thing that it does with the request.
-//! Then the request gets its own pool back, a connection of its own (`connection.rs`), and what nginx
-//! keeps of it in the connection's memory (`memory.rs`, `pointers.rs`). From then on it is like a fake
-//! request, and ends like one (`fake::destroy`).
+//! nginx ends a request by destroying its pool. So in the log phase, the request gets a decoy for
+//! its pool (`decoy.rs`), which nginx destroys instead, as the last thing that it does with the
+//! request. Then the request gets its own pool back, a connection of its own (`connection.rs`), and
+//! copies of what it had in the memory of nginx's connection (`memory.rs`, `pointers.rs`). From
+//! then on it is like a fake request, and ends like one (`fake::destroy`).
 //!
 //! All that can fail is done in the log phase: once nginx has ended the request, nothing fails.
 
@@ -16,6 +16,8 @@ mod memory;
 mod pointers;
 
 use std::ptr::{addr_of_mut, null_mut};
+
+use export::callback;
 
 pub use log::OwnLog;
 
@@ -29,7 +31,8 @@ use crate::nginx::sys::{
 };
 use memory::Moved;
 
-/// The descriptor of the connection of such a request: that of none, and not a fake request's.
+/// The descriptor of such a request's connection: that of no file, and another than a fake
+/// request's (-1).
 const DESCRIPTOR: i32 = -2;
 
 /// What the request gets once nginx has ended it.
@@ -45,13 +48,15 @@ struct Plan {
     moved: Moved,
 }
 
-/// Has `request`, a main request in its log phase, live on until `fake::destroy`. The log phase's code
-/// has logged to `log`, which stays the request's. `C` is this module's context.
+/// Has `request`, a main request in its log phase, live on until `fake::destroy`. `log`, to which
+/// the code of the log phase has logged so far, stays the request's log. `C` is this module's
+/// context. Without memory, the request ends as if this had not been called.
 pub fn detach<C: ModuleContext>(request: Request, log: &OwnLog) -> Result<(), OutOfMemory> {
     let pool = request.pool();
     let mut moved = Moved::of(request)?;
     let r = request.as_ptr();
-    // SAFETY: a live request in its log phase; what is made lives in its pool.
+    // SAFETY: a live request in its log phase, whose pool all that is made here lives in. nginx
+    // uses `r->pool` after the log phase only to destroy it.
     unsafe {
         let connection = connection::copy(request, log, &mut moved)?;
         (*connection).buffer = moved.copy_of(pool, (*(*r).connection).buffer)?;
@@ -87,31 +92,31 @@ impl Request {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn go_on(plan: *mut std::ffi::c_void) {
-    crate::nginx::guard((), || {
-        // SAFETY: the plan that `detach` made, in the request's pool; nginx does nothing more with the
-        // request, and the connection and its memory live until after this call.
-        unsafe {
-            let plan = &mut *plan.cast::<Plan>();
-            let r = plan.r;
-            decoy::merge(plan.decoy, plan.pool);
-            (*r).pool = plan.pool;
-            plan.moved.take_blocks(plan.pool);
-            (*r).request_line = plan.request_line;
-            (*r).connection = plan.connection;
-            (*r).http_connection = plan.http_connection;
-            (*r).header_in = plan.header_in;
-            #[cfg(ngx_feature = "http_v2")]
-            if let Some(stream) = (*r).stream.as_mut() {
-                stream.connection = null_mut();
-            }
-            (*r).read_event_handler = Some(ngx_http_block_reading);
-            (*r).write_event_handler = Some(ngx_http_request_empty_handler);
-            bits::set_count(r, 1);
-            let log = log::context((*plan.connection).log);
-            (*log).connection = plan.connection;
-            pointers::adjust(&plan.moved, addr_of_mut!(*r));
-            contexts::forget(r);
+    // SAFETY: the plan that `detach` made, in the request's pool; nginx does nothing more with the
+    // request, and the connection and its memory live until after this call.
+    unsafe {
+        let plan = &mut *plan.cast::<Plan>();
+        let r = plan.r;
+        let old = (*r).connection;
+        decoy::merge(plan.decoy, plan.pool);
+        (*r).pool = plan.pool;
+        plan.moved.take_blocks(plan.pool);
+        (*r).request_line = plan.request_line;
+        (*r).connection = plan.connection;
+        (*r).http_connection = plan.http_connection;
+        (*r).header_in = plan.header_in;
+        #[cfg(ngx_feature = "http_v2")]
+        if let Some(stream) = (*r).stream.as_mut() {
+            stream.connection = null_mut();
         }
-    });
+        (*r).read_event_handler = Some(ngx_http_block_reading);
+        (*r).write_event_handler = Some(ngx_http_request_empty_handler);
+        bits::set_count(r, 1);
+        let log = log::context((*plan.connection).log);
+        (*log).connection = plan.connection;
+        pointers::adjust(&plan.moved, addr_of_mut!(*r));
+        contexts::forget(r, old, &plan.moved);
+    }
 }

@@ -1,11 +1,11 @@
-//! All that a request's structures have of what is moved (`memory.rs`).
+//! The pointers in a request's structures to memory that is moved (`memory.rs`).
 
 use super::memory::Moved;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{ngx_http_request_t, ngx_list_t, ngx_str_t, ngx_table_elt_t};
 
-/// Has them point to the new places.
+/// Has the pointers in `r` point to the new places.
 ///
 /// # Safety
 /// `r` must be a live request, whose pool has what it refers to, except for what is moved.
@@ -53,7 +53,8 @@ pub(super) unsafe fn adjust(moved: &Moved, r: *mut ngx_http_request_t) {
         {
             (*r).captures_data = moved.place((*r).captures_data);
         }
-        // Response headers have no name in lower case, or none that nginx's list knows to be there.
+        // nginx and its modules do not set `lowcase_key` in all response headers: it may hold
+        // anything.
         adjust_list(moved, &raw mut (*r).headers_in.headers, true);
         adjust_list(moved, &raw mut (*r).headers_out.headers, false);
         adjust_list(moved, &raw mut (*r).headers_out.trailers, false);
@@ -65,10 +66,12 @@ pub(super) unsafe fn adjust(moved: &Moved, r: *mut ngx_http_request_t) {
 /// # Safety
 /// `text` must point to a live string.
 unsafe fn adjust_text(moved: &Moved, text: *mut ngx_str_t) {
-    // SAFETY: the contract of this function.
+    // SAFETY: the string is live, the contract of this function.
     unsafe { (*text).data = moved.place((*text).data) }
 }
 
+/// Adjusts the headers of a list; with `lower`, their names in lower case too.
+///
 /// # Safety
 /// `list` must be a live list of headers, or one that nginx has not made yet.
 unsafe fn adjust_list(moved: &Moved, list: *mut ngx_list_t, lower: bool) {
@@ -115,8 +118,8 @@ unsafe fn adjust_variables(moved: &Moved, r: *mut ngx_http_request_t) {
 /// # Safety
 /// `r` must be a live request.
 unsafe fn adjust_body(moved: &Moved, r: *mut ngx_http_request_t) {
-    // SAFETY: nginx's record of the body, with its chain of buffers; the record's own buffer may be one
-    // of them: what has been moved is not moved again.
+    // SAFETY: nginx's record of the body, with its chain of buffers; the record's own buffer may be
+    // one of them: what has been moved is not moved again.
     unsafe {
         let Some(body) = (*r).request_body.as_mut() else { return };
         let mut next = body.bufs;

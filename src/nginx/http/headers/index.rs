@@ -12,10 +12,11 @@ use super::part::Part;
 use super::places::Places;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 
-/// Where more than one node in so many is to go, a walk finds them sooner than an index.
+/// If more than one node in this many is to be removed, a walk through the list is faster than the
+/// index.
 const WALK_SHARE: usize = 32;
 
-/// The index cannot do it.
+/// The index cannot do what was asked of it: the caller walks through the list instead.
 #[derive(Debug)]
 pub struct Unfit;
 
@@ -32,7 +33,7 @@ pub struct Index {
     /// Whether blank nodes are left out.
     drops_blank: bool,
     hasher: RandomState,
-    /// By the hash of a name: whose names come to the same hash are in one chain.
+    /// By the hash of a name. Nodes whose names have the same hash are in one chain.
     chains: HashMap<u64, Chain>,
     entries: Vec<Entry>,
     /// Made when the first node is taken out.
@@ -112,6 +113,7 @@ impl Index {
     }
 
     /// Calls `keep` with the nodes of `name`, in order, and leaves out those for which it says no.
+    /// After an error, the index must not be used any more.
     fn retain<E>(
         &mut self,
         name: &[u8],
@@ -156,7 +158,7 @@ impl Index {
     ///
     /// # Errors
     /// Out of memory, the list is not what it was, or a walk through all of it is less work; the
-    /// index is of no more use.
+    /// index must not be used any more.
     pub fn remove(
         &mut self,
         pool: Pool,
@@ -193,7 +195,8 @@ impl Index {
         self.insert(node)
     }
 
-    /// `node`, which may have been blank, is not. Tells whether the index is still of use.
+    /// `node`, which may have been blank, is not blank any more. Returns whether the index can
+    /// still be used.
     pub fn shown(&mut self, node: Node) -> Result<bool, OutOfMemory> {
         let (mut is_alone, mut is_there) = (true, false);
         self.for_each(node.name(), |other| {

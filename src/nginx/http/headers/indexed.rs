@@ -2,7 +2,7 @@
 //! thousands of them, one by one, an index spares each call the walk through the whole list.
 //!
 //! An index lasts for one run of Lua code at most, in which no other module takes headers out of a
-//! list. That one has added some is seen at the list's end, and the index is made anew. Short lists
+//! list. If one has added headers, the list's end shows it, and the index is made anew. Short lists
 //! have none, nor has a list that is not walked through again and again.
 
 use std::cell::{Cell, RefCell};
@@ -24,7 +24,8 @@ struct Slot {
     index: RefCell<Option<Index>>,
     /// How often a long list was walked through in this run of code.
     walks: Cell<u32>,
-    /// A response's header that is blank is none any more.
+    /// Whether blank nodes are left out: in a response, a blank one is a header that has been
+    /// cleared.
     drops_blank: bool,
 }
 
@@ -35,7 +36,8 @@ own_thread! {
     static IN_USE: Cell<bool> = Cell::new(false);
 }
 
-/// A run of Lua code has ended: what becomes of the lists from now on is not seen here.
+/// To be called when a run of Lua code ends: what is done to the lists from then on, this file does
+/// not see.
 #[inline(always)]
 pub fn forget_all() {
     if IN_USE.get() {
@@ -43,7 +45,7 @@ pub fn forget_all() {
     }
 }
 
-/// Makes sure that the end of the run is heard of.
+/// Has [`forget_all`] empty everything at the end of the run.
 #[cfg(nginx_header_links)]
 pub(super) fn forget_later() {
     IN_USE.set(true);
@@ -108,7 +110,8 @@ impl Indexed {
         Indexed { list, slot: &RESPONSE }
     }
 
-    /// What `f` gives for the index of the list, where there is one, or is to be from now on.
+    /// Calls `f` with the index of the list, if there is one or it is worth making one now; `None`
+    /// otherwise.
     #[inline]
     fn with<T>(self, f: impl FnOnce(&mut Index) -> T) -> Option<T> {
         if !IN_USE.get() && !self.list.is_longer_than(LONG) {
@@ -118,8 +121,8 @@ impl Indexed {
         self.slot.index.borrow_mut().as_mut().map(f)
     }
 
-    /// Calls `each` with nodes of the list, in order: with all of that name, in any case of letters,
-    /// with dashes or underscores, and maybe with others.
+    /// Calls `each` with nodes of the list, in order: with all of that name, in any case of
+    /// letters, with dashes or underscores, and maybe with others.
     #[inline]
     pub fn for_each(self, name: &[u8], mut each: impl FnMut(Node)) {
         if self.with(|index| index.for_each(name, &mut each)).is_none() {
@@ -162,14 +165,14 @@ impl Indexed {
         self.list.remove(pool, unwanted)
     }
 
-    /// A header that may have been blank is not any more.
+    /// To be called when a node that may have been blank is not blank any more.
     pub fn shown(self, node: Node) {
         if IN_USE.get() && self.slot.has(self.list) {
             self.update(|index| index.shown(node));
         }
     }
 
-    /// Changes the index; it goes where that fails, or gives false.
+    /// Changes the index, and drops it if `change` fails or returns false.
     #[cold]
     fn update(self, change: impl FnOnce(&mut Index) -> Result<bool, OutOfMemory>) {
         let mut index = self.slot.index.borrow_mut();
@@ -178,7 +181,7 @@ impl Indexed {
         }
     }
 
-    /// The list is another one, or a header of it has got another name.
+    /// To be called when the list has been replaced, or a header in it has got another name.
     pub fn forget(self) {
         self.slot.forget();
     }

@@ -23,9 +23,9 @@ impl<K> Known<K> {
     /// The header `name`, in lower case.
     ///
     /// # Safety
-    /// There must be a field at `offset` of `ngx_http_request_t`: of a header with more than one value
-    /// what [`HeaderValues`](super::values::HeaderValues) is of, of one in the list a pointer to a node
-    /// of that, or null.
+    /// `offset` must be that of a field of `ngx_http_request_t`: for a header with more than one
+    /// value, the field of a [`HeaderValues`](super::values::HeaderValues); for another header in
+    /// the list, a pointer to a node of the list, or null.
     pub const unsafe fn new(name: &'static [u8], offset: usize, kind: K) -> Known<K> {
         Known { name, hash: lowcase_hash(name), offset, kind }
     }
@@ -35,7 +35,7 @@ impl<K> Known<K> {
         rows.iter().find(|known| known.hash == name.hash() && name.is_lowcase(known.name))
     }
 
-    /// The field of `request`.
+    /// The address of the field in `request`.
     pub fn field(&self, request: Request) -> *mut std::ffi::c_void {
         // SAFETY: the offset is that of a field of the structure, `new`'s contract.
         unsafe { request.as_ptr().cast::<u8>().add(self.offset).cast() }
@@ -48,10 +48,10 @@ impl<K> Known<K> {
         unsafe { Node::from_ptr(*self.field(request).cast::<*mut ngx_table_elt_t>()) }
     }
 
-    /// Points the field at `node`. Not for those headers either.
+    /// Points the field at `node`. Not for the headers that [`Known::node`] is not for.
     pub fn set_node(&self, request: Request, node: Option<Node>) {
         let node = node.map_or(std::ptr::null_mut(), Node::as_ptr);
-        // SAFETY: as in `node`.
+        // SAFETY: as in `node`; the node is one of the request's list, or null.
         unsafe { *self.field(request).cast::<*mut ngx_table_elt_t>() = node }
     }
 }

@@ -14,7 +14,7 @@ use crate::nginx::sys::{
 };
 
 /// The least and the greatest capacity of a fresh part of a list, in nodes: removing a node may
-/// take a look at all others of its part.
+/// have to look at all others of its part.
 const CAPACITIES: std::ops::RangeInclusive<usize> = 4..=64;
 
 /// A request's or response's list of headers.
@@ -30,13 +30,13 @@ impl HeaderList {
 
     /// Whether nginx has initialised the list. It has not for requests that it refused early.
     pub fn is_made(self) -> bool {
-        // SAFETY: a live list.
+        // SAFETY: the list is live, `from_ptr`'s contract.
         unsafe { !self.0.as_ref().last.is_null() }
     }
 
     /// All nodes in order, hidden ones too. A list that is not made is all zero: it has none.
     pub fn nodes(self) -> Nodes {
-        // SAFETY: a live list; its first part is part of it.
+        // SAFETY: the list is live, `from_ptr`'s contract; its first part is inside it.
         Nodes { part: unsafe { &raw mut (*self.0.as_ptr()).part }, next: 0 }
     }
 

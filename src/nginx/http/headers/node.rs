@@ -36,12 +36,12 @@ impl Node {
 
     /// The name as it was written.
     pub fn name(&self) -> &[u8] {
-        // SAFETY: the request's pool holds it.
+        // SAFETY: nginx keeps the name in memory that lives as long as the request.
         unsafe { strings::bytes(self.get().key) }
     }
 
     pub fn value(&self) -> &[u8] {
-        // SAFETY: the request's pool holds it.
+        // SAFETY: nginx keeps the value in memory that lives as long as the request.
         unsafe { strings::bytes(self.get().value) }
     }
 

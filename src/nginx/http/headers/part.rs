@@ -27,14 +27,14 @@ impl Part {
     }
 
     pub fn next(self) -> Option<Part> {
-        // SAFETY: as above; what follows is a part of the same list.
+        // SAFETY: as in `len`; what follows is null or a part of the same list.
         unsafe { Part::from_ptr((*self.as_ptr()).next) }
     }
 
     pub fn nodes(self) -> impl Iterator<Item = Node> {
-        // SAFETY: as above; the elements are there, as many as it says.
+        // SAFETY: as in `len`.
         let first: *mut ngx_table_elt_t = unsafe { (*self.as_ptr()).elts.cast() };
-        // SAFETY: as above.
+        // SAFETY: a part has as many nodes as it says, in an array in the request's pool.
         (0..self.len()).filter_map(move |index| unsafe { Node::from_ptr(first.add(index)) })
     }
 }

@@ -11,7 +11,7 @@ use crate::nginx::core::pool::{OutOfMemory, Pool};
 pub struct Places {
     /// The part that each node is in.
     parts: HashMap<Node, Part>,
-    /// What stands before each part, but for the first.
+    /// The part before each part but the first.
     before: HashMap<Part, Part>,
 }
 
@@ -31,6 +31,7 @@ impl Places {
         Ok(places)
     }
 
+    /// Notes that `part` comes after `before`, or first.
     fn follows(&mut self, part: Part, before: Option<Part>) -> Result<(), OutOfMemory> {
         self.before.try_reserve(1)?;
         if let Some(before) = before {
@@ -69,7 +70,7 @@ impl Places {
         Ok(())
     }
 
-    /// `tail` is what was behind a node of `part`.
+    /// `part` has been split: `tail` is a new part, of what was behind the removed node.
     fn split(&mut self, part: Part, tail: Part) {
         for node in tail.nodes() {
             if let Some(of_node) = self.parts.get_mut(&node) {

@@ -62,8 +62,8 @@ impl HeaderList {
         index: usize,
     ) -> Result<Cut, OutOfMemory> {
         let before = before.map_or(null_mut(), Part::as_ptr);
-        // SAFETY: `Part`'s contract: both are, or were, parts of this list; that one has the node and
-        // follows the other is looked at here.
+        // SAFETY: `Part`'s contract: both are, or were, parts of this list; that `part` has the
+        // node and follows `before` is checked here.
         unsafe {
             let follows = match before.as_ref() {
                 Some(before) => before.next == part.as_ptr(),
@@ -79,8 +79,8 @@ impl HeaderList {
     /// Removes node `index` of `part`: from an end of it, or by splitting it.
     ///
     /// # Safety
-    /// `part` must be a part of the list with more than `index` nodes, and `before` the one before it,
-    /// or null for the first.
+    /// `part` must be a part of the list with more than `index` nodes, and `before` the one before
+    /// it, or null for the first.
     unsafe fn cut(
         self,
         pool: Pool,

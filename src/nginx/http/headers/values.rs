@@ -20,8 +20,8 @@ const LONG: usize = 64;
 
 #[cfg(nginx_header_links)]
 own_thread! {
-    /// A field, and the last node of its long chain, until the run of Lua code ends: no other module
-    /// shortens a chain in it.
+    /// A field, and the last node of its long chain, until the run of Lua code ends: no other
+    /// module shortens a chain in it.
     static END: Cell<Option<(HeaderValues, Node)>> = Cell::new(None);
 }
 

@@ -31,7 +31,7 @@ pub(super) fn of(
         RequestHeaderKind::Plain | RequestHeaderKind::Values => Effect::None,
         RequestHeaderKind::Host if value.is_empty() => Effect::Host(ngx_str_t::empty()),
         RequestHeaderKind::Host => {
-            let host = codec::headers::host_name(value).ok_or(HeaderError::BadValue)?;
+            let host = codec::headers::host_name(value)?.ok_or(HeaderError::BadValue)?;
             Effect::Host(request.pool().copy_str(&host)?)
         }
         RequestHeaderKind::Connection => Effect::Connection(connection_type(value)),

@@ -1,4 +1,5 @@
-//! The request headers that nginx keeps a field for.
+//! The request headers whose fields in nginx follow what scripts set: those of the C module's list.
+//! nginx has fields for a few more.
 
 use std::mem::offset_of;
 
@@ -25,7 +26,8 @@ macro_rules! known {
     ($($(#[$cfg:meta])? $name:literal $field:ident $kind:ident;)*) => {
         &[$($(#[$cfg])? {
             let offset = offset_of!(ngx_http_request_t, headers_in.$field);
-            // SAFETY: that is the field of this header, of its kind.
+            // SAFETY: the rows below name nginx's own field for each header, and `Values` for those
+            // of which it keeps all values.
             unsafe { Known::new($name, offset, RequestHeaderKind::$kind) }
         },)*]
     };

@@ -1,5 +1,6 @@
-//! The header of a request of HTTP/2 or HTTP/3 in the form that HTTP/1 has: there it does not come over the
-//! wire as text. It is made of nginx's list of headers, before the first of them changes.
+//! The header of an HTTP/2 or HTTP/3 request in the form that it would have in HTTP/1: it does not
+//! come over the wire as text. It is made of nginx's list of headers, before the first of them
+//! changes.
 
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ use crate::nginx::http::request::Request;
 use crate::nginx::sys::ngx_http_request_t;
 
 /// The header as it came, without the request line, of a request whose headers may have changed.
-struct Original(Vec<u8>);
+pub(in crate::nginx::http) struct Original(Vec<u8>);
 
 impl SharedWithPool for Original {
     fn at_end(&self) {}
@@ -34,7 +35,8 @@ pub fn keep_original(request: Request) -> Result<(), OutOfMemory> {
     main.share(Rc::new(Original(text))).map(drop)
 }
 
-/// The header of the request, with or without the request line; empty if nginx could not read that.
+/// The header of the request, with or without the request line; empty if nginx could not read the
+/// line.
 pub(super) fn text(main: Request, without_request_line: bool) -> Result<Vec<u8>, OutOfMemory> {
     let mut text = Vec::new();
     // SAFETY: nginx keeps the line in the request's pool.
@@ -58,7 +60,8 @@ fn append_headers(main: Request, text: &mut Vec<u8>) -> Result<(), OutOfMemory> 
         let name = unsafe { sent_authority(main.get()).unwrap_or_else(|| strings::bytes(server)) };
         append(text, &[b"host: ", name, b"\r\n"])?;
     }
-    // The name of the server is what the client sends first; where nginx has it in the list differs.
+    // The name of the server is what the client sends first; where nginx has it in the list
+    // differs.
     for of_server in [true, false] {
         let is_next = |node: &Node| !node.is_hidden() && node.is_named(b"host") == of_server;
         for node in nodes(main).filter(is_next) {
@@ -78,6 +81,7 @@ fn append(text: &mut Vec<u8>, pieces: &[&[u8]]) -> Result<(), OutOfMemory> {
 /// The bytes must not be used once the request is freed.
 unsafe fn sent_authority<'a>(r: &ngx_http_request_t) -> Option<&'a [u8]> {
     let len = (r.host_end as usize).checked_sub(r.host_start as usize)?;
-    // SAFETY: nginx keeps what its parser points at in the request's pool, the contract of this function.
+    // SAFETY: nginx keeps what its parser points at as long as the request, which lives, the
+    // contract of this function.
     (!r.host_start.is_null()).then(|| unsafe { strings::raw(r.host_start, len) })
 }

@@ -7,6 +7,7 @@ mod own;
 mod raw;
 mod set;
 
+pub(in crate::nginx::http) use made::Original;
 pub use made::keep_original;
 pub use own::own;
 pub use raw::raw;

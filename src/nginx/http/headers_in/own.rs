@@ -64,7 +64,7 @@ fn copy(
     copies.sort_unstable_by_key(|(old, _)| old.as_ptr());
     point_at_copies(request, &copies);
     for (known, nodes) in values {
-        // SAFETY: the field is of this kind.
+        // SAFETY: as in `nodes_of`.
         let field = unsafe { HeaderValues::from_ptr(known.field(request)) };
         field.clear();
         for node in nodes {

@@ -129,7 +129,8 @@ impl RequestHeaderChange<'_> {
 
     /// Sets a header for which nginx keeps all nodes.
     fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
-        // SAFETY: the field is of this kind.
+        // SAFETY: `apply` calls this for a header of the kind `Values`, whose field is that of a
+        // `HeaderValues`: the contract of `Known::new`.
         let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
         let node = self.set_in_list(replace)?;
         if replace {

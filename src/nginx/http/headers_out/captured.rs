@@ -47,7 +47,7 @@ pub fn fields(request: Request, mut each: impl FnMut(&'static [u8], FieldValue))
     }
     // SAFETY: location is null or a node of the request's list.
     if let Some(location) = unsafe { out.location.as_ref() } {
-        // SAFETY: as above.
+        // SAFETY: the value lives in the request's pool.
         let value = unsafe { strings::bytes(location.value) };
         if !value.is_empty() {
             each(b"Location", FieldValue::Text(value));
@@ -60,10 +60,10 @@ pub fn fields(request: Request, mut each: impl FnMut(&'static [u8], FieldValue))
     }
 }
 
-/// `Mon, 28 Sep 1970 06:00:00 GMT`.
+/// The time in the form `Mon, 28 Sep 1970 06:00:00 GMT`.
 fn http_time(seconds: i64) -> [u8; 29] {
     let mut text = [0u8; 29];
-    // SAFETY: nginx writes exactly that many bytes.
+    // SAFETY: nginx writes exactly that many bytes: to it, the last year is 9999.
     unsafe { ngx_http_time(text.as_mut_ptr(), seconds) };
     text
 }

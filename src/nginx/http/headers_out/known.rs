@@ -26,7 +26,8 @@ macro_rules! known {
     ($($name:literal $field:ident $kind:ident;)*) => {
         &[$({
             let offset = offset_of!(ngx_http_request_t, headers_out.$field);
-            // SAFETY: that is the field of this header, of its kind.
+            // SAFETY: the rows below name nginx's own field for each header, `Values` for those of
+            // which it keeps all values, and `ContentType` for the one that is not in the list.
             unsafe { Known::new($name, offset, ResponseHeaderKind::$kind) }
         },)*]
     };

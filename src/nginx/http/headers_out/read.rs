@@ -26,7 +26,8 @@ pub fn for_each_named(request: Request, name: &[u8], mut each: impl FnMut(Node))
 
 /// `Content-Type` without the charset that nginx may add; empty if there is none.
 pub fn content_type(request: &Request) -> &[u8] {
-    // SAFETY: the request's pool, or the configuration, holds it.
+    // SAFETY: the type is in the request's pool or the configuration, and either lives as long as
+    // the request.
     unsafe { strings::bytes(request.get().headers_out.content_type) }
 }
 

@@ -38,7 +38,9 @@ pub fn in_memory(
 
 /// The body that `parent` has read, for a subrequest; null if it has none.
 ///
-/// A body in a temporary file is shared, but not the structures: nginx changes those while sending.
+/// A body in memory is shared, with its structure. Of one in a temporary file, the file and the
+/// buffers are shared, but not the structures about them, because nginx changes those while it
+/// sends.
 pub fn forwarded(parent: Request) -> Result<*mut ngx_http_request_body_t, OutOfMemory> {
     let body = parent.get().request_body;
     // SAFETY: request_body is null or a structure in the parent's pool; copies are plain.
@@ -56,7 +58,7 @@ pub fn forwarded(parent: Request) -> Result<*mut ngx_http_request_body_t, OutOfM
     }
 }
 
-/// Bytes of a body, in memory and in files.
+/// The number of bytes of a body, in memory and in files.
 ///
 /// # Safety
 /// `body` must be a live request body.

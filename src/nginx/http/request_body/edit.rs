@@ -2,24 +2,27 @@
 //!
 //! Everything that can fail happens before the old body is touched, so an error leaves it as it
 //! was. The length in the request's headers is always updated; a subrequest must be given headers
-//! of its own first. A body that a subrequest shares with its parent stays the parent's.
+//! of its own first. A body that others have too (a subrequest and its parent, an upstream that
+//! sends it) stays theirs.
 
 use std::ffi::c_void;
-use std::fs::{File, OpenOptions};
-use std::os::fd::IntoRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::ops::Range;
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::ptr::{fn_addr_eq, null_mut};
 
 use codec::fallible::{self, Shown};
 
+use crate::nginx::core::buf::Buf;
 use crate::nginx::core::log::{Level, Line};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::http::request_body::structure;
 use crate::nginx::http::send::tag;
+use crate::nginx::http::variable;
 use crate::nginx::sys::{
-    NGX_INVALID_FILE as INVALID_FILE, ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t,
+    NGX_INVALID_FILE as INVALID_FILE, ngx_alloc_chain_link, ngx_buf_t, ngx_buf_tag_t, ngx_chain_t,
     ngx_create_temp_buf, ngx_http_request_body_t, ngx_list_push, ngx_pfree, ngx_pool_cleanup_add,
     ngx_pool_cleanup_file, ngx_pool_cleanup_file_t, ngx_pool_cleanup_t, ngx_pool_delete_file,
     ngx_str_t, ngx_table_elt_t, ngx_temp_file_t, ngx_write_chain_to_temp_file,
@@ -32,7 +35,7 @@ pub enum BodyError {
     Unread,
     NotInitialized,
     NoMemory,
-    /// A file could not be opened: the name, and what failed.
+    /// A file could not be opened: what failed, and the file's name.
     File(&'static str, Vec<u8>),
     Write,
 }
@@ -62,21 +65,36 @@ impl From<OutOfMemory> for BodyError {
 type Structure = *mut ngx_http_request_body_t;
 
 /// The structure for a new body, provided that the old one has been read and not discarded: the
-/// request's own, or an empty one if the request shares its parent's. The caller puts it into the
-/// request.
-fn replaceable(request: Request) -> Result<Structure, BodyError> {
+/// request's own, whose memory and file are given back then, or an empty one if others have the
+/// body too: the request's parent, one of `subrequests`, or an upstream, which sends the same
+/// memory and file. The caller puts it into the request.
+fn replaceable(request: Request, subrequests: &[Request]) -> Result<Structure, BodyError> {
     if request.is_discarding_body() {
         return Err(BodyError::Discarded);
     }
     let body = structure(request).ok_or(BodyError::Unread)?;
-    // SAFETY: a subrequest's parent lives as long as it does; zero is a valid structure.
+    let r = request.get();
+    let is_sent = !r.upstream.is_null() && r.reading_body() == 0;
+    // SAFETY: a subrequest's parent lives as long as it does, and so do subrequests under way; zero
+    // is a valid structure.
     unsafe {
-        let parent = request.get().parent.as_ref();
-        if parent.is_some_and(|parent| parent.request_body == body) {
+        let with_parent = r.parent.as_ref().is_some_and(|parent| shares(parent.request_body, body));
+        let with_subrequest = || subrequests.iter().any(|sub| shares(sub.get().request_body, body));
+        if is_sent || with_parent || with_subrequest() {
             return Ok(request.pool().zeroed::<ngx_http_request_body_t>()?.as_ptr());
         }
     }
     Ok(body)
+}
+
+/// Whether two bodies are one, or are in one file.
+///
+/// # Safety
+/// Each must be null or a live request's.
+unsafe fn shares(one: Structure, other: Structure) -> bool {
+    // SAFETY: null, or live with its file, the contract of this function.
+    let file = |body: Structure| unsafe { Some(body.as_ref()?.temp_file.as_ref()?.file.fd) };
+    one == other || file(one).is_some_and(|fd| fd != INVALID_FILE && file(other) == Some(fd))
 }
 
 /// A list of one buffer, both fresh; the buffer is all zero.
@@ -91,7 +109,8 @@ fn fresh_link(pool: Pool) -> Result<(*mut ngx_chain_t, *mut ngx_buf_t), OutOfMem
 /// # Safety
 /// `buf` must live in `pool`.
 unsafe fn link_to(pool: Pool, buf: *mut ngx_buf_t) -> Result<*mut ngx_chain_t, OutOfMemory> {
-    // SAFETY: a live pool; the link is fresh.
+    // SAFETY: the pool is live, and the buffer in it, the contract of this function; the link is
+    // fresh.
     unsafe {
         let link = ngx_alloc_chain_link(pool.as_ptr()).as_mut().ok_or(OutOfMemory)?;
         link.buf = buf;
@@ -100,9 +119,10 @@ unsafe fn link_to(pool: Pool, buf: *mut ngx_buf_t) -> Result<*mut ngx_chain_t, O
     }
 }
 
-/// Replaces the body by a copy of `data`.
-pub fn set_data(request: Request, data: &[u8]) -> Result<(), BodyError> {
-    let body = replaceable(request)?;
+/// Replaces the body by a copy of `data`. Here and below, `subrequests` are those under way, which
+/// may have been given the old one.
+pub fn set_data(request: Request, subrequests: &[Request], data: &[u8]) -> Result<(), BodyError> {
+    let body = replaceable(request, subrequests)?;
     let pool = request.pool();
     let new = if data.is_empty() {
         None
@@ -115,7 +135,7 @@ pub fn set_data(request: Request, data: &[u8]) -> Result<(), BodyError> {
     unsafe {
         (*request.as_ptr()).request_body = body;
         close_temp_file(pool, body);
-        free_own_buffers(pool, body);
+        free_own_buffers(request, subrequests, body);
         (*body).bufs = null_mut();
         (*body).buf = null_mut();
         if let Some((link, buf, text)) = new {
@@ -135,8 +155,13 @@ pub fn set_data(request: Request, data: &[u8]) -> Result<(), BodyError> {
 
 /// Replaces the body by what the file `name` holds now. With `delete`, nginx deletes the file when
 /// the request ends.
-pub fn set_file(request: Request, name: &[u8], delete: bool) -> Result<(), BodyError> {
-    let body = replaceable(request)?;
+pub fn set_file(
+    request: Request,
+    subrequests: &[Request],
+    name: &[u8],
+    delete: bool,
+) -> Result<(), BodyError> {
+    let body = replaceable(request, subrequests)?;
     let pool = request.pool();
     let (link, buf) = fresh_link(pool)?;
     // SAFETY: zero is a valid structure, and filled below; the cleanup has no handler yet.
@@ -153,7 +178,7 @@ pub fn set_file(request: Request, name: &[u8], delete: bool) -> Result<(), BodyE
     unsafe {
         (*request.as_ptr()).request_body = body;
         close_temp_file(pool, body);
-        free_own_buffers(pool, body);
+        free_own_buffers(request, subrequests, body);
         (*temp).file.fd = INVALID_FILE;
         (*temp).file.name = stored;
         (*temp).file.log = request.log().as_ptr();
@@ -182,14 +207,26 @@ pub fn set_file(request: Request, name: &[u8], delete: bool) -> Result<(), BodyE
 
 /// Opens a plain file and tells its size.
 fn open(name: &[u8]) -> Result<(File, u64), BodyError> {
-    use std::os::unix::ffi::OsStrExt;
     let failed = |what| BodyError::File(what, fallible::reason(name));
-    let path = std::ffi::OsStr::from_bytes(name);
+    if name.contains(&0) {
+        return Err(failed("stat()"));
+    }
+    // The standard library would copy a long name infallibly.
+    let path = fallible::c_string(name)?;
     // Not to hang on a pipe; no effect on plain files.
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK);
-    std::fs::metadata(path).map_err(|_| failed("stat()"))?;
-    let file = options.open(path).map_err(|_| failed("open()"))?;
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    // SAFETY: the name ends with a NUL; zero is a valid `stat`; the descriptor is the `File`'s.
+    let file = unsafe {
+        let mut info: libc::stat = std::mem::zeroed();
+        if libc::stat(path.as_ptr(), &mut info) != 0 {
+            return Err(failed("stat()"));
+        }
+        let fd = libc::open(path.as_ptr(), flags);
+        if fd < 0 {
+            return Err(failed("open()"));
+        }
+        File::from_raw_fd(fd)
+    };
     let metadata = file.metadata().map_err(|_| failed("fstat()"))?;
     if metadata.is_dir() {
         return Err(failed("reading the directory"));
@@ -227,9 +264,14 @@ unsafe fn close_with_pool(
     cleanup.handler = Some(if delete { ngx_pool_delete_file } else { ngx_pool_cleanup_file });
 }
 
-/// Starts a body of pieces, kept in memory up to `size` bytes; 0: in a file at once.
-pub fn start(request: Request, size: Option<usize>) -> Result<(), BodyError> {
-    let body = replaceable(request)?;
+/// Starts a body of pieces, kept in memory up to `size` bytes (`None`: as many as
+/// `client_body_buffer_size` says); 0: in a file at once.
+pub fn start(
+    request: Request,
+    subrequests: &[Request],
+    size: Option<usize>,
+) -> Result<(), BodyError> {
+    let body = replaceable(request, subrequests)?;
     let pool = request.pool();
     // SAFETY: the structures live in the request's pool, the configuration as long as the cycle.
     unsafe {
@@ -248,7 +290,7 @@ pub fn start(request: Request, size: Option<usize>) -> Result<(), BodyError> {
         (*r).headers_in.content_length_n = 0;
         (*r).request_body = body;
         close_temp_file(pool, body);
-        free_own_buffers(pool, body);
+        free_own_buffers(request, subrequests, body);
         (*body).buf = buf;
         (*body).bufs = link;
     }
@@ -418,24 +460,52 @@ unsafe fn closes(cleanup: &ngx_pool_cleanup_t, fd: i32) -> bool {
     unsafe { (*cleanup.data.cast::<ngx_pool_cleanup_file_t>()).fd == fd }
 }
 
-/// Frees memory that an earlier replacement has taken.
+/// Frees memory that an earlier replacement has taken, unless a variable of the request, or of one of its
+/// `subrequests` under way, is in it.
 ///
 /// # Safety
-/// As for [`close_temp_file`].
-unsafe fn free_own_buffers(pool: Pool, body: Structure) {
-    // SAFETY: the body is of a request with this pool, the contract of this function; our tag is
-    // only on buffers whose memory this file took from the pool.
+/// `body` must be that of `request`.
+unsafe fn free_own_buffers(request: Request, subrequests: &[Request], body: Structure) {
+    let is_read = |memory: &Range<*mut u8>| {
+        variable::is_within(request, memory)
+            || subrequests.iter().any(|sub| variable::is_within(*sub, memory))
+    };
+    // SAFETY: the body is that of a live request, the contract of this function; our tag is only on
+    // buffers whose memory this file took from the pool.
     unsafe {
         let mut next = (*body).bufs;
         while let Some(link) = next.as_mut() {
             next = link.next;
             let buf = &mut *link.buf;
-            if buf.tag == tag() && buf.temporary() != 0 {
-                ngx_pfree(pool.as_ptr(), buf.start.cast());
+            if buf.tag == tag() && buf.temporary() != 0 && !is_read(&(buf.start..buf.end)) {
+                ngx_pfree(request.pool().as_ptr(), buf.start.cast());
                 buf.tag = null_mut();
                 buf.set_temporary(0);
             }
         }
+    }
+}
+
+/// Keeps the memory of one buffer of a body as long as it lives, even if the body is replaced meanwhile.
+pub struct Kept {
+    buf: *mut ngx_buf_t,
+    tag: ngx_buf_tag_t,
+}
+
+impl Kept {
+    pub fn new(buf: Buf) -> Kept {
+        let buf = buf.as_ptr();
+        // SAFETY: a live buffer, to whose fields no reference exists; `free_own_buffers` leaves one
+        // without our tag.
+        let tag = unsafe { std::mem::replace(&mut (*buf).tag, null_mut()) };
+        Kept { buf, tag }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`; the buffer is its request's until that ends.
+        unsafe { (*self.buf).tag = self.tag }
     }
 }
 

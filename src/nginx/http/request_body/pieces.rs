@@ -65,8 +65,8 @@ fn for_each_piece_of_file(
 fn read_at(buf: &Buf, at: i64, end: i64, piece: &mut Vec<u8>) -> Result<(), Unreadable> {
     piece.clear();
     let wanted = usize::try_from(end - at).unwrap_or(PIECE).min(piece.capacity());
-    // SAFETY: a buffer in a file has that file, which is open as long as the body is there; the kernel
-    // writes into the spare capacity, and no more than is wanted.
+    // SAFETY: a buffer in a file has that file, which is open as long as the body is there; the
+    // kernel writes into the spare capacity, and no more than is wanted.
     let n = unsafe {
         let fd = (*buf.get().file).fd;
         libc::pread(fd, piece.spare_capacity_mut().as_mut_ptr().cast(), wanted, at)

@@ -19,17 +19,17 @@ pub enum BodyRead {
     Done,
     /// The callback will run.
     Waiting,
-    /// nginx's code for what went wrong.
+    /// nginx's status for what went wrong.
     Failed(Status),
 }
 
-/// Reads the body into one buffer or file; `after` runs when it is there.
+/// Reads the body into one buffer or file; `after` runs when it is there. Unless this fails, the
+/// main request has one more reference then, which [`drop_reference`] gives back.
 pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_t)) -> BodyRead {
-    // SAFETY: a live request; plain flags that nginx reads when it starts.
+    // SAFETY: a live request; plain flags that nginx reads when it starts; `after` takes such a
+    // request.
     let rc = unsafe {
         let r = request.as_ptr();
-        // A socket may be reading the body: nginx then calls `after` at once.
-        let is_unbuffered = (*r).reading_body() != 0 && (*r).request_body_no_buffering() != 0;
         (*r).set_request_body_in_single_buf(1);
         (*r).set_request_body_in_persistent_file(1);
         (*r).set_request_body_in_clean_file(1);
@@ -37,11 +37,14 @@ pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_
             // No warning for a temporary file that the configuration asks for.
             (*r).set_request_body_file_log_level(0);
         }
-        let rc = Status(ngx_http_read_client_request_body(r, Some(after)));
-        if is_unbuffered {
-            (*r).set_request_body_no_buffering(1);
+        if !(*r).request_body.is_null() {
+            // Somebody reads the body already, or has read it. nginx takes a reference and calls
+            // `after` at once; freenginx would drop what a socket has still to read.
+            take_reference(request);
+            after(r);
+            return BodyRead::Done;
         }
-        rc
+        Status(ngx_http_read_client_request_body(r, Some(after)))
     };
     if rc.is_failure() {
         BodyRead::Failed(rc)
@@ -52,7 +55,23 @@ pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_
     }
 }
 
-/// Gives back the reference that nginx took for reading the body.
+/// Whether [`read`] may have to wait: not for a body that was read or is being thrown away, nor where
+/// the client sends none.
+pub fn may_wait(request: Request) -> bool {
+    let r = request.get();
+    let is_over =
+        request.is_subrequest() || !r.request_body.is_null() || request.is_discarding_body();
+    !is_over && (r.headers_in.content_length_n >= 0 || r.headers_in.chunked() != 0)
+}
+
+/// Takes a reference for a read, as nginx does: `r->main->count++`.
+fn take_reference(request: Request) {
+    let main = request.main().as_ptr();
+    // SAFETY: a live main request.
+    unsafe { bits::set_count(main, bits::count(main) + 1) }
+}
+
+/// Gives back the reference that reading the body took.
 pub fn drop_reference(request: Request) {
     let main = request.main().as_ptr();
     // SAFETY: a live main request; nginx's own idiom, `r->main->count--`.

@@ -1,6 +1,6 @@
-//! The client's request body as it comes, through nginx's own reader: chunks of HTTP/1.1, and streams of
-//! HTTP/2 and HTTP/3. nginx takes no more from the client than fits in its buffer until that has been read
-//! here.
+//! The client's request body as it comes, through nginx's own reader: chunks of HTTP/1.1, and
+//! streams of HTTP/2 and HTTP/3. nginx takes no more from the client than fits in its buffer until
+//! that has been read here.
 
 use crate::nginx::core::chain::Chain;
 use crate::nginx::core::status::Status;
@@ -14,19 +14,20 @@ use crate::nginx::sys::{
 
 /// What there was to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub enum BodyProgress {
     Data,
     /// Nothing yet: nginx calls the request's read event handler.
     Nothing,
     End,
     NoMemory,
-    /// nginx's code for what went wrong; 499 if the client has left.
+    /// nginx's status for what went wrong; 499 if the client has left.
     Failed(Status),
 }
 
 /// Has nginx begin to read the body. The request keeps the handlers of its events.
 ///
-/// Errors: nginx's code for what is wrong with the body; the connection takes no other request then.
+/// Errors: nginx's status for what is wrong with the body; the connection takes no other request
+/// then.
 pub fn start(request: Request) -> Result<(), Status> {
     // SAFETY: a live request; plain flags that nginx reads when it starts, and its handlers.
     let rc = unsafe {
@@ -39,7 +40,8 @@ pub fn start(request: Request) -> Result<(), Status> {
         let rc = Status(ngx_http_read_client_request_body(r, Some(after)));
         ((*r).read_event_handler, (*r).write_event_handler) = handlers;
         if rc == Status::AGAIN {
-            // nginx may have chosen to read on by itself, where a stream of HTTP/2 has all of the body.
+            // nginx may have chosen to read on by itself, where a stream of HTTP/2 has all of the
+            // body.
             (*r).set_request_body_no_buffering(1);
             (*r).set_reading_body(1);
         }
@@ -53,8 +55,8 @@ pub fn start(request: Request) -> Result<(), Status> {
     if rc.is_failure() { Err(fail(request, rc)) } else { Ok(()) }
 }
 
-/// Whether nginx drops the body as it comes, because it was discarded before anybody read it: of a stream of
-/// HTTP/2, [`Request::is_discarding_body`] does not tell.
+/// Whether nginx drops the body as it comes, because it was discarded before anybody read it: of a
+/// stream of HTTP/2, [`Request::is_discarding_body`] does not tell.
 pub fn is_skipped(request: Request) -> bool {
     #[cfg(ngx_feature = "http_v2")]
     {
@@ -77,12 +79,12 @@ pub fn is_over(request: Request) -> bool {
 }
 
 /// Reads what there is, and passes it to `append`, which tells whether there was memory for it.
-pub fn read(request: Request, mut append: impl FnMut(&[u8]) -> bool) -> Progress {
+pub fn read(request: Request, mut append: impl FnMut(&[u8]) -> bool) -> BodyProgress {
     let mut progress = take(request, &mut append);
-    if progress == Progress::Nothing {
+    if progress == BodyProgress::Nothing {
         let rc = read_on(request);
         if rc.is_failure() {
-            return Progress::Failed(fail(request, rc));
+            return BodyProgress::Failed(fail(request, rc));
         }
         progress = take(request, append);
     }
@@ -99,8 +101,8 @@ fn read_on(request: Request) -> Status {
     if connection(&request).error() != 0 {
         return Status(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
     }
-    // SAFETY: a live request whose body is being read. Its time has not run out where somebody reads;
-    // nginx's own timer may have while nobody did.
+    // SAFETY: a live request whose body is being read, and its connection's read event. The event
+    // may have timed out by nginx's own timer while nobody read: that is no reason to fail now.
     let rc = unsafe {
         (*connection(&request).read).set_timedout(0);
         Status(ngx_http_read_unbuffered_request_body(request.as_ptr()))
@@ -110,8 +112,8 @@ fn read_on(request: Request) -> Status {
 }
 
 /// Takes what nginx has read, as [`read`] does, and has it read no more.
-pub fn take(request: Request, mut append: impl FnMut(&[u8]) -> bool) -> Progress {
-    let Some(body) = structure(request) else { return Progress::End };
+pub fn take(request: Request, mut append: impl FnMut(&[u8]) -> bool) -> BodyProgress {
+    let Some(body) = structure(request) else { return BodyProgress::End };
     // SAFETY: the structure and its buffers live in the request's pool, where the links come from.
     let bufs =
         unsafe { Chain::from_ptr(std::mem::replace(&mut (*body).bufs, std::ptr::null_mut())) };
@@ -124,25 +126,25 @@ pub fn take(request: Request, mut append: impl FnMut(&[u8]) -> bool) -> Progress
     }
     bufs.free_links(request.pool());
     match (kept, found) {
-        (false, _) => Progress::NoMemory,
-        (true, true) => Progress::Data,
-        (true, false) if request.get().reading_body() == 0 => Progress::End,
-        (true, false) => Progress::Nothing,
+        (false, _) => BodyProgress::NoMemory,
+        (true, true) => BodyProgress::Data,
+        (true, false) if request.get().reading_body() == 0 => BodyProgress::End,
+        (true, false) => BodyProgress::Nothing,
     }
 }
 
-/// nginx lets no more events of a QUIC stream through while its buffer is full, not even the end of the
-/// stream.
+/// Has nginx pass on the events of a QUIC stream: it turns them off while the stream's buffer is
+/// full, even the one of the stream's end.
 fn stay_awake(request: Request) {
     if request.is_http3() {
-        // SAFETY: a live connection has a read event; for a stream, the flag only says whether its events
-        // are posted.
+        // SAFETY: a live connection has a read event; for a stream, the flag only says whether its
+        // events are posted.
         unsafe { (*connection(&request).read).set_active(1) }
     }
 }
 
-/// Has nginx close the connection after the request, because nobody knows where its body ends. Returns
-/// what went wrong.
+/// Has nginx close the connection after the request, because nobody knows where its body ends.
+/// Returns the status for what went wrong.
 fn fail(request: Request, rc: Status) -> Status {
     // SAFETY: plain flags of a live request.
     unsafe {

@@ -1,8 +1,9 @@
 //! Connections that nginx itself keeps alive, in blocks whose servers code names.
 //!
-//! Newer nginxes do so in every `upstream` block. What they reuse is told from others by its address alone:
-//! the code would be given connections that come from another local address, or whose server was verified
-//! by another name. Hence: only where the configuration says so.
+//! Newer nginxes do so in every `upstream` block. They tell connections apart by the server's
+//! address alone: the code would be given connections that come from another local address, or
+//! whose server was verified by another name. Hence nginx does so only where the configuration says
+//! `keepalive`.
 
 use std::ptr::addr_of_mut;
 
@@ -43,8 +44,8 @@ pub(super) unsafe fn turn_off(
         return Ok(());
     };
     let mut words = [text(b"keepalive"), text(b"0")];
-    // SAFETY: the directive's handler reads its words during the call, and writes to the block's own
-    // structure of its module.
+    // SAFETY: the directive's handler reads its words during the call, and writes to the block's
+    // own structure of its module.
     unsafe {
         let mut arguments = ngx_array_t {
             elts: words.as_mut_ptr().cast(),

@@ -1,22 +1,24 @@
 //! Tries that wait for the code that names their server.
 //!
-//! nginx asks for a server and wants one at once. So a try that waits gets a connection without another
-//! side, and nginx waits for it as for one that is being made, for `*_connect_timeout` at most. Once the
-//! server is known, that connection fails, in silence: nginx makes the next try, asks again, and gets
-//! the server. The try that was held is taken back: it counts for nothing.
+//! nginx asks for a server and wants one at once. So a try that waits gets a connection without
+//! another side, and nginx waits for it as for one that is being made, for `*_connect_timeout` at
+//! most. Once the server is known, that connection fails, in silence: nginx makes the next try,
+//! asks again, and gets the server. The try that was held is taken back: it counts for nothing.
 
 use std::ffi::c_void;
 use std::ptr::{addr_of_mut, null_mut};
 
+use export::callback;
+
 use super::record::{Peer, PeerData};
 use super::tries::Balancer;
+use crate::nginx::Status;
 use crate::nginx::core::log::Log;
 use crate::nginx::sys::{
     NGX_HTTP_UPSTREAM_FT_ERROR, ngx_close_connection, ngx_connection_t, ngx_create_pool,
     ngx_get_connection, ngx_http_upstream_state_t, ngx_log_t, ngx_peer_connection_t,
     ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t, ngx_uint_t,
 };
-use crate::nginx::{Status, guard};
 
 /// What is known of a try that waits. All zero: none does.
 #[repr(C)]
@@ -27,7 +29,7 @@ pub(super) struct Hold {
     is_decided: bool,
     /// How it has ended.
     verdict: isize,
-    /// Whether `next_upstream` is another than the settings say, and what they say.
+    /// Whether the settings' `next_upstream` has been added to, and what it was before that.
     has_widened: bool,
     next_upstream: ngx_uint_t,
     /// Where the failure of the connection is logged: nowhere.
@@ -37,7 +39,7 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// Whether a try waits: nginx has one less left until it is decided.
+    /// Whether a try waits: until it is decided, nginx's count of the tries left is one too low.
     pub(super) fn is_on(&self) -> bool {
         !self.connection.is_null()
     }
@@ -70,7 +72,7 @@ impl Peer {
             (*pc).connection = c;
             (*pc).name = addr_of_mut!((*hold).no_name);
             (*pc).set_cached(0);
-            // Where it takes too long, that is a try that has failed.
+            // If the code takes too long, this counts as a try that has failed.
             (*pc).tries = (*pc).tries.saturating_sub(1);
             self.be_a_stranger();
         }
@@ -86,8 +88,8 @@ impl Peer {
     pub fn decide(self, verdict: Result<(), Status>) {
         let Some(u) = self.upstream() else { return };
         let hold = self.hold_state();
-        // SAFETY: the data and the upstream record of a live request; the connection is live while it
-        // is held, and nginx has given its events a handler.
+        // SAFETY: the data and the upstream record of a live request; the connection is live while
+        // it is held, and nginx has given its events a handler.
         unsafe {
             let c = (*hold).connection;
             if c.is_null() {
@@ -109,7 +111,7 @@ impl Peer {
     /// What the code has decided since nginx asked last; `None` if it has not run.
     pub(super) fn take_decision(self) -> Option<Result<(), Status>> {
         let hold = self.hold_state();
-        // SAFETY: as for `decide`.
+        // SAFETY: as in `decide`.
         unsafe {
             if !(*hold).is_decided {
                 return None;
@@ -151,8 +153,8 @@ impl Peer {
     }
 }
 
-/// A connection of nginx's with a descriptor that is no socket, so that it fails when nginx looks at it;
-/// null if there is none.
+/// A connection of nginx's with a descriptor that is no socket, so that it fails when nginx looks
+/// at it; null if nginx or the system has none left.
 fn connection(log: Log) -> *mut ngx_connection_t {
     // SAFETY: a fresh descriptor, which the connection gets, or which is closed.
     unsafe {
@@ -172,12 +174,13 @@ fn connection(log: Log) -> *mut ngx_connection_t {
     }
 }
 
-/// Closes a connection that nginx has not got.
+/// Closes a connection that has not been given to nginx.
 ///
 /// # Safety
 /// `c` must come from [`connection`], and not be used afterwards.
 unsafe fn close(c: &mut ngx_connection_t) {
-    // SAFETY: the contract of this function.
+    // SAFETY: the connection is a fresh one of `connection`, and nothing else refers to it: the
+    // contract of this function.
     unsafe {
         if !c.pool.is_null() {
             crate::nginx::sys::ngx_destroy_pool(c.pool);
@@ -186,21 +189,21 @@ unsafe fn close(c: &mut ngx_connection_t) {
     }
 }
 
-/// nginx closes the connection of a held try: the try is decided, or has taken too long, or the request
-/// ends.
+/// nginx closes the connection of a held try: the try is decided, or has taken too long, or the
+/// request ends.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn closed<B: Balancer>(data: *mut c_void) {
-    guard((), || {
+    // SAFETY: the data that `hold` registered, those of `init_peer`, which live longer than the
+    // connection.
+    unsafe {
         let Some(peer) = Peer::from_data(data) else { return };
-        // SAFETY: the data that `hold` registered, which live longer than the connection.
-        unsafe {
-            let data: *mut PeerData = peer.as_ptr();
-            (*data).hold.connection = null_mut();
-            if !(*data).hold.is_decided {
-                B::cancel(peer);
-            }
+        let data: *mut PeerData = peer.as_ptr();
+        (*data).hold.connection = null_mut();
+        if !(*data).hold.is_decided {
+            B::cancel(peer);
         }
-    });
+    }
 }

@@ -19,7 +19,7 @@ const DEFAULT_MAX: usize = 32;
 /// The connections of one block.
 #[derive(Default)]
 pub struct IdleConnections {
-    /// How many there are at most, as the block says.
+    /// How many there are at most, as the block says; never 0. `None`: [`DEFAULT_MAX`].
     pub max: Cell<Option<usize>>,
     resting: Rc<RestingConnections>,
     hasher: RandomState,
@@ -46,8 +46,8 @@ impl IdleConnections {
     }
 
     /// Lets `peer`, a connection to what `key` says, rest for so many milliseconds (0: as long as
-    /// its server likes); there is space for it. One whose server has closed it, or spoken unasked,
-    /// is closed itself.
+    /// its server likes); there is space for it. One whose server has closed it, or has sent
+    /// something unasked, is closed at once.
     pub(super) fn keep(
         &self,
         peer: Peer,

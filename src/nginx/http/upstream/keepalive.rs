@@ -40,8 +40,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Gives the try a connection that rests; whether there was one. Nothing is looked for where the
-    /// try's code did not ask for it.
+    /// Gives the try a connection that rests; returns whether there was one. Nothing is looked for
+    /// where the try's code did not ask for it.
     ///
     /// # Safety
     /// `pc` must be the connection record that nginx asks with, its server set.
@@ -175,13 +175,13 @@ impl std::fmt::Display for ShownServer<'_> {
     }
 }
 
-/// Adds `part` so that no other parts look the same in all.
+/// Adds `part`, its length first: so different parts never make the same key.
 pub(super) fn add(key: &mut Vec<u8>, part: &[u8]) -> Result<(), OutOfMemory> {
     key.try_append(&part.len().to_ne_bytes())?;
     key.try_append(part)
 }
 
-/// As [`add`], for a name, in which small and large letters are the same.
+/// As [`add`], for a name, in which the case of letters does not matter.
 pub(super) fn add_name(key: &mut Vec<u8>, name: &[u8]) -> Result<(), OutOfMemory> {
     let start = key.len();
     add(key, name)?;

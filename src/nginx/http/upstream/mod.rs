@@ -1,5 +1,5 @@
-//! Load balancing of an `upstream` block: who is asked for each try's server, and the connections that
-//! rest between requests.
+//! Load balancing of an `upstream` block: who is asked for each try's server, and the connections
+//! that rest between requests.
 //!
 //! A [`Balancer`] names a server, or none: then nginx's own round robin over the block's `server`
 //! lines goes on, whose data are kept with each request for that. What a request's tries have in

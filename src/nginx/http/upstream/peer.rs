@@ -57,7 +57,8 @@ impl Peer {
     /// Has this and later tries connect from `address`, an IP address with a port or not.
     pub fn bind_to(self, address: &[u8]) -> Result<(), BindError> {
         let pool = self.request().ok_or(BindError::NoRequest)?.pool();
-        // SAFETY: zero is a valid ngx_addr_t; it and its text live in the request's pool, as our data.
+        // SAFETY: zero is a valid ngx_addr_t; it and its text live in the request's pool, as this
+        // module's data of the tries does.
         unsafe {
             let mut local = pool.zeroed::<ngx_addr_t>()?;
             let text = pool.copy_str(address)?;
@@ -106,8 +107,8 @@ impl Peer {
         }
     }
 
-    /// The request's own copy of its upstream settings, which belong to the location; `None` without
-    /// memory.
+    /// The request's own copy of its upstream settings, which belong to the location; `None`
+    /// without memory.
     pub(super) fn own_settings(self) -> Option<*mut ngx_http_upstream_conf_t> {
         let request = self.request()?;
         let mut u = of(request)?;

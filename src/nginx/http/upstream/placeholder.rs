@@ -1,5 +1,5 @@
-//! The server of an `upstream` block that has no `server` line, because code names each server. nginx
-//! insists on one; no request is ever sent to this one.
+//! The server of an `upstream` block that has no `server` line, because code names each server.
+//! nginx insists on one; no request is ever sent to this one.
 
 use crate::nginx::Status;
 use crate::nginx::core::conf::Conf;
@@ -9,7 +9,7 @@ use crate::nginx::sys::{
     ngx_str_t, ngx_url_t,
 };
 
-/// What names it; it is known by where this text is.
+/// Its name. The address of this text, in memory, tells it from a `server` line that says the same.
 static NAME: [u8; 7] = *b"0.0.0.1";
 
 fn name() -> ngx_str_t {

@@ -22,7 +22,8 @@ pub struct Peer(NonNull<PeerData>);
 pub(super) struct PeerData {
     /// Round robin's own data, which it finds through the same pointer: it must stay first.
     round_robin: ngx_http_upstream_rr_peer_data_t,
-    /// What round robin is told that a named server is. All zero: of a list that has not changed.
+    /// What round robin's data names as the server of the try where code has named one. All zero:
+    /// Angie takes it for a server of a list that has not changed.
     #[cfg(angie)]
     stranger: crate::nginx::sys::ngx_http_upstream_rr_peer_t,
     pub(super) upstream: *mut ngx_http_upstream_srv_conf_t,
@@ -56,8 +57,12 @@ pub(super) struct PeerData {
 }
 
 impl Peer {
-    /// The tries of what nginx keeps for us.
-    pub(super) fn from_data(data: *mut c_void) -> Option<Peer> {
+    /// The tries whose data nginx passes to a callback.
+    ///
+    /// # Safety
+    /// `data` must be null, or what `init_peer` has given nginx, and live as long as the value is
+    /// used.
+    pub(super) unsafe fn from_data(data: *mut c_void) -> Option<Peer> {
         NonNull::new(data.cast()).map(Peer)
     }
 
@@ -97,7 +102,7 @@ impl Peer {
     }
 
     pub(super) fn is_named(self) -> bool {
-        // SAFETY: as in `begin_try`.
+        // SAFETY: the data live in the request's pool.
         unsafe { !(*self.as_ptr()).address.is_null() && (*self.as_ptr()).address_len != 0 }
     }
 
@@ -116,7 +121,8 @@ impl Peer {
         }
     }
 
-    /// Angie looks at the server of each try, where the block has a zone.
+    /// Angie looks at the server of each try, where the block has a zone: this gives it one, where
+    /// the server is none of the block's. Does nothing for other nginxes.
     pub(super) fn be_a_stranger(self) {
         #[cfg(angie)]
         // SAFETY: the data live in the request's pool.

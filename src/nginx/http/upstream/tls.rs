@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
 
 use codec::fallible::OutOfMemory;
+use export::callback;
 
 use super::keepalive::{add, add_name};
 use super::record::Peer;
@@ -75,7 +76,8 @@ impl Peer {
         port.and_then(|port| name.get(..from + port)).unwrap_or(name)
     }
 
-    /// Adds to `key` what the result of the try's handshake depends on; nothing where there is none.
+    /// Adds to `key` what the result of the try's handshake depends on; nothing where there is
+    /// none.
     ///
     /// # Safety
     /// As for [`Peer::handshake_name`].
@@ -117,31 +119,37 @@ impl Peer {
     }
 }
 
-/// Those with named servers are not kept.
+/// Called to set the session of a try's handshake: round robin's for its own servers, none for
+/// named ones.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 pub(super) unsafe extern "C" fn set_session(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
 ) -> ngx_int_t {
-    match Peer::from_data(data) {
-        // SAFETY: nginx passes the request's connection record, and the data of `init_peer`.
-        Some(peer) if !peer.is_named() => unsafe {
-            ngx_http_upstream_set_round_robin_peer_session(pc, data)
-        },
-        _ => Status::OK.0,
+    // SAFETY: nginx passes the request's connection record, and the data of `init_peer`.
+    unsafe {
+        match Peer::from_data(data) {
+            Some(peer) if !peer.is_named() => {
+                ngx_http_upstream_set_round_robin_peer_session(pc, data)
+            }
+            _ => Status::OK.0,
+        }
     }
 }
 
+/// Called to keep the session of a try's handshake; those of named servers are not kept.
+///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 pub(super) unsafe extern "C" fn save_session(pc: *mut ngx_peer_connection_t, data: *mut c_void) {
-    match Peer::from_data(data) {
-        // SAFETY: as for `set_session`.
-        Some(peer) if !peer.is_named() => unsafe {
+    // SAFETY: as in `set_session`.
+    unsafe {
+        if Peer::from_data(data).is_some_and(|peer| !peer.is_named()) {
             ngx_http_upstream_save_round_robin_peer_session(pc, data);
-        },
-        _ => {}
+        }
     }
 }

@@ -1,7 +1,10 @@
-//! The tries of a request at one upstream: nginx asks for a server, connects, and tells how it went.
+//! The tries of a request at one upstream: nginx asks for a server, connects, and tells how it
+//! went.
 
 use std::ffi::c_void;
 use std::ptr::{addr_of, addr_of_mut};
+
+use export::callback;
 
 use super::idle::IdleConnections;
 use super::record::{Peer, PeerData};
@@ -16,7 +19,7 @@ use crate::nginx::sys::{
     ngx_http_upstream_init_round_robin_peer, ngx_http_upstream_module,
     ngx_http_upstream_srv_conf_t, ngx_int_t, ngx_peer_connection_t, ngx_uint_t,
 };
-use crate::nginx::{Level, Request, Status, guard};
+use crate::nginx::{Level, Request, Status};
 use crate::ngx_debug;
 
 /// Code that chooses the server of each try of an `upstream` block.
@@ -69,6 +72,7 @@ pub fn install<B: Balancer>(cf: Conf) {
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn init_upstream<B: Balancer>(
     cf: *mut ngx_conf_t,
     us: *mut ngx_http_upstream_srv_conf_t,
@@ -91,93 +95,92 @@ unsafe extern "C" fn init_upstream<B: Balancer>(
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn init_peer<B: Balancer>(
     r: *mut ngx_http_request_t,
     us: *mut ngx_http_upstream_srv_conf_t,
 ) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
-        // SAFETY: nginx passes a live request with an upstream, and the block's configuration;
-        // zero is a valid PeerData.
-        unsafe {
-            let Some(request) = Request::from_ptr(r) else { return Status::ERROR.0 };
-            let Ok(mut data) = request.pool().zeroed::<PeerData>() else { return Status::ERROR.0 };
-            data.as_mut().upstream = us;
-            data.as_mut().request = r;
-            let pc = addr_of_mut!((*(*r).upstream).peer);
-            (*pc).data = data.as_ptr().cast();
-            if ngx_http_upstream_init_round_robin_peer(r, us) != Status::OK.0 {
-                return Status::ERROR.0;
-            }
-            (*pc).get = Some(get_peer::<B>);
-            (*pc).free = Some(free_peer::<B>);
-            data.as_mut().notify = (*pc).notify;
-            (*pc).notify = (*pc).notify.and(Some(notify));
-            #[cfg(ngx_feature = "http_ssl")]
-            {
-                data.as_mut().tls_name = (*(*r).upstream).ssl_name;
-                (*pc).set_session = Some(super::tls::set_session);
-                (*pc).save_session = Some(super::tls::save_session);
-            }
+    // SAFETY: nginx passes a live request with an upstream, and the block's configuration;
+    // zero is a valid PeerData.
+    unsafe {
+        let Some(request) = Request::from_ptr(r) else { return Status::ERROR.0 };
+        let Ok(mut data) = request.pool().zeroed::<PeerData>() else { return Status::ERROR.0 };
+        data.as_mut().upstream = us;
+        data.as_mut().request = r;
+        let pc = addr_of_mut!((*(*r).upstream).peer);
+        (*pc).data = data.as_ptr().cast();
+        if ngx_http_upstream_init_round_robin_peer(r, us) != Status::OK.0 {
+            return Status::ERROR.0;
         }
-        Status::OK.0
-    })
+        (*pc).get = Some(get_peer::<B>);
+        (*pc).free = Some(free_peer::<B>);
+        data.as_mut().notify = (*pc).notify;
+        (*pc).notify = (*pc).notify.and(Some(notify));
+        #[cfg(ngx_feature = "http_ssl")]
+        {
+            data.as_mut().tls_name = (*(*r).upstream).ssl_name;
+            (*pc).set_session = Some(super::tls::set_session);
+            (*pc).save_session = Some(super::tls::save_session);
+        }
+    }
+    Status::OK.0
 }
 
 /// Called at the start of each try, to choose the server.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback(Status::ERROR.0)]
 unsafe extern "C" fn get_peer<B: Balancer>(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
 ) -> ngx_int_t {
-    guard(Status::ERROR.0, || {
+    // SAFETY: nginx passes the request's connection record, and the data of `init_peer`.
+    unsafe {
         let Some(peer) = Peer::from_data(data) else { return Status::ERROR.0 };
-        // SAFETY: nginx passes the request's connection record, and the data of `init_peer`.
-        unsafe {
-            let log = Log::from_ptr((*pc).log);
-            ngx_debug!(log, "lua balancer peer, tries: {}", (*pc).tries);
-            let decision = peer.take_decision().unwrap_or_else(|| {
-                peer.begin_try();
-                match B::choose(peer)? {
-                    Chosen::Now => Ok(()),
-                    Chosen::Later => Err(peer.hold::<B>(pc)),
-                }
-            });
-            if let Err(rc) = decision {
-                if rc == Status::DECLINED {
-                    // nginx would not free a peer, and so not count the try: it would try for ever.
-                    (*pc).set_cached(0);
-                    (*pc).tries = (*pc).tries.saturating_sub(1);
-                }
-                return rc.0;
+        let log = Log::from_ptr((*pc).log);
+        ngx_debug!(log, "lua balancer peer, tries: {}", (*pc).tries);
+        let decision = peer.take_decision().unwrap_or_else(|| {
+            peer.begin_try();
+            match B::choose(peer)? {
+                Chosen::Now => Ok(()),
+                Chosen::Later => Err(peer.hold::<B>(pc)),
             }
-            peer.bind(pc);
-            if !peer.is_named() {
-                if placeholder::is_first((*peer.as_ptr()).upstream) {
-                    log.write(Level::Err, b"lua balancer: no peer set");
-                    return Status::ERROR.0;
-                }
-                return ngx_http_upstream_get_round_robin_peer(pc, data);
+        });
+        if let Err(rc) = decision {
+            if rc == Status::DECLINED {
+                // nginx would not free a peer, and so not count the try: it would try for ever.
+                (*pc).set_cached(0);
+                (*pc).tries = (*pc).tries.saturating_sub(1);
             }
-            peer.connect_to_named(pc);
-            match peer.take_resting(pc, B::idle(peer)) {
-                Ok(true) => Status::DONE.0,
-                Ok(false) => Status::OK.0,
-                Err(_) => Status::ERROR.0,
-            }
+            return rc.0;
         }
-    })
+        peer.bind(pc);
+        if !peer.is_named() {
+            if placeholder::is_first((*peer.as_ptr()).upstream) {
+                log.write(Level::Err, b"lua balancer: no peer set");
+                return Status::ERROR.0;
+            }
+            return ngx_http_upstream_get_round_robin_peer(pc, data);
+        }
+        peer.connect_to_named(pc);
+        match peer.take_resting(pc, B::idle(peer)) {
+            Ok(true) => Status::DONE.0,
+            Ok(false) => Status::OK.0,
+            Err(_) => Status::ERROR.0,
+        }
+    }
 }
 
-/// Called in the course of a try, which is told on of round robin's servers only.
+/// Called in the course of a try; passed on to round robin for its own servers only.
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn notify(pc: *mut ngx_peer_connection_t, data: *mut c_void, what: ngx_uint_t) {
-    let Some(peer) = Peer::from_data(data) else { return };
-    // SAFETY: as for `get_peer`; round robin's own function, with its data.
+    // SAFETY: as in `get_peer`; round robin's own function, with its data.
     unsafe {
+        let Some(peer) = Peer::from_data(data) else { return };
         if let Some(inner) = (*peer.as_ptr()).notify
             && !peer.is_named()
         {
@@ -190,26 +193,25 @@ unsafe extern "C" fn notify(pc: *mut ngx_peer_connection_t, data: *mut c_void, w
 ///
 /// # Safety
 /// Only nginx may call this, as the callback that it was registered as.
+#[callback]
 unsafe extern "C" fn free_peer<B: Balancer>(
     pc: *mut ngx_peer_connection_t,
     data: *mut c_void,
     state: ngx_uint_t,
 ) {
-    guard((), || {
+    // SAFETY: as in `get_peer`.
+    unsafe {
         let Some(peer) = Peer::from_data(data) else { return };
-        // SAFETY: as for `get_peer`.
-        unsafe {
-            let log = Log::from_ptr((*pc).log);
-            ngx_debug!(log, "lua balancer free peer, tries: {}", (*pc).tries);
-            if peer.is_named() {
-                (*peer.as_ptr()).last_state = state;
-                (*pc).tries = (*pc).tries.saturating_sub(1);
-                // nginx gives back a try whose connection had rested: here, each one counts.
-                (*pc).set_cached(0);
-                peer.let_rest(pc, state, B::idle(peer));
-            } else {
-                ngx_http_upstream_free_round_robin_peer(pc, data, state);
-            }
+        let log = Log::from_ptr((*pc).log);
+        ngx_debug!(log, "lua balancer free peer, tries: {}", (*pc).tries);
+        if peer.is_named() {
+            (*peer.as_ptr()).last_state = state;
+            (*pc).tries = (*pc).tries.saturating_sub(1);
+            // nginx gives back a try whose connection had rested: here, each one counts.
+            (*pc).set_cached(0);
+            peer.let_rest(pc, state, B::idle(peer));
+        } else {
+            ngx_http_upstream_free_round_robin_peer(pc, data, state);
         }
-    });
+    }
 }

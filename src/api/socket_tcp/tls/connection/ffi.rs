@@ -16,9 +16,9 @@ use crate::nginx::event::tls::{Connection, Store};
 use crate::nginx::sys::{SSL, SSL_CTX, SSL_SESSION, X509_STORE, ngx_http_request_t};
 
 /// Has the next handshake of the cosocket at `u` trust the authorities of `store`, an `X509_STORE`,
-/// or, where that is null, the configured ones again. The socket takes a reference of its own,
-/// until it is closed. 0, or -1 with a static text in `*errmsg`, also where the connection has had
-/// its handshake.
+/// or if that is null, the configured ones again. The socket takes a reference of its own, until it
+/// connects again or is freed. 0, or -1 with a static text in `*errmsg`, also if the connection has
+/// had its handshake.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -34,6 +34,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_settrustedstore(
     unsafe { answered(errmsg, trust(r, userdata::of_payload::<Rc<Socket>>(u), store)) }
 }
 
+/// Sets the trusted store of `socket`, for the running request `r`.
+///
 /// # Safety
 /// `r` must be the running request, and `store` null or live.
 unsafe fn trust(
@@ -53,7 +55,8 @@ unsafe fn trust(
     if shared.is_none() && !store.is_null() {
         return Err(c"X509_STORE_up_ref() failed");
     }
-    // A connection out of a pool is compared with it, even if it is too late for this handshake.
+    // `sslhandshake` compares a pooled connection with it, although it is too late for this
+    // connection's handshake.
     socket.tls.borrow_mut().trust(shared);
     let connection = socket.stream.get().and_then(Connection::of);
     if connection.is_some_and(|connection| connection.is_established()) {
@@ -65,9 +68,9 @@ unsafe fn trust(
     Ok(())
 }
 
-/// A session of the cosocket's connection that another one can take up, in `*sess`: the caller's to
-/// free with `ngx_http_lua_ffi_ssl_free_session`. 0, or -1 with a static text in `*errmsg` and
-/// null.
+/// A session of the cosocket's connection that another connection can resume, in `*sess`: the
+/// caller's to free with `ngx_http_lua_ffi_ssl_free_session`. 0, or -1 with a static text in
+/// `*errmsg` and null.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -105,7 +108,8 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_pointer(
     unsafe { of_connection(u, pssl, errmsg, find) }
 }
 
-/// As [`ngx_http_lua_ffi_socket_tcp_get_ssl_pointer`], the `SSL_CTX`, which others share.
+/// As [`ngx_http_lua_ffi_socket_tcp_get_ssl_pointer`], the connection's `SSL_CTX`, which it shares
+/// with others.
 ///
 /// # Safety
 /// Each pointer must be null or, during the call, valid as described.
@@ -123,17 +127,20 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_get_ssl_ctx(
     unsafe { of_connection(u, pctx, errmsg, find) }
 }
 
-/// What `find` makes of the TLS of an open cosocket, in `*found`; null there otherwise.
+/// Puts what `find` returns for the TLS of an open cosocket into `*found`; null after a failure. 0,
+/// or -1 with the error in `*errmsg`.
 ///
 /// # Safety
-/// As for [`userdata::of_payload`] and [`set_message`]; `found` must be null or valid for a pointer.
+/// As for [`userdata::of_payload`] and [`set_message`]; `found` must be null or valid for a
+/// pointer.
 unsafe fn of_connection<T>(
     u: *const c_void,
     found: *mut *mut T,
     errmsg: *mut *const c_char,
     find: impl FnOnce(Option<Connection>) -> Result<*mut T, &'static CStr>,
 ) -> c_int {
-    // SAFETY: the contract of this function.
+    // SAFETY: `found` is null or valid for a pointer, and `u` and `errmsg` are as the two functions
+    // ask: the contract of this function.
     unsafe {
         let Some(found) = found.as_mut() else { return ffi::ERROR };
         *found = null_mut();

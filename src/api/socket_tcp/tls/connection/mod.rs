@@ -1,3 +1,4 @@
-//! What a cosocket's TLS is made of: whom it trusts, its session, OpenSSL's own objects.
+//! The parts of a cosocket's TLS that Lua code can get at: its trusted store, its session, and
+//! OpenSSL's own objects.
 
 mod ffi;

@@ -1,0 +1,158 @@
+//! Making tasks. Ended ones are used again, where there are any.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use codec::fallible::OutOfMemory;
+
+use super::records::RECORDS;
+use super::{Role, Task, TaskStatus};
+use crate::lua::vm::Thread;
+use crate::lua::{Anchor, State};
+use crate::nginx::core::allocator;
+use crate::nginx::core::free_list::FreeList;
+use crate::nginx::core::rc_cell::RcCell;
+use crate::nginx::core::time;
+use crate::nginx::event::alarm::Alarm;
+use crate::own_thread;
+use crate::runtime::{Context, counters};
+
+/// The most tasks that the free list keeps.
+const MAX_SPARE: usize = 256;
+/// The most ended light threads for which a task in the free list keeps room.
+const MAX_ZOMBIES: usize = 64;
+
+impl Task {
+    /// A task for the code of a phase or a timer, in a coroutine of the VM.
+    #[inline(always)]
+    pub fn entry(context: &Rc<Context>, thread: Thread) -> Rc<Task> {
+        counters::count_run(context.phase.get());
+        Task::new(context, thread.state, Some(thread.anchor), Role::Entry)
+    }
+
+    #[inline(always)]
+    pub fn new(
+        context: &Rc<Context>,
+        state: State,
+        anchor: Option<Anchor>,
+        role: Role,
+    ) -> Rc<Task> {
+        if let Some(spare) = SPARE.take()
+            && spare.is_unshared()
+            && spare.zombies.borrow().is_empty()
+        {
+            spare.begin(context, state, anchor, role);
+            return spare;
+        }
+        Task::fresh(context, state, anchor, role)
+    }
+
+    /// Reserves what another task needs; fails without memory.
+    #[inline(always)]
+    pub fn reserve() -> Result<(), OutOfMemory> {
+        allocator::check()?;
+        // Also where the free list has a task, which has a record: it may turn out to be shared.
+        RECORDS.reserve()
+    }
+
+    /// As [`Task::reserve`], for a light thread that this task spawns, which may become a zombie.
+    pub fn reserve_thread(&self, running: usize) -> Result<(), OutOfMemory> {
+        Ok(self.zombies.borrow_mut().try_reserve(running + 1)?)
+    }
+
+    #[cold]
+    fn fresh(context: &Rc<Context>, state: State, anchor: Option<Anchor>, role: Role) -> Rc<Task> {
+        let task = Rc::new(Task {
+            state: Cell::new(state),
+            anchor: Cell::new(anchor),
+            place: Cell::new(usize::MAX),
+            role: Cell::new(role),
+            key: Cell::new(0),
+            forgotten: Cell::new(false),
+            context: RcCell::new(Some(context.clone())),
+            status: Cell::new(TaskStatus::Running),
+            runs: Cell::new(false),
+            parent: RcCell::default(),
+            resumed: Cell::new(0),
+            pending: RefCell::new(None),
+            born: Cell::new(time::monotonic_milliseconds()),
+            waits_since: Cell::new(0),
+            wait_recorded: Cell::new(0),
+            alarm: Alarm::default(),
+            propagates_error: Cell::new(false),
+            zombies: RefCell::default(),
+            zombie_place: Cell::new(usize::MAX),
+            waited_by_parent: Cell::new(false),
+            flushing: Cell::new(false),
+            co_ctx: Cell::new(0),
+        });
+        task.key.set(RECORDS.insert(Rc::downgrade(&task)));
+        task.mark(context);
+        task
+    }
+
+    /// Resets a task from the free list to what [`Task::fresh`] makes. Every field is named here,
+    /// so that a forgotten one does not compile.
+    #[inline(always)]
+    fn begin(&self, of: &Rc<Context>, on: State, kept_by: Option<Anchor>, kind: Role) {
+        let Task {
+            state,
+            anchor,
+            place,
+            role,
+            key: _,
+            forgotten,
+            context,
+            status,
+            runs,
+            parent: _,
+            resumed: _,
+            pending: _,
+            born,
+            waits_since: _,
+            wait_recorded: _,
+            alarm: _,
+            propagates_error,
+            zombies: _,
+            zombie_place: _,
+            waited_by_parent,
+            flushing,
+            co_ctx: _,
+        } = self;
+        state.set(on);
+        role.set(kind);
+        anchor.set(kept_by);
+        place.set(usize::MAX);
+        born.set(time::monotonic_milliseconds());
+        context.set(Some(of.clone()));
+        status.set(TaskStatus::Running);
+        for flag in [forgotten, runs, propagates_error, waited_by_parent, flushing] {
+            flag.set(false);
+        }
+        self.mark(of);
+    }
+
+    /// Whether nothing refers to the task except this share and its record.
+    fn is_unshared(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) == 1 && Rc::weak_count(self) == 1
+    }
+
+    /// Puts an ended task into the free list, if its coroutine does not refer to it any more.
+    /// Whether others do is checked when it is taken out.
+    #[inline(always)]
+    pub(in crate::runtime) fn retire(self: &Rc<Self>) {
+        if self.forgotten.get() {
+            let was_long = self.zombies.borrow().capacity() > MAX_ZOMBIES;
+            if was_long && self.zombies.borrow().is_empty() {
+                drop(self.zombies.take());
+            }
+            drop(SPARE.keep(self.clone()));
+        }
+    }
+}
+
+own_thread! {
+    /// The free list of tasks, filled by [`Task::retire`]. Their coroutines have forgotten their
+    /// keys.
+    static SPARE: FreeList<Rc<Task>> = FreeList::new(MAX_SPARE);
+}

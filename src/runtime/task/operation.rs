@@ -1,0 +1,180 @@
+//! What a task waits for: at most one pending operation, which the task owns.
+
+use std::rc::{Rc, Weak};
+
+use codec::fallible::{Grow, OutOfMemory};
+use smallvec::SmallVec;
+
+use super::Task;
+use crate::nginx::core::log::{Log, Shown};
+use crate::nginx::core::time;
+use crate::nginx::event::alarm::{Alarm, AlarmField, Sleeper};
+use crate::runtime::{profile, scheduler};
+use crate::{alarm_field, ngx_debug};
+
+/// A pending operation. Dropping it cancels it: afterwards nginx has none of its events.
+pub trait Operation {
+    /// What is waited for, in a few words for people.
+    fn name(&self) -> &'static str;
+
+    /// Whether the operation can be cancelled; a subrequest under way cannot, and keeps
+    /// `ngx.thread.kill` and `ngx.exit` from ending it.
+    fn can_cancel(&self) -> bool {
+        true
+    }
+
+    /// Whether another module waits for it, and resumes the task.
+    fn is_foreign(&self) -> bool {
+        false
+    }
+}
+
+/// What a task waits for.
+pub(super) enum Pending {
+    Own(Box<dyn Operation>),
+    Shared(Rc<dyn Operation>),
+    /// Its own alarm.
+    Sleep,
+    /// Any of its light threads.
+    Threads {
+        _joined: Join,
+    },
+}
+
+/// The light threads that their parent waits for; they are marked so as long as this value lives.
+#[derive(Default)]
+pub struct Join(SmallVec<[Weak<Task>; 2]>);
+
+impl Join {
+    pub fn add(&mut self, thread: &Rc<Task>) -> Result<(), OutOfMemory> {
+        self.0.try_push(Rc::downgrade(thread))?;
+        thread.waited_by_parent.set(true);
+        Ok(())
+    }
+}
+
+impl Drop for Join {
+    fn drop(&mut self) {
+        for thread in self.0.iter().filter_map(Weak::upgrade) {
+            thread.waited_by_parent.set(false);
+        }
+    }
+}
+
+impl Task {
+    /// Gives the task the operation that it now waits for.
+    pub fn wait_for(&self, operation: Box<dyn Operation>) {
+        self.set_pending(Pending::Own(operation));
+    }
+
+    /// As [`Task::wait_for`], for one that nginx has a share of.
+    pub fn wait_for_shared(&self, operation: Rc<dyn Operation>) {
+        self.set_pending(Pending::Shared(operation));
+    }
+
+    /// Gives the task the light threads that it now waits for.
+    pub fn wait_for_threads(&self, threads: Join) {
+        self.set_pending(Pending::Threads { _joined: threads });
+    }
+
+    /// Has the running task sleep for `milliseconds`.
+    pub fn sleep(self: &Rc<Self>, milliseconds: usize, log: Log) {
+        Alarm::set(self, milliseconds, log);
+        self.set_pending(Pending::Sleep);
+    }
+
+    #[inline(always)]
+    fn set_pending(&self, pending: Pending) {
+        self.waits_since.set(time::monotonic_milliseconds());
+        if profile::is_on() {
+            self.wait_recorded.set(profile::wait_begins());
+        }
+        // The old operation is dropped last, because dropping it may use the task.
+        drop(self.pending.replace(Some(pending)));
+    }
+
+    /// Since when it waits, if it waits for something.
+    pub fn waits_since(&self) -> usize {
+        self.waits_since.get()
+    }
+
+    /// When it last began to wait while `lua_profile` recorded something, by the system's
+    /// nanoseconds; 0 for never.
+    pub fn wait_recorded(&self) -> u64 {
+        self.wait_recorded.get()
+    }
+
+    /// What it waits for, if anything.
+    pub fn awaited(&self) -> Option<&'static str> {
+        self.pending.borrow().as_ref().map(|pending| match pending {
+            Pending::Own(operation) => operation.name(),
+            Pending::Shared(operation) => operation.name(),
+            Pending::Sleep => "ngx.sleep",
+            Pending::Threads { .. } => "ngx.thread.wait",
+        })
+    }
+
+    /// Drops the pending operation, finished or not.
+    #[inline(always)]
+    pub fn drop_pending(&self) {
+        if self.pending.borrow().is_some() {
+            self.end_pending();
+        }
+    }
+
+    fn end_pending(&self) {
+        if profile::is_on() {
+            profile::wait_ends(self);
+        }
+        // Taken out first, because dropping an operation may use the task.
+        let operation = self.pending.borrow_mut().take();
+        if matches!(operation, Some(Pending::Sleep)) {
+            self.alarm.cancel("lua clean up the timer for pending ngx.sleep");
+        }
+        drop(operation);
+    }
+
+    /// Whether what the task waits for (if anything) can be cancelled.
+    pub fn can_cancel(&self) -> bool {
+        self.pending.borrow().as_ref().is_none_or(|pending| match pending {
+            Pending::Own(operation) => operation.can_cancel(),
+            Pending::Shared(operation) => operation.can_cancel(),
+            Pending::Sleep | Pending::Threads { .. } => true,
+        })
+    }
+
+    /// Whether it has no pending operation: it runs, or its code has yielded by itself.
+    pub fn waits_for_nothing(&self) -> bool {
+        self.pending.borrow().is_none()
+    }
+
+    /// Whether nothing will wake it: its code has yielded by itself, and no other module knows it.
+    pub(in crate::runtime) fn has_nothing_to_wait_for(&self) -> bool {
+        self.waits_for_nothing() && self.co_ctx.get() == 0
+    }
+
+    /// Whether it waits for another module's operation.
+    pub fn waits_for_foreign(&self) -> bool {
+        let pending = self.pending.borrow();
+        matches!(&*pending, Some(Pending::Own(operation)) if operation.is_foreign())
+    }
+}
+
+impl Sleeper for Task {
+    const ALARM: AlarmField<Task> = alarm_field!(Task, alarm);
+
+    fn wake(self: Rc<Self>) {
+        let Some(request) = self.request() else { return };
+        ngx_debug!(
+            request.log(),
+            "lua sleep timer expired: \"{}?{}\"",
+            Shown(request.uri()),
+            Shown(request.args())
+        );
+        scheduler::wake(&self, 0);
+    }
+
+    fn abandon(&self) {
+        scheduler::fail_task(self);
+    }
+}
