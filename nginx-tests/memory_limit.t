@@ -19,7 +19,7 @@ plan skip_all => 'memcheck needs the memory itself' if $ENV{TEST_NGINX_USE_VALGR
 
 # What the worker may take beside what it has at its start, and how long a case may last.
 my $ROOM     = 300 * 1024 * 1024;
-my $PATIENCE = 30;
+my $PATIENCE = 120;
 
 my $port   = ProcessTest::port();
 my $server = ProcessTest->new;

@@ -122,3 +122,36 @@ thread done
  "nillua_check_client_abort is off\n"]
 --- no_error_log
 [error]
+
+
+
+=== TEST 5: it runs, too, where a thread that read the client's body was killed before
+--- config
+    location = /t {
+        lua_check_client_abort on;
+        content_by_lua_block {
+            assert(ngx.on_abort(function()
+                ngx.log(ngx.WARN, "client left")
+                ngx.exit(499)
+            end))
+            local sock = assert(ngx.req.socket())
+            local thread = ngx.thread.spawn(function()
+                sock:receive(10)
+                ngx.log(ngx.ERR, "received")
+            end)
+            assert(ngx.thread.kill(thread))
+            ngx.sleep(0.4)
+            ngx.log(ngx.ERR, "main thread done")
+        }
+    }
+--- raw_request eval
+"POST /t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc"
+--- ignore_response
+--- abort
+--- timeout: 0.1
+--- wait: 0.4
+--- error_log
+client left
+--- no_error_log
+thread done
+[error]

@@ -17,7 +17,7 @@ use Time::HiRes qw(time);
 use ProcessTest;
 
 # Seconds without an answer after which a request has failed.
-my $PATIENCE = 20;
+my $PATIENCE = 60;
 
 # What tells each client to stop, as long as it has not been told.
 my %stops;

@@ -65,6 +65,9 @@ impl Drop for SocketWait {
         if slot.take().is_none() {
             return;
         }
+        if self.what == What::Read {
+            socket.after_read();
+        }
         match self.what {
             What::Connect => cancel_connect(socket),
             // Where another task waits for the other direction, that stays open.

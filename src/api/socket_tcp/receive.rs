@@ -67,14 +67,14 @@ impl Socket {
         self.after_read();
     }
 
-    /// After a read by a request socket: the client's read events, and their timer, are no longer
-    /// the socket's.
-    fn after_read(&self) {
+    /// After a read by a request socket, or once nobody waits for it any more: the client's read
+    /// events, and their timer, are no longer the socket's.
+    pub(super) fn after_read(&self) {
         if !self.is_downstream() {
             return;
         }
-        if self.kind == SocketKind::Unbuffered
-            && let Some(stream) = self.stream.get()
+        if let Some(stream) = self.stream.get()
+            && (self.kind == SocketKind::Unbuffered || request_socket::is_listening(self))
         {
             stream.clear_timer(Direction::Read);
         }

@@ -158,7 +158,9 @@ pub fn stop_listening(socket: &Socket) {
     if !is_listening(socket) {
         return;
     }
-    if let Some(context) = socket.context() {
+    if let Some(context) = socket.context()
+        && !context.is_released()
+    {
         client_watch::listen(&context, socket.conf.get().check_client_abort());
     }
 }
