@@ -167,7 +167,7 @@ impl Conf {
     pub fn set_content_handler(self, handler: crate::nginx::http::callback::RequestHandler) {
         // SAFETY: nginx makes its core module's configuration of a location before it reads the
         // directives in it.
-        unsafe { (*Configuration::under(self).core_location()).handler = Some(handler) }
+        unsafe { (*Configuration::under(self).core_location()).handler = Some(handler.0) }
     }
 
     /// Logs in nginx's format, with ` in FILE:LINE` at the end.

@@ -11,17 +11,29 @@ use crate::nginx::core::function::instance;
 use crate::nginx::core::guard::fault_point;
 use crate::nginx::core::status::Status;
 use crate::nginx::http::request::Request;
-use crate::nginx::sys::{ngx_http_request_t, ngx_int_t};
+use crate::nginx::sys::{ngx_http_event_handler_pt, ngx_http_request_t, ngx_int_t};
 
-/// A phase handler or content handler in nginx's form.
-pub type RequestHandler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
-/// A read, write or body event of a request in nginx's form.
-pub type Event = unsafe extern "C" fn(*mut ngx_http_request_t);
+/// A phase handler or content handler in nginx's form, which may be called with any live request.
+#[derive(Clone, Copy)]
+pub struct RequestHandler(
+    pub(in crate::nginx) unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t,
+);
+/// A read, write or body event of a request in nginx's form, which may be called with any live
+/// request.
+#[derive(Clone, Copy)]
+pub struct Event(pub(in crate::nginx) unsafe extern "C" fn(*mut ngx_http_request_t));
+
+impl Event {
+    /// Whether `handler` of a request is this one.
+    pub(in crate::nginx) fn is(self, handler: ngx_http_event_handler_pt) -> bool {
+        handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, self.0))
+    }
+}
 
 /// A phase handler or content handler: a panic becomes a 500.
 pub const fn handler<F: Fn(Request) -> Status + Copy + 'static>(_function: F) -> RequestHandler {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
-    run_handler::<F, { Status::HTTP_INTERNAL_SERVER_ERROR.0 }>
+    RequestHandler(run_handler::<F, { Status::HTTP_INTERNAL_SERVER_ERROR.0 }>)
 }
 
 /// A handler of the log phase: a panic becomes `NGX_ERROR`.
@@ -29,14 +41,14 @@ pub const fn log_handler<F: Fn(Request) -> Status + Copy + 'static>(
     _function: F,
 ) -> RequestHandler {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
-    run_handler::<F, { Status::ERROR.0 }>
+    RequestHandler(run_handler::<F, { Status::ERROR.0 }>)
 }
 
 /// An event of a request. A panic here does not end the request: code that may panic in an event
 /// must end the request itself.
 pub const fn event<F: Fn(Request) + Copy + 'static>(_function: F) -> Event {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
-    run_event::<F>
+    Event(run_event::<F>)
 }
 
 /// # Safety

@@ -1,12 +1,12 @@
 //! Output that waits for the client: its connection's write events and send timeout.
 
 use crate::nginx::core::log::Level;
+use crate::nginx::http::callback;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_add_timer, ngx_connection_t,
     ngx_del_timer, ngx_event_t, ngx_handle_write_event, ngx_http_core_run_phases,
-    ngx_http_request_t,
 };
 
 #[cfg(ngx_feature = "http_v3")]
@@ -165,12 +165,12 @@ pub fn end_stream(request: Request) {
 pub fn end_stream(_request: Request) {}
 
 /// Sets the request's write event handler: what nginx calls when the connection can be written to.
-pub fn set_write_handler(request: Request, handler: unsafe extern "C" fn(*mut ngx_http_request_t)) {
+pub fn set_write_handler(request: Request, handler: callback::Event) {
     // SAFETY: a plain field of a live request.
-    unsafe { (*request.as_ptr()).write_event_handler = Some(handler) }
+    unsafe { (*request.as_ptr()).write_event_handler = Some(handler.0) }
 }
 
 /// Has nginx run the request's phases again when the connection can be written to.
 pub fn run_phases_when_writable(request: Request) {
-    set_write_handler(request, ngx_http_core_run_phases);
+    set_write_handler(request, callback::Event(ngx_http_core_run_phases));
 }

@@ -3,16 +3,14 @@
 
 use crate::nginx::core::strings;
 use crate::nginx::event::stream::{Io, Stream};
+use crate::nginx::http::callback::Event;
 use crate::nginx::http::client;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_LOWLEVEL_BUFFERED, ngx_http_core_loc_conf_t, ngx_http_log_ctx_t,
-    ngx_http_request_body_t, ngx_http_request_t,
+    ngx_http_request_body_t,
 };
-
-/// A read or write event of a request in nginx's form.
-pub type RequestEventHandler = unsafe extern "C" fn(*mut ngx_http_request_t);
 
 /// The client's connection.
 pub fn stream(request: Request) -> Option<Stream> {
@@ -21,15 +19,14 @@ pub fn stream(request: Request) -> Option<Stream> {
 }
 
 /// Sets what nginx calls when the client has sent something.
-pub fn set_read_handler(request: Request, handler: RequestEventHandler) {
+pub fn set_read_handler(request: Request, handler: Event) {
     // SAFETY: a plain field of a live request.
-    unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
+    unsafe { (*request.as_ptr()).read_event_handler = Some(handler.0) }
 }
 
 /// Whether `handler` is what nginx calls when the client has sent something.
-pub fn has_read_handler(request: Request, handler: RequestEventHandler) -> bool {
-    let now = request.get().read_event_handler;
-    now.is_some_and(|now| std::ptr::fn_addr_eq(now, handler))
+pub fn has_read_handler(request: Request, handler: Event) -> bool {
+    handler.is(request.get().read_event_handler)
 }
 
 /// Whether nginx holds output that the client has not taken yet.

@@ -32,7 +32,7 @@ pub fn watch_client(request: Request, handler: RequestEvent) -> bool {
     let r = request.as_ptr();
     // SAFETY: live request and read event; nginx's event actions are set before any request.
     unsafe {
-        (*r).read_event_handler = Some(handler);
+        (*r).read_event_handler = Some(handler.0);
         if request.is_multiplexed() {
             return true;
         }
@@ -48,7 +48,7 @@ pub fn watch_client(request: Request, handler: RequestEvent) -> bool {
 /// Stops watching for the client leaving. For a stream (HTTP/2, HTTP/3), `handler` is called all
 /// the same: nothing else tells the code that waits for the client to take output.
 pub fn ignore_client(request: Request, handler: RequestEvent) {
-    let handler = if request.is_multiplexed() { handler } else { ngx_http_block_reading };
+    let handler = if request.is_multiplexed() { handler.0 } else { ngx_http_block_reading };
     // SAFETY: a plain field of a live request.
     unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
 }
@@ -56,11 +56,9 @@ pub fn ignore_client(request: Request, handler: RequestEvent) {
 /// Sets `handler` for the read events of a request that ignores its client; leaves other requests
 /// alone.
 pub fn replace_blocked_reading(request: Request, handler: RequestEvent) {
-    let blocked: RequestEvent = ngx_http_block_reading;
-    let now = request.get().read_event_handler;
-    if now.is_some_and(|now| std::ptr::fn_addr_eq(now, blocked)) {
+    if RequestEvent(ngx_http_block_reading).is(request.get().read_event_handler) {
         // SAFETY: a plain field of a live request.
-        unsafe { (*request.as_ptr()).read_event_handler = Some(handler) }
+        unsafe { (*request.as_ptr()).read_event_handler = Some(handler.0) }
     }
 }
 

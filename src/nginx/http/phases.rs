@@ -32,7 +32,7 @@ pub fn add_handler(cf: Conf, phase: HttpPhase, handler: RequestHandler) -> Resul
         let handlers = &mut (*core).phases[phase as usize].handlers;
         let slot: *mut ngx_http_handler_pt = ngx_array_push(handlers).cast();
         match slot.as_mut() {
-            Some(slot) => *slot = Some(handler),
+            Some(slot) => *slot = Some(handler.0),
             None => return Err(OutOfMemory),
         }
         if phase == HttpPhase::Log && handlers.nelts > 1 {

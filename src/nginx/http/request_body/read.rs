@@ -7,9 +7,10 @@ use crate::nginx::core::chain::Chain;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::status::Status;
 use crate::nginx::core::strings;
+use crate::nginx::http::callback::Event;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    ngx_del_timer, ngx_http_read_client_request_body, ngx_http_request_body_t, ngx_http_request_t,
+    ngx_del_timer, ngx_http_read_client_request_body, ngx_http_request_body_t,
 };
 
 /// How a read of the body began.
@@ -25,9 +26,8 @@ pub enum BodyRead {
 
 /// Reads the body into one buffer or file; `after` runs when it is there. Unless this fails, the
 /// main request has one more reference then, which [`drop_reference`] gives back.
-pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_t)) -> BodyRead {
-    // SAFETY: a live request; plain flags that nginx reads when it starts; `after` takes such a
-    // request.
+pub fn read(request: Request, after: Event) -> BodyRead {
+    // SAFETY: a live request, which `after` takes; plain flags that nginx reads when it starts.
     let rc = unsafe {
         let r = request.as_ptr();
         (*r).set_request_body_in_single_buf(1);
@@ -41,10 +41,10 @@ pub fn read(request: Request, after: unsafe extern "C" fn(*mut ngx_http_request_
             // Somebody reads the body already, or has read it. nginx takes a reference and calls
             // `after` at once; freenginx would drop what a socket has still to read.
             take_reference(request);
-            after(r);
+            (after.0)(r);
             return BodyRead::Done;
         }
-        Status(ngx_http_read_client_request_body(r, Some(after)))
+        Status(ngx_http_read_client_request_body(r, Some(after.0)))
     };
     if rc.is_failure() {
         BodyRead::Failed(rc)

@@ -37,7 +37,7 @@ pub fn start(request: Request) -> Result<(), Status> {
         // It would keep the body in a file all the same, if all of the body was there.
         (*r).set_request_body_in_file_only(0);
         let after = callback::event(|_: Request| ());
-        let rc = Status(ngx_http_read_client_request_body(r, Some(after)));
+        let rc = Status(ngx_http_read_client_request_body(r, Some(after.0)));
         ((*r).read_event_handler, (*r).write_event_handler) = handlers;
         if rc == Status::AGAIN {
             // nginx may have chosen to read on by itself, where a stream of HTTP/2 has all of the
