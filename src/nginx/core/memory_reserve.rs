@@ -29,24 +29,29 @@ pub fn keep() {
         )
     };
     if mapping != libc::MAP_FAILED {
-        replace(mapping);
+        // SAFETY: the new mapping.
+        unsafe { replace(mapping) };
     }
 }
 
 /// Does `work` while the system has the mapping's memory.
 pub fn without<R>(work: impl FnOnce() -> R) -> R {
-    replace(null_mut());
+    // SAFETY: null is none.
+    unsafe { replace(null_mut()) };
     let result = work();
     keep();
     result
 }
 
 /// Has `mapping` in place of the one before, which goes back to the system.
-fn replace(mapping: *mut c_void) {
+///
+/// # Safety
+/// It must be null, or a mapping of [`SIZE`] bytes that nothing refers to.
+unsafe fn replace(mapping: *mut c_void) {
     let before = KEPT.swap(mapping, Ordering::AcqRel);
     if !before.is_null() {
-        // SAFETY: what was there is a mapping of `keep`'s of this size, which nothing refers to, and which
-        // nobody else can take out any more.
+        // SAFETY: what was there is such a mapping, the contract of this function, and nobody else can take
+        // it out any more.
         unsafe { libc::munmap(before, SIZE) };
     }
 }

@@ -68,9 +68,10 @@ impl ServerLog {
         self.state.address.set(Some(address));
     }
 
-    /// The log; it must not be used once `self` has been dropped.
+    /// The log: a handle, which whoever owns `self` keeps valid for the connection that logs to it.
     pub fn log(&self) -> Log {
-        // SAFETY: the log lives as long as the box; the caller sees to the rest.
+        // SAFETY: the log lives as long as `self`, and the handle is kept by a connection only, which
+        // has another log, or is closed, before `self` is dropped.
         unsafe { Log::from_ptr(self.state.log.get()) }
     }
 }

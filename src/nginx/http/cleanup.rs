@@ -8,15 +8,7 @@ use export::callback;
 
 use crate::nginx::core::pool::{OutOfMemory, may_fail};
 use crate::nginx::http::request::Request;
-use crate::nginx::sys::{
-    ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_pool_cleanup_add, ngx_pool_cleanup_t,
-};
-
-/// A fresh entry of nginx's list of cleanups of the main request.
-fn new_cleanup<'a>(request: Request) -> Result<&'a mut ngx_http_cleanup_t, OutOfMemory> {
-    // SAFETY: a live request; the entry is nginx's own structure in its pool, and ours to fill.
-    unsafe { ngx_http_cleanup_add(request.as_ptr(), 0).as_mut().ok_or(OutOfMemory) }
-}
+use crate::nginx::sys::{ngx_http_cleanup_add, ngx_pool_cleanup_add, ngx_pool_cleanup_t};
 
 /// A value of which a request's pool has a share.
 pub trait SharedWithPool {
@@ -77,9 +69,13 @@ impl<T: SharedWithPool> Share<T> {
     /// Has `at_end` of the value called when nginx frees the main request. To be called while the
     /// request lives.
     pub fn tell_at_end(self) -> Result<(), OutOfMemory> {
-        let cleanup = new_cleanup(self.request)?;
-        cleanup.handler = Some(at_end::<T>);
-        cleanup.data = self.value.cast_mut().cast();
+        // SAFETY: a live request; the entry is nginx's own structure in its pool, and ours to fill.
+        unsafe {
+            let cleanup = ngx_http_cleanup_add(self.request.as_ptr(), 0);
+            let cleanup = cleanup.as_mut().ok_or(OutOfMemory)?;
+            cleanup.handler = Some(at_end::<T>);
+            cleanup.data = self.value.cast_mut().cast();
+        }
         Ok(())
     }
 }

@@ -139,15 +139,19 @@ where
     if !unsafe { instance::<C>() }(request) {
         return Filters::<N>.next_header(request).0;
     }
-    guarded_header::<F>(request)
+    // SAFETY: `install_header` was given the function.
+    unsafe { guarded_header::<F>(request) }
 }
 
 /// Apart from its caller, so that the way past it stays short.
+///
+/// # Safety
+/// `F` must be the type of a function that [`Filters::install_header`] was given.
 #[inline(never)]
-fn guarded_header<F: Fn(Request) -> Status + Copy + 'static>(request: Request) -> ngx_int_t {
+unsafe fn guarded_header<F: Fn(Request) -> Status + Copy + 'static>(request: Request) -> ngx_int_t {
     guard(Status::ERROR.0, || {
         fault_point::<F>();
-        // SAFETY: as in `run_header`, which alone calls this.
+        // SAFETY: there is a value of the type, the contract of this function.
         let function = unsafe { instance::<F>() };
         function(request).0
     })
@@ -173,18 +177,22 @@ where
     if !unsafe { instance::<C>() }(request) {
         return Filters::<N>.next_body(request, chain).0;
     }
-    guarded_body::<F>(request, chain)
+    // SAFETY: `install_body` was given the function.
+    unsafe { guarded_body::<F>(request, chain) }
 }
 
 /// As [`guarded_header`].
+///
+/// # Safety
+/// `F` must be the type of a function that [`Filters::install_body`] was given.
 #[inline(never)]
-fn guarded_body<F>(request: Request, chain: Chain) -> ngx_int_t
+unsafe fn guarded_body<F>(request: Request, chain: Chain) -> ngx_int_t
 where
     F: Fn(Request, Chain) -> Status + Copy + 'static,
 {
     guard(Status::ERROR.0, || {
         fault_point::<F>();
-        // SAFETY: as in `run_body`, which alone calls this.
+        // SAFETY: there is a value of the type, the contract of this function.
         let function = unsafe { instance::<F>() };
         function(request, chain).0
     })

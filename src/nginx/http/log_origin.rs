@@ -53,7 +53,7 @@ pub fn learn(request: Request) {
 impl Origin<'_> {
     /// The fields for a line that goes to `log`. Their bytes live as long as the log's connection
     /// and request.
-    pub fn of<'a>(log: Log) -> Origin<'a> {
+    pub fn of(log: &Log) -> Origin<'_> {
         let mut origin = Origin::default();
         // SAFETY: a `Log` is null or live, and whoever gave it its handler keeps the data that
         // belongs to the handler.

@@ -50,11 +50,18 @@ pub fn lookup(name: &[u8]) -> Result<SetVarValue, LookupError> {
     unsafe { modules(ngx_cycle) }
         .filter(|module| module.type_ == NGX_HTTP_MODULE as usize)
         .flat_map(commands)
-        .find_map(|command| function_of(command, setter, name))
+        // SAFETY: a directive of a loaded module, and ndk_set_var_value.
+        .find_map(|command| unsafe { function_of(command, setter, name) })
         .ok_or(LookupError::NotFound)
 }
 
-fn function_of(command: &ngx_command_t, setter: *mut c_void, name: &[u8]) -> Option<SetVarValue> {
+/// # Safety
+/// `command` must be a directive of a loaded module, and `setter` the address of ndk_set_var_value.
+unsafe fn function_of(
+    command: &ngx_command_t,
+    setter: *mut c_void,
+    name: &[u8],
+) -> Option<SetVarValue> {
     let set = command.set? as *const c_void;
     // SAFETY: a directive's name is a static string; `post` of one set by ndk_set_var_value is a
     // static ndk_set_var_t, whose function has this type.

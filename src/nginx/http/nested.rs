@@ -62,7 +62,7 @@ pub fn waited_for(request: Request) -> impl Iterator<Item = Request> {
 /// Has a nested subrequest end as soon as it is done; to be called before nginx finalizes it.
 pub fn end_when_done<P: SubrequestData>(request: Request) -> Result<(), OutOfMemory> {
     // A background subrequest ends as soon as it is done anyway.
-    if request.get().background() != 0 || nested_data::<P>(request).is_some() {
+    if request.get().background() != 0 || nested_data::<P>(&request).is_some() {
         return Ok(());
     }
     let original = request.get().post_subrequest;
@@ -80,11 +80,11 @@ pub fn end_when_done<P: SubrequestData>(request: Request) -> Result<(), OutOfMem
 }
 
 /// `None` for a request that [`end_when_done`] has not seen.
-fn nested_data<P: SubrequestData>(request: Request) -> Option<&'static Nested> {
+fn nested_data<P: SubrequestData>(request: &Request) -> Option<&Nested> {
     let ours: unsafe extern "C" fn(*mut ngx_http_request_t, *mut c_void, ngx_int_t) -> ngx_int_t =
         nested_finished::<P>;
     // SAFETY: post_subrequest is null or a structure in the request's pool; if its handler is ours,
-    // its data is a `Nested` there. Callers use it while the request is live.
+    // its data is a `Nested` there.
     unsafe {
         let post = request.get().post_subrequest.as_ref()?;
         if !post.handler.is_some_and(|other| std::ptr::fn_addr_eq(other, ours)) {
@@ -159,7 +159,7 @@ fn waits_only<P: SubrequestData>(request: Request) -> bool {
     if let Some(data) = data_of::<P>(&request) {
         return data.waits();
     }
-    nested_data::<P>(request).is_some_and(|nested| nested.waits.get())
+    nested_data::<P>(&request).is_some_and(|nested| nested.waits.get())
 }
 
 /// The write event handler of a request that waited for its subrequests only, when they are done.

@@ -193,7 +193,7 @@ const MAX_LEN: usize = (1 << 28) - 1;
 /// Sets a variable to a copy of `value`, or unsets it (`None`).
 #[inline]
 pub fn set(request: Request, name: &mut Name<'_>, value: Option<&[u8]>) -> Result<(), SetError> {
-    let variable = find(request, name).ok_or(SetError::NotFound)?;
+    let variable = find(&request, name).ok_or(SetError::NotFound)?;
     if variable.flags & NGX_HTTP_VAR_CHANGEABLE as usize == 0 {
         return Err(SetError::NotChangeable);
     }
@@ -238,11 +238,11 @@ type SetHandler =
     unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_variable_value_t, usize);
 
 /// The variable as the configuration knows it; those with a dynamic prefix are not there.
-fn find(request: Request, name: &mut Name<'_>) -> Option<&'static ngx_http_variable_t> {
+fn find<'r>(request: &'r Request, name: &mut Name<'_>) -> Option<&'r ngx_http_variable_t> {
     // SAFETY: the core module's main configuration is live as long as the cycle, and the hash
     // holds variables of the configuration.
     unsafe {
-        let core = Configuration::of(request).core_main();
+        let core = Configuration::of(*request).core_main();
         let hash = &raw mut (*core).variables_hash;
         ngx_hash_find(hash, name.hash, name.lower.as_mut_ptr(), name.lower.len())
             .cast::<ngx_http_variable_t>()

@@ -108,7 +108,7 @@ fn write_line(log: Log, message: Message) -> Result<(), OutOfMemory> {
         &with_error
     };
     // nginx does not say of debug lines either where they come from.
-    let origin = if message.level == Level::Debug { Origin::default() } else { Origin::of(log) };
+    let origin = if message.level == Level::Debug { Origin::default() } else { Origin::of(&log) };
     let line =
         Line { level: message.level, connection: log.connection(), origin, place, text, traceback };
     outputs::write(log, message, &line)

@@ -70,13 +70,16 @@ impl Ssl {
             let own = SSL_get1_supported_ciphers(self.as_ptr());
             (own.cast(), SSL_get_client_ciphers(self.as_ptr()).cast())
         };
-        for cipher in ciphers(own) {
-            if ciphers(client).any(|other| other == cipher) && !each(cipher) {
-                break;
+        // SAFETY: null, or lists of ciphers; ours is freed once, afterwards, and its elements are
+        // OpenSSL's own, and static.
+        unsafe {
+            for cipher in ciphers(own) {
+                if ciphers(client).any(|other| other == cipher) && !each(cipher) {
+                    break;
+                }
             }
+            OPENSSL_sk_free(own);
         }
-        // SAFETY: the list is ours and freed once; its elements are OpenSSL's own, and static.
-        unsafe { OPENSSL_sk_free(own) }
     }
 
     /// Allows the server to answer in the protocols with these bits of nginx's, and in no others.
@@ -118,9 +121,11 @@ impl Drop for Extensions {
 }
 
 /// The numbers in TLS of a list of ciphers, or of a null pointer, which has none.
-fn ciphers(list: *const OPENSSL_STACK) -> impl Iterator<Item = u16> {
-    // SAFETY: `shared_ciphers`, which alone calls this, passes null or a list of ciphers that lives
-    // longer than the iterator.
+///
+/// # Safety
+/// `list` must be null, or a list of ciphers that lives longer than the iterator.
+unsafe fn ciphers(list: *const OPENSSL_STACK) -> impl Iterator<Item = u16> {
+    // SAFETY: null, or a live list of ciphers, the contract of this function.
     (0..unsafe { OPENSSL_sk_num(list) }).map(move |index| unsafe {
         SSL_CIPHER_get_protocol_id(OPENSSL_sk_value(list, index).cast_const().cast())
     })

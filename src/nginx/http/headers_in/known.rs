@@ -5,7 +5,7 @@ use std::mem::offset_of;
 
 use codec::headers::Name;
 
-use crate::nginx::http::headers::known;
+use crate::nginx::http::headers::known::{self, Field, HeaderKind};
 use crate::nginx::sys::ngx_http_request_t;
 
 /// What nginx does with a header, besides pointing at it.
@@ -18,6 +18,12 @@ pub(super) enum RequestHeaderKind {
     ContentLength,
     /// All values are kept, not one.
     Values,
+}
+
+impl HeaderKind for RequestHeaderKind {
+    fn field(self) -> Field {
+        if self == RequestHeaderKind::Values { Field::Values } else { Field::Node }
+    }
 }
 
 pub(super) type Known = known::Known<RequestHeaderKind>;

@@ -26,8 +26,8 @@ pub fn own(request: Request) -> Result<(), OutOfMemory> {
     }
     let shared = fallible::collect(list.nodes())?;
     let mut values = Vec::new();
-    for known in known::with_values() {
-        values.try_push((known, nodes_of(request, known)?))?;
+    for field in known::with_values().filter_map(|known| known.values(request)) {
+        values.try_push((field, field.nodes()?))?;
     }
     // SAFETY: plain fields of a live request.
     let saved = unsafe { (*request.as_ptr()).headers_in };
@@ -41,15 +41,10 @@ pub fn own(request: Request) -> Result<(), OutOfMemory> {
     }
 }
 
-fn nodes_of(request: Request, known: &known::Known) -> Result<Vec<Node>, OutOfMemory> {
-    // SAFETY: both callers pass a row of `known::with_values`, whose field is of this kind.
-    unsafe { HeaderValues::from_ptr(known.field(request)) }.nodes()
-}
-
 fn copy(
     request: Request,
     shared: &[Node],
-    values: &[(&known::Known, Vec<Node>)],
+    values: &[(HeaderValues, Vec<Node>)],
 ) -> Result<(), OutOfMemory> {
     let (list, pool) = (list(request), request.pool());
     indexed(request).forget();
@@ -63,9 +58,7 @@ fn copy(
     }
     copies.sort_unstable_by_key(|(old, _)| old.as_ptr());
     point_at_copies(request, &copies);
-    for (known, nodes) in values {
-        // SAFETY: as in `nodes_of`.
-        let field = unsafe { HeaderValues::from_ptr(known.field(request)) };
+    for (field, nodes) in values {
         field.clear();
         for node in nodes {
             if let Some(copy) = copy_of(&copies, node.as_ptr() as usize) {

@@ -69,10 +69,10 @@ impl RequestHeaderChange<'_> {
     fn apply(self, replace: bool) -> Result<(), OutOfMemory> {
         match self.known {
             None => self.set_in_list(replace).map(drop),
-            Some(known) if known.kind == RequestHeaderKind::Values => {
-                self.set_values(known, replace)
-            }
-            Some(known) => self.set_field(known, replace),
+            Some(known) => match known.values(self.request) {
+                Some(values) => self.set_values(values, replace),
+                None => self.set_field(known, replace),
+            },
         }?;
         self.effect.apply(self.request);
         Ok(())
@@ -128,10 +128,7 @@ impl RequestHeaderChange<'_> {
     }
 
     /// Sets a header for which nginx keeps all nodes.
-    fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
-        // SAFETY: `apply` calls this for a header of the kind `Values`, whose field is that of a
-        // `HeaderValues`: the contract of `Known::new`.
-        let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
+    fn set_values(&self, values: HeaderValues, replace: bool) -> Result<(), OutOfMemory> {
         let node = self.set_in_list(replace)?;
         if replace {
             values.clear();

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 
 use codec::headers::Name;
 
-use crate::nginx::http::headers::known;
+use crate::nginx::http::headers::known::{self, Field, HeaderKind};
 use crate::nginx::sys::ngx_http_request_t;
 
 /// What nginx does with a header, besides pointing at it.
@@ -18,6 +18,16 @@ pub(super) enum ResponseHeaderKind {
     ContentType,
     /// All values are kept, not one.
     Values,
+}
+
+impl HeaderKind for ResponseHeaderKind {
+    fn field(self) -> Field {
+        match self {
+            ResponseHeaderKind::Values => Field::Values,
+            ResponseHeaderKind::ContentType => Field::Other,
+            _ => Field::Node,
+        }
+    }
 }
 
 pub(super) type Known = known::Known<ResponseHeaderKind>;

@@ -72,13 +72,11 @@ impl ResponseHeaderChange<'_> {
             }
             return self.set_in_list(replace).map(drop);
         };
-        match known.kind {
-            ResponseHeaderKind::Values => return self.set_values(known, replace),
-            ResponseHeaderKind::ContentType => return self.set_content_type(),
-            ResponseHeaderKind::Plain
-            | ResponseHeaderKind::Location
-            | ResponseHeaderKind::LastModified
-            | ResponseHeaderKind::ContentLength => {}
+        if let Some(values) = known.values(self.request) {
+            return self.set_values(values, replace);
+        }
+        if known.kind == ResponseHeaderKind::ContentType {
+            return self.set_content_type();
         }
         self.set_field(known, replace)?;
         // SAFETY: plain fields of a live request.
@@ -184,10 +182,7 @@ impl ResponseHeaderChange<'_> {
     }
 
     /// Sets a header for which nginx keeps all nodes.
-    fn set_values(&self, known: &Known, replace: bool) -> Result<(), OutOfMemory> {
-        // SAFETY: `apply` calls this for a header of the kind `Values`, whose field is that of a
-        // `HeaderValues`: the contract of `Known::new`.
-        let values = unsafe { HeaderValues::from_ptr(known.field(self.request)) };
+    fn set_values(&self, values: HeaderValues, replace: bool) -> Result<(), OutOfMemory> {
         let first = values.first();
         if replace {
             self.hide_others(first);
