@@ -15,11 +15,11 @@ use pcre2_sys::{
 };
 
 use super::dialect::Dialect;
-use super::pcre2::{Code, CompileError};
 use super::template::{ReplaceValue, Replacement};
 use crate::nginx::Level;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
+use crate::nginx::core::pcre2::{Code, CompileError};
 use crate::{ngx_debug, ngx_log};
 use codec::pcre1;
 

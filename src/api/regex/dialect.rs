@@ -8,8 +8,8 @@ use std::ffi::{CStr, c_int};
 use codec::pcre1;
 use pcre2_sys::PCRE2_ERROR_BADDATA;
 
-use super::pcre2;
 use crate::lua::resty_core;
+use crate::nginx::core::pcre2;
 
 /// The first release of the C module that presents PCRE2. The lua-resty-core for it is also the
 /// first that passes PCRE2's option bits.

@@ -11,11 +11,11 @@ use pcre2_sys::PCRE2_ERROR_INTERNAL;
 
 use super::compiled::Regex;
 use super::dialect::Dialect;
-use super::pcre2;
 use super::template::{ReplaceValue, Replacement, ScriptEngine};
 use crate::api::ffi;
 use crate::config::MainConf;
 use crate::nginx::Level;
+use crate::nginx::core::pcre2;
 use crate::nginx::core::{log, strings};
 use crate::ngx_log;
 
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_compile_regex(
 ) -> *mut Regex {
     // SAFETY: lua-resty-core passes a Lua string with its length.
     let pattern = unsafe { strings::raw(pat, pat_len) };
-    let limit = MainConf::current().map_or(0, MainConf::regex_match_limit);
+    let limit = MainConf::with_current(MainConf::regex_match_limit).unwrap_or(0);
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     match Regex::compile(pattern, flags, pcre_opts as u32, limit) {
         Ok(regex) => Box::into_raw(regex),
@@ -263,7 +263,7 @@ unsafe fn group(engine: &ScriptEngine, number: usize) -> Option<Range<usize>> {
 /// The value of `lua_regex_cache_max_entries`; 0 without an `http` block.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_max_regex_cache_size() -> u32 {
-    let max = MainConf::current().map_or(0, MainConf::regex_cache_max_entries);
+    let max = MainConf::with_current(MainConf::regex_cache_max_entries).unwrap_or(0);
     u32::try_from(max).unwrap_or(u32::MAX)
 }
 

@@ -2,11 +2,10 @@
 //!
 //! The work is done by PCRE2, in the same library that nginx itself links. Which PCRE
 //! lua-resty-core expects (option bits, result codes, texts) depends on its release: see `dialect`.
-//! `codec::pcre1` has the tables for PCRE1, `pcre2` wraps the library, `compiled` is what Lua
+//! `codec::pcre1` has the tables for PCRE1, `compiled` is what Lua
 //! holds, `template` the replacement of `ngx.re.sub` and `ngx.re.gsub`.
 
 pub mod compiled;
 pub mod dialect;
 pub mod ffi;
-pub mod pcre2;
 pub mod template;

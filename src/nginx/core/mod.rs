@@ -35,6 +35,7 @@ pub(in crate::nginx) mod module;
 #[allow(clippy::disallowed_methods, reason = "the paths of objects, at start")]
 pub mod object;
 pub mod own_thread;
+pub mod pcre2;
 mod per_thread;
 pub mod pool;
 pub mod process;

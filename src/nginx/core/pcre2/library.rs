@@ -4,8 +4,6 @@
 //! it is made at the first match. JIT-compiled expressions have a context of their own, unless a
 //! script sets the JIT stack's size.
 
-#![allow(unsafe_code, reason = "the boundary to PCRE2")]
-
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
 use std::ptr::{NonNull, null_mut};
@@ -70,6 +68,16 @@ pub struct NameTable {
     pub entry_size: u32,
 }
 
+/// A query about compiled code for which PCRE2 writes a 32-bit number.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum PatternNumber {
+    AllOptions = PCRE2_INFO_ALLOPTIONS,
+    CaptureCount = PCRE2_INFO_CAPTURECOUNT,
+    NameCount = PCRE2_INFO_NAMECOUNT,
+    NameEntrySize = PCRE2_INFO_NAMEENTRYSIZE,
+}
+
 impl Code {
     /// Compiles `pattern`.
     pub fn compile(pattern: &[u8], options: u32) -> Result<Code, CompileError> {
@@ -110,7 +118,7 @@ impl Code {
             code => return Err(code),
         }
         self.is_jit_compiled = true;
-        let options = self.number(PCRE2_INFO_ALLOPTIONS);
+        let options = self.number(PatternNumber::AllOptions);
         // With PCRE2_UTF, a subject must be checked before the compiled code runs, unless that
         // matches around invalid UTF-8.
         if options & PCRE2_UTF == 0 || options & PCRE2_MATCH_INVALID_UTF != 0 {
@@ -138,7 +146,7 @@ impl Code {
 
     /// How many groups the expression has.
     pub fn capture_count(&self) -> u32 {
-        self.number(PCRE2_INFO_CAPTURECOUNT)
+        self.number(PatternNumber::CaptureCount)
     }
 
     /// The names of the groups.
@@ -151,15 +159,14 @@ impl Code {
         }
         NameTable {
             table,
-            count: self.number(PCRE2_INFO_NAMECOUNT),
-            entry_size: self.number(PCRE2_INFO_NAMEENTRYSIZE),
+            count: self.number(PatternNumber::NameCount),
+            entry_size: self.number(PatternNumber::NameEntrySize),
         }
     }
 
-    fn number(&self, what: u32) -> u32 {
-        let mut number: u32 = 0;
-        // SAFETY: `self` owns the code; all queries that callers here ask for write a 32-bit
-        // number.
+    fn number(&self, what: PatternNumber) -> u32 {
+        let (what, mut number) = (what as u32, 0u32);
+        // SAFETY: `self` owns the code; for these queries, PCRE2 writes a 32-bit number.
         unsafe { pcre2_pattern_info_8(self.code.as_ptr(), what, (&raw mut number).cast()) };
         number
     }
@@ -189,7 +196,8 @@ impl Code {
         if !self.is_jit_compiled && subject.len() > SHORT_SUBJECT {
             return self.find_interpreted(subject, start, limit);
         }
-        self.find_into(self.matched, subject, start, 0, limit)
+        // SAFETY: the match data of the code.
+        unsafe { self.find_into(self.matched, subject, start, 0, limit) }
     }
 
     /// As [`Code::find`], by the interpreter, whose working memory is freed before it returns.
@@ -210,7 +218,9 @@ impl Code {
         }
     }
 
-    fn find_into(
+    /// # Safety
+    /// The match data must have been made from the code.
+    unsafe fn find_into(
         &self,
         matched: NonNull<pcre2_match_data_8>,
         subject: &[u8],
@@ -219,8 +229,9 @@ impl Code {
         limit: u32,
     ) -> c_int {
         let Some(context) = context(limit) else { return PCRE2_ERROR_NOMEMORY };
-        // SAFETY: `self` owns the code, from which callers have made the match data; the subject is
-        // a slice with its length, the context the thread's own. PCRE2 checks `start`.
+        // SAFETY: `self` owns the code, from which the match data was made, the contract of this
+        // function; the subject is a slice with its length, the context the thread's own. PCRE2
+        // checks `start`.
         unsafe {
             pcre2_match_8(
                 self.code.as_ptr(),
@@ -291,7 +302,7 @@ impl MatchContext {
     fn new() -> Option<MatchContext> {
         // SAFETY: a null pointer asks for PCRE2's own allocator; the result is checked for null.
         let context = NonNull::new(unsafe { pcre2_match_context_create_8(null_mut()) })?;
-        let default_limit = configured(PCRE2_CONFIG_MATCHLIMIT);
+        let default_limit = configured(LibraryNumber::MatchLimit);
         Some(MatchContext { context, jit_stack: None, default_limit, limit: default_limit })
     }
 
@@ -364,12 +375,20 @@ pub fn set_jit_stack_size(size: usize) -> bool {
 
 /// Whether the library has a JIT compiler for this processor.
 pub fn has_jit() -> bool {
-    configured(PCRE2_CONFIG_JIT) != 0
+    configured(LibraryNumber::Jit) != 0
 }
 
-fn configured(what: u32) -> u32 {
-    let mut number: u32 = 0;
-    // SAFETY: both queries that callers here ask for write a 32-bit number.
+/// A query about the library for which it writes a 32-bit number.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum LibraryNumber {
+    MatchLimit = PCRE2_CONFIG_MATCHLIMIT,
+    Jit = PCRE2_CONFIG_JIT,
+}
+
+fn configured(what: LibraryNumber) -> u32 {
+    let (what, mut number) = (what as u32, 0u32);
+    // SAFETY: for these queries, PCRE2 writes a 32-bit number.
     unsafe { pcre2_config_8(what, (&raw mut number).cast()) };
     number
 }
