@@ -156,7 +156,7 @@ fn export_luajit(library: &Path, includes: &[PathBuf]) {
 fn bind_luajit(includes: &[PathBuf]) {
     let bindings = header("src/lua/sys.h", includes)
         .allowlist_function("lua_([gs]etexdata2?|resetthread|isyieldable)")
-        .allowlist_function("luaL_traceback|luaJIT_profile_(start|stop)")
+        .allowlist_function("luaL_traceback|luaJIT_(setmode|profile_(start|stop))")
         .allowlist_type("lua_Debug")
         .blocklist_type("lua_State")
         .override_abi(bindgen::Abi::CUnwind, ".*")

@@ -2,15 +2,10 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi::lua_State;
-
 use super::run::Outcome;
 use super::state::State;
+use super::sys::luaJIT_setmode;
 use crate::nginx::core::executable_memory;
-
-unsafe extern "C-unwind" {
-    pub(super) fn luaJIT_setmode(state: *mut lua_State, index: c_int, mode: c_int) -> c_int;
-}
 
 /// `LUAJIT_MODE_ENGINE`, with `LUAJIT_MODE_OFF` and `LUAJIT_MODE_FLUSH`.
 const OFF: c_int = 0;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, c_void};
 
-use super::jit::luaJIT_setmode;
+use super::sys::luaJIT_setmode;
 use crate::nginx::core::log::{Level, Line};
 use crate::nginx::core::object::{Object, first_found};
 
