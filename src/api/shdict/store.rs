@@ -5,9 +5,7 @@ use std::ffi::CStr;
 use codec::fallible::{self, Grow, OutOfMemory};
 
 use super::{expiry, now};
-use crate::nginx::core::shared_memory::{
-    Detached, Dict, DictKey, DictValue, Entry, Former, Locked,
-};
+use crate::nginx::core::shared_memory::{Dict, DictKey, DictValue, Entry, Former, Locked};
 
 /// Lua's numbers for the types of values (`LUA_TNIL` and so on).
 pub const NIL: u8 = 0;
@@ -82,10 +80,16 @@ pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreO
             entry.remove();
             return StoreOutcome::of(Ok(()));
         };
-        return match overwrite(entry, stored) {
-            Ok(()) => StoreOutcome::of(Ok(())),
-            Err(old) => replace(&mut dict, key, old, stored, op & SAFE_STORE == 0),
+        let former = match replace(entry, key, stored) {
+            Ok(None) => return StoreOutcome::of(Ok(())),
+            Ok(Some(former)) => former,
+            Err(OutOfMemory) => return StoreOutcome::of(Err(StoreError::NoMemory)),
         };
+        let outcome = insert(&mut dict, key, stored, op & SAFE_STORE == 0);
+        if outcome.result.is_err() {
+            former.put_back(&mut dict, key);
+        }
+        return outcome;
     } else if op & REPLACE != 0 {
         return StoreOutcome::of(Err(StoreError::NotFound));
     }
@@ -95,40 +99,17 @@ pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreO
     }
 }
 
-/// Puts a value in the place of another one of the same length. If the lengths differ, or the entry
-/// is a list, it is detached, and returned.
-fn overwrite(mut entry: Entry, stored: &Stored) -> Result<(), Detached> {
+/// Puts a value in the place of another one: if it has the same length, where that is; else while
+/// that still has its memory. `Some`: there was not enough memory for both, and this was the old one.
+fn replace(mut entry: Entry, key: DictKey, stored: &Stored) -> Result<Option<Former>, OutOfMemory> {
+    let expires = expiry(stored.ttl);
     if !entry.overwrite(stored.value) {
-        return Err(entry.detach());
+        return entry.replace(|dict| dict.insert(key, stored.value, expires, stored.flags));
     }
-    entry.set_expires(expiry(stored.ttl));
+    entry.set_expires(expires);
     entry.set_flags(stored.flags);
     entry.promote();
-    Ok(())
-}
-
-/// Adds an entry in the place of one that is detached: while that still has its memory; if there is
-/// not enough, without it; and then, with `may_evict`, at the cost of the oldest entries. If all of
-/// that fails, the old entry is put back.
-fn replace(
-    dict: &mut Locked,
-    key: DictKey,
-    old: Detached,
-    stored: &Stored,
-    may_evict: bool,
-) -> StoreOutcome<()> {
-    if dict.insert(key, stored.value, expiry(stored.ttl), stored.flags).is_ok() {
-        dict.free(old);
-        return StoreOutcome::of(Ok(()));
-    }
-    let Ok(former) = Former::copy_out(dict, old) else {
-        return StoreOutcome::of(Err(StoreError::NoMemory));
-    };
-    let outcome = insert(dict, key, stored, may_evict);
-    if outcome.result.is_err() {
-        former.put_back(dict, key);
-    }
-    outcome
+    Ok(None)
 }
 
 /// Adds an entry; if there is no memory and it `may_evict`, at the cost of the oldest ones.

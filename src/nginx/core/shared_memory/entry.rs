@@ -6,8 +6,9 @@ use std::ptr::copy_nonoverlapping;
 use codec::fallible;
 
 use super::dict::Root;
-use super::former::Detached;
+use super::former::Former;
 use super::layout::{self, Header, ITEM_DATA, LIST, list_head};
+use super::locked::Locked;
 use super::queue::Queue;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
@@ -66,7 +67,9 @@ pub struct Entry<'l> {
 }
 
 impl Entry<'_> {
-    pub(super) fn new<'l>(
+    /// # Safety
+    /// `header` must be that of an entry of the dictionary, whose lock is held for `'l`.
+    pub(super) unsafe fn new<'l>(
         pool: *mut ngx_slab_pool_t,
         root: *mut Root,
         header: *mut Header,
@@ -154,24 +157,49 @@ impl Entry<'_> {
     }
 
     /// Frees the entry, and a list's items with it.
-    pub fn remove(self) {
-        let (pool, root, header) = (self.pool, self.root, self.header);
-        let Detached(_) = self.detach();
-        Entry::new(pool, root, header).free_detached();
+    pub fn remove(mut self) {
+        self.unlink();
+        self.free_unlinked();
+    }
+
+    /// Makes way for what `insert` inserts instead: while the entry still has its memory, and if
+    /// that fails, without it. `Some`: there is room for another attempt to insert, and this was the
+    /// entry. Without memory to remember it, the entry is back in its place.
+    pub fn replace(
+        mut self,
+        insert: impl FnOnce(&mut Locked) -> Result<(), OutOfMemory>,
+    ) -> Result<Option<Former>, OutOfMemory> {
+        self.unlink();
+        // SAFETY: the lock is held by the value that `self` borrows, which nobody uses meanwhile.
+        let mut dict = unsafe { Locked::borrowed(self.pool, self.root) };
+        if insert(&mut dict).is_ok() {
+            self.free_unlinked();
+            return Ok(None);
+        }
+        match Former::of(&self) {
+            Ok(former) => {
+                self.free_unlinked();
+                Ok(Some(former))
+            }
+            Err(error) => {
+                // SAFETY: the entry has been taken out, and `insert` has inserted none.
+                unsafe { dict.link(self.header) };
+                Err(error)
+            }
+        }
     }
 
     /// Takes the entry out of tree and queue; its memory stays, and a list's items.
-    pub fn detach(self) -> Detached {
+    fn unlink(&mut self) {
         // SAFETY: the entry is in the tree and the queue of its dictionary.
         unsafe {
             Queue::remove(&raw mut (*self.header).lru);
             ngx_rbtree_delete(&raw mut (*self.root).tree, self.header.cast());
         }
-        Detached(self.header)
     }
 
-    /// Frees an entry that is in neither tree nor queue.
-    pub(super) fn free_detached(mut self) {
+    /// Frees an entry that has been taken out of tree and queue.
+    fn free_unlinked(mut self) {
         self.clear();
         // SAFETY: nobody refers to the entry, nor uses it after this.
         unsafe { ngx_slab_free_locked(self.pool, self.header.cast()) }
@@ -206,7 +234,8 @@ impl Entry<'_> {
     /// Frees a list's items.
     pub fn clear(&mut self) {
         while let Some(item) = self.item_at(true) {
-            self.free(item);
+            // SAFETY: an item of this list.
+            unsafe { self.free_item(item) };
         }
     }
 
@@ -246,7 +275,8 @@ impl Entry<'_> {
             DictValue { kind: (*item).kind, bytes }
         };
         let taken = take(value)?;
-        self.free(item);
+        // SAFETY: an item of this list.
+        unsafe { self.free_item(item) };
         Some(taken)
     }
 
@@ -257,9 +287,11 @@ impl Entry<'_> {
         Some(link.cast())
     }
 
-    /// Frees an item of this list.
-    fn free(&mut self, item: *mut layout::ListItem) {
-        // SAFETY: the lock is held, and the item is in this list's queue.
+    /// # Safety
+    /// `item` must be one of this list.
+    unsafe fn free_item(&mut self, item: *mut layout::ListItem) {
+        // SAFETY: the lock is held, and the item is in this list's queue, the contract of this
+        // function.
         unsafe {
             Queue::remove(item.cast());
             (*self.header).value_len = (*self.header).value_len.saturating_sub(1);

@@ -4,14 +4,8 @@
 use codec::fallible::{self, Grow};
 
 use super::entry::{DictValue, Entry};
-use super::layout::Header;
 use super::locked::{DictKey, Locked};
 use crate::nginx::core::pool::OutOfMemory;
-
-/// An entry that is in neither tree nor queue any more, but still has its memory. It must be
-/// attached again, freed, or copied out before the dictionary's lock is released.
-#[must_use = "the memory of the entry is lost"]
-pub struct Detached(pub(super) *mut Header);
 
 /// A copy of an entry outside of the dictionary, whose memory is free.
 pub struct Former {
@@ -36,22 +30,7 @@ impl Copied {
 }
 
 impl Former {
-    /// Copies an entry out of the dictionary and frees it; if there is no memory for the copy, the
-    /// entry is attached again.
-    pub fn copy_out(dict: &mut Locked, detached: Detached) -> Result<Former, OutOfMemory> {
-        match Former::of(&dict.detached(&detached)) {
-            Ok(former) => {
-                dict.free(detached);
-                Ok(former)
-            }
-            Err(error) => {
-                dict.attach(detached);
-                Err(error)
-            }
-        }
-    }
-
-    fn of(entry: &Entry) -> Result<Former, OutOfMemory> {
+    pub(super) fn of(entry: &Entry) -> Result<Former, OutOfMemory> {
         let value = Copied::of(DictValue { kind: entry.kind(), bytes: entry.value() })?;
         let mut items = entry.is_list().then(Vec::new);
         if let Some(items) = &mut items {
@@ -61,8 +40,8 @@ impl Former {
         Ok(Former { value, expires: entry.expires(), flags: entry.flags(), items })
     }
 
-    /// Puts the entry back. There is enough memory, provided that what `copy_out` freed is free
-    /// again.
+    /// Puts the entry back. There is enough memory, provided that what [`Entry::replace`] freed is
+    /// free again.
     pub fn put_back(&self, dict: &mut Locked, key: DictKey) {
         let Some(items) = &self.items else {
             let _ = dict.insert(key, self.value.as_value(), self.expires, self.flags);

@@ -1,6 +1,7 @@
 //! A dictionary while its lock is held: finding and adding entries.
 
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr::{copy_nonoverlapping, null_mut};
 use std::sync::atomic::{Ordering, compiler_fence};
 
@@ -9,7 +10,6 @@ use export::callback;
 
 use super::dict::{Dict, Root, format};
 use super::entry::{DictValue, Entry};
-use super::former::Detached;
 use super::layout::{DATA, Header, LIST, list_head, list_size};
 use super::queue::Queue;
 use crate::nginx::Level;
@@ -68,6 +68,17 @@ impl Locked<'_> {
             compiler_fence(Ordering::SeqCst);
             Some(Locked { pool, root, of: PhantomData })
         }
+    }
+
+    /// A second value for a dictionary whose lock is held by a first one, which releases it.
+    ///
+    /// # Safety
+    /// Nobody may use the first one while this one is used.
+    pub(super) unsafe fn borrowed<'d>(
+        pool: *mut ngx_slab_pool_t,
+        root: *mut Root,
+    ) -> ManuallyDrop<Locked<'d>> {
+        ManuallyDrop::new(Locked { pool, root, of: PhantomData })
     }
 
     fn lru(&self) -> *mut Queue {
@@ -138,8 +149,11 @@ impl Locked<'_> {
         unsafe { Queue::last(self.lru()).map(|link| self.entry(Header::of_lru(link))) }
     }
 
-    fn entry(&mut self, header: *mut Header) -> Entry<'_> {
-        Entry::new(self.pool, self.root, header)
+    /// # Safety
+    /// `header` must be that of an entry of this dictionary.
+    unsafe fn entry(&mut self, header: *mut Header) -> Entry<'_> {
+        // SAFETY: an entry of this dictionary, the contract of this function.
+        unsafe { Entry::new(self.pool, self.root, header) }
     }
 
     /// Calls `each` for every entry, the least recently used first, until it returns false. It may
@@ -169,39 +183,26 @@ impl Locked<'_> {
         let value_len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
         let size = DATA + key.bytes.len() + value.bytes.len();
         let header = self.allocate(size, key, value.kind, value_len)?;
-        // SAFETY: a fresh entry, allocated with space for the value.
+        // SAFETY: a fresh entry, in neither tree nor queue, allocated with space for the value.
         unsafe {
             (*header).expires = expires;
             (*header).flags = flags;
             let to = Header::value(header);
             copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
+            self.link(header);
         }
-        self.link(header);
         Ok(())
-    }
-
-    /// Gives access to a detached entry.
-    pub(super) fn detached(&mut self, Detached(header): &Detached) -> Entry<'_> {
-        self.entry(*header)
-    }
-
-    /// Puts a detached entry back, at the front of the queue. Its key must not be there.
-    pub fn attach(&mut self, Detached(header): Detached) {
-        self.link(header);
-    }
-
-    /// Frees a detached entry.
-    pub fn free(&mut self, Detached(header): Detached) {
-        self.entry(header).free_detached();
     }
 
     /// Adds an empty list. The key must not be there.
     pub fn insert_list(&mut self, key: DictKey) -> Result<Entry<'_>, OutOfMemory> {
         let header = self.allocate(list_size(key.bytes.len()), key, LIST, 0)?;
-        // SAFETY: a fresh entry, allocated with space for a list's head.
-        unsafe { Queue::init(header.byte_add(list_head(key.bytes.len())).cast()) };
-        self.link(header);
-        Ok(self.entry(header))
+        // SAFETY: a fresh entry, in neither tree nor queue, allocated with space for a list's head.
+        unsafe {
+            Queue::init(header.byte_add(list_head(key.bytes.len())).cast());
+            self.link(header);
+            Ok(self.entry(header))
+        }
     }
 
     fn allocate(
@@ -232,9 +233,14 @@ impl Locked<'_> {
         }
     }
 
-    fn link(&mut self, header: *mut Header) {
-        // SAFETY: the lock is held, and the entry is in neither tree nor queue. The function that
-        // the tree calls is set each time, for the module may have been loaded again since.
+    /// Puts an entry into the tree, and at the front of the queue.
+    ///
+    /// # Safety
+    /// The entry must be of this dictionary, and in neither tree nor queue.
+    pub(super) unsafe fn link(&mut self, header: *mut Header) {
+        // SAFETY: the lock is held, and the entry is in neither tree nor queue, the contract of this
+        // function. The function that the tree calls is set each time, for the module may have been
+        // loaded again since.
         unsafe {
             (*self.root).tree.insert = Some(insert_value);
             ngx_rbtree_insert(&raw mut (*self.root).tree, header.cast());

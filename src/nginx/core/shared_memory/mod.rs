@@ -23,6 +23,6 @@ pub mod zones;
 
 pub use dict::Dict;
 pub use entry::{DictValue, Entry, TakenItem};
-pub use former::{Detached, Former};
+pub use former::Former;
 pub use locked::{DictKey, Locked};
 pub use zones::SharedZones;
