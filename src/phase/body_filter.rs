@@ -12,7 +12,7 @@ use super::{filter, held};
 use crate::config::{LocationConf, Script};
 use crate::nginx::http::{client, filters, framing, send};
 use crate::nginx::{Chain, Request, Status};
-use crate::runtime::filter::Waiting;
+use crate::runtime::filter::{BodyFilter, Waiting};
 use crate::runtime::filter_run::Ended;
 use crate::runtime::{Context, Phase};
 
@@ -52,13 +52,14 @@ fn pass_waiting(context: &Rc<Context>, script: &Script) -> Status {
     if let Some(rc) = wait_for_client(context) {
         return rc;
     }
-    let input = context.filter.waiting.take().whole();
-    if input.is_empty() {
+    let input = context.filter.waiting.take();
+    let chain = input.whole();
+    if chain.is_empty() {
         return pass_on(context, Chain::EMPTY);
     }
-    let then = move |context: &Rc<Context>, ended| go_on(context, input, ended);
-    match filter::run(context, script, Phase::BodyFilter, input, then) {
-        Some(ended) => conclude(context, input, ended),
+    context.filter.given.set(input);
+    match filter::run(context, script, Phase::BodyFilter, chain, go_on) {
+        Some(ended) => conclude(context, ended),
         None => {
             context.filter.waits.set(Waiting::Body);
             Status::AGAIN
@@ -66,16 +67,17 @@ fn pass_waiting(context: &Rc<Context>, script: &Script) -> Status {
     }
 }
 
-/// The code has ended: passes on what it has made of `input`.
-fn conclude(context: &Context, input: Chain, ended: Ended) -> Status {
+/// The code has ended: passes on what it has made of its input.
+fn conclude(context: &Context, ended: Ended) -> Status {
     const HTTP_SPECIAL_RESPONSE: i64 = 300;
+    let input = context.filter.given.take();
     match ended.code {
         Some(code) if code != Status::ERROR.0 as i64 && code < HTTP_SPECIAL_RESPONSE => {}
         _ => return Status::ERROR,
     }
     let out = ended.chain;
-    if out != input {
-        input.free_links(context.request().pool());
+    if out != input.whole() {
+        input.free();
         if out.is_empty() {
             return Status::OK;
         }
@@ -92,7 +94,7 @@ fn pass_on(context: &Context, out: Chain) -> Status {
 }
 
 /// The code has ended after a wait: passes on its result, and then what has come meanwhile.
-fn go_on(context: &Rc<Context>, input: Chain, ended: Ended) {
+fn go_on(context: &Rc<Context>, ended: Ended) {
     let (request, state) = (context.request(), &context.filter);
     state.waits.set(Waiting::Nothing);
     let kept = held::end(context);
@@ -105,9 +107,9 @@ fn go_on(context: &Rc<Context>, input: Chain, ended: Ended) {
         request.post();
         return;
     }
-    let mut rc = conclude(context, input, ended);
+    let mut rc = conclude(context, ended);
     if rc != Status::ERROR
-        && !state.waiting.get().is_empty()
+        && has_input(state)
         && let Some(script) = LocationConf::of(request).script(Phase::BodyFilter)
     {
         rc = pass_waiting(context, script);
@@ -124,6 +126,14 @@ fn go_on(context: &Rc<Context>, input: Chain, ended: Ended) {
     }
 }
 
+/// Whether input waits for the code.
+fn has_input(filter: &BodyFilter) -> bool {
+    let waiting = filter.waiting.take();
+    let has_input = !waiting.is_empty();
+    filter.waiting.set(waiting);
+    has_input
+}
+
 /// Adds the input to what waits, or drops it if the response has ended; false without memory.
 fn keep(context: &Context, input: Chain) -> bool {
     let filter = &context.filter;
@@ -131,8 +141,8 @@ fn keep(context: &Context, input: Chain) -> bool {
         filter::consume(input);
         return true;
     }
-    let mut waiting = filter.waiting.get();
-    let kept = waiting.append_copy(context.request().pool(), input);
+    let mut waiting = filter.waiting.take();
+    let kept = waiting.append(context.request().pool(), input);
     filter.waiting.set(waiting);
     kept.is_ok()
 }

@@ -2,6 +2,7 @@
 //! subrequests that are made meanwhile, because their output must not overtake it.
 
 use crate::api::subrequest;
+use crate::nginx::core::chain::CopiedChain;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::filters::HOLD;
 use crate::nginx::http::postponed::{List, Place, Postponed};
@@ -45,7 +46,7 @@ pub fn is_behind_subrequests(context: &Context) -> bool {
 
 /// What has been kept of a response.
 pub struct Kept {
-    first: Chain,
+    first: CopiedChain,
     /// What follows of a response that is not captured.
     list: List,
 }
@@ -79,11 +80,11 @@ impl Kept {
             let Some(next) = self.next(context) else { return Status::OK };
             let passed = match next {
                 Postponed::Output(chain) => {
-                    let rc = HOLD.next_body(request, chain);
+                    let rc = HOLD.next_body(request, chain.whole());
                     if rc.is_failure() {
-                        super::filter::consume(chain);
+                        super::filter::consume(chain.whole());
                     }
-                    chain.free_links(request.pool());
+                    chain.free();
                     !rc.is_failure()
                 }
                 Postponed::Subrequest(entry) => entry.attach(request),
@@ -103,8 +104,8 @@ impl Kept {
         while let Some(next) = self.next(context) {
             match next {
                 Postponed::Output(chain) => {
-                    super::filter::consume(chain);
-                    chain.free_links(request.pool());
+                    super::filter::consume(chain.whole());
+                    chain.free();
                 }
                 Postponed::Subrequest(entry) => {
                     let _ = entry.attach(request);
@@ -124,7 +125,7 @@ impl Kept {
                 Some(_) => self.list.next()?,
                 None => Postponed::Output(subrequest::next_kept(context.request())?),
             };
-            if !matches!(next, Postponed::Output(chain) if chain.is_empty()) {
+            if !matches!(&next, Postponed::Output(chain) if chain.is_empty()) {
                 return Some(next);
             }
         }

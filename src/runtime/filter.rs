@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use super::context::Context;
-use crate::nginx::core::buf::Buf;
-use crate::nginx::core::chain::{Chain, GrowingChain};
+use crate::nginx::core::buf::{Buf, OwnBuf};
+use crate::nginx::core::chain::{Chain, CopiedChain};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::postponed::Place;
@@ -34,7 +34,9 @@ pub struct BodyFilter {
     /// After the wait, the header said that there is no body: what still comes of one is dropped.
     pub bodiless: Cell<bool>,
     /// Input that the code has not seen yet.
-    pub waiting: Cell<GrowingChain>,
+    pub waiting: Cell<CopiedChain>,
+    /// Input that the code has been given, until it ends.
+    pub given: Cell<CopiedChain>,
     /// While the code runs: its input, or what it has replaced that with.
     pub chain: Cell<Chain>,
     /// The length of `chain`, as code that is about to copy it has been told.
@@ -52,7 +54,8 @@ impl BodyFilter {
             place: Cell::new(None),
             replaced: Cell::new(false),
             bodiless: Cell::new(false),
-            waiting: Cell::new(GrowingChain::EMPTY),
+            waiting: Cell::new(CopiedChain::EMPTY),
+            given: Cell::new(CopiedChain::EMPTY),
             chain: Cell::new(Chain::EMPTY),
             told: Cell::new(0),
             recycled: Recycled::new(),
@@ -133,14 +136,14 @@ pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
             // The code has dropped all data: the end needs a buffer of its own.
             let (chain, buf) = new_buf(context, 0)?;
             filter.chain.set(chain);
-            buf
+            *buf
         }
     };
     last.set_end(context.request().is_subrequest());
     Ok(())
 }
 
-fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
+fn new_buf(context: &Context, len: usize) -> Result<(Chain, OwnBuf), OutOfMemory> {
     let pool = context.request().pool();
     context.filter.recycled.take(pool, len, send::filter_tag())
 }

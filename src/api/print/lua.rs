@@ -3,7 +3,7 @@
 use crate::api::call::{Call, ObjectRow, Row, set_functions};
 use crate::api::print::pieces;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
-use crate::nginx::core::buf::Buf;
+use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::http::client;
 use crate::ngx_debug;
 use crate::runtime::context::output::Stage;
@@ -80,7 +80,7 @@ fn echo(call: &Call, end: Option<u8>) -> LuaResult {
 /// Sends the bytes that `write` puts into the buffer that it gets, at most `room` of them, and then
 /// `end`.
 #[inline(always)]
-fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut Buf)) -> LuaResult {
+fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut OwnBuf)) -> LuaResult {
     let context = call.context;
     let room = room + usize::from(end.is_some());
     if room == 0 {
@@ -93,7 +93,7 @@ fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut Buf))
     context.output.seen_body_data.set(true);
     let name = if end.is_some() { "lua say response" } else { "lua print response" };
     ngx_debug!(call.request.log(), "{name}");
-    let fill = |buf: &mut Buf| {
+    let fill = |buf: &mut OwnBuf| {
         write(buf);
         end.into_iter().for_each(|byte| buf.push(byte));
     };

@@ -5,7 +5,7 @@ use codec::fallible::{Grow, OutOfMemory};
 use smallvec::{Array, SmallVec};
 
 use crate::lua::{Kind, LuaError, State, TableAt};
-use crate::nginx::core::buf::Buf;
+use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::log::Line;
 
 /// Where the bytes go.
@@ -26,7 +26,7 @@ impl<A: Array<Item = u8>> Output for SmallVec<A> {
 }
 
 /// A buffer with space for the bytes.
-impl Output for Buf {
+impl Output for OwnBuf {
     #[inline(always)]
     fn put(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
         self.write(bytes);

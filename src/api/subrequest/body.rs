@@ -2,10 +2,12 @@
 //! captured one belongs to it too: the place of each is where the output of its parent was when the
 //! parent made it.
 
+use std::mem::replace;
+
 use codec::fallible::OutOfMemory;
 use smallvec::SmallVec;
 
-use crate::nginx::core::chain::GrowingChain;
+use crate::nginx::core::chain::{CopiedChain, GrowingChain};
 use crate::nginx::http::nested;
 use crate::nginx::{Chain, Request};
 
@@ -19,24 +21,13 @@ struct Piece {
     state: PieceState,
 }
 
-#[derive(Clone, Copy, PartialEq)]
 enum PieceState {
     /// More output of the request is added here as long as no other piece comes next.
     Plain,
     /// This is to be added here, but has not passed the filters yet, because a filter's code waits.
-    Kept(GrowingChain),
+    Kept(CopiedChain),
     /// What was kept passes the filters now: all output of the request is added here.
     Passing,
-}
-
-impl PieceState {
-    /// What is kept here.
-    fn kept(self) -> GrowingChain {
-        match self {
-            PieceState::Kept(kept) => kept,
-            PieceState::Plain | PieceState::Passing => GrowingChain::EMPTY,
-        }
-    }
 }
 
 impl Body {
@@ -71,7 +62,7 @@ impl Body {
     pub fn begin_keeping(&mut self, root: Request, request: Request) -> Result<(), OutOfMemory> {
         match self.passing(request) {
             Some(passing) => {
-                passing.state = PieceState::Kept(GrowingChain::EMPTY);
+                passing.state = PieceState::Kept(CopiedChain::EMPTY);
                 Ok(())
             }
             None => self.keep(root, request, |_| Ok(())),
@@ -84,19 +75,22 @@ impl Body {
         &mut self,
         root: Request,
         request: Request,
-        keep: impl FnOnce(&mut GrowingChain) -> Result<(), OutOfMemory>,
+        keep: impl FnOnce(&mut CopiedChain) -> Result<(), OutOfMemory>,
     ) -> Result<(), OutOfMemory> {
         self.give_places(root, request)?;
         let end = self.end_of(request);
         if let Some(last) = self.0.get_mut(end.wrapping_sub(1))
             && last.request == request
         {
-            let mut kept = last.state.kept();
+            if let PieceState::Kept(kept) = &mut last.state {
+                return keep(kept);
+            }
+            let mut kept = CopiedChain::EMPTY;
             keep(&mut kept)?;
             last.state = PieceState::Kept(kept);
             return Ok(());
         }
-        let mut kept = GrowingChain::EMPTY;
+        let mut kept = CopiedChain::EMPTY;
         keep(&mut kept)?;
         self.insert(end, request, Chain::EMPTY, PieceState::Kept(kept))
     }
@@ -113,22 +107,25 @@ impl Body {
     }
 
     /// What is kept of `request` passes the filters, piece by piece: returns the next one.
-    pub fn next_kept(&mut self, request: Request) -> Option<Chain> {
+    pub fn next_kept(&mut self, request: Request) -> Option<CopiedChain> {
         if let Some(passed) = self.passing(request) {
             passed.state = PieceState::Plain;
         }
         self.0.iter_mut().filter(|piece| piece.request == request).find_map(|piece| {
-            let PieceState::Kept(kept) = piece.state else { return None };
-            piece.state = PieceState::Passing;
-            Some(kept.whole())
+            if !matches!(piece.state, PieceState::Kept(_)) {
+                return None;
+            }
+            match replace(&mut piece.state, PieceState::Passing) {
+                PieceState::Kept(kept) => Some(kept),
+                _ => None,
+            }
         })
     }
 
     /// The piece of `request` that passes the filters now.
     fn passing(&mut self, request: Request) -> Option<&mut Piece> {
-        self.0
-            .iter_mut()
-            .find(|piece| piece.request == request && piece.state == PieceState::Passing)
+        let is_passing = |piece: &Piece| matches!(piece.state, PieceState::Passing);
+        self.0.iter_mut().find(|piece| piece.request == request && is_passing(piece))
     }
 
     /// Gives a place to each subrequest of `request`, and of the requests above it up to `root`,

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use self::body::Body;
 pub use self::lua::inject;
 
-use crate::nginx::core::chain::GrowingChain;
+use crate::nginx::core::chain::{CopiedChain, GrowingChain};
 use crate::nginx::core::log::Shown;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::{
@@ -170,7 +170,7 @@ pub fn begin_keeping(request: Request) -> Result<(), OutOfMemory> {
 /// waits.
 pub fn keep(request: Request, output: Chain) -> Result<(), OutOfMemory> {
     let Some((root, captured)) = captured_of(&request) else { return Ok(()) };
-    let keep = |kept: &mut GrowingChain| kept.append_copy(request.pool(), output);
+    let keep = |kept: &mut CopiedChain| kept.append(request.pool(), output);
     captured.pieces.borrow_mut().keep(root, request, keep)
 }
 
@@ -181,7 +181,7 @@ pub fn has_more(request: Request) -> bool {
 }
 
 /// The next piece of what is kept of a captured subrequest, which now passes the filters.
-pub fn next_kept(request: Request) -> Option<Chain> {
+pub fn next_kept(request: Request) -> Option<CopiedChain> {
     let (_, captured) = captured_of(&request)?;
     captured.pieces.borrow_mut().next_kept(request)
 }

@@ -1,5 +1,7 @@
 //! One buffer of a chain.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::nginx::sys::{ngx_buf_t, ngx_buf_tag_t};
 
 /// One buffer; copies are the same buffer.
@@ -77,39 +79,6 @@ impl Buf {
         self.get().last_buf() != 0
     }
 
-    /// Appends bytes to a buffer of ours, as many as fit; returns their number.
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
-        // SAFETY: a buffer of `Recycled`'s, whose memory from `last` to `end` only this module
-        // writes to; both lie within one allocation, or are null together.
-        unsafe {
-            let buf = &mut *self.0;
-            let room = buf.end.offset_from(buf.last).max(0) as usize;
-            let len = room.min(bytes.len());
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), buf.last, len);
-            buf.last = buf.last.add(len);
-            len
-        }
-    }
-
-    /// Appends one byte to a buffer of ours, if it fits.
-    pub fn push(&mut self, byte: u8) {
-        // SAFETY: as in `write`.
-        unsafe {
-            let buf = &mut *self.0;
-            if buf.last < buf.end {
-                buf.last.write(byte);
-                buf.last = buf.last.add(1);
-            }
-        }
-    }
-
-    /// How many more bytes fit into a buffer of ours.
-    pub fn spare_capacity(&self) -> usize {
-        let buf = self.get();
-        // SAFETY: both lie within the buffer's memory, or are null together.
-        unsafe { buf.end.offset_from(buf.last).max(0) as usize }
-    }
-
     pub fn set_flush(&mut self) {
         // SAFETY: a live buffer, by `from_ptr`'s contract, to whose fields no reference exists.
         unsafe { (*self.0).set_flush(1) }
@@ -151,5 +120,65 @@ impl Buf {
                 (*self.0).set_last_buf(1);
             }
         }
+    }
+}
+
+/// A buffer of this module's, which it fills; copies are the same buffer.
+#[derive(Clone, Copy)]
+pub struct OwnBuf(Buf);
+
+impl OwnBuf {
+    /// # Safety
+    /// The memory from the buffer's `last` to its `end` must lie within one allocation, which
+    /// nothing else writes to, or both must be null.
+    pub(in crate::nginx) unsafe fn new(buf: Buf) -> OwnBuf {
+        OwnBuf(buf)
+    }
+
+    /// Appends bytes, as many as fit; returns their number.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        // SAFETY: only this module writes to the memory from `last` to `end`, and both lie within one
+        // allocation, or are null together: `new`'s contract.
+        unsafe {
+            let buf = &mut *self.0.as_ptr();
+            let room = buf.end.offset_from(buf.last).max(0) as usize;
+            let len = room.min(bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), buf.last, len);
+            buf.last = buf.last.add(len);
+            len
+        }
+    }
+
+    /// Appends one byte, if it fits.
+    pub fn push(&mut self, byte: u8) {
+        // SAFETY: as in `write`.
+        unsafe {
+            let buf = &mut *self.0.as_ptr();
+            if buf.last < buf.end {
+                buf.last.write(byte);
+                buf.last = buf.last.add(1);
+            }
+        }
+    }
+
+    /// How many more bytes fit in.
+    pub fn spare_capacity(&self) -> usize {
+        let buf = self.get();
+        // SAFETY: as in `write`.
+        unsafe { buf.end.offset_from(buf.last).max(0) as usize }
+    }
+}
+
+impl Deref for OwnBuf {
+    type Target = Buf;
+
+    fn deref(&self) -> &Buf {
+        &self.0
+    }
+}
+
+impl DerefMut for OwnBuf {
+    fn deref_mut(&mut self) -> &mut Buf {
+        &mut self.0
     }
 }

@@ -37,19 +37,63 @@ impl GrowingChain {
         }
     }
 
-    /// Appends the buffers of `other`, in new links from `pool`: without memory, the first ones of
-    /// them.
-    pub fn append_copy(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
+    /// The whole of it, so far.
+    pub fn whole(self) -> Chain {
+        self.chain
+    }
+}
+
+/// A chain of links of its own, all from one pool, for the buffers of other chains.
+#[derive(Default)]
+pub struct CopiedChain {
+    chain: GrowingChain,
+    pool: Option<Pool>,
+}
+
+impl CopiedChain {
+    pub const EMPTY: CopiedChain = CopiedChain { chain: GrowingChain::EMPTY, pool: None };
+
+    /// The chain that begins with `link`.
+    ///
+    /// # Safety
+    /// It must be null, or a chain whose links are from `pool` and nothing else's.
+    pub(in crate::nginx) unsafe fn from_ptr(link: *mut ngx_chain_t, pool: Pool) -> CopiedChain {
+        let mut chain = GrowingChain::EMPTY;
+        // SAFETY: null or a chain, the contract of this function.
+        chain.append(unsafe { Chain::from_ptr(link) });
+        CopiedChain { chain, pool: Some(pool) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.chain.is_empty()
+    }
+
+    /// Appends the buffers of `other`, in new links from the first pool that this is called with:
+    /// without memory, the first ones of them.
+    pub fn append(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
+        let pool = *self.pool.get_or_insert(pool);
         let mut copy = Chain::EMPTY;
         // SAFETY: `other` is a live chain; the copy's links are in `pool`.
         let rc = unsafe { ngx_chain_add_copy(pool.as_ptr(), &mut copy.0, other.0) };
-        self.append(copy);
+        self.chain.append(copy);
         if rc == 0 { Ok(()) } else { Err(OutOfMemory) }
     }
 
     /// The whole of it, so far.
-    pub fn whole(self) -> Chain {
-        self.chain
+    pub fn whole(&self) -> Chain {
+        self.chain.whole()
+    }
+
+    /// Gives the links, not their buffers, back to the pool.
+    pub fn free(self) {
+        let Some(pool) = self.pool else { return };
+        for mut link in self.whole().links() {
+            // SAFETY: the links are from the pool, which keeps free links in a list.
+            unsafe {
+                link.as_mut().next = (*pool.as_ptr()).chain;
+                (*pool.as_ptr()).chain = link.as_ptr();
+            }
+        }
     }
 }
 
@@ -97,19 +141,6 @@ impl Chain {
             // SAFETY: the last link is live, and nothing else holds a reference to it.
             Some(mut last) => unsafe { last.as_mut().next = tail.0 },
             None => *self = tail,
-        }
-    }
-
-    /// Gives the links, not their buffers, back to `pool`, which they came from. Nothing may use
-    /// the chain afterwards.
-    pub fn free_links(self, pool: Pool) {
-        for mut link in self.links() {
-            // SAFETY: the links are live (`from_ptr`'s contract); a pool keeps free links in a
-            // list.
-            unsafe {
-                link.as_mut().next = (*pool.as_ptr()).chain;
-                (*pool.as_ptr()).chain = link.as_ptr();
-            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
-use crate::nginx::core::buf::Buf;
+use crate::nginx::core::buf::{Buf, OwnBuf};
 use crate::nginx::core::chain::Chain;
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
@@ -19,7 +19,7 @@ pub struct Recycled {
     /// The last link of the busy ones, if there are any.
     busy_end: Cell<*mut ngx_chain_t>,
     /// The buffer into which many small ones are joined.
-    joined: Cell<Option<Buf>>,
+    joined: Cell<Option<OwnBuf>>,
 }
 
 impl Default for Recycled {
@@ -45,7 +45,7 @@ impl Recycled {
         pool: Pool,
         len: usize,
         tag: ngx_buf_tag_t,
-    ) -> Result<(Chain, Buf), OutOfMemory> {
+    ) -> Result<(Chain, OwnBuf), OutOfMemory> {
         // SAFETY: `new` made the links of the free list in this request's pool, which is live; a
         // buffer gets there once nginx has sent it, so nothing else uses it.
         unsafe {
@@ -87,14 +87,14 @@ impl Recycled {
         }
     }
 
-    /// Whether `buf` is the buffer that [`Recycled::take_joined`] gave.
-    pub fn has_joined(&self, buf: Buf) -> bool {
-        self.joined.get().is_some_and(|joined| std::ptr::eq(joined.as_ptr(), buf.as_ptr()))
+    /// The buffer that [`Recycled::take_joined`] gave, if it is `buf`.
+    pub fn joined(&self, buf: Buf) -> Option<OwnBuf> {
+        self.joined.get().filter(|joined| std::ptr::eq(joined.as_ptr(), buf.as_ptr()))
     }
 
     /// An empty buffer with a capacity of `len` bytes into which others are joined: there is one at
     /// a time.
-    pub fn take_joined(&self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<Buf> {
+    pub fn take_joined(&self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<OwnBuf> {
         let link = match self.joined.get() {
             Some(joined) if !joined.memory().is_empty() => return None,
             Some(joined) if memory_size(joined.get()) >= len => {
@@ -185,13 +185,13 @@ unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(),
 ///
 /// # Safety
 /// `link` and its buffer must be live, made by [`new`], and in use by nothing else.
-unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (Chain, Buf) {
+unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (Chain, OwnBuf) {
     // SAFETY: `link` and its buffer are live and ours alone, the contract of this function.
     unsafe {
         (*link.as_ptr()).next = null_mut();
         let buf = (*link.as_ptr()).buf;
         reset_buf(buf, len, tag);
-        (Chain::from_ptr(link.as_ptr()), Buf::from_ptr(buf))
+        (Chain::from_ptr(link.as_ptr()), OwnBuf::new(Buf::from_ptr(buf)))
     }
 }
 

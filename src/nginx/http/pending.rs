@@ -6,8 +6,8 @@
 
 use std::ptr::null_mut;
 
-use crate::nginx::core::buf::Buf;
-use crate::nginx::core::chain::Chain;
+use crate::nginx::core::buf::{Buf, OwnBuf};
+use crate::nginx::core::chain::{Chain, CopiedChain};
 use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::request::Request;
 use crate::nginx::http::{client, send};
@@ -27,8 +27,9 @@ pub fn join(request: Request, recycled: &Recycled) {
     let Some(size) = plain_size(held, limit) else { return };
     let (Some(mut link), Some(first)) = (held.links().next(), held.bufs().next()) else { return };
     // The buffer of an earlier call may have enough spare capacity.
-    if recycled.has_joined(first) && first.spare_capacity() >= size - first.memory().len() {
-        move_bytes(held.bufs().skip(1), first);
+    let fits = |joined: &OwnBuf| joined.spare_capacity() >= size - joined.memory().len();
+    if let Some(joined) = recycled.joined(first).filter(fits) {
+        move_bytes(held.bufs().skip(1), joined);
     } else {
         let Some(joined) = recycled.take_joined(request.pool(), limit, send::tag()) else { return };
         move_bytes(held.bufs(), joined);
@@ -39,7 +40,7 @@ pub fn join(request: Request, recycled: &Recycled) {
     // nginx does it.
     unsafe {
         let others = std::mem::replace(&mut link.as_mut().next, null_mut());
-        Chain::from_ptr(others).free_links(request.pool());
+        CopiedChain::from_ptr(others, request.pool()).free();
     }
 }
 
@@ -56,7 +57,7 @@ fn plain_size(held: Chain, limit: usize) -> Option<usize> {
 }
 
 /// Moves the bytes of `bufs` to the end of `to`, which has the capacity for them.
-fn move_bytes(bufs: impl Iterator<Item = Buf>, mut to: Buf) {
+fn move_bytes(bufs: impl Iterator<Item = Buf>, mut to: OwnBuf) {
     for mut buf in bufs {
         to.write(buf.memory());
         buf.consume();

@@ -8,8 +8,9 @@
 
 use std::ptr::{NonNull, null_mut};
 
-use crate::nginx::core::chain::{Chain, GrowingChain};
+use crate::nginx::core::chain::{Chain, CopiedChain};
 use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::core::pool::Pool;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{ngx_http_post_request, ngx_http_postponed_request_t};
 
@@ -23,12 +24,12 @@ struct Own {
     /// The entry of the request's own output, this one or a later one, that was added to last, and
     /// its output.
     end: *mut ngx_http_postponed_request_t,
-    kept: GrowingChain,
+    kept: CopiedChain,
 }
 
 /// An entry that has been taken out of the list.
 pub enum Postponed {
-    Output(Chain),
+    Output(CopiedChain),
     Subrequest(Entry),
 }
 
@@ -54,7 +55,7 @@ impl Place {
                     next: null_mut(),
                 },
                 end: entry,
-                kept: GrowingChain::EMPTY,
+                kept: CopiedChain::EMPTY,
             });
             *end(request) = entry;
         }
@@ -78,49 +79,56 @@ impl Place {
         // SAFETY: the entries live in the pool of a live request.
         unsafe {
             let own = self.0.as_ptr();
-            let (mut last, mut kept) = ((*own).end, (*own).kept);
+            let mut last = (*own).end;
             while !(*last).next.is_null() {
                 last = (*last).next;
             }
             if last != (*own).end {
                 let fresh = pool.zeroed::<ngx_http_postponed_request_t>()?.as_ptr();
                 (*last).next = fresh;
-                (last, kept) = (fresh, GrowingChain::EMPTY);
+                (last, (*own).kept) = (fresh, CopiedChain::EMPTY);
+                (*own).end = last;
             }
-            let result = kept.append_copy(pool, output);
-            (*last).out = kept.whole().as_ptr();
-            ((*own).end, (*own).kept) = (last, kept);
+            let result = (*own).kept.append(pool, output);
+            (*last).out = (*own).kept.whole().as_ptr();
             result
         }
     }
 
     /// Takes it, and all that came after it, out of the list: returns the output that it keeps
     /// itself, and the other entries.
-    pub fn close(self, request: Request) -> (Chain, List) {
-        // SAFETY: nginx's list in the pool of a live request.
+    pub fn close(self, request: Request) -> (CopiedChain, List) {
+        let pool = request.pool();
+        // SAFETY: nginx's list in the pool of a live request. Whoever adds output to it, `keep` or
+        // nginx's filter, does so in links of the pool that are only for that.
         unsafe {
             let mut link = &raw mut (*request.as_ptr()).postponed;
             while let Some(entry) = (*link).as_mut() {
                 if std::ptr::eq(entry, self.entry()) {
                     *link = null_mut();
-                    return (Chain::from_ptr(entry.out), List(entry.next));
+                    let first = CopiedChain::from_ptr(entry.out, pool);
+                    return (first, List { entry: entry.next, pool: Some(pool) });
                 }
                 link = &raw mut entry.next;
             }
         }
-        (Chain::EMPTY, List::EMPTY)
+        (CopiedChain::EMPTY, List::EMPTY)
     }
 }
 
 /// Entries that have been taken out of a request's list.
-pub struct List(*mut ngx_http_postponed_request_t);
+pub struct List {
+    entry: *mut ngx_http_postponed_request_t,
+    /// The request's.
+    pool: Option<Pool>,
+}
 
 impl List {
-    pub const EMPTY: List = List(null_mut());
+    pub const EMPTY: List = List { entry: null_mut(), pool: None };
 
     /// Whether any of them is a subrequest.
     pub fn has_subrequests(&self) -> bool {
-        let mut next = self.0;
+        let mut next = self.entry;
         // SAFETY: entries live in the pool of the request, which outlives the list.
         while let Some(entry) = unsafe { next.as_ref() } {
             if !entry.request.is_null() {
@@ -134,7 +142,7 @@ impl List {
     /// Puts what is left back at the end of the request's list.
     pub fn put_back(self, request: Request) {
         // SAFETY: entries in the pool of a live request, which are in no list.
-        unsafe { *end(request) = self.0 }
+        unsafe { *end(request) = self.entry }
     }
 }
 
@@ -142,12 +150,14 @@ impl Iterator for List {
     type Item = Postponed;
 
     fn next(&mut self) -> Option<Postponed> {
-        let entry = NonNull::new(self.0)?;
-        // SAFETY: entries live in the pool of the request, which outlives the list.
+        let (entry, pool) = (NonNull::new(self.entry)?, self.pool?);
+        // SAFETY: entries live in the pool of the request, which outlives the list; their output as in
+        // `close`.
         unsafe {
-            self.0 = entry.as_ref().next;
+            self.entry = entry.as_ref().next;
             if entry.as_ref().request.is_null() {
-                return Some(Postponed::Output(Chain::from_ptr(entry.as_ref().out)));
+                let output = CopiedChain::from_ptr(entry.as_ref().out, pool);
+                return Some(Postponed::Output(output));
             }
         }
         Some(Postponed::Subrequest(Entry(entry)))

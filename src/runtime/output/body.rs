@@ -6,7 +6,7 @@ use super::header::{make_header, send_http10_header};
 use super::hold::{Held, hold, is_refused, may_hold, new_buf, pass_on, pass_on_held};
 use crate::config::Phase;
 use crate::nginx::Status;
-use crate::nginx::core::buf::Buf;
+use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::framing;
 use crate::nginx::http::send as wire;
@@ -21,7 +21,7 @@ const HTTP_VERSION_11: usize = 1001;
 pub fn write(
     context: &Rc<Context>,
     room: usize,
-    fill: impl FnOnce(&mut Buf),
+    fill: impl FnOnce(&mut OwnBuf),
 ) -> Result<Status, OutOfMemory> {
     if let Prepared::Finished(rc) = prepare(context) {
         return Ok(rc);

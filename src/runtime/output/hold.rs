@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::body::is_body_filtered;
-use crate::nginx::core::buf::Buf;
+use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::{client, pending, send as wire};
 use crate::nginx::{Chain, Status};
@@ -14,7 +14,7 @@ use crate::runtime::context::Context;
 pub struct Held {
     pub(super) chain: Chain,
     /// The last buffer of `chain`.
-    pub(super) last: Option<Buf>,
+    pub(super) last: Option<OwnBuf>,
     pub(super) len: usize,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn is_refused(context: &Context) -> bool {
 pub(super) fn hold(
     context: &Context,
     room: usize,
-    fill: impl FnOnce(&mut Buf),
+    fill: impl FnOnce(&mut OwnBuf),
 ) -> Result<(), OutOfMemory> {
     let mut held = context.output.held.get();
     let mut buf = match held.last {
@@ -70,7 +70,7 @@ pub(super) fn hold(
     Ok(())
 }
 
-pub(super) fn new_buf(context: &Context, len: usize) -> Result<(Chain, Buf), OutOfMemory> {
+pub(super) fn new_buf(context: &Context, len: usize) -> Result<(Chain, OwnBuf), OutOfMemory> {
     context.output.recycled.take(context.request().pool(), len, wire::tag())
 }
 

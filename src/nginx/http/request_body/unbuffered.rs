@@ -2,7 +2,7 @@
 //! streams of HTTP/2 and HTTP/3. nginx takes no more from the client than fits in its buffer until
 //! that has been read here.
 
-use crate::nginx::core::chain::Chain;
+use crate::nginx::core::chain::CopiedChain;
 use crate::nginx::core::status::Status;
 use crate::nginx::http::callback;
 use crate::nginx::http::request::Request;
@@ -115,16 +115,18 @@ fn read_on(request: Request) -> Status {
 pub fn take(request: Request, mut append: impl FnMut(&[u8]) -> bool) -> BodyProgress {
     let Some(body) = structure(request) else { return BodyProgress::End };
     // SAFETY: the structure and its buffers live in the request's pool, where the links come from.
-    let bufs =
-        unsafe { Chain::from_ptr(std::mem::replace(&mut (*body).bufs, std::ptr::null_mut())) };
+    let bufs = unsafe {
+        let first = std::mem::replace(&mut (*body).bufs, std::ptr::null_mut());
+        CopiedChain::from_ptr(first, request.pool())
+    };
     let (mut found, mut kept) = (false, true);
-    for mut buf in bufs.bufs() {
+    for mut buf in bufs.whole().bufs() {
         let bytes = buf.memory();
         found |= !bytes.is_empty();
         kept = kept && append(bytes);
         buf.consume();
     }
-    bufs.free_links(request.pool());
+    bufs.free();
     match (kept, found) {
         (false, _) => BodyProgress::NoMemory,
         (true, true) => BodyProgress::Data,
