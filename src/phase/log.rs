@@ -33,8 +33,12 @@ pub fn enter(request: Request) -> Status {
 /// Runs `script` until it ends or waits. Code that waits goes on without nginx.
 fn run(context: &Rc<Context>, script: &SharedScript) -> Status {
     let request = context.request();
-    let prepared = Task::reserve().and_then(|()| OwnLog::enter(request));
-    let Ok(log) = prepared else { return no_memory(context, OutOfMemory) };
+    let ran = Task::reserve()
+        .and_then(|()| OwnLog::during(request, |log| run_logging_to(context, script, log)));
+    ran.unwrap_or_else(|error| no_memory(context, error))
+}
+
+fn run_logging_to(context: &Rc<Context>, script: &SharedScript, log: &OwnLog) -> Status {
     let Ok(thread) = runner::load(context, script) else { return Status::ERROR };
     context.remove_all_tasks();
     context.restart();
@@ -42,7 +46,7 @@ fn run(context: &Rc<Context>, script: &SharedScript) -> Status {
     context.set_entry(task.clone());
     match scheduler::settle(context, scheduler::run(context, task, 0)) {
         Status::OK => Status::OK,
-        Status::DONE => go_on(context, &log),
+        Status::DONE => go_on(context, log),
         _ => Status::ERROR,
     }
 }

@@ -12,7 +12,7 @@ struct Both {
     context: ngx_http_log_ctx_t,
 }
 
-/// The request's own log in place of its connection's, until the value is dropped.
+/// The request's own log in place of its connection's.
 pub struct OwnLog {
     connection: *mut ngx_connection_t,
     before: *mut ngx_log_t,
@@ -20,8 +20,12 @@ pub struct OwnLog {
 }
 
 impl OwnLog {
-    /// Makes a log like that of the connection of `request`, and puts it in that one's place.
-    pub fn enter(request: Request) -> Result<OwnLog, OutOfMemory> {
+    /// Runs `work` with a log like that of the connection of `request` in that one's place.
+    pub fn during<R>(request: Request, work: impl FnOnce(&OwnLog) -> R) -> Result<R, OutOfMemory> {
+        Ok(work(&OwnLog::enter(request)?))
+    }
+
+    fn enter(request: Request) -> Result<OwnLog, OutOfMemory> {
         let connection = request.connection();
         // SAFETY: a live request and its connection, whose log's data is nginx's context of it;
         // both are copied into fresh memory of the request's pool.
@@ -43,7 +47,8 @@ impl OwnLog {
 
 impl Drop for OwnLog {
     fn drop(&mut self) {
-        // SAFETY: the connection lives: nginx has not ended the request yet.
+        // SAFETY: `during` drops it before it returns to nginx's log phase, and only after that
+        // nginx ends the request and its connection.
         unsafe { (*self.connection).log = self.before }
     }
 }
