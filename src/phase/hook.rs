@@ -96,7 +96,7 @@ pub fn start_in_worker(
         }
         Err(reason) => {
             log_failure(script, &reason, cycle_log());
-            fake::destroy(context.request());
+            fake_request::destroy(&context);
         }
     }
     vm.main().collect_garbage();

@@ -10,23 +10,26 @@ use super::context::Context;
 use super::{Task, pending_log};
 use crate::config::Phase;
 use crate::lua::Vm;
-use crate::nginx::http::fake;
-use crate::nginx::{Request, Status};
+use crate::nginx::Status;
+use crate::nginx::http::fake::FakeRequest;
 use crate::own_thread;
 
 /// Makes the context of a new fake request; `scheduler::start_fake` then runs its entry thread.
 /// Without memory, frees the request.
-pub fn begin(request: Request, vm: Rc<Vm>, phase: Phase) -> Result<Rc<Context>, OutOfMemory> {
+pub fn begin(request: FakeRequest, vm: Rc<Vm>, phase: Phase) -> Result<Rc<Context>, OutOfMemory> {
     let begun = Task::reserve().and_then(|()| {
-        let context = Context::new(request, vm, phase);
+        let context = Context::new(request.request(), vm, phase);
         context.attach()?;
         Ok(context)
     });
     match &begun {
-        // So that an event continues the code at once, as in the content phase: there are no phases
-        // of nginx to run.
-        Ok(context) => context.enter(Phase::Content),
-        Err(OutOfMemory) => fake::destroy(request),
+        Ok(context) => {
+            context.fake_end.owned.set(Some(request));
+            // So that an event continues the code at once, as in the content phase: there are no
+            // phases of nginx to run.
+            context.enter(Phase::Content);
+        }
+        Err(OutOfMemory) => request.destroy(),
     }
     begun
 }
@@ -45,7 +48,14 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.detached.get() {
         pending_log::end(context);
     } else {
-        fake::destroy(context.request());
+        destroy(context);
+    }
+}
+
+/// Frees the request, if the context owns it.
+pub fn destroy(context: &Context) {
+    if let Some(request) = context.fake_end.owned.take() {
+        request.destroy();
     }
 }
 

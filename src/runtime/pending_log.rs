@@ -4,12 +4,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::Context;
+use super::{Context, fake_request};
 use crate::config::Phase;
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::detached::OwnLog;
-use crate::nginx::http::{detached, fake};
+use crate::nginx::http::detached::{self, OwnLog};
 use crate::nginx::{Level, Status};
 use crate::{ngx_log, own_thread};
 
@@ -71,7 +70,7 @@ pub(super) fn end(context: &Context) {
     if request.is_subrequest() {
         request.main().finalize(Status::DONE);
     } else {
-        fake::destroy(request);
+        fake_request::destroy(context);
     }
 }
 
@@ -89,7 +88,8 @@ pub fn keep(context: &Rc<Context>, log: &OwnLog) -> Result<(), Refusal> {
         // background subrequests.
         request.add_reference();
     } else {
-        detached::detach::<Context>(request, log)?;
+        let owned = detached::detach::<Context>(request, log)?;
+        context.fake_end.owned.set(Some(owned));
     }
     context.pending_log.set(Some(counted));
     context.detached.set(true);

@@ -74,11 +74,17 @@ fn error_log(configuration: Configuration) -> Log {
     }
 }
 
+/// Who has it owns a fake request, or one that nginx has ended (see `detached`), and frees it with
+/// [`FakeRequest::destroy`].
+#[must_use = "nothing else frees the request"]
+pub struct FakeRequest(Request);
+
 /// Makes a fake request. `log_handler` writes the end of each of its log lines; the log's data is
 /// the fake request's connection.
-///
-/// [`destroy`] frees all of it.
-pub fn create(origin: &Origin, log_handler: Option<LogHandler>) -> Result<Request, OutOfMemory> {
+pub fn create(
+    origin: &Origin,
+    log_handler: Option<LogHandler>,
+) -> Result<FakeRequest, OutOfMemory> {
     // SAFETY: all structures are zeroed nginx structures in one fresh pool, and filled as nginx
     // fills them; zero is valid for each.
     unsafe {
@@ -88,7 +94,7 @@ pub fn create(origin: &Origin, log_handler: Option<LogHandler>) -> Result<Reques
         if made.is_err() {
             ngx_destroy_pool(raw_pool);
         }
-        made
+        made.map(FakeRequest)
     }
 }
 
@@ -174,32 +180,49 @@ unsafe fn request(c: *mut ngx_connection_t, origin: &Origin) -> Result<Request, 
     }
 }
 
-/// Runs the cleanups of a fake request, or of one that nginx has ended (see `detached`), and frees
-/// it. It must not be used afterwards.
-pub fn destroy(request: Request) {
-    // SAFETY: `create` made the request, or `detached` made it like one of those: its pool holds
-    // all of it, the connection included, and is destroyed last.
-    unsafe {
-        let r = request.as_ptr();
-        let mut cleanup = (*r).cleanup;
-        (*r).cleanup = null_mut();
-        while let Some(entry) = cleanup.as_ref() {
-            if let Some(handler) = entry.handler {
-                handler(entry.data);
+impl FakeRequest {
+    /// # Safety
+    /// Once the request's connection has no descriptor, the request and the connection must be in
+    /// the request's own pool, and nginx must not use them any more.
+    pub(in crate::nginx) unsafe fn new(request: Request) -> FakeRequest {
+        FakeRequest(request)
+    }
+
+    pub fn request(&self) -> Request {
+        self.0
+    }
+
+    /// Runs the cleanups of the request, and frees it. One that nginx has not ended yet stays
+    /// nginx's.
+    pub fn destroy(self) {
+        let request = self.0;
+        // SAFETY: `create` made the request, or `new`'s contract: its pool holds all of it, the
+        // connection included, and is destroyed last. Nobody else owns it.
+        unsafe {
+            let r = request.as_ptr();
+            if (*(*r).connection).fd >= 0 {
+                return;
             }
-            cleanup = entry.next;
+            let mut cleanup = (*r).cleanup;
+            (*r).cleanup = null_mut();
+            while let Some(entry) = cleanup.as_ref() {
+                if let Some(handler) = entry.handler {
+                    handler(entry.data);
+                }
+                cleanup = entry.next;
+            }
+            let c = (*r).connection;
+            crate::ngx_debug!(request.log(), "http lua close fake http connection {c:p}");
+            for event in [(*c).read, (*c).write] {
+                if (*event).timer_set() != 0 {
+                    ngx_del_timer(event);
+                }
+                if (*event).posted() != 0 {
+                    crate::nginx::sys::ngx_delete_posted_event(event);
+                }
+            }
+            (*c).set_destroyed(1);
+            ngx_destroy_pool((*r).pool);
         }
-        let c = (*r).connection;
-        crate::ngx_debug!(request.log(), "http lua close fake http connection {c:p}");
-        for event in [(*c).read, (*c).write] {
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
-            if (*event).posted() != 0 {
-                crate::nginx::sys::ngx_delete_posted_event(event);
-            }
-        }
-        (*c).set_destroyed(1);
-        ngx_destroy_pool((*r).pool);
     }
 }

@@ -115,7 +115,7 @@ pub fn fake_request(at: Handshaking, phase: Phase, log_handler: LogHandler) -> O
     let vm = MainConf::of_handshake(at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
     let context = fake_request::begin(request, vm, phase).ok()?;
-    at.client.lend(request);
+    at.client.lend(context.request());
     Some(context)
 }
 

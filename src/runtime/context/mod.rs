@@ -28,6 +28,7 @@ use crate::nginx::event::peer::Events;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::event::tls::Verification;
 use crate::nginx::http::cleanup::Share;
+use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::http::upstream::Peer;
 use crate::nginx::{Request, Status};
 use output::Output;
@@ -122,11 +123,14 @@ impl RequestBody {
 /// Is given the result of a fake request's code, or of `balancer_by_lua*` that has waited.
 pub type OnResult = Box<dyn FnOnce(Status)>;
 
-/// What belongs to the end of a fake request, or of a balancer's code that waits.
+/// What belongs to the end of a fake request, of one that lives on for code of the log phase, or of a
+/// balancer's code that waits.
 #[derive(Default)]
 pub struct FakeEnd {
     /// The directive of a worker hook, which the line about its error names instead of a thread.
     pub hook: Cell<Option<&'static str>>,
+    /// The request, which the context owns until the code has ended.
+    pub owned: Cell<Option<FakeRequest>>,
     /// Called once.
     pub on_result: Cell<Option<OnResult>>,
     /// Whether the timer has been subtracted from the running ones.

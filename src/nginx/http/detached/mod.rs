@@ -4,7 +4,7 @@
 //! its pool (`decoy.rs`), which nginx destroys instead, as the last thing that it does with the
 //! request. Then the request gets its own pool back, a connection of its own (`connection.rs`), and
 //! copies of what it had in the memory of nginx's connection (`memory.rs`, `pointers.rs`). From
-//! then on it is like a fake request, and ends like one (`fake::destroy`).
+//! then on it is like a fake request, and ends like one (`FakeRequest::destroy`).
 //!
 //! All that can fail is done in the log phase: once nginx has ended the request, nothing fails.
 
@@ -24,6 +24,7 @@ pub use log::OwnLog;
 use crate::nginx::core::bits;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::context_slot::ModuleContext;
+use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     ngx_buf_t, ngx_connection_t, ngx_http_block_reading, ngx_http_connection_t,
@@ -48,10 +49,13 @@ struct Plan {
     moved: Moved,
 }
 
-/// Has `request`, a main request in its log phase, live on until `fake::destroy`. `log`, to which
-/// the code of the log phase has logged so far, stays the request's log. `C` is this module's
-/// context. Without memory, the request ends as if this had not been called.
-pub fn detach<C: ModuleContext>(request: Request, log: &OwnLog) -> Result<(), OutOfMemory> {
+/// Has `request`, a main request in its log phase, live on until what this returns is destroyed.
+/// `log`, to which the code of the log phase has logged so far, stays the request's log. `C` is this
+/// module's context. Without memory, the request ends as if this had not been called.
+pub fn detach<C: ModuleContext>(
+    request: Request,
+    log: &OwnLog,
+) -> Result<FakeRequest, OutOfMemory> {
     let pool = request.pool();
     let mut moved = Moved::of(request)?;
     let r = request.as_ptr();
@@ -76,8 +80,10 @@ pub fn detach<C: ModuleContext>(request: Request, log: &OwnLog) -> Result<(), Ou
         plan.as_mut().decoy = decoy::create::<C>(pool, own, go_on, plan.as_ptr().cast())?;
         (*pool.as_ptr()).log = own;
         (*r).pool = plan.as_ref().decoy;
+        // SAFETY: `go_on` gives it a connection without a descriptor, which is in its pool, once
+        // nginx does nothing more with it.
+        Ok(FakeRequest::new(request))
     }
-    Ok(())
 }
 
 impl Request {
