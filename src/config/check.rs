@@ -30,7 +30,7 @@ fn note(cf: Conf, line: usize, is_listed: bool, code: impl FnOnce() -> HookCode)
     if process::is_configuration_test() {
         let place = [cf.file_name(), b":", line.to_string().as_bytes()].concat();
         let unchecked = Unchecked { code: code(), place, is_listed };
-        MainConf::under(cf).unchecked.borrow_mut().push(unchecked);
+        MainConf::of(&cf).unchecked.borrow_mut().push(unchecked);
     }
 }
 

@@ -12,7 +12,7 @@ use super::server::ServerConf;
 use super::values;
 use crate::nginx::core::conf::{Conf, ConfResult};
 use crate::nginx::core::directive;
-use crate::nginx::http::configuration::{Configuration, Scope};
+use crate::nginx::http::configuration::Scope;
 
 /// One directive.
 pub struct Directive {
@@ -29,7 +29,7 @@ pub(super) enum Sets {
     MainFlag(fn(&mut Main) -> &mut Option<bool>),
     MainMsec(fn(&mut Main) -> &mut Option<usize>),
     MainNumber(fn(&mut Main) -> &mut Option<usize>),
-    Main(fn(Conf, &'static MainConf) -> ConfResult),
+    Main(fn(Conf, &MainConf) -> ConfResult),
     Flag(fn(&mut Location) -> &mut Option<bool>),
     Msec(fn(&mut Location) -> &mut Option<usize>),
     Size(fn(&mut Location) -> &mut Option<usize>),
@@ -45,7 +45,7 @@ pub(super) enum Sets {
     Variable(Form),
     /// `balancer_by_lua*`: the code of an `upstream` block.
     Balancer(Form),
-    Server(fn(Conf, &'static ServerConf) -> ConfResult),
+    Server(fn(Conf, &ServerConf) -> ConfResult),
     /// `ssl_*_by_lua*`: code of a server's TLS handshakes.
     Tls(Form, Phase),
     /// `proxy_ssl_*_by_lua*`: code of handshakes with the servers that a location passes requests
@@ -67,9 +67,9 @@ pub(super) enum Form {
 
 impl directive::Directive for Directive {
     fn set(&self, cf: Conf) -> ConfResult {
-        let main = || Configuration::under(cf).get::<MainConf>();
-        let location = || Configuration::under(cf).get::<LocationConf>();
-        let server = || Configuration::under(cf).get::<ServerConf>();
+        let main = || MainConf::of(&cf);
+        let location = || LocationConf::of(&cf);
+        let server = || ServerConf::of(&cf);
         match self.sets {
             Sets::MainFlag(field) => values::set_flag(cf, field(&mut main().written.borrow_mut())),
             Sets::MainMsec(field) => values::set_msec(cf, field(&mut main().written.borrow_mut())),

@@ -16,12 +16,12 @@ use crate::nginx::http::complex_value::ComplexValue;
 use crate::nginx::http::script_code;
 
 impl Directive {
+    /// Sets a location's code of `phase` to what `read` reads: none, where that is empty.
     pub(super) fn set_code(
-        &self,
         cf: Conf,
         location: &LocationConf,
-        form: Form,
         phase: Phase,
+        read: impl FnOnce() -> Result<Option<Script>, ConfError>,
     ) -> ConfResult {
         if location.written.borrow().scripts.get(phase).is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
@@ -79,7 +79,7 @@ impl Directive {
         let arguments: Result<Vec<_>, _> = (first..cf.words().len())
             .map(|index| ComplexValue::compile(cf, cf.word(index)))
             .collect();
-        MainConf::under(cf).uses(Phase::Set);
+        MainConf::of(&cf).uses(Phase::Set);
         script_code::set_variable(cf, &target, SetScript { script, arguments: arguments? })
     }
 
@@ -95,7 +95,7 @@ impl Directive {
             None if form == Form::Block => Script::Inline(self.chunk(cf, b"", line)),
             None => return Err(no_code(cf)),
         };
-        MainConf::under(cf).uses(Phase::Balancer);
+        MainConf::of(&cf).uses(Phase::Balancer);
         let _ = server.balancer.set(script);
         installers::run(cf, |installers| installers.balancer);
         Ok(())
@@ -122,7 +122,7 @@ impl Directive {
         });
         if let Some(script) = script {
             server.set_script(phase, SharedScript::new(script));
-            MainConf::under(cf).uses(phase);
+            MainConf::of(&cf).uses(phase);
         }
         Ok(())
     }
@@ -132,7 +132,6 @@ impl Directive {
     pub(super) fn set_upstream_tls(
         &self,
         cf: Conf,
-        location: &LocationConf,
         form: Form,
         phase: Phase,
     ) -> ConfResult {

@@ -30,7 +30,7 @@ pub struct Trial(Cell<bool>);
 impl Drop for Trial {
     fn drop(&mut self) {
         if self.0.get() {
-            json_log::turn(MainConf::current().is_some_and(MainConf::json_log));
+            json_log::turn(MainConf::with_current(MainConf::json_log).unwrap_or(false));
         }
     }
 }
@@ -49,7 +49,7 @@ pub fn prepare(cf: Conf, main: &MainConf) {
 /// The configuration of `cycle` is in force: from now on, this process logs as it says, and so do
 /// the files to which nginx itself logs.
 pub fn apply(cycle: Cycle) {
-    let main = MainConf::of_cycle(cycle);
+    let main = MainConf::of_cycle(&cycle);
     if let Some(main) = main {
         main.log_format_trial.0.set(false);
     }

@@ -9,14 +9,13 @@ use super::code::{Scripts, SharedScript};
 use super::log_level::LogLevels;
 #[cfg(ngx_feature = "http_ssl")]
 use super::tls::Tls;
-use crate::nginx::Request;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::core::conf::{Conf, ConfResult};
 use crate::nginx::core::log::Level;
 use crate::nginx::core::worker;
 #[cfg(ngx_feature = "http_ssl")]
 use crate::nginx::event::tls::Context;
-use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::configuration::Configured;
 
 /// One location's configuration. nginx keeps it in the cycle's pool.
 #[derive(Default)]
@@ -94,10 +93,11 @@ impl Location {
 }
 
 impl LocationConf {
-    /// The merged configuration of a request's location.
+    /// The configuration of the location that `place` is in: of a request, of the block that is
+    /// being read, and so on.
     #[inline(always)]
-    pub fn of(request: Request) -> &'static LocationConf {
-        Configuration::of(request).get()
+    pub fn of(place: &impl Configured) -> &LocationConf {
+        place.structure()
     }
 
     /// Inherits from `outer` what is not set here.

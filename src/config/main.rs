@@ -15,14 +15,13 @@ use super::worker_events::WorkerEvents;
 use crate::lua::resty_core;
 use crate::lua::vm::GlobalWrites;
 use crate::lua::{CFunction, Vm};
-use crate::nginx::Request;
 use crate::nginx::core::conf::{Conf, ConfError, ConfResult};
 use crate::nginx::core::cycle::Cycle;
 use crate::nginx::core::log_capture::Capture;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::core::shared_memory::SharedZones;
 use crate::nginx::event::system_names::SystemNames;
-use crate::nginx::http::configuration::Configuration;
+use crate::nginx::http::configuration::{Configuration, Configured};
 
 /// The configuration of the `http` block, with the VM. nginx keeps it in the cycle's pool.
 #[derive(Default)]
@@ -40,7 +39,7 @@ pub struct MainConf {
     /// The configuration of a location without directives of its own, for worker hooks.
     pub hook_configuration: OnceCell<Configuration>,
     /// The buffer of `lua_capture_error_log`, in the cycle's pool.
-    capture: Cell<Option<&'static Capture>>,
+    capture: Cell<Option<Capture>>,
     /// The zone of `lua_status`, if any location has that.
     status: Cell<Option<StatusZone>>,
     pub events: WorkerEvents,
@@ -101,31 +100,22 @@ pub struct Main {
 }
 
 impl MainConf {
-    /// The configuration of a request's `http` block.
+    /// The configuration of the `http` block that `place` is in: of a request, of the block that is
+    /// being read, and so on.
     #[inline(always)]
-    pub fn of(request: Request) -> &'static MainConf {
-        Configuration::of(request).get()
-    }
-
-    /// The configuration of the `http` block that is being read.
-    pub fn under(cf: Conf) -> &'static MainConf {
-        Configuration::under(cf).get()
-    }
-
-    /// The configuration of the `http` block that a client in a handshake is in.
-    #[cfg(ngx_feature = "http_ssl")]
-    pub fn of_handshake(at: crate::nginx::event::tls::Handshaking) -> &'static MainConf {
-        at.configuration().get()
+    pub fn of(place: &impl Configured) -> &MainConf {
+        place.structure()
     }
 
     /// The configuration of a cycle's `http` block; `None` without such a block.
-    pub fn of_cycle(cycle: Cycle) -> Option<&'static MainConf> {
-        Configuration::of_cycle(cycle).map(Configuration::get)
+    pub fn of_cycle(cycle: &Cycle) -> Option<&MainConf> {
+        Configuration::structure_of_cycle(cycle)
     }
 
-    /// The configuration of the current cycle's `http` block, for code without a request.
-    pub fn current() -> Option<&'static MainConf> {
-        Configuration::current().map(Configuration::get)
+    /// What `look` finds in the configuration of the current cycle's `http` block, for code without
+    /// a request; `None` without such a block.
+    pub fn with_current<T>(look: impl FnOnce(&MainConf) -> T) -> Option<T> {
+        Configuration::current().map(|current| look(current.structure()))
     }
 
     /// The phases that the configuration has code for.
@@ -172,12 +162,12 @@ impl MainConf {
     }
 
     /// The captured lines of the error log, if the configuration asks for them.
-    pub fn capture(&self) -> Option<&'static Capture> {
+    pub fn capture(&self) -> Option<Capture> {
         self.capture.get()
     }
 
     /// Sets the buffer.
-    pub fn set_capture(&self, capture: &'static Capture) {
+    pub fn set_capture(&self, capture: Capture) {
         self.capture.set(Some(capture));
     }
 
@@ -187,7 +177,7 @@ impl MainConf {
     }
 
     /// Makes workers count.
-    pub fn define_status(&'static self, cf: Conf) -> ConfResult {
+    pub fn define_status(&self, cf: Conf) -> ConfResult {
         if self.status.get().is_none() {
             let zone = StatusZone::define(cf, &self.zones, b"lua_status", metrics::outlasts);
             self.status.set(Some(zone.ok_or(ConfError::Logged)?));

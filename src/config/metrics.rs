@@ -3,7 +3,7 @@
 
 use super::phases::{INDEXES, Phase};
 use super::pool_rows;
-use crate::nginx::core::shared_memory::slots::{Counter, Numbers, WorkerSlots};
+use crate::nginx::core::shared_memory::slots::{Counter, Numbers, OwnSlot, WorkerSlots};
 
 /// Whether a number only grows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,8 @@ const POOLS: usize = METRICS.len() + INDEXES * PER_PHASE;
 
 /// The numbers of a worker.
 pub type Counters = Numbers<ALL>;
+/// This worker's own.
+pub type OwnCounters = OwnSlot<ALL>;
 /// The zone with the numbers of all workers.
 pub type StatusZone = WorkerSlots<ALL>;
 

@@ -4,8 +4,7 @@ use std::cell::{OnceCell, RefCell};
 
 use super::Phase;
 use super::code::{Script, Scripts, SharedScript};
-#[cfg(ngx_feature = "http_ssl")]
-use crate::nginx::event::tls::Handshaking;
+use crate::nginx::http::configuration::Configured;
 use crate::nginx::http::upstream::{IdleConnections, Peer};
 
 /// One block's configuration. nginx keeps it in the cycle's pool.
@@ -36,14 +35,14 @@ impl ServerConf {
         *self.handshake.borrow_mut() = merged;
     }
 
-    /// The configuration of the server that a client in a handshake asks for.
-    #[cfg(ngx_feature = "http_ssl")]
-    pub fn of_handshake(at: Handshaking) -> &'static ServerConf {
-        at.configuration().get()
+    /// The configuration of the server that `place` is in: that a client in a handshake asks for,
+    /// and so on.
+    pub fn of(place: &impl Configured) -> &ServerConf {
+        place.structure()
     }
 
     /// The configuration of the `upstream` block whose server is being chosen.
-    pub fn of_upstream(peer: Peer) -> &'static ServerConf {
+    pub fn of_upstream(peer: &Peer) -> &ServerConf {
         peer.server_conf()
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn set_code_cache(cf: Conf, location: &LocationConf) -> ConfResult {
             CodeCache::Off
         }
         b"stat" => {
-            MainConf::under(cf).watches_code.set(true);
+            MainConf::of(&cf).watches_code.set(true);
             CodeCache::Stat
         }
         _ => return Err(values::refuse(cf, b", it must be \"on\", \"off\" or \"stat\"")),
@@ -28,18 +28,18 @@ pub(super) fn set_code_cache(cf: Conf, location: &LocationConf) -> ConfResult {
     Ok(())
 }
 
-pub(super) fn define_status(cf: Conf, main: &'static MainConf) -> ConfResult {
+pub(super) fn define_status(cf: Conf, main: &MainConf) -> ConfResult {
     main.define_status(cf)?;
     installers::run(cf, |installers| installers.status);
     Ok(())
 }
 
-pub(super) fn install_profile(cf: Conf, _main: &'static MainConf) -> ConfResult {
+pub(super) fn install_profile(cf: Conf, _main: &MainConf) -> ConfResult {
     installers::run(cf, |installers| installers.profile);
     Ok(())
 }
 
-pub(super) fn install_threads(cf: Conf, _main: &'static MainConf) -> ConfResult {
+pub(super) fn install_threads(cf: Conf, _main: &MainConf) -> ConfResult {
     installers::run(cf, |installers| installers.threads);
     Ok(())
 }

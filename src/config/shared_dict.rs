@@ -7,7 +7,7 @@ use crate::nginx::core::conf::{Conf, ConfError, ConfResult, parse_size};
 const MIN_SIZE: usize = 8192;
 
 /// Registers a dictionary's zone.
-pub fn define(cf: Conf, main: &'static MainConf) -> ConfResult {
+pub fn define(cf: Conf, main: &MainConf) -> ConfResult {
     let (name, size) = (cf.word(1), cf.word(2));
     if name.is_empty() {
         return Err(cf.refuse(b"invalid lua shared dict name \"\""));

@@ -50,9 +50,7 @@ impl Tls {
     /// Makes the context for connections from a location with these values.
     pub fn make_context(&self, cf: Conf) -> Result<Rc<Context>, ConfError> {
         let authorities = match self.trusted_certificate.as_deref() {
-            None | Some(b"" | b"system") => {
-                Authorities::System(MainConf::under(cf).system_store()?)
-            }
+            None | Some(b"" | b"system") => Authorities::System(MainConf::of(&cf).system_store()?),
             Some(name) => Authorities::File(name),
         };
         let settings = Settings {
@@ -69,7 +67,7 @@ impl Tls {
         let context = Rc::new(Context::new(cf, &settings)?);
         if self.protocols.is_none() {
             let made = (context.clone(), self.commands.clone().unwrap_or_default());
-            MainConf::under(cf).default_tls.borrow_mut().push(made);
+            MainConf::of(&cf).default_tls.borrow_mut().push(made);
         }
         Ok(context)
     }

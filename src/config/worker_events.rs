@@ -31,7 +31,7 @@ impl WorkerEvents {
     }
 
     /// To be called when the `http` block has been read: makes the zone that it asks for.
-    pub fn define(&self, cf: Conf, main: &'static MainConf) -> ConfResult {
+    pub fn define(&self, cf: Conf, main: &MainConf) -> ConfResult {
         let Some(size) = self.size.get() else { return Ok(()) };
         if let Err(error) = doorbell::make() {
             let text = format!("lua_worker_events: eventfd() failed: {error}");

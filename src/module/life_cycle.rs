@@ -57,7 +57,7 @@ pub fn merge_server(cf: Conf, outer: &ServerConf, inner: &ServerConf) -> ConfRes
 /// As [`merge_server`].
 pub fn merge_location(cf: Conf, outer: &LocationConf, inner: &LocationConf) -> ConfResult {
     capture_location(cf)?;
-    if MainConf::under(cf).json_log() {
+    if MainConf::of(&cf).json_log() {
         json_log::attach_to_location(cf);
     }
     inner.inherit(outer);
@@ -70,7 +70,7 @@ pub fn merge_location(cf: Conf, outer: &LocationConf, inner: &LocationConf) -> C
 
 /// Has `lua_capture_error_log` see the error log of the location that is being merged.
 fn capture_location(cf: Conf) -> Result<(), OutOfMemory> {
-    match MainConf::under(cf).capture() {
+    match MainConf::of(&cf).capture() {
         Some(capture) => capture.attach_to_location(cf),
         None => Ok(()),
     }
@@ -83,7 +83,7 @@ pub fn set_up(cf: Conf) -> Result<(), ()> {
         return Ok(());
     }
     vm::check_process(cf)?;
-    let main = MainConf::under(cf);
+    let main = MainConf::of(&cf);
     main.events.define(cf, main).map_err(drop)?;
     let is_test = process::is_configuration_test();
     if is_test && !main.check_init() {
@@ -104,7 +104,9 @@ pub fn set_up(cf: Conf) -> Result<(), ()> {
     if is_test {
         phase::check::run(main, cf.parser_log()).map_err(drop)?;
     }
-    let init = |cycle, log| phase::init::run(main, cycle, log).map_err(drop);
+    let configuration = Configuration::under(cf);
+    let init =
+        move |cycle, log| phase::init::run(MainConf::of(&configuration), cycle, log).map_err(drop);
     match main.zones.when_ready(Box::new(init)) {
         Some(init) => init(cf.cycle(), cf.parser_log()),
         None => Ok(()),
@@ -119,8 +121,7 @@ fn prepare_tls_of_hooks(cf: Conf, main: &MainConf) -> Result<(), ()> {
     if !hooks && main.events.zone().is_none() {
         return Ok(());
     }
-    let outermost: &LocationConf = Configuration::under(cf).get();
-    outermost.make_tls(cf).map_err(drop)
+    LocationConf::of(&cf).make_tls(cf).map_err(drop)
 }
 
 /// nginx has read the whole configuration of `cycle`, whose own error log is complete now.
@@ -131,10 +132,10 @@ pub fn configuration_is_read(cycle: Cycle) -> Result<(), OutOfMemory> {
     api::worker_events::configuration_is_read(cycle);
     #[cfg(ngx_feature = "threads")]
     api::worker_thread::configuration_is_read();
-    if let Some(main) = MainConf::of_cycle(cycle) {
+    if let Some(main) = MainConf::of_cycle(&cycle) {
         phase::install_first_filter(main);
     }
-    match MainConf::of_cycle(cycle).and_then(MainConf::capture) {
+    match MainConf::of_cycle(&cycle).and_then(MainConf::capture) {
         Some(capture) => capture.attach_to_cycle(cycle),
         None => Ok(()),
     }

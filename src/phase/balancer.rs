@@ -21,7 +21,7 @@ struct Balancer;
 impl upstream::Balancer for Balancer {
     fn choose(peer: Peer) -> Result<Chosen, Status> {
         let request = peer.request().ok_or(Status::ERROR)?;
-        let script = ServerConf::of_upstream(peer).balancer.get().ok_or(Status::ERROR)?;
+        let script = ServerConf::of_upstream(&peer).balancer.get().ok_or(Status::ERROR)?;
         let context = runner::context_of(request, Phase::Balancer).map_err(|_| Status::ERROR)?;
         Task::reserve().map_err(|_| Status::ERROR)?;
         ngx_debug!(request.log(), "lua reset ctx");
@@ -44,7 +44,7 @@ impl upstream::Balancer for Balancer {
         }
     }
 
-    fn idle(peer: Peer) -> &'static IdleConnections {
+    fn idle(peer: &Peer) -> &IdleConnections {
         &ServerConf::of_upstream(peer).idle
     }
 }

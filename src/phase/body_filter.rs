@@ -20,12 +20,12 @@ use crate::runtime::{Context, Phase};
 #[inline]
 pub fn concerns(request: Request) -> bool {
     super::runner::log_filter(request, Phase::BodyFilter);
-    LocationConf::of(request).script(Phase::BodyFilter).is_some() && !request.header_only()
+    LocationConf::of(&request).script(Phase::BodyFilter).is_some() && !request.header_only()
 }
 
 /// Called by nginx's chain of body filters.
 pub fn enter(request: Request, input: Chain) -> Status {
-    let Some(script) = LocationConf::of(request).script(Phase::BodyFilter) else {
+    let Some(script) = LocationConf::of(&request).script(Phase::BodyFilter) else {
         return filters::CODE.next_body(request, input);
     };
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
@@ -110,7 +110,7 @@ fn go_on(context: &Rc<Context>, ended: Ended) {
     let mut rc = conclude(context, ended);
     if rc != Status::ERROR
         && has_input(state)
-        && let Some(script) = LocationConf::of(request).script(Phase::BodyFilter)
+        && let Some(script) = LocationConf::of(&request).script(Phase::BodyFilter)
     {
         rc = pass_waiting(context, script);
     }

@@ -15,7 +15,7 @@ const LONGEST_WAIT: usize = 5_000;
 
 /// Runs the code, if there is any. A failure is logged and changes nothing.
 pub fn run(cycle: Cycle) {
-    let Some(main) = hook::worker_conf(cycle) else { return };
+    let Some(main) = hook::worker_conf(&cycle) else { return };
     let script = main.written.borrow().exit_worker.clone();
     let Some(script) = script else { return };
     let Some(waiting) = hook::start_in_worker(main, &script, Phase::ExitWorker, true, None) else {

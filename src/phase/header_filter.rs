@@ -20,13 +20,13 @@ use crate::runtime::{Context, Phase, ends};
 #[inline]
 pub fn concerns(request: Request) -> bool {
     runner::log_filter(request, Phase::HeaderFilter);
-    let location = LocationConf::of(request);
+    let location = LocationConf::of(&request);
     location.script(Phase::HeaderFilter).is_some() || location.script(Phase::BodyFilter).is_some()
 }
 
 /// Called by nginx's chain of header filters.
 pub fn enter(request: Request) -> Status {
-    let location = LocationConf::of(request);
+    let location = LocationConf::of(&request);
     if location.script(Phase::BodyFilter).is_some() {
         filters::need_in_memory(request);
     }
@@ -77,7 +77,7 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
 /// Passes the header on.
 fn send(request: Request) -> Status {
     let next = |request| CODE.next_header(request);
-    if LocationConf::of(request).script(Phase::BodyFilter).is_some() {
+    if LocationConf::of(&request).script(Phase::BodyFilter).is_some() {
         framing::send_counted(request, next)
     } else {
         next(request)

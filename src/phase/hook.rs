@@ -49,7 +49,7 @@ pub fn check(vm: &Vm, script: &HookScript, log: Log) -> Result<(), Failed> {
 
 /// This module's configuration in a worker's cycle; `None` in nginx's helper processes, whose VM is
 /// closed.
-pub fn worker_conf(cycle: Cycle) -> Option<&'static MainConf> {
+pub fn worker_conf(cycle: &Cycle) -> Option<&MainConf> {
     let main = MainConf::of_cycle(cycle)?;
     if process::is_helper() {
         close_vm(main);

@@ -9,7 +9,7 @@ use crate::runtime::{Phase, watch};
 
 /// Runs the code, if there is any. A failure is logged and changes nothing.
 pub fn run(cycle: Cycle) {
-    let Some(main) = hook::worker_conf(cycle) else { return };
+    let Some(main) = hook::worker_conf(&cycle) else { return };
     if main.vm().is_none() {
         return;
     }

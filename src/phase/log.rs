@@ -16,7 +16,7 @@ use crate::runtime::{Context, Phase, Task, pending_log, scheduler};
 pub fn enter(request: Request) -> Status {
     count_for_malloc_trim(request);
     runner::log_entry(request, Phase::Log.row().short);
-    let Some(script) = LocationConf::of(request).script(Phase::Log) else {
+    let Some(script) = LocationConf::of(&request).script(Phase::Log) else {
         return Status::DECLINED;
     };
     let Ok(context) = runner::context_of(request, Phase::Log) else {
@@ -72,7 +72,7 @@ fn no_memory(context: &Context, _: OutOfMemory) -> Status {
 
 /// Has the C library return free memory to the system once every `lua_malloc_trim` requests.
 fn count_for_malloc_trim(request: Request) {
-    let main = MainConf::of(request);
+    let main = MainConf::of(&request);
     let cycle = main.malloc_trim();
     if cycle == 0 {
         ngx_debug!(request.log(), "malloc_trim() disabled");

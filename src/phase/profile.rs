@@ -58,7 +58,7 @@ const CLIENT_EVENT: Event = callback::event(client_event);
 
 /// The client has left, perhaps.
 fn client_event(request: Request) {
-    let rc = departure::check_client(request, LocationConf::of(request).abort_level());
+    let rc = departure::check_client(request, LocationConf::of(&request).abort_level());
     if rc != Status::OK {
         request.finalize(rc);
     }

@@ -45,7 +45,7 @@ pub fn log_entry(request: Request, phase: &str) {
 pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     match Context::of(request) {
         Some(context) => Ok(context),
-        None => new_context(request, LocationConf::of(request), phase),
+        None => new_context(request, LocationConf::of(&request), phase),
     }
 }
 
@@ -55,7 +55,7 @@ fn new_context(
     location: &LocationConf,
     phase: Phase,
 ) -> Result<Rc<Context>, Status> {
-    let main = MainConf::of(request);
+    let main = MainConf::of(&request);
     let Some(vm) = main.vm() else {
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
     };
@@ -151,7 +151,7 @@ fn attached(context: Rc<Context>) -> Result<Rc<Context>, Status> {
 /// `lua_code_cache off`: a VM of the request's own.
 #[cold]
 fn own_vm(request: Request) -> Result<Rc<Vm>, Status> {
-    let main = MainConf::of(request);
+    let main = MainConf::of(&request);
     let parent = main.vm();
     match vm::make(crate::nginx::core::process::prefix().bytes(), main, parent.as_deref(), false) {
         Ok(vm) => {
@@ -186,7 +186,7 @@ pub struct WaitingPhase {
 pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
     let phase = waiting.phase;
     log_entry(request, phase.row().short);
-    let location = LocationConf::of(request);
+    let location = LocationConf::of(&request);
     let Some(script) = location.script(phase) else {
         return Status::DECLINED;
     };
@@ -214,7 +214,7 @@ pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
 /// At the first request, moves the handler of `phase` to the end of its phase, which `after` says
 /// as for [`phases::move_to_end`]. True if it was moved: nginx must do the phase's step again.
 pub fn postpone(request: Request, phase: Phase, after: usize) -> bool {
-    if !MainConf::of(request).is_to_postpone(phase) {
+    if !MainConf::of(&request).is_to_postpone(phase) {
         return false;
     }
     let moved = phases::move_to_end(request, after);

@@ -23,10 +23,10 @@ fn enter(request: Request) -> Status {
 }
 
 fn respond(request: Request) -> Result<Status, OutOfMemory> {
-    let main = MainConf::of(request);
+    let main = MainConf::of(&request);
     let Some(zone) = main.status() else { return Ok(Status::HTTP_INTERNAL_SERVER_ERROR) };
     let Ok(wanted) = Wanted::by(request.args())? else { return Ok(Status::HTTP_BAD_REQUEST) };
-    Ok(answer::send(request, &status::write(&Report::new(main, zone)?, wanted)?))
+    Ok(answer::send(request, &status::write(&Report::new(main, &zone)?, wanted)?))
 }
 
 /// A worker starts to count, if its configuration asks for that.
@@ -46,7 +46,7 @@ pub fn configuration_is_read(cycle: Cycle) {
 
 fn attach(cycle: Cycle) {
     status::stop();
-    let zone = MainConf::of_cycle(cycle).and_then(MainConf::status);
+    let zone = MainConf::of_cycle(&cycle).and_then(MainConf::status);
     if !counters::attach(zone) {
         log_cycle(Level::Warn, b"lua_status has no room for this worker, which is not counted");
     }

@@ -108,7 +108,7 @@ fn client_event(request: Request) {
     if request.get().done() != 0 {
         return;
     }
-    let rc = departure::check_client(request, LocationConf::of(request).abort_level());
+    let rc = departure::check_client(request, LocationConf::of(&request).abort_level());
     if rc != Status::OK {
         scheduler::on_event(request, |context| client_left(request, context, rc));
     }

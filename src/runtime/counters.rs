@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::watch;
 use crate::config::Phase;
-use crate::config::metrics::{self, Counters, Metric, PhaseMetric, StatusZone};
+use crate::config::metrics::{self, Metric, OwnCounters, PhaseMetric, StatusZone};
 use crate::lua::function::wrap;
 use crate::lua::{CFunction, LuaFailure, LuaResult, Returns};
 use crate::nginx::core::time;
@@ -12,7 +12,7 @@ use crate::own_thread;
 
 own_thread! {
     /// This worker's numbers, and the zone that they are in.
-    static OWN: Cell<Option<&'static Counters>> = Cell::new(None);
+    static OWN: Cell<Option<OwnCounters>> = Cell::new(None);
     static ZONE: Cell<Option<StatusZone>> = Cell::new(None);
     /// How many nanoseconds code ran within the code that runs now: a filter's, within a handler
     /// that makes output.
@@ -38,7 +38,7 @@ pub fn is_attached() -> bool {
 
 /// This worker's numbers, if it counts.
 #[inline(always)]
-pub fn own() -> Option<&'static Counters> {
+pub fn own() -> Option<OwnCounters> {
     OWN.get()
 }
 
@@ -46,7 +46,7 @@ pub fn own() -> Option<&'static Counters> {
 #[inline(always)]
 pub fn count(metric: Metric) {
     if let Some(own) = own() {
-        metrics::of(own, metric).add(1);
+        metrics::of(&own, metric).add(1);
     }
 }
 
@@ -54,7 +54,7 @@ pub fn count(metric: Metric) {
 #[inline(always)]
 pub fn count_run(phase: Phase) {
     if let Some(own) = own() {
-        metrics::of_phase(own, phase, PhaseMetric::Runs).add(1);
+        metrics::of_phase(&own, phase, PhaseMetric::Runs).add(1);
     }
 }
 
@@ -91,7 +91,7 @@ fn count_event(metric: Metric) -> LuaResult {
 
 fn count_error(phase: Phase, kind: usize) {
     if let Some(own) = own() {
-        metrics::of_phase(own, phase, PhaseMetric::Errors(kind)).add(1);
+        metrics::of_phase(&own, phase, PhaseMetric::Errors(kind)).add(1);
     }
 }
 
@@ -100,7 +100,7 @@ fn count_error(phase: Phase, kind: usize) {
 pub struct Stopwatch(Option<Running>);
 
 struct Running {
-    own: &'static Counters,
+    own: OwnCounters,
     phase: Phase,
     start: u64,
     within_before: u64,
@@ -114,7 +114,7 @@ pub fn time(phase: Phase) -> Stopwatch {
 
 impl Running {
     #[inline(never)]
-    fn start(own: &'static Counters, phase: Phase) -> Running {
+    fn start(own: OwnCounters, phase: Phase) -> Running {
         Running { own, phase, start: time::nanoseconds(), within_before: WITHIN.take() }
     }
 
@@ -123,7 +123,7 @@ impl Running {
         let elapsed = time::nanoseconds().saturating_sub(self.start);
         let within = WITHIN.replace(self.within_before.saturating_add(elapsed));
         let own = elapsed.saturating_sub(within);
-        metrics::of_phase(self.own, self.phase, PhaseMetric::Nanoseconds).add(own);
+        metrics::of_phase(&self.own, self.phase, PhaseMetric::Nanoseconds).add(own);
     }
 }
 

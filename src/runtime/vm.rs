@@ -61,7 +61,7 @@ pub fn start(cf: Conf, main: &MainConf) -> Result<(), ()> {
 /// To be called when the configuration of `cycle` is in force: logs what this module is, that
 /// lua-resty-core is of another release, and that JIT compilers are off.
 pub fn announce(cycle: Cycle) {
-    let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
+    let Some(vm) = MainConf::of_cycle(&cycle).and_then(MainConf::vm) else { return };
     cycle.make_current(|| log::log_cycle(Level::Notice, host::description().as_bytes()));
     if executable_memory::is_forbidden() {
         cycle.make_current(warn_of_memory);
@@ -79,7 +79,7 @@ fn warn_of_memory() {
 /// and checks again whether JIT compilers are allowed, because the system may treat the worker
 /// differently from the master.
 pub fn present(cycle: Cycle) {
-    let Some(vm) = MainConf::of_cycle(cycle).and_then(MainConf::vm) else { return };
+    let Some(vm) = MainConf::of_cycle(&cycle).and_then(MainConf::vm) else { return };
     vm.release().present();
     vm.collect_in_time();
     if executable_memory::probe() {

@@ -26,7 +26,8 @@ const ERROR: ngx_int_t = -1;
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_global_state(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: other modules have `cf` from nginx, which calls them while it reads the http block.
-    let vm = unsafe { main_conf(cf) }.and_then(MainConf::vm);
+    let cf = unsafe { Conf::from_ptr(cf) };
+    let vm = cf.as_ref().map(MainConf::of).and_then(MainConf::vm);
     vm.map_or(null_mut(), |vm| vm.main().as_ptr().cast())
 }
 
@@ -60,7 +61,8 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
     loader: Option<RawFunction>,
 ) -> ngx_int_t {
     // SAFETY: other modules have `cf` from nginx, which calls them while it reads the http block.
-    let (Some(main), Some(loader)) = (unsafe { main_conf(cf) }, loader) else { return ERROR };
+    let (Some(cf), Some(loader)) = (unsafe { Conf::from_ptr(cf) }, loader) else { return ERROR };
+    let main = MainConf::of(&cf);
     if package.is_null() {
         return ERROR;
     }
@@ -77,16 +79,4 @@ pub unsafe extern "C" fn ngx_http_lua_add_package_preload(
         return ERROR;
     }
     OK
-}
-
-/// This module's configuration of the http block that `cf` reads.
-///
-/// # Safety
-/// `cf` must be null or nginx's parser, within the http block; the result lives as long as the
-/// cycle that it reads.
-unsafe fn main_conf(cf: *mut ngx_conf_t) -> Option<&'static MainConf> {
-    // SAFETY: the caller promises null or nginx's parser, within the http block: nginx has called
-    // this module's create_main_conf for that block before any module's directives and
-    // postconfiguration.
-    unsafe { Conf::from_ptr(cf) }.map(MainConf::under)
 }

@@ -111,7 +111,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_set_filter_level(
     err: *mut u8,
     errlen: *mut usize,
 ) -> c_int {
-    let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
+    let Some(capture) = MainConf::with_current(MainConf::capture).flatten() else {
         // SAFETY: lua-resty-core passes a buffer of its own, with its length.
         unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
         return ffi::ERROR;
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_msg(
     errlen: *mut usize,
     log_time: *mut c_double,
 ) -> c_int {
-    let Some(capture) = MainConf::current().and_then(MainConf::capture) else {
+    let Some(capture) = MainConf::with_current(MainConf::capture).flatten() else {
         // SAFETY: lua-resty-core passes a buffer of its own, with its length.
         unsafe { ffi::write_error(err, errlen, NO_CAPTURE) };
         return ffi::ERROR;

@@ -44,7 +44,7 @@ impl Memory {
         if BUSY.get() {
             return Err(Refusal::InUse);
         }
-        let vm = MainConf::current().and_then(MainConf::vm).ok_or(Refusal::NoMemory)?;
+        let vm = MainConf::with_current(MainConf::vm).flatten().ok_or(Refusal::NoMemory)?;
         let in_use = vm.main().bytes_in_use() as u64;
         let walk = HeapWalk::begin(vm, MOST).map_err(|reason| {
             log(&reason);

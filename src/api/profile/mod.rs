@@ -70,7 +70,7 @@ impl Profile {
         let recording = match others::is_other(wanted.whose) {
             true => None,
             false => {
-                let vm = MainConf::current().and_then(MainConf::vm).ok_or(Refusal::NoMemory)?;
+                let vm = MainConf::with_current(MainConf::vm).flatten().ok_or(Refusal::NoMemory)?;
                 Some(profile::start(vm, wanted.mode, wanted.interval)?)
             }
         };

@@ -157,8 +157,8 @@ impl Drop for Awaited {
 }
 
 fn send(to: Option<i32>, id: &[u8], data: &[u8]) -> Result<(), Refusal> {
-    let main = MainConf::current().ok_or(Refusal::NotConfigured)?;
-    worker_events::post(main, MessageKind::Profile, to, id, data)
+    MainConf::with_current(|main| worker_events::post(main, MessageKind::Profile, to, id, data))
+        .unwrap_or(Err(Refusal::NotConfigured))
 }
 
 /// To be called with each message of the kind `Profile`.

@@ -15,8 +15,8 @@ use super::socket::Socket;
 use super::tls::Tls;
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
-use crate::config::MainConf;
 use crate::config::metrics::Metric;
+use crate::config::{LocationConf, MainConf};
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::core::address::{Address, Host, parse_host};
 use crate::nginx::core::log::Shown;
@@ -187,11 +187,11 @@ impl Socket {
 
     /// The log level for timeouts.
     pub fn timeout_level(&self) -> Level {
-        self.conf.get().timeout_level()
+        LocationConf::of(&self.conf.get()).timeout_level()
     }
 
     pub fn logs_errors(&self) -> bool {
-        self.conf.get().socket_log_errors()
+        LocationConf::of(&self.conf.get()).socket_log_errors()
     }
 
     /// Connects to `target`; the pool, if there is one, allows it.
@@ -231,7 +231,7 @@ impl Socket {
         };
         let (port, source) = (target.port, target.source);
         let wanted = WantedConnection { socket: Rc::downgrade(self), target };
-        let system = MainConf::of(request).system_names.get();
+        let system = MainConf::of(&request).system_names.get();
         match resolver::start(request, system, &name, wanted, on_resolved) {
             Started::Done(answer) => self.resolved(&name, port, source, answer),
             Started::Waiting(resolution) => {

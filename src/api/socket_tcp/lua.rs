@@ -11,6 +11,7 @@ use super::request_socket::{BODY_METATABLE, RAW_METATABLE, req_socket};
 use super::socket::{Socket, Timeouts};
 use crate::api::call::{Call, Row, set_functions, set_functions_in};
 use crate::api::print::pieces;
+use crate::config::LocationConf;
 use crate::lua::Outcome;
 use crate::lua::registry::TCP_METATABLE;
 use crate::lua::resty_core;
@@ -276,7 +277,12 @@ fn set_timeouts(mut state: State, connect: i64, send: i64, read: i64) -> LuaResu
         state.raw_set_index(1, item);
     }
     if let Some(socket) = handle::socket(state, 1) {
-        socket.timeouts.set(Timeouts::new(socket.conf.get(), connect, send, read));
+        socket.timeouts.set(Timeouts::new(
+            LocationConf::of(&socket.conf.get()),
+            connect,
+            send,
+            read,
+        ));
     }
     Ok(Returns::Values(0))
 }

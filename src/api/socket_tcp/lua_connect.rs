@@ -14,6 +14,7 @@ use super::socket::{Busy, Socket, SocketKind, Timeouts};
 use crate::api::call::Call;
 use crate::api::print::pieces;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::LocationConf;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::Shown;
@@ -114,7 +115,7 @@ pub fn connect(call: &Call) -> LuaResult {
     let target = Target { host: state.check_bytes(2)?.into(), port, source };
     let [connect, send, read] =
         handle::integers(state, 1, [CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT]);
-    socket.timeouts.set(Timeouts::new(socket.conf.get(), connect, send, read));
+    socket.timeouts.set(Timeouts::new(LocationConf::of(&socket.conf.get()), connect, send, read));
     socket.connect(call, target, find_pool(call, key, &options)?)
 }
 

@@ -8,6 +8,7 @@ use super::request_socket;
 use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::LocationConf;
 use crate::lua::{LuaResult, Returns, State};
 use crate::nginx::Status;
 use crate::nginx::core::log::Shown;
@@ -203,9 +204,12 @@ impl Socket {
             Shown(request.uri()),
             Shown(request.args())
         );
-        let body_is_over = self.has_read_body() && self.input.borrow().is_used_up();
-        if body_is_over && self.conf.get().check_client_abort() {
-            return match departure::check_client(request, self.conf.get().abort_level()) {
+        let body_has_ended = self.has_read_body() && self.input.borrow().is_used_up();
+        if body_has_ended && LocationConf::of(&self.conf.get()).check_client_abort() {
+            return match departure::check_client(
+                request,
+                LocationConf::of(&self.conf.get()).abort_level(),
+            ) {
                 Status::OK => ReceiveProgress::Complete,
                 Status(HTTP_CLIENT_CLOSED_REQUEST) => {
                     ReceiveProgress::Failed(SocketFailure::ClientAborted)
@@ -223,7 +227,7 @@ impl Socket {
     /// Gets more bytes: for a request socket, first those that nginx has read with the request's
     /// header; then from the connection.
     fn fetch(&self, stream: Stream, received: &mut bool) -> Fetched {
-        let size = self.conf.get().socket_buffer_size();
+        let size = LocationConf::of(&self.conf.get()).socket_buffer_size();
         let limit = match self.kind {
             SocketKind::Upstream => usize::MAX,
             SocketKind::Unbuffered => return self.fetch_unbuffered(),
@@ -299,9 +303,10 @@ impl Socket {
         let request = self.request.get();
         let aborted = match self.kind {
             SocketKind::Upstream | SocketKind::Unbuffered => false,
-            SocketKind::Raw => self.conf.get().check_client_abort(),
+            SocketKind::Raw => LocationConf::of(&self.conf.get()).check_client_abort(),
             SocketKind::Body => {
-                self.conf.get().check_client_abort() || client_socket::body_rest(request) > 0
+                LocationConf::of(&self.conf.get()).check_client_abort()
+                    || client_socket::body_rest(request) > 0
             }
         };
         if aborted {

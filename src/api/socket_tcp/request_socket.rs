@@ -9,6 +9,7 @@ use super::handle;
 use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::LocationConf;
 use crate::lua::state::REGISTRY;
 use crate::lua::{LuaError, LuaResult, Returns, resty_core};
 use crate::nginx::event::peer::Events;
@@ -161,7 +162,7 @@ pub fn stop_listening(socket: &Socket) {
     if let Some(context) = socket.context()
         && !context.is_released()
     {
-        client_watch::listen(&context, socket.conf.get().check_client_abort());
+        client_watch::listen(&context, LocationConf::of(&socket.conf.get()).check_client_abort());
     }
 }
 

@@ -9,6 +9,7 @@ use super::request_socket;
 use super::socket::{Socket, SocketKind};
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::LocationConf;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::event::stream::{Direction, Io, Stream};
 use crate::nginx::http::client_socket;
@@ -113,7 +114,7 @@ impl Socket {
                 Io::Done(n) => sent += n,
                 Io::Again | Io::Closed => {
                     stream.set_timer(Direction::Write, self.timeouts.get().send);
-                    if !stream.watch_write(self.conf.get().socket_send_lowat()) {
+                    if !stream.watch_write(LocationConf::of(&self.conf.get()).socket_send_lowat()) {
                         return SendProgress::Failed(SocketFailure::Error);
                     }
                     return SendProgress::Waiting(sent);

@@ -26,6 +26,7 @@ use crate::nginx::event::peer::{Events, Peer};
 use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::http::client_socket;
+use crate::nginx::http::configuration::Configuration;
 use crate::ngx_debug;
 use crate::runtime::{Context, Hold, Resource, Task};
 
@@ -95,7 +96,7 @@ pub struct Socket {
     /// None once it is closed.
     pub context: RefCell<Option<Weak<Context>>>,
     /// The configuration of the location where it was connected.
-    pub conf: Cell<&'static LocationConf>,
+    pub conf: Cell<Configuration>,
     pub timeouts: Cell<Timeouts>,
     /// The connection that it owns; `None` for a request socket, whose connection is nginx's.
     pub peer: RefCell<Option<Peer>>,
@@ -139,7 +140,7 @@ impl Socket {
             kind,
             request: Cell::new(call.request),
             context: RefCell::new(Some(Rc::downgrade(call.context))),
-            conf: Cell::new(conf),
+            conf: Cell::new(Configuration::of(call.request)),
             timeouts: Cell::new(Timeouts::new(conf, 0, 0, 0)),
             peer: RefCell::default(),
             stream: Cell::new(None),
@@ -168,7 +169,7 @@ impl Socket {
     pub fn reset(&self, call: &Call) {
         self.request.set(call.request);
         *self.context.borrow_mut() = Some(Rc::downgrade(call.context));
-        self.conf.set(call.context.location());
+        self.conf.set(Configuration::of(call.request));
         self.read_closed.set(false);
         self.write_closed.set(false);
         self.ended.set(false);

@@ -59,7 +59,7 @@ impl Socket {
 
     fn look_up(self: &Rc<Self>, call: &Call, name: &[u8], port: u16) -> LuaResult {
         let wanted = WantedPeer { socket: Rc::downgrade(self), name: fallible::copy(name)?, port };
-        let system = MainConf::of(call.request).system_names.get();
+        let system = MainConf::of(&call.request).system_names.get();
         match resolver::start(call.request, system, name, wanted, answered) {
             Started::Done(answer) => {
                 let connected = self.connect_resolved(name, port, answer);

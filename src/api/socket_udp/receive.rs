@@ -8,6 +8,7 @@ use codec::fallible::{self, OutOfMemory};
 use super::socket::Socket;
 use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
+use crate::config::LocationConf;
 use crate::lua::{LuaResult, Returns};
 use crate::nginx::event::udp::Received;
 use crate::runtime::Operation;
@@ -139,10 +140,10 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket read handler");
         if self.connection.borrow().as_ref().is_some_and(|connection| connection.take_timeout()) {
-            if self.conf.get().socket_log_errors() {
+            if LocationConf::of(&self.conf.get()).socket_log_errors() {
                 ngx_log!(
                     self.error_log(),
-                    self.conf.get().timeout_level(),
+                    LocationConf::of(&self.conf.get()).timeout_level(),
                     "lua udp socket read timed out"
                 );
             }

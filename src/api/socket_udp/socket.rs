@@ -19,6 +19,7 @@ use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::udp;
 use crate::nginx::event::udp::{Connection, Receiver};
 use crate::nginx::http::client_socket;
+use crate::nginx::http::configuration::Configuration;
 use crate::ngx_debug;
 use crate::runtime::{Context, Hold, Resource, Task};
 
@@ -28,7 +29,7 @@ pub struct Socket {
     pub request: Cell<Request>,
     context: RefCell<Weak<Context>>,
     /// The configuration of the location where its peer was set.
-    pub conf: Cell<&'static LocationConf>,
+    pub conf: Cell<Configuration>,
     /// The source address, if `sock:bind` has set one.
     pub local: Cell<Option<Address>>,
     /// How long a receive may wait, in milliseconds.
@@ -51,7 +52,7 @@ impl Socket {
         Ok(Rc::new(Socket {
             request: Cell::new(call.request),
             context: RefCell::new(Rc::downgrade(call.context)),
-            conf: Cell::new(call.context.location()),
+            conf: Cell::new(Configuration::of(call.request)),
             local: Cell::new(None),
             read_timeout: Cell::new(0),
             size: Cell::new(0),
@@ -66,7 +67,7 @@ impl Socket {
     pub fn reset(&self, call: &Call) {
         self.request.set(call.request);
         *self.context.borrow_mut() = Rc::downgrade(call.context);
-        self.conf.set(call.context.location());
+        self.conf.set(Configuration::of(call.request));
     }
 
     /// Makes the log for errors of the peer, by the name that the calling request uses.
@@ -84,7 +85,9 @@ impl Socket {
     /// Sets the timeout of receives: the configured one if `milliseconds` are not positive.
     pub fn set_timeout(&self, milliseconds: i64) {
         let wanted = usize::try_from(milliseconds).ok().filter(|&milliseconds| milliseconds > 0);
-        self.read_timeout.set(wanted.unwrap_or_else(|| self.conf.get().socket_read_timeout()));
+        self.read_timeout.set(
+            wanted.unwrap_or_else(|| LocationConf::of(&self.conf.get()).socket_read_timeout()),
+        );
     }
 
     /// Raises "bad request" unless the calling request has set the peer.

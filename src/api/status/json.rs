@@ -9,7 +9,7 @@ use super::report::{Family, Number, Report, Sample, SampleValue, Writer};
 use crate::config::metrics::MetricKind;
 
 /// Displays a report.
-pub struct Json<'a>(pub &'a Report);
+pub struct Json<'a>(pub &'a Report<'a>);
 
 impl Display for Json<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -29,7 +29,7 @@ fn comma(at: usize) -> &'static str {
 }
 
 struct Objects<'a, 'f> {
-    report: &'a Report,
+    report: &'a Report<'a>,
     f: &'a mut Formatter<'f>,
     /// How many families there have been, and how many samples of the last one.
     families: usize,

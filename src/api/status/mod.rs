@@ -43,7 +43,7 @@ impl Wanted {
 }
 
 /// The response to a request that asks for `wanted`.
-pub fn write(report: &Report, wanted: Wanted) -> Result<Answer, OutOfMemory> {
+pub fn write(report: &Report<'_>, wanted: Wanted) -> Result<Answer, OutOfMemory> {
     let by_worker = wanted.by_worker;
     let body = match wanted.format {
         Format::Json => fallible::format(format_args!("{}", json::Json(report)))?,

@@ -8,7 +8,7 @@ use crate::config::metrics::MetricKind;
 
 /// Displays a report.
 pub struct Prometheus<'a> {
-    pub report: &'a Report,
+    pub report: &'a Report<'a>,
     pub by_worker: bool,
 }
 

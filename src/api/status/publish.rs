@@ -51,15 +51,15 @@ pub fn stop() {
 /// Looks up this worker's numbers, and stores them in its slot, if it has one.
 pub fn publish() {
     let Some(own) = counters::own() else { return };
-    let set = |metric, number| metrics::of(own, metric).set(number);
+    let set = |metric, number| metrics::of(&own, metric).set(number);
     let [entries, light_threads, coroutines] = Task::count_alive();
     set(Metric::EntryThreads, entries);
     set(Metric::LightThreads, light_threads);
     set(Metric::Coroutines, coroutines);
     set(Metric::TimersPending, timer::pending_count() as u64);
     set(Metric::TimersRunning, fake_request::running_timers() as u64);
-    publish_pools(own);
-    let vm = MainConf::current().and_then(MainConf::vm);
+    publish_pools(&own);
+    let vm = MainConf::with_current(MainConf::vm).flatten();
     set(Metric::VmBytes, vm.map_or(0, |vm| vm.main().bytes_in_use() as u64));
 }
 

@@ -97,21 +97,21 @@ const EVICTIONS: Family = family(
 );
 
 /// The numbers of all workers.
-pub struct Report {
+pub struct Report<'z> {
     /// The process id and the numbers of each worker.
-    pub workers: Vec<(i32, &'static Counters)>,
+    pub workers: Vec<(i32, &'z Counters)>,
     /// The sums of the workers that have exited.
-    gone: &'static Counters,
+    gone: &'z Counters,
     /// Those that the configuration uses, or in which code has run.
     phases: Vec<&'static PhaseRow>,
     dicts: Vec<Dict>,
     /// The rows of single pools, each with the numbers of the worker that has it.
-    pools: Vec<(&'static Counters, PoolRow)>,
+    pools: Vec<(&'z Counters, PoolRow)>,
 }
 
-impl Report {
+impl<'z> Report<'z> {
     /// The numbers as they are now; those of other workers that are looked up may be a second old.
-    pub fn new(main: &MainConf, zone: StatusZone) -> Result<Report, OutOfMemory> {
+    pub fn new(main: &MainConf, zone: &'z StatusZone) -> Result<Report<'z>, OutOfMemory> {
         publish();
         let gone = zone.gone().ok_or(OutOfMemory)?;
         let mut workers = fallible::collect(zone.workers())?;
@@ -234,10 +234,10 @@ impl Report {
 }
 
 /// The rows of all workers; those of a pool are next to each other.
-fn pools_of(
-    workers: &[(i32, &'static Counters)],
-) -> Result<Vec<(&'static Counters, PoolRow)>, OutOfMemory> {
-    let mut pools: Vec<(&'static Counters, PoolRow)> = Vec::new();
+fn pools_of<'z>(
+    workers: &[(i32, &'z Counters)],
+) -> Result<Vec<(&'z Counters, PoolRow)>, OutOfMemory> {
+    let mut pools: Vec<(&'z Counters, PoolRow)> = Vec::new();
     for (_, of) in workers {
         for row in pool_rows::read(metrics::of_pools(of))? {
             pools.try_push((*of, row))?;

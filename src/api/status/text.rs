@@ -7,7 +7,7 @@ use codec::fallible::Shown;
 use super::report::{Family, Report, Sample, SampleValue, Writer};
 
 /// Displays a report.
-pub struct Text<'a>(pub &'a Report);
+pub struct Text<'a>(pub &'a Report<'a>);
 
 /// The widths of the columns: that of the names, and those of the numbers.
 const NAME: usize = 52;
@@ -25,7 +25,7 @@ impl Display for Text<'_> {
 }
 
 struct Lines<'a, 'f> {
-    report: &'a Report,
+    report: &'a Report<'a>,
     f: &'a mut Formatter<'f>,
 }
 

@@ -4,6 +4,7 @@ use super::{PendingTimer, TimerHandler};
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::lua::{LuaError, LuaResult, Returns, State, openresty};
 use crate::nginx::event::alarm;
+use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::fake;
 use crate::runtime::{Phase, PhaseSet, fake_request};
 
@@ -64,7 +65,7 @@ fn start(call: &Call, arguments: i32, delay: usize, repeats: bool) -> LuaResult 
     let pending = PendingTimer {
         handler,
         origin: fake::Origin::of(call.request),
-        main,
+        configuration: Configuration::of(call.request),
         period: if repeats { delay } else { 0 },
         timer: None,
         due: 0,

@@ -25,6 +25,7 @@ use crate::nginx::event::NoConnection;
 use crate::nginx::event::alarm;
 use crate::nginx::event::alarm::{Timer, Waiter};
 use crate::nginx::event::exit_watcher;
+use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::{fake, log_context};
 use crate::runtime::{Context, Keyed, Phase, Task, counters, fake_request, scheduler};
 use crate::{ngx_debug, ngx_log, own_thread};
@@ -110,7 +111,7 @@ const LATE: usize = 100;
 struct PendingTimer {
     handler: TimerHandler,
     origin: fake::Origin,
-    main: &'static MainConf,
+    configuration: Configuration,
     /// For `ngx.timer.every`: the milliseconds between runs; otherwise 0.
     period: usize,
     /// nginx's timer; `None` until it is armed.
@@ -207,7 +208,7 @@ fn arm_again(pending: &PendingTimer) -> Result<(), ()> {
     let next = PendingTimer {
         handler: pending.handler.copy().map_err(drop)?,
         origin: pending.origin.clone(),
-        main: pending.main,
+        configuration: pending.configuration,
         period: pending.period,
         timer: None,
         due: 0,
@@ -217,8 +218,8 @@ fn arm_again(pending: &PendingTimer) -> Result<(), ()> {
 
 /// Runs a handler until it waits or ends. If it cannot start, returns it with the reason.
 fn run(pending: PendingTimer, premature: bool) -> Result<(), (TimerHandler, String)> {
-    let PendingTimer { mut handler, origin, main, .. } = pending;
-    let started = handler.start(&origin, main, |state| {
+    let PendingTimer { mut handler, origin, configuration, .. } = pending;
+    let started = handler.start(&origin, MainConf::of(&configuration), |state| {
         state.push_bool(premature);
         let values = state.top();
         if values > 2 {

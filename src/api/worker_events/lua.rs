@@ -12,6 +12,7 @@ use crate::lua::state::GLOBALS;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State, openresty};
 use crate::nginx::Level;
 use crate::nginx::core::log::{Shown, cycle_log};
+use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::fake;
 use crate::ngx_log;
 use crate::runtime::PhaseSet;
@@ -57,7 +58,8 @@ fn post(call: &Call) -> LuaResult {
 /// `(name, function or nil)`: the function is called for each message with that name; nil ends
 /// that.
 fn on(state: State) -> LuaResult {
-    let Some(main) = main_of(state)? else { return Ok(Returns::Values(0)) };
+    let Some(current) = conf_of(state)? else { return Ok(Returns::Values(0)) };
+    let main = MainConf::of(&current);
     let name = state.check_bytes(1)?;
     let function = take_function(state, 2)?;
     let mut handlers = main.events.handlers.borrow_mut();
@@ -80,7 +82,8 @@ fn on(state: State) -> LuaResult {
 /// `(function or nil)`: the function is called with the number of messages that this worker has
 /// lost.
 fn on_lost(state: State) -> LuaResult {
-    let Some(main) = main_of(state)? else { return Ok(Returns::Values(0)) };
+    let Some(current) = conf_of(state)? else { return Ok(Returns::Values(0)) };
+    let main = MainConf::of(&current);
     let anchor = take_function(state, 1)?;
     release(state, main.events.on_lost.replace(anchor))
 }
@@ -108,13 +111,15 @@ fn take_function(mut state: State, index: i32) -> Result<Option<Anchor>, LuaErro
 /// The configuration that the calling code belongs to. `None` for code of `init_by_lua*` that runs
 /// for a request's own VM (`lua_code_cache off`): it has run in the worker's VM before. Other code
 /// in such a VM is refused.
-fn main_of(state: State) -> Result<Option<&'static MainConf>, LuaError> {
+fn conf_of(state: State) -> Result<Option<Configuration>, LuaError> {
     let is_init = openresty::running_request(state).is_none();
-    let main = MainConf::current().filter(|main| main.events.zone().is_some());
-    let main = main.ok_or_else(|| LuaError::text(Refusal::NotConfigured.text()))?;
-    let is_workers_own = main.vm().is_some_and(|vm| vm.main().shares_vm_with(state));
+    let current = Configuration::current()
+        .filter(|current| MainConf::of(current).events.zone().is_some())
+        .ok_or_else(|| LuaError::text(Refusal::NotConfigured.text()))?;
+    let is_workers_own =
+        MainConf::of(&current).vm().is_some_and(|vm| vm.main().shares_vm_with(state));
     if is_workers_own || is_init {
-        return Ok(is_workers_own.then_some(main));
+        return Ok(is_workers_own.then_some(current));
     }
     Err(LuaError::text(
         "not with lua_code_cache off, which ends with the request what it would call",
@@ -122,7 +127,7 @@ fn main_of(state: State) -> Result<Option<&'static MainConf>, LuaError> {
 }
 
 /// Calls the function for a message's name, if there is one: `(data, name, sender)`.
-pub fn call_handler(main: &'static MainConf, message: &Message) {
+pub fn call_handler(main: &MainConf, message: &Message) {
     let name = message.name.as_slice();
     if !main.events.handlers.borrow().contains_key(name) {
         return;
@@ -148,7 +153,7 @@ pub fn call_handler(main: &'static MainConf, message: &Message) {
 
 /// Logs how many messages this worker has lost, and calls the function of `on_lost`, if there is
 /// one.
-pub fn tell_of_loss(main: &'static MainConf, count: u64) {
+pub fn tell_of_loss(main: &MainConf, count: u64) {
     ngx_log!(
         cycle_log(),
         Level::Warn,

@@ -35,7 +35,7 @@ pub enum MessageKind {
 }
 
 /// Passes a message on to what it is for. One of an unknown kind is dropped.
-fn dispatch(main: &'static MainConf, message: &Message) {
+fn dispatch(main: &MainConf, message: &Message) {
     if message.head.kind == MessageKind::Lua as u8 {
         lua::call_handler(main, message);
     } else if message.head.kind == MessageKind::Profile as u8 {
@@ -100,7 +100,7 @@ pub fn configuration_is_read(cycle: Cycle) {
 
 fn join(cycle: Cycle) {
     process_ends();
-    let zone = MainConf::of_cycle(cycle).and_then(|main| main.events.zone());
+    let zone = MainConf::of_cycle(&cycle).and_then(|main| main.events.zone());
     let (Some(zone), Some(worker)) = (zone, worker::worker_id()) else { return };
     let Some(membership) = zone.join(worker) else {
         return log_cycle(Level::Alert, b"lua_worker_events has no room for this worker");
@@ -120,7 +120,11 @@ pub fn process_ends() {
 /// Reads the messages that have been sent so far. Those that are sent meanwhile ring again.
 fn deliver() {
     let Some(membership) = MEMBERSHIP.borrow().clone() else { return };
-    let (Some(end), Some(main)) = (membership.news(), MainConf::current()) else { return };
+    let Some(end) = membership.news() else { return };
+    MainConf::with_current(|main| deliver_until(end, &membership, main));
+}
+
+fn deliver_until(end: u64, membership: &Membership, main: &MainConf) {
     loop {
         // Handlers count as running timers, and have the same limit.
         if fake_request::running_timers() >= main.max_running_timers() {

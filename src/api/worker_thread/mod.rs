@@ -48,8 +48,8 @@ const MODULES: &[&str] =
 /// An idle VM, or a new one unless there are as many as the configuration allows. Why none could be
 /// made is logged.
 fn take_vm(context: &Context) -> Option<JobVm> {
-    let main = MainConf::of(context.request());
-    let is_current = MainConf::current().is_some_and(|current| std::ptr::eq(current, main));
+    let main = context.main_conf();
+    let is_current = MainConf::with_current(|current| std::ptr::eq(current, main)).unwrap_or(false);
     let configuration = is_current.then(|| CONFIGURATIONS.get());
     if is_current && let Some(vm) = IDLE.borrow_mut().pop() {
         return Some(JobVm { vm, configuration });

@@ -9,7 +9,7 @@
 //! handlers and threads. A line that comes while the buffer is in use is lost.
 
 use std::cell::{RefCell, UnsafeCell};
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use codec::fallible::Grow;
@@ -23,8 +23,12 @@ use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::time;
 use crate::nginx::sys::{ngx_log_t, ngx_uint_t};
 
-/// A configuration's buffer, which lives in its pool, and the logs that fill it.
-pub struct Capture {
+/// A configuration's buffer, which lives in its pool; copies are the same one.
+#[derive(Clone, Copy)]
+pub struct Capture(NonNull<Buffer>);
+
+/// The buffer, and the logs that fill it.
+struct Buffer {
     in_use: AtomicBool,
     ring: UnsafeCell<LogRing>,
     filter_level: AtomicUsize,
@@ -34,31 +38,47 @@ pub struct Capture {
 
 impl Capture {
     /// Makes an empty buffer of `size` bytes, in the pool of the configuration that is being read.
-    pub fn define(cf: Conf, size: usize) -> Result<&'static Capture, OutOfMemory> {
-        let capture = Capture {
+    pub fn define(cf: Conf, size: usize) -> Result<Capture, OutOfMemory> {
+        let buffer = Buffer {
             in_use: AtomicBool::new(false),
             ring: UnsafeCell::new(LogRing::new(size)?),
             filter_level: AtomicUsize::new(Level::Debug as usize),
             logs: RefCell::default(),
         };
-        let capture = cf.pool()?.own(capture)?;
-        // SAFETY: the pool lives as long as the configuration, and so do all users of the buffer.
-        Ok(unsafe { capture.as_ref() })
+        Ok(Capture(cf.pool()?.own(buffer)?))
+    }
+
+    fn buffer(&self) -> &Buffer {
+        // SAFETY: `define` made it in the pool of the configuration, which lives as long as the
+        // handle is used.
+        unsafe { self.0.as_ref() }
     }
 
     /// Captures the error log of the location that is being merged.
-    pub fn attach_to_location(&self, cf: Conf) -> Result<(), OutOfMemory> {
+    pub fn attach_to_location(self, cf: Conf) -> Result<(), OutOfMemory> {
         // SAFETY: the log is of the configuration that is being read, as this buffer is, and was
         // merged before.
-        unsafe { self.attach(cf.pool()?, cf.location_error_log()) }
+        unsafe { self.buffer().attach(cf.pool()?, cf.location_error_log()) }
     }
 
     /// Captures the error log of the cycle itself, whose configuration has been read.
-    pub fn attach_to_cycle(&self, cycle: Cycle) -> Result<(), OutOfMemory> {
+    pub fn attach_to_cycle(self, cycle: Cycle) -> Result<(), OutOfMemory> {
         // SAFETY: the log is the cycle's, and complete.
-        unsafe { self.attach(cycle.pool()?, cycle.new_log()) }
+        unsafe { self.buffer().attach(cycle.pool()?, cycle.new_log()) }
     }
 
+    /// From now on, keeps only lines of this level and more severe ones.
+    pub fn set_filter_level(self, level: Level) {
+        self.buffer().filter_level.store(level as usize, Ordering::Relaxed);
+    }
+
+    /// Takes the oldest line out.
+    pub fn take(self) -> Option<CapturedLine> {
+        self.buffer().with_ring(LogRing::pop).flatten()
+    }
+}
+
+impl Buffer {
     /// Captures what is logged to the chain that begins with `head`; once for each chain.
     ///
     /// # Safety
@@ -86,16 +106,6 @@ impl Capture {
         Ok(())
     }
 
-    /// From now on, keeps only lines of this level and more severe ones.
-    pub fn set_filter_level(&self, level: Level) {
-        self.filter_level.store(level as usize, Ordering::Relaxed);
-    }
-
-    /// Takes the oldest line out.
-    pub fn take(&self) -> Option<CapturedLine> {
-        self.with_ring(LogRing::pop).flatten()
-    }
-
     fn with_ring<T>(&self, work: impl FnOnce(&mut LogRing) -> T) -> Option<T> {
         self.in_use.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: `in_use` was false, and is true as long as the reference lives.
@@ -105,7 +115,7 @@ impl Capture {
     }
 }
 
-impl Drop for Capture {
+impl Drop for Buffer {
     fn drop(&mut self) {
         for (head, ours) in self.logs.get_mut().drain(..) {
             // SAFETY: the logs live in the pool whose clean-up this is. Copies of the head may
@@ -127,13 +137,13 @@ impl Drop for Capture {
 #[callback]
 unsafe extern "C" fn keep(log: *mut ngx_log_t, level: ngx_uint_t, text: *mut u8, len: usize) {
     // SAFETY: nginx passes the log that `attach` made; its data is a live buffer or null.
-    let capture = unsafe { (*log).wdata.cast::<Capture>().as_ref() };
-    let Some(capture) = capture else { return };
-    if level > capture.filter_level.load(Ordering::Relaxed) {
+    let buffer = unsafe { (*log).wdata.cast::<Buffer>().as_ref() };
+    let Some(buffer) = buffer else { return };
+    if level > buffer.filter_level.load(Ordering::Relaxed) {
         return;
     }
     // SAFETY: nginx passes `len` bytes.
     let line = unsafe { crate::nginx::core::strings::raw(text, len) };
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let _busy = capture.with_ring(|ring| ring.push(level as u32, time::now(), line));
+    let _busy = buffer.with_ring(|ring| ring.push(level as u32, time::now(), line));
 }

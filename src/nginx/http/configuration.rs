@@ -31,7 +31,25 @@ pub unsafe trait Structure: Default + 'static {
     const SCOPE: Scope;
 }
 
-/// The configuration in force at some place: a location, a server, or the `http` block.
+/// A handle that leads to a configuration: that of a request, of the block that is being read, of
+/// a client in a handshake.
+///
+/// # Safety
+/// What `configuration` gives must live as long as any copy of the handle is used.
+pub unsafe trait Configured {
+    /// The configuration that is in force for it.
+    fn configuration(&self) -> Configuration;
+
+    /// This module's structure of type `T` in it.
+    #[inline(always)]
+    fn structure<T: Structure>(&self) -> &T {
+        // SAFETY: the configuration lives as long as the handle is used, the contract of this trait.
+        unsafe { self.configuration().get() }
+    }
+}
+
+/// The configuration in force at some place: a location, a server, or the `http` block. A handle,
+/// which must not be used any more once its cycle has ended.
 #[derive(Clone, Copy)]
 pub struct Configuration {
     main: *mut *mut c_void,
@@ -43,14 +61,12 @@ impl Configuration {
     /// The configuration of a request; valid as long as nginx's cycle.
     #[inline(always)]
     pub fn of(request: Request) -> Configuration {
-        let r = request.get();
-        Configuration { main: r.main_conf, server: r.srv_conf, location: r.loc_conf }
+        request.configuration()
     }
 
     /// The configuration of the block that is being read or merged, within `http`.
     pub fn under(cf: Conf) -> Configuration {
-        // SAFETY: within `http`, the parser's ctx is nginx's ngx_http_conf_ctx_t.
-        unsafe { Configuration::from_ctx(cf.get().ctx.cast()) }
+        cf.configuration()
     }
 
     /// The configuration of a cycle's `http` block, once it has been read; `None` without such a
@@ -77,7 +93,14 @@ impl Configuration {
     }
 
     /// The same configuration, with another array for the location.
-    pub(in crate::nginx) fn with_location(self, location: *mut *mut c_void) -> Configuration {
+    ///
+    /// # Safety
+    /// The array must have a slot for each module, with its configuration of a location, and live as
+    /// long as the cycle.
+    pub(in crate::nginx) unsafe fn with_location(
+        self,
+        location: *mut *mut c_void,
+    ) -> Configuration {
         Configuration { location, ..self }
     }
 
@@ -94,11 +117,21 @@ impl Configuration {
         }
     }
 
+    /// This module's structure of type `T` in the configuration of a cycle; `None` without an `http`
+    /// block.
+    pub fn structure_of_cycle<T: Structure>(cycle: &Cycle) -> Option<&T> {
+        // SAFETY: a cycle's configuration lives as long as the cycle, and so as the handle is used.
+        Configuration::of_cycle(*cycle).map(|configuration| unsafe { configuration.get() })
+    }
+
     /// This module's structure of type `T`.
+    ///
+    /// # Safety
+    /// The configuration's cycle must live as long as the result.
     #[inline(always)]
-    pub fn get<T: Structure>(self) -> &'static T {
-        // SAFETY: the slot holds a `T` in the cycle's pool (the contract of `Structure`), which
-        // outlives every request and hook of the cycle.
+    unsafe fn get<'a, T: Structure>(self) -> &'a T {
+        // SAFETY: the slot holds a `T` in the pool (the contract of `Structure`) of a cycle that is
+        // live, the contract of this function.
         unsafe { &*self.slot(T::SCOPE, module()).cast() }
     }
 
@@ -128,6 +161,31 @@ impl Configuration {
     /// nginx's core module's configuration of the `http` block.
     pub(in crate::nginx) fn core_main(self) -> *mut ngx_http_core_main_conf_t {
         self.slot(Scope::Main, core()).cast()
+    }
+}
+
+// SAFETY: the handle is the configuration's own.
+unsafe impl Configured for Configuration {
+    #[inline(always)]
+    fn configuration(&self) -> Configuration {
+        *self
+    }
+}
+
+// SAFETY: the cycle that a request began in lives as long as the request.
+unsafe impl Configured for Request {
+    #[inline(always)]
+    fn configuration(&self) -> Configuration {
+        let r = self.get();
+        Configuration { main: r.main_conf, server: r.srv_conf, location: r.loc_conf }
+    }
+}
+
+// SAFETY: the parser makes a configuration, and is used during the calls that it makes only.
+unsafe impl Configured for Conf {
+    fn configuration(&self) -> Configuration {
+        // SAFETY: within `http`, the parser's ctx is nginx's ngx_http_conf_ctx_t.
+        unsafe { Configuration::from_ctx(self.get().ctx.cast()) }
     }
 }
 

@@ -49,7 +49,7 @@ pub fn enter(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) 
 /// wait here, or without memory, which has been logged.
 fn start(at: Handshaking, waiting: &'static HandshakePhase, can_wait: bool) -> Option<Verdict> {
     at.client.set_action(waiting.action);
-    let Some(script) = ServerConf::of_handshake(at).script(waiting.phase) else {
+    let Some(script) = ServerConf::of(&at).script(waiting.phase) else {
         ngx_log!(
             at.client.log(),
             Level::Alert,
@@ -107,12 +107,12 @@ fn run(context: &Rc<Context>, script: &SharedScript) {
 
 /// The handshake's state; made at the first use.
 pub fn handshake(at: Handshaking) -> Option<Rc<Handshake>> {
-    Handshake::of(at.ssl).or_else(|| Handshake::attach(at, MainConf::of_handshake(at).vm()?).ok())
+    Handshake::of(at.ssl).or_else(|| Handshake::attach(at, MainConf::of(&at).vm()?).ok())
 }
 
 /// A fake request that uses the client's TLS connection.
 pub fn fake_request(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Rc<Context>> {
-    let vm = MainConf::of_handshake(at).vm()?;
+    let vm = MainConf::of(&at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
     let context = fake_request::begin(request, vm, phase).ok()?;
     at.client.lend(context.request());

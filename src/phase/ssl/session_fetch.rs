@@ -53,7 +53,7 @@ pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
 
 /// Runs the code, once; `None` if there is none, or no memory.
 fn fetch(at: Handshaking, id: &[u8], can_wait: bool) -> Option<Verdict> {
-    ServerConf::of_handshake(at).script(Phase::SslSessionFetch)?;
+    ServerConf::of(&at).script(Phase::SslSessionFetch)?;
     let handshake = driver::handshake(at)?;
     *handshake.session_id.borrow_mut() = fallible::copy(id).ok()?;
     Some(driver::enter(at, &SESSION_FETCH, can_wait))

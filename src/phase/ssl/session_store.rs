@@ -26,7 +26,7 @@ pub fn enter(at: Handshaking, session: Session) {
     }
     let reusable = u8::from(at.client.is_reusable());
     ngx_debug!(log, "ssl session store: connection reusable: {reusable}");
-    let Some(script) = ServerConf::of_handshake(at).script(Phase::SslSessionStore) else {
+    let Some(script) = ServerConf::of(&at).script(Phase::SslSessionStore) else {
         return;
     };
     let Some(handshake) = driver::handshake(at) else { return };

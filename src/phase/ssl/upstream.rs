@@ -49,7 +49,7 @@ pub fn install(cf: Conf, location: &LocationConf) -> ConfResult {
 /// A server asks for a certificate; returns whether the handshake goes on.
 fn certificate(request: Request) -> bool {
     let phase = Phase::ProxySslCertificate;
-    if LocationConf::of(request).script(phase).is_none() {
+    if LocationConf::of(&request).script(phase).is_none() {
         return true;
     }
     ask(request, phase, None, c"loading proxy ssl certificate by lua", "cert cb")
@@ -58,7 +58,7 @@ fn certificate(request: Request) -> bool {
 /// A server has presented its certificate.
 fn verify(request: Request, verification: Verification) -> Judgement {
     let phase = Phase::ProxySslVerify;
-    let location = LocationConf::of(request);
+    let location = LocationConf::of(&request);
     if location.script(phase).is_none() {
         return Judgement::of(verification.verify());
     }
@@ -103,7 +103,7 @@ fn ask(
 
 /// What the code ended with.
 fn run(context: &Rc<Context>, phase: Phase) -> Status {
-    let Some(script) = LocationConf::of(context.request()).script(phase) else { return Status::OK };
+    let Some(script) = context.location().script(phase) else { return Status::OK };
     let end_before = context.ending.end.take();
     let code_before = context.ending.exit_code.get();
     let result = synchronous::run_plainly(context, script, phase);

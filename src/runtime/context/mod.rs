@@ -211,12 +211,12 @@ impl Context {
     }
 
     /// The merged configuration of the request's location.
-    pub fn location(&self) -> &'static LocationConf {
-        LocationConf::of(self.request)
+    pub fn location(&self) -> &LocationConf {
+        LocationConf::of(&self.request)
     }
 
-    pub fn main_conf(&self) -> &'static MainConf {
-        MainConf::of(self.request)
+    pub fn main_conf(&self) -> &MainConf {
+        MainConf::of(&self.request)
     }
 
     /// Whether the response header has been sent, by us or by nginx. While it passes the header

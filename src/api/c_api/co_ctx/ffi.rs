@@ -165,5 +165,5 @@ pub unsafe extern "C" fn ngx_http_lua_get_lua_http10_buffering(
 ) -> c_int {
     // SAFETY: the calling code passes null or a live request.
     let request = unsafe { ffi::request(r) };
-    request.map_or(0, |request| LocationConf::of(request).http10_buffering().into())
+    request.map_or(0, |request| LocationConf::of(&request).http10_buffering().into())
 }

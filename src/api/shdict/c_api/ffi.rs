@@ -149,7 +149,7 @@ pub unsafe extern "C" fn ngx_http_lua_shared_memory_add(
         let (Some(cf), Some(name)) = (Conf::from_ptr(cf), name.as_ref()) else {
             return null_mut();
         };
-        let zone = MainConf::under(cf).zones.add(cf, strings::bytes(*name), size, tag);
+        let zone = MainConf::of(&cf).zones.add(cf, strings::bytes(*name), size, tag);
         zone.map_or(null_mut(), |zone| zone.as_ptr())
     }
 }

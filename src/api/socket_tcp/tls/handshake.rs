@@ -13,6 +13,7 @@ use super::state::TlsFailure;
 use crate::api::socket_tcp::cancel::SocketWait;
 use crate::api::socket_tcp::connect::Stage;
 use crate::api::socket_tcp::socket::Socket;
+use crate::config::LocationConf;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer::Peer;
 use crate::nginx::event::stream::{Direction, Stream};
@@ -104,7 +105,8 @@ impl Socket {
         wanted: &WantedHandshake,
     ) -> Result<Connection, &'static CStr> {
         const NOT_MADE: &CStr = c"failed to create ssl connection";
-        let context = self.conf.get().tls_context().ok_or(NOT_MADE)?;
+        let conf = self.conf.get();
+        let context = LocationConf::of(&conf).tls_context().ok_or(NOT_MADE)?;
         let connection = Connection::start(peer, context).ok_or(NOT_MADE)?;
         self.prepare(connection, wanted).inspect_err(|_| connection.abandon())?;
         Ok(connection)
@@ -139,7 +141,8 @@ impl Socket {
                 return Err(c"SSL_set_tlsext_host_name failed");
             }
         }
-        if let Some(store) = self.tls.borrow().store(wanted.verify, self)
+        if let Some(store) =
+            self.tls.borrow().store(wanted.verify, LocationConf::of(&self.conf.get()))
             && !connection.trust(store)
         {
             return Err(c"SSL_set1_verify_cert_store() failed");

@@ -9,6 +9,7 @@ use codec::fallible::{self, OutOfMemory};
 
 use super::handshake::WantedHandshake;
 use crate::api::socket_tcp::socket::Socket;
+use crate::config::LocationConf;
 use crate::nginx::Level;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::stream::Stream;
@@ -123,15 +124,17 @@ impl Tls {
     /// A handshake has succeeded: a real one, or another verification of the server after it.
     pub fn succeed(&mut self, connection: Connection, stream: Stream, socket: &Socket) {
         self.save_session(connection, stream);
-        let context = socket.conf.get().tls_context().map_or(ptr::null(), ptr::from_ref);
+        let conf = socket.conf.get();
+        let conf = LocationConf::of(&conf);
+        let context = conf.tls_context().map_or(ptr::null(), ptr::from_ref);
         let verified = self.verify;
         let suits = self.made.as_ref().is_some_and(|made| {
-            made.is_by(context, self.store(verified, socket))
+            made.is_by(context, self.store(verified, conf))
                 && !made.is_for_another(Some(&self.host))
         });
         match &mut self.made {
             None => {
-                let trusted = self.store(verified, socket).cloned();
+                let trusted = self.store(verified, conf).cloned();
                 let server_name = self.host.clone();
                 let (has_certificate, offer) = (self.has_certificate, self.offer.clone());
                 let made = Made { server_name, context, trusted, has_certificate, offer, verified };
@@ -162,8 +165,8 @@ impl Tls {
 
     /// The authorities that a handshake trusts, if they are not the context's own. Without
     /// verification, the system's authorities are not loaded.
-    pub fn store<'a>(&'a self, verify: bool, socket: &'a Socket) -> Option<&'a Store> {
-        let context = || socket.conf.get().tls_context().filter(|_| verify);
+    pub fn store<'a>(&'a self, verify: bool, conf: &'a LocationConf) -> Option<&'a Store> {
+        let context = || conf.tls_context().filter(|_| verify);
         self.trusted().or_else(|| context()?.store()?.get())
     }
 
@@ -178,7 +181,8 @@ impl Tls {
     pub fn trusted_others(&self, socket: &Socket) -> bool {
         let Some(made) = self.made.as_ref().map(|made| made.trusted.as_ref()) else { return false };
         let named = made.is_some() || self.trusted().is_some();
-        let wanted = || self.store(true, socket).map(Store::as_ptr);
+        let conf = socket.conf.get();
+        let wanted = || self.store(true, LocationConf::of(&conf)).map(Store::as_ptr);
         named && made.map(Store::as_ptr) != wanted()
     }
 
@@ -200,7 +204,9 @@ impl Tls {
         socket: &Socket,
     ) -> Suits {
         let Some(made) = &self.made else { return Suits::Not };
-        let context = socket.conf.get().tls_context();
+        let conf = socket.conf.get();
+        let conf = LocationConf::of(&conf);
+        let context = conf.tls_context();
         let presents = match wanted.certificate {
             Some(own) => connection.presents(own),
             None if made.has_certificate => false,
@@ -214,7 +220,7 @@ impl Tls {
         if made.is_for_another(wanted.server_name) || !presents || !offered {
             return Suits::Not;
         }
-        match (wanted.verify, made.is_by(context, self.store(wanted.verify, socket))) {
+        match (wanted.verify, made.is_by(context, self.store(wanted.verify, conf))) {
             (false, _) => Suits::Yes,
             (true, false) => Suits::Not,
             (true, true) if made.verified => Suits::Yes,

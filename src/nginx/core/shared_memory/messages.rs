@@ -93,12 +93,7 @@ pub struct Messages(NonNull<ngx_shm_zone_t>);
 impl Messages {
     /// Registers the zone `name`, with `size` bytes for messages; `None` on an error, which has
     /// been logged.
-    pub fn define(
-        cf: Conf,
-        zones: &'static SharedZones,
-        name: &[u8],
-        size: usize,
-    ) -> Option<Messages> {
+    pub fn define(cf: Conf, zones: &SharedZones, name: &[u8], size: usize) -> Option<Messages> {
         static TAG: u8 = 0;
         let tag: *mut c_void = std::ptr::from_ref(&TAG).cast_mut().cast();
         let size = SharedZones::size_for(size_of::<Root>() + size);
@@ -110,19 +105,19 @@ impl Messages {
         Some(Messages(zone))
     }
 
-    fn pool(self) -> Option<NonNull<ngx_slab_pool_t>> {
+    fn pool(&self) -> Option<NonNull<ngx_slab_pool_t>> {
         // SAFETY: a zone of a cycle that is still in use; its memory begins with a slab pool.
         NonNull::new(unsafe { self.0.as_ref() }.shm.addr.cast())
     }
 
     /// Nothing while nginx has no memory for the zone yet.
-    fn root(self) -> Option<&'static Root> {
+    fn root(&self) -> Option<&Root> {
         // SAFETY: `init` has put a root there, and it stays as long as processes use the
         // configuration.
         unsafe { self.pool()?.as_ref().data.cast::<Root>().as_ref() }
     }
 
-    fn lock(self) -> Option<Locked> {
+    fn lock(&self) -> Option<Locked<'_>> {
         let (pool, root) = (self.pool()?, self.root()?);
         // SAFETY: a live slab pool; its lock is held until `Locked` is dropped.
         unsafe { ngx_shmtx_lock(&raw mut (*pool.as_ptr()).mutex) };
@@ -146,39 +141,46 @@ impl Messages {
 /// A process's place among those that get messages. Dropping it gives the place up.
 pub struct Membership {
     zone: Messages,
-    reader: &'static Reader,
+    /// Its index.
+    reader: usize,
 }
 
 impl Membership {
     /// Where the ring ends now, if there is anything that this process has not read.
     pub fn news(&self) -> Option<u64> {
         let end = self.zone.root()?.end.load(Acquire);
-        (self.reader.position.load(Relaxed) != end).then_some(end)
+        (self.reader()?.position.load(Relaxed) != end).then_some(end)
+    }
+
+    fn reader(&self) -> Option<&Reader> {
+        self.zone.root()?.readers.get(self.reader)
     }
 
     /// What comes next before `end`. Without memory for a message, it stays the next one.
     pub fn next(&self, end: u64) -> Result<Next, OutOfMemory> {
-        let Some(mut locked) = self.zone.lock() else { return Ok(Next::Nothing) };
-        locked.next(self.reader, end)
+        let (Some(mut locked), Some(reader)) = (self.zone.lock(), self.reader()) else {
+            return Ok(Next::Nothing);
+        };
+        locked.next(reader, end)
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        if let Some(locked) = self.zone.lock() {
-            self.reader.pid.store(0, Relaxed);
+        if let (Some(locked), Some(reader)) = (self.zone.lock(), self.reader()) {
+            reader.pid.store(0, Relaxed);
             drop(locked);
         }
     }
 }
 
 /// The ring while its lock is held.
-struct Locked {
+struct Locked<'z> {
     pool: NonNull<ngx_slab_pool_t>,
-    root: &'static Root,
+    root: &'z Root,
 }
 
-impl Locked {
+impl<'z> Locked<'z> {
     fn ring(&mut self) -> MessageRing<'_> {
         let root = std::ptr::from_ref(self.root);
         // SAFETY: behind the root are so many bytes (`init`), which are read and written with the
@@ -206,7 +208,7 @@ impl Locked {
     }
 
     /// The places that are taken.
-    fn readers(&self) -> impl Iterator<Item = &'static Reader> + use<> {
+    fn readers(&self) -> impl Iterator<Item = &'z Reader> + use<'z> {
         self.root.readers.iter().filter(|reader| reader.pid.load(Relaxed) != 0)
     }
 
@@ -260,13 +262,15 @@ impl Locked {
         reader.position.store(end, Relaxed);
     }
 
-    fn join(&mut self, worker: i32) -> Option<&'static Reader> {
+    /// The index of a place for this process.
+    fn join(&mut self, worker: i32) -> Option<usize> {
         // This process has no place yet: one with its id is that of a dead process that had the id.
         let is_own = |reader: &&Reader| reader.pid.load(Relaxed) == worker::pid();
         self.readers().filter(|reader| !reader.is_alive() || is_own(reader)).for_each(|dead| {
             dead.pid.store(0, Relaxed);
         });
-        let free = self.root.readers.iter().find(|reader| reader.pid.load(Relaxed) == 0)?;
+        let is_free = |reader: &&Reader| reader.pid.load(Relaxed) == 0;
+        let (index, free) = self.root.readers.iter().enumerate().find(|(_, at)| is_free(at))?;
         let number = self.root.joined.load(Relaxed) + 1;
         self.root.joined.store(number, Relaxed);
         free.worker.store(worker, Relaxed);
@@ -275,7 +279,7 @@ impl Locked {
         free.lost.store(0, Relaxed);
         // Last, because from here on the place counts as taken.
         free.pid.store(worker::pid(), Release);
-        Some(free)
+        Some(index)
     }
 
     fn next(&mut self, reader: &Reader, end: u64) -> Result<Next, OutOfMemory> {
@@ -300,7 +304,7 @@ impl Locked {
     }
 }
 
-impl Drop for Locked {
+impl Drop for Locked<'_> {
     fn drop(&mut self) {
         // SAFETY: the lock is held, and the zone stays.
         unsafe { ngx_shmtx_unlock(&raw mut (*self.pool.as_ptr()).mutex) };

@@ -5,6 +5,7 @@
 //! dead: so sums over all of them never become smaller. There is no lock.
 
 use std::ffi::c_void;
+use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -67,12 +68,28 @@ pub struct WorkerSlots<const N: usize> {
     outlasts: fn(usize) -> bool,
 }
 
+/// The slot of this process; copies are the same one. A handle, which must not be used any more once
+/// the process has given up the slot.
+#[derive(Clone, Copy)]
+pub struct OwnSlot<const N: usize>(NonNull<Slot<N>>);
+
+impl<const N: usize> Deref for OwnSlot<N> {
+    type Target = Numbers<N>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Numbers<N> {
+        // SAFETY: `claim` found it in the zone's table, which stays as long as processes use the
+        // configuration; all that is in it is atomic.
+        unsafe { &(*self.0.as_ptr()).numbers }
+    }
+}
+
 impl<const N: usize> WorkerSlots<N> {
     /// Registers the zone `name`; `None` on an error, which has been logged. `outlasts` tells which
     /// numbers are kept when their process is gone.
     pub fn define(
         cf: Conf,
-        zones: &'static SharedZones,
+        zones: &SharedZones,
         name: &[u8],
         outlasts: fn(usize) -> bool,
     ) -> Option<WorkerSlots<N>> {
@@ -88,23 +105,22 @@ impl<const N: usize> WorkerSlots<N> {
     }
 
     /// Nothing while nginx has no memory for the zone yet.
-    fn table(&self) -> Option<&'static Table<N>> {
-        // SAFETY: a zone of the current cycle; `init` has put a table of zeroes there, and it stays
-        // as long as processes use the configuration.
+    fn table(&self) -> Option<&Table<N>> {
+        // SAFETY: a zone of a cycle that is still in use; `init` has put a table of zeroes there,
+        // and it stays as long as processes use the configuration.
         unsafe {
             let pool: *mut ngx_slab_pool_t = self.zone.as_ref().shm.addr.cast();
             pool.as_ref()?.data.cast::<Table<N>>().as_ref()
         }
     }
 
-    /// A slot for this process, which has none; `None` where all are taken. It is valid as long as
-    /// the configuration.
-    pub fn claim(&self) -> Option<&'static Numbers<N>> {
+    /// A slot for this process, which has none; `None` where all are taken.
+    pub fn claim(&self) -> Option<OwnSlot<N>> {
         // This process has none yet: one with its id is that of a dead process that had the id.
         self.release();
         self.settle();
         let slot = self.table()?.slots.iter().find(|slot| slot.passes(NOBODY, worker::pid()));
-        slot.map(|slot| &slot.numbers)
+        slot.map(|slot| OwnSlot(NonNull::from(slot)))
     }
 
     /// Gives up this process's slot.
@@ -135,16 +151,18 @@ impl<const N: usize> WorkerSlots<N> {
     }
 
     /// What the processes that are gone have left.
-    pub fn gone(&self) -> Option<&'static Numbers<N>> {
+    pub fn gone(&self) -> Option<&Numbers<N>> {
         self.settle();
         self.table().map(|table| &table.gone)
     }
 
     /// The processes that have a slot, with their numbers.
-    pub fn workers(&self) -> impl Iterator<Item = (i32, &'static Numbers<N>)> + use<N> {
+    pub fn workers(&self) -> impl Iterator<Item = (i32, &Numbers<N>)> {
         let slots = self.table().map_or(&[][..], |table| &table.slots);
-        let of = |slot: &'static Slot<N>| (slot.pid.load(Ordering::Acquire), &slot.numbers);
-        slots.iter().map(of).filter(|(pid, _)| *pid > 0)
+        slots
+            .iter()
+            .map(|slot| (slot.pid.load(Ordering::Acquire), &slot.numbers))
+            .filter(|(pid, _)| *pid > 0)
     }
 }
 

@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
 use export::callback;
 
@@ -24,9 +25,12 @@ use crate::nginx::sys::{
 /// What runs when all zones are ready; an error stops nginx, or the reload.
 type Ready = Box<dyn FnOnce(Cycle, Log) -> Result<(), ()>>;
 
-/// The zones of one configuration. It lives as long as the configuration's cycle.
+/// The zones of one configuration. The data of each zone has a share of it.
 #[derive(Default)]
-pub struct SharedZones {
+pub struct SharedZones(Rc<Zones>);
+
+#[derive(Default)]
+struct Zones {
     added: Cell<usize>,
     initialised: Cell<usize>,
     dicts: RefCell<Vec<Dict>>,
@@ -37,7 +41,7 @@ pub struct SharedZones {
 struct ZoneContext {
     /// The copy that the module that added it uses.
     zone: ngx_shm_zone_t,
-    zones: *const SharedZones,
+    zones: Rc<Zones>,
     cycle: *mut ngx_cycle_t,
     log: *mut ngx_log_t,
 }
@@ -53,7 +57,7 @@ impl SharedZones {
     /// Registers a zone with nginx, or finds the one that is registered already with the same name,
     /// size and tag. `None` on an error, which has been logged.
     pub fn add(
-        &'static self,
+        &self,
         cf: Conf,
         name: &[u8],
         size: usize,
@@ -70,18 +74,19 @@ impl SharedZones {
             }
             let cycle = cf.cycle().as_ptr();
             let log = &raw mut (*cycle).new_log;
-            let context = ZoneContext { zone: std::ptr::read(zone), zones: self, cycle, log };
+            let context =
+                ZoneContext { zone: std::ptr::read(zone), zones: self.0.clone(), cycle, log };
             let context = pool.own(context).ok()?;
             zone.init = Some(init);
             zone.data = context.as_ptr().cast();
-            self.added.set(self.added.get() + 1);
+            self.0.added.set(self.0.added.get() + 1);
             NonNull::new(&raw mut (*context.as_ptr()).zone)
         }
     }
 
     /// Adds a dictionary's zone; false if there is one of that name. `None` on another error, which
     /// has been logged.
-    pub fn add_dict(&'static self, cf: Conf, name: &[u8], size: usize) -> Option<bool> {
+    pub fn add_dict(&self, cf: Conf, name: &[u8], size: usize) -> Option<bool> {
         let tag = std::ptr::from_ref(module()).cast_mut().cast();
         let zone = self.add(cf, name, size, tag)?;
         // SAFETY: a live zone of nginx's; one whose data is set is in use.
@@ -93,25 +98,27 @@ impl SharedZones {
                 clippy::disallowed_methods,
                 reason = "of the configuration, when nginx reads it"
             )]
-            self.dicts.borrow_mut().push(Dict::define(zone));
+            self.0.dicts.borrow_mut().push(Dict::define(zone));
         }
         Some(true)
     }
 
     /// The dictionaries, in the order of the configuration.
     pub fn dicts(&self) -> Vec<Dict> {
-        self.dicts.borrow().clone()
+        self.0.dicts.borrow().clone()
     }
 
     /// Has `work` run when all zones are ready. If there are no zones, returns it.
     pub fn when_ready(&self, work: Ready) -> Option<Ready> {
-        if self.added.get() == 0 {
+        if self.0.added.get() == 0 {
             return Some(work);
         }
-        *self.ready.borrow_mut() = Some(work);
+        *self.0.ready.borrow_mut() = Some(work);
         None
     }
+}
 
+impl Zones {
     fn one_is_initialised(&self, context: &ZoneContext) -> Result<(), ()> {
         self.initialised.set(self.initialised.get() + 1);
         if self.initialised.get() < self.added.get() {
@@ -161,7 +168,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
         if inner_init(inner, old_data) != 0 {
             return -1;
         }
-        let ready = (*(*context).zones).one_is_initialised(&*context);
+        let ready = (*context).zones.one_is_initialised(&*context);
         if ready.is_ok() { 0 } else { -1 }
     }
 }

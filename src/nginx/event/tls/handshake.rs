@@ -12,7 +12,7 @@ use crate::nginx::core::conf::Conf;
 use crate::nginx::core::function::instance;
 use crate::nginx::core::guard::fault_point;
 use crate::nginx::core::strings;
-use crate::nginx::http::configuration::{Configuration, Scope};
+use crate::nginx::http::configuration::{Configuration, Configured, Scope};
 use crate::nginx::http::fake::Origin;
 use crate::nginx::sys::{
     SSL, SSL_CTX, SSL_CTX_sess_set_get_cb, SSL_CTX_sess_set_new_cb, SSL_CTX_set_cert_cb,
@@ -56,11 +56,14 @@ impl Handshaking {
         let ssl = unsafe { Ssl::from_ptr(ssl) }?;
         Some(Handshaking { ssl, client: ssl.client()? })
     }
+}
 
-    /// The configuration of the server that the client asks for, as far as that is known. Only
-    /// until a request begins on the connection: a new session of TLS 1.3 may come later, if nginx
-    /// takes early data.
-    pub fn configuration(self) -> Configuration {
+// SAFETY: a connection lives no longer than the cycle that accepted it.
+unsafe impl Configured for Handshaking {
+    /// That of the server that the client asks for, as far as that is known. Only until a request
+    /// begins on the connection: a new session of TLS 1.3 may come later, if nginx takes early
+    /// data.
+    fn configuration(&self) -> Configuration {
         // SAFETY: until a request begins, the data of a client's connection is nginx's record of
         // it, with the configuration of its server. All callbacks come before that, except for new
         // sessions of TLS 1.3, which `session_store` leaves alone.

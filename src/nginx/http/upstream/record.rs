@@ -82,10 +82,11 @@ impl Peer {
     }
 
     /// This module's structure of the `upstream` block.
-    pub fn server_conf<T: Structure>(self) -> &'static T {
+    pub fn server_conf<T: Structure>(&self) -> &T {
         const { assert!(matches!(T::SCOPE, Scope::Server), "a block has the server's level") };
         // SAFETY: an explicit block (others have no balancer) has a slot for every module, with a
-        // `T` in the cycle's pool: the contract of `Structure`.
+        // `T` in the pool (the contract of `Structure`) of the cycle, which lives
+        // as long as the request.
         unsafe { &*(*(*(*self.as_ptr()).upstream).srv_conf.add(module().ctx_index)).cast() }
     }
 

@@ -34,7 +34,7 @@ pub trait Balancer: 'static {
     fn cancel(peer: Peer);
 
     /// The connections of the try's `upstream` block that rest.
-    fn idle(peer: Peer) -> &'static IdleConnections;
+    fn idle(peer: &Peer) -> &IdleConnections;
 }
 
 /// Whether a try's server is known.
@@ -164,7 +164,7 @@ unsafe extern "C" fn get_peer<B: Balancer>(
             return ngx_http_upstream_get_round_robin_peer(pc, data);
         }
         peer.connect_to_named(pc);
-        match peer.take_resting(pc, B::idle(peer)) {
+        match peer.take_resting(pc, B::idle(&peer)) {
             Ok(true) => Status::DONE.0,
             Ok(false) => Status::OK.0,
             Err(_) => Status::ERROR.0,
@@ -209,7 +209,7 @@ unsafe extern "C" fn free_peer<B: Balancer>(
             (*pc).tries = (*pc).tries.saturating_sub(1);
             // nginx gives back a try whose connection had rested: here, each one counts.
             (*pc).set_cached(0);
-            peer.let_rest(pc, state, B::idle(peer));
+            peer.let_rest(pc, state, B::idle(&peer));
         } else {
             ngx_http_upstream_free_round_robin_peer(pc, data, state);
         }
