@@ -58,6 +58,8 @@ pub mod worker_events;
 #[cfg(ngx_feature = "threads")]
 pub mod worker_thread;
 
+use std::ffi::CStr;
+
 use crate::lua::State;
 use crate::lua::state::GLOBALS;
 use crate::nginx::core::shared_memory::Dict;
@@ -66,19 +68,23 @@ use crate::nginx::core::shared_memory::Dict;
 /// `dicts` become `ngx.shared`.
 ///
 /// To be called in protected mode: it may raise a Lua error.
-pub fn inject(mut state: State, dicts: &[Dict]) {
+pub fn inject(state: State, dicts: &[Dict]) {
     state.new_table(0, 128);
     for inject in FAMILIES {
         inject(state);
     }
     shdict::inject(state, dicts);
-    // `require "ngx"` gives the table that is the global `ngx`.
+    set_global_module(state, c"ngx");
+}
+
+/// Takes a table off the stack: the global `name`, which `require` gives too.
+fn set_global_module(mut state: State, name: &CStr) {
     state.get_field(GLOBALS, c"package");
     state.get_field(-1, c"loaded");
     state.push_value(-3);
-    state.set_field(-2, c"ngx");
+    state.set_field(-2, name);
     state.pop(2);
-    state.set_field(GLOBALS, c"ngx");
+    state.set_field(GLOBALS, name);
 }
 
 /// Adds functions to tables that lua-resty-core has made, once it has been loaded.

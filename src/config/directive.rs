@@ -39,7 +39,7 @@ pub(super) enum Sets {
     Location(fn(Conf, &LocationConf) -> ConfResult),
     Code(Form, Phase),
     /// A content handler of this module's own.
-    Content(fn(Conf, &'static MainConf) -> ConfResult),
+    Content(fn(Conf, &MainConf) -> ConfResult),
     Hook(Form, HookField),
     /// `set_by_lua*`: a variable that nginx's rewrite module sets.
     Variable(Form),
@@ -86,7 +86,9 @@ impl directive::Directive for Directive {
             #[cfg(ngx_feature = "http_ssl")]
             Sets::Text(field) => values::set_text(cf, field(&mut location().written.borrow_mut())),
             Sets::Location(set) => set(cf, location()),
-            Sets::Code(form, phase) => self.set_code(cf, location(), form, phase),
+            Sets::Code(form, phase) => {
+                Directive::set_code(cf, location(), phase, || self.read_script(cf, form).map(Some))
+            }
             Sets::Content(set) => set(cf, main()),
             Sets::Hook(form, field) => self.set_hook(cf, main(), form, field),
             Sets::Variable(form) => self.set_variable(cf, form),
@@ -94,7 +96,9 @@ impl directive::Directive for Directive {
             Sets::Server(set) => set(cf, server()),
             Sets::Tls(form, phase) => self.set_tls(cf, server(), form, phase),
             #[cfg(ngx_feature = "http_ssl")]
-            Sets::UpstreamTls(form, phase) => self.set_upstream_tls(cf, location(), form, phase),
+            Sets::UpstreamTls(form, phase) => {
+                Directive::set_code(cf, location(), phase, || self.read_fixed_script(cf, form))
+            }
         }
     }
 }

@@ -26,11 +26,12 @@ impl Directive {
         if location.written.borrow().scripts.get(phase).is_some() {
             return Err(ConfError::Directive(c"is duplicate"));
         }
-        let script = self.read_script(cf, form)?;
-        location.written.borrow_mut().scripts.set(phase, SharedScript::new(script));
-        MainConf::under(cf).uses(phase);
-        if phase == Phase::Content {
-            installers::run(cf, |installers| installers.content);
+        if let Some(script) = read()? {
+            location.written.borrow_mut().scripts.set(phase, SharedScript::new(script));
+            MainConf::of(&cf).uses(phase);
+            if phase == Phase::Content {
+                installers::run(cf, |installers| installers.content);
+            }
         }
         Ok(())
     }
@@ -127,26 +128,12 @@ impl Directive {
         Ok(())
     }
 
-    /// Sets the code of a location's handshakes with servers; empty code means none.
-    #[cfg(ngx_feature = "http_ssl")]
-    pub(super) fn set_upstream_tls(
+    /// The directive's code, with a path without variables; `None` if it is empty.
+    pub(super) fn read_fixed_script(
         &self,
         cf: Conf,
         form: Form,
-        phase: Phase,
-    ) -> ConfResult {
-        if location.written.borrow().scripts.get(phase).is_some() {
-            return Err(ConfError::Directive(c"is duplicate"));
-        }
-        if let Some(script) = self.read_fixed_script(cf, form)? {
-            location.written.borrow_mut().scripts.set(phase, SharedScript::new(script));
-            MainConf::under(cf).uses(phase);
-        }
-        Ok(())
-    }
-
-    /// The directive's code, with a path without variables; `None` if it is empty.
-    fn read_fixed_script(&self, cf: Conf, form: Form) -> Result<Option<Script>, ConfError> {
+    ) -> Result<Option<Script>, ConfError> {
         let line = cf.line();
         let code = self.read_code(cf, form)?;
         if code.is_empty() {
@@ -161,7 +148,7 @@ impl Directive {
     }
 
     /// The directive's code, from its argument or its block.
-    fn read_script(&self, cf: Conf, form: Form) -> Result<Script, ConfError> {
+    pub(super) fn read_script(&self, cf: Conf, form: Form) -> Result<Script, ConfError> {
         let line = cf.line();
         let code = self.read_code(cf, form)?;
         if code.is_empty() {

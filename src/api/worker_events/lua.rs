@@ -132,10 +132,7 @@ pub fn call_handler(main: &MainConf, message: &Message) {
     if !main.events.handlers.borrow().contains_key(name) {
         return;
     }
-    let function = |state: State| match main.events.handlers.borrow().get(name) {
-        Some(function) => state.push_anchored(function),
-        None => state.push_nil(),
-    };
+    let function = |state: State| push(state, main.events.handlers.borrow().get(name));
     let ran = run(main, function, 3, |state| {
         state.push_bytes(&message.data);
         state.push_bytes(&message.name);
@@ -162,17 +159,22 @@ pub fn tell_of_loss(main: &MainConf, count: u64) {
     if main.events.on_lost.borrow().is_none() {
         return;
     }
-    let function = |state: State| match &*main.events.on_lost.borrow() {
-        Some(function) => state.push_anchored(function),
-        None => state.push_nil(),
-    };
+    let function = |state: State| push(state, main.events.on_lost.borrow().as_ref());
     if let Err(reason) = run(main, function, 1, |state| state.push_integer(count as i64)) {
         let reason = Shown(&reason);
         ngx_log!(cycle_log(), Level::Alert, "lua_worker_events: cannot tell of the loss: {reason}");
     }
 }
 
-/// Runs the function that `function` pushes, with the `count` arguments that `push` pushes, until it
+/// Pushes the function, or nil.
+fn push(state: State, function: Option<&Anchor>) {
+    match function {
+        Some(function) => state.push_anchored(function),
+        None => state.push_nil(),
+    }
+}
+
+/// Runs the function that `function` pushes, with the `count` arguments that `arguments` pushes, until it
 /// waits or ends. An error is the reason why it cannot.
 ///
 /// Lua's finalizers may run before that, and may call the functions of `ngx.worker.events`: so
@@ -182,14 +184,14 @@ fn run(
     main: &MainConf,
     function: impl FnOnce(State),
     count: i32,
-    push: impl FnOnce(State),
+    arguments: impl FnOnce(State),
 ) -> Result<(), Vec<u8>> {
     let vm = main.vm().ok_or_else(|| Vec::from(b"no VM"))?;
     let mut handler = TimerHandler::new(&vm)?;
     let mut state = vm.main();
     state.produce(count + 1, |state| {
         function(state);
-        push(state);
+        arguments(state);
     })?;
     if state.is_nil_or_none(-count - 1) {
         state.pop(count + 1);
