@@ -1,6 +1,6 @@
 # Peers that mean harm, or are just broken: servers that send a byte at a time, end within an answer, at
 # every byte of it, by a close, a reset or silence, send more than was asked for, or take nothing; datagrams
-# that are empty, too long or late; clients that leave within a body. Each read tells what upstream's would,
+# that are empty, too long or late; clients that leave within a body. Each read tells what the C module's would,
 # with the data that had come; nothing crashes, and no connection is left.
 
 use strict;

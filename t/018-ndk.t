@@ -1,5 +1,5 @@
 # ndk.set_var without the Nginx Development Kit: an error that names what is missing. With the kit
-# and a module that uses it, upstream's file of the same name is the test.
+# and a module that uses it, lua-nginx-module's file of the same name is the test.
 
 use Test::Nginx::Socket::Lua;
 

@@ -134,7 +134,7 @@ falseexistsfalse
 
 
 
-=== TEST 4: what is over is not found, but is there for get_stale
+=== TEST 4: what has expired is not found, but is there for get_stale
 --- http_config
     lua_shared_dict dogs 1m;
 --- config
@@ -175,7 +175,7 @@ truenilfalse
 
 
 
-=== TEST 5: an entry is over at the millisecond that ends its time, and so it stays
+=== TEST 5: an entry expires at the millisecond that ends its time, and stays so
 --- http_config
     lua_shared_dict dogs 1m;
 --- config
@@ -320,7 +320,7 @@ true
 
 
 
-=== TEST 9: what is over goes before what is used least
+=== TEST 9: what has expired goes before what is used least
 --- http_config
     lua_shared_dict dogs 100k;
 --- config
@@ -338,7 +338,7 @@ true
                 if forcible then forced = forced + 1 end
             end
             ngx.say(forced)
-            -- Reading what is over does not make it young again.
+            -- Reading what has expired does not make it young again.
             dogs:flush_all()
             for i = 1, 40 do dogs:get_stale("key" .. i) end
             ngx.say(dogs:flush_expired(1))

@@ -546,7 +546,7 @@ trueslept
 
 
 
-=== TEST 16: nor has what is over to wait
+=== TEST 16: nor has a dead coroutine to wait
 --- config
     location = /t {
         content_by_lua_block {

@@ -255,7 +255,7 @@ init_worker
 
 
 
-=== TEST 11: what runs before the first wait is over before the worker accepts
+=== TEST 11: what runs before the first wait has finished before the worker accepts
 --- http_config
     init_worker_by_lua_block {
         package.loaded.before = "set"

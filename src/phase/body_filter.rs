@@ -37,8 +37,9 @@ pub fn enter(request: Request, input: Chain) -> Status {
         filter::consume(input);
         return Status::ERROR;
     }
-    let is_over = state.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0;
-    if is_over && waits == Waiting::Nothing {
+    let is_finished =
+        state.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0;
+    if is_finished && waits == Waiting::Nothing {
         return filters::CODE.next_body(request, input);
     }
     if !keep(&context, input) {

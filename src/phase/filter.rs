@@ -105,8 +105,8 @@ fn go_on(context: &Rc<Context>, work: impl FnOnce()) {
 /// replaced that, ends. False without memory.
 pub fn proceed(context: &Context) -> bool {
     let request = context.request();
-    let is_over = context.filter.replaced.get() && !client::has_buffered_output(request);
-    if is_over && !request.is_subrequest() {
+    let is_sent = context.filter.replaced.get() && !client::has_buffered_output(request);
+    if is_sent && !request.is_subrequest() {
         // As nginx ends it after a page that a filter has made at once.
         request.finalize(Status::ERROR);
         return true;

@@ -105,7 +105,7 @@ impl Decoder {
                 sink(name, arg.value.map(|value| buf.get(value).unwrap_or_default()));
             }
             self.seen += 1;
-            if self.seen == self.max && (more || !pieces.is_over()) {
+            if self.seen == self.max && (more || !pieces.is_finished()) {
                 return Decoded::Truncated;
             }
         }
@@ -124,7 +124,7 @@ impl Pieces {
         Pieces { start: Some(0) }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.start.is_none()
     }
 

@@ -14,7 +14,7 @@ impl Socket {
     pub fn has_read_body(&self) -> bool {
         match self.kind {
             SocketKind::Body => client_socket::body_rest(self.request.get()) == 0,
-            SocketKind::Unbuffered => unbuffered::is_over(self.request.get()),
+            SocketKind::Unbuffered => unbuffered::has_ended(self.request.get()),
             SocketKind::Upstream | SocketKind::Raw => false,
         }
     }

@@ -59,9 +59,9 @@ pub fn read(request: Request, after: Event) -> BodyRead {
 /// the client sends none.
 pub fn may_wait(request: Request) -> bool {
     let r = request.get();
-    let is_over =
+    let is_settled =
         request.is_subrequest() || !r.request_body.is_null() || request.is_discarding_body();
-    !is_over && (r.headers_in.content_length_n >= 0 || r.headers_in.chunked() != 0)
+    !is_settled && (r.headers_in.content_length_n >= 0 || r.headers_in.chunked() != 0)
 }
 
 /// Takes a reference for a read, as nginx does: `r->main->count++`.

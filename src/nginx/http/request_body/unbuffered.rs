@@ -72,7 +72,7 @@ pub fn is_skipped(request: Request) -> bool {
 }
 
 /// Whether nothing of the body is left.
-pub fn is_over(request: Request) -> bool {
+pub fn has_ended(request: Request) -> bool {
     // SAFETY: null, or the request's own structure.
     let has_bufs = structure(request).is_some_and(|body| unsafe { !(*body).bufs.is_null() });
     request.get().reading_body() == 0 && !has_bufs
