@@ -1,5 +1,6 @@
-//! The statics of `src/` that can be changed, checked by a test: each is defined by `own_thread!` or
-//! `per_thread!`, or is safe to share between threads by its type.
+//! The statics of `src/`, checked by tests. One that can be changed is defined by `own_thread!` or
+//! `per_thread!`, or is safe to share between threads by its type. A function returns a reference that
+//! lasts for ever to a static only: what is in a pool or in shared memory does not.
 
 use crate::layers::{Files, made_up, sources, statements};
 
@@ -24,6 +25,60 @@ fn stray(files: &Files) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What there are statics of: texts, tables of this module's, and modules with their directives.
+const STATICS: [&str; 9] = [
+    "str",
+    "CStr",
+    "std::ffi::CStr",
+    "[",
+    "Known",
+    "Next",
+    "PhaseRow",
+    "ngx_command_t",
+    "ngx_module_t",
+];
+
+/// Every function that returns a `&'static` to something else.
+fn everlasting(files: &Files) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (file, text) in files {
+        for line in statements(text) {
+            let Some((_, returned)) = line.split_once(") -> ") else { continue };
+            let is_static = |of: &str| {
+                let of = of.trim_start_matches("mut ");
+                let end =
+                    of.find(|c: char| !(c.is_alphanumeric() || "_:".contains(c))).unwrap_or(0);
+                STATICS.contains(&&of[..end.max(1)])
+            };
+            if returned.split("&'static ").skip(1).any(|of| !is_static(of)) {
+                wrong.push(format!("src/{file}: {line}"));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn what_lasts_for_ever_is_static() {
+    assert_eq!(everlasting(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn a_reference_that_lasts_too_long_is_found() {
+    let files = made_up(&[
+        ("nginx/a.rs", "fn text() -> &'static str {\nfn row(self) -> Option<&'static Known> {"),
+        ("nginx/b.rs", "pub fn get<T: Structure>(self) -> &'static T {"),
+        ("config/c.rs", "    )\n) -> Result<(i32, &'static MainConf), Error> {"),
+    ]);
+    assert_eq!(
+        everlasting(&files),
+        [
+            "src/config/c.rs: ) -> Result<(i32, &'static MainConf), Error> {",
+            "src/nginx/b.rs: pub fn get<T: Structure>(self) -> &'static T {",
+        ]
+    );
 }
 
 #[test]
