@@ -42,6 +42,9 @@ const MARKS: [&str; 4] = [
     "ngx_daemon_sync",
 ];
 
+/// nginx's own callback at the ClientHello of a TLS handshake, which newer nginxes have.
+const CLIENT_HELLO: &str = "ngx_ssl_client_hello_callback";
+
 fn bind_nginx(includes: &[PathBuf]) {
     let bindings = header("src/nginx/sys.h", includes)
         .allowlist_var("LUA_.*|ANGIE_VER")
@@ -62,6 +65,7 @@ fn bind_nginx(includes: &[PathBuf]) {
         }
     }
     find_members(includes);
+    find_client_hello(includes);
     println!("cargo::rustc-check-cfg=cfg(angie)");
     let mut server = env::var("DEP_NGINX_VERSION").expect("nginx-sys exports nginx's version");
     if let Some(angie) = text_of("ANGIE_VER", &bindings.to_string()) {
@@ -81,6 +85,18 @@ const MEMBERS: [(&str, &str); 4] = [
     ("tlvs", "ngx_proxy_protocol_tlvs"),
     ("ocsp", "ngx_ssl_ocsp"),
 ];
+
+fn find_client_hello(includes: &[PathBuf]) {
+    let functions = header("src/nginx/sys.h", includes)
+        .allowlist_function(CLIENT_HELLO)
+        .allowlist_recursively(false)
+        .generate()
+        .expect("nginx's headers");
+    println!("cargo::rustc-check-cfg=cfg({CLIENT_HELLO})");
+    if functions.to_string().contains(CLIENT_HELLO) {
+        println!("cargo::rustc-cfg={CLIENT_HELLO}");
+    }
+}
 
 fn find_members(includes: &[PathBuf]) {
     let structures = header("src/nginx/sys.h", includes)

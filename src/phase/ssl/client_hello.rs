@@ -2,6 +2,7 @@
 
 use super::driver::{self, HandshakePhase};
 use super::session_fetch;
+use crate::config::ServerConf;
 use crate::nginx::event::tls::{Handshaking, Verdict};
 use crate::nginx::http::log_context;
 use crate::runtime::Phase;
@@ -21,8 +22,19 @@ static CLIENT_HELLO: HandshakePhase = HandshakePhase {
 };
 
 pub fn enter(at: Handshaking) -> Verdict {
-    match driver::enter(at, &CLIENT_HELLO, true) {
+    match run(at) {
         Verdict::Accept => session_fetch::look_ahead(at),
         verdict => verdict,
     }
+}
+
+/// Runs code if the default server of the address has some. If nginx knows already which server the client asks
+/// for, it is that one's own, if there is any.
+fn run(at: Handshaking) -> Verdict {
+    let has_code = |at| ServerConf::of_handshake(at).script(Phase::SslClientHello).is_some();
+    let default = at.of_default_server();
+    if !has_code(default) {
+        return Verdict::Accept;
+    }
+    driver::enter(if has_code(at) { at } else { default }, &CLIENT_HELLO, true)
 }

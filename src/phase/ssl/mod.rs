@@ -8,13 +8,21 @@ mod session_fetch;
 mod session_store;
 pub mod upstream;
 
-use crate::config::ServerConf;
 use crate::config::phases::{PHASES, Phase};
+use crate::config::{MainConf, ServerConf};
 use crate::nginx::core::conf::{Conf, ConfResult};
-use crate::nginx::event::tls::{ServerContext, register_slot};
+use crate::nginx::event::tls::{CHOOSES_EARLY, ServerContext, register_slot};
 
 /// Installs the callbacks for the handshake code in `server`, in the server that is being merged.
 pub fn install(cf: Conf, server: &ServerConf) -> ConfResult {
+    // Once nginx has chosen the server, OpenSSL asks that one's callback: all servers need the same.
+    let at_hello = MainConf::under(cf).used().has(Phase::SslClientHello);
+    if CHOOSES_EARLY && at_hello {
+        register_slot()?;
+        if let Some(context) = ServerContext::of(cf) {
+            context.on_client_hello(client_hello::enter);
+        }
+    }
     for row in PHASES {
         let phase = row.phase;
         if server.script(phase).is_none() {
@@ -28,7 +36,7 @@ pub fn install(cf: Conf, server: &ServerConf) -> ConfResult {
             (Some(context), Phase::SslCertificate) => context.on_certificate(certificate::enter),
             (Some(context), Phase::SslSessionFetch) => {
                 context.on_lookup(session_fetch::enter);
-                if server.script(Phase::SslClientHello).is_none() {
+                if server.script(Phase::SslClientHello).is_none() && !(CHOOSES_EARLY && at_hello) {
                     context.on_client_hello(session_fetch::look_ahead);
                 }
             }

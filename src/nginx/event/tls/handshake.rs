@@ -7,6 +7,7 @@ use std::ptr::{NonNull, addr_of, null_mut};
 use export::callback;
 
 use super::Session;
+use super::early_choice;
 use super::ssl::{Client, Ssl};
 use crate::nginx::core::conf::Conf;
 use crate::nginx::core::function::instance;
@@ -45,6 +46,8 @@ impl Verdict {
 pub struct Handshaking {
     pub ssl: Ssl,
     pub client: Client,
+    /// Whether the server is the address's default one, even if the client asks for another.
+    of_default: bool,
 }
 
 impl Handshaking {
@@ -54,7 +57,12 @@ impl Handshaking {
     unsafe fn from_ptr(ssl: *mut SSL) -> Option<Handshaking> {
         // SAFETY: OpenSSL passed `ssl` for such a connection, the contract of this function.
         let ssl = unsafe { Ssl::from_ptr(ssl) }?;
-        Some(Handshaking { ssl, client: ssl.client()? })
+        Some(Handshaking { ssl, client: ssl.client()?, of_default: false })
+    }
+
+    /// The same handshake, as that of the default server of the address.
+    pub fn of_default_server(self) -> Handshaking {
+        Handshaking { of_default: true, ..self }
     }
 }
 
@@ -65,10 +73,13 @@ unsafe impl Configured for Handshaking {
     /// data.
     fn configuration(&self) -> Configuration {
         // SAFETY: until a request begins, the data of a client's connection is nginx's record of
-        // it, with the configuration of its server. All callbacks come before that, except for new
-        // sessions of TLS 1.3, which `session_store` leaves alone.
+        // it, with the configuration of its server, and its address, which has a default server. All
+        // callbacks come before that, except for new sessions of TLS 1.3, which `session_store` leaves alone.
         unsafe {
             let hc: *const ngx_http_connection_t = (*self.client.as_ptr()).data.cast();
+            if self.of_default {
+                return Configuration::from_ctx((*(*(*hc).addr_conf).default_server).ctx);
+            }
             Configuration::from_ctx((*hc).conf_ctx)
         }
     }
@@ -107,7 +118,8 @@ impl ServerContext {
         }
     }
 
-    /// Has `F` called once a ClientHello has been read.
+    /// Has `F` called once a ClientHello has been read, and nginx has chosen the server, if it does so early:
+    /// [`early_choice`].
     pub fn on_client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static>(self, _function: F) {
         const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
         // SAFETY: a live server's context.
@@ -159,11 +171,13 @@ unsafe fn ask<F: Fn(Handshaking) -> Verdict + Copy + 'static>(ssl: *mut SSL) -> 
 #[callback(Verdict::Refuse.code())]
 unsafe extern "C" fn client_hello<F: Fn(Handshaking) -> Verdict + Copy + 'static>(
     ssl: *mut SSL,
-    _alert: *mut c_int,
+    alert: *mut c_int,
     _data: *mut c_void,
 ) -> c_int {
-    // SAFETY: OpenSSL passed `ssl`, for a server that `on_client_hello` was called for.
-    unsafe { ask::<F>(ssl) }
+    // SAFETY: OpenSSL passed `ssl`, for a server that `on_client_hello` was called for, and a place for an alert.
+    unsafe {
+        if early_choice::choose_server(ssl, alert) { ask::<F>(ssl) } else { Verdict::Refuse.code() }
+    }
 }
 
 /// # Safety

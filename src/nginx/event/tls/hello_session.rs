@@ -9,8 +9,7 @@ use crate::nginx::core::strings;
 use crate::nginx::sys::{
     SSL_CTRL_GET_SESS_CACHE_MODE, SSL_CTX_ctrl, SSL_SESS_CACHE_NO_INTERNAL_LOOKUP,
     SSL_SESS_CACHE_NO_INTERNAL_STORE, SSL_SESS_CACHE_SERVER, SSL_client_hello_get0_session_id,
-    SSL_get_SSL_CTX, SSL_get_options, TLS1_3_VERSION, TLSEXT_TYPE_session_ticket,
-    TLSEXT_TYPE_supported_versions,
+    SSL_get_options, TLS1_3_VERSION, TLSEXT_TYPE_session_ticket, TLSEXT_TYPE_supported_versions,
 };
 
 /// `SSL_OP_NO_TICKET`.
@@ -24,12 +23,13 @@ impl Ssl {
     /// OpenSSL's own cache.
     pub fn hello_session(&self) -> Option<&[u8]> {
         let ssl = self.as_ptr();
+        let context = self.client()?.first_context()?;
         let mut data = null();
-        // SAFETY: a live connection, which keeps the client's hello, and its live context.
+        // SAFETY: a live connection, which keeps the client's hello, and the context whose sessions it uses.
         let (id, options, cache) = unsafe {
             let len = SSL_client_hello_get0_session_id(ssl, &mut data);
             let command = SSL_CTRL_GET_SESS_CACHE_MODE as c_int;
-            let cache = SSL_CTX_ctrl(SSL_get_SSL_CTX(ssl), command, 0, null_mut());
+            let cache = SSL_CTX_ctrl(context.as_ptr(), command, 0, null_mut());
             (strings::raw(data, len), SSL_get_options(ssl), cache)
         };
         let has = |flags: u32| cache & c_long::from(flags) != 0;

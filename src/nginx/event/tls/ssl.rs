@@ -12,11 +12,11 @@ use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    CRYPTO_EX_INDEX_SSL, CRYPTO_get_ex_new_index, SSL, SSL_CTRL_CHAIN_CERT, SSL_certs_clear,
-    SSL_ctrl, SSL_get_ex_data, SSL_get_servername, SSL_set_ex_data, SSL_use_PrivateKey,
-    SSL_use_certificate, SSL_version, TLS1_3_VERSION, TLSEXT_NAMETYPE_host_name, X509,
-    ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event, ngx_posted_events,
-    ngx_ssl_connection_index, sockaddr, socklen_t,
+    CRYPTO_EX_INDEX_SSL, CRYPTO_get_ex_new_index, SSL, SSL_CTRL_CHAIN_CERT, SSL_CTX,
+    SSL_certs_clear, SSL_ctrl, SSL_get_ex_data, SSL_get_servername, SSL_set_ex_data,
+    SSL_use_PrivateKey, SSL_use_certificate, SSL_version, TLS1_3_VERSION,
+    TLSEXT_NAMETYPE_host_name, X509, ngx_connection_local_sockaddr, ngx_connection_t,
+    ngx_post_event, ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
 };
 use crate::own_thread;
 
@@ -220,6 +220,13 @@ pub struct Client(NonNull<ngx_connection_t>);
 impl Client {
     pub(super) fn as_ptr(self) -> *mut ngx_connection_t {
         self.0.as_ptr()
+    }
+
+    /// The context that OpenSSL's part of the connection began with: the default server's. Its sessions are those
+    /// of the connection, whichever server is chosen.
+    pub(super) fn first_context(self) -> Option<NonNull<SSL_CTX>> {
+        // SAFETY: a live connection, whose ssl is null or live.
+        unsafe { (*self.as_ptr()).ssl.as_ref().and_then(|record| NonNull::new(record.session_ctx)) }
     }
 
     pub fn log(self) -> Log {
