@@ -67,7 +67,7 @@ fn pages() -> Result<Vec<(&'static str, String)>> {
         ("directives.md", page::directives(&intro("directives")?, &of_directives, &table)?),
         ("migrate.md", migrate::page(&intro("migrate")?, &of_directives, &families)),
         ("operate.md", page::plain("Running it: seeing inside, and limits", &intro("operate")?)),
-        ("waiting.md", waiting::page(&intro("waiting")?, &families, &functions)),
+        ("waiting.md", waiting::page(&intro("waiting")?, &families, &functions)?),
     ])
 }
 
