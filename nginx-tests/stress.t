@@ -402,6 +402,13 @@ http {
             proxy_pass http://127.0.0.1:$port/filters;
             header_filter_by_lua_block { require("stress").filter(1, 0) return ngx.exit(403) }
         }
+        location = /refused_captured {
+            content_by_lua_block {
+                local args = { args = ngx.var.args }
+                ngx.location.capture_multi({ { "/refused", args }, { "/filters", args }, { "/refused_passed", args } })
+                ngx.say("done")
+            }
+        }
         location = /page {
             header_filter_by_lua_block { require("stress").filter(2, 0) }
             body_filter_by_lua_block { require("stress").filter(1, #ngx.arg[1]) }
@@ -435,7 +442,7 @@ my $peer  = HostilePeer->start( $port + 1 );
 my $names = NameServer->start( $port + 2, { 'localhost.test' => '127.0.0.1', 'both.test' => [ '127.0.0.1', '::1' ] } );
 $server->start($conf);
 
-my @paths = qw(/content /abort /phases /exec /filters /passed /refused /refused_passed /status /threads /profile /waits /memory /log /sub_logs /balanced);
+my @paths = qw(/content /abort /phases /exec /filters /passed /refused /refused_passed /refused_captured /status /threads /profile /waits /memory /log /sub_logs /balanced);
 # The worker's id, and its open descriptors, at rest.
 sub holdings {
     chomp( my $worker = ( ProcessTest::get( $port, '/worker' ) )[2] );

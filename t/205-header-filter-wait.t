@@ -669,3 +669,73 @@ Upgrade: websocket
 failed to run header_filter_by_lua*: attempt to yield across C-call boundary
 --- no_error_log
 [alert]
+
+
+
+=== TEST 23: ngx.exit in the header filter of a captured subrequest, with an error page in another location
+After it, the request ends, and the next one on the connection is answered: the C module crashes.
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, kind in ipairs { "page", "named", "lua", "none", "proxied", "goes_on", "nested" } do
+                for _, args in ipairs { "", "wait" } do
+                    local res = ngx.location.capture("/" .. kind, { args = args })
+                    ngx.say(kind, " ", args, " ", res.status, " ", res.body, ".")
+                end
+            end
+        }
+    }
+    location = /done { return 200 "done\n"; }
+    location = /page {
+        error_page 403 /text;
+        header_filter_by_lua_file html/exits.lua;
+        return 200 "not this";
+    }
+    location = /named {
+        error_page 403 = @named;
+        header_filter_by_lua_file html/exits.lua;
+        return 200 "not this";
+    }
+    location = /lua {
+        error_page 403 /said;
+        header_filter_by_lua_file html/exits.lua;
+        content_by_lua_block { ngx.print("not this") }
+    }
+    location = /none {
+        header_filter_by_lua_file html/exits.lua;
+        return 200 "not this";
+    }
+    location = /proxied {
+        error_page 403 /said;
+        header_filter_by_lua_file html/exits.lua;
+        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/text;
+    }
+    location = /goes_on {
+        error_page 403 @named;
+        header_filter_by_lua_file html/exits.lua;
+        content_by_lua_block { ngx.print("not this") ngx.flush(true) ngx.sleep(0.003) ngx.print("nor this") }
+    }
+    location = /nested {
+        content_by_lua_block {
+            local res = ngx.location.capture("/named", { args = ngx.var.args })
+            ngx.print("in it ", res.status, " ", res.body)
+        }
+    }
+    location = /text { return 200 "text"; }
+    location = /said { content_by_lua_block { ngx.print("said") } }
+    location @named { content_by_lua_block { ngx.print("named") } }
+--- user_files
+>>> exits.lua
+if ngx.var.args == "wait" then ngx.sleep(0.001) end
+return ngx.exit(403)
+--- pipelined_requests eval
+["GET /t", "GET /done"]
+--- response_body eval
+[
+    join('', map { my $kind = $_; map { "$kind $_ " . ($kind eq 'nested' ? '200 in it 403 .' : '403 .') . "\n" } '', 'wait' }
+        qw(page named lua none proxied goes_on nested)),
+    "done\n"
+]
+--- no_error_log
+[error]
+[alert]

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use super::{filter, framing, held, runner};
+use crate::api::subrequest;
 use crate::config::LocationConf;
 use crate::nginx::http::filters::CODE;
 use crate::nginx::http::framing as wire_framing;
@@ -111,11 +112,30 @@ fn conclude(request: Request, before: Before, ended: Ended) -> Status {
     match before.new_exit(ended) {
         None => send(request),
         Some(Status::ERROR) => Status::ERROR,
+        Some(status) if ends_captured(request, status) => send_bare(request, status),
         Some(status) => match filters::finalize(request, status) {
             rc @ (Status::ERROR | Status::AGAIN) => rc,
             _ => Status::OK,
         },
     }
+}
+
+/// Whether `ngx.exit(status)` leaves a captured response with that status and without a body, as a location does that
+/// returns it. nginx's own page in its place could come from another location: then what made the response and what
+/// makes the page would both end the same subrequest.
+fn ends_captured(request: Request, status: Status) -> bool {
+    status.is_special_response() && subrequest::is_captured(request)
+}
+
+/// Passes on a header of that status, and has no body come.
+fn send_bare(request: Request, status: Status) -> Status {
+    filters::clear_header(request);
+    response_status::set(request, status.0.unsigned_abs());
+    wire::set_header_only(request);
+    if let Some(context) = Context::of(request) {
+        context.filter.bodiless.set(true);
+    }
+    CODE.next_header(request)
 }
 
 /// The code has ended after a wait: what waited goes on.
@@ -136,7 +156,7 @@ fn go_on(context: &Rc<Context>, before: Before, ended: Ended) {
         kept.drop_output(context);
         return ends::replace_response(context, status);
     }
-    let is_replaced = exit.is_some();
+    let is_replaced = exit.is_some_and(|status| !ends_captured(request, status));
     let mut rc = conclude(request, before, ended);
     if is_replaced {
         state.replaced.set(true);

@@ -219,8 +219,14 @@ pub fn drop_response(request: Request) {
             request.add_reference();
             end(r.cast());
         }
-        ngx_http_clean_header(r);
     }
+    clear_header(request);
+}
+
+/// Clears the header of a response, as nginx does before it makes a page of its own.
+pub fn clear_header(request: Request) {
+    // SAFETY: a live request, whose header has not been sent.
+    unsafe { ngx_http_clean_header(request.as_ptr()) }
 }
 
 /// Has nginx read files into memory, for a body filter that looks at the body.
