@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 99;
+plan tests => repeat_each() * 107;
 no_long_string();
 
 add_block_preprocessor(sub {
