@@ -677,7 +677,7 @@ After it, the request ends, and the next one on the connection is answered: the 
 --- config
     location = /t {
         content_by_lua_block {
-            for _, kind in ipairs { "page", "named", "lua", "none", "proxied", "goes_on", "nested" } do
+            for _, kind in ipairs { "page", "named", "lua", "proxied", "goes_on", "nested" } do
                 for _, args in ipairs { "", "wait" } do
                     local res = ngx.location.capture("/" .. kind, { args = args })
                     ngx.say(kind, " ", args, " ", res.status, " ", res.body, ".")
@@ -700,10 +700,6 @@ After it, the request ends, and the next one on the connection is answered: the 
         error_page 403 /said;
         header_filter_by_lua_file html/exits.lua;
         content_by_lua_block { ngx.print("not this") }
-    }
-    location = /none {
-        header_filter_by_lua_file html/exits.lua;
-        return 200 "not this";
     }
     location = /proxied {
         error_page 403 /said;
@@ -733,7 +729,7 @@ return ngx.exit(403)
 --- response_body eval
 [
     join('', map { my $kind = $_; map { "$kind $_ " . ($kind eq 'nested' ? '200 in it 403 .' : '403 .') . "\n" } '', 'wait' }
-        qw(page named lua none proxied goes_on nested)),
+        qw(page named lua proxied goes_on nested)),
     "done\n"
 ]
 --- no_error_log

@@ -121,10 +121,12 @@ fn conclude(request: Request, before: Before, ended: Ended) -> Status {
 }
 
 /// Whether `ngx.exit(status)` leaves a captured response with that status and without a body, as a location does that
-/// returns it. nginx's own page in its place could come from another location: then what made the response and what
-/// makes the page would both end the same subrequest.
+/// returns it: where nginx's page in its place may come from another location. What made the response and what makes
+/// the page would both end the same subrequest.
 fn ends_captured(request: Request, status: Status) -> bool {
-    status.is_special_response() && subrequest::is_captured(request)
+    status.is_special_response()
+        && subrequest::is_captured(request)
+        && filters::has_error_page(request, status)
 }
 
 /// Passes on a header of that status, and has no body come.

@@ -12,11 +12,13 @@ use crate::nginx::core::chain::Chain;
 use crate::nginx::core::function::instance;
 use crate::nginx::core::guard::{fault_point, guard};
 use crate::nginx::core::status::Status;
+use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    ngx_chain_t, ngx_http_clean_header, ngx_http_filter_finalize_request,
-    ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
-    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
+    ngx_chain_t, ngx_http_clean_header, ngx_http_core_loc_conf_t, ngx_http_err_page_t,
+    ngx_http_filter_finalize_request, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
+    ngx_http_top_header_filter, ngx_int_t,
 };
 use crate::own_thread;
 
@@ -204,6 +206,18 @@ pub fn finalize(request: Request, rc: Status) -> Status {
     let module = std::ptr::from_ref(crate::nginx::module()).cast_mut();
     // SAFETY: a live request whose header is being filtered; nginx only reads the module's index.
     Status(unsafe { ngx_http_filter_finalize_request(request.as_ptr(), module, rc.0) })
+}
+
+/// Whether nginx's page for status `rc`, made now, would be that of an `error_page`: it may come from another location.
+pub fn has_error_page(request: Request, rc: Status) -> bool {
+    let r = request.get();
+    let core: *const ngx_http_core_loc_conf_t = Configuration::of(request).core_location();
+    // SAFETY: nginx's core module has a configuration in every location, whose list has elements of that type.
+    let pages = unsafe {
+        let Some(list) = (*core).error_pages.as_ref() else { return false };
+        std::slice::from_raw_parts(list.elts.cast::<ngx_http_err_page_t>(), list.nelts)
+    };
+    r.error_page() == 0 && r.uri_changes() != 0 && pages.iter().any(|page| page.status == rc.0)
 }
 
 /// Drops a main request's response, whose header no filter after this module's has seen: ends the
