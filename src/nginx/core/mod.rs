@@ -37,6 +37,7 @@ pub mod object;
 pub mod own_thread;
 pub mod pcre2;
 mod per_thread;
+pub mod placed;
 pub mod pool;
 pub mod process;
 pub mod rc_cell;

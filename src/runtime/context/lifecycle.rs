@@ -1,7 +1,8 @@
 //! How a context begins and ends, and how its memory is reused for the next request.
 //!
 //! A context whose request has ended goes to a free list, reset to be like a new one, unless
-//! something still has a share of it.
+//! something still has a share of it, or it is in the request's pool: there is where contexts are made
+//! once many requests wait.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::json_log;
+use crate::nginx::core::placed::{Memory, Quota};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
 use crate::nginx::http::log_origin;
@@ -24,11 +26,13 @@ use crate::runtime::filter::BodyFilter;
 use crate::runtime::filter_run::FilterRuns;
 use crate::runtime::resources::Resources;
 
-/// The most contexts that the free list keeps.
-const MAX_IDLE: usize = 256;
+/// The most contexts that the free list keeps. More are needed at once only while requests wait; these are
+/// in the requests' pools.
+const MAX_IDLE: usize = 64;
 
 own_thread! {
     static IDLE: FreeList<Rc<Context>> = FreeList::new(MAX_IDLE);
+    static KEPT: Quota = Quota::new(MAX_IDLE);
 }
 
 impl Context {
@@ -47,12 +51,21 @@ impl Context {
             context.fake = PhaseSet::FAKE.has(phase);
             return idle;
         }
-        Rc::new(Context::fresh(request, vm, phase))
+        Context::make(request, vm, phase)
     }
 
     #[cold]
-    fn fresh(request: Request, vm: Rc<Vm>, phase: Phase) -> Context {
+    fn make(request: Request, vm: Rc<Vm>, phase: Phase) -> Rc<Context> {
+        // A fake request's pool has nothing to spare, and a subrequest's may have very many contexts.
+        let is_main = !PhaseSet::FAKE.has(phase) && !request.is_subrequest();
+        let pool = is_main.then(|| request.pool());
+        Memory::new::<Context>(&KEPT, pool)
+            .fill(|memory| Context::fresh(memory, request, vm, phase))
+    }
+
+    fn fresh(memory: Memory, request: Request, vm: Rc<Vm>, phase: Phase) -> Context {
         Context {
+            memory,
             request,
             vm: Some(vm),
             fake: PhaseSet::FAKE.has(phase),
@@ -82,11 +95,12 @@ impl Context {
         }
     }
 
-    /// Resets it to what [`Context::fresh`] makes, except for the request. Every part is named
+    /// Resets it to what [`Context::fresh`] makes, except for the memory and the request. Every part is named
     /// here, so that a forgotten one does not compile.
     #[inline(always)]
     fn empty(&mut self) {
         let Context {
+            memory: _,
             request: _,
             vm,
             fake: _,
@@ -181,6 +195,9 @@ impl Context {
 
     fn reuse(mut context: Rc<Context>) {
         let Some(unshared) = Rc::get_mut(&mut context) else { return };
+        if !unshared.memory.is_kept() {
+            return;
+        }
         unshared.empty();
         drop(IDLE.keep(context));
     }

@@ -23,6 +23,7 @@ use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
 use crate::lua::{State, Vm};
+use crate::nginx::core::placed::Memory;
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::event::peer::Events;
 #[cfg(ngx_feature = "http_ssl")]
@@ -139,7 +140,10 @@ pub struct FakeEnd {
 
 /// The context of one request or subrequest, or of a fake request: a timer's, a worker hook's, a
 /// TLS handshake's.
+#[repr(align(32))]
 pub struct Context {
+    /// What it is in itself.
+    memory: Memory,
     request: Request,
     /// `None` while the context is in the free list.
     vm: Option<Rc<Vm>>,
@@ -196,6 +200,11 @@ impl Context {
 
     pub fn request(&self) -> Request {
         self.request
+    }
+
+    /// The memory that the context is in.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     pub fn vm(&self) -> &Rc<Vm> {

@@ -11,14 +11,16 @@ use crate::lua::vm::Thread;
 use crate::lua::{Anchor, State};
 use crate::nginx::core::allocator;
 use crate::nginx::core::free_list::FreeList;
+use crate::nginx::core::placed::Quota;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::core::time;
 use crate::nginx::event::alarm::Alarm;
 use crate::own_thread;
 use crate::runtime::{Context, counters};
 
-/// The most tasks that the free list keeps.
-const MAX_SPARE: usize = 256;
+/// The most tasks that the free list keeps. More are beside their contexts, where those are in a request's
+/// pool.
+const MAX_SPARE: usize = 64;
 /// The most ended light threads for which a task in the free list keeps room.
 const MAX_ZOMBIES: usize = 64;
 
@@ -62,7 +64,8 @@ impl Task {
 
     #[cold]
     fn fresh(context: &Rc<Context>, state: State, anchor: Option<Anchor>, role: Role) -> Rc<Task> {
-        let task = Rc::new(Task {
+        let make = |memory| Task {
+            memory,
             state: Cell::new(state),
             anchor: Cell::new(anchor),
             place: Cell::new(usize::MAX),
@@ -85,7 +88,8 @@ impl Task {
             waited_by_parent: Cell::new(false),
             flushing: Cell::new(false),
             co_ctx: Cell::new(0),
-        });
+        };
+        let task = context.memory().beside::<Task>(&KEPT).fill(make);
         task.key.set(RECORDS.insert(Rc::downgrade(&task)));
         task.mark(context);
         task
@@ -96,6 +100,7 @@ impl Task {
     #[inline(always)]
     fn begin(&self, of: &Rc<Context>, on: State, kept_by: Option<Anchor>, kind: Role) {
         let Task {
+            memory: _,
             state,
             anchor,
             place,
@@ -141,7 +146,7 @@ impl Task {
     /// Whether others do is checked when it is taken out.
     #[inline(always)]
     pub(in crate::runtime) fn retire(self: &Rc<Self>) {
-        if self.forgotten.get() {
+        if self.forgotten.get() && self.memory.is_kept() {
             let was_long = self.zombies.borrow().capacity() > MAX_ZOMBIES;
             if was_long && self.zombies.borrow().is_empty() {
                 drop(self.zombies.take());
@@ -155,4 +160,5 @@ own_thread! {
     /// The free list of tasks, filled by [`Task::retire`]. Their coroutines have forgotten their
     /// keys.
     static SPARE: FreeList<Rc<Task>> = FreeList::new(MAX_SPARE);
+    static KEPT: Quota = Quota::new(MAX_SPARE);
 }
