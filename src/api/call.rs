@@ -181,18 +181,17 @@ impl Call<'_> {
         let request = openresty::running_request(state);
         let request = request.ok_or_else(|| no_request(words))?;
         Context::with_caller(Some(request), |caller| {
-            let (other, filter);
-            let mut context = match caller {
-                Some(context) => context,
-                None => {
-                    other = other_context(state, request)?;
+            let in_filter = |context: &Context| {
+                phases.is_of_tasks() && PhaseSet::FILTERS.has(context.phase.get())
+            };
+            let other;
+            let context = match caller {
+                Some(context) if !in_filter(context) => context,
+                _ => {
+                    other = other_context(state, request, caller, in_filter)?;
                     &other
                 }
             };
-            if phases.is_of_tasks() && PhaseSet::FILTERS.has(context.phase.get()) {
-                filter = tasks_of_filter(context)?;
-                context = &filter;
-            }
             // Called in one place only, so that the compiler inlines it.
             work(&Call { state, request, context, phases })
         })
@@ -286,14 +285,23 @@ fn tasks_of_filter(context: &Rc<Context>) -> Result<Rc<Context>, LuaError> {
     Ok(context.of_tasks()?)
 }
 
-/// The context of code that runs for `request` without being run by this module.
+/// The context of code of a filter, or of code that runs for `request` without being run by this module.
 #[cold]
-fn other_context(state: State, request: Request) -> Result<Rc<Context>, LuaError> {
-    let context = match Task::of(state) {
-        Some(task) => task.context(),
-        None => Context::of(request),
+fn other_context(
+    state: State,
+    request: Request,
+    caller: Option<&Rc<Context>>,
+    in_filter: impl FnOnce(&Context) -> bool,
+) -> Result<Rc<Context>, LuaError> {
+    let context = match caller {
+        Some(context) => Some(context.clone()),
+        None => match Task::of(state) {
+            Some(task) => task.context(),
+            None => Context::of(request),
+        },
     };
-    context.ok_or_else(|| LuaError::text("no request ctx found"))
+    let context = context.ok_or_else(|| LuaError::text("no request ctx found"))?;
+    if in_filter(&context) { tasks_of_filter(&context) } else { Ok(context) }
 }
 
 /// When the phase is checked: before the function runs, or by the function.

@@ -79,7 +79,7 @@ fn call<T>(
 /// protected call with an error that says nothing.
 fn has_exited(context: &Context, phase: Phase) -> bool {
     PhaseSet::UPSTREAM_HANDSHAKE.has(phase)
-        && matches!(*context.ending.end.borrow(), Some(End::Exit(_)))
+        && context.ending.end.with(|end| matches!(end, Some(End::Exit(_))))
 }
 
 /// A script without arguments, whose result does not matter.

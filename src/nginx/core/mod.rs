@@ -34,6 +34,7 @@ pub mod memory_reserve;
 pub(in crate::nginx) mod module;
 #[allow(clippy::disallowed_methods, reason = "the paths of objects, at start")]
 pub mod object;
+pub mod option_cell;
 pub mod own_thread;
 pub mod pcre2;
 mod per_thread;

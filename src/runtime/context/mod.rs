@@ -23,6 +23,7 @@ use super::resources::Resources;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
 use crate::lua::{State, Vm};
+use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::placed::Memory;
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::event::peer::Events;
@@ -49,7 +50,7 @@ pub enum End {
 /// How the code of the running phase is to end.
 #[derive(Default)]
 pub struct Ending {
-    pub end: RefCell<Option<End>>,
+    pub end: OptionCell<End>,
     /// What the code was last told to end with, by `ngx.exit` or what acts like it; 0 before.
     pub exit_code: Cell<isize>,
     /// Pending operations forbid `ngx.exit` and similar functions: captured subrequests.
@@ -261,7 +262,7 @@ impl Context {
     /// Whether the code was told to end.
     #[inline(always)]
     pub fn is_to_end(&self) -> bool {
-        self.ending.end.borrow().is_some()
+        self.ending.end.is_some()
     }
 
     /// Forgets which phases have been entered, and how their code ended: before code of another

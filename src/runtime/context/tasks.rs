@@ -178,11 +178,13 @@ impl Context {
 
     #[inline]
     pub fn set_switch(&self, switch: Switch) {
-        let old = self.tasks.switch.replace(switch);
-        // Nearly always; this value needs no drop.
-        if matches!(old, Switch::Wait) {
-            std::mem::forget(old);
-        }
+        let before = self.tasks.switch.replace(switch);
+        debug_assert!(
+            matches!(before, Switch::Wait),
+            "the code has not yielded after the last one"
+        );
+        // It needs no drop, and no look at what it is.
+        std::mem::forget(before);
     }
 
     pub fn take_switch(&self) -> Switch {

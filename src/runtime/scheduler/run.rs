@@ -99,13 +99,13 @@ fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> A
 #[inline(always)]
 fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
     if context.is_released() {
-        return AfterRun::Leave(Status::ERROR);
+        return leave(context, |_| Status::ERROR);
     }
     if context.request().get().uri_changed() != 0 {
-        return AfterRun::Leave(ends::jump(context));
+        return leave(context, ends::jump);
     }
     if context.is_to_end() {
-        return AfterRun::Leave(end(context));
+        return leave(context, end);
     }
     let switch = context.take_switch();
     if !matches!(switch, Switch::Wait) {
@@ -123,6 +123,13 @@ fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
         Switch::Yield(_) if task.is_thread() => yield_thread(context, task),
         Switch::Yield(values) => return_to_resumer(context, &task, values),
     }
+}
+
+/// Leaves the scheduler, whatever the code has asked of it by yielding.
+#[cold]
+fn leave(context: &Rc<Context>, how: impl FnOnce(&Rc<Context>) -> Status) -> AfterRun {
+    drop(context.take_switch());
+    AfterRun::Leave(how(context))
 }
 
 /// Ends the handler as its code asked.

@@ -11,6 +11,7 @@ use crate::lua::vm::Thread;
 use crate::lua::{Anchor, State};
 use crate::nginx::core::allocator;
 use crate::nginx::core::free_list::FreeList;
+use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::placed::Quota;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::core::time;
@@ -77,7 +78,7 @@ impl Task {
             runs: Cell::new(false),
             parent: RcCell::default(),
             resumed: Cell::new(0),
-            pending: RefCell::new(None),
+            pending: OptionCell::default(),
             born: Cell::new(time::monotonic_milliseconds()),
             waits_since: Cell::new(0),
             wait_recorded: Cell::new(0),

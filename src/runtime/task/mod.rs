@@ -16,6 +16,7 @@ use super::co_ctx;
 use super::context::Context;
 use crate::lua::{Anchor, State};
 use crate::nginx::Request;
+use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::placed::Memory;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::event::alarm::Alarm;
@@ -86,7 +87,7 @@ pub struct Task {
     parent: RcCell<Task>,
     /// The key of the coroutine that it resumed, until that yields or ends; 0 for none.
     resumed: Cell<u64>,
-    pending: RefCell<Option<Pending>>,
+    pending: OptionCell<Pending>,
     /// When it was made, and when it began to wait: nginx's monotonic milliseconds.
     born: Cell<usize>,
     waits_since: Cell<usize>,

@@ -106,18 +106,19 @@ impl Task {
 
     /// What it waits for, if anything.
     pub fn awaited(&self) -> Option<&'static str> {
-        self.pending.borrow().as_ref().map(|pending| match pending {
+        let name = |pending: &Pending| match pending {
             Pending::Own(operation) => operation.name(),
             Pending::Shared(operation) => operation.name(),
             Pending::Sleep => "ngx.sleep",
             Pending::Threads { .. } => "ngx.thread.wait",
-        })
+        };
+        self.pending.with(|pending| pending.map(name))
     }
 
     /// Drops the pending operation, finished or not.
     #[inline(always)]
     pub fn drop_pending(&self) {
-        if self.pending.borrow().is_some() {
+        if self.pending.is_some() {
             self.end_pending();
         }
     }
@@ -127,7 +128,7 @@ impl Task {
             profile::wait_ends(self);
         }
         // Taken out first, because dropping an operation may use the task.
-        let operation = self.pending.borrow_mut().take();
+        let operation = self.pending.take();
         if matches!(operation, Some(Pending::Sleep)) {
             self.alarm.cancel("lua clean up the timer for pending ngx.sleep");
         }
@@ -136,16 +137,17 @@ impl Task {
 
     /// Whether what the task waits for (if anything) can be cancelled.
     pub fn can_cancel(&self) -> bool {
-        self.pending.borrow().as_ref().is_none_or(|pending| match pending {
+        let can = |pending: &Pending| match pending {
             Pending::Own(operation) => operation.can_cancel(),
             Pending::Shared(operation) => operation.can_cancel(),
             Pending::Sleep | Pending::Threads { .. } => true,
-        })
+        };
+        self.pending.with(|pending| pending.is_none_or(can))
     }
 
     /// Whether it has no pending operation: it runs, or its code has yielded by itself.
     pub fn waits_for_nothing(&self) -> bool {
-        self.pending.borrow().is_none()
+        !self.pending.is_some()
     }
 
     /// Whether nothing will wake it: its code has yielded by itself, and no other module knows it.
@@ -155,8 +157,9 @@ impl Task {
 
     /// Whether it waits for another module's operation.
     pub fn waits_for_foreign(&self) -> bool {
-        let pending = self.pending.borrow();
-        matches!(&*pending, Some(Pending::Own(operation)) if operation.is_foreign())
+        self.pending.with(
+            |pending| matches!(pending, Some(Pending::Own(operation)) if operation.is_foreign()),
+        )
     }
 }
 

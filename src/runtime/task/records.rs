@@ -68,11 +68,12 @@ impl Task {
     #[inline(always)]
     pub fn record(state: State) -> Record {
         let word = openresty::record(state);
-        match word {
-            0 => return Record::None,
-            ENDED_THREAD => return Record::EndedThread,
-            ENDED => return Record::Ended,
-            _ => {}
+        if word <= ENDED {
+            return match word {
+                ENDED => Record::Ended,
+                ENDED_THREAD => Record::EndedThread,
+                _ => Record::None,
+            };
         }
         let Some(task) = Task::with_key(word) else { return Record::Ended };
         if task.state() != state {
