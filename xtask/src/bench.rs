@@ -3,6 +3,7 @@
 mod call_cost;
 mod calls;
 pub mod check;
+mod collecting;
 mod cpu;
 mod growth;
 mod measure;

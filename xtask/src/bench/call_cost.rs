@@ -25,7 +25,7 @@ const ADDRESS: SocketAddr = local(18392);
 /// The address in the calls that receive: see [`serve_lines`].
 const LINES: SocketAddr = local(18393);
 /// What the script calls to mark a loop's start and end.
-const MARK: &str = "gnu_get_libc_version";
+pub(super) const MARK: &str = "gnu_get_libc_version";
 const MARKS: usize = 3;
 /// How often a loop is timed in a row, and how often all calls are timed in turns.
 const ROUNDS_IN_A_ROW: usize = 5;
@@ -167,7 +167,7 @@ fn counted(out: &Path, number: usize) -> Result<f64> {
 }
 
 /// `summary: 123`, or `totals:` in what callgrind writes at the end.
-fn summary(dump: &str) -> Option<f64> {
+pub(super) fn summary(dump: &str) -> Option<f64> {
     let line = |name| dump.lines().find_map(|line: &str| line.strip_prefix(name));
     line("summary: ").or_else(|| line("totals: "))?.trim().parse().ok()
 }

@@ -1,7 +1,8 @@
 //! How costs grow: resident memory of an nginx for what waits in it, bytes of a shared dictionary
 //! for each key, and CPU time of requests while the garbage collector works.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Subjects;
+use super::collecting;
 use super::cpu::median;
 use super::place::{self, C, local};
 use super::results::Outcome;
@@ -17,18 +19,24 @@ use crate::soak::client::Connection;
 use crate::soak::worker;
 
 /// The address in benches/growth/nginx.conf.
-const ADDRESS: std::net::SocketAddr = local(18394);
-/// The address of what its pool of connections connects to.
-const SILENT: std::net::SocketAddr = local(18397);
-/// How many requests sleep, timers are pending, connections rest, keys are stored.
+const ADDRESS: SocketAddr = local(18394);
+/// The port of what its pool of connections connects to, at several addresses, because there are not so many
+/// ports for one.
+const SILENT: u16 = 18397;
+const SILENT_ADDRESSES: u8 = 3;
+/// The descriptors of a process besides those of the connections that are counted.
+const OTHER_DESCRIPTORS: u64 = 1_000;
+/// How many requests sleep, timers are pending, connections rest in a pool (at most), keys are stored.
 pub const SLEEPERS: usize = 10_000;
 pub const TIMERS: usize = 100_000;
-pub const POOLED: usize = 5_000;
+const POOLED: usize = 50_000;
 pub const KEYS: usize = 1_000_000;
 /// How many requests make garbage.
 pub const GARBAGE: usize = 20_000;
 /// How often that is repeated, the modules in turns.
 pub const TURNS: usize = 9;
+/// The row of requests that make garbage.
+const COLLECTING: &str = "request while collecting";
 /// Memory comes and goes with requests: the worker has some time for that.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -40,8 +48,11 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
     if !names.is_empty() {
         bail!("--growth has no rows that could be named");
     }
-    let limit = Rlimit { current: Some(place::DESCRIPTORS), ..getrlimit(Resource::Nofile) };
+    let limit = Rlimit { current: Some(descriptors()), ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, limit).context("too few descriptors may be open")?;
+    if pooled() < POOLED {
+        println!("{} connections are pooled: the limit of descriptors allows no more", pooled());
+    }
     accept_in_silence()?;
     let (ours, theirs) = (measured(&subjects.ours, "this")?, measured(&subjects.theirs, C)?);
     let pairs = ours.into_iter().zip(theirs);
@@ -49,6 +60,9 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
         Outcome::new("growth", row, measure, Some(ours), Some(theirs))
     };
     let mut outcomes: Vec<Outcome> = pairs.map(outcome).collect();
+    let of = |subject, label| collecting::instructions(subject, label, ADDRESS);
+    let (ours, theirs) = (of(&subjects.ours, "this")?, of(&subjects.theirs, C)?);
+    outcomes.push(Outcome::new("growth", COLLECTING, "instructions", Some(ours), Some(theirs)));
     let mut turns = Vec::new();
     for _ in 0..TURNS {
         turns.push((garbage(&subjects.ours, "this")?, garbage(&subjects.theirs, C)?));
@@ -73,29 +87,52 @@ fn medians(turns: &[(Measures, Measures)]) -> Vec<Outcome> {
     first.iter().enumerate().map(|(index, measure)| of(index, measure)).collect()
 }
 
+/// How many connections rest in a pool: [`POOLED`], or as many as there may be descriptors for.
+pub fn pooled() -> usize {
+    POOLED.min((descriptors() - OTHER_DESCRIPTORS) as usize)
+}
+
+/// How many descriptors this process and nginx need, or may have.
+fn descriptors() -> u64 {
+    let wanted = POOLED as u64 + OTHER_DESCRIPTORS;
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(wanted);
+    wanted.min(most).max(place::DESCRIPTORS)
+}
+
+/// The connections that have been accepted.
+fn kept() -> MutexGuard<'static, Vec<TcpStream>> {
+    static KEPT: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Accepts every connection, and neither sends nor reads anything.
 fn accept_in_silence() -> Result<()> {
-    let listener = TcpListener::bind(SILENT).with_context(|| format!("{SILENT}"))?;
-    thread::spawn(move || {
-        let mut kept = Vec::new();
-        kept.extend(listener.incoming());
-    });
+    for last in 1..=SILENT_ADDRESSES {
+        let address = SocketAddr::from(([127, 0, 0, last], SILENT));
+        let listener = TcpListener::bind(address).with_context(|| format!("{address}"))?;
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                kept().push(stream);
+            }
+        });
+    }
     Ok(())
 }
 
 fn measured(subject: &Subject, label: &str) -> Result<Measures> {
     let memory = |request: &str, n| bytes_each(subject, label, request, n);
+    kept().clear();
     Ok(vec![
         ("sleeping request", "bytes", sleeping(subject, label)?),
         ("pending timer", "bytes", memory("/timers", TIMERS)?),
-        ("pooled connection", "bytes", memory("/pool", POOLED)?),
+        ("pooled connection", "bytes", memory("/pool", pooled())?),
         ("key of a dictionary", "bytes", key(subject, label)?),
     ])
 }
 
 fn start(subject: &Subject, label: &str) -> Result<Server> {
     let prefix = place::prefix(label, "growth", &["growth/nginx.conf"])?;
-    let server = place::start(&place::roomy(subject), &prefix, ADDRESS)?;
+    let server = place::start(&place::with_descriptors(subject, descriptors()), &prefix, ADDRESS)?;
     // What the first request makes stays.
     get("/nothing")?;
     get("/timers?n=1")?;
@@ -169,11 +206,10 @@ fn garbage(subject: &Subject, label: &str) -> Result<Measures> {
         let place = (times.len() as f64 * share) as usize;
         times.get(place).copied().unwrap_or(f64::NAN)
     };
-    let row = "request while collecting";
     Ok(vec![
-        (row, "µs, median", at(0.5)),
-        (row, "µs, 99%", at(0.99)),
-        (row, "µs, 99.9%", at(0.999)),
+        (COLLECTING, "µs, median", at(0.5)),
+        (COLLECTING, "µs, 99%", at(0.99)),
+        (COLLECTING, "µs, 99.9%", at(0.999)),
     ])
 }
 

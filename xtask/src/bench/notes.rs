@@ -22,12 +22,6 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     ("calls", "coroutine.create", "the scheduler's record of the coroutine is made, and freed"),
     ("cpu", "cosocket", COSOCKET),
-    (
-        "growth",
-        "sleeping request",
-        "a context and its task, 930 bytes, may outlive the request's pool: they are memory of their \
-         own, where the C module's are in what is free of the pool's second block",
-    ),
 ];
 
 const COSOCKET: &str = "each call finds its task, counts itself in for as long as it uses the socket, and \

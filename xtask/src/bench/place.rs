@@ -91,13 +91,18 @@ pub fn make_roomy(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `subject` with so many descriptors.
+/// `subject` with as many descriptors as the bench needs, as a rule.
 pub fn roomy(subject: &Subject) -> Subject {
-    let wrapper = vec!["prlimit".into(), format!("--nofile={DESCRIPTORS}")];
+    with_descriptors(subject, DESCRIPTORS)
+}
+
+/// `subject` with so many descriptors.
+pub fn with_descriptors(subject: &Subject, descriptors: u64) -> Subject {
+    let wrapper = vec!["prlimit".into(), format!("--nofile={descriptors}")];
     Subject { wrapper, ..subject.clone() }
 }
 
-/// The most descriptors that a process of the bench has.
+/// The most descriptors that a process of the bench has, as a rule.
 pub const DESCRIPTORS: u64 = 16_384;
 
 #[cfg(test)]

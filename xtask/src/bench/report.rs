@@ -1,7 +1,7 @@
 //! benches/RESULTS.md: the tables, and how they were made.
 
 use super::results::{Outcome, PARTS};
-use super::{call_cost, cpu, growth, measure, notes, rows};
+use super::{call_cost, collecting, cpu, growth, measure, notes, rows};
 
 /// The whole document; `versions` says what was compared.
 pub fn document(outcomes: &[Outcome], versions: &[String]) -> String {
@@ -73,13 +73,15 @@ fn method(part: &str) -> String {
             "## How costs grow (`--growth`)\n\n\
              Resident memory of an nginx, before and after, for each of {} requests that sleep, {}\n\
              pending timers, {} cosocket connections in a pool; bytes of a shared dictionary's zone for\n\
-             each of {} keys; CPU time of nginx for each of {} requests, one after the other, that make garbage\n\
-             beside a heap of 500,000 tables: the medians of {} such runs, the modules in turns, and the median of\n\
-             the turns' own ratios (benches/growth/nginx.conf).",
+             each of {} keys. Of requests, one after the other, that make garbage beside a heap of 500,000 tables:\n\
+             instructions for each, over {} whole cycles of the garbage collector; and CPU time of nginx for each\n\
+             of {}, the medians of {} such runs, the modules in turns, and the median of the turns' own ratios\n\
+             (benches/growth/nginx.conf).",
             growth::SLEEPERS,
             growth::TIMERS,
-            growth::POOLED,
+            growth::pooled(),
             growth::KEYS,
+            collecting::CYCLES,
             growth::GARBAGE,
             growth::TURNS
         ),
