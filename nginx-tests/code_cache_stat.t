@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use IO::Select;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -195,6 +196,9 @@ is body('/file'), "content 4, access 4\n", 'the old one stays';
 unlink $nginx->prefix . '/content.lua';
 sleep 0.3;
 is body('/file'), "content 4, access 4\n", 'also if there is none any more';
+POSIX::mkfifo( $nginx->prefix . '/content.lua', 0600 ) or die $!;
+sleep 0.3;
+is body('/file'), "content 4, access 4\n", 'or something that is no file, and never ends';
 edit( 'content.lua', 'ngx.say("content 5")' );
 comes( '/file', "content 5\n", 'until there is another one' );
 

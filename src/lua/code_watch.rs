@@ -156,9 +156,10 @@ impl Vm {
     }
 }
 
-/// What the file at `path` is like: a text that is another one once the file has changed. `None` without a file.
+/// What the file at `path` is like: a text that is another one once the file has changed. `None` without a file,
+/// and for what is no file with code: to open a named pipe would wait for who writes to it.
 fn stamp_of(path: &[u8]) -> Option<String> {
-    let file = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
+    let file = std::fs::metadata(OsStr::from_bytes(path)).ok().filter(|file| file.is_file())?;
     fallible::format(format_args!(
         "{}:{}:{}:{}.{}:{}.{}",
         file.dev(),
