@@ -79,6 +79,14 @@ is "$status $output", "0 argument\tnil\n", 'code on the command line';
 ( $status, $output, $errors ) = nginx_lua( '', '-e', 'print("before") error({})' );
 is "$status $output", "1 before\n", 'what an error leaves';
 like $errors, qr/^nginx-lua: table: 0x/, 'an error that is no string';
+for my $code ( 'setmetatable({}, { __tostring = function() error("no") end })', 'setmetatable({}, { __tostring = print })' ) {
+    ( $status, $output, $errors ) = nginx_lua( '', '-e', "error($code)" );
+    is $status, 1, 'an error that cannot be shown';
+    like $errors, qr/^nginx-lua: \(error object is a table value\)$/, 'is no reason to stay';
+}
+( $status, $output, $errors ) = nginx_lua( '', '-e', 'os.exit, tostring, io = nil error("oops")' );
+is $status, 1, 'nor is code that takes away what ends it';
+like $errors, qr/^nginx-lua: \(command line\):1: oops/, 'its error is shown';
 
 ( $status, $output, $errors ) = nginx_lua( '', '-e', "local t = {}\nlocal function f() return t.a.b end\nprint(f())" );
 is $status, 1, 'an error';
