@@ -114,6 +114,21 @@ my $conf = $nginx->write_http(<<"_EOC_");
             header_filter_by_lua_block { for i = 1, 50 do require("worker").dear() end }
             content_by_lua_block { ngx.say("worked") }
         }
+        location = /print {
+            lua_http10_buffering off;
+            content_by_lua_block {
+                local pieces = {}
+                for i = 1, 200000 do pieces[i] = "piece" end
+                for i = 1, 5 do ngx.print(pieces) end
+            }
+            body_filter_by_lua_block {
+                ngx.arg[1] = ngx.arg[2] and "worked\\n" or nil
+            }
+        }
+        location = /filter-in-c {
+            content_by_lua_block { ngx.say("worked") }
+            body_filter_by_lua_block { (("x"):rep(10000)):find(".-b") }
+        }
         location = /jit {
             content_by_lua_block {
                 local profile = require "jit.profile"
@@ -197,6 +212,12 @@ like $folded, qr/^ngx\.timer;function content_by_lua\(nginx\.conf:\d+\):\d+;dear
 $folded = profile( '/filter', 'seconds=0.5' );
 like $folded, qr/^header_filter_by_lua\(nginx\.conf:\d+\);dear /m, 'a filter, apart from the code that makes output';
 unlike $folded, qr/content_by_lua[^\n]*dear/, 'which is not its own';
+$folded = profile( '/print', 'seconds=1&interval=1' );
+my ( $before, $within ) = map { sum( $folded, $_ ) } qr/^content_by_lua[^ ]*;print \[C\]/, qr/^body_filter/;
+cmp_ok $before, '>', 4 * $within, "what a C function does before a filter runs within it is not the filter's: $before, $within";
+$folded = profile( '/filter-in-c', 'seconds=0.5&interval=1' );
+( $before, $within ) = map { sum( $folded, $_ ) } qr/^content_by_lua/, qr/^body_filter/;
+cmp_ok $within, '>', 4 * $before, "what a C function that a filter calls does is the filter's: $within, $before";
 
 # The picture.
 my $svg = profile( '/work', 'seconds=0.5&format=svg' );

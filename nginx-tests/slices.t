@@ -55,6 +55,33 @@ sub http {
         location = /thread  { content_by_lua_block {
             ngx.say(ngx.thread.wait(ngx.thread.spawn(interpreted)))
         } }
+        location = /threads { content_by_lua_block {
+            while true do ngx.thread.wait(ngx.thread.spawn(interpreted)) end
+        } }
+        location = /turns   { content_by_lua_block {
+            local function take_turns() while true do coroutine.yield() end end
+            ngx.thread.spawn(take_turns)
+            take_turns()
+        } }
+        location = /early   {
+            access_by_lua_block {
+                local function take_turns() while true do coroutine.yield() end end
+                ngx.thread.spawn(take_turns)
+                take_turns()
+            }
+            content_by_lua_block { ngx.say("unseen") }
+        }
+        location = /spawns  { content_by_lua_block { while true do ngx.thread.spawn(function() end) end } }
+        location = /yields  { content_by_lua_block {
+            local function take_turns()
+                ngx.update_time()
+                local stop = ngx.now() + 0.3
+                repeat coroutine.yield() ngx.update_time() until ngx.now() > stop
+            end
+            ngx.thread.spawn(take_turns)
+            take_turns()
+            ngx.say("yielded")
+        } }
         location = /header  { header_filter_by_lua_block { interpreted() } content_by_lua_block { ngx.say("unseen") } }
         location = /endless { content_by_lua_block { while true do end } }
         location = /c       { content_by_lua_block { ("a"):rep(30):find((".-"):rep(25) .. "b") } }
@@ -98,6 +125,9 @@ is body('/timer'), "set\n", 'a timer';
 ok ProcessTest::wait_until( sub { $nginx->count_in_log($running) == 3 } ), 'too';
 is body('/compiled'), "compiled\n", 'compiled code';
 ok ProcessTest::wait_until( sub { $nginx->count_in_log($ran) + $nginx->count_in_log($running) == 4 } ), 'has its line, be it later';
+my $shown = $nginx->count_in_log($ran) + $nginx->count_in_log($running);
+is body('/yields'), "yielded\n", 'threads that take turns';
+is $nginx->count_in_log($ran) + $nginx->count_in_log($running), $shown + 1, 'do not wait';
 is scalar( workers() ), 1, 'the worker lives';
 $nginx->stop;
 
@@ -114,6 +144,9 @@ for my $path (qw(/runaway /caught)) {
 }
 answer('/thread');
 is $nginx->count_in_log("lua user thread aborted: runtime error: .*:1: $error"), 1, 'a light thread';
+for my $path (qw(/threads /turns /early /spawns)) {
+    like answer($path), qr/^HTTP\S+ 500 /, "$path, light threads one after another, have one limit";
+}
 is answer('/header'), '', 'a filter';
 is $nginx->count_in_log("failed to run header_filter_by_lua\\*: .*:1: $error"), 1, 'has its error';
 is body('/hello'), "hello\n", 'the next request is served';

@@ -22,14 +22,16 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 static NOTE: OnceLock<fn(State)> = OnceLock::new();
 
 own_thread! {
-    /// The error that ends code; empty before.
-    static ERROR: Cell<&'static str> = Cell::new("");
+    /// Whether the slice that ran last has been ended.
+    static HAS_ENDED: Cell<bool> = Cell::new(false);
 }
 
-/// Sets what is done when code is interrupted, and the error that ends it.
-pub fn prepare(note: fn(State), error: &'static str) {
+/// The error that ends code.
+pub const ERROR: &str = "the code ran for longer than lua_max_slice without waiting";
+
+/// Sets what is done when code is interrupted that is not to end.
+pub fn prepare(note: fn(State)) {
     let _ = NOTE.set(note);
-    ERROR.set(error);
 }
 
 /// The VM whose code runs, or none.
@@ -37,6 +39,9 @@ pub fn prepare(note: fn(State), error: &'static str) {
 pub struct Running(*mut ffi::lua_State);
 
 impl Running {
+    /// None.
+    pub const NONE: Running = Running(null_mut());
+
     /// The VM with this main coroutine.
     pub fn of(main: State) -> Running {
         Running(main.as_ptr())
@@ -79,6 +84,26 @@ pub(super) fn repeat() {
     }
 }
 
+/// Whether the code that runs is to end.
+pub fn is_ending() -> bool {
+    IS_SET.load(Ordering::Relaxed) && ENDS.load(Ordering::Relaxed)
+}
+
+/// Code begins to run, which has not been ended.
+pub fn begin() {
+    HAS_ENDED.set(false);
+}
+
+/// The slice that ran last goes on with other code of the VM `of`: if the code before has been ended, this is, too.
+pub fn go_on(Running(of): Running) {
+    if HAS_ENDED.get() {
+        ENDS.store(true, Ordering::Relaxed);
+        IS_SET.store(true, Ordering::Relaxed);
+        // SAFETY: a live VM.
+        unsafe { ffi::lua_sethook(of, Some(hook), ffi::LUA_MASKCOUNT, 1) };
+    }
+}
+
 /// Takes the hook out, after the code of a VM has run; true if it was to take a note, and has not been called.
 pub fn withdraw(from: Running) -> bool {
     IS_SET.load(Ordering::Relaxed) && take_out(from)
@@ -88,7 +113,9 @@ pub fn withdraw(from: Running) -> bool {
 fn take_out(Running(main): Running) -> bool {
     // SAFETY: a VM whose code has just run.
     unsafe { ffi::lua_sethook(main, None, 0, 0) };
-    IS_SET.swap(false, Ordering::Relaxed) && !ENDS.load(Ordering::Relaxed)
+    let was_set = IS_SET.swap(false, Ordering::Relaxed);
+    HAS_ENDED.set(was_set && ENDS.load(Ordering::Relaxed));
+    was_set && !HAS_ENDED.get()
 }
 
 /// LuaJIT's hook: ends the code that runs, or has a note of it taken.
@@ -116,11 +143,10 @@ unsafe extern "C-unwind" fn hook(state: *mut ffi::lua_State, _at: *mut ffi::lua_
 /// # Safety
 /// As for [`hook`].
 unsafe fn raise(state: *mut ffi::lua_State) -> ! {
-    let error = ERROR.get();
     // SAFETY: the running coroutine, the contract of this function.
     unsafe {
         ffi::luaL_where(state, 0);
-        ffi::lua_pushlstring_(state, error.as_ptr().cast(), error.len());
+        ffi::lua_pushlstring_(state, ERROR.as_ptr().cast(), ERROR.len());
         ffi::lua_concat(state, 2);
         ffi::lua_error(state)
     }

@@ -40,6 +40,8 @@ pub(super) const TASKS: RegistryKey = RegistryKey(-109);
 pub const NO_MEMORY: RegistryKey = RegistryKey(-108);
 /// The string "stack overflow", likewise.
 pub const STACK_OVERFLOW: RegistryKey = RegistryKey(-112);
+/// The error of code that `lua_max_slice` has ended, likewise.
+pub const SLICE_ENDED: RegistryKey = RegistryKey(-113);
 
 impl State {
     /// Pushes the registry's value of that key.
@@ -64,6 +66,8 @@ pub(super) fn fill(mut state: State, run_protected: CFunction) {
     state.register(NO_MEMORY);
     state.push_str("stack overflow");
     state.register(STACK_OVERFLOW);
+    state.push_str(super::interrupt::ERROR);
+    state.register(SLICE_ENDED);
     openresty::prepare(state);
     spread_references(state);
 }

@@ -61,7 +61,7 @@ impl Before {
     fn replace(context: &Rc<Context>, peer: Peer) -> Before {
         Before {
             context: Rc::downgrade(context),
-            phase: context.phase.replace(Phase::Balancer),
+            phase: context.replace_phase(Phase::Balancer),
             peer: context.upstream_peer.replace(Some(peer)),
         }
     }

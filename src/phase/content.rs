@@ -8,7 +8,7 @@ use crate::nginx::http::callback;
 use crate::nginx::http::request_body;
 use crate::nginx::{Request, Status, guard};
 use crate::runtime::context::BodyState;
-use crate::runtime::{Context, Phase, scheduler};
+use crate::runtime::{Context, Phase, scheduler, watch};
 
 /// Makes this module the content handler of the location that is being read.
 pub fn install(cf: Conf) {
@@ -41,14 +41,17 @@ fn go_on(context: &Rc<Context>, rc: Status) -> Status {
 /// request has gone on elsewhere; each time, nginx took a reference to it.
 fn run_posted(context: &Rc<Context>, mut redirects: usize) -> Status {
     let request = context.request();
+    let turns = watch::threads_take_turns(context);
     while let Some((task, values)) = context.take_posted() {
         if task.status.get() != crate::runtime::TaskStatus::Running {
             continue;
         }
+        let values = turns.next(&task, values);
         match scheduler::run(context, task, values) {
             Status::AGAIN => {}
             Status::DONE => redirects += 1,
             rc => {
+                drop(turns);
                 if rc == Status::OK {
                     for _ in 0..redirects {
                         request.finalize(Status::DONE);

@@ -22,7 +22,7 @@ pub fn enter(request: Request) -> Status {
     let Ok(context) = runner::context_of(request, Phase::Log) else {
         return Status::ERROR;
     };
-    let before = context.phase.replace(Phase::Log);
+    let before = context.replace_phase(Phase::Log);
     let rc = run(&context, script);
     if !context.detached.get() {
         context.phase.set(before);

@@ -119,7 +119,7 @@ impl MainCoroutine<'_> {
         MainCoroutine {
             context,
             state,
-            phase: context.phase.replace(phase),
+            phase: context.replace_phase(phase),
             top: state.top(),
             _running: OnMain::run(state, context.request()),
         }

@@ -95,43 +95,33 @@ fn count_error(phase: Phase, kind: usize) {
     }
 }
 
-/// Adds the time until it is dropped to that of its phase, except for the time of other code that
-/// runs within it.
-pub struct Stopwatch(Option<Running>);
-
-struct Running {
-    own: OwnCounters,
-    phase: Phase,
+/// Measures how long code runs, without other code that runs within it.
+#[derive(Clone, Copy)]
+pub struct Stopwatch {
+    /// When it began, by the system's nanoseconds.
     start: u64,
+    /// How long code has run within the code that runs around this one.
     within_before: u64,
 }
 
-/// The code of `phase` runs from now on.
-#[inline(always)]
-pub fn time(phase: Phase) -> Stopwatch {
-    Stopwatch(own().map(|own| Running::start(own, phase)))
-}
+impl Stopwatch {
+    /// One that measures nothing.
+    pub const NONE: Stopwatch = Stopwatch { start: 0, within_before: 0 };
 
-impl Running {
-    #[inline(never)]
-    fn start(own: OwnCounters, phase: Phase) -> Running {
-        Running { own, phase, start: time::nanoseconds(), within_before: WITHIN.take() }
-    }
-
-    #[inline(never)]
-    fn stop(&self) {
-        let elapsed = time::nanoseconds().saturating_sub(self.start);
-        let within = WITHIN.replace(self.within_before.saturating_add(elapsed));
-        let own = elapsed.saturating_sub(within);
-        metrics::of_phase(&self.own, self.phase, PhaseMetric::Nanoseconds).add(own);
-    }
-}
-
-impl Drop for Stopwatch {
+    /// Code runs from now on.
     #[inline(always)]
-    fn drop(&mut self) {
-        if let Some(running) = &self.0 {
-            running.stop();
+    pub fn start() -> Stopwatch {
+        Stopwatch { start: time::nanoseconds(), within_before: WITHIN.take() }
+    }
+
+    /// The code, of `phase`, has stopped: adds its time to that of the phase.
+    #[inline(never)]
+    pub fn stop(self, phase: Phase) {
+        let elapsed = time::nanoseconds().wrapping_sub(self.start);
+        let within = WITHIN.replace(self.within_before.wrapping_add(elapsed));
+        if let Some(own) = own() {
+            let nanoseconds = elapsed.saturating_sub(within);
+            metrics::of_phase(&own, phase, PhaseMetric::Nanoseconds).add(nanoseconds);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! nginx's cached time, which every clock of the API shows. The event loop and [`update`] advance
 //! it. And the system's clock, to measure with.
 
+use std::mem::MaybeUninit;
+
 use crate::nginx::Request;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
@@ -46,11 +48,14 @@ pub fn monotonic_milliseconds() -> usize {
 }
 
 /// Nanoseconds of the system's monotonic clock: not cached.
-#[inline]
+#[inline(never)]
 pub fn nanoseconds() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the system fills the value; this clock is always there.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    let now = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr());
+        now.assume_init()
+    };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 

@@ -62,6 +62,15 @@ pub fn leave() {
     COUNT.store((COUNT.load(Ordering::Relaxed) | 1) + 1, Ordering::Relaxed);
 }
 
+/// The main thread is still busy with what it has just [left](leave).
+#[inline(always)]
+pub fn enter_again() {
+    let count = COUNT.load(Ordering::Relaxed);
+    if count.is_multiple_of(2) {
+        COUNT.store(count.wrapping_sub(1), Ordering::Relaxed);
+    }
+}
+
 static TELL: std::sync::OnceLock<InSignalHandler> = std::sync::OnceLock::new();
 
 /// Starts the thread; to be called by the main thread, once per process. False where it cannot be

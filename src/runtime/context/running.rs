@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Context;
+use crate::config::Phase;
 use crate::lua::openresty::RunningTasks;
 use crate::nginx::core::frames::Frames;
 use crate::nginx::{Request, forget_header_indexes};
@@ -26,12 +27,21 @@ impl Context {
     /// As [`Context::run_code`], where the code sees this context itself.
     #[inline(always)]
     pub(in crate::runtime) fn run_own_code<R>(self: &Rc<Self>, work: impl FnOnce() -> R) -> R {
+        watch::interrupts();
         RUNNING.within(self, || {
             let _forget = ForgetIndexes;
             let _request = RunningTasks::of(self.request());
             let _watch = watch::begin(self);
             work()
         })
+    }
+
+    /// The context is in `phase` from now on, whose code may interrupt that of the phase that it was in, which
+    /// is returned.
+    #[inline(always)]
+    pub fn replace_phase(&self, phase: Phase) -> Phase {
+        watch::interrupts();
+        self.phase.replace(phase)
     }
 
     /// Calls `work` with the context whose code has called this, if it runs for `request`.

@@ -33,7 +33,7 @@ impl<'a> Outside<'a> {
         runs.inner.set(inner);
         Outside {
             base,
-            phase: base.phase.replace(phase),
+            phase: base.replace_phase(phase),
             thread: runs.thread.replace(thread),
             inner: outer,
             end: base.ending.end.take(),

@@ -162,7 +162,7 @@ pub fn settle() {
         Context::with_innermost(|context| {
             let phase = context.map(|context| context.phase.get());
             add(samples, |stack| {
-                match context.and_then(|context| context.own_current()) {
+                match context.and_then(|context| context.innermost_task()) {
                     Some(task) => stack::append_task(phase, &task, stack)?,
                     None => stack.try_append(stack::root(phase))?,
                 }

@@ -11,7 +11,7 @@ use crate::nginx::core::guard::panics;
 use crate::nginx::http::departure;
 use crate::runtime::context::Context;
 use crate::runtime::task::{Task, TaskStatus};
-use crate::runtime::{fake_request, filter_run, output};
+use crate::runtime::{fake_request, filter_run, output, watch};
 
 /// Runs the threads that are ready, one after another.
 ///
@@ -19,6 +19,7 @@ use crate::runtime::{fake_request, filter_run, output};
 /// handler, which has finished: in earlier phases, the caller returns it to nginx; in the content
 /// phase, and in a fake request, the request has been finalized with it.
 pub fn run_posted(context: &Rc<Context>) -> Status {
+    let turns = watch::threads_take_turns(context);
     loop {
         if context.is_released() {
             return Status::DONE;
@@ -29,6 +30,7 @@ pub fn run_posted(context: &Rc<Context>) -> Status {
         if task.status.get() != TaskStatus::Running {
             continue;
         }
+        let values = turns.next(&task, values);
         let rc = run(context, task, values);
         if rc == Status::AGAIN {
             continue;
@@ -37,6 +39,7 @@ pub fn run_posted(context: &Rc<Context>) -> Status {
             finalize(context, Status::DONE);
             continue;
         }
+        drop(turns);
         if context.has_entered(Phase::Content) {
             finalize(context, rc);
         }
