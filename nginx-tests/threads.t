@@ -58,9 +58,14 @@ my $conf  = $nginx->write_http(<<"_EOC_");
             content_by_lua_block {
                 local list
                 ngx.thread.spawn(function() list = ngx.location.capture("/threads?format=json").body end)
-                local rounds = 0
-                while not list do ngx.sleep(0) rounds = rounds + 1 end
-                ngx.say(rounds)
+                local rounds, longest, start = 0, 0, os.clock()
+                local before = start
+                while not list do
+                    ngx.sleep(0)
+                    local now = os.clock()
+                    rounds, longest, before = rounds + 1, math.max(longest, now - before), now
+                end
+                ngx.say(("%d %.6f %.6f"):format(rounds, longest, before - start))
                 ngx.print(list)
             }
         }
@@ -130,8 +135,9 @@ like ProcessTest::talk( $port, "DELETE /threads HTTP/1.0\r\n\r\n" ), qr/^HTTP\S+
 # Many threads: other code runs while the list is made, and a client that leaves stops it.
 push @waiting, leave_waiting('/many');
 ok ProcessTest::wait_until( sub { body('/threads') =~ /^worker \d+: 10\d{3} / } ), 'ten thousand';
-my ( $rounds, $list ) = body('/rounds') =~ /^(\d+)\n(.*)/s;
+my ( $rounds, $longest, $whole, $list ) = body('/rounds') =~ /^(\d+) (\S+) (\S+)\n(.*)/s;
 cmp_ok $rounds, '>=', 3, "the event loop makes rounds meanwhile: $rounds";
+cmp_ok $longest, '<', $whole / 2, "each takes a small part of the CPU time: $longest of $whole s";
 cmp_ok scalar @{ decode_json($list)->{threads} }, '>', 10_000, 'the list is whole';
 for ( 1 .. 5 ) {
     my $leaver = ProcessTest::connection($port);
