@@ -2,6 +2,7 @@
 //! (`checks`). What may be pushed without an error is `LUA_MINSTACK` values, or what [`State::reserve`] has
 //! reserved.
 
+use std::ffi::c_void;
 use std::ptr::NonNull;
 
 use mlua::ffi;
@@ -55,6 +56,13 @@ impl State {
         }
         // SAFETY: a number that the stack can have; LuaJIT makes it larger where it must.
         unsafe { ffi::lua_settop(self.as_ptr(), top) }
+    }
+
+    /// The address of the coroutine's table of globals.
+    #[inline(always)]
+    pub fn globals(self) -> *const c_void {
+        // SAFETY: a live coroutine has such a table.
+        unsafe { ffi::lua_topointer(self.as_ptr(), GLOBALS) }
     }
 
     pub fn pop(&mut self, n: i32) {

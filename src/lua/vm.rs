@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::null;
 use std::rc::Rc;
 
 use codec::fallible::Shown;
@@ -88,6 +89,8 @@ pub struct Vm {
     /// One more, for code of filters, which most often ends without a wait: while it is here, nothing of
     /// it must be reset.
     filter_thread: Cell<Option<Thread>>,
+    /// The table of the main coroutine's globals, when a coroutine was last reset to it; null before.
+    globals: Cell<*const c_void>,
     /// The code cache: a table, and the references in that table by key.
     pub(super) cache_table: Option<Anchor>,
     pub(super) cache: RefCell<HashMap<String, Reference>>,
@@ -136,6 +139,7 @@ impl Vm {
             main,
             idle_threads: FreeList::new(0),
             filter_thread: Cell::default(),
+            globals: Cell::new(null()),
             cache_table: None,
             collection: Collection::default(),
             // SAFETY: dropping the VM removes the limit.
@@ -359,6 +363,7 @@ impl Vm {
         debug_assert!(!recycle || !thread.state.is_running(), "a coroutine that is given back");
         // SAFETY: the coroutine is this VM's, and its owner has given it back: nothing runs it any more.
         let rest = if recycle && unsafe { openresty::reset_thread(self.main, thread.state) } {
+            self.globals.set(self.main.globals());
             ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {anchor})");
             self.idle_threads.keep(thread)
         } else {
@@ -367,6 +372,32 @@ impl Vm {
         if let Some(thread) = rest {
             self.main.release(thread.anchor);
         }
+    }
+}
+
+impl Vm {
+    /// As [`Vm::give_back_thread`], for a coroutine whose code has ended by itself.
+    #[inline(always)]
+    pub fn give_back_ended(&self, mut thread: Thread, log: Log) {
+        // Code may have given its coroutine, or the main one, other globals.
+        if thread.state.globals() != self.globals.get() || !self.idle_threads.has_room() {
+            return self.give_back_thread(thread, true, log);
+        }
+        let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
+        ngx_debug!(log, "lua deleting light thread {at:p} (ref {anchor})");
+        ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {anchor})");
+        if thread.state.top() != 0 {
+            thread.state.set_top(0);
+        }
+        if let Some(thread) = self.idle_threads.keep(thread) {
+            self.main.release(thread.anchor);
+        }
+    }
+
+    /// Code may run on the main coroutine from now on, and give it other globals.
+    #[inline(always)]
+    pub fn forget_globals(&self) {
+        self.globals.set(null());
     }
 }
 

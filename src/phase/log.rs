@@ -42,9 +42,7 @@ fn run_logging_to(context: &Rc<Context>, script: &SharedScript, log: &OwnLog) ->
     let Ok(thread) = runner::load(context, script) else { return Status::ERROR };
     context.remove_all_tasks();
     context.restart();
-    let task = Task::entry(context, thread);
-    context.set_entry(task.clone());
-    match scheduler::settle(context, scheduler::run(context, task, 0)) {
+    match scheduler::settle(context, scheduler::start(context, thread)) {
         Status::OK => Status::OK,
         Status::DONE => go_on(context, log),
         _ => Status::ERROR,

@@ -258,12 +258,11 @@ fn start(
     context.remove_all_tasks();
     context.restart();
     context.enter(phase);
-    let task = Task::entry(context, thread);
-    context.set_entry(task.clone());
     if !client_watch::listen(context, location.check_client_abort()) {
+        context.vm().give_back_thread(thread, true, context.request().log());
         return Err(Status::ERROR);
     }
-    let rc = scheduler::run(context, task, 0);
+    let rc = scheduler::start(context, thread);
     if rc == Status::AGAIN || context.request().filter_finalized() {
         context.watch_request_end().map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     }

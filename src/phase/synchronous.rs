@@ -129,6 +129,7 @@ impl MainCoroutine<'_> {
 impl Drop for MainCoroutine<'_> {
     fn drop(&mut self) {
         self.context.phase.set(self.phase);
+        self.context.vm().forget_globals();
         self.state.set_top(self.top);
     }
 }

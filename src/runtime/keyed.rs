@@ -19,7 +19,17 @@ impl<T> Keyed<T> {
     }
 
     /// Reserves capacity for one more value; to be called before every insertion.
+    #[inline(always)]
     pub fn reserve(&self) -> Result<(), OutOfMemory> {
+        match &*self.0.borrow() {
+            Some(values) if values.len() < values.capacity() => return Ok(()),
+            _ => {}
+        }
+        self.grow()
+    }
+
+    #[cold]
+    fn grow(&self) -> Result<(), OutOfMemory> {
         self.0.borrow_mut().get_or_insert_default().try_reserve(1)?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 use mlua::ffi;
 
 use crate::lua::Anchor;
-use crate::lua::state::{GLOBALS, State};
+use crate::lua::state::State;
 use crate::lua::sys::{
     lua_getexdata, lua_getexdata2, lua_resetthread, lua_setexdata, lua_setexdata2,
 };
@@ -71,8 +71,7 @@ pub unsafe fn reset_thread(main: State, mut thread: State) -> bool {
     unsafe {
         // One that has ended by itself is as good as new without its results, unless it was given other
         // globals. LuaJIT's reset would clear its whole stack.
-        let globals = |state: State| ffi::lua_topointer(state.as_ptr(), GLOBALS);
-        if ffi::lua_status(thread.as_ptr()) == ffi::LUA_OK && globals(main) == globals(thread) {
+        if ffi::lua_status(thread.as_ptr()) == ffi::LUA_OK && main.globals() == thread.globals() {
             thread.set_top(0);
         } else {
             lua_resetthread(main.as_ptr(), thread.as_ptr());

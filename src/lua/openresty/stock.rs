@@ -122,8 +122,7 @@ pub unsafe fn reset_thread(mut main: State, mut thread: State) -> bool {
             return false;
         }
         thread.set_top(0);
-        let globals = |state: State| ffi::lua_topointer(state.as_ptr(), GLOBALS);
-        if globals(main) != globals(thread) {
+        if main.globals() != thread.globals() {
             main.push_value(GLOBALS);
             main.move_to(thread, 1);
             ffi::lua_replace(thread.as_ptr(), GLOBALS);

@@ -9,6 +9,7 @@
 
 mod lifecycle;
 pub mod output;
+pub(super) mod plain;
 mod running;
 pub mod tasks;
 

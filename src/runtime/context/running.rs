@@ -67,7 +67,12 @@ impl Context {
     /// The context of code for `request` that is on the C stack. For callers that find nginx's slot
     /// empty, because nginx has cleared it meanwhile.
     pub fn running(request: Request) -> Option<Rc<Context>> {
-        RUNNING.find(|context| context.request() == request)
+        Context::find_running(|context| context.request() == request)
+    }
+
+    /// The innermost context for which `is_it` is true of those whose code is on the C stack.
+    pub(super) fn find_running(is_it: impl Fn(&Context) -> bool) -> Option<Rc<Context>> {
+        RUNNING.find(is_it)
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use codec::fallible::{self, OutOfMemory};
 
 use super::Context;
+use super::plain::Plain;
 use crate::config::PhaseSet;
 use crate::lua::State;
 use crate::lua::vm::Thread;
@@ -43,6 +44,8 @@ pub struct Tasks {
     /// Whether there may be other tasks than the entry thread, or tasks in a queue.
     had_others: Cell<bool>,
     current: Cell<Option<Current>>,
+    /// The entry thread whose code runs, as long as it has no task.
+    pub(super) plain: Plain,
     /// Threads that are ready to run, with the number of values on their stacks.
     posted: RefCell<VecDeque<(Rc<Task>, i32)>>,
     /// The tasks that events woke, until their phase handler has been entered again.
@@ -68,6 +71,7 @@ impl Tasks {
             others,
             had_others,
             current,
+            plain,
             posted,
             woken,
             switch,
@@ -78,6 +82,7 @@ impl Tasks {
             entry.is_empty() && current.get().is_none(),
             "a released context has no tasks"
         );
+        debug_assert!(plain.is_empty(), "nor code that runs");
         debug_assert!(others.get_mut().is_empty() && !had_others.get(), "nor others");
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "nor queues");
         debug_assert!(on_abort.is_empty() && light_threads.get() == 0, "nor threads");
@@ -147,7 +152,10 @@ impl Context {
 
     /// The running task, if the context itself has it: a filter's run has its own.
     pub fn own_current(&self) -> Option<Rc<Task>> {
-        Task::with_key(self.tasks.current.get()?.key)
+        match self.tasks.current.get() {
+            Some(current) => Task::with_key(current.key),
+            None => self.promote(),
+        }
     }
 
     /// The running task, if it is the one that runs on `state`.
@@ -262,6 +270,9 @@ impl Context {
     pub fn remove_all_tasks(&self) {
         if self.tasks.had_others.get() {
             self.remove_others();
+        }
+        if self.tasks.plain.runs() {
+            self.promote();
         }
         if let Some(entry) = self.entry() {
             self.remove_entry(&entry);

@@ -64,12 +64,27 @@ fn decrement(count: &std::cell::Cell<usize>) {
     count.set(count.get().saturating_sub(1));
 }
 
+/// The code of an entry thread without a task has ended.
+#[inline(always)]
+pub(super) fn entry_ended(context: &Rc<Context>) -> Status {
+    if context.is_to_end() {
+        // `ngx.exit` could not yield, but must take effect all the same.
+        return end(context);
+    }
+    end_if_over(context)
+}
+
 /// Ends the handler if its entry thread and all light threads have ended.
 fn leave_if_over(context: &Rc<Context>) -> AfterRun {
+    AfterRun::Leave(end_if_over(context))
+}
+
+#[inline(always)]
+fn end_if_over(context: &Rc<Context>) -> Status {
     if context.tasks.light_threads.get() > 0 || context.is_entry_alive() {
-        return AfterRun::Leave(Status::AGAIN);
+        return Status::AGAIN;
     }
-    AfterRun::Leave(all_done(context))
+    all_done(context)
 }
 
 /// Every thread ended: the content phase closes the response.

@@ -13,5 +13,5 @@ pub use abort::append_error_text;
 pub use ended::{forget_zombie, kill};
 pub use events::{fail, fail_task, listen_for_write, on_event, push_no_memory, wake, wake_with};
 pub use later::wake_later;
-pub use run::{run, take_over};
+pub use run::{run, start, take_over};
 pub use turns::{finalize, resume_woken, settle, start_fake};

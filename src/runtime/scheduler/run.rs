@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use super::abort::Abort;
-use super::ended::{aborted, failed, finished, no_parent};
+use super::ended::{aborted, entry_ended, failed, finished, no_parent};
 use crate::config::metrics::Metric;
 use crate::lua::registry::STACK_OVERFLOW;
+use crate::lua::vm::Thread;
 use crate::lua::{LuaFailure, Outcome};
 use crate::nginx::Status;
+use crate::runtime::context::plain::Stopped;
 use crate::runtime::context::{Context, End, Switch};
 use crate::runtime::task::{Role, Task, TaskStatus};
 use crate::runtime::{counters, ends, output};
@@ -31,6 +33,33 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
         context.set_current(None);
         rc
     })
+}
+
+/// Runs the code of the context's phase on `thread`, which has its function on the stack, and what
+/// it resumes. The memory for a task must have been reserved ([`Task::reserve`]). The result is
+/// that of [`run`].
+pub fn start(context: &Rc<Context>, thread: Thread) -> Status {
+    counters::count_run(context.phase.get());
+    context.run_code(|| {
+        let rc = start_plain(context, thread);
+        output::release_held(context);
+        rc
+    })
+}
+
+#[inline(always)]
+fn start_plain(context: &Rc<Context>, thread: Thread) -> Status {
+    let mut state = thread.state;
+    let run = context.begin_plain(thread);
+    let outcome = state.resume(0);
+    match run.stop(outcome == Outcome::Done) {
+        Some(Stopped::Plain(thread)) => {
+            context.vm().give_back_ended(thread, context.request().log());
+            entry_ended(context)
+        }
+        Some(Stopped::Task(task)) => take_over(context, task, outcome),
+        None => Status::ERROR,
+    }
 }
 
 /// As [`run`], for a task whose code has been started by other means, and has stopped with

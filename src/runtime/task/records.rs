@@ -72,7 +72,7 @@ impl Task {
             return match word {
                 ENDED => Record::Ended,
                 ENDED_THREAD => Record::EndedThread,
-                _ => Record::None,
+                _ => Context::promote_on(state).map_or(Record::None, Record::Task),
             };
         }
         let Some(task) = Task::with_key(word) else { return Record::Ended };
