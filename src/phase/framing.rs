@@ -1,10 +1,12 @@
-//! The filters after all Lua code: they make sure that a body has the length that its header says.
+//! The filters after all Lua code: they capture the responses of subrequests, and make sure that the body of
+//! others has the length that its header says. Both are one pair of filters, because most responses pass.
 //!
 //! The body is counted if a script has set the Content-Length or filters the body. Excess bytes are
 //! not sent. If bytes are missing, the connection (in HTTP/2, the stream) is closed, so that the
 //! client does not take the next response for the rest of this one.
 
 use super::header_filter::context_of;
+use crate::api::subrequest;
 use crate::nginx::http::filters::FRAMING;
 use crate::nginx::http::framing;
 use crate::nginx::{Chain, Level, Request, Status};
@@ -12,14 +14,49 @@ use crate::ngx_log;
 use crate::runtime::context::output::BodyCount;
 use crate::runtime::{Context, Phase};
 
+/// Puts the filters on top of nginx's; once per configuration. `captures`: code may make subrequests.
+pub fn install(captures: bool) {
+    if captures {
+        FRAMING.install_header(is_captured_or_has_length, captured_header);
+        FRAMING.install_body(is_captured_or_counted, captured_body);
+    } else {
+        FRAMING.install_header(has_length, header);
+        FRAMING.install_body(is_counted, body);
+    }
+}
+
+#[inline(always)]
+fn is_captured_or_has_length(request: Request) -> bool {
+    subrequest::captures_header(request) || has_length(request)
+}
+
+fn captured_header(request: Request) -> Status {
+    if subrequest::is_captured(request) {
+        return subrequest::capture_header(request);
+    }
+    header(request)
+}
+
+#[inline(always)]
+fn is_captured_or_counted(request: Request) -> bool {
+    subrequest::captures_body(request) || is_counted(request)
+}
+
+fn captured_body(request: Request, input: Chain) -> Status {
+    if subrequest::is_captured(request) {
+        return subrequest::capture_body(request, input);
+    }
+    body(request, input)
+}
+
 /// Whether a script may have set the Content-Length.
-#[inline]
-pub fn has_length(request: Request) -> bool {
+#[inline(always)]
+fn has_length(request: Request) -> bool {
     framing::has_listed_length(request)
 }
 
 /// Called by nginx's chain of header filters.
-pub fn header(request: Request) -> Status {
+fn header(request: Request) -> Status {
     if framing::settle_length(request) {
         send_counted(request, |request| FRAMING.next_header(request))
     } else {
@@ -42,14 +79,14 @@ pub fn send_counted(request: Request, next: impl FnOnce(Request) -> Status) -> S
 }
 
 /// Whether the body of the response is counted.
-#[inline]
-pub fn is_counted(request: Request) -> bool {
+#[inline(always)]
+fn is_counted(request: Request) -> bool {
     Context::of(request.main())
         .is_some_and(|context| context.output.body_count.get() != BodyCount::Off)
 }
 
 /// Called by nginx's chain of body filters.
-pub fn body(request: Request, input: Chain) -> Status {
+fn body(request: Request, input: Chain) -> Status {
     let Some(context) = Context::of(request.main()) else { return Status::ERROR };
     let size = input.size();
     let left = match context.output.body_count.get() {

@@ -28,7 +28,6 @@ pub mod status;
 pub mod synchronous;
 pub mod threads;
 
-use crate::api;
 use crate::config::MainConf;
 use crate::config::phases::{PHASES, Phase, PhaseSet, Place};
 use crate::nginx::core::conf::Conf;
@@ -51,11 +50,7 @@ pub fn install_hooks(cf: Conf, main: &MainConf) -> Result<(), OutOfMemory> {
     }
     // Runs after all Lua filters, to see their output.
     if used.meets(PhaseSet::OF_CLIENTS) {
-        filters::FRAMING.install_header(framing::has_length, framing::header);
-        filters::FRAMING.install_body(framing::is_counted, framing::body);
-    }
-    if used.meets(PhaseSet::REQUEST) {
-        api::subrequest::install_filters();
+        framing::install(used.meets(PhaseSet::REQUEST));
     }
     // If the body is filtered, the header filter must tell nginx.
     if used.meets(PhaseSet::of(&[Phase::HeaderFilter, Phase::BodyFilter])) {

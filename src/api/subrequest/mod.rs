@@ -98,7 +98,7 @@ const METHOD_HEAD: usize = 0x4;
 
 /// The header filter for a captured subrequest, or one that belongs to it: sends nothing, and has
 /// the body come in memory.
-fn capture_header(request: Request) -> Status {
+pub fn capture_header(request: Request) -> Status {
     ngx_debug!(request.log(), "lua capturing response body");
     if !is_root(request) && nested::end_when_done::<Place>(request).is_err() {
         return Status::ERROR;
@@ -115,7 +115,7 @@ fn capture_header(request: Request) -> Status {
 }
 
 /// The body filter for a captured subrequest, or one that belongs to it: copies the output.
-fn capture_body(request: Request, chain: Chain) -> Status {
+pub fn capture_body(request: Request, chain: Chain) -> Status {
     let Some((root, place)) = nested::captured_root::<Place>(&request) else {
         return Status::ERROR;
     };
@@ -151,12 +151,6 @@ fn capture_body(request: Request, chain: Chain) -> Status {
         Ok(()) => Status::OK,
         Err(_) => Status::ERROR,
     }
-}
-
-/// Puts the capturing filters on top of nginx's; once per configuration.
-pub fn install_filters() {
-    filters::CAPTURE.install_header(has_captured_header, capture_header);
-    filters::CAPTURE.install_body(has_captured_body, capture_body);
 }
 
 /// A filter's code starts to wait. If `request` is a captured subrequest or belongs to one, its
@@ -203,14 +197,16 @@ fn is_root(request: Request) -> bool {
     subrequest::data_of::<Place>(&request).is_some()
 }
 
-#[inline]
-fn has_captured_header(request: Request) -> bool {
+/// Whether the header of `request` is captured.
+#[inline(always)]
+pub fn captures_header(request: Request) -> bool {
     ngx_debug!(request.log(), "lua capture header filter, uri \"{}\"", Shown(request.uri()));
     is_captured(request)
 }
 
-#[inline]
-fn has_captured_body(request: Request) -> bool {
+/// Whether the body of `request` is captured.
+#[inline(always)]
+pub fn captures_body(request: Request) -> bool {
     ngx_debug!(request.log(), "lua capture body filter, uri \"{}\"", Shown(request.uri()));
     is_captured(request)
 }

@@ -23,7 +23,7 @@ impl Status {
 
     /// Whether this is an error or a special response: 300 and above, or `NGX_ERROR`.
     pub fn is_failure(self) -> bool {
-        self == Status::ERROR || self.is_special_response()
+        self != Status::OK && (self == Status::ERROR || self.is_special_response())
     }
 
     /// Whether nginx makes a response of its own for this status (300 and above).

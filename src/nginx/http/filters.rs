@@ -28,13 +28,11 @@ pub struct Filters<const N: usize>;
 
 /// The filters that run Lua code.
 pub const CODE: Filters<0> = Filters;
-/// The filters that keep a response's framing.
+/// The filters that capture the responses of subrequests, and keep the framing of others.
 pub const FRAMING: Filters<1> = Filters;
-/// The filters that capture the responses of subrequests.
-pub const CAPTURE: Filters<2> = Filters;
 /// The filter that holds a body back whose header waits. It comes before all others, which prepare
 /// themselves for the body when they see the header.
-pub const HOLD: Filters<3> = Filters;
+pub const HOLD: Filters<2> = Filters;
 
 /// This module's bit in `r->buffered`, where filters note that they hold back output of the
 /// request. nginx's own filters use the other three bits, and nginx does not end a request while
@@ -64,14 +62,14 @@ struct Next {
 }
 
 own_thread! {
-    static NEXT: [Next; 4] =
-        [const { Next { header: Cell::new(None), body: Cell::new(None) } }; 4];
+    static NEXT: [Next; 3] =
+        [const { Next { header: Cell::new(None), body: Cell::new(None) } }; 3];
 }
 
 impl<const N: usize> Filters<N> {
     #[inline(always)]
     fn next(self) -> &'static Next {
-        const { assert!(N < 4, "NEXT has a place for each pair of filters") };
+        const { assert!(N < 3, "NEXT has a place for each pair of filters") };
         #[expect(clippy::indexing_slicing, reason = "asserted above")]
         &NEXT[N]
     }

@@ -55,7 +55,7 @@ fn ends_with_header(status: usize) -> bool {
 /// the answer, or speaks another protocol: so the connection is closed after it.
 pub fn follow_status(request: Request) {
     let status = response_status::get(request);
-    if request.is_subrequest() || request.http_version() < HTTP_VERSION_10 {
+    if status == OK || request.is_subrequest() || request.http_version() < HTTP_VERSION_10 {
         return;
     }
     if ends_with_header(status) {

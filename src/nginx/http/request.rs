@@ -65,8 +65,13 @@ impl Request {
     }
 
     pub fn log(self) -> Log {
-        // SAFETY: a live request has a live connection, and that a log.
-        unsafe { Log::from_ptr((*self.connection()).log) }
+        // SAFETY: a live request has a live connection, and that a log. The compiler is told, because each
+        // debug line looks at it.
+        unsafe {
+            let log = (*self.connection()).log;
+            std::hint::assert_unchecked(!log.is_null());
+            Log::from_ptr(log)
+        }
     }
 
     /// The main request (itself, where it is one).

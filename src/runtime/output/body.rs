@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::header::{make_header, send_http10_header};
-use super::hold::{Held, hold, is_refused, may_hold, new_buf, pass_on, pass_on_held};
-use crate::config::Phase;
+use super::hold::{Held, hold, is_holding, is_refused, may_hold, new_buf, pass_on, pass_on_held};
+use crate::config::{LocationConf, Phase};
 use crate::nginx::Status;
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
@@ -29,13 +29,14 @@ pub fn write(
     if context.output.buffering.get() {
         ngx_debug!(context.request().log(), "lua buffering output bufs for the HTTP 1.0 request");
     } else {
-        if !context.location().coalesce_output() {
+        let location = context.location();
+        if is_holding(context) && !location.coalesce_output() {
             let rc = pass_on_held(context);
             if rc.is_failure() {
                 return Ok(rc);
             }
         }
-        if !may_hold(context, room) {
+        if !may_hold(context, location, room) {
             if is_refused(context) {
                 return Ok(Status::ERROR);
             }
@@ -72,7 +73,7 @@ pub fn send_last(context: &Rc<Context>) -> Status {
     let request = context.request();
     ngx_debug!(request.log(), "lua sending last buf of the response body");
     let rc = match context.output.held.get() {
-        Held { last: Some(mut last), chain, .. } if !is_body_filtered(context) => {
+        Held { last: Some(mut last), chain, .. } if !is_body_filtered(context.location()) => {
             last.set_end(request.is_subrequest());
             context.output.held.take();
             // Nothing follows that could reuse the buffers.
@@ -148,6 +149,6 @@ fn discard_unread_body(context: &Rc<Context>) -> bool {
 
 /// Whether the location has `body_filter_by_lua*`, which must see each piece, and the end,
 /// separately.
-pub(super) fn is_body_filtered(context: &Context) -> bool {
-    context.location().script(Phase::BodyFilter).is_some()
+pub(super) fn is_body_filtered(location: &LocationConf) -> bool {
+    location.script(Phase::BodyFilter).is_some()
 }

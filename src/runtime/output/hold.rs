@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::body::is_body_filtered;
+use crate::config::LocationConf;
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::{client, pending, send as wire};
@@ -23,11 +24,11 @@ const HELD_BUF: usize = 512;
 
 /// Whether `len` more bytes may be held back. Not on a broken connection, so that the error is
 /// reported at once.
-pub(super) fn may_hold(context: &Context, len: usize) -> bool {
+pub(super) fn may_hold(context: &Context, location: &LocationConf, len: usize) -> bool {
     let request = context.request();
     let held = context.output.held.get().len;
     held.saturating_add(len) < client::postpone_output(request)
-        && !is_body_filtered(context)
+        && !is_body_filtered(location)
         && !client::is_broken(request)
 }
 
@@ -36,7 +37,9 @@ pub(super) fn may_hold(context: &Context, len: usize) -> bool {
 #[inline]
 pub(super) fn is_refused(context: &Context) -> bool {
     let request = context.request();
-    client::is_broken(request) && !request.is_subrequest() && !is_body_filtered(context)
+    client::is_broken(request)
+        && !request.is_subrequest()
+        && !is_body_filtered(context.location())
 }
 
 pub(super) fn hold(
@@ -83,10 +86,13 @@ pub(super) fn pass_on(context: &Rc<Context>, chain: Chain) -> Status {
 
 /// Gives the filters what is held back, if anything is.
 pub(super) fn pass_on_held(context: &Rc<Context>) -> Status {
-    match context.output.held.get().last {
-        Some(_) => pass_on(context, Chain::EMPTY),
-        None => Status::OK,
-    }
+    if is_holding(context) { pass_on(context, Chain::EMPTY) } else { Status::OK }
+}
+
+/// Whether anything is held back.
+#[inline(always)]
+pub(super) fn is_holding(context: &Context) -> bool {
+    context.output.held.get().last.is_some()
 }
 
 /// Gives the filters what is held back, because the code waits, or other code writes now. If they
