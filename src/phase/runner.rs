@@ -191,15 +191,17 @@ pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
         return Status::DECLINED;
     };
     let context = match Context::of(request) {
-        Some(context) => context,
+        Some(context) => {
+            if context.has_entered(phase) {
+                return (waiting.settle)(&context, scheduler::resume_woken(&context));
+            }
+            context
+        }
         None => match new_context(request, location, phase) {
             Ok(context) => context,
             Err(rc) => return rc,
         },
     };
-    if context.has_entered(phase) {
-        return (waiting.settle)(&context, scheduler::resume_woken(&context));
-    }
     if location.need_request_body()
         && let Some(rc) = read_body_first(&context, waiting.body_is_there)
     {

@@ -91,8 +91,8 @@ fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut OwnBu
         return call.succeed();
     }
     context.output.seen_body_data.set(true);
-    let name = if end.is_some() { "lua say response" } else { "lua print response" };
-    ngx_debug!(call.request.log(), "{name}");
+    let name = || if end.is_some() { "lua say response" } else { "lua print response" };
+    ngx_debug!(call.request.log(), "{}", name());
     let fill = |buf: &mut OwnBuf| {
         write(buf);
         end.into_iter().for_each(|byte| buf.push(byte));
@@ -101,7 +101,7 @@ fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut OwnBu
         return call.fail(FILTER_ERROR);
     }
     let no = || if context.output.recycled.is_busy() { "" } else { "no " };
-    ngx_debug!(call.request.log(), "{name} has {}busy bufs", no());
+    ngx_debug!(call.request.log(), "{} has {}busy bufs", name(), no());
     call.succeed()
 }
 

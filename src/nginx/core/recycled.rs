@@ -40,6 +40,7 @@ impl Recycled {
 
     /// A chain of one link whose buffer has a capacity of `len` bytes (0: a special buffer without
     /// memory).
+    #[inline(always)]
     pub fn take(
         &self,
         pool: Pool,

@@ -4,12 +4,13 @@
 //! something still has a share of it, or it is in the request's pool: there is where contexts are made
 //! once many requests wait.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::output::Output;
+use super::rare::Rare;
 use super::tasks::Tasks;
-use super::{Captures, Context, Ending, FakeEnd, RequestBody};
+use super::{Context, Ending};
 use crate::config::{Phase, PhaseSet};
 use crate::lua::Vm;
 use crate::nginx::Request;
@@ -20,11 +21,7 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
 use crate::nginx::http::log_origin;
 use crate::own_thread;
-use crate::runtime::ctx::CtxRef;
 use crate::runtime::ends;
-use crate::runtime::filter::BodyFilter;
-use crate::runtime::filter_run::FilterRuns;
-use crate::runtime::resources::Resources;
 
 /// The most contexts that the free list keeps. More are needed at once only while requests wait; these are
 /// in the requests' pools.
@@ -69,29 +66,15 @@ impl Context {
             request,
             vm: Some(vm),
             fake: PhaseSet::FAKE.has(phase),
-            detached: Cell::default(),
-            pending_log: Cell::default(),
             phase: Cell::new(phase),
             entered: Cell::default(),
             released: Cell::default(),
             share: Cell::default(),
             tasks: Tasks::default(),
             ending: Ending::default(),
-            captures: Captures::default(),
-            body: RequestBody::default(),
             output: Output::default(),
-            filter: BodyFilter::default(),
-            filter_runs: FilterRuns::default(),
-            filter_run: OnceCell::new(),
-            fake_end: FakeEnd::default(),
-            resources: Resources::default(),
-            ctx_ref: Cell::default(),
-            owns_request_headers: Cell::default(),
-            client_user: RefCell::default(),
-            set_arguments: RefCell::default(),
-            upstream_peer: Cell::default(),
-            #[cfg(ngx_feature = "http_ssl")]
-            verification: Cell::default(),
+            rare: Rare::default(),
+            rare_used: Cell::default(),
         }
     }
 
@@ -104,53 +87,26 @@ impl Context {
             request: _,
             vm,
             fake: _,
-            detached,
-            pending_log,
             phase: _,
             entered,
             released,
             share,
             tasks,
             ending,
-            captures,
-            body,
             output,
-            filter,
-            filter_runs,
-            filter_run,
-            fake_end,
-            resources,
-            ctx_ref,
-            owns_request_headers,
-            client_user,
-            set_arguments,
-            upstream_peer,
-            #[cfg(ngx_feature = "http_ssl")]
-            verification,
+            rare,
+            rare_used,
         } = self;
         *vm = None;
         entered.set(PhaseSet::NONE);
         released.set(false);
-        detached.set(false);
-        pending_log.take();
         share.take();
         tasks.reset();
         *ending = Ending::default();
-        captures.reset();
-        body.reset();
         *output = Output::default();
-        *filter = BodyFilter::default();
-        filter_runs.reset();
-        filter_run.take();
-        *fake_end = FakeEnd::default();
-        resources.empty();
-        ctx_ref.set(CtxRef::default());
-        owns_request_headers.set(false);
-        *client_user.get_mut() = None;
-        set_arguments.get_mut().clear();
-        upstream_peer.set(None);
-        #[cfg(ngx_feature = "http_ssl")]
-        verification.set(None);
+        if rare_used.take() {
+            rare.reset();
+        }
     }
 
     /// Puts the context into nginx's slot, and a share of it into the request's pool.
@@ -205,13 +161,20 @@ impl Context {
     /// The pool is being destroyed: nginx's structures must not be used any more.
     #[inline(always)]
     fn release(&self) {
-        self.end_filter();
+        let is_rare_used = self.rare_used.get();
+        if is_rare_used {
+            self.end_filter();
+        }
         self.remove_all_tasks();
-        self.close_resources();
-        self.pending_log.take();
+        if is_rare_used {
+            self.close_resources();
+            self.pending_log.take();
+        }
         self.set_current(None);
         self.released.set(true);
-        self.release_ctx();
+        if is_rare_used {
+            self.release_ctx();
+        }
     }
 
     /// Ends a context that has no share in a pool: that of a filter's run.

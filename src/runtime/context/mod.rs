@@ -10,31 +10,24 @@
 mod lifecycle;
 pub mod output;
 pub(super) mod plain;
+mod rare;
 mod running;
 pub mod tasks;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::rc::{Rc, Weak};
 
-use super::ctx::{self, CtxRef};
-use super::filter::BodyFilter;
-use super::filter_run::{FilterRun, FilterRuns};
-use super::pending_log::Counted;
-use super::resources::Resources;
+use super::ctx;
 use super::task::Task;
 use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
 use crate::lua::{State, Vm};
 use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::placed::Memory;
-use crate::nginx::core::strings::PoolStr;
-use crate::nginx::event::peer::Events;
-#[cfg(ngx_feature = "http_ssl")]
-use crate::nginx::event::tls::Verification;
 use crate::nginx::http::cleanup::Share;
-use crate::nginx::http::fake::FakeRequest;
-use crate::nginx::http::upstream::Peer;
 use crate::nginx::{Request, Status};
 use output::Output;
+use rare::Rare;
 use tasks::Tasks;
 
 pub use tasks::Switch;
@@ -151,10 +144,6 @@ pub struct Context {
     vm: Option<Rc<Vm>>,
     /// Whether the request is a fake one.
     pub fake: bool,
-    /// Whether code of the log phase waits: the request lives on for it, after nginx has ended it.
-    pub detached: Cell<bool>,
-    /// Counts such a request.
-    pub(super) pending_log: Cell<Option<Counted>>,
     pub phase: Cell<Phase>,
     /// The phases whose handlers have started: if nginx calls one again, it continues.
     entered: Cell<PhaseSet>,
@@ -165,32 +154,22 @@ pub struct Context {
 
     pub tasks: Tasks,
     pub ending: Ending,
-    pub captures: Captures,
-    pub body: RequestBody,
     pub output: Output,
-    /// The state of `body_filter_by_lua*`.
-    pub filter: BodyFilter,
-    /// The runs of filters' code for the request.
-    pub filter_runs: FilterRuns,
-    /// In the context of such a run: what is known of it.
-    pub filter_run: OnceCell<Box<FilterRun>>,
-    pub fake_end: FakeEnd,
-    pub(super) resources: Resources,
+    /// What most requests do not use.
+    rare: Rare,
+    /// Whether it has been looked at: if not, it is as new.
+    rare_used: Cell<bool>,
+}
 
-    /// lua-resty-core's reference of the `ngx.ctx` table, if there is one.
-    pub ctx_ref: Cell<CtxRef>,
-    /// Whether the request's headers may change: a subrequest has its own, instead of its parent's; of a main
-    /// request, the header as it came is kept where `ngx.req.raw_header` needs that.
-    pub owns_request_headers: Cell<bool>,
-    /// What gets the events of the client's connection (`ngx.req.socket`).
-    pub client_user: RefCell<Option<Weak<dyn Events>>>,
-    /// The arguments of the running `set_by_lua*`.
-    pub set_arguments: RefCell<Vec<PoolStr>>,
-    /// The try that the running `balancer_by_lua*` decides on.
-    pub upstream_peer: Cell<Option<Peer>>,
-    /// The server's certificate that the running `proxy_ssl_verify_by_lua*` is asked about.
-    #[cfg(ngx_feature = "http_ssl")]
-    pub verification: Cell<Option<Verification>>,
+/// What most requests do not use. To look at it marks it as used.
+impl Deref for Context {
+    type Target = Rare;
+
+    #[inline(always)]
+    fn deref(&self) -> &Rare {
+        self.rare_used.set(true);
+        &self.rare
+    }
 }
 
 impl Context {
@@ -207,6 +186,12 @@ impl Context {
     /// The memory that the context is in.
     pub(super) fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// What most requests do not use, if this one has.
+    #[inline(always)]
+    pub(in crate::runtime) fn used(&self) -> Option<&Rare> {
+        self.rare_used.get().then_some(&self.rare)
     }
 
     pub fn vm(&self) -> &Rc<Vm> {
@@ -241,7 +226,10 @@ impl Context {
     /// or one that it has ended, or for one that waits for its server.
     #[inline(always)]
     pub fn is_alone(&self) -> bool {
-        self.fake || self.detached.get() || self.upstream_peer.get().is_some()
+        self.fake
+            || self
+                .used()
+                .is_some_and(|rare| rare.detached.get() || rare.upstream_peer.get().is_some())
     }
 
     /// Notes that the handler of `phase` has started.
@@ -275,7 +263,9 @@ impl Context {
             self.ending.end.take();
         }
         self.ending.exit_code.set(0);
-        self.body.state.set(BodyState::Unread);
+        if let Some(rare) = self.used() {
+            rare.body.state.set(BodyState::Unread);
+        }
     }
 
     /// The context that the request had before nginx sent it elsewhere: the last one with an
@@ -297,15 +287,17 @@ impl Context {
 
     /// Gives up the `ngx.ctx` table: the next access makes a new one.
     pub fn release_ctx(&self) {
-        if self.ctx_ref.get().is_some() {
-            ctx::release(self.main_state(), self.ctx_ref.take());
+        if let Some(rare) = self.used()
+            && rare.ctx_ref.get().is_some()
+        {
+            ctx::release(self.main_state(), rare.ctx_ref.take());
         }
     }
 
     /// Whether it is the context of a filter's run.
     #[inline(always)]
     pub fn is_filter_run(&self) -> bool {
-        self.filter_run.get().is_some()
+        self.used().is_some_and(|rare| rare.filter_run.get().is_some())
     }
 
     /// Whether the request has ended for Lua. That may happen while code of it is on the C stack.

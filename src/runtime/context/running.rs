@@ -18,7 +18,7 @@ impl Context {
     /// Does `work`, which runs the context's code.
     #[inline(always)]
     pub fn run_code<R>(self: &Rc<Self>, work: impl FnOnce() -> R) -> R {
-        match self.filter_run.get() {
+        match self.used().and_then(|rare| rare.filter_run.get()) {
             None => self.run_own_code(work),
             Some(run) => run.continue_code(self, work),
         }

@@ -20,7 +20,7 @@ pub(super) fn finished(context: &Rc<Context>, task: &Rc<Task>) -> AfterRun {
         // `ngx.exit` could not yield, but must take effect all the same.
         Role::Entry | Role::LightThread if context.is_to_end() => AfterRun::Leave(end(context)),
         Role::Entry => {
-            if let Some(run) = context.filter_run.get() {
+            if let Some(run) = context.used().and_then(|rare| rare.filter_run.get()) {
                 run.set_code(task.state().result_code());
             }
             context.remove_task(task);

@@ -40,7 +40,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
 /// that of [`run`].
 pub fn start(context: &Rc<Context>, thread: Thread) -> Status {
     counters::count_run(context.phase.get());
-    context.run_code(|| {
+    context.run_own_code(|| {
         let rc = start_plain(context, thread);
         output::release_held(context);
         rc

@@ -54,7 +54,7 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     if context.is_released() {
         return;
     }
-    if context.upstream_peer.get().is_some() {
+    if context.used().is_some_and(|rare| rare.upstream_peer.get().is_some()) {
         context.remove_all_tasks();
         if let Some(on_result) = context.fake_end.on_result.take() {
             on_result(rc);
@@ -70,7 +70,7 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
 
 /// Continues the tasks that events woke. Phase handlers call this when nginx enters them again.
 pub fn resume_woken(context: &Rc<Context>) -> Status {
-    if context.captures.lifted_error.take() {
+    if context.used().is_some_and(|rare| rare.captures.lifted_error.take()) {
         departure::set_gone(context.request());
     }
     match context.take_woken() {

@@ -53,9 +53,19 @@ impl Task {
     /// Reserves what another task needs; fails without memory.
     #[inline(always)]
     pub fn reserve() -> Result<(), OutOfMemory> {
+        if RESERVED.get() && !allocator::is_in_reserve() {
+            return Ok(());
+        }
+        Task::reserve_more()
+    }
+
+    #[cold]
+    fn reserve_more() -> Result<(), OutOfMemory> {
         allocator::check()?;
         // Also where the free list has a task, which has a record: it may turn out to be shared.
-        RECORDS.reserve()
+        RECORDS.reserve()?;
+        RESERVED.set(true);
+        Ok(())
     }
 
     /// As [`Task::reserve`], for a light thread that this task spawns, which may become a zombie.
@@ -91,6 +101,7 @@ impl Task {
             co_ctx: Cell::new(0),
         };
         let task = context.memory().beside::<Task>(&KEPT).fill(make);
+        RESERVED.set(false);
         task.key.set(RECORDS.insert(Rc::downgrade(&task)));
         task.mark(context);
         task
@@ -158,6 +169,8 @@ impl Task {
 }
 
 own_thread! {
+    /// Whether there is room for the record of another task.
+    static RESERVED: Cell<bool> = Cell::new(false);
     /// The free list of tasks, filled by [`Task::retire`]. Their coroutines have forgotten their
     /// keys.
     static SPARE: FreeList<Rc<Task>> = FreeList::new(MAX_SPARE);
