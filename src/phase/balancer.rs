@@ -80,9 +80,7 @@ impl Drop for Before {
 /// Runs `script` until it ends, with its result, or waits: `DONE`.
 fn run(context: &Rc<Context>, script: &Script) -> Status {
     let Ok(thread) = runner::load(context, script) else { return Status::ERROR };
-    let task = Task::entry(context, thread);
-    context.set_entry(task.clone());
-    scheduler::settle(context, scheduler::run(context, task, 0))
+    scheduler::settle(context, scheduler::start(context, thread, 0))
 }
 
 /// The code waits: nginx waits for the server, and the code goes on by itself.

@@ -42,7 +42,7 @@ fn run_logging_to(context: &Rc<Context>, script: &SharedScript, log: &OwnLog) ->
     let Ok(thread) = runner::load(context, script) else { return Status::ERROR };
     context.remove_all_tasks();
     context.restart();
-    match scheduler::settle(context, scheduler::start(context, thread)) {
+    match scheduler::settle(context, scheduler::start(context, thread, 0)) {
         Status::OK => Status::OK,
         Status::DONE => go_on(context, log),
         _ => Status::ERROR,

@@ -190,15 +190,15 @@ pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
     let Some(script) = location.script(phase) else {
         return Status::DECLINED;
     };
-    let context = match Context::of(request) {
+    let (context, is_new) = match Context::of(request) {
         Some(context) => {
             if context.has_entered(phase) {
                 return (waiting.settle)(&context, scheduler::resume_woken(&context));
             }
-            context
+            (context, false)
         }
         None => match new_context(request, location, phase) {
-            Ok(context) => context,
+            Ok(context) => (context, true),
             Err(rc) => return rc,
         },
     };
@@ -206,6 +206,10 @@ pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
         && let Some(rc) = read_body_first(&context, waiting.body_is_there)
     {
         return rc;
+    }
+    if !is_new {
+        context.remove_all_tasks();
+        context.restart();
     }
     match start(&context, location, script, phase) {
         Ok(rc) => (waiting.settle)(&context, (waiting.go_on)(&context, rc)),
@@ -257,14 +261,12 @@ fn start(
     // What the log and the counters say of code that cannot be loaded is said of its phase.
     context.phase.set(phase);
     let thread = load(context, script)?;
-    context.remove_all_tasks();
-    context.restart();
     context.enter(phase);
     if !client_watch::listen(context, location.check_client_abort()) {
         context.vm().give_back_thread(thread, true, context.request().log());
         return Err(Status::ERROR);
     }
-    let rc = scheduler::start(context, thread);
+    let rc = scheduler::start(context, thread, 0);
     if rc == Status::AGAIN || context.request().filter_finalized() {
         context.watch_request_end().map_err(|_| Status::HTTP_INTERNAL_SERVER_ERROR)?;
     }

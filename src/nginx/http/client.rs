@@ -37,6 +37,12 @@ pub fn is_broken(request: Request) -> bool {
     connection(&request).error() != 0
 }
 
+/// Whether nginx waits for something of the client for a limited time only.
+pub fn has_read_timer(request: Request) -> bool {
+    // SAFETY: a live connection has a read event.
+    unsafe { (*connection(&request).read).timer_set() != 0 }
+}
+
 /// nginx's bits for the filters that hold output back.
 pub fn buffered_bits(request: Request) -> u32 {
     connection(&request).buffered()

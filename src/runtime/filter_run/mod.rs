@@ -203,7 +203,6 @@ impl Context {
         let record = FilterRun::default();
         record.base.set(Some(self.clone()));
         run.filter_run.get_or_init(|| Box::new(record));
-        // Not `Task::entry`, which counts a run: this one has been counted.
         let task = Task::new(&run, thread.state, Some(thread.anchor), Role::Entry);
         task.runs.set(true);
         run.set_entry(task.clone());

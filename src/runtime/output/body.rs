@@ -9,7 +9,7 @@ use crate::nginx::Status;
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::framing;
-use crate::nginx::http::send as wire;
+use crate::nginx::http::{request_body, send as wire};
 use crate::ngx_debug;
 use crate::runtime::context::Context;
 use crate::runtime::context::output::Stage;
@@ -141,7 +141,10 @@ fn prepare_header(context: &Rc<Context>) -> Prepared {
 /// Discards a request body that has not been read, so that it is not taken for the next request.
 fn discard_unread_body(context: &Rc<Context>) -> bool {
     let request = context.request();
-    if request.is_subrequest() || !request.get().request_body.is_null() {
+    if request.is_subrequest()
+        || !request.get().request_body.is_null()
+        || request_body::is_absent(request)
+    {
         return true;
     }
     request.discard_body() == Status::OK

@@ -35,23 +35,24 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     })
 }
 
-/// Runs the code of the context's phase on `thread`, which has its function on the stack, and what
-/// it resumes. The memory for a task must have been reserved ([`Task::reserve`]). The result is
-/// that of [`run`].
-pub fn start(context: &Rc<Context>, thread: Thread) -> Status {
+/// Runs the code of the context's phase on `thread`, which has its function on the stack and `values`
+/// for it, and what it resumes. The memory for a task must have been reserved ([`Task::reserve`]).
+/// The result is that of [`run`].
+#[inline(always)]
+pub fn start(context: &Rc<Context>, thread: Thread, values: i32) -> Status {
     counters::count_run(context.phase.get());
     context.run_own_code(|| {
-        let rc = start_plain(context, thread);
+        let rc = start_plain(context, thread, values);
         output::release_held(context);
         rc
     })
 }
 
 #[inline(always)]
-fn start_plain(context: &Rc<Context>, thread: Thread) -> Status {
+fn start_plain(context: &Rc<Context>, thread: Thread, values: i32) -> Status {
     let mut state = thread.state;
     let run = context.begin_plain(thread);
-    let outcome = state.resume(0);
+    let outcome = state.resume(values);
     match run.stop(outcome == Outcome::Done) {
         Some(Stopped::Plain(thread)) => {
             context.vm().give_back_ended(thread, context.request().log());

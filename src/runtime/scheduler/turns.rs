@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{fail, run};
+use super::{fail, run, start};
 use crate::config::Phase;
 use crate::lua::vm::Thread;
 use crate::nginx::Status;
@@ -121,14 +121,12 @@ pub fn settle(context: &Rc<Context>, rc: Status) -> Status {
 /// of `thread`, until it waits or ends. `begin` pushes its arguments and returns their number. A
 /// panic ends it like an error.
 pub fn start_fake(context: &Rc<Context>, thread: Thread, begin: impl FnOnce() -> i32) {
-    let task = Task::entry(context, thread);
-    let start = || {
-        context.set_entry(task.clone());
+    let first_part = || {
         let values = begin();
-        let rc = run(context, task, values);
+        let rc = start(context, thread, values);
         settle(context, rc);
     };
-    if panics(start) {
+    if panics(first_part) {
         fail(context);
     }
 }

@@ -7,7 +7,6 @@ use codec::fallible::OutOfMemory;
 
 use super::records::RECORDS;
 use super::{Role, Task, TaskStatus};
-use crate::lua::vm::Thread;
 use crate::lua::{Anchor, State};
 use crate::nginx::core::allocator;
 use crate::nginx::core::free_list::FreeList;
@@ -17,7 +16,7 @@ use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::core::time;
 use crate::nginx::event::alarm::Alarm;
 use crate::own_thread;
-use crate::runtime::{Context, counters};
+use crate::runtime::Context;
 
 /// The most tasks that the free list keeps. More are beside their contexts, where those are in a request's
 /// pool.
@@ -26,13 +25,6 @@ const MAX_SPARE: usize = 64;
 const MAX_ZOMBIES: usize = 64;
 
 impl Task {
-    /// A task for the code of a phase or a timer, in a coroutine of the VM.
-    #[inline(always)]
-    pub fn entry(context: &Rc<Context>, thread: Thread) -> Rc<Task> {
-        counters::count_run(context.phase.get());
-        Task::new(context, thread.state, Some(thread.anchor), Role::Entry)
-    }
-
     #[inline(always)]
     pub fn new(
         context: &Rc<Context>,

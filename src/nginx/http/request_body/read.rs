@@ -8,6 +8,7 @@ use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::status::Status;
 use crate::nginx::core::strings;
 use crate::nginx::http::callback::Event;
+use crate::nginx::http::client;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     ngx_del_timer, ngx_http_read_client_request_body, ngx_http_request_body_t,
@@ -128,4 +129,15 @@ pub fn copy(bufs: Chain, max: usize) -> Result<Vec<u8>, OutOfMemory> {
         bytes.try_append(piece.get(..room).unwrap_or(piece))?;
     }
     Ok(bytes)
+}
+
+/// Whether the client sends no body, and does not wait for a word before it sends one: then there is nothing to
+/// discard. `false` for a stream, about which nginx has to be asked.
+pub fn is_absent(request: Request) -> bool {
+    let headers = &request.get().headers_in;
+    !request.is_multiplexed()
+        && headers.content_length_n <= 0
+        && headers.chunked() == 0
+        && headers.expect.is_null()
+        && !client::has_read_timer(request)
 }
