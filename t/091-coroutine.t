@@ -576,3 +576,61 @@ cannot resume dead coroutine
 already waited or killed
 --- no_error_log
 [error]
+
+
+
+=== TEST 17: the entry thread's coroutine is known before anything has waited
+--- config
+    location /t {
+        content_by_lua_block {
+            local own = coroutine.running()
+            ngx.say(coroutine.status(own))
+            ngx.say(select(2, coroutine.resume(own)))
+            ngx.say(coroutine.wrap(function() return coroutine.status(own) end)())
+            ngx.say(coroutine.running() == own)
+            ngx.sleep(0)
+            ngx.say(coroutine.status(own), " ", coroutine.running() == own)
+        }
+    }
+--- request
+GET /t
+--- response_body
+running
+cannot resume running coroutine
+normal
+true
+running true
+--- no_error_log
+[error]
+
+
+
+=== TEST 18: other globals of a coroutine end with its request
+--- config
+    location /other {
+        content_by_lua_block {
+            setfenv(0, setmetatable({ leaked = true }, { __index = _G }))
+            ngx.say(getfenv(0).leaked)
+        }
+    }
+    location /plain {
+        set_by_lua_block $nothing { return "" }
+        content_by_lua_block { ngx.say(getfenv(0).leaked, " ", getfenv(0) == _G) }
+    }
+    location /t {
+        content_by_lua_block {
+            for _, uri in ipairs { "/other", "/plain", "/plain", "/other", "/plain" } do
+                ngx.print(ngx.location.capture(uri).body)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+true
+nil true
+nil true
+true
+nil true
+--- no_error_log
+[error]
