@@ -381,7 +381,7 @@ impl Vm {
     pub fn give_back_ended(&self, mut thread: Thread, log: Log) {
         // Code may have given its coroutine, or the main one, other globals.
         if thread.state.globals() != self.globals.get() || !self.idle_threads.has_room() {
-            return self.give_back_thread(thread, true, log);
+            return self.give_back_changed(thread, log);
         }
         let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {anchor})");
@@ -392,6 +392,11 @@ impl Vm {
         if let Some(thread) = self.idle_threads.keep(thread) {
             self.main.release(thread.anchor);
         }
+    }
+
+    #[cold]
+    fn give_back_changed(&self, thread: Thread, log: Log) {
+        self.give_back_thread(thread, true, log);
     }
 
     /// Code may run on the main coroutine from now on, and give it other globals.

@@ -55,6 +55,16 @@ fn new_context(
     location: &LocationConf,
     phase: Phase,
 ) -> Result<Rc<Context>, Status> {
+    make_context(request, location, phase)
+}
+
+/// As [`new_context`], for a caller that mostly needs one.
+#[inline(always)]
+fn make_context(
+    request: Request,
+    location: &LocationConf,
+    phase: Phase,
+) -> Result<Rc<Context>, Status> {
     let main = MainConf::of(&request);
     let Some(vm) = main.vm() else {
         return Err(Status::HTTP_INTERNAL_SERVER_ERROR);
@@ -71,6 +81,12 @@ fn new_context(
     if location.code_cache() {
         return attached(Context::new(request, vm, phase));
     }
+    new_uncached(request, phase)
+}
+
+/// `lua_code_cache off`: a context with a VM of its own.
+#[cold]
+fn new_uncached(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
     let vm = own_vm(request)?;
     // The pool drops the request's share, after everything else of the context.
     let owned = request.pool().own(Owner::new(vm.clone()));
@@ -197,7 +213,7 @@ pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
             }
             (context, false)
         }
-        None => match new_context(request, location, phase) {
+        None => match make_context(request, location, phase) {
             Ok(context) => (context, true),
             Err(rc) => return rc,
         },

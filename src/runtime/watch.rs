@@ -66,12 +66,26 @@ struct Slice {
     outer: Running,
 }
 
-/// The context's code runs from now on. [`interrupts`] must have been called before the context was
-/// the innermost one.
-#[inline(always)]
-pub fn begin(context: &Rc<Context>) -> Watch<'_> {
-    let asked = ASKED.get();
-    Watch((asked != 0).then(|| Run::begin(context, asked)))
+impl<'a> Watch<'a> {
+    /// Of nothing yet.
+    pub const fn new() -> Watch<'a> {
+        Watch(None)
+    }
+
+    /// The context's code runs from now on. [`interrupts`] must have been called before the context
+    /// was the innermost one.
+    #[inline(always)]
+    pub fn begin(&mut self, context: &'a Rc<Context>) {
+        let asked = ASKED.get();
+        if asked != 0 {
+            self.begin_run(context, asked);
+        }
+    }
+
+    #[inline(never)]
+    fn begin_run(&mut self, context: &'a Rc<Context>, asked: u8) {
+        self.0 = Some(Run::begin(context, asked));
+    }
 }
 
 impl Run<'_> {

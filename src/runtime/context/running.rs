@@ -8,7 +8,7 @@ use crate::lua::openresty::RunningTasks;
 use crate::nginx::core::frames::Frames;
 use crate::nginx::{Request, forget_header_indexes};
 use crate::own_thread;
-use crate::runtime::watch;
+use crate::runtime::watch::{self, Watch};
 
 own_thread! {
     static RUNNING: Frames<Context> = Frames::new();
@@ -31,7 +31,8 @@ impl Context {
         RUNNING.within(self, || {
             let _forget = ForgetIndexes;
             let _request = RunningTasks::of(self.request());
-            let _watch = watch::begin(self);
+            let mut watch = Watch::new();
+            watch.begin(self);
             work()
         })
     }
