@@ -11,6 +11,12 @@ impl State {
         !matches!(unsafe { ffi::lua_status(self.as_ptr()) }, 0 | ffi::LUA_YIELD)
     }
 
+    /// Whether this coroutine, which is not running, has ended by itself or has not been started.
+    pub(super) fn is_idle(self) -> bool {
+        // SAFETY: a live state.
+        unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_OK }
+    }
+
     /// Whether a function of this coroutine's is running, and not only waiting after a yield.
     pub(super) fn is_running(self) -> bool {
         // SAFETY: a live state; lua_getstack fills the record.

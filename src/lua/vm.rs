@@ -361,6 +361,9 @@ impl Vm {
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {anchor})");
         let recycle = recycle && !thread.state.has_failed() && self.idle_threads.has_room();
         debug_assert!(!recycle || !thread.state.is_running(), "a coroutine that is given back");
+        if recycle && thread.state.is_idle() && thread.state.globals() == self.globals.get() {
+            return self.keep_ended(thread, log);
+        }
         // SAFETY: the coroutine is this VM's, and its owner has given it back: nothing runs it any more.
         let rest = if recycle && unsafe { openresty::reset_thread(self.main, thread.state) } {
             self.globals.set(self.main.globals());
@@ -373,18 +376,23 @@ impl Vm {
             self.main.release(thread.anchor);
         }
     }
-}
 
-impl Vm {
     /// As [`Vm::give_back_thread`], for a coroutine whose code has ended by itself.
     #[inline(always)]
-    pub fn give_back_ended(&self, mut thread: Thread, log: Log) {
+    pub fn give_back_ended(&self, thread: Thread, log: Log) {
         // Code may have given its coroutine, or the main one, other globals.
         if thread.state.globals() != self.globals.get() || !self.idle_threads.has_room() {
             return self.give_back_changed(thread, log);
         }
         let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
         ngx_debug!(log, "lua deleting light thread {at:p} (ref {anchor})");
+        self.keep_ended(thread, log);
+    }
+
+    /// Keeps a coroutine whose code has ended, and that has the globals of the main one.
+    #[inline(always)]
+    fn keep_ended(&self, mut thread: Thread, log: Log) {
+        let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
         ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {anchor})");
         if thread.state.top() != 0 {
             thread.state.set_top(0);

@@ -30,6 +30,12 @@ impl Plain {
         self.state.get().is_some()
     }
 
+    /// Whether that code runs on `state`.
+    #[inline(always)]
+    pub(super) fn runs_on(&self, state: State) -> bool {
+        self.state.get() == Some(state)
+    }
+
     /// Whether no code of one has been started, or it has stopped.
     pub(super) fn is_empty(&self) -> bool {
         !self.runs() && self.promoted.is_empty()
@@ -71,7 +77,8 @@ impl Context {
     /// such thread.
     #[cold]
     pub(in crate::runtime) fn promote_on(state: State) -> Option<Rc<Task>> {
-        Context::find_running(|context| context.tasks.plain.state.get() == Some(state))?.promote()
+        let runs_on_it = |context: &Context| context.tasks.plain.runs_on(state);
+        Context::find_running(runs_on_it)?.promote_running()
     }
 
     /// Gives the entry thread whose code runs a task, if it has none. Its memory has been reserved
@@ -82,8 +89,8 @@ impl Context {
         Context::find_running(|running| std::ptr::eq(running, self))?.promote_running()
     }
 
-    #[cold]
-    fn promote_running(self: &Rc<Self>) -> Option<Rc<Task>> {
+    #[inline(never)]
+    pub(super) fn promote_running(self: &Rc<Self>) -> Option<Rc<Task>> {
         let Thread { state, anchor } = self.tasks.plain.take()?;
         let task = Task::new(self, state, Some(anchor), Role::Entry);
         task.runs.set(true);

@@ -160,8 +160,11 @@ impl Context {
 
     /// The running task, if it is the one that runs on `state`.
     #[inline(always)]
-    pub fn current_on(&self, state: State) -> Option<Rc<Task>> {
-        if self.runs_on(state) { self.own_current() } else { None }
+    pub fn current_on(self: &Rc<Self>, state: State) -> Option<Rc<Task>> {
+        if self.runs_on(state) {
+            return self.own_current();
+        }
+        if self.tasks.plain.runs_on(state) { self.promote_running() } else { None }
     }
 
     /// Whether the running task is the one that runs on `state`.

@@ -37,9 +37,7 @@ pub(super) fn may_hold(context: &Context, location: &LocationConf, len: usize) -
 #[inline]
 pub(super) fn is_refused(context: &Context) -> bool {
     let request = context.request();
-    client::is_broken(request)
-        && !request.is_subrequest()
-        && !is_body_filtered(context.location())
+    client::is_broken(request) && !request.is_subrequest() && !is_body_filtered(context.location())
 }
 
 pub(super) fn hold(

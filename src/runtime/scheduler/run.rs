@@ -38,7 +38,7 @@ pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
 /// Runs the code of the context's phase on `thread`, which has its function on the stack and `values`
 /// for it, and what it resumes. The memory for a task must have been reserved ([`Task::reserve`]).
 /// The result is that of [`run`].
-#[inline(always)]
+#[inline(never)]
 pub fn start(context: &Rc<Context>, thread: Thread, values: i32) -> Status {
     counters::count_run(context.phase.get());
     context.run_own_code(|| {
