@@ -31,10 +31,10 @@ pub fn enter(at: Handshaking) -> Verdict {
 /// Runs code if the default server of the address has some. If nginx knows already which server the client asks
 /// for, it is that one's own, if there is any.
 fn run(at: Handshaking) -> Verdict {
-    let has_code = |at| ServerConf::of_handshake(at).script(Phase::SslClientHello).is_some();
+    let has_code = |at: &Handshaking| ServerConf::of(at).script(Phase::SslClientHello).is_some();
     let default = at.of_default_server();
-    if !has_code(default) {
+    if !has_code(&default) {
         return Verdict::Accept;
     }
-    driver::enter(if has_code(at) { at } else { default }, &CLIENT_HELLO, true)
+    driver::enter(if has_code(&at) { at } else { default }, &CLIENT_HELLO, true)
 }

@@ -16,7 +16,7 @@ use crate::nginx::event::tls::{CHOOSES_EARLY, ServerContext, register_slot};
 /// Installs the callbacks for the handshake code in `server`, in the server that is being merged.
 pub fn install(cf: Conf, server: &ServerConf) -> ConfResult {
     // Once nginx has chosen the server, OpenSSL asks that one's callback: all servers need the same.
-    let at_hello = MainConf::under(cf).used().has(Phase::SslClientHello);
+    let at_hello = MainConf::of(&cf).used().has(Phase::SslClientHello);
     if CHOOSES_EARLY && at_hello {
         register_slot()?;
         if let Some(context) = ServerContext::of(cf) {

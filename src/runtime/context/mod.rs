@@ -25,6 +25,7 @@ use crate::lua::{State, Vm};
 use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::placed::Memory;
 use crate::nginx::http::cleanup::Share;
+use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::{Request, Status};
 use output::Output;
 use rare::Rare;
