@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::Context;
 use crate::lua::vm::Thread;
 use crate::lua::{Anchor, State, openresty};
+use crate::nginx::Level;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::runtime::task::{Role, Task};
 
@@ -81,8 +82,7 @@ impl Context {
         Context::find_running(runs_on_it)?.promote_running()
     }
 
-    /// Gives the entry thread whose code runs a task, if it has none. Its memory has been reserved
-    /// before the code started.
+    /// Gives the entry thread whose code runs a task, if it has none; `None` also without memory.
     #[cold]
     pub(in crate::runtime) fn promote(&self) -> Option<Rc<Task>> {
         self.tasks.plain.state.get()?;
@@ -91,6 +91,8 @@ impl Context {
 
     #[inline(never)]
     pub(super) fn promote_running(self: &Rc<Self>) -> Option<Rc<Task>> {
+        // Reserved before the code started; but code within it may have used that.
+        Task::reserve_record().ok()?;
         let Thread { state, anchor } = self.tasks.plain.take()?;
         let task = Task::new(self, state, Some(anchor), Role::Entry);
         task.runs.set(true);
@@ -111,10 +113,19 @@ impl PlainRun<'_> {
         self.task().map(Stopped::Task)
     }
 
+    /// Its task, made now if it has none yet. Without memory, the thread is given up.
     #[cold]
     fn task(&self) -> Option<Rc<Task>> {
-        self.context.promote_running();
-        self.context.tasks.plain.promoted.take()
+        let (context, plain) = (self.context, &self.context.tasks.plain);
+        if plain.runs() && context.promote_running().is_none() {
+            let (vm, log) = (context.vm(), context.request().log());
+            log.write(Level::Err, b"no memory to run Lua code");
+            vm.release_memory_soon();
+            if let Some(thread) = plain.take() {
+                vm.give_back_thread(thread, false, log);
+            }
+        }
+        plain.promoted.take()
     }
 }
 

@@ -54,9 +54,16 @@ impl Task {
     #[cold]
     fn reserve_more() -> Result<(), OutOfMemory> {
         allocator::check()?;
+        Task::reserve_record()
+    }
+
+    /// As [`Task::reserve`], for code that has begun already: it may be what has used the memory up.
+    pub(in crate::runtime) fn reserve_record() -> Result<(), OutOfMemory> {
         // Also where the free list has a task, which has a record: it may turn out to be shared.
-        RECORDS.reserve()?;
-        RESERVED.set(true);
+        if !RESERVED.get() {
+            RECORDS.reserve()?;
+            RESERVED.set(true);
+        }
         Ok(())
     }
 
