@@ -19,9 +19,9 @@ use ProcessTest;
 plan skip_all => 'in most of these places, the C module does not wait'
     if ( $ENV{TEST_NGINX_LOAD_MODULES} // '' ) =~ m{/nginx/modules/ngx_http_lua_module};
 
-# Memcheck takes its time, and some of the descriptors. More than 64 contexts at once are in requests' pools.
+# Memcheck takes its time, and some of the descriptors.
 my $memcheck = $ENV{TEST_NGINX_USE_VALGRIND};
-my ( $MANY, $GONE, $SOME ) = $memcheck ? ( 100, 20, 10 ) : ( 1000, 200, 50 );
+my ( $MANY, $GONE, $SOME ) = $memcheck ? ( 60, 20, 10 ) : ( 1000, 200, 50 );
 my $PATIENCE = 120;
 my $limit    = $memcheck ? '' : 'worker_rlimit_nofile 8192;';
 

@@ -4,7 +4,7 @@
 //! What a script or a peer can make large is allocated by way of [`codec::fallible`]. What it can
 //! only make many of is small, and is preceded by [`check`]. While malloc fails, small pieces come
 //! from the reserve, so that work under way can end in order, and [`check`] refuses to begin new
-//! work. What may be in a request's pool has its memory by way of [`placed`].
+//! work.
 //!
 //! Invariant: a piece of the reserve has an owner exactly while its bit in [`TAKEN`] is set.
 
@@ -14,8 +14,6 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use codec::fallible::OutOfMemory;
-
-use super::placed;
 
 /// The size of a piece: more than any object of this module other than a buffer.
 const PIECE: usize = 1024;
@@ -83,26 +81,22 @@ static ALLOCATOR: Allocator = Allocator;
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the layout has a size above zero, by `GlobalAlloc`'s contract.
-        let memory = unsafe {
-            if is_placed(layout) { placed::allocate(layout) } else { System.alloc(layout) }
-        };
+        let memory = unsafe { System.alloc(layout) };
         if memory.is_null() { take(layout) } else { memory }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as in `alloc`; what that gives has at least the layout's size.
+        // SAFETY: as in `alloc`; a piece has at least the layout's size.
         unsafe {
-            if !is_placed(layout) {
-                let memory = System.alloc_zeroed(layout);
-                if !memory.is_null() {
-                    return memory;
-                }
-            }
-            let memory = self.alloc(layout);
+            let memory = System.alloc_zeroed(layout);
             if !memory.is_null() {
-                memory.write_bytes(0, layout.size());
+                return memory;
             }
-            memory
+            let piece = take(layout);
+            if !piece.is_null() {
+                piece.write_bytes(0, layout.size());
+            }
+            piece
         }
     }
 
@@ -110,8 +104,6 @@ unsafe impl GlobalAlloc for Allocator {
         match number(memory) {
             // SAFETY: `memory` came from this allocator with this layout, by `GlobalAlloc`'s
             // contract; it is not in the reserve, so malloc gave it.
-            None if is_placed(layout) => unsafe { placed::free(memory, layout) },
-            // SAFETY: likewise.
             None => unsafe { System.dealloc(memory, layout) },
             Some(number) => give_back(number),
         }
@@ -120,9 +112,7 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: as in `dealloc`; the new size is valid for a layout, by `GlobalAlloc`'s contract.
         unsafe {
-            if is_placed(layout) {
-                // Moved, below.
-            } else if number(memory).is_none() {
+            if number(memory).is_none() {
                 let moved = System.realloc(memory, layout, size);
                 if !moved.is_null() {
                     return moved;
@@ -138,12 +128,6 @@ unsafe impl GlobalAlloc for Allocator {
             moved
         }
     }
-}
-
-/// Whether the value may be in a request's pool; a constant where the layout is one.
-#[inline(always)]
-fn is_placed(layout: Layout) -> bool {
-    layout.align() == placed::ALIGNMENT
 }
 
 /// The number of the piece of the reserve at `memory`, if it is one.

@@ -38,7 +38,6 @@ pub mod option_cell;
 pub mod own_thread;
 pub mod pcre2;
 mod per_thread;
-pub mod placed;
 pub mod pool;
 pub mod process;
 pub mod rc_cell;

@@ -1,8 +1,7 @@
 //! How a context begins and ends, and how its memory is reused for the next request.
 //!
 //! A context whose request has ended goes to a free list, reset to be like a new one, unless
-//! something still has a share of it, or it is in the request's pool: there is where contexts are made
-//! once many requests wait.
+//! something still has a share of it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,20 +15,17 @@ use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::json_log;
-use crate::nginx::core::placed::{Memory, Quota};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
 use crate::nginx::http::log_origin;
 use crate::own_thread;
 use crate::runtime::ends;
 
-/// The most contexts that the free list keeps. More are needed at once only while requests wait; these are
-/// in the requests' pools.
-const MAX_IDLE: usize = 64;
+/// The most contexts that the free list keeps.
+const MAX_IDLE: usize = 256;
 
 own_thread! {
     static IDLE: FreeList<Rc<Context>> = FreeList::new(MAX_IDLE);
-    static KEPT: Quota = Quota::new(MAX_IDLE);
 }
 
 impl Context {
@@ -48,21 +44,12 @@ impl Context {
             context.fake = PhaseSet::FAKE.has(phase);
             return idle;
         }
-        Context::make(request, vm, phase)
+        Rc::new(Context::fresh(request, vm, phase))
     }
 
     #[cold]
-    fn make(request: Request, vm: Rc<Vm>, phase: Phase) -> Rc<Context> {
-        // A fake request's pool has nothing to spare, and a subrequest's may have very many contexts.
-        let is_main = !PhaseSet::FAKE.has(phase) && !request.is_subrequest();
-        let pool = is_main.then(|| request.pool());
-        Memory::new::<Context>(&KEPT, pool)
-            .fill(|memory| Context::fresh(memory, request, vm, phase))
-    }
-
-    fn fresh(memory: Memory, request: Request, vm: Rc<Vm>, phase: Phase) -> Context {
+    fn fresh(request: Request, vm: Rc<Vm>, phase: Phase) -> Context {
         Context {
-            memory,
             request,
             vm: Some(vm),
             fake: PhaseSet::FAKE.has(phase),
@@ -78,12 +65,11 @@ impl Context {
         }
     }
 
-    /// Resets it to what [`Context::fresh`] makes, except for the memory and the request. Every part is named
+    /// Resets it to what [`Context::fresh`] makes, except for the request. Every part is named
     /// here, so that a forgotten one does not compile.
     #[inline(always)]
     fn empty(&mut self) {
         let Context {
-            memory: _,
             request: _,
             vm,
             fake: _,
@@ -151,9 +137,6 @@ impl Context {
 
     fn reuse(mut context: Rc<Context>) {
         let Some(unshared) = Rc::get_mut(&mut context) else { return };
-        if !unshared.memory.is_kept() {
-            return;
-        }
         unshared.empty();
         drop(IDLE.keep(context));
     }

@@ -23,7 +23,6 @@ use super::task::Task;
 use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
 use crate::lua::{State, Vm};
 use crate::nginx::core::option_cell::OptionCell;
-use crate::nginx::core::placed::Memory;
 use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::{Request, Status};
@@ -136,10 +135,7 @@ pub struct FakeEnd {
 
 /// The context of one request or subrequest, or of a fake request: a timer's, a worker hook's, a
 /// TLS handshake's.
-#[repr(align(32))]
 pub struct Context {
-    /// What it is in itself.
-    memory: Memory,
     request: Request,
     /// `None` while the context is in the free list.
     vm: Option<Rc<Vm>>,
@@ -182,11 +178,6 @@ impl Context {
 
     pub fn request(&self) -> Request {
         self.request
-    }
-
-    /// The memory that the context is in.
-    pub(super) fn memory(&self) -> &Memory {
-        &self.memory
     }
 
     /// What most requests do not use, if this one has.

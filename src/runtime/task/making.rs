@@ -11,16 +11,14 @@ use crate::lua::{Anchor, State};
 use crate::nginx::core::allocator;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::option_cell::OptionCell;
-use crate::nginx::core::placed::Quota;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::core::time;
 use crate::nginx::event::alarm::Alarm;
 use crate::own_thread;
 use crate::runtime::Context;
 
-/// The most tasks that the free list keeps. More are beside their contexts, where those are in a request's
-/// pool.
-const MAX_SPARE: usize = 64;
+/// The most tasks that the free list keeps.
+const MAX_SPARE: usize = 256;
 /// The most ended light threads for which a task in the free list keeps room.
 const MAX_ZOMBIES: usize = 64;
 
@@ -74,8 +72,7 @@ impl Task {
 
     #[cold]
     fn fresh(context: &Rc<Context>, state: State, anchor: Option<Anchor>, role: Role) -> Rc<Task> {
-        let make = |memory| Task {
-            memory,
+        let task = Rc::new(Task {
             state: Cell::new(state),
             anchor: Cell::new(anchor),
             place: Cell::new(usize::MAX),
@@ -98,8 +95,7 @@ impl Task {
             waited_by_parent: Cell::new(false),
             flushing: Cell::new(false),
             co_ctx: Cell::new(0),
-        };
-        let task = context.memory().beside::<Task>(&KEPT).fill(make);
+        });
         RESERVED.set(false);
         task.key.set(RECORDS.insert(Rc::downgrade(&task)));
         task.mark(context);
@@ -111,7 +107,6 @@ impl Task {
     #[inline(always)]
     fn begin(&self, of: &Rc<Context>, on: State, kept_by: Option<Anchor>, kind: Role) {
         let Task {
-            memory: _,
             state,
             anchor,
             place,
@@ -157,7 +152,7 @@ impl Task {
     /// Whether others do is checked when it is taken out.
     #[inline(always)]
     pub(in crate::runtime) fn retire(self: &Rc<Self>) {
-        if self.forgotten.get() && self.memory.is_kept() {
+        if self.forgotten.get() {
             let was_long = self.zombies.borrow().capacity() > MAX_ZOMBIES;
             if was_long && self.zombies.borrow().is_empty() {
                 drop(self.zombies.take());
@@ -173,5 +168,4 @@ own_thread! {
     /// The free list of tasks, filled by [`Task::retire`]. Their coroutines have forgotten their
     /// keys.
     static SPARE: FreeList<Rc<Task>> = FreeList::new(MAX_SPARE);
-    static KEPT: Quota = Quota::new(MAX_SPARE);
 }

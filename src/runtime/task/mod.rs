@@ -17,7 +17,6 @@ use super::context::Context;
 use crate::lua::{Anchor, State};
 use crate::nginx::Request;
 use crate::nginx::core::option_cell::OptionCell;
-use crate::nginx::core::placed::Memory;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::event::alarm::Alarm;
 
@@ -64,10 +63,7 @@ pub enum Role {
 }
 
 /// One Lua coroutine.
-#[repr(align(32))]
 pub struct Task {
-    /// What it is in itself.
-    memory: Memory,
     state: Cell<State>,
     /// What keeps its coroutine in the registry; none for coroutines that Lua code keeps itself,
     /// or, while they run or wait, the stack of their resumer.
