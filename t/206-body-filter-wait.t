@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 51;
+plan tests => repeat_each() * 55;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -391,3 +391,26 @@ body say refused, exit refused, exec refused, API disabled in the context of bod
 --- no_error_log
 client timed out
 [error]
+
+
+
+=== TEST 15: a flush before the data, which waits with the code
+--- config
+    location = /t {
+        content_by_lua_block {
+            ngx.send_headers()
+            ngx.flush()
+            ngx.say("one")
+            ngx.flush(true)
+            ngx.say("two")
+        }
+        body_filter_by_lua_block { if not ngx.arg[2] then ngx.sleep(0.001) end }
+    }
+--- request
+GET /t
+--- response_body
+one
+two
+--- no_error_log
+[error]
+[alert]

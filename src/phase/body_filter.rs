@@ -42,7 +42,7 @@ pub fn enter(request: Request, input: Chain) -> Status {
     if is_finished && waits == Waiting::Nothing {
         return filters::CODE.next_body(request, input);
     }
-    if !keep(&context, input) {
+    if !keep(&context, input, waits == Waiting::Body || is_waiting(&context)) {
         return Status::ERROR;
     }
     if waits == Waiting::Body { Status::AGAIN } else { pass_waiting(&context, script) }
@@ -135,15 +135,17 @@ fn has_input(filter: &BodyFilter) -> bool {
     has_input
 }
 
-/// Adds the input to what waits, or drops it if the response has ended; false without memory.
-fn keep(context: &Context, input: Chain) -> bool {
+/// Adds the input to what waits for the code, or drops it if the response has ended; false without
+/// memory. `is_for_later`: the code does not get it now.
+fn keep(context: &Context, input: Chain, is_for_later: bool) -> bool {
     let filter = &context.filter;
     if filter.seen_last.get() {
         filter::consume(input);
         return true;
     }
     let mut waiting = filter.waiting.take();
-    let kept = waiting.append(context.request().pool(), input);
+    let pool = context.request().pool();
+    let kept = if is_for_later { waiting.keep(pool, input) } else { waiting.append(pool, input) };
     filter.waiting.set(waiting);
     kept.is_ok()
 }

@@ -14,6 +14,10 @@ use crate::runtime::filter::Waiting;
 /// Code of a filter starts to wait.
 pub fn begin(context: &Context) -> Result<(), OutOfMemory> {
     let request = context.request();
+    let given = context.filter.given.take();
+    let lasts = given.outlast_call();
+    context.filter.given.set(given);
+    lasts?;
     if subrequest::is_captured(request) {
         return subrequest::begin_keeping(request);
     }

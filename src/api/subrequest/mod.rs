@@ -164,7 +164,7 @@ pub fn begin_keeping(request: Request) -> Result<(), OutOfMemory> {
 /// waits.
 pub fn keep(request: Request, output: Chain) -> Result<(), OutOfMemory> {
     let Some((root, captured)) = captured_of(&request) else { return Ok(()) };
-    let keep = |kept: &mut CopiedChain| kept.append(request.pool(), output);
+    let keep = |kept: &mut CopiedChain| kept.keep(request.pool(), output);
     captured.pieces.borrow_mut().keep(root, request, keep)
 }
 

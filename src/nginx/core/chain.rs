@@ -4,7 +4,7 @@ use std::ptr::{NonNull, null_mut};
 
 use crate::nginx::core::buf::Buf;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
-use crate::nginx::sys::{ngx_chain_add_copy, ngx_chain_t};
+use crate::nginx::sys::{ngx_buf_t, ngx_chain_add_copy, ngx_chain_t};
 
 impl Default for Chain {
     fn default() -> Chain {
@@ -71,12 +71,28 @@ impl CopiedChain {
     /// Appends the buffers of `other`, in new links from the first pool that this is called with:
     /// without memory, the first ones of them.
     pub fn append(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
+        self.append_links(pool, other).1
+    }
+
+    /// As [`CopiedChain::append`], for buffers that are kept longer than the call that passes them.
+    pub fn keep(&mut self, pool: Pool, other: Chain) -> Result<(), OutOfMemory> {
+        let (links, result) = self.append_links(pool, other);
+        result.and_then(|()| own_marks(pool, links))
+    }
+
+    /// Has the buffers be kept longer than the call that has passed them.
+    pub fn outlast_call(&self) -> Result<(), OutOfMemory> {
+        self.pool.map_or(Ok(()), |pool| own_marks(pool, self.whole()))
+    }
+
+    /// Returns the new links.
+    fn append_links(&mut self, pool: Pool, other: Chain) -> (Chain, Result<(), OutOfMemory>) {
         let pool = *self.pool.get_or_insert(pool);
         let mut copy = Chain::EMPTY;
         // SAFETY: `other` is a live chain; the copy's links are in `pool`.
         let rc = unsafe { ngx_chain_add_copy(pool.as_ptr(), &mut copy.0, other.0) };
         self.chain.append(copy);
-        if rc == 0 { Ok(()) } else { Err(OutOfMemory) }
+        (copy, if rc == 0 { Ok(()) } else { Err(OutOfMemory) })
     }
 
     /// The whole of it, so far.
@@ -95,6 +111,24 @@ impl CopiedChain {
             }
         }
     }
+}
+
+/// Replaces the buffers without bytes in the links, which are a [`CopiedChain`]'s, by copies of them.
+/// Whoever made one takes it for sent after the call that passes it (`ngx_chain_update_chains` goes by
+/// the size), and uses it again.
+fn own_marks(pool: Pool, links: Chain) -> Result<(), OutOfMemory> {
+    for mut link in links.links() {
+        // SAFETY: a link of a live chain has a live buffer; its fields are plain, and valid in a copy.
+        unsafe {
+            let Some(buf) = NonNull::new(link.as_ref().buf) else { continue };
+            if Buf::from_ptr(buf.as_ptr()).size() == 0 {
+                let copy = pool.bytes_aligned(size_of::<ngx_buf_t>())?.cast::<ngx_buf_t>();
+                copy.write(buf.read());
+                link.as_mut().buf = copy.as_ptr();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A list of buffers; copies are the same list.

@@ -72,7 +72,7 @@ impl Place {
         unsafe { !(*self.entry()).next.is_null() }
     }
 
-    /// Keeps `output` at the end of the list, in links of its own for the same buffers. The place
+    /// Keeps `output` at the end of the list, in links of its own. The place
     /// must be open.
     pub fn keep(self, request: Request, output: Chain) -> Result<(), OutOfMemory> {
         let pool = request.pool();
@@ -89,7 +89,7 @@ impl Place {
                 (last, (*own).kept) = (fresh, CopiedChain::EMPTY);
                 (*own).end = last;
             }
-            let result = (*own).kept.append(pool, output);
+            let result = (*own).kept.keep(pool, output);
             (*last).out = (*own).kept.whole().as_ptr();
             result
         }
