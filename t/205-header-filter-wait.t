@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 107;
+plan tests => repeat_each() * 112;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -735,3 +735,28 @@ return ngx.exit(403)
 --- no_error_log
 [error]
 [alert]
+
+
+
+=== TEST 24: a header that waits is pending data for ngx.req.socket(true)
+--- config
+    error_page 403 /page;
+    location = /page { return 200 "page\n"; }
+    location = /t {
+        header_filter_by_lua_block { ngx.sleep(0.02) ngx.exit(403) }
+        content_by_lua_block {
+            ngx.say("not this")
+            ngx.flush()
+            ngx.log(ngx.WARN, "the socket: ", ngx.req.socket(true))
+        }
+    }
+--- request
+GET /t
+--- error_code: 403
+--- response_body
+page
+--- error_log
+the socket: nilpending data to write
+--- no_error_log
+[alert]
+[error]

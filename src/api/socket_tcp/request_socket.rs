@@ -14,7 +14,7 @@ use crate::lua::state::REGISTRY;
 use crate::lua::{LuaError, LuaResult, Returns, resty_core};
 use crate::nginx::event::peer::Events;
 use crate::nginx::event::stream::Direction;
-use crate::nginx::http::client_socket;
+use crate::nginx::http::{client_socket, filters};
 use crate::nginx::http::request_body::unbuffered;
 use crate::runtime::context::output::Stage;
 use crate::runtime::{Context, client_user, client_watch, output};
@@ -62,7 +62,7 @@ fn take_connection(call: &Call) -> Result<Option<Cow<'static, str>>, LuaError> {
     if client_socket::body_rest(request) > 0 {
         return Ok(Some("pending request body reading in some other thread".into()));
     }
-    if client_socket::has_output(request) {
+    if client_socket::has_output(request) || filters::waits(request) {
         return Ok(Some("pending data to write".into()));
     }
     if context.output.buffering.get() {
