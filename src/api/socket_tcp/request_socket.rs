@@ -14,8 +14,8 @@ use crate::lua::state::REGISTRY;
 use crate::lua::{LuaError, LuaResult, Returns, resty_core};
 use crate::nginx::event::peer::Events;
 use crate::nginx::event::stream::Direction;
-use crate::nginx::http::{client_socket, filters};
 use crate::nginx::http::request_body::unbuffered;
+use crate::nginx::http::{client_socket, filters};
 use crate::runtime::context::output::Stage;
 use crate::runtime::{Context, client_user, client_watch, output};
 
