@@ -236,7 +236,8 @@ pub fn post_to_head(parent: Request) -> Result<(), OutOfMemory> {
 }
 
 /// Lets nginx end `request`, a captured subrequest. It is not part of the page, so it never becomes
-/// the active request (the one whose output goes to the client now), for which nginx would wait.
+/// the active request (the one whose output goes to the client now), for which nginx would wait. A
+/// subrequest of its own that ends later does not end it once more.
 pub fn let_end(request: Request) {
     let r = request.as_ptr();
     // SAFETY: plain fields of a live request.
@@ -244,6 +245,7 @@ pub fn let_end(request: Request) {
         (*r).set_background(1);
         // The main request goes on discarding the body.
         (*r).set_discard_body(0);
+        (*r).write_event_handler = Some(ngx_http_request_empty_handler);
     }
 }
 
