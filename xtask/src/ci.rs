@@ -66,7 +66,8 @@ pub fn command(Arguments { build, only }: Arguments) -> Result<()> {
 
     let total = steps.end()?;
     // The counts are the last line, whatever they are.
-    println!("\n{total}");
+    println!();
+    total.show();
     std::process::exit(i32::from(total.failed > 0))
 }
 
@@ -94,7 +95,7 @@ impl Steps {
         println!("\n== {name}");
         self.total += work().unwrap_or_else(|error| {
             println!("{name} failed: {error:#}");
-            Tally::one(false)
+            Tally::failure(format!("{name}: {error:#}"))
         });
     }
 

@@ -90,7 +90,7 @@ fn run<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Tally> {
     let mut done = Vec::new();
     for row in rows {
         let (says, report) = try_out(row)?;
-        total += report.tally;
+        total += report.tally.clone();
         done.push((row.name.as_str(), says, report));
     }
     print!("\n{}", table(&done));
@@ -145,7 +145,7 @@ fn table(rows: &[(&str, String, Report)]) -> String {
         "build", "nginx", "checks", "failed", "skipped"
     );
     for (name, says, Report { tally, .. }) in rows {
-        let Tally { passed, failed, skipped } = tally;
+        let Tally { passed, failed, skipped, .. } = tally;
         let checks = passed + failed;
         text += &format!("{name:<20} {says:<20} {checks:>7} {failed:>7} {skipped:>7}\n");
     }

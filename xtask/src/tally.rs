@@ -3,18 +3,50 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
+use anyhow::Result;
+
 /// Checks that passed and failed, and those that were skipped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub passed: u32,
     pub failed: u32,
     pub skipped: u32,
+    /// What failed, a line each.
+    pub failures: Vec<String>,
 }
 
 impl Tally {
     /// One check.
     pub fn one(passed: bool) -> Self {
-        Self { passed: passed.into(), failed: (!passed).into(), skipped: 0 }
+        Self { passed: passed.into(), failed: (!passed).into(), ..Self::default() }
+    }
+
+    /// A check that failed, and what it was.
+    pub fn failure(what: String) -> Self {
+        Self { failed: 1, failures: vec![what], ..Self::default() }
+    }
+
+    /// The sum for a program that printed these checks and ended in `outcome`: one that died, hung or lost its
+    /// plan has failed whatever its checks said. Its failures bear its `name`.
+    pub fn of_program(mut self, name: &str, outcome: &Result<()>) -> Self {
+        for failure in &mut self.failures {
+            *failure = format!("{name}: {failure}");
+        }
+        match outcome {
+            Err(error) if self.failed == 0 => {
+                self += Self::failure(format!("{name}: {error:#}"));
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// Shows what failed, and ends in the line of counts.
+    pub fn show(&self) {
+        if !self.failures.is_empty() {
+            println!("\nfailed:\n  {}\n", self.failures.join("\n  "));
+        }
+        println!("{self}");
     }
 
     /// The checks in the output of `prove --verbose`.
@@ -27,7 +59,10 @@ impl Tally {
                 tally.passed += 1;
             } else if line.starts_with("not ok ") {
                 // A check that is marked as yet to be made true fails nothing.
-                tally += Self::one(line.contains("# TODO"));
+                tally += match line.contains("# TODO") {
+                    true => Self::one(true),
+                    false => Self::failure(line.to_string()),
+                };
             }
         }
         tally
@@ -42,8 +77,11 @@ impl Tally {
                 before.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default()
             };
             let (passed, failed) = (count(" passed"), count(" failed"));
-            tally += Self { passed, failed, skipped: count(" ignored") };
+            let skipped = count(" ignored");
+            tally += Self { passed, failed, skipped, ..Self::default() };
         }
+        let has_failed = |line: &&str| line.starts_with("test ") && line.ends_with(" ... FAILED");
+        tally.failures.extend(text.lines().filter(has_failed).map(str::to_string));
         tally
     }
 }
@@ -53,6 +91,7 @@ impl AddAssign for Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.failures.extend(other.failures);
     }
 }
 
@@ -121,14 +160,29 @@ mod tests {
     #[test]
     fn tap_lines_are_counted() {
         let text = "t/a.t ..\n1..4\nok 1 - a\nnot ok 2 - b\n# not ok\nok 3 # skip a - b\nnot ok 4 - c # TODO\n";
-        assert_eq!(Tally::of_tap(text), Tally { passed: 2, failed: 1, skipped: 1 });
+        let failures = vec!["not ok 2 - b".to_string()];
+        assert_eq!(Tally::of_tap(text), Tally { passed: 2, failed: 1, skipped: 1, failures });
+    }
+
+    #[test]
+    fn failures_bear_the_name_of_their_program() {
+        let died = || Err(anyhow::anyhow!("it died"));
+        let failed = Tally::of_tap("not ok 2 - b\n").of_program("t/a.t", &died());
+        assert_eq!(failed.failures, ["t/a.t: not ok 2 - b"]);
+        let ended = Tally::of_tap("ok 1 - a\n").of_program("t/a.t", &died());
+        assert_eq!((ended.failed, ended.failures), (1, vec!["t/a.t: it died".to_string()]));
+        let fine = Tally::of_tap("ok 1 - a\n").of_program("t/a.t", &Ok(()));
+        assert_eq!(fine, Tally::one(true));
     }
 
     #[test]
     fn cargo_tests_are_summed() {
         let text = "test result: ok. 13 passed; 0 failed; 0 ignored\n\
+                    test a::b ... ok\ntest a::c ... FAILED\ntest a::d ... FAILED\n\
                     test result: FAILED. 4 passed; 2 failed; 1 ignored\n";
-        assert_eq!(Tally::of_cargo_test(text), Tally { passed: 17, failed: 2, skipped: 1 });
+        let failures = ["test a::c ... FAILED", "test a::d ... FAILED"].map(String::from).to_vec();
+        let sum = Tally { passed: 17, failed: 2, skipped: 1, failures };
+        assert_eq!(Tally::of_cargo_test(text), sum);
     }
 
     #[test]

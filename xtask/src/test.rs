@@ -21,7 +21,7 @@ pub const FAULTS: &str = "nginx-tests/fault_injection.t";
 /// Runs `cargo xtask test`: everything, or the `.t` files that are named.
 pub fn command(options: &Options, files: &[String]) -> Result<()> {
     let tally = run(options, files)?;
-    println!("{tally}");
+    tally.show();
     if tally.failed > 0 {
         bail!("tests have failed; their output is in {}", logs().display());
     }
@@ -97,10 +97,8 @@ fn unit_tests() -> Result<Tally> {
         command.args(["--package", package]);
     }
     let outcome = shell::run_logged(&mut command, &log);
-    let mut tally = Tally::of_cargo_test(&String::from_utf8_lossy(&fs::read(&log)?));
-    if outcome.is_err() && tally.failed == 0 {
-        tally.failed = 1;
-    }
+    let tally = Tally::of_cargo_test(&String::from_utf8_lossy(&fs::read(&log)?))
+        .of_program("unit tests", &outcome);
     println!("unit tests: {tally}");
     if outcome.is_err() {
         println!("{} ends in\n{}", log.display(), shell::tail(&log));
