@@ -53,7 +53,7 @@ const PATIENCE: &str = "30";
 /// Runs `cargo xtask arm64`: the `.t` files that are named, or those that matter most.
 pub fn command(own_luajit: bool, files: &[String]) -> Result<()> {
     let tally = run(own_luajit, files)?;
-    println!("{tally}");
+    tally.show();
     if tally.failed > 0 {
         bail!("tests have failed; their output is in {}", dir("test").display());
     }
