@@ -45,7 +45,7 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     if let Some(on_result) = context.fake_end.on_result.take() {
         on_result(rc);
     }
-    if context.detached.get() {
+    if context.is_detached() {
         pending_log::end(context);
     } else {
         destroy(context);
@@ -76,10 +76,7 @@ pub fn timer_started() {
 
 /// Counts the end of the handler of `context`, if it is a timer's; once per context.
 pub fn timer_ended(context: &Context) {
-    if context.fake
-        && context.phase.get() == Phase::Timer
-        && !context.fake_end.timer_counted_out.replace(true)
-    {
+    if context.phase.get() == Phase::Timer && !context.fake_end.timer_counted_out.replace(true) {
         RUNNING_TIMERS.set(RUNNING_TIMERS.get().saturating_sub(1));
     }
 }

@@ -92,7 +92,7 @@ pub fn keep(context: &Rc<Context>, log: &OwnLog) -> Result<(), Refusal> {
         context.fake_end.owned.set(Some(owned));
     }
     context.pending_log.set(Some(counted));
-    context.detached.set(true);
+    context.detach();
     // An event continues the code at once, as in the content phase.
     context.enter(Phase::Content);
     Ok(())
