@@ -24,7 +24,7 @@ pub fn begin(request: FakeRequest, vm: Rc<Vm>, phase: Phase) -> Result<Rc<Contex
     });
     match &begun {
         Ok(context) => {
-            context.fake_end.owned.set(Some(request));
+            context.fake_end.owned.replace(Some(request));
             // So that an event continues the code at once, as in the content phase: there are no
             // phases of nginx to run.
             context.enter(Phase::Content);

@@ -22,6 +22,9 @@ use crate::nginx::sys::{
     ngx_log_t,
 };
 
+/// The descriptor of a fake request's connection: that of no file.
+const DESCRIPTOR: i32 = -1;
+
 /// What a fake request takes from the request or connection that it is made for.
 #[derive(Clone)]
 pub struct Origin {
@@ -133,7 +136,7 @@ unsafe fn connection(
         }
         (*write).set_ready(1);
 
-        (*c).fd = -1;
+        (*c).fd = DESCRIPTOR;
         (*c).read = read;
         (*c).write = write;
         (*c).pool = pool.as_ptr();
@@ -190,6 +193,15 @@ impl FakeRequest {
 
     pub fn request(&self) -> Request {
         self.0
+    }
+
+    /// The connection that was made with it; none for a client's request that nginx has ended.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub(in crate::nginx) fn connection(&self) -> Option<NonNull<ngx_connection_t>> {
+        let c = self.0.connection();
+        // SAFETY: the request is live, for it has an owner; so it has a connection.
+        let is_made = unsafe { (*c).fd == DESCRIPTOR };
+        NonNull::new(c).filter(|_| is_made)
     }
 
     /// Runs the cleanups of the request, and frees it. One that nginx has not ended yet stays

@@ -126,7 +126,7 @@ pub struct FakeEnd {
     /// The directive of a worker hook, which the line about its error names instead of a thread.
     pub hook: Cell<Option<&'static str>>,
     /// The request, which the context owns until the code has ended.
-    pub owned: Cell<Option<FakeRequest>>,
+    pub owned: OptionCell<FakeRequest>,
     /// Called once.
     pub on_result: Cell<Option<OnResult>>,
     /// Whether the timer has been subtracted from the running ones.
