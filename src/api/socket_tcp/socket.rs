@@ -119,8 +119,7 @@ pub struct Socket {
     pub reading: RefCell<Option<Weak<Task>>>,
     pub writing: RefCell<Option<Weak<Task>>>,
     pub stage: RefCell<Stage>,
-    /// The log that names the server, for lines about errors. It must outlive the connection, which
-    /// may log to it.
+    /// The log that names the server, for lines about errors.
     pub server: RefCell<Option<ServerLog>>,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: RefCell<Tls>,
