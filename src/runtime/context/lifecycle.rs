@@ -15,6 +15,7 @@ use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::json_log;
+use crate::nginx::core::lend::Lend;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
 use crate::nginx::http::log_origin;
@@ -120,10 +121,7 @@ impl Context {
 
     /// Whether nginx will report the end of the request.
     pub(in crate::runtime) fn hears_of_end(&self) -> bool {
-        let share = self.share.take();
-        let is_asked = share.is_none();
-        self.share.set(share);
-        is_asked
+        self.share.lend(|share| share.is_none())
     }
 
     /// Puts it into nginx's slot again, if nginx has cleared that.
