@@ -246,7 +246,7 @@ impl Socket {
         let Some(stream) = self.stream.get() else { return };
         match self.kind {
             SocketKind::Upstream => stream.shut(Direction::Read),
-            _ if request_socket::is_listening(self) => stream.clear_timer(Direction::Read),
+            _ if request_socket::is_listening(self) => stream.timer(Direction::Read).clear(),
             _ => {}
         }
     }
@@ -261,7 +261,7 @@ impl Socket {
         match self.kind {
             SocketKind::Upstream => stream.shut(Direction::Write),
             SocketKind::Raw if cut_short => {
-                stream.clear_timer(Direction::Write);
+                stream.timer(Direction::Write).clear();
                 stream.set_write_error();
             }
             SocketKind::Body | SocketKind::Unbuffered | SocketKind::Raw => {}

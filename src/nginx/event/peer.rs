@@ -229,8 +229,8 @@ impl Peer {
     /// Marks the connection as idle: when the worker exits, nginx tells the user to close it by
     /// calling `on_read`.
     pub fn rest(&self) {
-        self.stream().clear_timer(Direction::Read);
-        self.stream().clear_timer(Direction::Write);
+        self.stream().timer(Direction::Read).clear();
+        self.stream().timer(Direction::Write).clear();
         self.set_log(cycle_log());
         // SAFETY: a live connection.
         unsafe { (*self.stream().as_ptr()).set_idle(1) }
@@ -238,7 +238,7 @@ impl Peer {
 
     /// Marks the connection as in use again.
     pub fn resume(&self, log: Log) {
-        self.stream().clear_timer(Direction::Read);
+        self.stream().timer(Direction::Read).clear();
         self.set_log(log);
         // SAFETY: a live connection.
         unsafe { (*self.stream().as_ptr()).set_idle(0) }

@@ -11,12 +11,12 @@ use export::callback;
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Level, Log};
 use crate::nginx::event::Refusal;
-use crate::nginx::event::alarm::add_timer;
+use crate::nginx::event::event_timer::EventTimer;
 use crate::nginx::event::peer::has_left;
 use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::sys::{
-    NGX_AGAIN, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_del_timer,
-    ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
+    NGX_AGAIN, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_errno,
+    ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
     ngx_nonblocking,
 };
 use crate::ngx_debug;
@@ -186,30 +186,10 @@ impl Connection {
         unsafe { (*self.read_event()).active() != 0 }
     }
 
-    pub fn set_timer(&self, milliseconds: usize) {
+    /// The timer of its read event.
+    pub fn timer(&self) -> EventTimer<'_> {
         // SAFETY: see `read_event`.
-        unsafe { add_timer(self.read_event(), milliseconds) }
-    }
-
-    pub fn clear_timer(&self) {
-        let event = self.read_event();
-        // SAFETY: see `read_event`.
-        unsafe {
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
-        }
-    }
-
-    /// Whether the timer ran out; clears the mark.
-    pub fn take_timeout(&self) -> bool {
-        let event = self.read_event();
-        // SAFETY: see `read_event`.
-        unsafe {
-            let timed_out = (*event).timedout() != 0;
-            (*event).set_timedout(0);
-            timed_out
-        }
+        unsafe { EventTimer::of(self.read_event()) }
     }
 }
 

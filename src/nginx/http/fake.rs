@@ -12,14 +12,14 @@ use codec::fallible;
 
 use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::event::alarm::remove_timer;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::log_context::LogHandler;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_MAX_SUBREQUESTS, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, NGX_HTTP_UNKNOWN,
-    ngx_connection_counter, ngx_connection_t, ngx_create_pool, ngx_del_timer, ngx_destroy_pool,
-    ngx_event_t, ngx_http_block_reading, ngx_http_max_module, ngx_http_request_t, ngx_listening_t,
-    ngx_log_t,
+    ngx_connection_counter, ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_event_t,
+    ngx_http_block_reading, ngx_http_max_module, ngx_http_request_t, ngx_listening_t, ngx_log_t,
 };
 
 /// The descriptor of a fake request's connection: that of no file.
@@ -226,9 +226,7 @@ impl FakeRequest {
             let c = (*r).connection;
             crate::ngx_debug!(request.log(), "http lua close fake http connection {c:p}");
             for event in [(*c).read, (*c).write] {
-                if (*event).timer_set() != 0 {
-                    ngx_del_timer(event);
-                }
+                remove_timer(event);
                 if (*event).posted() != 0 {
                     crate::nginx::sys::ngx_delete_posted_event(event);
                 }
