@@ -77,6 +77,17 @@ fn error_log(configuration: Configuration) -> Log {
     }
 }
 
+impl Request {
+    /// Whether it is a fake request. Its context knows that too, and debug builds check that both
+    /// agree; but lua-resty-core passes the request alone, and to find its context would cost each call
+    /// more than this.
+    #[inline(always)]
+    pub fn is_fake(self) -> bool {
+        // SAFETY: a live request has a connection.
+        unsafe { (*self.connection()).fd == DESCRIPTOR }
+    }
+}
+
 /// Who has it owns a fake request, or one that nginx has ended (see `detached`), and frees it with
 /// [`FakeRequest::destroy`].
 #[must_use = "nothing else frees the request"]
@@ -198,10 +209,7 @@ impl FakeRequest {
     /// The connection that was made with it; none for a client's request that nginx has ended.
     #[cfg(ngx_feature = "http_ssl")]
     pub(in crate::nginx) fn connection(&self) -> Option<NonNull<ngx_connection_t>> {
-        let c = self.0.connection();
-        // SAFETY: the request is live, for it has an owner; so it has a connection.
-        let is_made = unsafe { (*c).fd == DESCRIPTOR };
-        NonNull::new(c).filter(|_| is_made)
+        NonNull::new(self.0.connection()).filter(|_| self.0.is_fake())
     }
 
     /// Runs the cleanups of the request, and frees it. One that nginx has not ended yet stays

@@ -41,6 +41,7 @@ impl Context {
     /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
     #[inline(always)]
     pub fn new(request: Request, vm: Rc<Vm>, phase: Phase) -> Rc<Context> {
+        debug_assert_eq!(Life::begun_in(phase) == Life::Fake, request.is_fake());
         if json_log::is_on() && !PhaseSet::FAKE.has(phase) {
             log_origin::learn(request);
         }
