@@ -229,7 +229,7 @@ impl Call<'_> {
     /// Raises unless the code runs for a client's request.
     #[inline(always)]
     pub fn check_client(&self) -> Result<(), LuaError> {
-        if self.context.fake {
+        if self.context.is_fake() {
             return Err(LuaError::text("API disabled in the current context"));
         }
         Ok(())

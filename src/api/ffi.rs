@@ -132,7 +132,7 @@ pub unsafe fn request(r: *mut ngx_http_request_t) -> Option<Request> {
 pub unsafe fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
     // SAFETY: the caller promises what `request` asks for: null or the running coroutine's request.
     let request = unsafe { request(r) }.ok_or(BAD_CONTEXT)?;
-    if request.is_real() { Ok(request) } else { Err(BAD_CONTEXT) }
+    if request.is_fake() { Err(BAD_CONTEXT) } else { Ok(request) }
 }
 
 /// The context of the code that runs for `r`; `None` for null, and for a request for which this

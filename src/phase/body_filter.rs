@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::header_filter::context_of;
 use super::{filter, held};
 use crate::config::{LocationConf, Script};
+use crate::nginx::core::lend::Lend;
 use crate::nginx::http::{client, filters, framing, send};
 use crate::nginx::{Chain, Request, Status};
 use crate::runtime::filter::{BodyFilter, Waiting};
@@ -42,15 +43,18 @@ pub fn enter(request: Request, input: Chain) -> Status {
     if is_finished && waits == Waiting::Nothing {
         return filters::CODE.next_body(request, input);
     }
-    if !keep(&context, input, waits == Waiting::Body || is_waiting(&context)) {
+    let code_waits = waits == Waiting::Body;
+    let client_waits = !code_waits && is_output_waiting(&context);
+    if !keep(&context, input, code_waits || client_waits) {
         return Status::ERROR;
     }
-    if waits == Waiting::Body { Status::AGAIN } else { pass_waiting(&context, script) }
+    if code_waits { Status::AGAIN } else { pass_waiting(&context, script, client_waits) }
 }
 
-/// Runs the code on what waits for it, and passes the result on.
-fn pass_waiting(context: &Rc<Context>, script: &Script) -> Status {
-    if let Some(rc) = wait_for_client(context) {
+/// Runs the code on what waits for it, and passes the result on; where earlier output waits for the
+/// client, that goes first.
+fn pass_waiting(context: &Rc<Context>, script: &Script, is_output_waiting: bool) -> Status {
+    if is_output_waiting && let Some(rc) = send_waiting_output(context) {
         return rc;
     }
     let input = context.filter.waiting.take();
@@ -113,7 +117,7 @@ fn go_on(context: &Rc<Context>, ended: Ended) {
         && has_input(state)
         && let Some(script) = LocationConf::of(&request).script(Phase::BodyFilter)
     {
-        rc = pass_waiting(context, script);
+        rc = pass_waiting(context, script, is_output_waiting(context));
     }
     if rc == Status::ERROR {
         kept.drop_output(context);
@@ -129,10 +133,7 @@ fn go_on(context: &Rc<Context>, ended: Ended) {
 
 /// Whether input waits for the code.
 fn has_input(filter: &BodyFilter) -> bool {
-    let waiting = filter.waiting.take();
-    let has_input = !waiting.is_empty();
-    filter.waiting.set(waiting);
-    has_input
+    filter.waiting.lend(|waiting| !waiting.is_empty())
 }
 
 /// Adds the input to what waits for the code, or drops it if the response has ended; false without
@@ -143,29 +144,26 @@ fn keep(context: &Context, input: Chain, is_for_later: bool) -> bool {
         filter::consume(input);
         return true;
     }
-    let mut waiting = filter.waiting.take();
     let pool = context.request().pool();
-    let kept = if is_for_later { waiting.keep(pool, input) } else { waiting.append(pool, input) };
-    filter.waiting.set(waiting);
+    let kept = filter.waiting.lend(|waiting| {
+        if is_for_later { waiting.keep(pool, input) } else { waiting.append(pool, input) }
+    });
     kept.is_ok()
 }
 
 /// Sends earlier output of this filter that the client has not taken; `Some` if it still has not,
 /// or on failure.
-fn wait_for_client(context: &Context) -> Option<Status> {
-    let request = context.request();
-    if !is_waiting(context) {
-        return None;
-    }
-    let rc = filters::CODE.next_body(request, Chain::EMPTY);
+fn send_waiting_output(context: &Context) -> Option<Status> {
+    let rc = filters::CODE.next_body(context.request(), Chain::EMPTY);
     if rc == Status::ERROR {
         return Some(rc);
     }
     file_sent(context, Chain::EMPTY);
-    (rc != Status::OK && is_waiting(context)).then_some(Status::AGAIN)
+    (rc != Status::OK && is_output_waiting(context)).then_some(Status::AGAIN)
 }
 
-fn is_waiting(context: &Context) -> bool {
+/// Whether output of this filter waits for the client.
+fn is_output_waiting(context: &Context) -> bool {
     context.filter.recycled.is_busy() && client::has_buffered_output(context.request())
 }
 

@@ -3,6 +3,7 @@
 
 use crate::api::subrequest;
 use crate::nginx::core::chain::CopiedChain;
+use crate::nginx::core::lend::Lend;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::filters::HOLD;
 use crate::nginx::http::postponed::{List, Place, Postponed};
@@ -14,10 +15,7 @@ use crate::runtime::filter::Waiting;
 /// Code of a filter starts to wait.
 pub fn begin(context: &Context) -> Result<(), OutOfMemory> {
     let request = context.request();
-    let given = context.filter.given.take();
-    let lasts = given.outlast_call();
-    context.filter.given.set(given);
-    lasts?;
+    context.filter.given.lend(|given| given.outlast_call())?;
     if subrequest::is_captured(request) {
         return subrequest::begin_keeping(request);
     }

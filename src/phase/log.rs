@@ -24,7 +24,7 @@ pub fn enter(request: Request) -> Status {
     };
     let before = context.replace_phase(Phase::Log);
     let rc = run(&context, script);
-    if !context.detached.get() {
+    if !context.is_detached() {
         context.phase.set(before);
     }
     rc

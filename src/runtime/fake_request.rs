@@ -24,7 +24,7 @@ pub fn begin(request: FakeRequest, vm: Rc<Vm>, phase: Phase) -> Result<Rc<Contex
     });
     match &begun {
         Ok(context) => {
-            context.fake_end.owned.set(Some(request));
+            context.fake_end.owned.replace(Some(request));
             // So that an event continues the code at once, as in the content phase: there are no
             // phases of nginx to run.
             context.enter(Phase::Content);
@@ -45,7 +45,7 @@ pub fn finalize(context: &Rc<Context>, rc: Status) {
     if let Some(on_result) = context.fake_end.on_result.take() {
         on_result(rc);
     }
-    if context.detached.get() {
+    if context.is_detached() {
         pending_log::end(context);
     } else {
         destroy(context);
@@ -76,10 +76,7 @@ pub fn timer_started() {
 
 /// Counts the end of the handler of `context`, if it is a timer's; once per context.
 pub fn timer_ended(context: &Context) {
-    if context.fake
-        && context.phase.get() == Phase::Timer
-        && !context.fake_end.timer_counted_out.replace(true)
-    {
+    if context.phase.get() == Phase::Timer && !context.fake_end.timer_counted_out.replace(true) {
         RUNNING_TIMERS.set(RUNNING_TIMERS.get().saturating_sub(1));
     }
 }

@@ -125,8 +125,7 @@ impl Handshake {
             *run = Run { phase, verdict, rc };
         }
         if let Some(Suspended { context, parked, .. }) = self.suspended.take() {
-            tls::take_back(context.request());
-            parked.resume();
+            context.fake_end.owned.replace(parked.resume());
             self.client.set_action(c"SSL handshaking");
             self.client.go_on();
         }
@@ -134,9 +133,17 @@ impl Handshake {
 
     /// The code of a phase waits, and its handshake with it.
     pub fn suspend(&self, context: &Rc<Context>, words: &'static Words) -> Result<(), OutOfMemory> {
-        let parked = self.client.park(context.request())?;
-        self.suspended.replace(Some(Suspended { context: context.clone(), words, parked }));
-        Ok(())
+        let request = context.fake_end.owned.take().ok_or(OutOfMemory)?;
+        match self.client.park(request) {
+            Ok(parked) => {
+                self.suspended.replace(Some(Suspended { context: context.clone(), words, parked }));
+                Ok(())
+            }
+            Err(request) => {
+                context.fake_end.owned.replace(Some(request));
+                Err(OutOfMemory)
+            }
+        }
     }
 
     /// Whether its `ngx.ctx` table is in `vm`.
@@ -158,10 +165,19 @@ impl Handshake {
     }
 }
 
+/// Takes the client's TLS connection back from the fake request of `context`.
+pub fn take_back(context: &Context) {
+    context.fake_end.owned.with(|request| {
+        if let Some(request) = request {
+            tls::take_back(request);
+        }
+    });
+}
+
 /// Ends code that waits in a fake request, for a handshake that does not go on.
 pub fn abandon(context: &Rc<Context>) {
     context.fake_end.on_result.take();
-    tls::take_back(context.request());
+    take_back(context);
     fake_request::finalize(context, Status::ERROR);
 }
 
@@ -171,11 +187,11 @@ struct Owner(Rc<Handshake>);
 impl Drop for Owner {
     fn drop(&mut self) {
         let handshake = &self.0;
-        if let Some(Suspended { context, words, parked }) = handshake.suspended.take() {
+        if let Some(Suspended { context, words, mut parked }) = handshake.suspended.take() {
             let log = handshake.client.log();
             ngx_debug!(log, "{}: {} aborted", words.beginning(), words.aborted);
+            context.fake_end.owned.replace(parked.give_back());
             abandon(&context);
-            drop(parked);
         }
         handshake.set_ctx_ref(CtxRef::default());
     }

@@ -89,10 +89,10 @@ pub fn keep(context: &Rc<Context>, log: &OwnLog) -> Result<(), Refusal> {
         request.add_reference();
     } else {
         let owned = detached::detach::<Context>(request, log)?;
-        context.fake_end.owned.set(Some(owned));
+        context.fake_end.owned.replace(Some(owned));
     }
     context.pending_log.set(Some(counted));
-    context.detached.set(true);
+    context.detach();
     // An event continues the code at once, as in the content phase.
     context.enter(Phase::Content);
     Ok(())

@@ -69,7 +69,7 @@ fn is_answer(status: c_int) -> bool {
 }
 
 fn exit(context: &Context, status: c_int) -> Result<c_int, &'static str> {
-    if !context.fake && context.phase.get() != Phase::Balancer && !is_answer(status) {
+    if !context.is_fake() && context.phase.get() != Phase::Balancer && !is_answer(status) {
         return Err("bad argument to 'ngx.exit': invalid HTTP status code");
     }
     let ends_anyhow = status == ffi::ERROR || drops_connection(status);

@@ -45,7 +45,7 @@ impl Socket {
                     // nginx handles events before timers, so the deadline may be over.
                     let left = attempt.deadline.saturating_sub(monotonic_milliseconds());
                     let left = left.min(self.timeouts.get().connect);
-                    stream.set_timer(Direction::Write, left);
+                    stream.timer(Direction::Write).set(left);
                     self.stage.replace(Stage::Connecting(Box::new(attempt)));
                     return ConnectProgress::Waiting;
                 }
@@ -124,13 +124,13 @@ impl Socket {
         is_last: bool,
     ) -> Result<(), SocketFailure> {
         let log = self.request.get().log();
-        if stream.take_timeout(Direction::Write) {
+        if stream.timer(Direction::Write).take_timeout() {
             if self.logs_errors() {
                 self.log_connect_timeout(address);
             }
             return Err(SocketFailure::Timeout);
         }
-        stream.clear_timer(Direction::Write);
+        stream.timer(Direction::Write).clear();
         let error = stream.connect_error();
         if error != 0 {
             if is_last && self.logs_errors() {

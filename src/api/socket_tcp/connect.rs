@@ -277,7 +277,7 @@ impl Socket {
         if let Some(server) = &idle.server {
             let log = self.request.get().log();
             server.stand_before(log);
-            idle.peer.set_log(server.log());
+            idle.peer.log_to(server);
         }
         *self.server.borrow_mut() = idle.server;
         #[cfg(ngx_feature = "http_ssl")]

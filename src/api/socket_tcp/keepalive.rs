@@ -72,7 +72,7 @@ impl Resting {
         let pool = held.seat.pool().clone();
         if stream.is_to_close() {
             ngx_debug!(cycle_log(), "lua tcp socket keepalive: the worker exits");
-        } else if stream.take_timeout(Direction::Read) {
+        } else if stream.timer(Direction::Read).take_timeout() {
             ngx_debug!(cycle_log(), "lua tcp socket keepalive max idle timeout");
         } else {
             ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler check stale events");
@@ -218,7 +218,7 @@ fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
         ngx_debug!(log, "lua tcp socket keepalive timeout: unlimited");
     } else {
         ngx_debug!(log, "lua tcp socket keepalive timeout: {timeout} ms");
-        stream.set_timer(Direction::Read, timeout);
+        stream.timer(Direction::Read).set(timeout);
     }
     let (reused, user_data) = (socket.reused.get(), socket.user_data.take());
     let taken = Taken {

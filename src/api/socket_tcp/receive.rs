@@ -63,7 +63,7 @@ impl Socket {
     /// Undoes the preparations of a wait by code that cannot yield.
     fn stop_waiting(&self) {
         if let Some(stream) = self.stream.get() {
-            stream.clear_timer(Direction::Read);
+            stream.timer(Direction::Read).clear();
         }
         self.after_read();
     }
@@ -77,7 +77,7 @@ impl Socket {
         if let Some(stream) = self.stream.get()
             && (self.kind == SocketKind::Unbuffered || request_socket::is_listening(self))
         {
-            stream.clear_timer(Direction::Read);
+            stream.timer(Direction::Read).clear();
         }
         request_socket::stop_listening(self);
     }
@@ -112,13 +112,13 @@ impl Socket {
         let Some(stream) = self.stream.get() else { return };
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket read handler");
-        if stream.take_timeout(Direction::Read) {
+        if stream.timer(Direction::Read).take_timeout() {
             if self.logs_errors() {
                 ngx_log!(self.error_log(), self.timeout_level(), "lua tcp socket read timed out");
             }
             return self.settle_read(Some(SocketFailure::Timeout));
         }
-        stream.clear_timer(Direction::Read);
+        stream.timer(Direction::Read).clear();
         match self.read() {
             ReceiveProgress::Waiting => {}
             ReceiveProgress::Complete => self.settle_read(None),
@@ -321,17 +321,17 @@ impl Socket {
     fn wait(&self, stream: Stream) -> ReceiveProgress {
         if self.kind == SocketKind::Unbuffered {
             // nginx's reader has asked for the event, and has set a timer of its own.
-            stream.clear_timer(Direction::Read);
-            stream.set_timer(Direction::Read, self.timeouts.get().read);
+            stream.timer(Direction::Read).clear();
+            stream.timer(Direction::Read).set(self.timeouts.get().read);
             return ReceiveProgress::Waiting;
         }
         if !stream.watch_read() {
             return ReceiveProgress::Failed(SocketFailure::Error);
         }
         if stream.is_watched() {
-            stream.set_timer(Direction::Read, self.timeouts.get().read);
+            stream.timer(Direction::Read).set(self.timeouts.get().read);
         } else {
-            stream.clear_timer(Direction::Read);
+            stream.timer(Direction::Read).clear();
         }
         ReceiveProgress::Waiting
     }

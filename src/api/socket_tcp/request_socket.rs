@@ -113,12 +113,12 @@ fn make(call: &Call, kind: SocketKind) -> LuaResult {
         return call.fail(&failure.message());
     }
     *call.context.client_user.borrow_mut() = Some(user(&socket));
-    stream.clear_timer(Direction::Read);
+    stream.timer(Direction::Read).clear();
     if kind == SocketKind::Unbuffered && !socket.take_unbuffered() {
         return call.fail(NO_MEMORY);
     }
     if kind == SocketKind::Raw {
-        stream.clear_timer(Direction::Write);
+        stream.timer(Direction::Write).clear();
     }
     let mut state = call.state;
     state.new_table(2, 3);

@@ -113,7 +113,7 @@ impl Socket {
             match stream.send(rest) {
                 Io::Done(n) => sent += n,
                 Io::Again | Io::Closed => {
-                    stream.set_timer(Direction::Write, self.timeouts.get().send);
+                    stream.timer(Direction::Write).set(self.timeouts.get().send);
                     if !stream.watch_write(LocationConf::of(&self.conf.get()).socket_send_lowat()) {
                         return SendProgress::Failed(SocketFailure::Error);
                     }
@@ -126,7 +126,7 @@ impl Socket {
             }
         }
         ngx_debug!(stream.log(), "lua tcp socket sent all the data");
-        stream.clear_timer(Direction::Write);
+        stream.timer(Direction::Write).clear();
         if stream.watch_write(0) {
             SendProgress::Complete
         } else {
@@ -140,7 +140,7 @@ impl Socket {
         let Some(stream) = self.stream.get() else { return };
         let log = self.request.get().log();
         ngx_debug!(log, "lua tcp socket send handler");
-        if stream.take_timeout(Direction::Write) {
+        if stream.timer(Direction::Write).take_timeout() {
             if self.logs_errors() {
                 ngx_log!(self.error_log(), self.timeout_level(), "lua tcp socket write timed out");
             }

@@ -119,8 +119,7 @@ pub struct Socket {
     pub reading: RefCell<Option<Weak<Task>>>,
     pub writing: RefCell<Option<Weak<Task>>>,
     pub stage: RefCell<Stage>,
-    /// The log that names the server, for lines about errors. It must outlive the connection, which
-    /// may log to it.
+    /// The log that names the server, for lines about errors.
     pub server: RefCell<Option<ServerLog>>,
     #[cfg(ngx_feature = "http_ssl")]
     pub tls: RefCell<Tls>,
@@ -247,7 +246,7 @@ impl Socket {
         let Some(stream) = self.stream.get() else { return };
         match self.kind {
             SocketKind::Upstream => stream.shut(Direction::Read),
-            _ if request_socket::is_listening(self) => stream.clear_timer(Direction::Read),
+            _ if request_socket::is_listening(self) => stream.timer(Direction::Read).clear(),
             _ => {}
         }
     }
@@ -262,7 +261,7 @@ impl Socket {
         match self.kind {
             SocketKind::Upstream => stream.shut(Direction::Write),
             SocketKind::Raw if cut_short => {
-                stream.clear_timer(Direction::Write);
+                stream.timer(Direction::Write).clear();
                 stream.set_write_error();
             }
             SocketKind::Body | SocketKind::Unbuffered | SocketKind::Raw => {}

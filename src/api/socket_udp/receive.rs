@@ -98,7 +98,7 @@ impl Socket {
     /// Ends the timeout of a receive.
     fn clear_timer(&self) {
         if let Some(connection) = self.connection.borrow().as_ref() {
-            connection.clear_timer();
+            connection.timer().clear();
         }
     }
 
@@ -128,9 +128,9 @@ impl Socket {
             return DatagramProgress::Failed(SocketFailure::Error);
         }
         if connection.is_watched() {
-            connection.set_timer(self.read_timeout.get());
+            connection.timer().set(self.read_timeout.get());
         } else {
-            connection.clear_timer();
+            connection.timer().clear();
         }
         DatagramProgress::Waiting
     }
@@ -139,7 +139,12 @@ impl Socket {
     pub fn read_event(&self) {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket read handler");
-        if self.connection.borrow().as_ref().is_some_and(|connection| connection.take_timeout()) {
+        if self
+            .connection
+            .borrow()
+            .as_ref()
+            .is_some_and(|connection| connection.timer().take_timeout())
+        {
             if LocationConf::of(&self.conf.get()).socket_log_errors() {
                 ngx_log!(
                     self.error_log(),

@@ -37,8 +37,7 @@ pub struct Socket {
     /// How many bytes of a datagram the receive that waits has asked for.
     pub size: Cell<usize>,
     pub connection: RefCell<Option<Connection>>,
-    /// The log that names the peer in lines about errors. It must outlive the connection, which
-    /// logs to it.
+    /// The log that names the peer in lines about errors.
     server: RefCell<Option<ServerLog>>,
     /// The task that waits for a name's address or for a datagram.
     pub waiting: RefCell<Option<Weak<Task>>>,
@@ -114,10 +113,11 @@ impl Socket {
         let log = self.request.get().log();
         ngx_debug!(log, "lua udp socket resolve retval handler");
         let context = self.context.borrow().upgrade().ok_or(SocketFailure::Closed)?;
-        if let Some(server) = self.server.borrow().as_ref() {
+        let server = self.server.borrow().clone();
+        if let Some(server) = &server {
             server.set_address(*address);
         }
-        let connected = udp::connect(address, self.local.get().as_ref(), self.error_log());
+        let connected = udp::connect(address, self.local.get().as_ref(), log, server);
         ngx_debug!(log, "lua udp socket connect: {}", if connected.is_ok() { 0 } else { -1 });
         let connection = connected?;
         let resource: Weak<dyn Resource> = Rc::downgrade(self) as Weak<dyn Resource>;

@@ -12,7 +12,7 @@ use crate::config::metrics::{
 use crate::config::phases::{PHASES, PhaseRow};
 use crate::config::pool_rows::{self, PoolNumber, PoolRow};
 use crate::config::{MainConf, Phase};
-use crate::nginx::core::shared_memory::Dict;
+use crate::nginx::core::shared_memory::{Dict, Locked};
 
 /// Numbers of one kind: what Prometheus calls a metric family.
 pub struct Family {
@@ -53,48 +53,44 @@ const SECONDS: Family = Family {
 };
 const ERRORS: Family =
     family("errors_total", MetricKind::Counter, "Errors that no code caught, by phase and kind");
-const POOL_SIZE: Family = family(
-    "cosocket_pool_size",
-    MetricKind::Gauge,
-    "Connections that a pool of TCP cosockets is for, by pool",
-);
-const POOL_CONNECTIONS: Family = family(
-    "cosocket_pool_connections",
-    MetricKind::Gauge,
-    "Connections of a pool, in use and at rest",
-);
-const POOL_WAITING: Family = family(
-    "cosocket_pool_waiting_connects",
-    MetricKind::Gauge,
-    "Connects that wait for a place in a pool",
-);
-const POOL_REUSES: Family = family(
-    "cosocket_pool_reuses",
-    MetricKind::Gauge,
-    "Connections that were taken from a pool since it was made",
-);
-const LARGEST: Family = family(
-    "shared_dict_largest_free_bytes",
-    MetricKind::Gauge,
-    "The largest piece of the memory in pages that hold nothing",
-);
-const FRAGMENTS: Family = family(
-    "shared_dict_free_fragments",
-    MetricKind::Gauge,
-    "Pieces that the memory in pages that hold nothing is in",
-);
-const CAPACITY: Family =
-    family("shared_dict_capacity_bytes", MetricKind::Gauge, "Size of a shared dictionary's zone");
-const FREE: Family = family(
-    "shared_dict_free_bytes",
-    MetricKind::Gauge,
-    "Memory in pages of the zone that hold nothing",
-);
-const EVICTIONS: Family = family(
-    "shared_dict_evictions_total",
-    MetricKind::Counter,
-    "Entries of a shared dictionary that had to go for others before they expired",
-);
+
+/// A row per family: name, kind, help, and where its numbers come from.
+macro_rules! families {
+    ($($name:literal, $kind:ident, $help:literal, $numbers:expr;)*) => {
+        &[$((family($name, MetricKind::$kind, $help), $numbers),)*]
+    };
+}
+
+/// The families of pools: each has a sample per number, which the label `state` names, if there are
+/// more than one.
+const POOLS: &[(Family, &[(&str, PoolNumber)])] = families! {
+    "cosocket_pool_size", Gauge, "Connections that a pool of TCP cosockets is for, by pool",
+        &[("", PoolNumber::Size)];
+    "cosocket_pool_connections", Gauge, "Connections of a pool, in use and at rest",
+        &[("used", PoolNumber::Used), ("idle", PoolNumber::Idle)];
+    "cosocket_pool_waiting_connects", Gauge, "Connects that wait for a place in a pool",
+        &[("", PoolNumber::Queued)];
+    "cosocket_pool_reuses", Gauge, "Connections that were taken from a pool since it was made",
+        &[("", PoolNumber::Reuses)];
+};
+
+/// The families of shared dictionaries.
+const DICTS: &[(Family, fn(&Dict) -> u64)] = families! {
+    "shared_dict_capacity_bytes", Gauge, "Size of a shared dictionary's zone",
+        |dict| dict.capacity() as u64;
+    "shared_dict_free_bytes", Gauge, "Memory in pages of the zone that hold nothing",
+        |dict| locked(dict, |dict| dict.free_space() as u64);
+    "shared_dict_largest_free_bytes", Gauge, "The largest piece of the memory in pages that hold nothing",
+        |dict| locked(dict, |dict| dict.free_runs().largest as u64);
+    "shared_dict_free_fragments", Gauge, "Pieces that the memory in pages that hold nothing is in",
+        |dict| locked(dict, |dict| dict.free_runs().count as u64);
+    "shared_dict_evictions_total", Counter, "Entries of a shared dictionary that had to go for others before they expired",
+        |dict| locked(dict, |dict| dict.evictions());
+};
+
+fn locked(dict: &Dict, number: fn(&Locked) -> u64) -> u64 {
+    dict.lock().map_or(0, |dict| number(&dict))
+}
 
 /// The numbers of all workers.
 pub struct Report<'z> {
@@ -142,23 +138,8 @@ impl<'z> Report<'z> {
             let value = SampleValue::PerWorker(&|of| metrics::of(of, row.metric).get());
             writer.sample(&family, &Sample { labels: &[], value })?;
         }
-        self.write_pools(writer, &POOL_SIZE, &[(None, PoolNumber::Size)])?;
-        let states = [(Some("used"), PoolNumber::Used), (Some("idle"), PoolNumber::Idle)];
-        self.write_pools(writer, &POOL_CONNECTIONS, &states)?;
-        self.write_pools(writer, &POOL_WAITING, &[(None, PoolNumber::Queued)])?;
-        self.write_pools(writer, &POOL_REUSES, &[(None, PoolNumber::Reuses)])?;
-        let locked = |dict: &Dict, look: fn(&crate::nginx::core::shared_memory::Locked) -> u64| {
-            dict.lock().map_or(0, |dict| look(&dict))
-        };
-        self.write_dicts(writer, &CAPACITY, &|dict| dict.capacity() as u64)?;
-        self.write_dicts(writer, &FREE, &|dict| locked(dict, |dict| dict.free_space() as u64))?;
-        self.write_dicts(writer, &LARGEST, &|dict| {
-            locked(dict, |dict| dict.free_runs().largest as u64)
-        })?;
-        self.write_dicts(writer, &FRAGMENTS, &|dict| {
-            locked(dict, |dict| dict.free_runs().count as u64)
-        })?;
-        self.write_dicts(writer, &EVICTIONS, &|dict| locked(dict, |dict| dict.evictions()))
+        POOLS.iter().try_for_each(|(family, numbers)| self.write_pools(writer, family, numbers))?;
+        DICTS.iter().try_for_each(|(family, number)| self.write_dicts(writer, family, *number))
     }
 
     fn write_phases(
@@ -190,25 +171,22 @@ impl<'z> Report<'z> {
         Ok(())
     }
 
-    /// A family of pools: for each pool, a sample per element of `states`, which is the label
-    /// `state`, if any, and the number.
     fn write_pools(
         &self,
         writer: &mut dyn Writer,
         family: &Family,
-        states: &[(Option<&str>, PoolNumber)],
+        numbers: &[(&str, PoolNumber)],
     ) -> fmt::Result {
         writer.family(family)?;
         for rows in self.pools.chunk_by(|(_, a), (_, b)| a.name() == b.name()) {
             let Some((_, row)) = rows.first() else { continue };
-            for (state, number) in states {
+            for (state, number) in numbers {
                 let of_worker = |of: &Counters| {
                     let its = rows.iter().filter(|(whose, _)| std::ptr::eq(*whose, of));
                     its.map(|(_, row)| row.get(*number)).sum()
                 };
-                let labels =
-                    [("pool", row.name()), ("state", state.unwrap_or_default().as_bytes())];
-                let labels = if state.is_some() { &labels[..] } else { &labels[..1] };
+                let labels = [("pool", row.name()), ("state", state.as_bytes())];
+                let labels = if state.is_empty() { &labels[..1] } else { &labels[..] };
                 let value = SampleValue::PerWorker(&of_worker);
                 writer.sample(family, &Sample { labels, value })?;
             }
@@ -220,7 +198,7 @@ impl<'z> Report<'z> {
         &self,
         writer: &mut dyn Writer,
         family: &Family,
-        number: &dyn Fn(&Dict) -> u64,
+        number: fn(&Dict) -> u64,
     ) -> fmt::Result {
         writer.family(family)?;
         self.dicts.iter().try_for_each(|dict| {

@@ -38,7 +38,7 @@ impl Entry {
         }
         let age = now.saturating_sub(task.born());
         // A fake request is not made by nginx, which therefore has not noted when it began.
-        let request_age = match context.entry().filter(|_| context.fake) {
+        let request_age = match context.entry().filter(|_| context.is_fake()) {
             Some(entry) => now.saturating_sub(entry.born()) as f64,
             None => (time::now() - time::request_start(request)).max(0.0) * 1000.0,
         };

@@ -22,7 +22,7 @@ const NO_CLIENT: &CStr = c"API disabled in the current context";
 unsafe fn request(r: *mut ngx_http_request_t) -> Result<Request, &'static CStr> {
     // SAFETY: the caller promises what `ffi::request` asks for: null or the running request.
     let request = unsafe { ffi::request(r) }.ok_or(NO_REQUEST)?;
-    if request.is_real() { Ok(request) } else { Err(NO_CLIENT) }
+    if request.is_fake() { Err(NO_CLIENT) } else { Ok(request) }
 }
 
 /// The name in lower case, in the caller's buffer; `None` if a pointer is null.

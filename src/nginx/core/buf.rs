@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::sys::{ngx_buf_t, ngx_buf_tag_t};
 
 /// One buffer; copies are the same buffer.
@@ -102,6 +103,21 @@ impl Buf {
             if is_empty && buf.temporary() | buf.memory() | buf.mmap() == 0 {
                 buf.set_sync(1);
             }
+        }
+    }
+
+    /// A buffer without bytes, in `pool`, with the marks of this one. nginx passes it on only if it has a
+    /// mark besides `last_in_chain`.
+    pub(in crate::nginx) fn marks(self, pool: Pool) -> Result<Buf, OutOfMemory> {
+        let of = self.get();
+        // SAFETY: zero is valid for a buffer, which is ours.
+        unsafe {
+            let marks = pool.zeroed::<ngx_buf_t>()?.as_mut();
+            marks.set_last_buf(of.last_buf());
+            marks.set_last_in_chain(of.last_in_chain());
+            marks.set_sync(of.sync() | of.last_in_chain());
+            marks.set_flush(of.flush());
+            Ok(Buf::from_ptr(marks))
         }
     }
 

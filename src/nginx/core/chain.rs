@@ -4,7 +4,7 @@ use std::ptr::{NonNull, null_mut};
 
 use crate::nginx::core::buf::Buf;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
-use crate::nginx::sys::{ngx_buf_t, ngx_chain_add_copy, ngx_chain_t};
+use crate::nginx::sys::{ngx_chain_add_copy, ngx_chain_t};
 
 impl Default for Chain {
     fn default() -> Chain {
@@ -118,13 +118,11 @@ impl CopiedChain {
 /// the size), and uses it again.
 fn own_marks(pool: Pool, links: Chain) -> Result<(), OutOfMemory> {
     for mut link in links.links() {
-        // SAFETY: a link of a live chain has a live buffer; its fields are plain, and valid in a copy.
+        // SAFETY: a link of a live chain has a live buffer; the links are the copied chain's own.
         unsafe {
-            let Some(buf) = NonNull::new(link.as_ref().buf) else { continue };
-            if Buf::from_ptr(buf.as_ptr()).size() == 0 {
-                let copy = pool.bytes_aligned(size_of::<ngx_buf_t>())?.cast::<ngx_buf_t>();
-                copy.write(buf.read());
-                link.as_mut().buf = copy.as_ptr();
+            let buf = Buf::from_ptr(link.as_ref().buf);
+            if buf.size() == 0 {
+                link.as_mut().buf = buf.marks(pool)?.as_ptr();
             }
         }
     }

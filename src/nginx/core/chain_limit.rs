@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 use crate::nginx::core::buf::Buf;
 use crate::nginx::core::chain::{Chain, GrowingChain};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
-use crate::nginx::sys::{ngx_alloc_chain_link, ngx_buf_t};
+use crate::nginx::sys::ngx_alloc_chain_link;
 
 impl Chain {
     /// The total number of bytes in all buffers.
@@ -28,7 +28,7 @@ impl Chain {
             }
             buf.consume();
             if buf.is_last() || buf.is_flush() {
-                first.append(link(pool, marker(pool, buf)?)?);
+                first.append(link(pool, buf.marks(pool)?)?);
             }
         }
         Ok(first.whole())
@@ -63,19 +63,5 @@ fn link(pool: Pool, buf: Buf) -> Result<Chain, OutOfMemory> {
         (*link).buf = buf.as_ptr();
         (*link).next = null_mut();
         Ok(Chain::from_ptr(link))
-    }
-}
-
-/// A buffer without bytes, with the marks of `of`.
-fn marker(pool: Pool, of: Buf) -> Result<Buf, OutOfMemory> {
-    // SAFETY: zero is valid for a buffer; it lives in the pool, and `of` in a live chain.
-    unsafe {
-        let buf = pool.zeroed::<ngx_buf_t>()?;
-        let (marker, of) = (&mut *buf.as_ptr(), &*of.as_ptr());
-        marker.set_last_buf(of.last_buf());
-        marker.set_last_in_chain(of.last_in_chain());
-        marker.set_sync(of.last_in_chain());
-        marker.set_flush(of.flush());
-        Ok(Buf::from_ptr(buf.as_ptr()))
     }
 }

@@ -27,6 +27,7 @@ pub mod glob;
 pub mod guard;
 pub mod host;
 pub mod json_log;
+pub mod lend;
 pub mod loaded;
 pub mod log;
 pub mod log_capture;

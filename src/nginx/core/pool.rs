@@ -15,7 +15,7 @@ use crate::nginx::sys::{
 pub use codec::fallible::OutOfMemory;
 
 /// An nginx pool; copies are the same pool.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pool(NonNull<ngx_pool_t>);
 
 impl Pool {

@@ -1,4 +1,7 @@
 //! Output buffers of a request, which are reused once nginx has sent them.
+//!
+//! They are all in one pool, the request's. Each call is given that, which a debug build checks: to keep it here
+//! would cost each response more.
 
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
@@ -20,6 +23,9 @@ pub struct Recycled {
     busy_end: Cell<*mut ngx_chain_t>,
     /// The buffer into which many small ones are joined.
     joined: Cell<Option<OwnBuf>>,
+    /// The pool of the first call.
+    #[cfg(debug_assertions)]
+    pool: Cell<Option<Pool>>,
 }
 
 impl Default for Recycled {
@@ -35,7 +41,22 @@ impl Recycled {
             busy: Cell::new(null_mut()),
             busy_end: Cell::new(null_mut()),
             joined: Cell::new(None),
+            #[cfg(debug_assertions)]
+            pool: Cell::new(None),
         }
+    }
+
+    /// Checks in a debug build that `pool` is the one of all calls.
+    #[inline(always)]
+    fn check_pool(&self, pool: Pool) {
+        #[cfg(debug_assertions)]
+        {
+            let first = self.pool.get().unwrap_or(pool);
+            assert!(first == pool, "the buffers of a request are in one pool");
+            self.pool.set(Some(pool));
+        }
+        #[cfg(not(debug_assertions))]
+        let _ = pool;
     }
 
     /// A chain of one link whose buffer has a capacity of `len` bytes (0: a special buffer without
@@ -47,6 +68,7 @@ impl Recycled {
         len: usize,
         tag: ngx_buf_tag_t,
     ) -> Result<(Chain, OwnBuf), OutOfMemory> {
+        self.check_pool(pool);
         // SAFETY: `new` made the links of the free list in this request's pool, which is live; a
         // buffer gets there once nginx has sent it, so nothing else uses it.
         unsafe {
@@ -70,6 +92,7 @@ impl Recycled {
     /// To be called after `out` was sent: buffers that are finished become free, the others stay
     /// busy.
     pub fn sent(&self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
+        self.check_pool(pool);
         let (free, busy) = (self.free.as_ptr(), self.busy.as_ptr());
         // SAFETY: the links of all three lists live in this request's pool, and only this changes
         // those of the busy list; nginx moves them from one list to another, and looks at their
@@ -96,6 +119,7 @@ impl Recycled {
     /// An empty buffer with a capacity of `len` bytes into which others are joined: there is one at
     /// a time.
     pub fn take_joined(&self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<OwnBuf> {
+        self.check_pool(pool);
         let link = match self.joined.get() {
             Some(joined) if !joined.memory().is_empty() => return None,
             Some(joined) if memory_size(joined.get()) >= len => {

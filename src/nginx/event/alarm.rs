@@ -145,9 +145,7 @@ impl Alarm {
         let event = self.0.get();
         // SAFETY: the flags say which of nginx's structures hold the event.
         unsafe {
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
+            remove_timer(event);
             if (*event).posted() != 0 {
                 ngx_delete_posted_event(event);
             }
@@ -292,6 +290,19 @@ pub(in crate::nginx) unsafe fn add_timer(event: *mut ngx_event_t, milliseconds: 
     // SAFETY: the event is valid until it is removed, the contract of this function; only nginx's
     // main thread comes here.
     unsafe { ngx_add_timer(event, milliseconds.min(LONGEST)) }
+}
+
+/// Takes the event's timer out, if it is set.
+///
+/// # Safety
+/// The event must be valid.
+pub(in crate::nginx) unsafe fn remove_timer(event: *mut ngx_event_t) {
+    // SAFETY: the event is valid, the contract of this function; its flag says whether nginx has it.
+    unsafe {
+        if (*event).timer_set() != 0 {
+            ngx_del_timer(event);
+        }
+    }
 }
 
 /// Whether the worker is shutting down gracefully.

@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod descriptor;
 pub mod doorbell;
+pub mod event_timer;
 pub mod exit_watcher;
 mod name_servers;
 pub mod peer;

@@ -16,6 +16,7 @@ use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::strings;
 use crate::nginx::event::Refusal;
+use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::sys::{
     NGX_AGAIN, NGX_OK, ngx_addr_t, ngx_close_connection,
@@ -45,6 +46,8 @@ pub struct Peer {
 struct PeerState {
     stream: Stream,
     user: RefCell<Option<Weak<dyn Events>>>,
+    /// The log that it logs to, if that names its server.
+    server: RefCell<Option<ServerLog>>,
     /// The connection belongs to a request now, which closes it.
     given_away: Cell<bool>,
 }
@@ -136,8 +139,12 @@ unsafe extern "C" fn get_peer(_: *mut ngx_peer_connection_t, _: *mut c_void) -> 
 impl Peer {
     /// Takes ownership of a connection that nginx made.
     fn own(stream: Stream, log: Log) -> Peer {
-        let shared =
-            Box::new(PeerState { stream, user: RefCell::default(), given_away: Cell::new(false) });
+        let shared = Box::new(PeerState {
+            stream,
+            user: RefCell::default(),
+            server: RefCell::default(),
+            given_away: Cell::new(false),
+        });
         let peer = Peer { shared };
         let c = stream.as_ptr();
         // SAFETY: a live connection that has no other owner. The box lives until `self` is dropped,
@@ -186,8 +193,13 @@ impl Peer {
         *self.shared.user.borrow_mut() = Some(user);
     }
 
-    /// Logs to `log` from now on, which must live as long as that lasts.
-    pub fn set_log(&self, log: Log) {
+    /// Logs to `server` from now on, until it rests or is given away.
+    pub fn log_to(&self, server: &ServerLog) {
+        self.set_log(server.log());
+        *self.shared.server.borrow_mut() = Some(server.clone());
+    }
+
+    fn set_log(&self, log: Log) {
         let c = self.stream().as_ptr();
         // SAFETY: a live connection with its events; its pool is null or live.
         unsafe {
@@ -198,6 +210,7 @@ impl Peer {
                 pool.log = log.as_ptr();
             }
         }
+        drop(self.shared.server.take());
     }
 
     /// Makes the connection's pool, if it has none.
@@ -216,8 +229,8 @@ impl Peer {
     /// Marks the connection as idle: when the worker exits, nginx tells the user to close it by
     /// calling `on_read`.
     pub fn rest(&self) {
-        self.stream().clear_timer(Direction::Read);
-        self.stream().clear_timer(Direction::Write);
+        self.stream().timer(Direction::Read).clear();
+        self.stream().timer(Direction::Write).clear();
         self.set_log(cycle_log());
         // SAFETY: a live connection.
         unsafe { (*self.stream().as_ptr()).set_idle(1) }
@@ -225,7 +238,7 @@ impl Peer {
 
     /// Marks the connection as in use again.
     pub fn resume(&self, log: Log) {
-        self.stream().clear_timer(Direction::Read);
+        self.stream().timer(Direction::Read).clear();
         self.set_log(log);
         // SAFETY: a live connection.
         unsafe { (*self.stream().as_ptr()).set_idle(0) }

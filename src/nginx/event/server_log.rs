@@ -5,6 +5,7 @@
 //! logs elsewhere.
 
 use std::cell::{Cell, UnsafeCell};
+use std::rc::Rc;
 
 use codec::fallible::{self, OutOfMemory};
 use export::callback;
@@ -13,10 +14,11 @@ use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Line, Log, Shown};
 use crate::nginx::sys::{ngx_log_t, u_char};
 
-/// Such a log.
+/// Such a log; clones are the same one. A connection that logs to it has a share of it.
+#[derive(Clone)]
 pub struct ServerLog {
     /// nginx has pointers to it: it does not move.
-    state: Box<State>,
+    state: Rc<State>,
 }
 
 struct State {
@@ -35,7 +37,7 @@ impl ServerLog {
         let is_path = host.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:"));
         // SAFETY: plain data, for which zero is a value; `stand_before` sets it.
         let log = unsafe { std::mem::zeroed() };
-        let state = Box::new(State {
+        let state = Rc::new(State {
             log: UnsafeCell::new(log),
             behind: Cell::new(behind),
             host: fallible::copy(host)?,
@@ -68,10 +70,10 @@ impl ServerLog {
         self.state.address.set(Some(address));
     }
 
-    /// The log: a handle, which whoever owns `self` keeps valid for the connection that logs to it.
+    /// The log. The handle does not keep it.
     pub fn log(&self) -> Log {
-        // SAFETY: the log lives as long as `self`, and the handle is kept by a connection only, which
-        // has another log, or is closed, before `self` is dropped.
+        // SAFETY: the log lives as long as a share of it. A handle is kept by nothing but a connection,
+        // which has a share.
         unsafe { Log::from_ptr(self.state.log.get()) }
     }
 }

@@ -10,13 +10,13 @@ use codec::fallible::{self, Shown};
 
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::event::alarm::add_timer;
+use crate::nginx::event::event_timer::EventTimer;
 use crate::nginx::sys::{
     NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_connection_error, ngx_connection_t,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_SET as NODELAY_SET,
-    ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_del_timer,
-    ngx_delete_posted_event, ngx_errno, ngx_event_actions, ngx_event_t, ngx_handle_read_event,
-    ngx_handle_write_event, ngx_set_errno,
+    ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_delete_posted_event,
+    ngx_errno, ngx_event_actions, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event,
+    ngx_set_errno,
 };
 
 /// One direction of a connection.
@@ -202,30 +202,10 @@ impl Stream {
         unsafe { ngx_handle_write_event(self.event(Direction::Write), low_water) == 0 }
     }
 
-    pub fn set_timer(self, direction: Direction, milliseconds: usize) {
+    /// The timer of one direction.
+    pub fn timer(&self, direction: Direction) -> EventTimer<'_> {
         // SAFETY: see `event`.
-        unsafe { add_timer(self.event(direction), milliseconds) }
-    }
-
-    pub fn clear_timer(self, direction: Direction) {
-        let event = self.event(direction);
-        // SAFETY: see `event`.
-        unsafe {
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
-        }
-    }
-
-    /// Whether the timer ran out; clears the mark.
-    pub fn take_timeout(self, direction: Direction) -> bool {
-        let event = self.event(direction);
-        // SAFETY: see `event`.
-        unsafe {
-            let timed_out = (*event).timedout() != 0;
-            (*event).set_timedout(0);
-            timed_out
-        }
+        unsafe { EventTimer::of(self.event(direction)) }
     }
 
     /// Whether nginx has closed it because `worker_shutdown_timeout` ran out.
@@ -270,7 +250,7 @@ impl Stream {
 
     /// Removes one direction from nginx for good: its timer and its events.
     pub fn shut(self, direction: Direction) {
-        self.clear_timer(direction);
+        self.timer(direction).clear();
         let event = self.event(direction);
         let which = match direction {
             Direction::Read => libc::EPOLLIN | libc::EPOLLRDHUP,

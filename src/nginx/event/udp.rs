@@ -11,11 +11,12 @@ use export::callback;
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::{Level, Log};
 use crate::nginx::event::Refusal;
-use crate::nginx::event::alarm::add_timer;
+use crate::nginx::event::event_timer::EventTimer;
 use crate::nginx::event::peer::has_left;
+use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::sys::{
-    NGX_AGAIN, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_del_timer,
-    ngx_errno, ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
+    NGX_AGAIN, ngx_close_connection, ngx_connection_counter, ngx_connection_t, ngx_errno,
+    ngx_event_t, ngx_free_connection, ngx_get_connection, ngx_handle_read_event, ngx_io,
     ngx_nonblocking,
 };
 use crate::ngx_debug;
@@ -35,6 +36,8 @@ pub struct Connection {
 struct SocketState {
     connection: *mut ngx_connection_t,
     receiver: RefCell<Option<Weak<dyn Receiver>>>,
+    /// The log that it logs to, if that names its peer.
+    _server: Option<ServerLog>,
 }
 
 /// How receiving went.
@@ -48,14 +51,16 @@ pub enum Received {
     Failed(i32),
 }
 
-/// Makes a socket whose peer is `address`, and that sends from `local` where given; what fails is
-/// logged.
+/// Makes a socket whose peer is `address`, and that sends from `local` where given. It logs what fails
+/// to `server`, where given, and else to the request's log.
 pub fn connect(
     address: &Address,
     local: Option<&Address>,
-    log: Log,
+    request_log: Log,
+    server: Option<ServerLog>,
 ) -> Result<Connection, Refusal> {
-    let connection = open(address.family(), log)?;
+    let log = server.as_ref().map_or(request_log, ServerLog::log);
+    let connection = open(address.family(), log, server)?;
     let c = connection.shared.connection;
     // SAFETY: a live connection of ours; the addresses are valid for their lengths.
     unsafe {
@@ -83,8 +88,8 @@ pub fn connect(
     if connection.watch() { Ok(connection) } else { Err(Refusal::System(0)) }
 }
 
-/// A socket that nginx knows as a connection.
-fn open(family: i32, log: Log) -> Result<Connection, Refusal> {
+/// A socket that nginx knows as a connection, which logs to `log`, that of `server` where given.
+fn open(family: i32, log: Log, server: Option<ServerLog>) -> Result<Connection, Refusal> {
     // SAFETY: a fresh descriptor; nginx gives a connection with its events, or null and leaves the
     // descriptor alone.
     unsafe {
@@ -107,7 +112,8 @@ fn open(family: i32, log: Log) -> Result<Connection, Refusal> {
         // nginx's workers share this counter, and only ever add to it.
         let number = AtomicUsize::from_ptr(ngx_connection_counter.cast());
         (*c).number = number.fetch_add(1, Ordering::Relaxed) as u64;
-        let shared = Box::new(SocketState { connection: c, receiver: RefCell::default() });
+        let shared =
+            Box::new(SocketState { connection: c, receiver: RefCell::default(), _server: server });
         (*c).data = std::ptr::from_ref::<SocketState>(&shared).cast_mut().cast();
         (*c).log = log.as_ptr();
         (*(*c).read).log = log.as_ptr();
@@ -180,30 +186,10 @@ impl Connection {
         unsafe { (*self.read_event()).active() != 0 }
     }
 
-    pub fn set_timer(&self, milliseconds: usize) {
+    /// The timer of its read event.
+    pub fn timer(&self) -> EventTimer<'_> {
         // SAFETY: see `read_event`.
-        unsafe { add_timer(self.read_event(), milliseconds) }
-    }
-
-    pub fn clear_timer(&self) {
-        let event = self.read_event();
-        // SAFETY: see `read_event`.
-        unsafe {
-            if (*event).timer_set() != 0 {
-                ngx_del_timer(event);
-            }
-        }
-    }
-
-    /// Whether the timer ran out; clears the mark.
-    pub fn take_timeout(&self) -> bool {
-        let event = self.read_event();
-        // SAFETY: see `read_event`.
-        unsafe {
-            let timed_out = (*event).timedout() != 0;
-            (*event).set_timedout(0);
-            timed_out
-        }
+        unsafe { EventTimer::of(self.read_event()) }
     }
 }
 

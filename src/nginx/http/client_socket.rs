@@ -137,7 +137,7 @@ pub fn wants_nodelay(request: Request) -> bool {
 
 /// Has the lines of the connection's log name this request from now on.
 pub fn log_as(request: Request) {
-    if !request.is_real() {
+    if request.is_fake() {
         return;
     }
     // SAFETY: the log of a client's connection has nginx's http context as its data.

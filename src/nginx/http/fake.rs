@@ -12,15 +12,18 @@ use codec::fallible;
 
 use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::event::alarm::remove_timer;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::log_context::LogHandler;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     NGX_HTTP_MAX_SUBREQUESTS, NGX_HTTP_MAX_URI_CHANGES, NGX_HTTP_MODULE, NGX_HTTP_UNKNOWN,
-    ngx_connection_counter, ngx_connection_t, ngx_create_pool, ngx_del_timer, ngx_destroy_pool,
-    ngx_event_t, ngx_http_block_reading, ngx_http_max_module, ngx_http_request_t, ngx_listening_t,
-    ngx_log_t,
+    ngx_connection_counter, ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_event_t,
+    ngx_http_block_reading, ngx_http_max_module, ngx_http_request_t, ngx_listening_t, ngx_log_t,
 };
+
+/// The descriptor of a fake request's connection: that of no file.
+const DESCRIPTOR: i32 = -1;
 
 /// What a fake request takes from the request or connection that it is made for.
 #[derive(Clone)]
@@ -71,6 +74,17 @@ fn error_log(configuration: Configuration) -> Log {
         // SAFETY: the log lives as long as the configuration.
         Some(log) if !log.is_null() => unsafe { Log::from_ptr(log) },
         _ => cycle_log(),
+    }
+}
+
+impl Request {
+    /// Whether it is a fake request. Its context knows that too, and debug builds check that both
+    /// agree; but lua-resty-core passes the request alone, and to find its context would cost each call
+    /// more than this.
+    #[inline(always)]
+    pub fn is_fake(self) -> bool {
+        // SAFETY: a live request has a connection.
+        unsafe { (*self.connection()).fd == DESCRIPTOR }
     }
 }
 
@@ -133,7 +147,7 @@ unsafe fn connection(
         }
         (*write).set_ready(1);
 
-        (*c).fd = -1;
+        (*c).fd = DESCRIPTOR;
         (*c).read = read;
         (*c).write = write;
         (*c).pool = pool.as_ptr();
@@ -192,6 +206,12 @@ impl FakeRequest {
         self.0
     }
 
+    /// The connection that was made with it; none for a client's request that nginx has ended.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub(in crate::nginx) fn connection(&self) -> Option<NonNull<ngx_connection_t>> {
+        NonNull::new(self.0.connection()).filter(|_| self.0.is_fake())
+    }
+
     /// Runs the cleanups of the request, and frees it. One that nginx has not ended yet stays
     /// nginx's.
     pub fn destroy(self) {
@@ -214,9 +234,7 @@ impl FakeRequest {
             let c = (*r).connection;
             crate::ngx_debug!(request.log(), "http lua close fake http connection {c:p}");
             for event in [(*c).read, (*c).write] {
-                if (*event).timer_set() != 0 {
-                    ngx_del_timer(event);
-                }
+                remove_timer(event);
                 if (*event).posted() != 0 {
                     crate::nginx::sys::ngx_delete_posted_event(event);
                 }

@@ -216,12 +216,6 @@ impl Request {
     pub fn is_discarding_body(self) -> bool {
         self.get().discard_body() != 0
     }
-
-    /// Whether it is a request of a client, not a fake request.
-    pub fn is_real(self) -> bool {
-        // SAFETY: a live request has a connection.
-        unsafe { (*self.connection()).fd != -1 }
-    }
 }
 
 /// The requests that nginx posted on the connection of a request (subrequests that became active).

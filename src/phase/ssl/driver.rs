@@ -114,13 +114,6 @@ pub fn handshake(at: Handshaking) -> Option<Rc<Handshake>> {
 pub fn fake_request(at: Handshaking, phase: Phase, log_handler: LogHandler) -> Option<Rc<Context>> {
     let vm = MainConf::of(&at).vm()?;
     let request = fake::create(&at.origin(), Some(log_handler)).ok()?;
-    let context = fake_request::begin(request, vm, phase).ok()?;
-    at.client.lend(context.request());
-    Some(context)
-}
-
-/// Whether the client's protocol has sessions of another kind (TLS 1.3), which this module does not
-/// handle.
-pub fn is_without_sessions(at: Handshaking) -> bool {
-    at.ssl.is_tls13_or_newer()
+    at.client.lend(&request);
+    fake_request::begin(request, vm, phase).ok()
 }

@@ -39,7 +39,7 @@ pub fn look_ahead(at: Handshaking) -> Verdict {
 
 pub fn enter(at: Handshaking, id: &[u8]) -> Option<Session> {
     let log = at.client.log();
-    if driver::is_without_sessions(at) {
+    if at.ssl.is_tls13_or_newer() {
         let version = at.ssl.version();
         ngx_debug!(
             log,

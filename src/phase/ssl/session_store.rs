@@ -7,23 +7,24 @@ use codec::fallible;
 use super::driver;
 use crate::config::ServerConf;
 use crate::nginx::Status;
-use crate::nginx::event::tls;
-use crate::nginx::event::tls::{Handshaking, Session};
+use crate::nginx::event::tls::NewSession;
 use crate::nginx::http::log_context;
 use crate::ngx_debug;
 use crate::phase::synchronous;
+use crate::runtime::handshake::take_back;
 use crate::runtime::{Context, Phase, fake_request};
 
-pub fn enter(at: Handshaking, session: Session) {
-    let log = at.client.log();
-    if driver::is_without_sessions(at) {
-        let version = at.ssl.version();
+pub fn enter(new: NewSession) {
+    let log = new.client.log();
+    let Some(at) = new.handshaking else {
+        let version = new.ssl.version();
         ngx_debug!(
             log,
             "ssl_session_store_by_lua*: skipped since TLS version >= 1.3 ({version:x})"
         );
         return;
-    }
+    };
+    let session = new.session;
     let reusable = u8::from(at.client.is_reusable());
     ngx_debug!(log, "ssl session store: connection reusable: {reusable}");
     let Some(script) = ServerConf::of(&at).script(Phase::SslSessionStore) else {
@@ -50,6 +51,6 @@ pub fn enter(at: Handshaking, session: Session) {
 }
 
 fn end(context: &Rc<Context>, rc: Status) {
-    tls::take_back(context.request());
+    take_back(context);
     fake_request::finalize(context, rc);
 }

@@ -9,12 +9,13 @@ use std::rc::Rc;
 use super::output::Output;
 use super::rare::Rare;
 use super::tasks::Tasks;
-use super::{Context, Ending};
+use super::{Context, Ending, Life};
 use crate::config::{Phase, PhaseSet};
 use crate::lua::Vm;
 use crate::nginx::Request;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::json_log;
+use crate::nginx::core::lend::Lend;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
 use crate::nginx::http::log_origin;
@@ -28,10 +29,19 @@ own_thread! {
     static IDLE: FreeList<Rc<Context>> = FreeList::new(MAX_IDLE);
 }
 
+impl Life {
+    /// That of a request whose first code is of `phase`.
+    #[inline(always)]
+    fn begun_in(phase: Phase) -> Life {
+        if PhaseSet::FAKE.has(phase) { Life::Fake } else { Life::Served }
+    }
+}
+
 impl Context {
     /// A context with the worker's VM, or (`lua_code_cache off`) with one of its own.
     #[inline(always)]
     pub fn new(request: Request, vm: Rc<Vm>, phase: Phase) -> Rc<Context> {
+        debug_assert_eq!(Life::begun_in(phase) == Life::Fake, request.is_fake());
         if json_log::is_on() && !PhaseSet::FAKE.has(phase) {
             log_origin::learn(request);
         }
@@ -41,7 +51,7 @@ impl Context {
             context.request = request;
             context.vm = Some(vm);
             context.phase.set(phase);
-            context.fake = PhaseSet::FAKE.has(phase);
+            context.life.set(Life::begun_in(phase));
             return idle;
         }
         Rc::new(Context::fresh(request, vm, phase))
@@ -52,10 +62,9 @@ impl Context {
         Context {
             request,
             vm: Some(vm),
-            fake: PhaseSet::FAKE.has(phase),
+            life: Cell::new(Life::begun_in(phase)),
             phase: Cell::new(phase),
             entered: Cell::default(),
-            released: Cell::default(),
             share: Cell::default(),
             tasks: Tasks::default(),
             ending: Ending::default(),
@@ -65,17 +74,16 @@ impl Context {
         }
     }
 
-    /// Resets it to what [`Context::fresh`] makes, except for the request. Every part is named
+    /// Resets it to what [`Context::fresh`] makes, except for what [`Context::new`] sets. Every part is named
     /// here, so that a forgotten one does not compile.
     #[inline(always)]
     fn empty(&mut self) {
         let Context {
             request: _,
             vm,
-            fake: _,
+            life: _,
             phase: _,
             entered,
-            released,
             share,
             tasks,
             ending,
@@ -85,7 +93,6 @@ impl Context {
         } = self;
         *vm = None;
         entered.set(PhaseSet::NONE);
-        released.set(false);
         share.take();
         tasks.reset();
         *ending = Ending::default();
@@ -115,10 +122,7 @@ impl Context {
 
     /// Whether nginx will report the end of the request.
     pub(in crate::runtime) fn hears_of_end(&self) -> bool {
-        let share = self.share.take();
-        let is_asked = share.is_none();
-        self.share.set(share);
-        is_asked
+        self.share.lend(|share| share.is_none())
     }
 
     /// Puts it into nginx's slot again, if nginx has cleared that.
@@ -154,16 +158,22 @@ impl Context {
             self.pending_log.take();
         }
         self.set_current(None);
-        self.released.set(true);
+        self.life.set(Life::Released);
         if is_rare_used {
             self.release_ctx();
         }
     }
 
+    /// nginx has ended the request, which lives on until its code has ended.
+    pub(in crate::runtime) fn detach(&self) {
+        debug_assert_eq!(self.life.get(), Life::Served, "nginx has ended a request of its own");
+        self.life.set(Life::Detached);
+    }
+
     /// Ends a context that has no share in a pool: that of a filter's run.
     pub(in crate::runtime) fn close(&self) {
         self.set_current(None);
-        self.released.set(true);
+        self.life.set(Life::Released);
     }
 }
 

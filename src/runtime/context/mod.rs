@@ -126,11 +126,24 @@ pub struct FakeEnd {
     /// The directive of a worker hook, which the line about its error names instead of a thread.
     pub hook: Cell<Option<&'static str>>,
     /// The request, which the context owns until the code has ended.
-    pub owned: Cell<Option<FakeRequest>>,
+    pub owned: OptionCell<FakeRequest>,
     /// Called once.
     pub on_result: Cell<Option<OnResult>>,
     /// Whether the timer has been subtracted from the running ones.
     pub timer_counted_out: Cell<bool>,
+}
+
+/// Who keeps the request going. It ends as `Released`; from `Served`, that may be by way of `Detached`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    /// nginx works on the request.
+    Served,
+    /// The request has ended for Lua: no code of it runs any more.
+    Released,
+    /// A fake request, which nginx does not know, lives for the code that runs for it.
+    Fake,
+    /// nginx has ended the request, which lives on for code of the log phase that waits.
+    Detached,
 }
 
 /// The context of one request or subrequest, or of a fake request: a timer's, a worker hook's, a
@@ -139,13 +152,10 @@ pub struct Context {
     request: Request,
     /// `None` while the context is in the free list.
     vm: Option<Rc<Vm>>,
-    /// Whether the request is a fake one.
-    pub fake: bool,
+    life: Cell<Life>,
     pub phase: Cell<Phase>,
     /// The phases whose handlers have started: if nginx calls one again, it continues.
     entered: Cell<PhaseSet>,
-    /// The request has ended for Lua: no code of it runs any more.
-    released: Cell<bool>,
     /// The pool's share, until nginx has been asked to report the request's end to it.
     share: Cell<Option<Share<Context>>>,
 
@@ -218,10 +228,8 @@ impl Context {
     /// or one that it has ended, or for one that waits for its server.
     #[inline(always)]
     pub fn is_alone(&self) -> bool {
-        self.fake
-            || self
-                .used()
-                .is_some_and(|rare| rare.detached.get() || rare.upstream_peer.get().is_some())
+        matches!(self.life.get(), Life::Fake | Life::Detached)
+            || self.used().is_some_and(|rare| rare.upstream_peer.get().is_some())
     }
 
     /// Notes that the handler of `phase` has started.
@@ -292,8 +300,18 @@ impl Context {
         self.used().is_some_and(|rare| rare.filter_run.get().is_some())
     }
 
+    /// Whether the request is a fake one.
+    pub fn is_fake(&self) -> bool {
+        self.life.get() == Life::Fake
+    }
+
+    /// Whether the request lives on for code of the log phase, after nginx has ended it.
+    pub fn is_detached(&self) -> bool {
+        self.life.get() == Life::Detached
+    }
+
     /// Whether the request has ended for Lua. That may happen while code of it is on the C stack.
     pub fn is_released(&self) -> bool {
-        self.released.get()
+        self.life.get() == Life::Released
     }
 }

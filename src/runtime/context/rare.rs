@@ -19,9 +19,7 @@ use crate::runtime::resources::Resources;
 /// The part of a context that most requests do not use.
 #[derive(Default)]
 pub struct Rare {
-    /// Whether code of the log phase waits: the request lives on for it, after nginx has ended it.
-    pub detached: Cell<bool>,
-    /// Counts such a request.
+    /// Counts a request that lives on for code of the log phase.
     pub(in crate::runtime) pending_log: Cell<Option<Counted>>,
     pub captures: Captures,
     pub body: RequestBody,
@@ -55,7 +53,6 @@ impl Rare {
     /// forgotten one does not compile.
     pub(super) fn reset(&mut self) {
         let Rare {
-            detached,
             pending_log,
             captures,
             body,
@@ -72,7 +69,6 @@ impl Rare {
             #[cfg(ngx_feature = "http_ssl")]
             verification,
         } = self;
-        detached.set(false);
         pending_log.take();
         captures.reset();
         body.reset();

@@ -81,7 +81,7 @@ impl Socket {
         self.replace_connection(peer);
         self.tls.borrow_mut().begin(wanted).map_err(|_| c"no memory")?;
         if waits {
-            stream.set_timer(Direction::Write, self.timeouts.get().connect);
+            stream.timer(Direction::Write).set(self.timeouts.get().connect);
             self.stage.replace(Stage::Reconnecting(Box::new(address)));
             *self.connecting.borrow_mut() = Some(Rc::downgrade(task));
             task.wait_for(Box::new(SocketWait::to_connect(self)));

@@ -83,8 +83,8 @@ impl Socket {
         let progress = connection.handshake();
         ngx_debug!(self.request.get().log(), "ngx_ssl_handshake returned: {}", code(progress));
         if progress == Handshake::Waiting {
-            stream.clear_timer(Direction::Write);
-            stream.set_timer(Direction::Read, self.timeouts.get().connect);
+            stream.timer(Direction::Write).clear();
+            stream.timer(Direction::Read).set(self.timeouts.get().connect);
         }
         progress
     }
@@ -176,10 +176,10 @@ impl Socket {
     /// The result of a handshake that has finished or timed out.
     fn conclude(&self, stream: Stream) -> Result<(), TlsFailure> {
         const FAILED: TlsFailure = TlsFailure { code: 0, text: c"handshake failed" };
-        if stream.take_timeout(Direction::Read) {
+        if stream.timer(Direction::Read).take_timeout() {
             return Err(TlsFailure { code: 0, text: c"timeout" });
         }
-        stream.clear_timer(Direction::Read);
+        stream.timer(Direction::Read).clear();
         let connection = Connection::of(stream).filter(|c| c.is_established()).ok_or(FAILED)?;
         let mut tls = self.tls.borrow_mut();
         tls.verify(connection, self)?;

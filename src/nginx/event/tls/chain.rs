@@ -2,6 +2,8 @@
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::ptr::NonNull;
 
 use super::objects::{Certificate, Owned, Result};
@@ -12,6 +14,17 @@ use crate::nginx::sys::{
 
 /// A list that owns its elements.
 pub struct List<T: Owned>(NonNull<OPENSSL_STACK>, PhantomData<T>);
+
+/// An element of a list, which keeps owning it.
+pub struct Lent<'a, T: Owned>(ManuallyDrop<T>, PhantomData<&'a T>);
+
+impl<T: Owned> Deref for Lent<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 /// A certificate, followed by those of its issuers.
 pub type Chain = List<Certificate>;
@@ -59,12 +72,13 @@ impl<T: Owned> List<T> {
         unsafe { OPENSSL_sk_num(self.as_ptr()) }
     }
 
-    /// The elements, which the list keeps owning.
-    pub fn iter(&self) -> impl Iterator<Item = Result<*mut T::Raw>> {
+    pub fn iter(&self) -> impl Iterator<Item = Result<Lent<'_, T>>> {
         (0..self.len()).map(|index| {
-            // SAFETY: a live list of such elements, and an index in it.
-            let element: *mut T::Raw = unsafe { OPENSSL_sk_value(self.as_ptr(), index) }.cast();
-            if element.is_null() { Err(c"sk_X509_value() failed") } else { Ok(element) }
+            // SAFETY: a live list of such elements, and an index in it. The reference stays the
+            // list's: what is lent is not dropped, and does not outlive the list.
+            let element = unsafe { T::from_ptr(OPENSSL_sk_value(self.as_ptr(), index).cast()) };
+            let lent = |element| Lent(ManuallyDrop::new(element), PhantomData);
+            element.map(lent).ok_or(c"sk_X509_value() failed")
         })
     }
 }

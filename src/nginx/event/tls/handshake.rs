@@ -53,7 +53,7 @@ pub struct Handshaking {
 impl Handshaking {
     /// # Safety
     /// `ssl` must be what OpenSSL passed to a callback, for a connection of a server of nginx's
-    /// http module.
+    /// http module on which no request has begun.
     unsafe fn from_ptr(ssl: *mut SSL) -> Option<Handshaking> {
         // SAFETY: OpenSSL passed `ssl` for such a connection, the contract of this function.
         let ssl = unsafe { Ssl::from_ptr(ssl) }?;
@@ -68,13 +68,11 @@ impl Handshaking {
 
 // SAFETY: a connection lives no longer than the cycle that accepted it.
 unsafe impl Configured for Handshaking {
-    /// That of the server that the client asks for, as far as that is known. Only until a request
-    /// begins on the connection: a new session of TLS 1.3 may come later, if nginx takes early
-    /// data.
+    /// That of the server that the client asks for, as far as that is known.
     fn configuration(&self) -> Configuration {
         // SAFETY: until a request begins, the data of a client's connection is nginx's record of
-        // it, with the configuration of its server, and its address, which has a default server. All
-        // callbacks come before that, except for new sessions of TLS 1.3, which `session_store` leaves alone.
+        // it, with the configuration of its server, and its address, which has a default server. No
+        // request has begun: `from_ptr`'s contract.
         unsafe {
             let hc: *const ngx_http_connection_t = (*self.client.as_ptr()).data.cast();
             if self.of_default {
@@ -98,6 +96,36 @@ impl Handshaking {
         unsafe {
             let core: *const ngx_http_core_srv_conf_t = self.configuration().core_server();
             strings::bytes((*core).server_name)
+        }
+    }
+}
+
+/// A session that OpenSSL has made, on a client's connection.
+pub struct NewSession {
+    pub ssl: Ssl,
+    pub client: Client,
+    pub session: Session,
+    /// The handshake that it comes of. `None` with TLS 1.3: its sessions may come after the
+    /// handshake, when a request has begun on the connection, if nginx takes early data.
+    pub handshaking: Option<Handshaking>,
+}
+
+impl NewSession {
+    /// # Safety
+    /// `ssl` and `session` must be what OpenSSL passed to its callback for new sessions, for a
+    /// connection of a server of nginx's http module.
+    unsafe fn from_ptr(ssl: *mut SSL, session: *mut SSL_SESSION) -> Option<NewSession> {
+        // SAFETY: OpenSSL passed both, the contract of this function; of the session, a reference is
+        // taken. Before TLS 1.3, the session is part of the handshake.
+        unsafe {
+            let session = Session::share(session)?;
+            let of_connection = Ssl::from_ptr(ssl)?;
+            let handshaking = match of_connection.is_tls13_or_newer() {
+                true => None,
+                false => Some(Handshaking::from_ptr(ssl)?),
+            };
+            let client = of_connection.client()?;
+            Some(NewSession { ssl: of_connection, client, session, handshaking })
         }
     }
 }
@@ -146,7 +174,7 @@ impl ServerContext {
     /// Has `F` called with each new session.
     pub fn on_new_session<F>(self, _function: F)
     where
-        F: Fn(Handshaking, Session) + Copy + 'static,
+        F: Fn(NewSession) + Copy + 'static,
     {
         const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
         // SAFETY: a live server's context.
@@ -223,15 +251,13 @@ where
 #[callback(0)]
 unsafe extern "C" fn new_session<F>(ssl: *mut SSL, session: *mut SSL_SESSION) -> c_int
 where
-    F: Fn(Handshaking, Session) + Copy + 'static,
+    F: Fn(NewSession) + Copy + 'static,
 {
     fault_point::<F>();
-    // SAFETY: OpenSSL passes a live session, of which a reference is taken; `on_new_session` was given the
-    // function.
-    let (handshaking, session, function) =
-        unsafe { (Handshaking::from_ptr(ssl), Session::share(session), instance::<F>()) };
-    if let (Some(handshaking), Some(session)) = (handshaking, session) {
-        function(handshaking, session);
+    // SAFETY: OpenSSL passes both, for a server that `on_new_session` was called for, with the function.
+    let (new, function) = unsafe { (NewSession::from_ptr(ssl, session), instance::<F>()) };
+    if let Some(new) = new {
+        function(new);
     }
     // OpenSSL keeps its own reference.
     0

@@ -5,15 +5,16 @@
 //! whenever there is an event, until the handshake goes on, or nginx does not wait any longer for the
 //! client.
 //!
-//! Invariant: the handshake has one owner, nginx's connection or a [`Parked`].
+//! Invariant: the handshake has one owner, nginx's connection or a [`Parked`]. That also owns the fake request of
+//! the code, which uses the handshake's record.
 
 use std::cell::{Cell, UnsafeCell};
 use std::mem::replace;
 use std::ptr::{NonNull, null_mut, read};
 
+use super::lent::{set_record, take_back};
 use super::ssl::Client;
-use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::request::Request;
+use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::sys::{
     BIO_new, BIO_s_mem, SSL, SSL_CTX, SSL_CTX_new, SSL_do_handshake, SSL_free, SSL_new,
     SSL_read_early_data, SSL_set_accept_state, SSL_set_bio, TLS_server_method,
@@ -31,31 +32,40 @@ pub struct Parked {
     client: Client,
     /// Ours; null once it is nginx's again.
     handshake: *mut SSL,
-    /// nginx's record with the handshake, for the fake request of the code.
+    /// The fake request of the code, until it is given back.
+    request: Option<FakeRequest>,
+    /// nginx's record with the handshake, for that request.
     _lent: Box<UnsafeCell<ngx_ssl_connection_t>>,
 }
 
 impl Client {
     /// Has a stand-in take the place of the handshake, in a callback of OpenSSL's that is about to tell
-    /// that it waits. `request` is the fake request that uses the connection.
-    pub fn park(self, request: Request) -> Result<Parked, OutOfMemory> {
-        let c = self.as_ptr();
-        // SAFETY: a live connection in its handshake, and a live fake request, which gives its
-        // record back before the value is dropped.
+    /// that it waits. `request` is the fake request that uses the connection; without memory, it is
+    /// returned.
+    pub fn park(self, request: FakeRequest) -> Result<Parked, FakeRequest> {
+        // SAFETY: a live connection in its handshake; the fake request gives the copy of its record back
+        // before the value is dropped.
         unsafe {
-            let record = (*c).ssl;
-            let stand_in = stand_in((*record).try_early_data() != 0).ok_or(OutOfMemory)?;
+            let record = (*self.as_ptr()).ssl;
+            let Some(stand_in) = stand_in((*record).try_early_data() != 0) else {
+                return Err(request);
+            };
             let lent = Box::new(UnsafeCell::new(read(record)));
-            (*request.connection()).ssl = lent.get();
+            set_record(&request, lent.get());
             let handshake = replace(&mut (*record).connection, stand_in.as_ptr());
-            Ok(Parked { client: self, handshake, _lent: lent })
+            Ok(Parked { client: self, handshake, request: Some(request), _lent: lent })
         }
     }
 }
 
 impl Parked {
-    /// The handshake takes its place again.
-    pub fn resume(mut self) {
+    /// Returns the fake request, which uses the handshake no more.
+    pub fn give_back(&mut self) -> Option<FakeRequest> {
+        self.request.take().inspect(take_back)
+    }
+
+    /// The handshake takes its place again. Returns the fake request, as [`Parked::give_back`].
+    pub fn resume(mut self) -> Option<FakeRequest> {
         // SAFETY: the connection is live: its pool owns the value. Its TLS is the stand-in.
         unsafe {
             if let Some(record) = (*self.client.as_ptr()).ssl.as_mut() {
@@ -63,11 +73,14 @@ impl Parked {
                 SSL_free(replace(&mut record.connection, handshake));
             }
         }
+        self.give_back()
     }
 }
 
 impl Drop for Parked {
     fn drop(&mut self) {
+        // Nobody has asked for the request: it stays.
+        drop(self.give_back());
         // SAFETY: ours, or null; nginx has freed the stand-in.
         unsafe { SSL_free(self.handshake) }
     }

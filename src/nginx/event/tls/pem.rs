@@ -140,7 +140,7 @@ pub fn chain_to_der(pem: &[u8], der: &mut [u8]) -> Result<usize> {
             let certificate = certificate?;
             let rest = der.get_mut(written..).unwrap_or_default();
             // SAFETY: a live certificate; `encode` asks for the length first.
-            written += encode(rest, |out| unsafe { i2d_X509(certificate, out) })
+            written += encode(rest, |out| unsafe { i2d_X509(certificate.as_ptr(), out) })
                 .ok_or(c"i2d_X509() failed")?;
         }
         Ok(written)

@@ -6,7 +6,7 @@ use std::ptr::{NonNull, addr_of, addr_of_mut, null_mut};
 use std::rc::Rc;
 
 use super::chain::Chain;
-use super::objects::{Owned, PrivateKey, Result, Source, clearing_errors};
+use super::objects::{Certificate, Owned, PrivateKey, Result, Source, clearing_errors};
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings;
@@ -15,8 +15,8 @@ use crate::nginx::sys::{
     CRYPTO_EX_INDEX_SSL, CRYPTO_get_ex_new_index, SSL, SSL_CTRL_CHAIN_CERT, SSL_CTX,
     SSL_certs_clear, SSL_ctrl, SSL_get_ex_data, SSL_get_servername, SSL_set_ex_data,
     SSL_use_PrivateKey, SSL_use_certificate, SSL_version, TLS1_3_VERSION,
-    TLSEXT_NAMETYPE_host_name, X509, ngx_connection_local_sockaddr, ngx_connection_t,
-    ngx_post_event, ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
+    TLSEXT_NAMETYPE_host_name, ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event,
+    ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
 };
 use crate::own_thread;
 
@@ -155,7 +155,7 @@ impl Ssl {
     pub fn use_der_chain(self, der: &[u8]) -> Result<()> {
         clearing_errors(|| {
             let source = Source::new(der)?;
-            self.use_certificate(source.der_certificate()?.as_ptr())?;
+            self.use_certificate(&source.der_certificate()?)?;
             while !source.is_at_end() {
                 let certificate = source.der_certificate()?;
                 let raw = certificate.as_ptr().cast();
@@ -175,9 +175,11 @@ impl Ssl {
     pub fn use_chain(self, chain: &Chain) -> Result<()> {
         clearing_errors(|| {
             let mut certificates = chain.iter();
-            self.use_certificate(certificates.next().ok_or(c"invalid certificate chain")??)?;
+            let first = certificates.next().ok_or(c"invalid certificate chain")??;
+            self.use_certificate(&first)?;
             for certificate in certificates {
-                let raw = certificate?.cast();
+                let certificate = certificate?;
+                let raw = certificate.as_ptr().cast();
                 // SAFETY: a live connection, which takes a reference of its own.
                 let rc = unsafe { SSL_ctrl(self.as_ptr(), SSL_CTRL_CHAIN_CERT as c_int, 1, raw) };
                 if rc == 0 {
@@ -188,9 +190,9 @@ impl Ssl {
         })
     }
 
-    fn use_certificate(self, certificate: *mut X509) -> Result<()> {
+    fn use_certificate(self, certificate: &Certificate) -> Result<()> {
         // SAFETY: a live connection and certificate, of which it takes a reference of its own.
-        match unsafe { SSL_use_certificate(self.as_ptr(), certificate) } {
+        match unsafe { SSL_use_certificate(self.as_ptr(), certificate.as_ptr()) } {
             0 => Err(c"SSL_use_certificate() failed"),
             _ => Ok(()),
         }
@@ -256,12 +258,6 @@ impl Client {
         unsafe { Pool::from_ptr((*self.as_ptr()).pool) }.ok_or(OutOfMemory)?.own(value)
     }
 
-    /// Lets a fake request use this TLS connection, until [`take_back`].
-    pub fn lend(self, request: Request) {
-        // SAFETY: both connections are live; the fake request gives it back before it is freed.
-        unsafe { (*request.connection()).ssl = (*self.as_ptr()).ssl }
-    }
-
     /// Has nginx continue the handshake, in this round of its event loop.
     pub fn go_on(self) {
         // SAFETY: a live connection has a write event; the queue is nginx's.
@@ -304,12 +300,6 @@ impl Client {
             }
         }
     }
-}
-
-/// Takes the TLS connection back from a fake request.
-pub fn take_back(request: Request) {
-    // SAFETY: a live fake request has a connection.
-    unsafe { (*request.connection()).ssl = null_mut() }
 }
 
 /// # Safety

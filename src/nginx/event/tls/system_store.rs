@@ -2,7 +2,7 @@
 //! so each process reads it when one of its connections first verifies a server by it.
 
 use std::cell::OnceCell;
-use std::ffi::{CStr, CString, OsStr, c_char};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::null;
 
@@ -27,14 +27,14 @@ impl SystemStore {
     /// Asks OpenSSL now where they are: nginx's workers do not have the environment that nginx was
     /// started with.
     pub fn new() -> std::result::Result<SystemStore, OutOfMemory> {
-        // SAFETY: no arguments.
-        let places = unsafe {
+        // SAFETY: no arguments; OpenSSL gives static strings.
+        let [file, folder] = unsafe {
             [
                 (X509_get_default_cert_file_env(), X509_get_default_cert_file()),
                 (X509_get_default_cert_dir_env(), X509_get_default_cert_dir()),
             ]
+            .map(|(variable, usual)| named(CStr::from_ptr(variable), CStr::from_ptr(usual)))
         };
-        let [file, folder] = places.map(|(variable, usual)| named(text(variable), text(usual)));
         Ok(SystemStore { file: file?, folder: folder?, store: OnceCell::new() })
     }
 
@@ -57,12 +57,6 @@ impl SystemStore {
         }
         Ok(store)
     }
-}
-
-/// One of OpenSSL's own strings.
-fn text(string: *const c_char) -> &'static CStr {
-    // SAFETY: OpenSSL gives static strings.
-    unsafe { CStr::from_ptr(string) }
 }
 
 /// The value of an environment variable, or what is usual.

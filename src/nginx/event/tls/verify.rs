@@ -6,13 +6,13 @@ use std::ptr::addr_of;
 use export::callback;
 
 use super::chain::{Chain, List};
-use super::objects::{Name, Owned, Result, Store, clearing_errors};
+use super::objects::{Certificate, Name, Owned, Result, Store, clearing_errors};
 use super::ssl::Ssl;
 use crate::nginx::http::configuration::{Configuration, Scope};
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     SSL_CTRL_SET_VERIFY_CERT_STORE, SSL_VERIFY_PEER, SSL_ctrl, SSL_set_client_CA_list,
-    SSL_set_verify, SSL_set_verify_depth, X509, X509_NAME_dup, X509_STORE_CTX, X509_STORE_add_cert,
+    SSL_set_verify, SSL_set_verify_depth, X509_NAME_dup, X509_STORE_CTX, X509_STORE_add_cert,
     X509_STORE_new, X509_get_subject_name, ngx_http_ssl_module, ngx_http_ssl_srv_conf_t,
 };
 
@@ -41,11 +41,12 @@ impl Ssl {
             let store = store.ok_or(c"X509_STORE_new() failed")?;
             let mut names = List::<Name>::new().ok_or(c"sk_X509_NAME_new_null() failed")?;
             for certificate in named.iter().flat_map(|chain| chain.iter()) {
-                names.push(subject(certificate?)?).map_err(|_| c"sk_X509_NAME_push() failed")?;
+                let certificate = certificate?;
+                names.push(subject(&certificate)?).map_err(|_| c"sk_X509_NAME_push() failed")?;
             }
             for certificate in named.iter().chain(trusted.iter()).flat_map(|chain| chain.iter()) {
                 // SAFETY: a live store and certificate, of which it takes a reference of its own.
-                if unsafe { X509_STORE_add_cert(store.as_ptr(), certificate?) } == 0 {
+                if unsafe { X509_STORE_add_cert(store.as_ptr(), certificate?.as_ptr()) } == 0 {
                     return Err(c"X509_STORE_add_cert() failed");
                 }
             }
@@ -71,9 +72,9 @@ impl Ssl {
 }
 
 /// A copy of the name of a certificate's subject.
-fn subject(certificate: *mut X509) -> Result<Name> {
+fn subject(certificate: &Certificate) -> Result<Name> {
     // SAFETY: a live certificate, which keeps its name; the copy is ours.
-    unsafe { Name::from_ptr(X509_NAME_dup(X509_get_subject_name(certificate))) }
+    unsafe { Name::from_ptr(X509_NAME_dup(X509_get_subject_name(certificate.as_ptr()))) }
         .ok_or(c"X509_get_subject_name() failed")
 }
 

@@ -33,7 +33,7 @@ use crate::nginx::sys::{
 use memory::Moved;
 
 /// The descriptor of such a request's connection: that of no file, and another than a fake
-/// request's (-1).
+/// request's.
 const DESCRIPTOR: i32 = -2;
 
 /// What the request gets once nginx has ended it.

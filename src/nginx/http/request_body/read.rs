@@ -7,12 +7,11 @@ use crate::nginx::core::chain::Chain;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::core::status::Status;
 use crate::nginx::core::strings;
+use crate::nginx::event::alarm::remove_timer;
 use crate::nginx::http::callback::Event;
 use crate::nginx::http::client;
 use crate::nginx::http::request::Request;
-use crate::nginx::sys::{
-    ngx_del_timer, ngx_http_read_client_request_body, ngx_http_request_body_t,
-};
+use crate::nginx::sys::{ngx_http_read_client_request_body, ngx_http_request_body_t};
 
 /// How a read of the body began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,9 +84,7 @@ pub fn abandon(request: Request) {
     // SAFETY: a live request has a live connection and read event.
     unsafe {
         let read = (*request.connection()).read;
-        if (*read).timer_set() != 0 {
-            ngx_del_timer(read);
-        }
+        remove_timer(read);
         (*request.as_ptr()).set_keepalive(0);
     }
 }

@@ -61,7 +61,7 @@ impl IdleConnections {
             peer.rest();
             peer.set_user(this.clone());
             if milliseconds > 0 {
-                peer.stream().set_timer(Direction::Read, milliseconds);
+                peer.stream().timer(Direction::Read).set(milliseconds);
             }
             Resting { peer: RefCell::new(Some(peer)), key, among: Rc::downgrade(&self.resting) }
         });
@@ -86,7 +86,7 @@ impl Resting {
         let rests = self.peer.borrow().as_ref().is_some_and(|peer| {
             let stream = peer.stream();
             !stream.is_to_close()
-                && !stream.take_timeout(Direction::Read)
+                && !stream.timer(Direction::Read).take_timeout()
                 && stream.is_quiet()
                 && stream.watch_read()
         });
