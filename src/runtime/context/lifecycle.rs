@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::output::Output;
-use super::rare::Rare;
+use super::rare::Rarely;
 use super::tasks::Tasks;
 use super::{Context, Ending, Life};
 use crate::config::{Phase, PhaseSet};
@@ -69,8 +69,7 @@ impl Context {
             tasks: Tasks::default(),
             ending: Ending::default(),
             output: Output::default(),
-            rare: Rare::default(),
-            rare_used: Cell::default(),
+            rare: Rarely::default(),
         }
     }
 
@@ -89,7 +88,6 @@ impl Context {
             ending,
             output,
             rare,
-            rare_used,
         } = self;
         *vm = None;
         entered.set(PhaseSet::NONE);
@@ -97,9 +95,7 @@ impl Context {
         tasks.reset();
         *ending = Ending::default();
         *output = Output::default();
-        if rare_used.take() {
-            rare.reset();
-        }
+        rare.reset();
     }
 
     /// Puts the context into nginx's slot, and a share of it into the request's pool.
@@ -148,7 +144,7 @@ impl Context {
     /// The pool is being destroyed: nginx's structures must not be used any more.
     #[inline(always)]
     fn release(&self) {
-        let is_rare_used = self.rare_used.get();
+        let is_rare_used = self.used().is_some();
         if is_rare_used {
             self.end_filter();
         }

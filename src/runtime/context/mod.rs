@@ -27,7 +27,7 @@ use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::{Request, Status};
 use output::Output;
-use rare::Rare;
+use rare::{Rare, Rarely};
 use tasks::Tasks;
 
 pub use tasks::Switch;
@@ -162,10 +162,7 @@ pub struct Context {
     pub tasks: Tasks,
     pub ending: Ending,
     pub output: Output,
-    /// What most requests do not use.
-    rare: Rare,
-    /// Whether it has been looked at: if not, it is as new.
-    rare_used: Cell<bool>,
+    rare: Rarely,
 }
 
 /// What most requests do not use. To look at it marks it as used.
@@ -174,8 +171,7 @@ impl Deref for Context {
 
     #[inline(always)]
     fn deref(&self) -> &Rare {
-        self.rare_used.set(true);
-        &self.rare
+        self.rare.get()
     }
 }
 
@@ -193,7 +189,7 @@ impl Context {
     /// What most requests do not use, if this one has.
     #[inline(always)]
     pub(in crate::runtime) fn used(&self) -> Option<&Rare> {
-        self.rare_used.get().then_some(&self.rare)
+        self.rare.used()
     }
 
     pub fn vm(&self) -> &Rc<Vm> {
