@@ -116,7 +116,11 @@ pub fn run(files: &[PathBuf], subject: &Subject, settings: &Settings) -> Result<
     for (file, report) in failed.iter() {
         total.add(match are_few {
             // Its name shows twice: so do those that need watching.
-            true => run_file(file, 0, first_port, subject, settings)?,
+            true => {
+                let log = log_of(file, settings);
+                fs::rename(&log, log.with_extension("first.log"))?;
+                run_file(file, 0, first_port, subject, settings)?
+            }
             false => report.clone(),
         });
     }
@@ -131,6 +135,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What `file` is called, relative to where the files run.
+fn name_of(file: &Path, settings: &Settings) -> String {
+    file.strip_prefix(&settings.dir).unwrap_or(file).display().to_string()
+}
+
+/// Where the output of `file` goes; that of a try before the last one is beside it.
+fn log_of(file: &Path, settings: &Settings) -> PathBuf {
+    settings.logs.join(format!("{}.log", name_of(file, settings).replace('/', "-")))
+}
+
 fn run_file(
     file: &Path,
     slot: u16,
@@ -138,9 +152,8 @@ fn run_file(
     subject: &Subject,
     settings: &Settings,
 ) -> Result<Report> {
-    let name = file.strip_prefix(&settings.dir).unwrap_or(file).display().to_string();
-    let plain_name = name.replace('/', "-");
-    let log = settings.logs.join(format!("{plain_name}.log"));
+    let name = name_of(file, settings);
+    let log = log_of(file, settings);
     let port = (first_port + slot * PORT_STEP).to_string();
     let mut command = Command::new("timeout");
     command
@@ -154,7 +167,7 @@ fn run_file(
         .env("TEST_NGINX_SERVROOT", settings.logs.join(format!("servroot-{slot}")))
         .env("TEST_NGINX_SERVER_PORT", &port)
         .env("TEST_NGINX_PORT", &port)
-        .env("TEST_NAME", &plain_name)
+        .env("TEST_NAME", name.replace('/', "-"))
         .envs(settings.environment.iter().map(|(name, value)| (name, value)));
     let outcome = shell::run_logged(&mut command, &log);
     let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
