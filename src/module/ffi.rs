@@ -69,9 +69,13 @@ unsafe impl Structure for LocationConf {
 // again; a context is made in an Rc only.
 unsafe impl ModuleContext for Context {}
 
-// SAFETY: `Handshake::attach` gives the connection's pool its share first.
+// SAFETY: this module keeps no other type with a TLS connection.
 #[cfg(ngx_feature = "http_ssl")]
-unsafe impl crate::nginx::event::tls::Kept for crate::runtime::handshake::Handshake {}
+unsafe impl crate::nginx::event::tls::Kept for crate::runtime::handshake::Handshake {
+    fn end(&self) {
+        self.close();
+    }
+}
 
 /// nginx reads an `http` block: the first that it asks of this module is the main configuration. Null
 /// where this module must not be used.

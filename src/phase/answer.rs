@@ -82,5 +82,7 @@ enum AnswerProgress {
 fn finish(request: Request, rc: Status) {
     let posted = PostedRequests::of(request);
     request.finalize(rc);
-    posted.run();
+    if let Some(posted) = posted {
+        posted.run();
+    }
 }

@@ -24,7 +24,7 @@ pub fn begin(context: &Context) -> Result<(), OutOfMemory> {
         None => Place::new(request)?,
     };
     context.filter.place.set(Some(place));
-    place.open(request);
+    place.open();
     Ok(())
 }
 
@@ -32,7 +32,7 @@ pub fn begin(context: &Context) -> Result<(), OutOfMemory> {
 pub fn keep(context: &Context, output: Chain) -> Result<(), OutOfMemory> {
     let request = context.request();
     match context.filter.place.get() {
-        Some(place) => place.keep(request, output),
+        Some(place) => place.keep(output),
         None => subrequest::keep(request, output),
     }
 }
@@ -59,7 +59,7 @@ pub fn end(context: &Context) -> Kept {
     let request = context.request();
     match context.filter.place.get() {
         Some(place) => {
-            let (first, list) = place.close(request);
+            let (first, list) = place.close();
             Kept { first, list }
         }
         None => {
@@ -89,20 +89,19 @@ impl Kept {
                     chain.free();
                     !rc.is_failure()
                 }
-                Postponed::Subrequest(entry) => entry.attach(request),
+                Postponed::Subrequest(entry) => entry.attach(),
             };
             if !passed {
                 self.drop_output(context);
                 return Status::ERROR;
             }
         }
-        self.list.put_back(request);
+        self.list.put_back();
         Status::AGAIN
     }
 
     /// Drops the response's own output; its subrequests go on.
     pub fn drop_output(mut self, context: &Context) {
-        let request = context.request();
         while let Some(next) = self.next(context) {
             match next {
                 Postponed::Output(chain) => {
@@ -110,7 +109,7 @@ impl Kept {
                     chain.free();
                 }
                 Postponed::Subrequest(entry) => {
-                    let _ = entry.attach(request);
+                    let _ = entry.attach();
                 }
             }
         }

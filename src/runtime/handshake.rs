@@ -96,8 +96,7 @@ impl Handshake {
             session_id: RefCell::default(),
             ctx_ref: Cell::default(),
         });
-        at.client.own(Owner(handshake.clone()))?;
-        at.ssl.keep(&handshake)?;
+        at.ssl.keep(handshake.clone())?;
         Ok(handshake)
     }
 
@@ -146,6 +145,16 @@ impl Handshake {
         }
     }
 
+    /// The connection has ended: ends code that still waits.
+    pub fn close(&self) {
+        if let Some(Suspended { context, words, mut parked }) = self.suspended.take() {
+            ngx_debug!(self.client.log(), "{}: {} aborted", words.beginning(), words.aborted);
+            context.fake_end.owned.replace(parked.give_back());
+            abandon(&context);
+        }
+        self.set_ctx_ref(CtxRef::default());
+    }
+
     /// Whether its `ngx.ctx` table is in `vm`.
     pub fn is_in(&self, vm: &Rc<Vm>) -> bool {
         Rc::ptr_eq(&self.vm, vm)
@@ -179,20 +188,4 @@ pub fn abandon(context: &Rc<Context>) {
     context.fake_end.on_result.take();
     take_back(context);
     fake_request::finalize(context, Status::ERROR);
-}
-
-/// The connection pool's share.
-struct Owner(Rc<Handshake>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        let handshake = &self.0;
-        if let Some(Suspended { context, words, mut parked }) = handshake.suspended.take() {
-            let log = handshake.client.log();
-            ngx_debug!(log, "{}: {} aborted", words.beginning(), words.aborted);
-            context.fake_end.owned.replace(parked.give_back());
-            abandon(&context);
-        }
-        handshake.set_ctx_ref(CtxRef::default());
-    }
 }

@@ -46,7 +46,8 @@ own_thread! {
 }
 
 /// The next key. No two threads have the same one: a VM of `ngx.run_worker_thread` may be collected
-/// in another thread than the one that its code has run in.
+/// in another thread than the one that its code has run in. (So this is no `runtime::Keyed`, which numbers
+/// its own values only.)
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 
 /// The keys of semaphores that were collected in another thread than their own, which forgets them

@@ -9,7 +9,7 @@ use crate::nginx::core::address::Address;
 use crate::nginx::core::time::monotonic_milliseconds;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Connecting, Source};
-use crate::nginx::event::stream::{Direction, Stream};
+use crate::nginx::event::stream::{Direction, PlainText, Stream};
 use crate::{ngx_debug, ngx_log};
 
 /// A connect to one of a name's addresses.
@@ -134,7 +134,7 @@ impl Socket {
         let error = stream.connect_error();
         if error != 0 {
             if is_last && self.logs_errors() {
-                stream.log_error(error, c"connect() failed");
+                stream.log_error(error, const { PlainText::new(c"connect() failed") });
             }
             return Err(SocketFailure::System(error));
         }

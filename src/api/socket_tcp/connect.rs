@@ -322,17 +322,16 @@ impl Socket {
 }
 
 /// The resolver's answer, for a socket that waits for it.
-fn on_resolved(wanted: &WantedConnection, answer: Resolved) {
+fn on_resolved(wanted: WantedConnection, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
-    let Target { host, port, source } = &wanted.target;
-    let (host, port, source) = (host.clone(), *port, *source);
+    let Target { host, port, source } = wanted.target;
     if let Err(ResolveError::Failed(_, text)) = &answer {
         ngx_debug!(
             socket.request.get().log(),
             "lua tcp socket resolver error: {text} (connect waiting: 1)"
         );
     }
-    // This resolution has finished: it is dropped, and `wanted` with it.
+    // This resolution has finished.
     drop(socket.stage.take());
     let progress = socket.resolved(&host, port, source, answer);
     socket.settle_connect(progress);

@@ -11,7 +11,7 @@ use crate::api::call::Call;
 use crate::api::socket_failure::SocketFailure;
 use crate::config::LocationConf;
 use crate::lua::{LuaResult, Returns};
-use crate::nginx::event::stream::{Direction, Io, Stream};
+use crate::nginx::event::stream::{Direction, Io, PlainText, Stream};
 use crate::nginx::http::client_socket;
 use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
@@ -99,7 +99,8 @@ impl Socket {
         ngx_debug!(stream.log(), "lua socket tcp_nodelay");
         let Err(error) = stream.set_nodelay() else { return true };
         if call.context.location().socket_log_errors() {
-            stream.log_error(error, c"setsockopt(TCP_NODELAY) failed");
+            const TEXT: PlainText = PlainText::new(c"setsockopt(TCP_NODELAY) failed");
+            stream.log_error(error, TEXT);
         }
         false
     }

@@ -107,7 +107,7 @@ impl Socket {
 }
 
 /// The resolver's answer, for a socket that waits for it.
-fn answered(wanted: &WantedPeer, answer: Resolved) {
+fn answered(wanted: WantedPeer, answer: Resolved) {
     let Some(socket) = wanted.socket.upgrade() else { return };
     let Some(task) = socket.take_waiter() else { return };
     client_socket::log_as(socket.request.get());

@@ -74,8 +74,10 @@ const POOLS: &[(Family, &[(&str, PoolNumber)])] = families! {
         &[("", PoolNumber::Reuses)];
 };
 
+type DictNumber = fn(&Dict) -> u64;
+
 /// The families of shared dictionaries.
-const DICTS: &[(Family, fn(&Dict) -> u64)] = families! {
+const DICTS: &[(Family, DictNumber)] = families! {
     "shared_dict_capacity_bytes", Gauge, "Size of a shared dictionary's zone",
         |dict| dict.capacity() as u64;
     "shared_dict_free_bytes", Gauge, "Memory in pages of the zone that hold nothing",
@@ -198,7 +200,7 @@ impl<'z> Report<'z> {
         &self,
         writer: &mut dyn Writer,
         family: &Family,
-        number: fn(&Dict) -> u64,
+        number: DictNumber,
     ) -> fmt::Result {
         writer.family(family)?;
         self.dicts.iter().try_for_each(|dict| {

@@ -61,8 +61,9 @@ pub struct Resolution<T> {
     name: RefCell<Vec<u8>>,
     /// The names to ask for if there is no such name, the next one last.
     further: RefCell<Vec<Vec<u8>>>,
-    data: T,
-    on_done: fn(&T, Resolved),
+    /// `None` once `on_done` has been called.
+    data: Cell<Option<T>>,
+    on_done: fn(T, Resolved),
     /// The answer, if it came while nginx was being asked.
     early: Cell<Option<Resolved>>,
     asking: Cell<bool>,
@@ -76,14 +77,13 @@ pub enum Started<T> {
 }
 
 /// Looks `name` up, by way of `system` where the location has no `resolver`; `on_done` gets `data`
-/// and the answer, unless the answer is there at once. It may drop the resolution, and must not use
-/// `data` after that.
+/// and the answer, unless the answer is there at once. It may drop the resolution.
 pub fn start<T: 'static>(
     request: Request,
     system: Option<&SystemNames>,
     name: &[u8],
     data: T,
-    on_done: fn(&T, Resolved),
+    on_done: fn(T, Resolved),
 ) -> Started<T> {
     // SAFETY: the core module's own configuration.
     let (mut resolver, timeout) = unsafe {
@@ -115,7 +115,7 @@ pub fn start<T: 'static>(
         ctx: Cell::new(null_mut()),
         name: RefCell::default(),
         further: RefCell::new(names),
-        data,
+        data: Cell::new(Some(data)),
         on_done,
         early: Cell::new(None),
         asking: Cell::new(false),
@@ -203,7 +203,9 @@ unsafe extern "C" fn answered<T: 'static>(ctx: *mut ngx_resolver_ctx_t) {
         }
         // The callback may drop the resolution, so it is not used after the call starts.
         let on_done = (*resolution).on_done;
-        on_done(&(*resolution).data, answer);
+        if let Some(data) = (*resolution).data.take() {
+            on_done(data, answer);
+        }
     }
 }
 

@@ -39,6 +39,21 @@ pub enum Io {
     Failed(i32),
 }
 
+/// A text that nginx may take for a format: there is no `%` in it.
+#[derive(Clone, Copy)]
+pub struct PlainText(&'static CStr);
+
+impl PlainText {
+    pub const fn new(text: &'static CStr) -> PlainText {
+        let mut rest = text.to_bytes();
+        while let [first, others @ ..] = rest {
+            assert!(*first != b'%', "nginx would look for an argument");
+            rest = others;
+        }
+        PlainText(text)
+    }
+}
+
 /// A live connection; copies are the same one. The owner of the connection drops every copy before
 /// it closes it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -287,12 +302,11 @@ impl Stream {
         if rc == -1 { ngx_errno() } else { error }
     }
 
-    /// Logs a system error, at the level that nginx uses for such errors. nginx takes `text` for a
-    /// format, so there must be no `%` in it.
-    pub fn log_error(self, error: i32, text: &CStr) {
+    /// Logs a system error, at the level that nginx uses for such errors.
+    pub fn log_error(self, error: i32, text: PlainText) {
         // SAFETY: nginx only reads the text; without a `%`, it looks for no further arguments.
         unsafe {
-            ngx_connection_error(self.as_ptr(), error, text.as_ptr().cast_mut());
+            ngx_connection_error(self.as_ptr(), error, text.0.as_ptr().cast_mut());
         }
     }
 

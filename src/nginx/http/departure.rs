@@ -90,7 +90,7 @@ unsafe extern "C" fn read_event<F: Fn(Request) -> bool + Copy + 'static>(event: 
         let posted = PostedRequests::of(request);
         // SAFETY: `survive_closing` was given the function.
         let survived = unsafe { instance::<F>() }(request.main());
-        if survived {
+        if survived && let Some(posted) = posted {
             posted.run();
         }
         survived

@@ -225,9 +225,10 @@ impl Request {
 pub struct PostedRequests(*mut ngx_connection_t);
 
 impl PostedRequests {
-    /// Those of the connection of `request`, which must not be a fake request.
-    pub fn of(request: Request) -> PostedRequests {
-        PostedRequests(request.connection())
+    /// Those of the connection of `request`; `None` if that is not nginx's, but goes with the request.
+    pub fn of(request: Request) -> Option<PostedRequests> {
+        let is_own = request.is_fake() || request.is_detached();
+        (!is_own).then(|| PostedRequests(request.connection()))
     }
 
     /// Runs them.

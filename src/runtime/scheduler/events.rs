@@ -69,7 +69,7 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
     }
     let request = context.request();
     // A request that nginx does not know has no subrequests, and its connection may be freed.
-    let posted = (!context.is_alone()).then(|| PostedRequests::of(request));
+    let posted = Some(request).filter(|_| !context.is_alone()).and_then(PostedRequests::of);
     if context.has_entered(Phase::Content) || context.is_alone() {
         go_on(context, task.clone(), values);
     } else {
@@ -90,7 +90,8 @@ pub fn fail(context: &Rc<Context>) {
         if context.is_released() {
             return;
         }
-        let posted = (!context.is_alone()).then(|| PostedRequests::of(context.request()));
+        let posted =
+            Some(context.request()).filter(|_| !context.is_alone()).and_then(PostedRequests::of);
         let rc = ends::abort(context);
         finalize(context, rc);
         if let Some(posted) = posted {

@@ -80,7 +80,7 @@ impl Parked {
 impl Drop for Parked {
     fn drop(&mut self) {
         // Nobody has asked for the request: it stays.
-        drop(self.give_back());
+        let _ = self.give_back();
         // SAFETY: ours, or null; nginx has freed the stand-in.
         unsafe { SSL_free(self.handshake) }
     }

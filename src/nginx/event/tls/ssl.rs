@@ -34,9 +34,20 @@ own_thread! {
 /// What this module keeps of a client's connection.
 ///
 /// # Safety
-/// It must be the only type that is kept this way, and the connection's pool, which is destroyed
-/// after OpenSSL's part of the connection, must have a share of each value.
-pub unsafe trait Kept: 'static {}
+/// It must be the only type that is kept this way.
+pub unsafe trait Kept: 'static {
+    /// The connection has ended.
+    fn end(&self);
+}
+
+/// The share of a connection's pool, which is destroyed after OpenSSL's part of the connection.
+struct PoolShare<T: Kept>(Rc<T>);
+
+impl<T: Kept> Drop for PoolShare<T> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
 
 /// Registers the index of this module's data with OpenSSL, once per process.
 pub fn register_slot() -> std::result::Result<(), OutOfMemory> {
@@ -105,8 +116,8 @@ impl Ssl {
         if SLOT.get() < 0 {
             return None;
         }
-        // SAFETY: a live connection, and our index; the value is a live Rc's, the contract of
-        // `Kept`.
+        // SAFETY: a live connection, and our index; the value is an Rc's of this type, the
+        // contract of `Kept`, of which the connection's pool has a share.
         unsafe {
             let value: *const T = SSL_get_ex_data(self.as_ptr(), SLOT.get()).cast_const().cast();
             if value.is_null() {
@@ -117,10 +128,12 @@ impl Ssl {
         }
     }
 
-    /// Stores a pointer to `value`, of which the connection's pool must have a share: see [`Kept`].
-    pub fn keep<T: Kept>(self, value: &Rc<T>) -> std::result::Result<(), OutOfMemory> {
-        let data = Rc::as_ptr(value).cast_mut().cast();
-        // SAFETY: as in `kept`; OpenSSL does nothing with the data.
+    /// Keeps `value` as long as the connection lives.
+    pub fn keep<T: Kept>(self, value: Rc<T>) -> std::result::Result<(), OutOfMemory> {
+        let data = Rc::as_ptr(&value).cast_mut().cast();
+        let client = self.client().ok_or(OutOfMemory)?;
+        client.own(PoolShare(value))?;
+        // SAFETY: as in `kept`; OpenSSL does nothing with the data, which the pool has a share of.
         let set = unsafe { SSL_set_ex_data(self.as_ptr(), SLOT.get(), data) };
         if set == 0 { Err(OutOfMemory) } else { Ok(()) }
     }
@@ -253,7 +266,7 @@ impl Client {
     }
 
     /// Moves `value` into the connection's pool.
-    pub fn own<T: 'static>(self, value: T) -> std::result::Result<NonNull<T>, OutOfMemory> {
+    fn own<T: 'static>(self, value: T) -> std::result::Result<NonNull<T>, OutOfMemory> {
         // SAFETY: a live connection has a pool.
         unsafe { Pool::from_ptr((*self.as_ptr()).pool) }.ok_or(OutOfMemory)?.own(value)
     }
