@@ -31,7 +31,15 @@ pub fn enter(request: Request, input: Chain) -> Status {
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
         return Status::ERROR;
     };
-    let state = &context.filter;
+    match take(&context, script, input) {
+        Status::ERROR => filter::refuse(&context),
+        rc => rc,
+    }
+}
+
+/// Takes more of the body.
+fn take(context: &Rc<Context>, script: &Script, input: Chain) -> Status {
+    let (request, state) = (context.request(), &context.filter);
     let waits = state.waits.get();
     if waits == Waiting::Failed {
         filter::consume(input);
@@ -42,10 +50,10 @@ pub fn enter(request: Request, input: Chain) -> Status {
     if is_finished && waits == Waiting::Nothing {
         return filters::CODE.next_body(request, input);
     }
-    if !keep(&context, input, waits == Waiting::Body || is_waiting(&context)) {
+    if !keep(context, input, waits == Waiting::Body || is_waiting(context)) {
         return Status::ERROR;
     }
-    if waits == Waiting::Body { Status::AGAIN } else { pass_waiting(&context, script) }
+    if waits == Waiting::Body { Status::AGAIN } else { pass_waiting(context, script) }
 }
 
 /// Runs the code on what waits for it, and passes the result on.
