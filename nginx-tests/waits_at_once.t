@@ -27,21 +27,25 @@ my $limit    = $memcheck ? '' : 'worker_rlimit_nofile 8192;';
 
 my $port   = ProcessTest::port();
 my $tls    = $port + 1;
+my $slow   = $port + 3;
 my $certs  = ProcessTest::certs();
 my $server = ProcessTest->new;
 my $prefix = $server->prefix;
 
-# What each line answers to request $n, and whether its code ends with its client.
+# What each line answers to request $n, and whether its code ends with its client, or another code that it waits for
+# goes on.
 my @LINES = (
     { path => '/gsub',     answer => sub {"a<$_[0]>b"} },
     { path => '/sort',     answer => sub {"1 2 3 of $_[0]"} },
     { path => '/tostring', answer => sub {"text $_[0]"} },
+    { path => '/meta',     answer => sub {"index call concat less $_[0]"} },
     { path => '/require',  answer => sub { 'module ' . $_[0] % 10 . " for $_[0]" } },
     { path => '/dofile',   answer => sub {"file of $_[0]"} },
     { path => '/name',     answer => sub {"localhost $_[0], looked up $_[0]"} },
     {   path   => '/tls',
         answer => sub { ( $_[0] % 2 ? 'http/1.1 TLSv1.2 odd.test' : 'nil TLSv1.3 even.test' ) . " $_[0]" }
     },
+    { path => '/handshake', answer => sub {"http/1.1 TLSv1.2 $_[0]"}, goes_on => 1 },
     { path => '/body', answer => sub {"first $_[0] second $_[0]"}, slow_body => 1 },
     { path => '/ctx',  answer => sub {"first $_[0] page $_[0]"}, status => 503 },
     { path => '/exit', answer => sub {"page $_[0]"}, status => 403 },
@@ -137,6 +141,14 @@ http {
             }
         }
     }
+    # Handshakes wait.
+    server {
+        listen 127.0.0.1:$slow ssl backlog=4096;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate $certs/test.crt;
+        ssl_certificate_key $certs/test.key;
+        ssl_certificate_by_lua_block { wait() }
+    }
     server {
         listen 127.0.0.1:$port backlog=4096;
         location = /threads { lua_threads; }
@@ -183,6 +195,15 @@ http {
                 ngx.print(text)
             }
         }
+        location = /meta {
+            content_by_lua_block {
+                local function waits(text) return function() wait() return text end end
+                local kinds = { __index = waits("index"), __call = waits("call"), __concat = waits("concat"), __lt = waits(true) }
+                local object, other = setmetatable({}, kinds), setmetatable({}, kinds)
+                begin()
+                ngx.print(object.word, " ", object(), " ", object .. other, " ", object < other and "less ", passed())
+            }
+        }
         # One of the requests loads a module, and the others wait for that one.
         location = /require {
             content_by_lua_block {
@@ -227,6 +248,16 @@ http {
                 sock:setkeepalive(1000, 100)
                 passed()
                 ngx.print(tostring(protocol), " ", answer)
+            }
+        }
+        location = /handshake {
+            content_by_lua_block {
+                local sock = ngx.socket.tcp()
+                assert(sock:connect("127.0.0.1", $slow, { pool = "slow" }))
+                begin()
+                assert(sock:sslhandshake(false, "slow.test", false, false, { alpn = { "http/1.1" }, max_version = "TLSv1.2" }))
+                ngx.print(sock:getalpn(), " TLSv1.2 ", passed())
+                sock:close()
             }
         }
         location = /reused { content_by_lua_block { ngx.print(ngx.shared.notes:get("reused") or 0) } }
@@ -402,9 +433,10 @@ for my $line (@LINES) {
         ok nothing_is_left(), "$path: of clients that have left, nothing is left";
     }
     else {
+        open_gate() if $line->{goes_on};
         ok nothing_is_left(), "$path: of clients that have left, nothing is left";
         is now()->{passed}, $before->{passed}, "$path: their code has not gone on";
-        open_gate();
+        open_gate() if !$line->{goes_on};
     }
     @clients = map { ask( $line, $_, 'after' ) } 1 .. $SOME;
     go_on(@clients);

@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 112;
+plan tests => repeat_each() * 118;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -760,3 +760,60 @@ the socket: nilpending data to write
 --- no_error_log
 [alert]
 [error]
+
+
+
+=== TEST 25: a captured subrequest whose header filter fails while a subrequest of its own goes on
+The rest of the request, and its connection, are not touched by that.
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, kind in ipairs { "thread", "ends", "late" } do
+                for _, args in ipairs { "exit", "exit_wait", "error", "error_wait" } do
+                    local res = ngx.location.capture("/" .. kind, { args = args })
+                    ngx.say(kind, " ", args, " ", res.status >= 200)
+                    assert(ngx.flush(true))
+                end
+            end
+        }
+    }
+    location = /done { return 200 "done\n"; }
+    location = /slow { content_by_lua_block { ngx.sleep(0.005) ngx.print("slow") } }
+    location = /thread {
+        header_filter_by_lua_file html/ends.lua;
+        content_by_lua_block {
+            ngx.thread.spawn(function() ngx.location.capture("/slow") end)
+            ngx.print("not this")
+        }
+    }
+    location = /ends {
+        header_filter_by_lua_file html/ends.lua;
+        content_by_lua_block {
+            ngx.thread.spawn(function() ngx.location.capture("/slow") end)
+            ngx.print("not this")
+            ngx.exit(200)
+        }
+    }
+    location = /late {
+        header_filter_by_lua_file html/ends.lua;
+        content_by_lua_block {
+            ngx.thread.spawn(function() ngx.location.capture("/slow") ngx.print("late") end)
+            ngx.sleep(0.002)
+            ngx.print("not this")
+            ngx.flush(true)
+        }
+    }
+--- user_files
+>>> ends.lua
+if ngx.var.args:find("wait") then ngx.sleep(0.001) end
+if ngx.var.args:find("error") then error("fails") end
+return ngx.exit(403)
+--- pipelined_requests eval
+["GET /t", "GET /done"]
+--- response_body eval
+[
+    join('', map { my $kind = $_; map { "$kind $_ true\n" } qw(exit exit_wait error error_wait) } qw(thread ends late)),
+    "done\n"
+]
+--- no_error_log
+[alert]

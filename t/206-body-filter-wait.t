@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 55;
+plan tests => repeat_each() * 61;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -413,4 +413,58 @@ one
 two
 --- no_error_log
 [error]
+[alert]
+
+
+
+=== TEST 16: of a captured subrequest whose body filter fails, the response is broken, and the connection is not
+nginx marks the connection as broken when any filter of any request fails.
+--- config
+    location = /t {
+        content_by_lua_block {
+            local ready = require("ngx.semaphore").new()
+            local other = ngx.thread.spawn(function()
+                for i = 1, 6 do
+                    assert(ready:wait(1))
+                    ngx.print("other ")
+                    assert(ngx.flush(true))
+                end
+            end)
+            for _, kind in ipairs { "page", "lua", "proxied" } do
+                for _, args in ipairs { "", "wait" } do
+                    local res = ngx.location.capture("/" .. kind, { args = args })
+                    ngx.say(kind, " ", args, ": ", res.status, " ", res.truncated)
+                    assert(ngx.flush(true))
+                    ready:post()
+                end
+            end
+            assert(ngx.thread.wait(other))
+            ngx.say("end")
+        }
+    }
+    location = /done { return 200 "done\n"; }
+    location = /page {
+        body_filter_by_lua_file html/fails.lua;
+        return 200 "not this";
+    }
+    location = /lua {
+        body_filter_by_lua_file html/fails.lua;
+        content_by_lua_block { ngx.print("not this") ngx.flush(true) ngx.sleep(0.003) ngx.print("nor this") }
+    }
+    location = /proxied {
+        body_filter_by_lua_file html/fails.lua;
+        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/done;
+    }
+--- user_files
+>>> fails.lua
+if ngx.var.args == "wait" then ngx.sleep(0.001) end
+error("fails")
+--- pipelined_requests eval
+["GET /t", "GET /done"]
+--- response_body_like eval
+[
+    join('', '^', map({ my $kind = $_; map { "(?:other )*$kind $_: 200 true\n" } '', 'wait' } qw(page lua proxied)), '(?:other )*end\n$'),
+    '^done\n$'
+]
+--- no_error_log
 [alert]

@@ -185,7 +185,7 @@ pub fn hold(request: Request, input: Chain) -> Status {
         Waiting::Failed => {
             consume(input);
             filters::set_waits(request, false);
-            return Status::ERROR;
+            return refuse(&context);
         }
         _ if filter.replaced.get() => {
             consume(input);
@@ -201,4 +201,14 @@ pub fn hold(request: Request, input: Chain) -> Status {
         _ => return HOLD.next_body(request, input),
     }
     Status::AGAIN
+}
+
+/// The result of a body filter that fails. nginx then takes the client's connection for broken, whichever request it is;
+/// but of a captured subrequest, only the response is.
+pub fn refuse(context: &Context) -> Status {
+    let request = context.request();
+    if subrequest::is_captured(request) && !client::is_broken(request) {
+        context.filter.has_refused.set(true);
+    }
+    Status::ERROR
 }

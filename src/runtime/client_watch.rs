@@ -98,9 +98,15 @@ fn ignored_event(request: Request) {
             departure::run_read_handler(subrequest);
         }
     }
+    end_flush(&context);
+}
+
+/// Has code go on that waits until a client which is gone has taken all output: for a stream of HTTP/2, nginx may only
+/// run the read event handler.
+fn end_flush(context: &Context) {
     let is_waiting = !context.is_released() && context.output.flushing.get() > 0;
-    if is_waiting && client::is_broken(request) {
-        departure::run_write_handler(request);
+    if is_waiting && client::is_broken(context.request()) {
+        departure::run_write_handler(context.request());
     }
 }
 
@@ -134,4 +140,5 @@ fn client_left(request: Request, context: &Rc<Context>, rc: Status) {
     task.status.set(TaskStatus::Running);
     scheduler::listen_for_write(context);
     scheduler::wake(&task, 0);
+    end_flush(context);
 }

@@ -33,6 +33,9 @@ pub struct BodyFilter {
     pub replaced: Cell<bool>,
     /// After the wait, the header said that there is no body: what still comes of one is dropped.
     pub bodiless: Cell<bool>,
+    /// A filter has just failed for output of a captured subrequest, for which nginx marks the client's connection as
+    /// broken, which it is not.
+    pub has_refused: Cell<bool>,
     /// Input that the code has not seen yet.
     pub waiting: Cell<CopiedChain>,
     /// Input that the code has been given, until it ends.
@@ -54,6 +57,7 @@ impl BodyFilter {
             place: Cell::new(None),
             replaced: Cell::new(false),
             bodiless: Cell::new(false),
+            has_refused: Cell::new(false),
             waiting: Cell::new(CopiedChain::EMPTY),
             given: Cell::new(CopiedChain::EMPTY),
             chain: Cell::new(Chain::EMPTY),

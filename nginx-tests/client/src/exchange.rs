@@ -1,6 +1,7 @@
 //! One request and its response, whatever carries them.
 
 use std::io::Read;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Response;
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::script::{Request, Script, Stop};
@@ -86,6 +88,12 @@ async fn receive(
     if request.stop == Some(Stop::Header) {
         return Err(anyhow!("stopped"));
     }
+    if request.hold {
+        end_of_input().await;
+        if request.stop == Some(Stop::Told) {
+            return Err(anyhow!("stopped"));
+        }
+    }
     loop {
         if request.reluctance > 0 {
             sleep(Duration::from_millis(request.reluctance)).await;
@@ -100,16 +108,24 @@ async fn receive(
 
 /// Waits until the client is told to stop, if that is when it stops.
 async fn told(stop: Option<Stop>) {
-    if stop != Some(Stop::Told) {
-        return std::future::pending().await;
+    match stop {
+        Some(Stop::Told) => end_of_input().await,
+        _ => std::future::pending().await,
     }
-    let (tell, told) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        tell.send(())
+}
+
+/// Waits until the standard input has ended, which one thread watches for all exchanges.
+async fn end_of_input() {
+    static ENDED: LazyLock<watch::Receiver<bool>> = LazyLock::new(|| {
+        let (tell, told) = watch::channel(false);
+        std::thread::spawn(move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            tell.send(true)
+        });
+        told
     });
     // A sender that is dropped tells it, too.
-    let _ = told.await;
+    let _ = ENDED.clone().wait_for(|ended| *ended).await;
 }
 
 fn text(bytes: &[u8]) -> String {

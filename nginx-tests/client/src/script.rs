@@ -60,6 +60,9 @@ pub struct Request {
     /// Milliseconds before each read of the response's body.
     #[serde(default)]
     pub reluctance: u64,
+    /// Whether the response's body is read only once the standard input has ended.
+    #[serde(default)]
+    pub hold: bool,
     /// When the client loses interest; without it, it reads the whole response.
     pub stop: Option<Stop>,
     /// Whether it then leaves the stream open, instead of resetting it. (In HTTP/1.1, a reset closes the

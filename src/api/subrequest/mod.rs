@@ -230,6 +230,9 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         request.references()
     );
     let Some(captured) = place.captured() else { return Status::ERROR };
+    if let Some(context) = Context::of(request) {
+        output::mend_connection(&context);
+    }
     if captured.finished.get() {
         subrequest::let_end(request);
         return Status::OK;

@@ -6,7 +6,7 @@ use super::body::is_body_filtered;
 use crate::config::LocationConf;
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::http::{client, pending, send as wire};
+use crate::nginx::http::{client, departure, pending, send as wire};
 use crate::nginx::{Chain, Status};
 use crate::runtime::context::Context;
 
@@ -106,6 +106,7 @@ pub(super) fn filter(context: &Rc<Context>, chain: Chain) -> Status {
     let request = context.request();
     let rc = request.output_filter(chain);
     if rc == Status::ERROR || context.is_released() {
+        mend_connection(context);
         return Status::ERROR;
     }
     context.output.recycled.sent(request.pool(), chain, wire::tag());
@@ -113,4 +114,12 @@ pub(super) fn filter(context: &Rc<Context>, chain: Chain) -> Status {
         pending::join(request.main(), &context.output.recycled);
     }
     rc
+}
+
+/// Takes back the mark of a broken connection that nginx has set because a filter has failed for output of a captured
+/// subrequest.
+pub fn mend_connection(context: &Context) {
+    if context.used().is_some_and(|rare| rare.filter.has_refused.take()) {
+        departure::lift_error(context.request());
+    }
 }

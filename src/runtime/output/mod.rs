@@ -16,4 +16,4 @@ mod hold;
 pub use body::{send_last, write};
 pub use flush::{finish_sending, flush, is_pending, wait_for_flush, write_event};
 pub use header::send_header_if_needed;
-pub use hold::{Held, release_held};
+pub use hold::{Held, mend_connection, release_held};

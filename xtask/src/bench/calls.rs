@@ -43,6 +43,20 @@ const MANY: &str = "
 const SOCKET: &str = "
     local sock = ngx.socket.tcp()
     assert(sock:connect('127.0.0.1', 18393))";
+/// Modules that have been loaded. LuaJIT would move what is the same each time out of the loop.
+const MODULES: &str = "
+    local names, module = {}
+    for n = 0, 255 do
+        names[n] = 'bench.module' .. n
+        package.loaded[names[n]] = { n }
+    end";
+const OBJECTS: &str = "
+    local objects, text = {}
+    for n = 0, 7 do objects[n] = setmetatable({ 'text ' .. n }, { __tostring = function(o) return o[1] end }) end";
+const LIST: &str = "
+    local list = {}
+    for n = 1, 20 do list[n] = n * 7 % 20 end
+    local up, down = function(a, b) return a < b end, function(a, b) return a > b end";
 const UNTIL: &str = "
     local sock = ngx.socket.tcp()
     assert(sock:connect('127.0.0.1', 18393))
@@ -119,6 +133,9 @@ pub const CALLS: &[Call] = &[
         "coroutine.resume(co)",
     ),
     call("coroutine.create", "local function f() end", "coroutine.resume(coroutine.create(f))"),
+    call("require", MODULES, "module = require(names[i % 256])"),
+    call("tostring-object", OBJECTS, "text = tostring(objects[i % 8])"),
+    call("table.sort", LIST, "table.sort(list, i % 2 == 0 and up or down)"),
 ];
 
 /// The calls with these names; all where none is named.

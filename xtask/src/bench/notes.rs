@@ -21,6 +21,12 @@ const NOTES: &[(&str, &str, &str)] = &[
         "both wait for twenty nodes of a tree to come from memory: a run varies by a tenth",
     ),
     ("calls", "coroutine.create", "the scheduler's record of the coroutine is made, and freed"),
+    (
+        "calls",
+        "require",
+        "LuaJIT compiles it with both; where names lie in `package.loaded` differs from run to run, and the counts of \
+         either module by a twentieth",
+    ),
     ("cpu", "cosocket", COSOCKET),
 ];
 
