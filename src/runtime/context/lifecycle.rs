@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::output::Output;
-use super::rare::Rarely;
+use super::rare::Rare;
 use super::tasks::Tasks;
 use super::{Context, Ending, Life};
 use crate::config::{Phase, PhaseSet};
@@ -69,7 +69,8 @@ impl Context {
             tasks: Tasks::default(),
             ending: Ending::default(),
             output: Output::default(),
-            rare: Rarely::default(),
+            rare: Rare::default(),
+            rare_used: Cell::default(),
         }
     }
 
@@ -88,6 +89,7 @@ impl Context {
             ending,
             output,
             rare,
+            rare_used,
         } = self;
         *vm = None;
         entered.set(PhaseSet::NONE);
@@ -95,7 +97,9 @@ impl Context {
         tasks.reset();
         *ending = Ending::default();
         *output = Output::default();
-        rare.reset();
+        if rare_used.take() {
+            rare.reset();
+        }
     }
 
     /// Puts the context into nginx's slot, and a share of it into the request's pool.
@@ -144,7 +148,7 @@ impl Context {
     /// The pool is being destroyed: nginx's structures must not be used any more.
     #[inline(always)]
     fn release(&self) {
-        let is_rare_used = self.used().is_some();
+        let is_rare_used = self.rare_used.get();
         if is_rare_used {
             self.end_filter();
         }

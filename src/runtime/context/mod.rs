@@ -27,7 +27,7 @@ use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::{Request, Status};
 use output::Output;
-use rare::{Rare, Rarely};
+use rare::Rare;
 use tasks::Tasks;
 
 pub use tasks::Switch;
@@ -162,7 +162,10 @@ pub struct Context {
     pub tasks: Tasks,
     pub ending: Ending,
     pub output: Output,
-    rare: Rarely,
+    /// What most requests do not use.
+    rare: Rare,
+    /// Whether it has been looked at: if not, it is as new.
+    rare_used: Cell<bool>,
 }
 
 /// What most requests do not use. To look at it marks it as used.
@@ -171,7 +174,8 @@ impl Deref for Context {
 
     #[inline(always)]
     fn deref(&self) -> &Rare {
-        self.rare.get()
+        self.rare_used.set(true);
+        &self.rare
     }
 }
 
@@ -189,7 +193,7 @@ impl Context {
     /// What most requests do not use, if this one has.
     #[inline(always)]
     pub(in crate::runtime) fn used(&self) -> Option<&Rare> {
-        self.rare.used()
+        self.rare_used.get().then_some(&self.rare)
     }
 
     pub fn vm(&self) -> &Rc<Vm> {

@@ -1,5 +1,5 @@
-//! What most requests do not use of their context: it has memory once somebody has looked at it. As long as
-//! nobody has, it is as new: it need not be looked through when the request ends, nor reset for the next one.
+//! What most requests do not use of their context. As long as nobody has looked at it, it is as new: it
+//! need not be looked through when the request ends, nor reset for the next one.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Weak;
@@ -48,42 +48,10 @@ pub struct Rare {
     pub verification: Cell<Option<Verification>>,
 }
 
-/// That part, as a context has it.
-#[derive(Default)]
-pub(super) struct Rarely {
-    part: OnceCell<Box<Rare>>,
-    /// Whether it has been looked at since it was reset.
-    used: Cell<bool>,
-}
-
-impl Rarely {
-    /// Marks it as used.
-    #[inline(always)]
-    pub(super) fn get(&self) -> &Rare {
-        self.used.set(true);
-        self.part.get_or_init(Box::default)
-    }
-
-    #[inline(always)]
-    pub(super) fn used(&self) -> Option<&Rare> {
-        if self.used.get() { self.part.get().map(Box::as_ref) } else { None }
-    }
-
-    /// Resets it, but keeps its memory for the next request.
-    #[inline(always)]
-    pub(super) fn reset(&mut self) {
-        if self.used.take()
-            && let Some(part) = self.part.get_mut()
-        {
-            part.reset();
-        }
-    }
-}
-
 impl Rare {
     /// Resets it to its default, but keeps small capacities. Every part is named here, so that a
     /// forgotten one does not compile.
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         let Rare {
             pending_log,
             captures,
