@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * 118;
+plan tests => repeat_each() * 121;
 no_long_string();
 
 add_block_preprocessor(sub {
@@ -815,5 +815,43 @@ return ngx.exit(403)
     join('', map { my $kind = $_; map { "$kind $_ true\n" } qw(exit exit_wait error error_wait) } qw(thread ends late)),
     "done\n"
 ]
+--- no_error_log
+[alert]
+
+
+
+=== TEST 26: a captured subrequest whose code fails after its header filter has failed
+Its code says nothing more that could be told of the filter's failure.
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, name in ipairs { "header", "body" } do
+                for _, ends in ipairs { "error", "exit", "say" } do
+                    local res = ngx.location.capture("/" .. name, { args = ends })
+                    ngx.say(name, " ", ends, " ", res.truncated)
+                end
+            end
+        }
+    }
+    location = /header {
+        header_filter_by_lua_block { ngx.sleep(0.001) error("the filter fails") }
+        content_by_lua_file html/ends.lua;
+    }
+    location = /body {
+        body_filter_by_lua_block { ngx.sleep(0.001) error("the filter fails") }
+        content_by_lua_file html/ends.lua;
+    }
+--- user_files
+>>> ends.lua
+ngx.say("early")
+ngx.flush()
+ngx.sleep(0.01)
+if ngx.var.args == "error" then error("the code fails") end
+if ngx.var.args == "exit" then return ngx.exit(ngx.ERROR) end
+ngx.say("late")
+--- request
+GET /t
+--- response_body eval
+join '', map { my $name = $_; map { "$name $_ true\n" } qw(error exit say) } qw(header body)
 --- no_error_log
 [alert]

@@ -26,6 +26,7 @@ use crate::nginx::http::{
 };
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_debug;
+use crate::runtime::filter::Waiting;
 use crate::runtime::{Context, Operation, Phase, Task, output, scheduler};
 
 /// The subrequests of one call.
@@ -238,6 +239,7 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         return Status::OK;
     }
     nested::drop_done(request);
+    let rc = if filter_has_failed(request) && !drops_connection(rc) { Status::ERROR } else { rc };
     let waits = subrequest::has_postponed(request) || filters::waits(request);
     if waits && !drops_connection(rc) {
         let ended = captured.ended.get().unwrap_or(rc);
@@ -284,6 +286,17 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         context.captures.lifted_error.set(true);
     }
     rc
+}
+
+/// Whether code of a filter has failed after a wait, so that nothing more comes of the response: nginx need not wait for
+/// output that would be told so.
+fn filter_has_failed(request: Request) -> bool {
+    let has_failed = |context: Rc<Context>| context.filter.waits.get() == Waiting::Failed;
+    let has_failed = filters::waits(request) && Context::of(request).is_some_and(has_failed);
+    if has_failed {
+        filters::set_waits(request, false);
+    }
+    has_failed
 }
 
 /// The status of the response: if the handler has set none, the code that it has returned says it.

@@ -26,7 +26,9 @@ pub trait Work: Send + 'static {
 #[derive(Clone, Copy)]
 pub struct ThreadPool(NonNull<ngx_thread_pool_t>);
 
-/// Work under way: nginx's task, the work, and its continuation on the event loop.
+/// Work under way: nginx's task, the work, and its continuation on the event loop. The task comes first, because
+/// nginx's debug lines about its timer take this for a connection (see `event/alarm.rs`).
+#[repr(C)]
 struct Posted<W, F> {
     task: ngx_thread_task_t,
     work: W,

@@ -1,7 +1,9 @@
 //! Timers and posted events with one owner: dropping them removes them from nginx.
 
 use std::cell::UnsafeCell;
+use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::ptr::addr_of_mut;
 use std::rc::Rc;
 
@@ -12,8 +14,8 @@ use crate::ngx_debug;
 use crate::nginx::core::guard::{fault_point, guard, panics};
 use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::sys::{
-    ngx_add_timer, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_post_event,
-    ngx_posted_events, ngx_posted_next_events,
+    ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_delete_posted_event, ngx_event_t,
+    ngx_post_event, ngx_posted_events, ngx_posted_next_events, ngx_socket_t,
 };
 
 /// The timer, in milliseconds, that accompanies an event posted for the next round of the event
@@ -22,7 +24,16 @@ const KEEPS_WORKER: usize = 60_000;
 
 /// An nginx event that is part of its owner: a timer, a posted event, or both. Dropping it removes
 /// it from nginx, so its handler never runs for an owner that is gone.
+///
+/// The event's data is where the event itself is. nginx takes any event's data for a connection, of which its
+/// debug lines show the descriptor: what they show is a field of the event then.
+#[repr(transparent)]
 pub struct Alarm(UnsafeCell<ngx_event_t>);
+
+const _: () = assert!(
+    offset_of!(ngx_connection_t, fd) + size_of::<ngx_socket_t>() <= size_of::<ngx_event_t>(),
+    "nginx looks beyond the event"
+);
 
 impl Default for Alarm {
     fn default() -> Alarm {
@@ -61,6 +72,25 @@ impl<T> AlarmField<T> {
         // SAFETY: `new`'s caller has promised that there is an `Alarm` at this offset of each `T`.
         unsafe { &*std::ptr::from_ref(owner).byte_add(self.offset).cast() }
     }
+
+    /// The data of the event of `owner`'s alarm: where that is.
+    fn data_of(self, owner: &Rc<T>) -> *mut c_void {
+        // SAFETY: the field is in the value.
+        unsafe { Rc::as_ptr(owner).byte_add(self.offset).cast_mut().cast() }
+    }
+
+    /// The owner, from that.
+    ///
+    /// # Safety
+    /// `data` must come from [`AlarmField::data_of`], for a value that is alive.
+    unsafe fn owner_of(self, data: *mut c_void) -> Rc<T> {
+        // SAFETY: it is a pointer into the value of an Rc, which is alive, the contract of this function.
+        unsafe {
+            let owner: *const T = data.byte_sub(self.offset).cast_const().cast();
+            Rc::increment_strong_count(owner);
+            Rc::from_raw(owner)
+        }
+    }
 }
 
 /// The field `$field` of `$owner`, as an [`AlarmField`].
@@ -94,7 +124,7 @@ impl Alarm {
         // it is dropped.
         unsafe {
             (*event).handler = Some(go_off::<T>);
-            (*event).data = Rc::as_ptr(owner).cast_mut().cast();
+            (*event).data = T::ALARM.data_of(owner);
             (*event).log = log.as_ptr();
         }
         if milliseconds == 0 {
@@ -163,13 +193,9 @@ impl Drop for Alarm {
 /// Only nginx may call this, as the callback that it was registered as.
 #[callback(unguarded = "a guard for each step, because a later one is taken after a panic too")]
 unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
-    // SAFETY: the data is the value of the Rc that `set` got; it is alive, because dropping it
-    // disarms the event.
-    let owner = unsafe {
-        let owner: *const T = (*event).data.cast_const().cast();
-        Rc::increment_strong_count(owner);
-        Rc::from_raw(owner)
-    };
+    // SAFETY: the data is what `set` has made of an Rc, whose value is alive, because dropping it disarms
+    // the event.
+    let owner = unsafe { T::ALARM.owner_of((*event).data) };
     // Posted and timed at once, it goes off once.
     T::ALARM.of(&owner).disarm();
     let woken = owner.clone();
@@ -185,7 +211,9 @@ unsafe extern "C" fn go_off<T: Sleeper>(event: *mut ngx_event_t) {
 
 /// A timer, or an event posted for the current round of the event loop or the next one, that calls
 /// a function on its data.
+#[repr(C)]
 pub struct Timer<T> {
+    /// The first field: the event's data is the timer, and where the event itself is.
     alarm: Alarm,
     data: T,
     on_fire: fn(&T),
