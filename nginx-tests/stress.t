@@ -532,7 +532,9 @@ sub said {
     return "$object->{level} $object->{message}";
 }
 my @said = map { said($_) } split /\n/, $server->log_text('error.log');
-is_deeply [ grep {/^(?:alert|emerg|crit) |exited on signal/} @said ], [], 'no alarm';
+# nginx that ends removes its own socket; what goes on may still try to connect to that.
+my $removed = qr{connect\(\) to unix:\S+/socket failed \(2: };
+is_deeply [ grep { /^(?:alert|emerg|crit) |exited on signal/ && !/$removed/ } @said ], [], 'no alarm';
 my $told = sub { scalar grep { $_ =~ $_[0] } @said };
 is $told->(qr/the worker's end has waited/), 1, 'its last code has waited';
 cmp_ok $told->(qr/^notice .*lua tcp socket read timed out/), '>', 0, 'time-outs have their level';
