@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # Installs the package over the C module of a running site, and goes back, in the root directory of a Debian
-# that is there for this alone (cargo xtask package --trial). Needs no more than perl-base. Prints TAP.
+# that is there for this alone (cargo xtask ci --only packages). Needs no more than perl-base. Prints TAP.
 #
 # usage: trial.pl PACKAGE.deb PORT
 
