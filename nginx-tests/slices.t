@@ -111,23 +111,32 @@ my $running = qr/\[warn\].*? lua code has been running for more than 100 ms with
 my $ran     = qr/\[warn\].*? lua code ran for more than 100 ms without waiting in compiled code or in a C function/;
 
 $nginx->start( $nginx->write_http( http('lua_warn_slice 100ms;') ) );
-is body('/short'), "short\n", 'code that waits in time';
-is $nginx->count_in_log($running) + $nginx->count_in_log($ran), 0, 'is not mentioned';
+# How many lines are about code that runs, or has run, for too long.
+my $mentions = sub { $nginx->count_in_log($running) + $nginx->count_in_log($ran) };
+# On a busy machine, a run may last longer than its code does: one of some is as short as that.
+my ( $short, $before, $shown );
+for ( 1 .. 10 ) {
+    $before = $mentions->();
+    $short  = body('/short');
+    $shown  = $mentions->();
+    last if $shown == $before;
+}
+is $short, "short\n", 'code that waits in time';
+is $shown, $before, 'is not mentioned';
 is body('/long'), "long\n", 'code that does not';
 like $nginx->log_text('error.log'), qr/$running\nstack traceback:(?:\n\t.*)*?\n\tinit_by_lua\(nginx\.conf:\d+\):\d+: in function 'spin'\n\tcontent_by_lua/,
     'is shown where it is';
-is $nginx->count_in_log($running), 1, 'once';
+is $mentions->(), $shown + 1, 'once';
 like $nginx->log_text('error.log'), qr/^\t.*, client: "?127\.0\.0\.1"?, .*request(?:_line)?: "GET \/long/m, 'with its request';
 is body('/hook'), "nil\n", 'no hook stays';
 is body('/filter'), "filtered\n", 'a filter';
-is $nginx->count_in_log($running), 2, 'too';
+is $mentions->(), $shown + 2, 'too';
 is body('/timer'), "set\n", 'a timer';
-ok ProcessTest::wait_until( sub { $nginx->count_in_log($running) == 3 } ), 'too';
+ok ProcessTest::wait_until( sub { $mentions->() == $shown + 3 } ), 'too';
 is body('/compiled'), "compiled\n", 'compiled code';
-ok ProcessTest::wait_until( sub { $nginx->count_in_log($ran) + $nginx->count_in_log($running) == 4 } ), 'has its line, be it later';
-my $shown = $nginx->count_in_log($ran) + $nginx->count_in_log($running);
+ok ProcessTest::wait_until( sub { $mentions->() == $shown + 4 } ), 'has its line, be it later';
 is body('/yields'), "yielded\n", 'threads that take turns';
-is $nginx->count_in_log($ran) + $nginx->count_in_log($running), $shown + 1, 'do not wait';
+is $mentions->(), $shown + 5, 'do not wait';
 is scalar( workers() ), 1, 'the worker lives';
 $nginx->stop;
 
