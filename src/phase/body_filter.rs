@@ -32,19 +32,11 @@ pub fn enter(request: Request, input: Chain) -> Status {
     let Ok(context) = context_of(request, Phase::BodyFilter) else {
         return Status::ERROR;
     };
-    match take(&context, script, input) {
-        Status::ERROR => filter::refuse(&context),
-        rc => rc,
-    }
-}
-
-/// Takes more of the body.
-fn take(context: &Rc<Context>, script: &Script, input: Chain) -> Status {
-    let (request, state) = (context.request(), &context.filter);
+    let state = &context.filter;
     let waits = state.waits.get();
     if waits == Waiting::Failed {
         filter::consume(input);
-        return Status::ERROR;
+        return filter::refuse(&context);
     }
     let is_finished =
         state.seen_last.get() && framing::comes_in_parts(request) && input.size() == 0;
@@ -52,11 +44,11 @@ fn take(context: &Rc<Context>, script: &Script, input: Chain) -> Status {
         return filters::CODE.next_body(request, input);
     }
     let code_waits = waits == Waiting::Body;
-    let client_waits = !code_waits && is_output_waiting(context);
-    if !keep(context, input, code_waits || client_waits) {
+    let client_waits = !code_waits && is_output_waiting(&context);
+    if !keep(&context, input, code_waits || client_waits) {
         return Status::ERROR;
     }
-    if code_waits { Status::AGAIN } else { pass_waiting(context, script, client_waits) }
+    if code_waits { Status::AGAIN } else { pass_waiting(&context, script, client_waits) }
 }
 
 /// Runs the code on what waits for it, and passes the result on; where earlier output waits for the

@@ -203,8 +203,9 @@ pub fn hold(request: Request, input: Chain) -> Status {
     Status::AGAIN
 }
 
-/// The result of a body filter that fails. nginx then takes the client's connection for broken, whichever request it is;
-/// but of a captured subrequest, only the response is.
+/// The result of a body filter whose code has failed after a wait. nginx then takes the client's connection for broken,
+/// whichever request it is; but of a captured subrequest, only the response is. (Where the code fails at once, scripts may
+/// rely on what nginx does, as with the C module.)
 pub fn refuse(context: &Context) -> Status {
     let request = context.request();
     if subrequest::is_captured(request) && !client::is_broken(request) {
