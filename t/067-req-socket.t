@@ -52,7 +52,8 @@ nilclosed
             ngx.print(ngx.location.capture("/get").body)
             ngx.say(select(2, ngx.req.socket()) or "first")
             ngx.say(select(2, ngx.req.socket()))
-            ngx.say(select(2, pcall(ngx.req.socket, 1, 2)))
+            -- Releases say in different words how many there may be.
+            ngx.say((select(2, pcall(ngx.req.socket, 1, 2)):gsub("0 or 1 argument,", "zero arguments,")))
         }
     }
     location /get {

@@ -108,7 +108,8 @@ nild2i_X509_bio() failed
             local chain = der("stapled.crt")
             for _, name in ipairs{"good", "revoked", "old", "refused"} do
                 local ok, err = ocsp.validate_ocsp_response(read("stapled_" .. name .. ".der"), chain)
-                ngx.say(name, ": ", ok, err or "")
+                -- With newer releases, what follows true is the time of the next update.
+                ngx.say(name, ": ", ok, ok and "" or err)
             end
             local good = read("stapled_good.der")
             ngx.say(ocsp.validate_ocsp_response("hello", chain))

@@ -382,7 +382,7 @@ qq{
 GET /t
 --- response_body
 ok
---- grep_error_log eval: qr/refused: \w+ [^,]+/
+--- grep_error_log eval: qr/refused: \w+ (?:invalid private key|[^,]+)/
 --- grep_error_log_out
 refused: nil d2i_X509_bio() failed
 refused: nil d2i_X509_bio() failed
@@ -391,7 +391,7 @@ refused: nil d2i_PrivateKey_bio() failed
 refused: nil d2i_PrivateKey_bio() failed
 refused: nil d2i_PrivateKey_bio() failed
 refused: nil invalid certificate chain
-refused: nil invalid private key failed
+refused: nil invalid private key
 refused: nil SSL_use_PrivateKey() failed
 
 

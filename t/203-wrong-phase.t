@@ -14,7 +14,8 @@ our $HttpConfig = <<'_EOC_';
             local found = {}
             for i, call in ipairs(calls) do
                 local ok, err = pcall(unpack(call, 2))
-                err = tostring(err):gsub("^.-:%d+: ", "")
+                -- Releases say in different words how many arguments ngx.req.socket takes.
+                err = tostring(err):gsub("^.-:%d+: ", ""):gsub("0 or 1 argument, but got", "zero arguments, but got")
                 found[i] = call[1] .. ": " .. (ok and "returned " or "") .. err
             end
             return table.concat(found, "\n")
