@@ -12,6 +12,7 @@ use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 use Time::HiRes qw(time);
+use Gate;
 use HttpClient;
 use HttpVersions;
 use ProcessTest;
@@ -27,7 +28,7 @@ my $limit    = $memcheck ? '' : 'worker_rlimit_nofile 8192;';
 
 my $server = HttpVersions::server('h1');
 my $plain  = ProcessTest::port();
-my $prefix = $server->prefix;
+my $gate   = Gate->new($server);
 my ( undef, $built ) = $server->run( '/dev/null', '-V' );
 my %ports = ( h1 => $plain + 1 );
 $ports{h2} = $plain + 2 if $built =~ /http_v2_module/;
@@ -64,14 +65,7 @@ http {
     init_by_lua_block {
         local notes, handlers = ngx.shared.notes, ngx.shared.handlers
         function note(name) notes:incr(name, 1, 0) end
-        function wait()
-            local gate
-            repeat
-                ngx.sleep(0.1)
-                gate = io.open("$prefix/gate")
-                if gate then gate:close() end
-            until not gate
-        end
+        @{[ $gate->wait_function ]}
         -- Notes the handler of this request.
         local function handle()
             handlers:incr(ngx.var.uri .. " " .. ngx.var.arg_n, 1, 0)
@@ -203,10 +197,6 @@ sub now {
     return \%state;
 }
 
-sub descriptors { return scalar( () = glob "/proc/$_[0]/fd/*" ) }
-sub shut        { $server->write_file( gate => '' ) }
-sub open_gate   { unlink "$prefix/gate" or die "gate: $!" }
-
 # The location of request $n among $paths.
 sub location { my ( $n, $paths ) = @_; return $paths->[ $n % @$paths ] }
 
@@ -299,20 +289,10 @@ sub reaches {
     return ProcessTest::wait_until( sub { now()->{$name} >= $before->{$name} + $count } ) && now()->{$name} == $before->{$name} + $count;
 }
 
-# A worker with no thread, and no connection but that which asks, has as many descriptors as at first.
 my ( $worker, $descriptors );
 
 sub nothing_is_left {
-    return ProcessTest::wait_until(
-        sub {
-            my $state = now();
-            return
-                   $state->{worker} == $worker
-                && $state->{active} == 1
-                && body('/threads_of_worker') =~ /^worker $worker: 0 threads/
-                && ( $descriptors // descriptors($worker) ) == descriptors($worker);
-        }
-    );
+    return ProcessTest::wait_until( sub { ProcessTest::is_at_rest( now(), sub { body('/threads_of_worker') }, $worker, $descriptors ) } );
 }
 
 sub ways { return $_[0] eq 'h1' ? 'closes' : ( 'closes', 'resets' ) }
@@ -349,24 +329,24 @@ sub stay_at_once {
     my $before  = now();
     my $clients = clients( $version, $MANY, 'reads', 'stays', $paths );
     waiting( "$version: $what: the client stays", $before, $clients );
-    open_gate();
+    $gate->open;
     is proceed($clients), $MANY, '… and gets its answer';
     ok reaches( $before, 'ended', $MANY ), '… all requests end';
     is now()->{passed}, $before->{passed} + $MANY, '… and all code has gone on';
     is body('/handlers'), '0 0', '… and no handler has run';
     ok nothing_is_left(), '… and nothing is left';
-    shut();
+    $gate->shut;
 }
 
 # What is opened once is open then.
-shut();
+$gate->shut;
 $worker = now()->{worker};
 for my $version ( sort keys %ports ) {
     for my $way ( ways($version) ) {
         leave_at_once( $version, 10, $way, $_ ) for \@WAITING, \@FLUSHING;
     }
 }
-$descriptors = descriptors($worker);
+$descriptors = ProcessTest::descriptors($worker);
 
 for my $version ( sort keys %ports ) {
     for my $paths ( \@WAITING, \@FLUSHING ) {
@@ -415,12 +395,12 @@ proceed($_) for @$leaving;
 ok reaches( $before, 'ended', $SOME * @$leaving ), '… clients leave, and their requests end';
 # The same request of several clients.
 is( ( split / /, body('/handlers') )[1], expected( 2, @$leaving ), '… and each handler has run, once' );
-open_gate();
+$gate->open;
 is proceed($_), $SOME, "… a client of $_->{version} stays, and gets its answers" for @$staying;
 ok ProcessTest::wait_until( sub { !ProcessTest::is_running($old) } ), '… and the old worker leaves then';
 is now()->{passed}, $before->{passed} + expected( 1, @$leaving ) + $SOME * @$staying, '… after all code that is to go on';
 
-shut();
+$gate->shut;
 ( undef, $leaving, $staying ) = all_kinds( 'term', sort keys %ports );
 $worker = now()->{worker};
 kill TERM => $worker;
@@ -442,7 +422,7 @@ ok $server->wait_for_line( 'error.log', qr/\b$worker#\d+: gracefully shutting do
 proceed($_) for @$leaving;
 my $handled = sub { $server->count_in_log(qr/handler for quit \d+;/) };
 ok ProcessTest::wait_until( sub { $handled->() >= expected( 2, @$leaving ) } ), '… clients leave, and handlers run';
-open_gate();
+$gate->open;
 is proceed($_), $SOME, "… a client of $_->{version} stays, and gets its answers" for @$staying;
 ok ProcessTest::wait_until( sub { !ProcessTest::is_running($master) } ), '… and nginx ends';
 is $handled->(), expected( 2, @$leaving ), '… each handler has run once';

@@ -265,12 +265,7 @@ sub body { return ( ProcessTest::get( $port, $_[0] ) )[2] }
 chomp( my $worker = body('/worker') );
 # Not that of the client that has asked.
 sleep 1;
-my $fresh = descriptors();
-
-sub descriptors {
-    my @open = glob "/proc/$worker/fd/*";
-    return scalar @open;
-}
+my $fresh = ProcessTest::descriptors($worker);
 
 my $text = "ab\rc\r\nde--en--end--f\n";
 my $mark = '--end--';
@@ -445,7 +440,7 @@ for my $kind (qw(size line all inclusive)) {
 }
 
 # Nothing is left.
-ok ProcessTest::wait_until( sub { descriptors() == $fresh } ), 'no descriptor is left';
+ok ProcessTest::wait_until( sub { ProcessTest::descriptors($worker) == $fresh } ), 'no descriptor is left';
 like body('/status'), qr/^Active connections: 1 \n(?s:.*)Reading: 0 Writing: 1 Waiting: 0/, 'no connection is left';
 is body('/worker'), "$worker\n", 'the worker is the same';
 $server->stop;

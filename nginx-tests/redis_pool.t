@@ -150,12 +150,6 @@ sub resident {
     return $kilobytes;
 }
 
-sub descriptors {
-    my ($pid) = @_;
-    my @open = glob "/proc/$pid/fd/*";
-    return scalar @open;
-}
-
 # The connections that Redis has, but for the one that asks.
 sub clients_of_redis {
     my $socket = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $redis_port ) or die "redis: $!";
@@ -170,7 +164,7 @@ sub clients_of_redis {
 chomp( my $worker = body('/worker') );
 # Not that of the client that has asked.
 sleep 1;
-my $fresh = descriptors($worker);
+my $fresh = ProcessTest::descriptors($worker);
 
 # Any part may still find more requests under way at once than all before, but not one after the other.
 my ( $answers, $grows, @resident ) = ( 0, 1 );
@@ -188,7 +182,7 @@ ok !$grows, 'memory does not grow';
 like body('/status'), qr/^Active connections: 1 $/m, 'no client is left';
 my ( $pooled, $count ) = clients_of_redis();
 is $count, $answers, 'Redis counts as many round trips as there were answers';
-ok wait_for( sub { descriptors($worker) == $fresh + $pooled } ),
+ok wait_for( sub { ProcessTest::descriptors($worker) == $fresh + $pooled } ),
     "each of the worker's $pooled pooled connections is one at Redis";
 cmp_ok $pooled, '>=', $FEW, 'the small pool is full';
 cmp_ok $pooled, '<=', $FEW + 1000, 'and the other holds no more than there were requests at once';
@@ -199,7 +193,7 @@ my @clients = start_clients();
 wait_for( sub { requests_so_far() > $requests / 20 } );
 $redis->kill;
 ok wait_for( sub { ( outcomes()->{'connect: connection refused'} // 0 ) > 100 } ), 'killed: requests are refused';
-ok wait_for( sub { descriptors($worker) < $fresh + @CLIENTS * $CLIENTS[0] + 100 } ),
+ok wait_for( sub { ProcessTest::descriptors($worker) < $fresh + @CLIENTS * $CLIENTS[0] + 100 } ),
     'killed: pooled connections are closed';
 $redis->run;
 my $recovered = outcomes()->{done};
@@ -221,12 +215,12 @@ is_deeply $outcomes, {}, 'no other errors than those of a server that is gone';
 
 serve( 'back', $requests / 10 );
 ($pooled) = clients_of_redis();
-ok wait_for( sub { descriptors($worker) == $fresh + $pooled } ),
+ok wait_for( sub { ProcessTest::descriptors($worker) == $fresh + $pooled } ),
     "back: the worker's $pooled pooled connections are those of Redis";
 
 # It ends in peace: what rests in the pools is closed.
 $redis->stop;
-ok wait_for( sub { descriptors($worker) == $fresh } ), 'without Redis no descriptor is left';
+ok wait_for( sub { ProcessTest::descriptors($worker) == $fresh } ), 'without Redis no descriptor is left';
 is body('/worker'), "$worker\n", 'the worker is the same';
 $server->stop;
 unlike $server->log_text('error.log'), qr/\[(?:alert|emerg|crit)\]/, 'no alarm';

@@ -446,8 +446,7 @@ my @paths = qw(/content /abort /phases /exec /filters /passed /refused /refused_
 # The worker's id, and its open descriptors, at rest.
 sub holdings {
     chomp( my $worker = ( ProcessTest::get( $port, '/worker' ) )[2] );
-    my @open = glob "/proc/$worker/fd/*";
-    return ( $worker, scalar @open );
+    return ( $worker, ProcessTest::descriptors($worker) );
 }
 my ( $worker, $descriptors ) = holdings();
 

@@ -13,6 +13,7 @@ use IO::Socket::INET;
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
+use Gate;
 use NameServer;
 use ProcessTest;
 
@@ -31,6 +32,7 @@ my $slow   = $port + 3;
 my $certs  = ProcessTest::certs();
 my $server = ProcessTest->new;
 my $prefix = $server->prefix;
+my $gate   = Gate->new($server);
 
 # What each line answers to request $n, and whether its code ends with its client, or another code that it waits for
 # goes on.
@@ -103,14 +105,7 @@ http {
         function begin()
             ngx.shared.notes:incr("begun", 1, 0)
         end
-        function wait()
-            local gate
-            repeat
-                ngx.sleep(0.1)
-                gate = io.open("$prefix/gate")
-                if gate then gate:close() end
-            until not gate
-        end
+        @{[ $gate->wait_function ]}
         function passed()
             ngx.shared.notes:incr("passed", 1, 0)
             return ngx.var.arg_n
@@ -338,10 +333,9 @@ sub now {
     return \%state;
 }
 
-sub descriptors { return scalar( () = glob "/proc/$_[0]/fd/*" ) }
 
-sub shut { $server->write_file( gate => '' ); $names->pause }
-sub open_gate { unlink "$prefix/gate" or die "gate: $!"; $names->resume }
+sub shut      { $gate->shut; $names->pause }
+sub open_gate { $gate->open; $names->resume }
 
 # Sends request $n of a line; `answer` reads the answer.
 sub ask {
@@ -387,27 +381,17 @@ sub all_wait {
     return ProcessTest::wait_until( sub { now()->{begun} == $before->{begun} + $count } );
 }
 
-# A worker with no thread, and no connection but that which asks, has as many descriptors as at first.
 my ( $worker, $descriptors );
 
 sub nothing_is_left {
-    return ProcessTest::wait_until(
-        sub {
-            my $state = now();
-            return
-                   $state->{worker} == $worker
-                && $state->{active} == 1
-                && body('/threads') =~ /^worker $worker: 0 threads/
-                && ( $descriptors // descriptors($worker) ) == descriptors($worker);
-        }
-    );
+    return ProcessTest::wait_until( sub { ProcessTest::is_at_rest( now(), sub { body('/threads') }, $worker, $descriptors ) } );
 }
 
 # What is opened once is open then.
 is right( map { my $client = ask( $_, 1, 'warm' ); go_on($client); $client } @LINES ), @LINES, 'one request of each line';
 $worker = now()->{worker};
 ok nothing_is_left(), 'the worker is at rest';
-$descriptors = descriptors($worker);
+$descriptors = ProcessTest::descriptors($worker);
 
 for my $line (@LINES) {
     my $path = $line->{path};

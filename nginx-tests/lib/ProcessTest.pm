@@ -228,6 +228,23 @@ sub children {
     return grep { $parent{$_} == $pid } keys %parent;
 }
 
+# How many descriptors the process $pid has open.
+sub descriptors {
+    my ($pid) = @_;
+    return scalar( () = glob "/proc/$pid/fd/*" );
+}
+
+# Whether a worker has no thread, no connection but that which asks, and as many descriptors as $descriptors, where
+# that is given: by its $state (`worker` and `active`, that is, connections), and what $threads gets from `lua_threads`.
+sub is_at_rest {
+    my ( $state, $threads, $worker, $descriptors ) = @_;
+    return
+           $state->{worker} == $worker
+        && $state->{active} == 1
+        && $threads->() =~ /^worker $worker: 0 threads/
+        && ( $descriptors // descriptors($worker) ) == descriptors($worker);
+}
+
 # The content of a file, empty where there is none.
 sub slurp {
     my ($path) = @_;
