@@ -140,9 +140,14 @@ fn name_of(file: &Path, settings: &Settings) -> String {
     file.strip_prefix(&settings.dir).unwrap_or(file).display().to_string()
 }
 
+/// The same as the name of a file.
+fn plain_name_of(file: &Path, settings: &Settings) -> String {
+    name_of(file, settings).replace('/', "-")
+}
+
 /// Where the output of `file` goes; that of a try before the last one is beside it.
 fn log_of(file: &Path, settings: &Settings) -> PathBuf {
-    settings.logs.join(format!("{}.log", name_of(file, settings).replace('/', "-")))
+    settings.logs.join(format!("{}.log", plain_name_of(file, settings)))
 }
 
 fn run_file(
@@ -167,7 +172,7 @@ fn run_file(
         .env("TEST_NGINX_SERVROOT", settings.logs.join(format!("servroot-{slot}")))
         .env("TEST_NGINX_SERVER_PORT", &port)
         .env("TEST_NGINX_PORT", &port)
-        .env("TEST_NAME", name.replace('/', "-"))
+        .env("TEST_NAME", plain_name_of(file, settings))
         .envs(settings.environment.iter().map(|(name, value)| (name, value)));
     let outcome = shell::run_logged(&mut command, &log);
     let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;

@@ -32,11 +32,10 @@ impl Tally {
         for failure in &mut self.failures {
             *failure = format!("{name}: {failure}");
         }
-        match outcome {
-            Err(error) if self.failed == 0 => {
-                self += Self::failure(format!("{name}: {error:#}"));
-            }
-            _ => {}
+        if let Err(error) = outcome
+            && self.failed == 0
+        {
+            self += Self::failure(format!("{name}: {error:#}"));
         }
         self
     }

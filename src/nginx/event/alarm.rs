@@ -172,14 +172,8 @@ impl Alarm {
     }
 
     fn disarm(&self) {
-        let event = self.0.get();
-        // SAFETY: the flags say which of nginx's structures hold the event.
-        unsafe {
-            remove_timer(event);
-            if (*event).posted() != 0 {
-                ngx_delete_posted_event(event);
-            }
-        }
+        // SAFETY: the event is part of `self`.
+        unsafe { take_out(self.0.get()) }
     }
 }
 
@@ -329,6 +323,21 @@ pub(in crate::nginx) unsafe fn remove_timer(event: *mut ngx_event_t) {
     unsafe {
         if (*event).timer_set() != 0 {
             ngx_del_timer(event);
+        }
+    }
+}
+
+/// Takes the event out of nginx: its timer, and its place among the posted events.
+///
+/// # Safety
+/// The event must be valid.
+pub(in crate::nginx) unsafe fn take_out(event: *mut ngx_event_t) {
+    // SAFETY: the event is valid, the contract of this function; its flags say which of nginx's structures
+    // hold it.
+    unsafe {
+        remove_timer(event);
+        if (*event).posted() != 0 {
+            ngx_delete_posted_event(event);
         }
     }
 }

@@ -12,7 +12,7 @@ use codec::fallible;
 
 use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::core::pool::{OutOfMemory, Pool};
-use crate::nginx::event::alarm::remove_timer;
+use crate::nginx::event::alarm::take_out;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::log_context::LogHandler;
 use crate::nginx::http::request::Request;
@@ -234,10 +234,7 @@ impl FakeRequest {
             let c = (*r).connection;
             crate::ngx_debug!(request.log(), "http lua close fake http connection {c:p}");
             for event in [(*c).read, (*c).write] {
-                remove_timer(event);
-                if (*event).posted() != 0 {
-                    crate::nginx::sys::ngx_delete_posted_event(event);
-                }
+                take_out(event);
             }
             (*c).set_destroyed(1);
             ngx_destroy_pool((*r).pool);

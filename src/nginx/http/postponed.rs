@@ -48,12 +48,12 @@ impl Place {
 
     /// Puts it at the end of the list, unless it is open.
     pub fn open(self) {
+        if self.is_open() {
+            return;
+        }
         // SAFETY: the entry lives in the pool of the request, and is in no list.
         unsafe {
             let (own, entry) = (self.own.as_ptr(), self.entry());
-            if self.is_in_list() {
-                return;
-            }
             own.write(Own {
                 entry: ngx_http_postponed_request_t {
                     request: null_mut(),
@@ -78,28 +78,18 @@ impl Place {
         unsafe { !(*self.entry()).next.is_null() }
     }
 
-    fn is_in_list(self) -> bool {
-        // SAFETY: nginx's list in the pool of a live request.
-        let mut next = unsafe { (*self.request.as_ptr()).postponed };
-        // SAFETY: as above.
-        while let Some(entry) = unsafe { next.as_ref() } {
-            if std::ptr::eq(entry, self.entry()) {
-                return true;
-            }
-            next = entry.next;
-        }
-        false
+    fn is_open(self) -> bool {
+        // SAFETY: the entry lives in the pool of a live request.
+        unsafe { !(*self.own.as_ptr()).end.is_null() }
     }
 
     /// Keeps `output` at the end of the list, in links of its own.
     pub fn keep(self, output: Chain) -> Result<(), OutOfMemory> {
         let pool = self.request.pool();
+        self.open();
         // SAFETY: the entries live in the pool of a live request.
         unsafe {
             let own = self.own.as_ptr();
-            if (*own).end.is_null() {
-                self.open();
-            }
             let mut last = (*own).end;
             while !(*last).next.is_null() {
                 last = (*last).next;
@@ -189,7 +179,8 @@ impl Iterator for List {
 }
 
 impl Entry {
-    /// Puts it at the end of the list that it was taken from, as nginx does with a new subrequest: the subrequest becomes active if its turn has come. False without memory.
+    /// Puts it at the end of the list that it was taken from, as nginx does with a new subrequest: the
+    /// subrequest becomes active if its turn has come. False without memory.
     #[must_use]
     pub fn attach(mut self) -> bool {
         let r = self.1.as_ptr();

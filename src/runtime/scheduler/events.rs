@@ -68,8 +68,7 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
         return;
     }
     let request = context.request();
-    // A request that nginx does not know has no subrequests, and its connection may be freed.
-    let posted = Some(request).filter(|_| !context.is_alone()).and_then(PostedRequests::of);
+    let posted = posted(context);
     if context.has_entered(Phase::Content) || context.is_alone() {
         go_on(context, task.clone(), values);
     } else {
@@ -83,6 +82,12 @@ fn wake_now(context: &Rc<Context>, task: &Rc<Task>, values: i32) {
     }
 }
 
+/// What nginx posts while the code of `context` goes on. A request that nginx does not know has no
+/// subrequests, and its connection may be freed.
+fn posted(context: &Context) -> Option<PostedRequests> {
+    if context.is_alone() { None } else { PostedRequests::of(context.request()) }
+}
+
 /// Ends a request as after an error, because code of this module has panicked in an event, and
 /// nothing else would end the request.
 pub fn fail(context: &Rc<Context>) {
@@ -90,8 +95,7 @@ pub fn fail(context: &Rc<Context>) {
         if context.is_released() {
             return;
         }
-        let posted =
-            Some(context.request()).filter(|_| !context.is_alone()).and_then(PostedRequests::of);
+        let posted = posted(context);
         let rc = ends::abort(context);
         finalize(context, rc);
         if let Some(posted) = posted {
