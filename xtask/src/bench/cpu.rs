@@ -1,9 +1,10 @@
 //! The worker's CPU time per request, user and system, under load from wrk.
 //!
-//! The modules run in turns, round after round, so that other load on the machine affects both; the
-//! ratio is the median of the rounds' ratios.
+//! An nginx with each module runs all the time, and wrk loads them in turns, round after round, so
+//! that other load on the machine affects both; the ratio is the median of the rounds' ratios.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -12,17 +13,17 @@ use super::Subjects;
 use super::place::{self, ADDRESS, C};
 use super::results::Outcome;
 use super::rows::{self, Row};
-use crate::server::Subject;
+use crate::server::{Server, Subject};
 use crate::shell;
 
 /// The rows that are measured where none is named.
 const ROWS: [&str; 5] = ["hello", "access", "shdict", "capture", "cosocket"];
 pub const CONNECTIONS: [usize; 3] = [1, 50, 1000];
-pub const ROUNDS: usize = 5;
-/// How long wrk sends requests in a round, after a shorter run to warm up.
-pub const SECONDS: usize = 2;
-/// Clock ticks per second in /proc: `USER_HZ`, 100 on every Linux.
-const TICKS: f64 = 100.0;
+pub const ROUNDS: usize = 15;
+/// How long wrk sends requests to an nginx in a round; a round before the first one warms up.
+pub const SECONDS: usize = 1;
+/// Where the C module's nginx listens, beside this module's.
+const OTHER_ADDRESS: SocketAddr = place::local(18397);
 
 /// Measures the rows with these names, all of [`ROWS`] where none is named.
 pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
@@ -38,10 +39,15 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
 }
 
 fn measured(subjects: &Subjects, row: &Row, connections: usize) -> Result<Outcome> {
+    let this = Loaded::start(&subjects.ours, "this", row, ADDRESS)?;
+    let c = Loaded::start(&subjects.theirs, C, row, OTHER_ADDRESS)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(microseconds(&subjects.ours, "this", row, connections)?);
-        theirs.push(microseconds(&subjects.theirs, C, row, connections)?);
+    for round in 0..=ROUNDS {
+        let pair = (this.microseconds(connections)?, c.microseconds(connections)?);
+        if round > 0 {
+            ours.push(pair.0);
+            theirs.push(pair.1);
+        }
     }
     let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
     let measure = format!("{connections} connections");
@@ -50,27 +56,39 @@ fn measured(subjects: &Subjects, row: &Row, connections: usize) -> Result<Outcom
     Ok(Outcome { ratio: Some(median(ratios)), ..outcome })
 }
 
-/// The worker's CPU time per request of one round.
-fn microseconds(subject: &Subject, label: &str, row: &Row, connections: usize) -> Result<f64> {
-    let prefix = place::row_prefix(label, row)?;
-    place::make_roomy(&prefix)?;
-    let server = place::start(&place::roomy(subject), &prefix, ADDRESS)?;
-    wrk(connections, 1)?;
-    let before = ticks(server.pid())?;
-    let requests = wrk(connections, SECONDS)?;
-    let used = ticks(server.pid())? - before;
-    drop(server);
-    Ok(used / TICKS * 1e6 / requests)
+/// An nginx that wrk loads.
+struct Loaded {
+    server: Server,
+    address: SocketAddr,
 }
 
-/// Sends requests, and returns how many were answered.
-fn wrk(connections: usize, seconds: usize) -> Result<f64> {
-    let mut command = Command::new("prlimit");
-    command.arg(format!("--nofile={}", place::DESCRIPTORS));
-    command.args(["wrk", "-t", "1", "-c", &connections.to_string()]);
-    command.arg("-d").arg(format!("{seconds}s")).arg(format!("http://{ADDRESS}/row?a=1"));
-    let said = shell::output(&mut command)?;
-    answered(&said).with_context(|| format!("wrk says\n{said}"))
+impl Loaded {
+    fn start(subject: &Subject, label: &str, row: &Row, address: SocketAddr) -> Result<Loaded> {
+        let prefix = place::row_prefix(label, row)?;
+        place::make_roomy(&prefix)?;
+        place::listen_at(&prefix, address)?;
+        let server = place::start(&place::roomy(subject), &prefix, address)?;
+        Ok(Loaded { server, address })
+    }
+
+    /// Its CPU time per request of one turn.
+    fn microseconds(&self, connections: usize) -> Result<f64> {
+        let before = nanoseconds(self.server.pid())?;
+        let requests = self.wrk(connections)?;
+        let used = nanoseconds(self.server.pid())? - before;
+        Ok(used / 1e3 / requests)
+    }
+
+    /// Sends requests, and returns how many were answered.
+    fn wrk(&self, connections: usize) -> Result<f64> {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={}", place::DESCRIPTORS));
+        command.args(["wrk", "-t", "1", "-c", &connections.to_string()]);
+        command.arg("-d").arg(format!("{SECONDS}s"));
+        command.arg(format!("http://{}/row?a=1", self.address));
+        let said = shell::output(&mut command)?;
+        answered(&said).with_context(|| format!("wrk says\n{said}"))
+    }
 }
 
 /// `12345 requests in 2.00s, 1.23MB read`; nothing where some were not answered with 200.
@@ -82,16 +100,16 @@ fn answered(said: &str) -> Option<f64> {
     line.split_whitespace().next()?.parse().ok().filter(|count| *count > 0.0)
 }
 
-/// User and system time of a process, in clock ticks.
-fn ticks(pid: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    used_ticks(&stat).with_context(|| format!("no times in {stat:?}"))
+/// The CPU time of a process's first thread, user and system.
+fn nanoseconds(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/schedstat");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    on_cpu(&text).with_context(|| format!("no times in {text:?}"))
 }
 
-/// Fields 14 and 15, counted from the end of the program's name, which may contain spaces.
-fn used_ticks(stat: &str) -> Option<f64> {
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
+/// The first field: nanoseconds on a CPU.
+fn on_cpu(schedstat: &str) -> Option<f64> {
+    schedstat.split_whitespace().next()?.parse().ok()
 }
 
 /// The middle one of an odd number of values.
@@ -106,8 +124,8 @@ mod tests {
 
     #[test]
     fn times_and_counts_are_read() {
-        let stat = "7 (nginx: a) b) S 1 7 7 0 -1 4194304 300 0 0 0 250 150 0 0 20 0 1 0 100";
-        assert_eq!(used_ticks(stat), Some(400.0));
+        assert_eq!(on_cpu("2534126 4242 77\n"), Some(2534126.0));
+        assert_eq!(on_cpu(""), None);
         let said = "  1 threads and 50 connections\n  12345 requests in 2.00s, 1.23MB read\n";
         assert_eq!(answered(said), Some(12345.0));
         assert_eq!(answered(&format!("{said}  Non-2xx or 3xx responses: 1\n")), None);

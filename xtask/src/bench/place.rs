@@ -91,6 +91,17 @@ pub fn make_roomy(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Has the nginx of `prefix` listen at `address` instead of [`ADDRESS`].
+pub fn listen_at(prefix: &Path, address: SocketAddr) -> Result<()> {
+    for file in ["nginx.conf", "row.conf"] {
+        let conf = prefix.join(file);
+        let text = fs::read_to_string(&conf)?;
+        let (from, to) = (ADDRESS.port().to_string(), address.port().to_string());
+        fs::write(&conf, text.replace(&from, &to))?;
+    }
+    Ok(())
+}
+
 /// `subject` with as many descriptors as the bench needs, as a rule.
 pub fn roomy(subject: &Subject) -> Subject {
     with_descriptors(subject, DESCRIPTORS)

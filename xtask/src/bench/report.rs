@@ -63,9 +63,10 @@ fn method(part: &str) -> String {
         ),
         "cpu" => format!(
             "## CPU time per request (`--cpu`)\n\n\
-             User and system time of the worker, from /proc/PID/stat, in microseconds, over the number\n\
-             of requests that wrk sent in {} seconds. {} rounds, the modules in turns, each with a fresh\n\
-             nginx and a second to warm up; the medians, and the median of the rounds' own ratios.",
+             User and system time of the worker, from /proc/PID/schedstat, in microseconds, over the\n\
+             number of requests that wrk sent in {} second. An nginx with each module runs all the time,\n\
+             and wrk loads them in turns: one round to warm up, then {}; the medians, and the median of\n\
+             the rounds' own ratios.",
             cpu::SECONDS,
             cpu::ROUNDS
         ),
