@@ -27,11 +27,16 @@ const NOTES: &[(&str, &str, &str)] = &[
         "LuaJIT compiles it with both; where names lie in `package.loaded` differs from run to run, and the counts of \
          either module by a twentieth",
     ),
+    (
+        "calls",
+        "gsub-function-short",
+        "the function that replaces may wait, so Lua code calls it, between two calls of this module",
+    ),
     ("cpu", "cosocket", COSOCKET),
 ];
 
-const COSOCKET: &str = "each call finds its task, counts itself in for as long as it uses the socket, and \
-                        checks who else waits on it";
+const COSOCKET: &str = "two more system calls: before a connection goes into a pool, and when it comes out, it is \
+                        asked for bytes that nginx has not heard of";
 /// For a time that is more, where the instructions are not.
 const TIMES_VARY: &str = "no more instructions; times vary by some hundredths from run to run";
 /// From what ratio on a row is explained: instructions of a run vary by less.
