@@ -10,8 +10,8 @@ use codec::fallible::OutOfMemory;
 
 use crate::config::code::{ScriptError, SharedScript};
 use crate::config::{LocationConf, MainConf, Script};
-use crate::lua::vm::{Owner, Thread};
-use crate::lua::{CodeKey, Vm};
+use crate::lua::vm::Owner;
+use crate::lua::{CodeKey, Thread, Vm};
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::http::request_body;

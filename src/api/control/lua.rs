@@ -7,7 +7,7 @@ use codec::uri::escape_controls;
 
 use crate::api::arguments;
 use crate::api::call::{Call, ObjectRow, Row, set_functions};
-use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State, Thread};
 use crate::nginx::http::redirect::UriError;
 use crate::nginx::http::{headers_out, redirect};
 use crate::runtime::context::End;
@@ -130,10 +130,10 @@ fn on_abort(call: &Call) -> LuaResult {
     call.check_phase(PhaseSet::YIELDABLE)?;
     let parent = call.running_task()?;
     let thread = state.new_thread();
-    let anchor = state.anchor();
+    let anchor = state.anchor_thread();
     // Not before: to make a coroutine may run a finalizer, which may make others.
     if let Err(error) = call.context.reserve_task() {
-        state.release(anchor);
+        state.release_thread(Thread { state: thread, anchor });
         return Err(error.into());
     }
     state.push_value(1);
