@@ -100,7 +100,7 @@ fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut OwnBu
     if output::write(context, room, fill)?.is_failure() {
         return call.fail(FILTER_ERROR);
     }
-    let no = || if context.output.recycled.is_busy() { "" } else { "no " };
+    let no = || if context.response.is_busy() { "" } else { "no " };
     ngx_debug!(call.request.log(), "{} has {}busy bufs", name(), no());
     call.succeed()
 }

@@ -134,9 +134,7 @@ pub fn capture_body(request: Request, chain: Chain) -> Status {
     for mut buf in chain.bufs() {
         let bytes = buf.memory();
         if !bytes.is_empty() {
-            let recycled = &context.output.recycled;
-            let Ok((link, mut copy)) = recycled.take(request.pool(), bytes.len(), wire::tag())
-            else {
+            let Ok((link, mut copy)) = context.response.take(bytes.len(), wire::tag()) else {
                 request.log().write(Level::Err, b"no memory for the body of a captured response");
                 return Status::ERROR;
             };

@@ -42,7 +42,6 @@ mod per_thread;
 pub mod pool;
 pub mod process;
 pub mod rc_cell;
-pub mod recycled;
 pub mod shared_memory;
 pub mod status;
 pub mod strings;

@@ -26,6 +26,7 @@ pub mod redirect;
 pub mod request;
 pub mod request_body;
 pub mod request_line;
+pub mod response_buffers;
 pub mod response_status;
 pub mod script_code;
 pub mod send;

@@ -38,7 +38,7 @@ fn flush_pending(context: &Rc<Context>) -> Status {
     let buffered = client::buffered_bits(request);
     ngx_debug!(request.log(), "lua flushing output: buffered 0x{buffered:x}");
     let has_ended = context.output.stage.get() == Stage::Ended;
-    let chain = if has_ended || context.output.recycled.is_busy() {
+    let chain = if has_ended || context.response.is_busy() {
         Chain::EMPTY
     } else {
         match flush_chain(context) {
