@@ -1,12 +1,13 @@
 //! Output that waits for the client: its connection's write events and send timeout.
 
 use crate::nginx::core::log::Level;
+use crate::nginx::event::event_timer::EventTimer;
 use crate::nginx::http::callback;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_add_timer, ngx_connection_t,
-    ngx_del_timer, ngx_event_t, ngx_handle_write_event, ngx_http_core_run_phases,
+    NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_connection_t, ngx_event_t,
+    ngx_handle_write_event, ngx_http_core_run_phases,
 };
 
 #[cfg(ngx_feature = "http_v3")]
@@ -54,35 +55,43 @@ pub fn is_output_delayed(request: Request) -> bool {
     unsafe { (*connection(&request).write).delayed() != 0 }
 }
 
+/// The timer of the connection's write event.
+fn write_timer(request: &Request) -> EventTimer<'_> {
+    // SAFETY: a live connection has a write event.
+    unsafe { EventTimer::of(connection(request).write) }
+}
+
+/// That timer as the send timeout; `None` if it is that of a rate limit.
+fn send_timer(request: &Request) -> Option<EventTimer<'_>> {
+    (!is_output_delayed(*request)).then(|| write_timer(request))
+}
+
 /// Asks nginx to report when the client can take more; false if that fails.
 pub fn wait_for_writable(request: Request) -> bool {
+    if let Some(timer) = send_timer(&request) {
+        timer.set(send_timeout(request));
+    }
     let event: Event = connection(&request).write;
     // SAFETY: a live connection has a write event, and the location of a live request a
     // configuration of the core module.
     unsafe {
         let conf = Configuration::of(request).core_location();
-        if (*event).delayed() == 0 {
-            ngx_add_timer(event, (*conf).send_timeout);
-        }
         if ngx_handle_write_event(event, (*conf).send_lowat) == 0 {
             return true;
         }
-        if (*event).timer_set() != 0 {
+        let timer = write_timer(&request);
+        if timer.is_set() {
             (*event).set_delayed(0);
-            ngx_del_timer(event);
+            timer.clear();
         }
-        false
     }
+    false
 }
 
 /// Turns off the send timeout, because all output has been sent.
 pub fn stop_send_timer(request: Request) {
-    let event: Event = connection(&request).write;
-    // SAFETY: a live connection has a write event.
-    unsafe {
-        if (*event).timer_set() != 0 && (*event).delayed() == 0 {
-            ngx_del_timer(event);
-        }
+    if let Some(timer) = send_timer(&request) {
+        timer.clear();
     }
 }
 
@@ -95,13 +104,10 @@ pub fn send_timeout(request: Request) -> usize {
 /// Starts the send timeout anew, if it runs and nothing waits for the client: that nothing is sent
 /// is then not because of the client.
 pub fn restart_send_timer(request: Request) {
-    let event: Event = connection(&request).write;
-    // SAFETY: a live connection has a write event.
-    unsafe {
-        if (*event).timer_set() != 0 && (*event).delayed() == 0 && !has_buffered_output(request) {
-            ngx_del_timer(event);
-            ngx_add_timer(event, send_timeout(request));
-        }
+    let timer = send_timer(&request).filter(|timer| timer.is_set());
+    if let Some(timer) = timer.filter(|_| !has_buffered_output(request)) {
+        timer.clear();
+        timer.set(send_timeout(request));
     }
 }
 
