@@ -19,7 +19,7 @@ use crate::nginx::http::request_body::BodyRead;
 use crate::nginx::http::{callback, phases};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::context::BodyState;
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 use crate::runtime::{Context, Phase, Task, client_watch, counters, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
 

@@ -6,7 +6,7 @@ use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::http::client;
 use crate::ngx_debug;
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 use crate::runtime::{PhaseSet, output};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;

@@ -6,8 +6,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::output::Output;
 use super::rare::Rare;
+use super::response_state::Output;
 use super::tasks::Tasks;
 use super::{Context, Ending, Life};
 use crate::config::{Phase, PhaseSet};

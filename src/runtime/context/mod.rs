@@ -8,9 +8,9 @@
 //! Each part has a life-cycle of its own and is reset as a whole.
 
 mod lifecycle;
-pub mod output;
 pub(super) mod plain;
 mod rare;
+pub mod response_state;
 mod running;
 pub mod tasks;
 
@@ -27,8 +27,8 @@ use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::fake::FakeRequest;
 use crate::nginx::http::response_buffers::ResponseBuffers;
 use crate::nginx::{Request, Status};
-use output::Output;
 use rare::Rare;
+use response_state::Output;
 use tasks::Tasks;
 
 pub use tasks::Switch;

@@ -12,7 +12,7 @@ use crate::nginx::http::{filters, subrequest};
 use crate::nginx::{Chain, Request, Status};
 use crate::ngx_debug;
 use crate::runtime::context::Context;
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 use crate::runtime::scheduler;
 use crate::runtime::task::{Operation, Task};
 
