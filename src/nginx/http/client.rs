@@ -6,8 +6,8 @@ use crate::nginx::http::callback;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_connection_t, ngx_event_t,
-    ngx_handle_write_event, ngx_http_core_run_phases,
+    NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_event_t, ngx_handle_write_event,
+    ngx_http_core_run_phases,
 };
 
 #[cfg(ngx_feature = "http_v3")]
@@ -15,15 +15,10 @@ use crate::nginx::sys::ngx_quic_shutdown_stream;
 
 type Event = *mut ngx_event_t;
 
-fn connection(request: &Request) -> &ngx_connection_t {
-    // SAFETY: a live request has a live connection; no `&mut` of it is made.
-    unsafe { &*request.connection() }
-}
-
 /// Whether output waits for the client to take it.
 pub fn has_buffered_output(request: Request) -> bool {
     let waiting = NGX_HTTP_LOWLEVEL_BUFFERED | NGX_LOWLEVEL_BUFFERED;
-    connection(&request).buffered() & waiting != 0
+    request.client().buffered() & waiting != 0
 }
 
 /// How many bytes nginx's last filter collects before it sends them (`postpone_output`).
@@ -35,30 +30,30 @@ pub fn postpone_output(request: Request) -> usize {
 
 /// Whether nginx knows that the client is gone.
 pub fn is_broken(request: Request) -> bool {
-    connection(&request).error() != 0
+    request.client().error() != 0
 }
 
 /// Whether nginx waits for something of the client for a limited time only.
 pub fn has_read_timer(request: Request) -> bool {
     // SAFETY: a live connection has a read event.
-    unsafe { (*connection(&request).read).timer_set() != 0 }
+    unsafe { (*request.client().read).timer_set() != 0 }
 }
 
 /// nginx's bits for the filters that hold output back.
 pub fn buffered_bits(request: Request) -> u32 {
-    connection(&request).buffered()
+    request.client().buffered()
 }
 
 /// Whether output is held back by a rate limit.
 pub fn is_output_delayed(request: Request) -> bool {
     // SAFETY: a live connection has a write event.
-    unsafe { (*connection(&request).write).delayed() != 0 }
+    unsafe { (*request.client().write).delayed() != 0 }
 }
 
 /// The timer of the connection's write event.
 fn write_timer(request: &Request) -> EventTimer<'_> {
     // SAFETY: a live connection has a write event.
-    unsafe { EventTimer::of(connection(request).write) }
+    unsafe { EventTimer::of(request.client().write) }
 }
 
 /// That timer as the send timeout; `None` if it is that of a rate limit.
@@ -71,7 +66,7 @@ pub fn wait_for_writable(request: Request) -> bool {
     if let Some(timer) = send_timer(&request) {
         timer.set(send_timeout(request));
     }
-    let event: Event = connection(&request).write;
+    let event: Event = request.client().write;
     // SAFETY: a live connection has a write event, and the location of a live request a
     // configuration of the core module.
     unsafe {
@@ -126,7 +121,7 @@ pub enum WriteEvent {
 
 /// Looks at the connection's write event. A client that takes nothing is logged at `level`.
 pub fn write_event(request: Request, level: Level) -> WriteEvent {
-    let event: Event = connection(&request).write;
+    let event: Event = request.client().write;
     // SAFETY: a live request has a live connection, and that a write event.
     unsafe {
         if (*event).timedout() != 0 {
@@ -147,7 +142,7 @@ pub fn write_event(request: Request, level: Level) -> WriteEvent {
 
 /// Why output did not reach the client, in the C module's words.
 pub fn failure(request: Request) -> Option<&'static str> {
-    let connection = connection(&request);
+    let connection = request.client();
     if connection.timedout() != 0 {
         Some("timeout")
     } else if connection.error() != 0 {
@@ -162,7 +157,7 @@ pub fn failure(request: Request) -> Option<&'static str> {
 /// called again.
 #[cfg(ngx_feature = "http_v3")]
 pub fn end_stream(request: Request) {
-    let c = connection(&request);
+    let c = request.client();
     // What subrequests add to the page comes after the request's own output.
     let is_all = !request.is_subrequest() && request.get().postponed.is_null() && c.buffered() == 0;
     if request.is_http3() && is_all && c.error() == 0 {
