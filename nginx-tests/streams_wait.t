@@ -146,7 +146,13 @@ _EOC_
 $server->start($conf);
 
 sub body { return ( ProcessTest::get( $plain, $_[0] ) )[2] // '' }
-sub worker { return ( split / /, body('/state') )[0] // '' }
+
+sub now {
+    my %state;
+    @state{qw(worker active logged)} = split / /, body('/state');
+    return \%state;
+}
+sub worker { return now()->{worker} // '' }
 
 # The $n-th request, of one path after the other, or of all at random.
 sub request {
@@ -181,17 +187,19 @@ sub right {
     return $right;
 }
 
-# A worker that has neither threads nor connections, but for that of the client that asks.
-sub rests {
-    my ($worker) = @_;
-    return ProcessTest::wait_until(
-        sub { body('/state') =~ /^$worker 1 / && body('/threads') =~ /^worker $worker: 0 threads/ } );
+sub nothing_is_left {
+    my ( $worker, $descriptors ) = @_;
+    return ProcessTest::wait_until( sub { ProcessTest::is_at_rest( now(), sub { body('/threads') }, $worker, $descriptors ) } );
 }
 
 for my $version ( sort keys %ports ) {
     my $worker = worker();
     is right( HttpClient::finish( begin( $version, map { request($_) } 1 .. $MANY ) ) ), $MANY, "$version: $MANY at once";
     is worker(), $worker, '… by one worker';
+    # The connection of a QUIC client that does not say goodbye lasts for its time.
+    my $comes_to_rest = $version ne 'h3';
+    ok !$comes_to_rest || nothing_is_left($worker), '… which is at rest then';
+    my $descriptors = ProcessTest::descriptors($worker);
 
     # Some reset their streams, the others close the connection.
     srand 1;
@@ -209,8 +217,8 @@ for my $version ( sort keys %ports ) {
             waitpid $killed->{pid}, 0;
         }
     }
-    # The connection of a QUIC client that does not say goodbye lasts for its time.
-    ok $version eq 'h3' || rests($worker), "$version: nothing is left of clients that leave in the middle";
+    ok !$comes_to_rest || nothing_is_left( $worker, $descriptors ),
+        "$version: nothing is left of clients that leave in the middle";
     is right( HttpClient::finish( begin( $version, map { request($_) } 1 .. 50 ) ) ), 50, '… and others are served by it';
     is worker(), $worker, '… still by the same worker';
 }
@@ -218,9 +226,9 @@ for my $version ( sort keys %ports ) {
 # Clients whose streams wait, some of which have ended.
 sub busy {
     my ($version) = @_;
-    my ($logged)  = ( split / /, body('/state') )[2];
+    my $logged    = now()->{logged};
     my $client    = begin( $version, map { request($_) } 1 .. 200 );
-    ok ProcessTest::wait_until( sub { ( split / /, body('/state') )[2] > $logged } ), "$version: some streams have ended";
+    ok ProcessTest::wait_until( sub { now()->{logged} > $logged } ), "$version: some streams have ended";
     return $client;
 }
 

@@ -31,6 +31,7 @@ __DATA__
 --- http_config eval: $::HttpConfig
 --- config
     location /t {
+        lua_check_client_abort on;
         set_by_lua_block $found {
             return found_in {
                 { "sleep()", ngx.sleep },
@@ -65,6 +66,8 @@ __DATA__
                 { "read_body(1)", ngx.req.read_body, 1 },
                 { "capture()", ngx.location.capture },
                 { "capture_multi({})", ngx.location.capture_multi, {} },
+                { "on_abort(1)", ngx.on_abort, 1 },
+                { "on_abort(f)", ngx.on_abort, function() end },
             }
         }
         content_by_lua_block { ngx.say(ngx.var.found) }
@@ -104,6 +107,8 @@ exit(ngx.AGAIN): bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DO
 read_body(1): expecting 0 arguments but seen 1
 capture(): expecting one or two arguments
 capture_multi({}): at least one subrequest should be specified
+on_abort(1): bad argument #1 to '?' (Lua function expected)
+on_abort(f): API disabled in the context of set_by_lua*, which cannot wait: use rewrite_by_lua*, and set ngx.var there
 --- no_error_log
 [error]
 

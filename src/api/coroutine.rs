@@ -13,7 +13,7 @@ use crate::api::call::{Call, Row, set_functions};
 use crate::config::metrics::Metric;
 use crate::lua::function::wrap as lua_function;
 use crate::lua::state::{GLOBALS, upvalue};
-use crate::lua::{LuaError, LuaResult, Returns, State};
+use crate::lua::{LuaError, LuaResult, Returns, State, Thread};
 use crate::runtime::context::Switch;
 use crate::runtime::task::Record;
 use crate::runtime::{PhaseSet, Role, Task, TaskStatus, counters};
@@ -67,12 +67,12 @@ pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     let thread = state.new_thread();
     let anchor = (role == Role::LightThread).then(|| {
         state.push_value(-1);
-        state.anchor()
+        state.anchor_thread()
     });
     // Not before: to make a coroutine may run a finalizer, which may make others.
     if let Err(error) = call.context.reserve_task() {
         if let Some(anchor) = anchor {
-            state.release(anchor);
+            state.release_thread(Thread { state: thread, anchor });
         }
         return Err(error.into());
     }

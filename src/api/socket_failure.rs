@@ -5,12 +5,13 @@ use std::fmt;
 
 use codec::fallible::{self, Shown};
 
-use crate::lua::State;
-use crate::nginx::Status;
+use crate::api::call::Call;
+use crate::lua::{LuaError, State};
 use crate::nginx::core::address::BadHost;
 use crate::nginx::event::resolver::ResolveError;
 use crate::nginx::event::stream::describe_error;
 use crate::nginx::event::{NoConnection, Refusal};
+use crate::nginx::{Request, Status};
 
 /// Why a method failed; [`SocketFailure::message`] is its second result in Lua.
 #[derive(Clone, Debug)]
@@ -25,6 +26,12 @@ pub enum SocketFailure {
     System(i32),
     /// Anything else, with the text for Lua.
     Text(Cow<'static, str>),
+}
+
+/// Raises "bad request" unless the code of `call` runs for `owner`, the request that a socket belongs to.
+#[inline]
+pub fn check_owner(call: &Call, owner: Request) -> Result<(), LuaError> {
+    if owner == call.request { Ok(()) } else { Err(LuaError::text("bad request")) }
 }
 
 impl From<Refusal> for SocketFailure {

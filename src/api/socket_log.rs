@@ -1,8 +1,11 @@
 //! The logs to which cosockets write their errors.
 
+use std::cell::RefCell;
+
 use codec::fallible::OutOfMemory;
 
 use crate::lua::resty_core;
+use crate::nginx::Request;
 use crate::nginx::core::log::Log;
 use crate::nginx::event::server_log::ServerLog;
 
@@ -16,4 +19,9 @@ pub fn naming(host: &[u8], port: u16, log: Log) -> Result<Option<ServerLog>, Out
         return Ok(None);
     }
     ServerLog::new(log, host, port).map(Some)
+}
+
+/// The log of a socket that belongs to `request`: what [`naming`] has given for its server, or the request's.
+pub fn of(server: &RefCell<Option<ServerLog>>, request: Request) -> Log {
+    server.borrow().as_ref().map_or_else(|| request.log(), ServerLog::log)
 }

@@ -11,8 +11,8 @@ use super::phases::Phase;
 use super::server::ServerConf;
 use super::values;
 use crate::nginx::core::conf::{Conf, ConfResult};
-use crate::nginx::core::directive;
 use crate::nginx::http::configuration::Scope;
+use crate::nginx::http::directive;
 
 /// One directive.
 pub struct Directive {

@@ -13,9 +13,9 @@ use super::{
     capture_error_log, check, error_log_format, log_level, setters, shared_dict, system_resolver,
     worker_events,
 };
-use crate::nginx::core::directive;
-use crate::nginx::core::directive::Commands;
-use crate::nginx::core::directive::bits::*;
+use crate::nginx::http::directive;
+use crate::nginx::http::directive::Commands;
+use crate::nginx::http::directive::bits::*;
 
 const MAIN: u32 = NGX_HTTP_MAIN_CONF;
 const SERVER: u32 = MAIN | NGX_HTTP_SRV_CONF;

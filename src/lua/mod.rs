@@ -50,7 +50,7 @@ pub use code_watch::CodeKey;
 pub use error::LuaError;
 pub use function::{CFunction, LuaResult, RawFunction, Returns};
 pub use kind::Kind;
-pub use reference::{Anchor, Reference};
+pub use reference::{Anchor, Reference, Thread, ThreadAnchor};
 pub use run::{LuaFailure, Outcome};
 pub use state::State;
 pub use tables::TableAt;

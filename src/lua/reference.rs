@@ -1,11 +1,13 @@
 //! Values that tables keep under numbers of `luaL_ref`, with a type for each table: the number of one is never
 //! taken for that of another.
 
+use std::ffi::c_void;
 use std::fmt;
 use std::num::NonZeroI32;
 
 use mlua::ffi;
 
+use super::kind::Kind;
 use super::state::{REGISTRY, State};
 
 /// The number of a value in a table: the code cache, or lua-resty-core's table of `ngx.ctx` tables.
@@ -24,14 +26,30 @@ impl Reference {
     }
 }
 
-/// What keeps a value in the registry until it is given to [`State::release`].
+/// What keeps a table or a function in the registry until it is given to [`State::release`]. It knows what it keeps:
+/// so it gives up nothing else, whichever VM's stack it is given to.
 #[derive(Debug)]
-pub struct Anchor(NonZeroI32);
+pub struct Anchor {
+    number: NonZeroI32,
+    kept: *const c_void,
+}
 
-impl fmt::Display for Anchor {
+/// What keeps a coroutine in the registry until both are given to [`State::release_thread`]. The coroutine itself says
+/// what it keeps.
+#[derive(Debug)]
+pub struct ThreadAnchor(NonZeroI32);
+
+impl fmt::Display for ThreadAnchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// A coroutine to run code in.
+pub struct Thread {
+    pub state: State,
+    /// What keeps it.
+    pub anchor: ThreadAnchor,
 }
 
 impl State {
@@ -51,22 +69,59 @@ impl State {
         unsafe { ffi::luaL_unref(self.as_ptr(), self.table(table), reference.number()) }
     }
 
-    /// Pops the value on top, which is not nil, and keeps it in the registry; raises without memory.
+    /// Pops the table or function on top, and keeps it in the registry; raises without memory.
     pub fn anchor(&mut self) -> Anchor {
-        Anchor(self.make_ref(REGISTRY))
+        let kept = self.address(-1);
+        debug_assert!(!kept.is_null(), "a value without an address");
+        Anchor { number: self.make_ref(REGISTRY), kept }
     }
 
     /// Pushes the value that `anchor` keeps.
     #[inline(always)]
     pub fn push_anchored(self, anchor: &Anchor) {
+        self.raw_get_index(REGISTRY, anchor.number.get());
+    }
+
+    /// Gives up a value of the registry.
+    pub fn release(self, anchor: Anchor) {
+        self.give_up(anchor.number, anchor.kept);
+    }
+
+    /// Pops the coroutine on top, and keeps it in the registry; raises without memory.
+    pub fn anchor_thread(&mut self) -> ThreadAnchor {
+        debug_assert_eq!(self.kind(-1), Kind::Thread, "what is to be kept");
+        ThreadAnchor(self.make_ref(REGISTRY))
+    }
+
+    /// Pushes the coroutine that `anchor` keeps.
+    #[cfg(not(openresty_luajit))]
+    pub(super) fn push_anchored_thread(self, anchor: &ThreadAnchor) {
         self.raw_get_index(REGISTRY, anchor.0.get());
     }
 
-    /// Gives up a value of the registry. The anchor must be of this VM.
-    pub fn release(self, anchor: Anchor) {
-        // SAFETY: the registry, and a number that luaL_ref gave for it: an anchor is only made by
-        // it, and given up once.
-        unsafe { ffi::luaL_unref(self.as_ptr(), REGISTRY, anchor.0.get()) }
+    /// Gives up a coroutine, which may be garbage then.
+    pub fn release_thread(self, thread: Thread) {
+        self.give_up(thread.anchor.0, thread.state.as_ptr().cast_const().cast());
+    }
+
+    /// Gives up the registry's value of that number, if it is the one at `kept`: another one, as it would be in another
+    /// VM, is somebody else's.
+    fn give_up(mut self, number: NonZeroI32, kept: *const c_void) {
+        self.raw_get_index(REGISTRY, number.get());
+        let found = self.address(-1);
+        self.pop(1);
+        debug_assert_eq!(found, kept, "an anchor of another VM or value");
+        if found == kept {
+            // SAFETY: the registry, and the number of a value in it, of which nobody else has the anchor: `make_ref`
+            // gives each number once, and neither kind of anchor can be copied.
+            unsafe { ffi::luaL_unref(self.as_ptr(), REGISTRY, number.get()) }
+        }
+    }
+
+    /// Where the table, function or coroutine at `index` is; null for other values.
+    fn address(self, index: i32) -> *const c_void {
+        // SAFETY: a checked index.
+        unsafe { ffi::lua_topointer(self.as_ptr(), self.readable(index)) }
     }
 
     fn make_ref(&mut self, table: i32) -> NonZeroI32 {

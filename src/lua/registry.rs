@@ -76,7 +76,7 @@ pub(super) fn fill(mut state: State, run_protected: CFunction) {
 /// hash part.
 fn spread_references(mut state: State) {
     let anchors: [Anchor; 64] = std::array::from_fn(|_| {
-        state.push_bool(true);
+        state.push_value(REGISTRY);
         state.anchor()
     });
     for anchor in anchors.into_iter().rev() {

@@ -44,6 +44,14 @@ pub fn get<T: Clone + 'static>(state: State, index: i32) -> Option<T> {
     unsafe { of_payload(memory::<T>(state, index)) }
 }
 
+/// The value of the userdata that is item `item` of the table at `index`; `None` for anything else.
+pub fn in_table<T: Clone + 'static>(mut state: State, index: i32, item: i32) -> Option<T> {
+    state.raw_get_index(index, item);
+    let value = get(state, -1);
+    state.pop(1);
+    value
+}
+
 /// Takes the value out of the userdata at `index`, so that the garbage collector has nothing to
 /// finalize.
 pub fn release<T: 'static>(mut state: State, index: i32) -> Option<T> {

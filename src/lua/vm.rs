@@ -19,7 +19,7 @@ use super::limit::Limit;
 use super::memory::Collection;
 use super::openresty;
 use super::package_paths::{path_of, set_package_paths};
-use super::reference::{Anchor, Reference};
+use super::reference::{Anchor, Reference, Thread};
 use super::resty_core::Release;
 use super::run::Outcome;
 use super::state::{GLOBALS, State};
@@ -61,13 +61,6 @@ pub enum GlobalWrites {
     /// A line for each place, once.
     Warned,
     Refused,
-}
-
-/// A coroutine to run code in.
-pub struct Thread {
-    pub state: State,
-    /// What keeps it.
-    pub anchor: Anchor,
 }
 
 /// Why a VM could not be made.
@@ -327,7 +320,7 @@ impl Vm {
         let mut made = None;
         self.protect(|mut state| {
             let thread = state.new_thread();
-            made = Some(Thread { state: thread, anchor: state.anchor() });
+            made = Some(Thread { state: thread, anchor: state.anchor_thread() });
         })?;
         made.ok_or_else(|| b"no coroutine".into())
     }
@@ -373,7 +366,7 @@ impl Vm {
             Some(thread)
         };
         if let Some(thread) = rest {
-            self.main.release(thread.anchor);
+            self.main.release_thread(thread);
         }
     }
 
@@ -398,7 +391,7 @@ impl Vm {
             thread.state.set_top(0);
         }
         if let Some(thread) = self.idle_threads.keep(thread) {
-            self.main.release(thread.anchor);
+            self.main.release_thread(thread);
         }
     }
 

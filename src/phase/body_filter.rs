@@ -11,9 +11,10 @@ use super::header_filter::context_of;
 use super::{filter, held};
 use crate::config::{LocationConf, Script};
 use crate::nginx::core::lend::Lend;
+use crate::nginx::http::response_buffers::ResponseBuffers;
 use crate::nginx::http::{client, filters, framing, send};
 use crate::nginx::{Chain, Request, Status};
-use crate::runtime::filter::{BodyFilter, Waiting};
+use crate::runtime::filter::{BodyFilter, Waiting, buffers};
 use crate::runtime::filter_run::Ended;
 use crate::runtime::{Context, Phase};
 
@@ -164,10 +165,10 @@ fn send_waiting_output(context: &Context) -> Option<Status> {
 
 /// Whether output of this filter waits for the client.
 fn is_output_waiting(context: &Context) -> bool {
-    context.filter.recycled.is_busy() && client::has_buffered_output(context.request())
+    let is_busy = context.filter.buffers.get().is_some_and(ResponseBuffers::is_busy);
+    is_busy && client::has_buffered_output(context.request())
 }
 
 fn file_sent(context: &Context, out: Chain) {
-    let pool = context.request().pool();
-    context.filter.recycled.sent(pool, out, send::filter_tag());
+    buffers(context).sent(out, send::filter_tag());
 }

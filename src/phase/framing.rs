@@ -11,7 +11,7 @@ use crate::nginx::http::filters::FRAMING;
 use crate::nginx::http::framing;
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_log;
-use crate::runtime::context::output::BodyCount;
+use crate::runtime::context::response_state::BodyCount;
 use crate::runtime::{Context, Phase};
 
 /// Puts the filters on top of nginx's; once per configuration. `captures`: code may make subrequests.

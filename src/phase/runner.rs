@@ -10,8 +10,8 @@ use codec::fallible::OutOfMemory;
 
 use crate::config::code::{ScriptError, SharedScript};
 use crate::config::{LocationConf, MainConf, Script};
-use crate::lua::vm::{Owner, Thread};
-use crate::lua::{CodeKey, Vm};
+use crate::lua::vm::Owner;
+use crate::lua::{CodeKey, Thread, Vm};
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::Shown;
 use crate::nginx::http::request_body;
@@ -19,7 +19,7 @@ use crate::nginx::http::request_body::BodyRead;
 use crate::nginx::http::{callback, phases};
 use crate::nginx::{Level, Request, Status};
 use crate::runtime::context::BodyState;
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 use crate::runtime::{Context, Phase, Task, client_watch, counters, output, scheduler, vm};
 use crate::{ngx_debug, ngx_log};
 

@@ -1,13 +1,13 @@
 //! The state of a response's body filter between its calls, and the chain that `ngx.arg` shows.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use super::context::Context;
 use crate::nginx::core::buf::{Buf, OwnBuf};
 use crate::nginx::core::chain::{Chain, CopiedChain};
 use crate::nginx::core::pool::OutOfMemory;
-use crate::nginx::core::recycled::Recycled;
 use crate::nginx::http::postponed::Place;
+use crate::nginx::http::response_buffers::ResponseBuffers;
 use crate::nginx::http::send;
 
 /// What of a response waits for a filter's code.
@@ -44,8 +44,8 @@ pub struct BodyFilter {
     pub chain: Cell<Chain>,
     /// The length of `chain`, as code that is about to copy it has been told.
     pub told: Cell<usize>,
-    /// Buffers of this filter's own.
-    pub recycled: Recycled,
+    /// Buffers of this filter's own, once it needs some: see [`buffers`].
+    pub buffers: OnceCell<ResponseBuffers>,
     /// The end of the response has passed: anything after it is dropped.
     pub seen_last: Cell<bool>,
 }
@@ -62,7 +62,7 @@ impl BodyFilter {
             given: Cell::new(CopiedChain::EMPTY),
             chain: Cell::new(Chain::EMPTY),
             told: Cell::new(0),
-            recycled: Recycled::new(),
+            buffers: OnceCell::new(),
             seen_last: Cell::new(false),
         }
     }
@@ -83,6 +83,11 @@ impl Default for BodyFilter {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The buffers of the filter's own.
+pub fn buffers(context: &Context) -> &ResponseBuffers {
+    context.filter.buffers.get_or_init(|| ResponseBuffers::new(context.request()))
 }
 
 /// `ngx.arg[1] = data`: replaces the chain by one buffer, which gets the flags of the old ones.
@@ -120,7 +125,7 @@ pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
 fn give_back(context: &Context, replaced: Chain) {
     let tag = send::filter_tag();
     if replaced.bufs().next().is_some_and(|buf| buf.has_tag(tag)) {
-        context.filter.recycled.sent(context.request().pool(), replaced, tag);
+        buffers(context).sent(replaced, tag);
     }
 }
 
@@ -148,6 +153,5 @@ pub fn set_eof(context: &Context, eof: bool) -> Result<(), OutOfMemory> {
 }
 
 fn new_buf(context: &Context, len: usize) -> Result<(Chain, OwnBuf), OutOfMemory> {
-    let pool = context.request().pool();
-    context.filter.recycled.take(pool, len, send::filter_tag())
+    buffers(context).take(len, send::filter_tag())
 }

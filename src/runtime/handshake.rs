@@ -150,7 +150,7 @@ impl Handshake {
         if let Some(Suspended { context, words, mut parked }) = self.suspended.take() {
             ngx_debug!(self.client.log(), "{}: {} aborted", words.beginning(), words.aborted);
             context.fake_end.owned.replace(parked.give_back());
-            abandon(&context);
+            end_code(&context);
         }
         self.set_ctx_ref(CtxRef::default());
     }
@@ -185,7 +185,12 @@ pub fn take_back(context: &Context) {
 
 /// Ends code that waits in a fake request, for a handshake that does not go on.
 pub fn abandon(context: &Rc<Context>) {
-    context.fake_end.on_result.take();
     take_back(context);
+    end_code(context);
+}
+
+/// Ends the code of a fake request that uses the client's TLS connection no more.
+fn end_code(context: &Rc<Context>) {
+    context.fake_end.on_result.take();
     fake_request::finalize(context, Status::ERROR);
 }

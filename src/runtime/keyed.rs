@@ -1,10 +1,11 @@
-//! Values that other code knows by a number: lua-resty-core's processes, a coroutine's task, a
-//! timer.
+//! Values that other code knows by a number: lua-resty-core's processes and semaphores, a coroutine's
+//! task, a timer.
 //!
 //! Such code has a key, never an address: a key whose value has been removed finds nothing, even if
 //! its place has been reused since.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use codec::fallible::{self, OutOfMemory};
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
@@ -86,6 +87,63 @@ impl<T: Clone> Keyed<T> {
     /// A copy of the value: an `Rc`, as a rule.
     pub fn get(&self, key: u64) -> Option<T> {
         self.with(key, T::clone)
+    }
+}
+
+/// The values of one thread, where several have some: a static of `per_thread!`. The key of one is never that of
+/// another thread's, and finds nothing there.
+pub struct ThreadKeyed<T> {
+    values: Keyed<T>,
+    /// What distinguishes the keys of this thread, from its first value on.
+    mark: OnceCell<u64>,
+}
+
+/// How many bits of a key are the place of the value. The mark is above them, in the rest of the key's lower half.
+const PLACE_BITS: u32 = 22;
+/// The most values of a thread. (Their places are counted from 1.)
+const MOST_VALUES: usize = (1 << PLACE_BITS) - 1;
+/// The most threads.
+const MOST_THREADS: u64 = 1 << (32 - PLACE_BITS);
+
+/// How many threads have values of this kind.
+static THREADS: AtomicU64 = AtomicU64::new(0);
+
+impl<T> ThreadKeyed<T> {
+    /// Nothing yet.
+    pub const fn new() -> ThreadKeyed<T> {
+        ThreadKeyed { values: Keyed::new(), mark: OnceCell::new() }
+    }
+
+    /// Reserves capacity for one more value; to be called before every insertion. Fails also beyond the most values,
+    /// and in too many threads.
+    pub fn reserve(&self) -> Result<(), OutOfMemory> {
+        if self.values.len() >= MOST_VALUES || self.mark() >> 32 != 0 {
+            return Err(OutOfMemory);
+        }
+        self.values.reserve()
+    }
+
+    /// As [`Keyed::insert`].
+    pub fn insert(&self, value: T) -> u64 {
+        self.values.insert(value) ^ self.mark()
+    }
+
+    /// As [`Keyed::with`].
+    #[inline(always)]
+    pub fn with<R>(&self, key: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
+        self.values.with(key ^ *self.mark.get()?, look)
+    }
+
+    /// As [`Keyed::remove`].
+    pub fn remove(&self, key: u64) -> Option<T> {
+        self.values.remove(key ^ *self.mark.get()?)
+    }
+
+    fn mark(&self) -> u64 {
+        *self.mark.get_or_init(|| {
+            let thread = THREADS.fetch_add(1, Ordering::Relaxed).min(MOST_THREADS);
+            thread << PLACE_BITS
+        })
     }
 }
 

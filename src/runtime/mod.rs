@@ -26,6 +26,6 @@ pub mod watch;
 
 pub use crate::config::{Phase, PhaseSet};
 pub use context::Context;
-pub use keyed::Keyed;
+pub use keyed::{Keyed, ThreadKeyed};
 pub use resources::{Hold, Resource};
 pub use task::{Operation, Role, Task, TaskStatus};

@@ -1,7 +1,7 @@
 //! `cargo xtask conformance`: lua-nginx-module's own suite, run against this module and compared, block by
 //! block, with what the C module did on the same machine image.
 //!
-//! `--upstream` does the same with the suite and lua-resty-core of Debian 13, or with today's, where the
+//! `--suite` does the same with the suite and lua-resty-core of Debian 13, or with today's, where the
 //! developer has checkouts of them. With `--reference` the C module itself runs: that measures the harness, not the module.
 //! With `--ratchet` exactly the files of the release's ratchet in `t/conformance/` run, and only the
 //! blocks that are excused there may fail.
@@ -11,8 +11,8 @@ mod ratchet;
 mod report;
 mod sandbox;
 mod suite;
+mod suite_release;
 mod tap;
-mod upstream;
 mod verdicts;
 
 pub use sandbox::inside as sandboxed;
@@ -36,7 +36,7 @@ use ratchet::Ratchet;
 use report::Report;
 use sandbox::Job;
 use suite::Suite;
-use upstream::Upstream;
+use suite_release::SuiteRelease;
 use verdicts::Verdicts;
 
 /// How many test files run side by side, each in a sandbox of its own.
@@ -54,8 +54,8 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "release")]
     reference: bool,
     /// The release whose suite runs, with its lua-resty-core
-    #[arg(long, value_enum, default_value_t)]
-    upstream: Upstream,
+    #[arg(long, alias = "upstream", value_enum, default_value_t)]
+    suite: SuiteRelease,
     /// Run the files of the release's ratchet in t/conformance/: only what it excuses may fail
     #[arg(long, conflicts_with = "files")]
     ratchet: bool,
@@ -71,24 +71,24 @@ impl Arguments {
 
     /// The same with Debian 13's.
     pub fn ratchet_of_debian_13() -> Self {
-        Self { upstream: Upstream::Debian13, ..Self::ratchet() }
+        Self { suite: SuiteRelease::Debian13, ..Self::ratchet() }
     }
 }
 
 /// Runs `cargo xtask conformance`.
 pub fn command(arguments: &Arguments) -> Result<()> {
-    let (reference, upstream) = (arguments.reference, arguments.upstream);
-    if reference && upstream != Upstream::default() {
+    let (reference, release) = (arguments.reference, arguments.suite);
+    if reference && release != SuiteRelease::default() {
         bail!("--reference is Debian's C module: it has no part in the suite of another release");
     }
     setup::ensure(&[Group::Run, Group::Test, Group::Conformance])?;
 
-    let verdicts = Verdicts::read(&upstream.verdicts())?;
+    let verdicts = Verdicts::read(&release.verdicts())?;
     let ratchet = match arguments.ratchet {
-        true => Some(Ratchet::read(&upstream.ratchet())?),
+        true => Some(Ratchet::read(&release.ratchet())?),
         false => None,
     };
-    let suite = upstream.suite()?;
+    let suite = release.suite()?;
     let wanted = match &ratchet {
         Some(ratchet) => ratchet.files(),
         None => arguments.files.clone(),
@@ -162,13 +162,13 @@ impl TestBed {
             setup::ensure(&[Group::Build])?;
             let build = Build { release: arguments.release, ..Build::default() };
             let product = build::build(&build)?;
-            (product.module, product.tree.binary, arguments.upstream.results())
+            (product.module, product.tree.binary, arguments.suite.results())
         };
         let results = paths::target("conformance").join(results);
         std::fs::create_dir_all(&results)?;
         // Test::Nginx ends a file at the first block for which nginx does not start, and so
         // did the reference; of this module one wants to know about the other blocks too.
-        let mut environment = arguments.upstream.environment()?;
+        let mut environment = arguments.suite.environment()?;
         if !reference {
             environment.push(("TEST_NGINX_GO_ON".to_string(), "1".to_string()));
         }

@@ -7,18 +7,20 @@ use codec::uri::escape_controls;
 
 use crate::api::arguments;
 use crate::api::call::{Call, ObjectRow, Row, set_functions};
-use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State, Thread};
 use crate::nginx::http::redirect::UriError;
 use crate::nginx::http::{headers_out, redirect};
 use crate::runtime::context::End;
 use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;
+/// Where a client may leave, and a light thread be made.
+const ON_ABORT: u32 = PhaseSet::OF_CLIENTS.0 & PhaseSet::YIELDABLE.0;
 
 const FUNCTIONS: &[Row] = &[
     ObjectRow::late::<REQUEST, _>(c"exec", exec),
     ObjectRow::late::<REQUEST, _>(c"redirect", redirect),
-    Row::in_phases::<{ PhaseSet::OF_CLIENTS.0 }, _>(c"on_abort", on_abort),
+    Row::late::<ON_ABORT, _>(c"on_abort", on_abort),
     Row::anywhere(c"_phase_ctx", phase_bits),
 ];
 
@@ -117,6 +119,7 @@ fn redirect(call: &Call) -> LuaResult {
 }
 
 fn on_abort(call: &Call) -> LuaResult {
+    call.check_phase(PhaseSet::OF_CLIENTS)?;
     if !call.context.tasks.on_abort.is_empty() {
         return call.fail("duplicate call");
     }
@@ -127,13 +130,13 @@ fn on_abort(call: &Call) -> LuaResult {
     if !state.is_lua_function(1) {
         return Err(LuaError::argument(1, "Lua function expected"));
     }
-    call.check_phase(PhaseSet::YIELDABLE)?;
+    call.check()?;
     let parent = call.running_task()?;
     let thread = state.new_thread();
-    let anchor = state.anchor();
+    let anchor = state.anchor_thread();
     // Not before: to make a coroutine may run a finalizer, which may make others.
     if let Err(error) = call.context.reserve_task() {
-        state.release(anchor);
+        state.release_thread(Thread { state: thread, anchor });
         return Err(error.into());
     }
     state.push_value(1);

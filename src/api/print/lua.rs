@@ -6,7 +6,7 @@ use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::http::client;
 use crate::ngx_debug;
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 use crate::runtime::{PhaseSet, output};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;
@@ -100,7 +100,7 @@ fn send(call: &Call, room: usize, end: Option<u8>, write: impl FnOnce(&mut OwnBu
     if output::write(context, room, fill)?.is_failure() {
         return call.fail(FILTER_ERROR);
     }
-    let no = || if context.output.recycled.is_busy() { "" } else { "no " };
+    let no = || if context.response.is_busy() { "" } else { "no " };
     ngx_debug!(call.request.log(), "{} has {}busy bufs", name(), no());
     call.succeed()
 }

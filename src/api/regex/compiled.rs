@@ -100,7 +100,7 @@ impl Regex {
         let dialect = Dialect::presented();
         let mut code = compile(pattern, flags, bits, dialect)
             .map_err(|error| describe(&error, pattern, dialect))?;
-        let jitted = flags & JIT != 0 && {
+        let jit_compiled = flags & JIT != 0 && {
             let outcome = code.jit_compile(match_limit);
             log_translation(dialect, outcome, pattern);
             outcome.is_ok()
@@ -130,7 +130,7 @@ impl Regex {
             true => Translation::After(WORTH_TRANSLATING),
             false => Translation::Never,
         };
-        let match_limit = if jitted { match_limit } else { dialect.match_limit(match_limit) };
+        let match_limit = if jit_compiled { match_limit } else { dialect.match_limit(match_limit) };
         Ok(Box::new(Regex {
             head,
             code,

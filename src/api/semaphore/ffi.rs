@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 use export::export;
 
-use super::{collect, create, find};
+use super::{collect, create, find, with};
 use crate::api::ffi::{self, check_phase, set_message, write_error};
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::PhaseSet;
@@ -52,11 +52,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_new(
 /// there can be. 0, or -1 for a semaphore that no longer exists.
 #[export]
 pub extern "C" fn ngx_http_lua_ffi_sema_post(sem: Handle, n: c_int) -> c_int {
-    match find(sem as u64) {
-        Some(semaphore) => {
-            semaphore.post(sem as u64, if n < 0 { c_int::MAX } else { n });
-            ffi::OK
-        }
+    let n = if n < 0 { c_int::MAX } else { n };
+    match with(sem as u64, |semaphore| semaphore.post(sem as u64, n)) {
+        Some(()) => ffi::OK,
         None => ffi::ERROR,
     }
 }
@@ -112,7 +110,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_sema_wait(
 /// The resources less the threads that wait for one; 0 for a semaphore that no longer exists.
 #[export(0)]
 pub extern "C" fn ngx_http_lua_ffi_sema_count(sem: Handle) -> c_int {
-    find(sem as u64).map_or(0, |semaphore| semaphore.count())
+    with(sem as u64, |semaphore| semaphore.count()).unwrap_or(0)
 }
 
 /// Frees a semaphore that Lua gives up. Safe to call twice, and while the VM is being closed.

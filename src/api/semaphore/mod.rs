@@ -19,7 +19,7 @@ use crate::nginx::core::allocator;
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::alarm::{Timer, Waiter, is_stopping};
 use crate::nginx::{Level, Request};
-use crate::runtime::{Operation, Task, scheduler};
+use crate::runtime::{Operation, Task, ThreadKeyed, scheduler};
 use crate::{ngx_debug, ngx_log, own_thread, per_thread};
 
 /// Resources, and the tasks that wait for them.
@@ -34,8 +34,9 @@ struct Semaphore {
 
 per_thread! {
     /// The semaphores by their keys. Code in a thread of a thread pool may make some too, but
-    /// cannot wait for them.
-    static SEMAPHORES: RefCell<BTreeMap<u64, Rc<Semaphore>>> = RefCell::new(BTreeMap::new());
+    /// cannot wait for them; and its VM may be collected in another thread than the one that the
+    /// code has run in.
+    static SEMAPHORES: ThreadKeyed<Rc<Semaphore>> = ThreadKeyed::new();
     /// The value of `STRAYED` when this thread last looked for its own among the strays.
     static LOOKED: Cell<u64> = Cell::new(0);
 }
@@ -44,11 +45,6 @@ own_thread! {
     /// Whether resources are being handed out, of whichever semaphore.
     static HANDING_OUT: Cell<bool> = Cell::new(false);
 }
-
-/// The next key. No two threads have the same one: a VM of `ngx.run_worker_thread` may be collected
-/// in another thread than the one that its code has run in. (So this is no `runtime::Keyed`, which numbers
-/// its own values only.)
-static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 
 /// The keys of semaphores that were collected in another thread than their own, which forgets them
 /// when it makes its next one.
@@ -63,6 +59,7 @@ fn create(resources: i32) -> Result<u64, OutOfMemory> {
     if strayed > 0 && LOOKED.replace(strayed) != strayed {
         forget_strays();
     }
+    SEMAPHORES.with(ThreadKeyed::reserve)?;
     let semaphore = Rc::new_cyclic(|this| Semaphore {
         resources: Cell::new(resources),
         waiting: RefCell::default(),
@@ -73,20 +70,25 @@ fn create(resources: i32) -> Result<u64, OutOfMemory> {
             }
         }),
     });
-    let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
-    SEMAPHORES.with_borrow_mut(|semaphores| semaphores.insert(key, semaphore));
+    let key = SEMAPHORES.with(|semaphores| semaphores.insert(semaphore));
     ngx_debug!(cycle_log(), "http lua semaphore new: {key:016X}, resources: {resources}");
     Ok(key)
 }
 
+/// Returns what `look` makes of the semaphore, if there is one. `look` must not make or collect any.
+#[inline(always)]
+fn with<R>(key: u64, look: impl FnOnce(&Rc<Semaphore>) -> R) -> Option<R> {
+    SEMAPHORES.with(|semaphores| semaphores.with(key, look))
+}
+
 fn find(key: u64) -> Option<Rc<Semaphore>> {
-    SEMAPHORES.with_borrow(|semaphores| semaphores.get(&key).cloned())
+    with(key, Rc::clone)
 }
 
 /// Lua no longer refers to the semaphore: forgets it.
 fn collect(key: u64) {
     ngx_debug!(cycle_log(), "in lua gc, semaphore {key:016X}");
-    let removed = SEMAPHORES.with_borrow_mut(|semaphores| semaphores.remove(&key));
+    let removed = SEMAPHORES.with(|semaphores| semaphores.remove(key));
     let Some(semaphore) = removed else {
         let mut strays = STRAYS.lock().unwrap_or_else(PoisonError::into_inner);
         // Without memory, it is left where it is.
@@ -108,7 +110,7 @@ fn collect(key: u64) {
 #[cold]
 fn forget_strays() {
     let mut strays = STRAYS.lock().unwrap_or_else(PoisonError::into_inner);
-    SEMAPHORES.with_borrow_mut(|own| strays.retain(|key| own.remove(key).is_none()));
+    SEMAPHORES.with(|own| strays.retain(|key| own.remove(*key).is_none()));
 }
 
 impl Waiter for Weak<Semaphore> {

@@ -37,11 +37,8 @@ pub fn attach(mut state: State, index: i32, socket: Rc<Socket>) {
 }
 
 /// The socket of the table at `index`; `None` if it has none, or it was released.
-pub fn socket(mut state: State, index: i32) -> Option<Rc<Socket>> {
-    state.raw_get_index(index, SOCKET);
-    let socket = userdata::get::<Rc<Socket>>(state, -1);
-    state.pop(1);
-    socket
+pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
+    userdata::in_table(state, index, SOCKET)
 }
 
 /// Takes the socket, which is closed, from the table at `index`: the next connect makes a new one.

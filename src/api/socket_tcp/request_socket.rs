@@ -16,7 +16,7 @@ use crate::nginx::event::peer::Events;
 use crate::nginx::event::stream::Direction;
 use crate::nginx::http::request_body::unbuffered;
 use crate::nginx::http::{client_socket, filters};
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 use crate::runtime::{Context, client_user, client_watch, output};
 
 /// The registry's names of the metatables.

@@ -6,7 +6,6 @@ use super::connect::Target;
 use super::socket::Socket;
 use crate::api::socket_log;
 use crate::nginx::core::log::Log;
-use crate::nginx::event::server_log::ServerLog;
 
 /// The longest host name that is logged in full, and how many bytes are logged of a longer one: as
 /// in the C module.
@@ -37,7 +36,6 @@ impl Socket {
     /// The log for errors of the socket, from when it begins to connect until it is closed: the
     /// request's log, unless lines name the server.
     pub fn error_log(&self) -> Log {
-        let server = self.server.borrow();
-        server.as_ref().map_or_else(|| self.request.get().log(), ServerLog::log)
+        socket_log::of(&self.server, self.request.get())
     }
 }

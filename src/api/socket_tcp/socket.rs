@@ -15,7 +15,7 @@ use super::send::Output;
 use super::tls::Tls;
 use super::user_data::UserData;
 use crate::api::call::Call;
-use crate::api::socket_failure::SocketFailure;
+use crate::api::socket_failure::{self, SocketFailure};
 use crate::config::LocationConf;
 use crate::lua::{LuaError, LuaResult};
 use crate::nginx::Request;
@@ -209,7 +209,7 @@ impl Socket {
 
     /// Raises "bad request" unless the calling request owns the socket.
     pub fn check_owner(&self, call: &Call) -> Result<(), LuaError> {
-        if self.request.get() == call.request { Ok(()) } else { Err(LuaError::text("bad request")) }
+        socket_failure::check_owner(call, self.request.get())
     }
 
     /// What the socket is busy with: a connect, and if asked for, a read or a write of another

@@ -19,11 +19,8 @@ pub fn inject(state: State) {
 }
 
 /// The socket of the table at `index`; `None` before its first `setpeername`.
-pub fn socket(mut state: State, index: i32) -> Option<Rc<Socket>> {
-    state.raw_get_index(index, SOCKET);
-    let socket = userdata::get::<Rc<Socket>>(state, -1);
-    state.pop(1);
-    socket
+pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
+    userdata::in_table(state, index, SOCKET)
 }
 
 /// Makes `socket` the socket of the table at `index`, which is positive.

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use codec::fallible::OutOfMemory;
 
 use crate::api::call::Call;
-use crate::api::socket_failure::SocketFailure;
+use crate::api::socket_failure::{self, SocketFailure};
 use crate::api::socket_log;
 use crate::config::LocationConf;
 use crate::lua::LuaError;
@@ -77,8 +77,7 @@ impl Socket {
 
     /// The log for errors of the socket: the request's, unless lines name the peer.
     pub fn error_log(&self) -> Log {
-        let server = self.server.borrow();
-        server.as_ref().map_or_else(|| self.request.get().log(), ServerLog::log)
+        socket_log::of(&self.server, self.request.get())
     }
 
     /// Sets the timeout of receives: the configured one if `milliseconds` are not positive.
@@ -91,7 +90,7 @@ impl Socket {
 
     /// Raises "bad request" unless the calling request has set the peer.
     pub fn check_owner(&self, call: &Call) -> Result<(), LuaError> {
-        if self.request.get() == call.request { Ok(()) } else { Err(LuaError::text("bad request")) }
+        socket_failure::check_owner(call, self.request.get())
     }
 
     pub fn is_connected(&self) -> bool {

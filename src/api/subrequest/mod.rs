@@ -134,9 +134,7 @@ pub fn capture_body(request: Request, chain: Chain) -> Status {
     for mut buf in chain.bufs() {
         let bytes = buf.memory();
         if !bytes.is_empty() {
-            let recycled = &context.output.recycled;
-            let Ok((link, mut copy)) = recycled.take(request.pool(), bytes.len(), wire::tag())
-            else {
+            let Ok((link, mut copy)) = context.response.take(bytes.len(), wire::tag()) else {
                 request.log().write(Level::Err, b"no memory for the body of a captured response");
                 return Status::ERROR;
             };
@@ -231,31 +229,24 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
         request.references()
     );
     let Some(captured) = place.captured() else { return Status::ERROR };
-    if let Some(context) = Context::of(request) {
-        output::mend_connection(&context);
+    let own = Context::of(request);
+    if let Some(context) = &own {
+        output::mend_connection(context);
     }
     if captured.finished.get() {
         subrequest::let_end(request);
         return Status::OK;
     }
     nested::drop_done(request);
-    let rc = if filter_has_failed(request) && !drops_connection(rc) { Status::ERROR } else { rc };
+    let has_failed = own.as_ref().is_some_and(|context| filter_has_failed(context));
+    let rc = if has_failed && !drops_connection(rc) { Status::ERROR } else { rc };
     let waits = subrequest::has_postponed(request) || filters::waits(request);
     if waits && !drops_connection(rc) {
         let ended = captured.ended.get().unwrap_or(rc);
         captured.ended.set(Some(ended));
         return Status::OK;
     }
-    let rc = match captured.ended.take() {
-        Some(ended) => {
-            if !connection::has_buffered_output(request) {
-                // The timer that nginx has set for the wait.
-                connection::stop_send_timer(request);
-            }
-            ended
-        }
-        None => rc,
-    };
+    let rc = end_of_wait(captured, request).unwrap_or(rc);
     captured.finished.set(true);
     captured.body.set(captured.pieces.borrow_mut().take());
     captured.request.set(Some(request));
@@ -269,9 +260,11 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     captured.status.set(status_of(request, rc));
     let Some(parent) = request.parent() else { return Status::ERROR };
     let batch = &place.batch;
-    set_default_type(request);
+    if let Some(context) = &own {
+        set_default_type(context);
+    }
     // The header goes through its filters before the parent looks at it.
-    let rc = code_for_nginx(batch, request, rc);
+    let rc = code_for_nginx(batch, request, own, rc);
     batch.pending.set(batch.pending.get().saturating_sub(1));
     if batch.pending.get() == 0 {
         resume(batch);
@@ -288,11 +281,21 @@ fn finish(place: &Place, request: Request, rc: Status) -> Status {
     rc
 }
 
+/// The status of a subrequest that was done before, and has waited since.
+fn end_of_wait(captured: &Captured, request: Request) -> Option<Status> {
+    let ended = captured.ended.take()?;
+    if !connection::has_buffered_output(request) {
+        // The timer that nginx has set for the wait.
+        connection::stop_send_timer(request);
+    }
+    Some(ended)
+}
+
 /// Whether code of a filter has failed after a wait, so that nothing more comes of the response: nginx need not wait for
 /// output that would be told so.
-fn filter_has_failed(request: Request) -> bool {
-    let has_failed = |context: Rc<Context>| context.filter.waits.get() == Waiting::Failed;
-    let has_failed = filters::waits(request) && Context::of(request).is_some_and(has_failed);
+fn filter_has_failed(context: &Context) -> bool {
+    let request = context.request();
+    let has_failed = filters::waits(request) && context.filter.waits.get() == Waiting::Failed;
     if has_failed {
         filters::set_waits(request, false);
     }
@@ -310,8 +313,8 @@ fn status_of(request: Request, rc: Status) -> isize {
 }
 
 /// Gives a response whose script has set headers, but no Content-Type, the location's type.
-fn set_default_type(request: Request) {
-    let Some(context) = Context::of(request) else { return };
+fn set_default_type(context: &Context) {
+    let request = context.request();
     if context.output.headers_set.get()
         && !context.output.mime_set.get()
         && !wire::set_content_type(request)
@@ -352,8 +355,8 @@ fn drops_connection(rc: Status) -> bool {
 }
 
 /// The status for nginx to go on with: it must not make an error page of its own for a captured
-/// response. So the header of an error is sent here, through the filters.
-fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
+/// response. So the header of an error is sent here, through the filters. `own`: the subrequest's context, if it has one.
+fn code_for_nginx(batch: &Batch, request: Request, own: Option<Rc<Context>>, rc: Status) -> Status {
     let special = rc == Status::ERROR
         || matches!(rc.0, HTTP_CREATED | HTTP_NO_CONTENT)
         || (rc.0 >= HTTP_SPECIAL_RESPONSE && !drops_connection(rc));
@@ -370,19 +373,15 @@ fn code_for_nginx(batch: &Batch, request: Request, rc: Status) -> Status {
     if request.get().headers_out.content_length.is_null() {
         framing::clear_content_length(request);
     }
-    match context_of(batch, request) {
+    match own.map_or_else(|| make_context(batch, request), |context| Ok(Some(context))) {
         Ok(Some(context)) if output::send_header_if_needed(&context) != Status::ERROR => Status::OK,
         Ok(None) => Status::OK,
         _ => Status::ERROR,
     }
 }
 
-/// The context of a subrequest; it gets one if no Lua code has run for it. `None` if its parent has
-/// ended.
-fn context_of(batch: &Batch, request: Request) -> Result<Option<Rc<Context>>, OutOfMemory> {
-    if let Some(context) = Context::of(request) {
-        return Ok(Some(context));
-    }
+/// Makes the context of a subrequest for which no Lua code has run. `None` if its parent has ended.
+fn make_context(batch: &Batch, request: Request) -> Result<Option<Rc<Context>>, OutOfMemory> {
     let Some(parent) = batch.context() else { return Ok(None) };
     let context = Context::new(request, parent.vm().clone(), Phase::Content);
     context.attach()?;

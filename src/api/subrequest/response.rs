@@ -75,8 +75,7 @@ fn recycle(context: &Context, captured: &[Captured]) {
     for response in captured {
         let body = response.body.replace(Chain::EMPTY);
         body.bufs().for_each(|mut buf| buf.consume());
-        let pool = context.request().pool();
-        context.output.recycled.sent(pool, body, send::tag());
+        context.response.sent(body, send::tag());
     }
 }
 

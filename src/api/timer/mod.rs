@@ -15,8 +15,8 @@ pub use lua::inject;
 
 use crate::config::MainConf;
 use crate::config::metrics::Metric;
-use crate::lua::vm::{Owner, Thread};
-use crate::lua::{State, Vm};
+use crate::lua::vm::Owner;
+use crate::lua::{State, Thread, Vm};
 use crate::nginx::Level;
 use crate::nginx::core::allocator;
 use crate::nginx::core::log::{Shown, cycle_log};

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use mlua::ffi;
 
-use crate::lua::Anchor;
+use crate::lua::ThreadAnchor;
 use crate::lua::state::State;
 use crate::lua::sys::{
     lua_getexdata, lua_getexdata2, lua_resetthread, lua_setexdata, lua_setexdata2,
@@ -51,7 +51,7 @@ pub fn set_record(thread: State, record: u64) {
 
 /// Sets the key of the task of a coroutine whose code may be running.
 #[inline(always)]
-pub fn set_record_of(_main: State, _anchor: Option<&Anchor>, thread: State, record: u64) {
+pub fn set_record_of(_main: State, _anchor: Option<&ThreadAnchor>, thread: State, record: u64) {
     set_record(thread, record);
 }
 

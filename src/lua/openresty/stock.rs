@@ -13,7 +13,7 @@ use mlua::ffi;
 use crate::lua::registry::TASKS;
 use crate::lua::run::Outcome;
 use crate::lua::state::{GLOBALS, State};
-use crate::lua::{Anchor, LuaError};
+use crate::lua::{LuaError, ThreadAnchor};
 use crate::nginx::Request;
 use crate::own_thread;
 
@@ -81,10 +81,10 @@ pub fn set_record(mut thread: State, record: u64) {
 
 /// The same for a coroutine whose code may be running, and which `anchor` keeps, if anything does. Compiled
 /// code that has called a C symbol has not said where its stack ends: nothing may be put there.
-pub fn set_record_of(mut main: State, anchor: Option<&Anchor>, thread: State, record: u64) {
+pub fn set_record_of(mut main: State, anchor: Option<&ThreadAnchor>, thread: State, record: u64) {
     let Some(anchor) = anchor else { return set_record(thread, record) };
     main.push_registered(TASKS);
-    main.push_anchored(anchor);
+    main.push_anchored_thread(anchor);
     main.push_number(as_number(record));
     main.raw_set(-3);
     main.pop(1);

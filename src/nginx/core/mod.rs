@@ -15,7 +15,6 @@ pub mod conf_file;
 #[allow(clippy::disallowed_methods, reason = "what a configuration holds, when nginx reads it")]
 pub mod conf_value;
 pub mod cycle;
-pub mod directive;
 pub mod executable_memory;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
@@ -42,7 +41,6 @@ mod per_thread;
 pub mod pool;
 pub mod process;
 pub mod rc_cell;
-pub mod recycled;
 pub mod shared_memory;
 pub mod status;
 pub mod strings;

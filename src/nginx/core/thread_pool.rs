@@ -8,9 +8,10 @@ use std::ptr::{NonNull, addr_of_mut};
 use export::callback;
 
 use crate::nginx::core::log::cycle_log;
+use crate::nginx::event::alarm::{add_timer, remove_timer};
 use crate::nginx::sys::{
-    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_log_t, ngx_str_t,
-    ngx_thread_pool_get, ngx_thread_pool_t, ngx_thread_task_post, ngx_thread_task_t,
+    ngx_cycle, ngx_event_t, ngx_log_t, ngx_str_t, ngx_thread_pool_get, ngx_thread_pool_t,
+    ngx_thread_task_post, ngx_thread_task_t,
 };
 
 /// The timer of work under way, in milliseconds; tests with injected faults have it expire. A
@@ -60,7 +61,7 @@ impl ThreadPool {
             // nginx asks it, when the timer expires, whether to log that.
             (*task).event.log = cycle_log().as_ptr();
             if ngx_thread_task_post(self.0.as_ptr(), task) == 0 {
-                ngx_add_timer(addr_of_mut!((*task).event), KEEPS_WORKER);
+                add_timer(addr_of_mut!((*task).event), KEEPS_WORKER);
                 return Ok(());
             }
             Err(Box::from_raw(posted).work)
@@ -90,12 +91,10 @@ unsafe extern "C" fn complete<W: Work, F: FnOnce(W)>(event: *mut ngx_event_t) {
     unsafe {
         if (*event).timedout() != 0 {
             (*event).set_timedout(0);
-            ngx_add_timer(event, KEEPS_WORKER);
+            add_timer(event, KEEPS_WORKER);
             return;
         }
-        if (*event).timer_set() != 0 {
-            ngx_del_timer(event);
-        }
+        remove_timer(event);
     }
     // SAFETY: the box that `post` made; nginx is done with its task.
     let posted = unsafe { Box::from_raw((*event).data.cast::<Posted<W, F>>()) };

@@ -149,15 +149,15 @@ impl Alarm {
     }
 
     fn post(&self) {
-        // SAFETY: as in `arm`; ngx_posted_events is nginx's own queue.
-        unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_events)) }
+        // SAFETY: as in `arm`.
+        unsafe { post(self.0.get()) }
     }
 
     /// Posts it for the next round of the event loop. Sets a timer as well: a worker that exits
     /// waits for timers only, not for posted events.
     fn post_next(&self) {
         self.arm(KEEPS_WORKER);
-        // SAFETY: as in `post`.
+        // SAFETY: as in `arm`; the queue is nginx's own.
         unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_next_events)) };
     }
 
@@ -312,6 +312,15 @@ pub(in crate::nginx) unsafe fn add_timer(event: *mut ngx_event_t, milliseconds: 
     // SAFETY: the event is valid until it is removed, the contract of this function; only nginx's
     // main thread comes here.
     unsafe { ngx_add_timer(event, milliseconds.min(LONGEST)) }
+}
+
+/// Has nginx call the event's handler at the end of this round of its event loop.
+///
+/// # Safety
+/// The event must be valid until its handler is called, or it is taken out.
+pub(in crate::nginx) unsafe fn post(event: *mut ngx_event_t) {
+    // SAFETY: a valid event, the contract of this function; the queue is nginx's own.
+    unsafe { ngx_post_event(event, addr_of_mut!(ngx_posted_events)) }
 }
 
 /// Takes the event's timer out, if it is set.

@@ -26,6 +26,11 @@ impl EventTimer<'_> {
         unsafe { add_timer(self.event, milliseconds) }
     }
 
+    pub fn is_set(self) -> bool {
+        // SAFETY: see `set`.
+        unsafe { (*self.event).timer_set() != 0 }
+    }
+
     pub fn clear(self) {
         // SAFETY: see `set`.
         unsafe { remove_timer(self.event) }

@@ -10,13 +10,13 @@ use codec::fallible::{self, Shown};
 
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::OutOfMemory;
+use crate::nginx::event::alarm;
 use crate::nginx::event::event_timer::EventTimer;
 use crate::nginx::sys::{
     NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_connection_error, ngx_connection_t,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_SET as NODELAY_SET,
-    ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_delete_posted_event,
-    ngx_errno, ngx_event_actions, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event,
-    ngx_set_errno,
+    ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_UNSET as NODELAY_UNSET, ngx_errno,
+    ngx_event_actions, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_set_errno,
 };
 
 /// One direction of a connection.
@@ -194,9 +194,8 @@ impl Stream {
     /// Posts the read event: its handler runs once the running code has yielded.
     #[cfg(ngx_feature = "http_ssl")]
     pub fn post_read(self) {
-        let queue = std::ptr::addr_of_mut!(crate::nginx::sys::ngx_posted_events);
         // SAFETY: see `event`; closing the connection takes the event out.
-        unsafe { crate::nginx::sys::ngx_post_event(self.event(Direction::Read), queue) }
+        unsafe { alarm::post(self.event(Direction::Read)) }
     }
 
     /// Whether nginx reports when there is something to read.
@@ -265,7 +264,6 @@ impl Stream {
 
     /// Removes one direction from nginx for good: its timer and its events.
     pub fn shut(self, direction: Direction) {
-        self.timer(direction).clear();
         let event = self.event(direction);
         let which = match direction {
             Direction::Read => libc::EPOLLIN | libc::EPOLLRDHUP,
@@ -278,9 +276,7 @@ impl Stream {
             {
                 del(event, which as isize, NGX_CLOSE_EVENT as usize);
             }
-            if (*event).posted() != 0 {
-                ngx_delete_posted_event(event);
-            }
+            alarm::take_out(event);
             (*event).set_closed(1);
         }
     }

@@ -1,12 +1,13 @@
 //! Output that waits for the client: its connection's write events and send timeout.
 
 use crate::nginx::core::log::Level;
+use crate::nginx::event::event_timer::EventTimer;
 use crate::nginx::http::callback;
 use crate::nginx::http::configuration::Configuration;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
-    NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_add_timer, ngx_connection_t,
-    ngx_del_timer, ngx_event_t, ngx_handle_write_event, ngx_http_core_run_phases,
+    NGX_HTTP_LOWLEVEL_BUFFERED, NGX_LOWLEVEL_BUFFERED, ngx_event_t, ngx_handle_write_event,
+    ngx_http_core_run_phases,
 };
 
 #[cfg(ngx_feature = "http_v3")]
@@ -14,15 +15,10 @@ use crate::nginx::sys::ngx_quic_shutdown_stream;
 
 type Event = *mut ngx_event_t;
 
-fn connection(request: &Request) -> &ngx_connection_t {
-    // SAFETY: a live request has a live connection; no `&mut` of it is made.
-    unsafe { &*request.connection() }
-}
-
 /// Whether output waits for the client to take it.
 pub fn has_buffered_output(request: Request) -> bool {
     let waiting = NGX_HTTP_LOWLEVEL_BUFFERED | NGX_LOWLEVEL_BUFFERED;
-    connection(&request).buffered() & waiting != 0
+    request.client().buffered() & waiting != 0
 }
 
 /// How many bytes nginx's last filter collects before it sends them (`postpone_output`).
@@ -34,55 +30,63 @@ pub fn postpone_output(request: Request) -> usize {
 
 /// Whether nginx knows that the client is gone.
 pub fn is_broken(request: Request) -> bool {
-    connection(&request).error() != 0
+    request.client().error() != 0
 }
 
 /// Whether nginx waits for something of the client for a limited time only.
 pub fn has_read_timer(request: Request) -> bool {
     // SAFETY: a live connection has a read event.
-    unsafe { (*connection(&request).read).timer_set() != 0 }
+    unsafe { (*request.client().read).timer_set() != 0 }
 }
 
 /// nginx's bits for the filters that hold output back.
 pub fn buffered_bits(request: Request) -> u32 {
-    connection(&request).buffered()
+    request.client().buffered()
 }
 
 /// Whether output is held back by a rate limit.
 pub fn is_output_delayed(request: Request) -> bool {
     // SAFETY: a live connection has a write event.
-    unsafe { (*connection(&request).write).delayed() != 0 }
+    unsafe { (*request.client().write).delayed() != 0 }
+}
+
+/// The timer of the connection's write event.
+fn write_timer(request: &Request) -> EventTimer<'_> {
+    // SAFETY: a live connection has a write event.
+    unsafe { EventTimer::of(request.client().write) }
+}
+
+/// That timer as the send timeout; `None` if it is that of a rate limit.
+fn send_timer(request: &Request) -> Option<EventTimer<'_>> {
+    (!is_output_delayed(*request)).then(|| write_timer(request))
 }
 
 /// Asks nginx to report when the client can take more; false if that fails.
 pub fn wait_for_writable(request: Request) -> bool {
-    let event: Event = connection(&request).write;
+    if let Some(timer) = send_timer(&request) {
+        timer.set(send_timeout(request));
+    }
+    let event: Event = request.client().write;
     // SAFETY: a live connection has a write event, and the location of a live request a
     // configuration of the core module.
     unsafe {
         let conf = Configuration::of(request).core_location();
-        if (*event).delayed() == 0 {
-            ngx_add_timer(event, (*conf).send_timeout);
-        }
         if ngx_handle_write_event(event, (*conf).send_lowat) == 0 {
             return true;
         }
-        if (*event).timer_set() != 0 {
+        let timer = write_timer(&request);
+        if timer.is_set() {
             (*event).set_delayed(0);
-            ngx_del_timer(event);
+            timer.clear();
         }
-        false
     }
+    false
 }
 
 /// Turns off the send timeout, because all output has been sent.
 pub fn stop_send_timer(request: Request) {
-    let event: Event = connection(&request).write;
-    // SAFETY: a live connection has a write event.
-    unsafe {
-        if (*event).timer_set() != 0 && (*event).delayed() == 0 {
-            ngx_del_timer(event);
-        }
+    if let Some(timer) = send_timer(&request) {
+        timer.clear();
     }
 }
 
@@ -95,13 +99,10 @@ pub fn send_timeout(request: Request) -> usize {
 /// Starts the send timeout anew, if it runs and nothing waits for the client: that nothing is sent
 /// is then not because of the client.
 pub fn restart_send_timer(request: Request) {
-    let event: Event = connection(&request).write;
-    // SAFETY: a live connection has a write event.
-    unsafe {
-        if (*event).timer_set() != 0 && (*event).delayed() == 0 && !has_buffered_output(request) {
-            ngx_del_timer(event);
-            ngx_add_timer(event, send_timeout(request));
-        }
+    let timer = send_timer(&request).filter(|timer| timer.is_set());
+    if let Some(timer) = timer.filter(|_| !has_buffered_output(request)) {
+        timer.clear();
+        timer.set(send_timeout(request));
     }
 }
 
@@ -120,7 +121,7 @@ pub enum WriteEvent {
 
 /// Looks at the connection's write event. A client that takes nothing is logged at `level`.
 pub fn write_event(request: Request, level: Level) -> WriteEvent {
-    let event: Event = connection(&request).write;
+    let event: Event = request.client().write;
     // SAFETY: a live request has a live connection, and that a write event.
     unsafe {
         if (*event).timedout() != 0 {
@@ -141,7 +142,7 @@ pub fn write_event(request: Request, level: Level) -> WriteEvent {
 
 /// Why output did not reach the client, in the C module's words.
 pub fn failure(request: Request) -> Option<&'static str> {
-    let connection = connection(&request);
+    let connection = request.client();
     if connection.timedout() != 0 {
         Some("timeout")
     } else if connection.error() != 0 {
@@ -156,7 +157,7 @@ pub fn failure(request: Request) -> Option<&'static str> {
 /// called again.
 #[cfg(ngx_feature = "http_v3")]
 pub fn end_stream(request: Request) {
-    let c = connection(&request);
+    let c = request.client();
     // What subrequests add to the page comes after the request's own output.
     let is_all = !request.is_subrequest() && request.get().postponed.is_null() && c.buffered() == 0;
     if request.is_http3() && is_all && c.error() == 0 {

@@ -22,11 +22,6 @@ use crate::ngx_debug;
 
 type Event = *mut ngx_event_t;
 
-fn connection(request: &Request) -> &ngx_connection_t {
-    // SAFETY: a live request has a live connection; no `&mut` of it is made.
-    unsafe { &*request.connection() }
-}
-
 /// Watches for the client leaving (`lua_check_client_abort on`); false if nginx refuses.
 pub fn watch_client(request: Request, handler: RequestEvent) -> bool {
     let r = request.as_ptr();
@@ -36,7 +31,7 @@ pub fn watch_client(request: Request, handler: RequestEvent) -> bool {
         if request.is_multiplexed() {
             return true;
         }
-        let event: Event = connection(&request).read;
+        let event: Event = request.client().read;
         if (*event).active() != 0 {
             return true;
         }
@@ -67,7 +62,7 @@ pub fn replace_blocked_reading(request: Request, handler: RequestEvent) {
 pub fn survive_closing<F: Fn(Request) -> bool + Copy + 'static>(request: Request, _function: F) {
     const { assert!(size_of::<F>() == 0, "a callback captures nothing") };
     // SAFETY: a live request's live connection and event.
-    unsafe { (*connection(&request).read).handler = Some(read_event::<F>) }
+    unsafe { (*request.client().read).handler = Some(read_event::<F>) }
 }
 
 /// A read event of a stream of HTTP/3.
@@ -110,7 +105,7 @@ unsafe extern "C" fn read_event<F: Fn(Request) -> bool + Copy + 'static>(event: 
 /// Marks the stream of an HTTP/3 request as broken if an event of it says that the client has left;
 /// returns whether the stream was not marked before.
 pub fn notice(request: Request) -> bool {
-    let c = connection(&request);
+    let c = request.client();
     // SAFETY: a live connection has both events.
     let failed = unsafe { (*c.read).error() | (*c.write).error() != 0 };
     let news = request.is_http3() && c.error() == 0 && failed;
@@ -132,7 +127,7 @@ pub fn set_gone(request: Request) {
 
 /// Marks the connection as not broken; returns whether it was.
 pub fn lift_error(request: Request) -> bool {
-    let was = connection(&request).error() != 0;
+    let was = request.client().error() != 0;
     // SAFETY: a plain field of a live connection.
     unsafe { (*request.connection()).set_error(0) };
     was
@@ -215,5 +210,5 @@ unsafe fn stop_level_event(event: Event) -> bool {
 /// Removes a level-triggered read event, once the closed connection has been handled.
 pub fn stop_watching_client(request: Request) -> bool {
     // SAFETY: a live connection has a read event.
-    unsafe { stop_level_event(connection(&request).read) }
+    unsafe { stop_level_event(request.client().read) }
 }

@@ -1,5 +1,6 @@
 //! nginx's http module: requests and what belongs to them, from the header to the filters.
 
+mod block;
 pub mod callback;
 pub mod cleanup;
 pub mod client;
@@ -9,6 +10,7 @@ pub mod configuration;
 pub mod context_slot;
 pub mod departure;
 pub mod detached;
+pub mod directive;
 pub mod fake;
 pub mod filters;
 pub mod framing;
@@ -26,6 +28,7 @@ pub mod redirect;
 pub mod request;
 pub mod request_body;
 pub mod request_line;
+pub mod response_buffers;
 pub mod response_status;
 pub mod script_code;
 pub mod send;

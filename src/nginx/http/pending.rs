@@ -8,16 +8,16 @@ use std::ptr::null_mut;
 
 use crate::nginx::core::buf::{Buf, OwnBuf};
 use crate::nginx::core::chain::{Chain, CopiedChain};
-use crate::nginx::core::recycled::Recycled;
-use crate::nginx::http::request::Request;
+use crate::nginx::http::response_buffers::ResponseBuffers;
 use crate::nginx::http::{client, send};
 
 /// How many buffers must be held back before joining pays.
 const MANY: usize = 16;
 
-/// Joins the held back buffers of a main request's response, if they are many, into a buffer of
-/// `recycled`. Without memory, all stays as it is.
-pub fn join(request: Request, recycled: &Recycled) {
+/// If nginx's last filter holds back many buffers of the page that a response is part of, joins them
+/// into one of `buffers`, which are the response's. Without memory, all stays as it is.
+pub fn join(buffers: &ResponseBuffers) {
+    let request = buffers.request().main();
     // SAFETY: a live request; nginx's last filter, which owns that list, is not running now.
     let held = unsafe { Chain::from_ptr((*request.as_ptr()).out) };
     if held.bufs().nth(MANY).is_none() {
@@ -28,10 +28,10 @@ pub fn join(request: Request, recycled: &Recycled) {
     let (Some(mut link), Some(first)) = (held.links().next(), held.bufs().next()) else { return };
     // The buffer of an earlier call may have enough spare capacity.
     let fits = |joined: &OwnBuf| joined.spare_capacity() >= size - joined.memory().len();
-    if let Some(joined) = recycled.joined(first).filter(fits) {
+    if let Some(joined) = buffers.joined(first).filter(fits) {
         move_bytes(held.bufs().skip(1), joined);
     } else {
-        let Some(joined) = recycled.take_joined(request.pool(), limit, send::tag()) else { return };
+        let Some(joined) = buffers.take_joined(limit, send::tag()) else { return };
         move_bytes(held.bufs(), joined);
         // SAFETY: a live link of that list.
         unsafe { link.as_mut().buf = joined.as_ptr() }

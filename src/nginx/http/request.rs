@@ -58,6 +58,12 @@ impl Request {
         self.get().connection
     }
 
+    /// The connection of its client, to be looked at.
+    pub(in crate::nginx) fn client(&self) -> &ngx_connection_t {
+        // SAFETY: a live request has a live connection; no `&mut` of it is made.
+        unsafe { &*self.connection() }
+    }
+
     /// The number of its connection, which nginx's log lines show after an asterisk.
     pub fn connection_number(self) -> u64 {
         // SAFETY: a live request has a live connection.

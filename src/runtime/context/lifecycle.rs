@@ -6,8 +6,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::output::Output;
 use super::rare::Rare;
+use super::response_state::Output;
 use super::tasks::Tasks;
 use super::{Context, Ending, Life};
 use crate::config::{Phase, PhaseSet};
@@ -19,6 +19,7 @@ use crate::nginx::core::lend::Lend;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::cleanup::SharedWithPool;
 use crate::nginx::http::log_origin;
+use crate::nginx::http::response_buffers::ResponseBuffers;
 use crate::own_thread;
 use crate::runtime::ends;
 
@@ -48,7 +49,7 @@ impl Context {
         if let Some(mut idle) = IDLE.take()
             && let Some(context) = Rc::get_mut(&mut idle)
         {
-            context.request = request;
+            context.response = ResponseBuffers::new(request);
             context.vm = Some(vm);
             context.phase.set(phase);
             context.life.set(Life::begun_in(phase));
@@ -60,7 +61,7 @@ impl Context {
     #[cold]
     fn fresh(request: Request, vm: Rc<Vm>, phase: Phase) -> Context {
         Context {
-            request,
+            response: ResponseBuffers::new(request),
             vm: Some(vm),
             life: Cell::new(Life::begun_in(phase)),
             phase: Cell::new(phase),
@@ -79,7 +80,7 @@ impl Context {
     #[inline(always)]
     fn empty(&mut self) {
         let Context {
-            request: _,
+            response: _,
             vm,
             life: _,
             phase: _,
@@ -105,7 +106,7 @@ impl Context {
     /// Puts the context into nginx's slot, and a share of it into the request's pool.
     #[inline]
     pub fn attach(self: &Rc<Self>) -> Result<(), OutOfMemory> {
-        self.share.set(Some(self.request.share(self.clone())?));
+        self.share.set(Some(self.request().share(self.clone())?));
         self.reattach();
         Ok(())
     }
@@ -127,7 +128,7 @@ impl Context {
 
     /// Puts it into nginx's slot again, if nginx has cleared that.
     pub fn reattach(&self) {
-        self.request.set_context(self);
+        self.request().set_context(self);
     }
 
     /// Gives up a share. If it was the last one of a context that has ended, the context goes to

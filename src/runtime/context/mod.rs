@@ -8,9 +8,9 @@
 //! Each part has a life-cycle of its own and is reset as a whole.
 
 mod lifecycle;
-pub mod output;
 pub(super) mod plain;
 mod rare;
+pub mod response_state;
 mod running;
 pub mod tasks;
 
@@ -25,9 +25,10 @@ use crate::lua::{State, Vm};
 use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::http::cleanup::Share;
 use crate::nginx::http::fake::FakeRequest;
+use crate::nginx::http::response_buffers::ResponseBuffers;
 use crate::nginx::{Request, Status};
-use output::Output;
 use rare::Rare;
+use response_state::Output;
 use tasks::Tasks;
 
 pub use tasks::Switch;
@@ -149,7 +150,8 @@ enum Life {
 /// The context of one request or subrequest, or of a fake request: a timer's, a worker hook's, a
 /// TLS handshake's.
 pub struct Context {
-    request: Request,
+    /// The request, with the reusable buffers of its response.
+    pub response: ResponseBuffers,
     /// `None` while the context is in the free list.
     vm: Option<Rc<Vm>>,
     life: Cell<Life>,
@@ -187,7 +189,7 @@ impl Context {
     }
 
     pub fn request(&self) -> Request {
-        self.request
+        *self.response.request()
     }
 
     /// What most requests do not use, if this one has.
@@ -210,18 +212,18 @@ impl Context {
 
     /// The merged configuration of the request's location.
     pub fn location(&self) -> &LocationConf {
-        LocationConf::of(&self.request)
+        LocationConf::of(self.response.request())
     }
 
     pub fn main_conf(&self) -> &MainConf {
-        MainConf::of(&self.request)
+        MainConf::of(self.response.request())
     }
 
     /// Whether the response header has been sent, by us or by nginx. While it passes the header
     /// filters, it has not been.
     pub fn is_header_sent(&self) -> bool {
         let by_us = self.output.header_sent.get() && self.phase.get() != Phase::HeaderFilter;
-        by_us || self.request.header_sent()
+        by_us || self.request().header_sent()
     }
 
     /// Whether the code goes on without nginx: for a request that nginx does not know, a fake one
@@ -272,7 +274,7 @@ impl Context {
     /// `ngx.ctx` table, whose VM `suits`.
     pub fn former(request: Request, suits: impl Fn(&Rc<Vm>) -> bool) -> Option<Rc<Context>> {
         request.pooled_contexts().find(|former: &Rc<Context>| {
-            former.request == request
+            former.request() == request
                 && former.ctx_ref.get().is_some()
                 && former.vm.as_ref().is_some_and(&suits)
         })

@@ -7,8 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::Context;
-use crate::lua::vm::Thread;
-use crate::lua::{Anchor, State, openresty};
+use crate::lua::{State, Thread, ThreadAnchor, openresty};
 use crate::nginx::Level;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::runtime::task::{Role, Task};
@@ -19,7 +18,7 @@ pub(super) struct Plain {
     /// Its coroutine, until it gets a task.
     state: Cell<Option<State>>,
     /// What keeps that coroutine.
-    anchor: Cell<Option<Anchor>>,
+    anchor: Cell<Option<ThreadAnchor>>,
     /// The task that it has been given, until its code stops.
     promoted: RcCell<Task>,
 }

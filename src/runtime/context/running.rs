@@ -51,7 +51,7 @@ impl Context {
         request: Option<Request>,
         work: impl FnOnce(Option<&Rc<Context>>) -> R,
     ) -> R {
-        let is_its = |context: &&Rc<Context>| context.request.is(request);
+        let is_its = |context: &&Rc<Context>| context.request().is(request);
         RUNNING.with_innermost(|innermost| work(innermost.filter(is_its)))
     }
 

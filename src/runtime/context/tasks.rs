@@ -9,8 +9,7 @@ use codec::fallible::{self, OutOfMemory};
 use super::Context;
 use super::plain::Plain;
 use crate::config::PhaseSet;
-use crate::lua::State;
-use crate::lua::vm::Thread;
+use crate::lua::{State, Thread};
 use crate::nginx::core::rc_cell::RcCell;
 use crate::runtime::task::{Role, Task, TaskStatus};
 

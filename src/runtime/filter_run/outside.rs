@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::waiting::abandon;
 use crate::config::Phase;
-use crate::lua::vm::Thread;
+use crate::lua::Thread;
 use crate::nginx::Chain;
 use crate::runtime::context::{Context, End};
 

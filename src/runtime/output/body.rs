@@ -12,7 +12,7 @@ use crate::nginx::http::framing;
 use crate::nginx::http::{request_body, send as wire};
 use crate::ngx_debug;
 use crate::runtime::context::Context;
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 
 const HTTP_VERSION_11: usize = 1001;
 

@@ -12,7 +12,7 @@ use crate::nginx::http::{filters, subrequest};
 use crate::nginx::{Chain, Request, Status};
 use crate::ngx_debug;
 use crate::runtime::context::Context;
-use crate::runtime::context::output::Stage;
+use crate::runtime::context::response_state::Stage;
 use crate::runtime::scheduler;
 use crate::runtime::task::{Operation, Task};
 
@@ -38,7 +38,7 @@ fn flush_pending(context: &Rc<Context>) -> Status {
     let buffered = client::buffered_bits(request);
     ngx_debug!(request.log(), "lua flushing output: buffered 0x{buffered:x}");
     let has_ended = context.output.stage.get() == Stage::Ended;
-    let chain = if has_ended || context.output.recycled.is_busy() {
+    let chain = if has_ended || context.response.is_busy() {
         Chain::EMPTY
     } else {
         match flush_chain(context) {

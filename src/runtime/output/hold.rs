@@ -56,7 +56,7 @@ pub(super) fn hold(
         }
         // A reusable buffer that suffices is taken as it is. A new one gets space for more pieces.
         Some(_) => {
-            let suffices = context.output.recycled.offers(room);
+            let suffices = context.response.offers(room);
             let size = if suffices { room } else { room.max(HELD_BUF) };
             let (chain, buf) = new_buf(context, size)?;
             held.chain.append(chain);
@@ -72,7 +72,7 @@ pub(super) fn hold(
 }
 
 pub(super) fn new_buf(context: &Context, len: usize) -> Result<(Chain, OwnBuf), OutOfMemory> {
-    context.output.recycled.take(context.request().pool(), len, wire::tag())
+    context.response.take(len, wire::tag())
 }
 
 /// Gives the filters what is held back, and `chain`.
@@ -109,9 +109,9 @@ pub(super) fn filter(context: &Rc<Context>, chain: Chain) -> Status {
         mend_connection(context);
         return Status::ERROR;
     }
-    context.output.recycled.sent(request.pool(), chain, wire::tag());
+    context.response.sent(chain, wire::tag());
     if rc == Status::OK {
-        pending::join(request.main(), &context.output.recycled);
+        pending::join(&context.response);
     }
     rc
 }

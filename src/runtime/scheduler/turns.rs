@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{fail, run, start};
 use crate::config::Phase;
-use crate::lua::vm::Thread;
+use crate::lua::Thread;
 use crate::nginx::Status;
 use crate::nginx::core::guard::panics;
 use crate::nginx::http::departure;

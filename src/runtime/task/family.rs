@@ -19,7 +19,7 @@ impl Task {
     pub fn set_parent(&self, parent: &Rc<Task>) {
         if !parent.is_anchored() {
             parent.state().push_thread();
-            parent.anchor.set(Some(parent.state().anchor()));
+            parent.anchor.set(Some(parent.state().anchor_thread()));
         }
         self.parent.set(Some(parent.clone()));
     }

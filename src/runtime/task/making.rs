@@ -7,7 +7,7 @@ use codec::fallible::OutOfMemory;
 
 use super::records::RECORDS;
 use super::{Role, Task, TaskStatus};
-use crate::lua::{Anchor, State};
+use crate::lua::{State, ThreadAnchor};
 use crate::nginx::core::allocator;
 use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::option_cell::OptionCell;
@@ -27,7 +27,7 @@ impl Task {
     pub fn new(
         context: &Rc<Context>,
         state: State,
-        anchor: Option<Anchor>,
+        anchor: Option<ThreadAnchor>,
         role: Role,
     ) -> Rc<Task> {
         if let Some(spare) = SPARE.take()
@@ -71,7 +71,12 @@ impl Task {
     }
 
     #[cold]
-    fn fresh(context: &Rc<Context>, state: State, anchor: Option<Anchor>, role: Role) -> Rc<Task> {
+    fn fresh(
+        context: &Rc<Context>,
+        state: State,
+        anchor: Option<ThreadAnchor>,
+        role: Role,
+    ) -> Rc<Task> {
         let task = Rc::new(Task {
             state: Cell::new(state),
             anchor: Cell::new(anchor),
@@ -105,7 +110,7 @@ impl Task {
     /// Resets a task from the free list to what [`Task::fresh`] makes. Every field is named here,
     /// so that a forgotten one does not compile.
     #[inline(always)]
-    fn begin(&self, of: &Rc<Context>, on: State, kept_by: Option<Anchor>, kind: Role) {
+    fn begin(&self, of: &Rc<Context>, on: State, kept_by: Option<ThreadAnchor>, kind: Role) {
         let Task {
             state,
             anchor,

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use super::co_ctx;
 use super::context::Context;
-use crate::lua::{Anchor, State};
+use crate::lua::{State, ThreadAnchor};
 use crate::nginx::Request;
 use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::rc_cell::RcCell;
@@ -67,7 +67,7 @@ pub struct Task {
     state: Cell<State>,
     /// What keeps its coroutine in the registry; none for coroutines that Lua code keeps itself,
     /// or, while they run or wait, the stack of their resumer.
-    anchor: Cell<Option<Anchor>>,
+    anchor: Cell<Option<ThreadAnchor>>,
     /// Its place among the context's tasks.
     pub(super) place: Cell<usize>,
     role: Cell<Role>,
@@ -157,7 +157,7 @@ impl Task {
     }
 
     #[inline(always)]
-    fn with_anchor<T>(&self, look: impl FnOnce(Option<&Anchor>) -> T) -> T {
+    fn with_anchor<T>(&self, look: impl FnOnce(Option<&ThreadAnchor>) -> T) -> T {
         let anchor = self.anchor.take();
         let seen = look(anchor.as_ref());
         self.anchor.set(anchor);
@@ -178,7 +178,7 @@ impl Task {
     ///
     /// Returns what keeps the coroutine in the registry, to be given up. Safe to call twice: the
     /// second time returns `None`.
-    pub(super) fn detach(&self) -> Option<Anchor> {
+    pub(super) fn detach(&self) -> Option<ThreadAnchor> {
         self.status.set(TaskStatus::Dead);
         self.drop_pending();
         if self.co_ctx.get() != 0 {

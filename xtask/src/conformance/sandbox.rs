@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, WaitOptions, wait};
 
 use super::tap::Outcome;
-use super::{Purpose, upstream};
+use super::{Purpose, suite_release};
 use crate::{paths, shell};
 
 /// One test file to run.
@@ -115,8 +115,8 @@ fn wait_for(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
 /// Process 1 of the namespaces: sets the network up, starts the back ends, runs the test file
 /// `file` and reaps until it has ended.
 pub fn inside(file: &str) -> Result<()> {
-    if let Some(lib) = std::env::var_os(upstream::MOUNTED) {
-        upstream::mount(Path::new(&lib))?;
+    if let Some(lib) = std::env::var_os(suite_release::MOUNTED) {
+        suite_release::mount(Path::new(&lib))?;
     }
     set_up_network()?;
     start_backends()?;

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
-use std::ptr::{NonNull, addr_of, addr_of_mut, null_mut};
+use std::ptr::{NonNull, addr_of, null_mut};
 use std::rc::Rc;
 
 use super::chain::Chain;
@@ -10,13 +10,14 @@ use super::objects::{Certificate, Owned, PrivateKey, Result, Source, clearing_er
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
 use crate::nginx::core::strings;
+use crate::nginx::event::alarm;
 use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     CRYPTO_EX_INDEX_SSL, CRYPTO_get_ex_new_index, SSL, SSL_CTRL_CHAIN_CERT, SSL_CTX,
     SSL_certs_clear, SSL_ctrl, SSL_get_ex_data, SSL_get_servername, SSL_set_ex_data,
     SSL_use_PrivateKey, SSL_use_certificate, SSL_version, TLS1_3_VERSION,
-    TLSEXT_NAMETYPE_host_name, ngx_connection_local_sockaddr, ngx_connection_t, ngx_post_event,
-    ngx_posted_events, ngx_ssl_connection_index, sockaddr, socklen_t,
+    TLSEXT_NAMETYPE_host_name, ngx_connection_local_sockaddr, ngx_connection_t,
+    ngx_ssl_connection_index, sockaddr, socklen_t,
 };
 use crate::own_thread;
 
@@ -273,8 +274,8 @@ impl Client {
 
     /// Has nginx continue the handshake, in this round of its event loop.
     pub fn go_on(self) {
-        // SAFETY: a live connection has a write event; the queue is nginx's.
-        unsafe { ngx_post_event((*self.as_ptr()).write, addr_of_mut!(ngx_posted_events)) }
+        // SAFETY: a live connection has a write event; closing it takes that out.
+        unsafe { alarm::post((*self.as_ptr()).write) }
     }
 
     /// The local address of the connection and its length, if known.

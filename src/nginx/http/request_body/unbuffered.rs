@@ -8,7 +8,7 @@ use crate::nginx::http::callback;
 use crate::nginx::http::request::Request;
 use crate::nginx::http::request_body::{drop_reference, structure};
 use crate::nginx::sys::{
-    NGX_HTTP_CLIENT_CLOSED_REQUEST, ngx_connection_t, ngx_http_read_client_request_body,
+    NGX_HTTP_CLIENT_CLOSED_REQUEST, ngx_http_read_client_request_body,
     ngx_http_read_unbuffered_request_body,
 };
 
@@ -91,20 +91,15 @@ pub fn read(request: Request, mut append: impl FnMut(&[u8]) -> bool) -> BodyProg
     progress
 }
 
-fn connection(request: &Request) -> &ngx_connection_t {
-    // SAFETY: a live request has a live connection; no `&mut` of it is made.
-    unsafe { &*request.connection() }
-}
-
 /// Has nginx read from the client.
 fn read_on(request: Request) -> Status {
-    if connection(&request).error() != 0 {
+    if request.client().error() != 0 {
         return Status(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
     }
     // SAFETY: a live request whose body is being read, and its connection's read event. The event
     // may have timed out by nginx's own timer while nobody read: that is no reason to fail now.
     let rc = unsafe {
-        (*connection(&request).read).set_timedout(0);
+        (*request.client().read).set_timedout(0);
         Status(ngx_http_read_unbuffered_request_body(request.as_ptr()))
     };
     stay_awake(request);
@@ -141,7 +136,7 @@ fn stay_awake(request: Request) {
     if request.is_http3() {
         // SAFETY: a live connection has a read event; for a stream, the flag only says whether its
         // events are posted.
-        unsafe { (*connection(&request).read).set_active(1) }
+        unsafe { (*request.client().read).set_active(1) }
     }
 }
 
@@ -153,7 +148,7 @@ fn fail(request: Request, rc: Status) -> Status {
         (*request.as_ptr()).set_keepalive(0);
         (*request.as_ptr()).set_lingering_close(1);
     }
-    if connection(&request).error() != 0 {
+    if request.client().error() != 0 {
         return Status(NGX_HTTP_CLIENT_CLOSED_REQUEST as isize);
     }
     rc

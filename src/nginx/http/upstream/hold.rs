@@ -14,10 +14,11 @@ use super::record::{Peer, PeerData};
 use super::tries::Balancer;
 use crate::nginx::Status;
 use crate::nginx::core::log::Log;
+use crate::nginx::event::alarm;
 use crate::nginx::sys::{
     NGX_HTTP_UPSTREAM_FT_ERROR, ngx_close_connection, ngx_connection_t, ngx_create_pool,
     ngx_get_connection, ngx_http_upstream_state_t, ngx_log_t, ngx_peer_connection_t,
-    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t, ngx_uint_t,
+    ngx_pool_cleanup_add, ngx_str_t, ngx_uint_t,
 };
 
 /// What is known of a try that waits. All zero: none does.
@@ -104,7 +105,7 @@ impl Peer {
                 (*settings).next_upstream |= NGX_HTTP_UPSTREAM_FT_ERROR as ngx_uint_t;
             }
             (*c).log = addr_of_mut!((*hold).silence);
-            ngx_post_event((*c).write, addr_of_mut!(ngx_posted_events));
+            alarm::post((*c).write);
         }
     }
 

@@ -26,7 +26,7 @@ pub const MOUNTED: &str = "CONFORMANCE_RESTY_CORE";
 
 /// A release of lua-nginx-module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Upstream {
+pub enum SuiteRelease {
     /// Debian 12's package: 0.10.23 with lua-resty-core 0.1.25
     #[default]
     Debian,
@@ -36,7 +36,7 @@ pub enum Upstream {
     Head,
 }
 
-impl Upstream {
+impl SuiteRelease {
     /// What the C module of this release did on its suite.
     pub fn verdicts(self) -> PathBuf {
         paths::root().join(match self {

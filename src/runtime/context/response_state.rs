@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use crate::nginx::core::recycled::Recycled;
 use crate::runtime::output::Held;
 
 /// How far the response has come.
@@ -46,8 +45,6 @@ pub struct Output {
     pub body_count: Cell<BodyCount>,
     /// The body that the filters have not been given yet.
     pub held: Cell<Held>,
-    /// The reusable buffers of the response.
-    pub recycled: Recycled,
     /// How many threads wait in `ngx.flush(true)`.
     pub flushing: Cell<usize>,
 }

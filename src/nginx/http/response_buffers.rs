@@ -1,7 +1,6 @@
 //! Output buffers of a request, which are reused once nginx has sent them.
 //!
-//! They are all in one pool, the request's. Each call is given that, which a debug build checks: to keep it here
-//! would cost each response more.
+//! They are all in the request's pool. So one value has them and the request: another request begins without buffers.
 
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
@@ -10,89 +9,71 @@ use crate::nginx::core::buf::{Buf, OwnBuf};
 use crate::nginx::core::chain::Chain;
 use crate::nginx::core::log::Log;
 use crate::nginx::core::pool::{OutOfMemory, Pool};
+use crate::nginx::http::request::Request;
 use crate::nginx::sys::{
     ngx_buf_t, ngx_buf_tag_t, ngx_chain_t, ngx_chain_update_chains, ngx_pfree,
 };
 use crate::ngx_debug;
 
-/// The output buffers of one request.
-pub struct Recycled {
+/// A request, and the buffers that this module makes for its response.
+///
+/// Invariant: the links and buffers are live, because they are in the pool of the request, which has one pool as long
+/// as it lives; and they are used only as long as the request is.
+pub struct ResponseBuffers {
+    request: Request,
     free: Cell<*mut ngx_chain_t>,
     busy: Cell<*mut ngx_chain_t>,
     /// The last link of the busy ones, if there are any.
     busy_end: Cell<*mut ngx_chain_t>,
     /// The buffer into which many small ones are joined.
     joined: Cell<Option<OwnBuf>>,
-    /// The pool of the first call.
-    #[cfg(debug_assertions)]
-    pool: Cell<Option<Pool>>,
 }
 
-impl Default for Recycled {
-    fn default() -> Recycled {
-        Recycled::new()
-    }
-}
-
-impl Recycled {
-    pub const fn new() -> Recycled {
-        Recycled {
+impl ResponseBuffers {
+    /// No buffers yet.
+    #[inline(always)]
+    pub const fn new(request: Request) -> ResponseBuffers {
+        ResponseBuffers {
+            request,
             free: Cell::new(null_mut()),
             busy: Cell::new(null_mut()),
             busy_end: Cell::new(null_mut()),
             joined: Cell::new(None),
-            #[cfg(debug_assertions)]
-            pool: Cell::new(None),
         }
     }
 
-    /// Checks in a debug build that `pool` is the one of all calls.
     #[inline(always)]
-    fn check_pool(&self, pool: Pool) {
-        #[cfg(debug_assertions)]
-        {
-            let first = self.pool.get().unwrap_or(pool);
-            assert!(first == pool, "the buffers of a request are in one pool");
-            self.pool.set(Some(pool));
-        }
-        #[cfg(not(debug_assertions))]
-        let _ = pool;
+    pub fn request(&self) -> &Request {
+        &self.request
     }
 
     /// A chain of one link whose buffer has a capacity of `len` bytes (0: a special buffer without
     /// memory).
     #[inline(always)]
-    pub fn take(
-        &self,
-        pool: Pool,
-        len: usize,
-        tag: ngx_buf_tag_t,
-    ) -> Result<(Chain, OwnBuf), OutOfMemory> {
-        self.check_pool(pool);
-        // SAFETY: `new` made the links of the free list in this request's pool, which is live; a
-        // buffer gets there once nginx has sent it, so nothing else uses it.
+    pub fn take(&self, len: usize, tag: ngx_buf_tag_t) -> Result<(Chain, OwnBuf), OutOfMemory> {
+        let pool = self.request.pool();
+        // SAFETY: `make` made the links of the free list in this pool, the type's invariant; a buffer
+        // gets there once nginx has sent it, so nothing else uses it.
         unsafe {
             if let Some(link) = NonNull::new(self.free.get()) {
                 self.free.set(link.as_ref().next);
                 grow(pool, link, len)?;
                 return Ok(reset(link, len, tag));
             }
-            Ok(reset(new(pool, len)?, len, tag))
+            Ok(reset(make(pool, len)?, len, tag))
         }
     }
 
     /// Whether the next buffer that `take` gives has a capacity of `len` bytes already.
     pub fn offers(&self, len: usize) -> bool {
-        // SAFETY: `new` made the links of the free list and their buffers; they live as long as the
-        // request's pool.
+        // SAFETY: `make` made the links of the free list and their buffers, which are live, the type's invariant.
         let next = unsafe { self.free.get().as_ref().and_then(|link| link.buf.as_ref()) };
         next.is_some_and(|buf| memory_size(buf) >= len)
     }
 
     /// To be called after `out` was sent: buffers that are finished become free, the others stay
     /// busy.
-    pub fn sent(&self, pool: Pool, out: Chain, tag: ngx_buf_tag_t) {
-        self.check_pool(pool);
+    pub fn sent(&self, out: Chain, tag: ngx_buf_tag_t) {
         let (free, busy) = (self.free.as_ptr(), self.busy.as_ptr());
         // SAFETY: the links of all three lists live in this request's pool, and only this changes
         // those of the busy list; nginx moves them from one list to another, and looks at their
@@ -107,28 +88,27 @@ impl Recycled {
                 }
                 self.busy_end.set(end.as_ptr());
             }
-            ngx_chain_update_chains(pool.as_ptr(), free, busy, &mut null_mut(), tag);
+            ngx_chain_update_chains(self.request.pool().as_ptr(), free, busy, &mut null_mut(), tag);
         }
     }
 
-    /// The buffer that [`Recycled::take_joined`] gave, if it is `buf`.
+    /// The buffer that [`ResponseBuffers::take_joined`] gave, if it is `buf`.
     pub fn joined(&self, buf: Buf) -> Option<OwnBuf> {
         self.joined.get().filter(|joined| std::ptr::eq(joined.as_ptr(), buf.as_ptr()))
     }
 
     /// An empty buffer with a capacity of `len` bytes into which others are joined: there is one at
     /// a time.
-    pub fn take_joined(&self, pool: Pool, len: usize, tag: ngx_buf_tag_t) -> Option<OwnBuf> {
-        self.check_pool(pool);
+    pub fn take_joined(&self, len: usize, tag: ngx_buf_tag_t) -> Option<OwnBuf> {
         let link = match self.joined.get() {
             Some(joined) if !joined.memory().is_empty() => return None,
             Some(joined) if memory_size(joined.get()) >= len => {
-                // SAFETY: `new` made the buffer. It is empty, so nginx has sent it, and nothing
-                // else uses it.
+                // SAFETY: `make` made the buffer, which is live, the type's invariant. It is empty, so
+                // nginx has sent it, and nothing else uses it.
                 unsafe { reset_buf(joined.as_ptr(), len, tag) };
                 return Some(joined);
             }
-            _ => new(pool, len).ok()?,
+            _ => make(self.request.pool(), len).ok()?,
         };
         // SAFETY: fresh memory of ours alone.
         let (_, joined) = unsafe { reset(link, len, tag) };
@@ -153,7 +133,7 @@ struct Small {
 const SMALL: usize = 512;
 
 /// A new link with a buffer of `len` bytes, to be given to [`reset`].
-fn new(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
+fn make(pool: Pool, len: usize) -> Result<NonNull<ngx_chain_t>, OutOfMemory> {
     let inside = if len <= SMALL { len } else { 0 };
     let small: NonNull<Small> = pool.bytes_aligned(size_of::<Small>() + inside)?.cast();
     let start = match inside {
@@ -181,7 +161,7 @@ fn memory_size(buf: &ngx_buf_t) -> usize {
 /// Gives a free buffer a capacity of `len` bytes.
 ///
 /// # Safety
-/// `link` and its buffer must be live, of `pool`, made by [`new`], and in use by nothing else.
+/// `link` and its buffer must be live, of `pool`, made by [`make`], and in use by nothing else.
 unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(), OutOfMemory> {
     // SAFETY: `link` is a free link of ours in `pool`, the contract of this function.
     unsafe {
@@ -209,7 +189,7 @@ unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(),
 /// which looks to nginx's filters as if it had no memory.
 ///
 /// # Safety
-/// `link` and its buffer must be live, made by [`new`], and in use by nothing else.
+/// `link` and its buffer must be live, made by [`make`], and in use by nothing else.
 unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (Chain, OwnBuf) {
     // SAFETY: `link` and its buffer are live and ours alone, the contract of this function.
     unsafe {
@@ -223,7 +203,7 @@ unsafe fn reset(link: NonNull<ngx_chain_t>, len: usize, tag: ngx_buf_tag_t) -> (
 /// Empties a buffer, as [`reset`] does.
 ///
 /// # Safety
-/// `buf` must be live, made by [`new`], and in use by nothing else.
+/// `buf` must be live, made by [`make`], and in use by nothing else.
 unsafe fn reset_buf(buf: *mut ngx_buf_t, len: usize, tag: ngx_buf_tag_t) {
     // SAFETY: `buf` is live and ours alone, the contract of this function.
     unsafe {
