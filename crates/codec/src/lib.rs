@@ -36,6 +36,7 @@ pub mod receive_until;
 pub mod recursion;
 #[allow(clippy::disallowed_methods, reason = "a file of lua-resty-core, when a VM is made")]
 pub mod resty_core;
+pub mod seconds;
 pub mod sql;
 #[allow(clippy::disallowed_methods, reason = "files of the system, when the configuration is read")]
 pub mod system_names;

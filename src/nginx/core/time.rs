@@ -3,6 +3,8 @@
 
 use std::mem::MaybeUninit;
 
+use codec::seconds::in_seconds;
+
 use crate::nginx::Request;
 use crate::nginx::core::strings;
 use crate::nginx::sys::{
@@ -25,8 +27,7 @@ pub fn seconds() -> i64 {
 /// Seconds since the epoch with their milliseconds.
 pub fn now() -> f64 {
     let time = cached();
-    // `msec` is below 1,000; the conversion of a signed number is a single instruction.
-    time.sec as f64 + time.msec as i64 as f64 / 1000.0
+    in_seconds(time.sec, time.msec as u64)
 }
 
 /// Milliseconds since the epoch; 0 before it.
@@ -92,5 +93,5 @@ pub fn update() {
 /// When nginx made the request, as [`now`] counts.
 pub fn request_start(request: Request) -> f64 {
     let r = request.get();
-    r.start_sec as f64 + r.start_msec as f64 / 1000.0
+    in_seconds(r.start_sec, r.start_msec as u64)
 }
