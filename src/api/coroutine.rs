@@ -57,11 +57,11 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
 }
 
 /// A coroutine of the running request for the function that is argument 1, left on the stack.
+/// [`check_function`] has passed that.
 ///
 /// The registry keeps light threads until their task is removed. Other coroutines are kept by Lua
 /// code that refers to them, and by the stack of their resumer while they run or wait.
 pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
-    check_function(call)?;
     // Three values at most, far fewer than the LUA_MINSTACK free slots.
     let mut state = call.state;
     let thread = state.new_thread();
@@ -79,22 +79,26 @@ pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
     state.push_value(1);
     state.move_to(thread, 1);
     let task = Task::new(call.context, thread, anchor, role);
-    counters::count(match role {
-        Role::LightThread => Metric::ThreadsMade,
-        _ => Metric::CoroutinesMade,
-    });
     task.status.set(TaskStatus::Suspended);
     call.context.add_task(task.clone());
     Ok(task)
 }
 
+/// As [`make`], for a coroutine that is no light thread.
+fn make_coroutine(call: &Call, role: Role) -> Result<(), LuaError> {
+    check_function(call)?;
+    make(call, role)?;
+    counters::count(Metric::CoroutinesMade);
+    Ok(())
+}
+
 fn create(call: &Call) -> LuaResult {
-    make(call, Role::Coroutine)?;
+    make_coroutine(call, Role::Coroutine)?;
     Ok(Returns::Values(1))
 }
 
 fn wrap(call: &Call) -> LuaResult {
-    make(call, Role::Wrapped)?;
+    make_coroutine(call, Role::Wrapped)?;
     call.state.push_closure(lua_function(resume_wrapped), 1);
     Ok(Returns::Values(1))
 }

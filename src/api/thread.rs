@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use crate::api::call::{Call, Row, set_functions_in};
 use crate::api::coroutine;
+use crate::config::metrics::Metric;
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
 use crate::runtime::task::{Join, Record};
-use crate::runtime::{PhaseSet, Role, Task, TaskStatus, scheduler};
+use crate::runtime::{PhaseSet, Role, Task, TaskStatus, counters, scheduler};
 
 const FUNCTIONS: &[Row] = &[
     Row::late::<{ PhaseSet::YIELDABLE.0 }, _>(c"spawn", spawn),
@@ -27,6 +28,7 @@ fn spawn(call: &Call) -> LuaResult {
     let arguments = state.top() - 1;
     parent.reserve_thread(call.context.tasks.light_threads.get())?;
     let thread = coroutine::make(call, Role::LightThread)?;
+    counters::count(Metric::ThreadsMade);
     if arguments > 0 {
         if let Err(error) = thread.state().reserve(arguments) {
             call.context.remove_task(&thread);

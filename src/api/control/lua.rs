@@ -7,11 +7,12 @@ use codec::uri::escape_controls;
 
 use crate::api::arguments;
 use crate::api::call::{Call, ObjectRow, Row, set_functions};
-use crate::lua::{Kind, LuaError, LuaResult, Returns, State, Thread};
+use crate::api::coroutine;
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::http::redirect::UriError;
 use crate::nginx::http::{headers_out, redirect};
 use crate::runtime::context::End;
-use crate::runtime::{PhaseSet, Role, Task, TaskStatus};
+use crate::runtime::{PhaseSet, Role};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;
 /// Where a client may leave, and a light thread be made.
@@ -126,25 +127,10 @@ fn on_abort(call: &Call) -> LuaResult {
     if !call.context.location().check_client_abort() {
         return call.fail("lua_check_client_abort is off");
     }
-    let mut state = call.state;
-    if !state.is_lua_function(1) {
-        return Err(LuaError::argument(1, "Lua function expected"));
-    }
-    call.check()?;
+    coroutine::check_function(call)?;
     let parent = call.running_task()?;
-    let thread = state.new_thread();
-    let anchor = state.anchor_thread();
-    // Not before: to make a coroutine may run a finalizer, which may make others.
-    if let Err(error) = call.context.reserve_task() {
-        state.release_thread(Thread { state: thread, anchor });
-        return Err(error.into());
-    }
-    state.push_value(1);
-    state.move_to(thread, 1);
-    let task = Task::new(call.context, thread, Some(anchor), Role::LightThread);
-    task.status.set(TaskStatus::Suspended);
+    let task = coroutine::make(call, Role::LightThread)?;
     task.set_parent(&parent);
-    call.context.tasks.on_abort.set(Some(task.clone()));
-    call.context.add_task(task);
+    call.context.tasks.on_abort.set(Some(task));
     call.succeed()
 }

@@ -36,7 +36,7 @@ pub fn is_broken(request: Request) -> bool {
 /// Whether nginx waits for something of the client for a limited time only.
 pub fn has_read_timer(request: Request) -> bool {
     // SAFETY: a live connection has a read event.
-    unsafe { (*request.client().read).timer_set() != 0 }
+    unsafe { EventTimer::of(request.client().read).is_set() }
 }
 
 /// nginx's bits for the filters that hold output back.
