@@ -292,7 +292,7 @@ sub reaches {
 my ( $worker, $descriptors );
 
 sub nothing_is_left {
-    return ProcessTest::wait_until( sub { ProcessTest::is_at_rest( now(), sub { body('/threads_of_worker') }, $worker, $descriptors ) } );
+    return ProcessTest::comes_to_rest( \&now, sub { body('/threads_of_worker') }, $worker, $descriptors );
 }
 
 sub ways { return $_[0] eq 'h1' ? 'closes' : ( 'closes', 'resets' ) }

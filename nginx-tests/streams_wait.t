@@ -189,7 +189,7 @@ sub right {
 
 sub nothing_is_left {
     my ( $worker, $descriptors ) = @_;
-    return ProcessTest::wait_until( sub { ProcessTest::is_at_rest( now(), sub { body('/threads') }, $worker, $descriptors ) } );
+    return ProcessTest::comes_to_rest( \&now, sub { body('/threads') }, $worker, $descriptors );
 }
 
 for my $version ( sort keys %ports ) {

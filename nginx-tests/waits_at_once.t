@@ -333,7 +333,6 @@ sub now {
     return \%state;
 }
 
-
 sub shut      { $gate->shut; $names->pause }
 sub open_gate { $gate->open; $names->resume }
 
@@ -384,7 +383,7 @@ sub all_wait {
 my ( $worker, $descriptors );
 
 sub nothing_is_left {
-    return ProcessTest::wait_until( sub { ProcessTest::is_at_rest( now(), sub { body('/threads') }, $worker, $descriptors ) } );
+    return ProcessTest::comes_to_rest( \&now, sub { body('/threads') }, $worker, $descriptors );
 }
 
 # What is opened once is open then.

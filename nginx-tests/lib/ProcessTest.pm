@@ -234,15 +234,21 @@ sub descriptors {
     return scalar( () = glob "/proc/$pid/fd/*" );
 }
 
-# Whether a worker has no thread, no connection but that which asks, and as many descriptors as $descriptors, where
-# that is given: by its $state (`worker` and `active`, that is, connections), and what $threads gets from `lua_threads`.
-sub is_at_rest {
-    my ( $state, $threads, $worker, $descriptors ) = @_;
-    return
-           $state->{worker} == $worker
-        && $state->{active} == 1
-        && $threads->() =~ /^worker $worker: 0 threads/
-        && ( $descriptors // descriptors($worker) ) == descriptors($worker);
+# Waits until a worker has no thread, no connection but that which asks, and as many descriptors as $descriptors, where
+# that is given: by its state, which $now gets (`worker` and `active`, that is, connections), and what $threads gets from
+# `lua_threads`. False if that takes too long.
+sub comes_to_rest {
+    my ( $now, $threads, $worker, $descriptors ) = @_;
+    return wait_until(
+        sub {
+            my $state = $now->();
+            return
+                   $state->{worker} == $worker
+                && $state->{active} == 1
+                && $threads->() =~ /^worker $worker: 0 threads/
+                && ( $descriptors // descriptors($worker) ) == descriptors($worker);
+        }
+    );
 }
 
 # The content of a file, empty where there is none.
