@@ -101,7 +101,7 @@ fn answered(said: &str) -> Option<f64> {
 }
 
 /// The CPU time of a process's first thread, user and system.
-fn nanoseconds(pid: u32) -> Result<f64> {
+pub fn nanoseconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/schedstat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     on_cpu(&text).with_context(|| format!("no times in {text:?}"))

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Subjects;
 use super::collecting;
-use super::cpu::median;
+use super::cpu::{median, nanoseconds};
 use super::place::{self, C, local};
 use super::results::Outcome;
 use crate::server::{Server, Subject};
@@ -193,12 +193,13 @@ fn garbage(subject: &Subject, label: &str) -> Result<Measures> {
     let request = request("/garbage");
     let mut connection = Connection::open(ADDRESS)?;
     let mut times = Vec::new();
-    let mut before = time_on_cpu(server.pid())?;
+    // The latency of the answers without what other processes add.
+    let mut before = nanoseconds(server.pid())?;
     for _ in 0..GARBAGE {
         connection.send(request.as_bytes())?;
         connection.answer()?;
-        let after = time_on_cpu(server.pid())?;
-        times.push((after - before) as f64 / 1e3);
+        let after = nanoseconds(server.pid())?;
+        times.push((after - before) / 1e3);
         before = after;
     }
     times.sort_by(f64::total_cmp);
@@ -211,14 +212,6 @@ fn garbage(subject: &Subject, label: &str) -> Result<Measures> {
         (COLLECTING, "µs, 99%", at(0.99)),
         (COLLECTING, "µs, 99.9%", at(0.999)),
     ])
-}
-
-/// How many nanoseconds a process has run: the latency of its answers without what other processes
-/// add.
-fn time_on_cpu(pid: u32) -> Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
-    let time = stat.split_whitespace().next().and_then(|time| time.parse().ok());
-    time.with_context(|| format!("no time in {stat:?}"))
 }
 
 /// Resident memory in bytes.

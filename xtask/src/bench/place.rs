@@ -46,9 +46,14 @@ pub fn row_prefix(label: &str, row: &Row) -> Result<PathBuf> {
     let conf = prefix.join("row.conf");
     copy(&format!("rows/{}.conf", row.name), &conf)?;
     if label == C {
-        fs::write(&conf, without_ours(&fs::read_to_string(&conf)?))?;
+        rewrite(&conf, without_ours)?;
     }
     Ok(prefix)
+}
+
+fn rewrite(file: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
+    let text = fs::read_to_string(file)?;
+    Ok(fs::write(file, change(&text))?)
 }
 
 /// A configuration without the directives that the C module does not know.
@@ -84,20 +89,15 @@ pub fn start(subject: &Subject, prefix: &Path, address: SocketAddr) -> Result<Se
 
 /// Gives the nginx of `prefix` room for as many connections as its process may have descriptors.
 pub fn make_roomy(prefix: &Path) -> Result<()> {
-    let conf = prefix.join("nginx.conf");
-    let text = fs::read_to_string(&conf)?;
     let roomy = format!("worker_connections  {DESCRIPTORS};");
-    fs::write(&conf, text.replace("worker_connections  64;", &roomy))?;
-    Ok(())
+    rewrite(&prefix.join("nginx.conf"), |conf| conf.replace("worker_connections  64;", &roomy))
 }
 
 /// Has the nginx of `prefix` listen at `address` instead of [`ADDRESS`].
 pub fn listen_at(prefix: &Path, address: SocketAddr) -> Result<()> {
+    let (from, to) = (ADDRESS.port().to_string(), address.port().to_string());
     for file in ["nginx.conf", "row.conf"] {
-        let conf = prefix.join(file);
-        let text = fs::read_to_string(&conf)?;
-        let (from, to) = (ADDRESS.port().to_string(), address.port().to_string());
-        fs::write(&conf, text.replace(&from, &to))?;
+        rewrite(&prefix.join(file), |conf| conf.replace(&from, &to))?;
     }
     Ok(())
 }
