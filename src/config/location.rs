@@ -1,6 +1,7 @@
 //! The values of a location's directives, as written and in force.
 
 use std::cell::{OnceCell, RefCell};
+use std::ops::Deref;
 #[cfg(ngx_feature = "http_ssl")]
 use std::rc::Rc;
 
@@ -136,101 +137,113 @@ impl LocationConf {
     }
 
     /// The values in force.
-    pub fn in_force(&self) -> &Location {
+    fn in_force(&self) -> &Location {
         self.merged.get_or_init(|| self.written.borrow().clone())
     }
+}
 
-    /// The code of `phase` in force.
+/// The values in force.
+impl Deref for LocationConf {
+    type Target = Location;
+
+    #[inline(always)]
+    fn deref(&self) -> &Location {
+        self.in_force()
+    }
+}
+
+impl Location {
+    /// The code of `phase`.
     #[inline(always)]
     pub fn script(&self, phase: Phase) -> Option<&SharedScript> {
-        self.in_force().scripts.get(phase)
+        self.scripts.get(phase)
     }
 
     #[cfg(ngx_feature = "http_ssl")]
     pub fn skip_default_verify(&self) -> bool {
-        self.in_force().skip_default_verify.unwrap_or(false)
+        self.skip_default_verify.unwrap_or(false)
     }
 
     /// Whether requests run in the worker's VM.
     pub fn code_cache(&self) -> bool {
-        self.in_force().code_cache != Some(CodeCache::Off)
+        self.code_cache != Some(CodeCache::Off)
     }
 
     /// Whether a request looks for code that has changed.
     pub fn looks_for_changes(&self) -> bool {
-        self.in_force().code_cache == Some(CodeCache::Stat)
+        self.code_cache == Some(CodeCache::Stat)
     }
 
     pub fn need_request_body(&self) -> bool {
-        self.in_force().need_request_body.unwrap_or(false)
+        self.need_request_body.unwrap_or(false)
     }
 
     pub fn transform_underscores(&self) -> bool {
-        self.in_force().transform_underscores.unwrap_or(true)
+        self.transform_underscores.unwrap_or(true)
     }
 
     pub fn socket_log_errors(&self) -> bool {
-        self.in_force().socket_log_errors.unwrap_or(true)
+        self.socket_log_errors.unwrap_or(true)
     }
 
     /// The level at which time-outs of cosockets are logged.
     pub fn timeout_level(&self) -> Level {
-        self.in_force().log_levels.timeout.unwrap_or(Level::Err)
+        self.log_levels.timeout.unwrap_or(Level::Err)
     }
 
     /// The level at which clients are logged that leave, or take no output.
     pub fn abort_level(&self) -> Level {
-        self.in_force().log_levels.abort.unwrap_or(Level::Info)
+        self.log_levels.abort.unwrap_or(Level::Info)
     }
 
     pub fn http10_buffering(&self) -> bool {
-        self.in_force().http10_buffering.unwrap_or(true)
+        self.http10_buffering.unwrap_or(true)
     }
 
     pub fn coalesce_output(&self) -> bool {
-        self.in_force().coalesce_output.unwrap_or(false)
+        self.coalesce_output.unwrap_or(false)
     }
 
     pub fn check_client_abort(&self) -> bool {
-        self.in_force().check_client_abort.unwrap_or(false)
+        self.check_client_abort.unwrap_or(false)
     }
 
     pub fn use_default_type(&self) -> bool {
-        self.in_force().use_default_type.unwrap_or(true)
+        self.use_default_type.unwrap_or(true)
     }
 
     pub fn ctx_inherit(&self) -> bool {
-        self.in_force().ctx_inherit.unwrap_or(false)
+        self.ctx_inherit.unwrap_or(false)
     }
 
     /// In milliseconds, as are the other times.
     pub fn socket_connect_timeout(&self) -> usize {
-        self.in_force().socket_connect_timeout.unwrap_or(60_000)
+        self.socket_connect_timeout.unwrap_or(60_000)
     }
 
     pub fn socket_send_timeout(&self) -> usize {
-        self.in_force().socket_send_timeout.unwrap_or(60_000)
+        self.socket_send_timeout.unwrap_or(60_000)
     }
 
     pub fn socket_read_timeout(&self) -> usize {
-        self.in_force().socket_read_timeout.unwrap_or(60_000)
+        self.socket_read_timeout.unwrap_or(60_000)
     }
 
     pub fn socket_keepalive_timeout(&self) -> usize {
-        self.in_force().socket_keepalive_timeout.unwrap_or(60_000)
+        self.socket_keepalive_timeout.unwrap_or(60_000)
     }
 
     /// In bytes.
     pub fn socket_send_lowat(&self) -> usize {
-        self.in_force().socket_send_lowat.unwrap_or(0)
+        self.socket_send_lowat.unwrap_or(0)
     }
 
     /// In bytes; a page of memory by default.
     pub fn socket_buffer_size(&self) -> usize {
-        self.in_force().socket_buffer_size.unwrap_or_else(worker::page_size).max(1)
+        self.socket_buffer_size.unwrap_or_else(worker::page_size).max(1)
     }
 
     pub fn socket_pool_size(&self) -> i64 {
-        self.in_force().socket_pool_size.map_or(30, |size| size as i64)
+        self.socket_pool_size.map_or(30, |size| size as i64)
     }
 }

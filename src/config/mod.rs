@@ -28,7 +28,7 @@ pub mod worker_events;
 use crate::nginx::http::phases::HttpPhase;
 
 pub use code::Script;
-pub use location::LocationConf;
+pub use location::{Location, LocationConf};
 pub use main::MainConf;
 pub use phases::{Phase, PhaseSet};
 pub use server::ServerConf;

@@ -204,11 +204,10 @@ impl Vm {
     ) -> Result<(), LoadError> {
         // The reference belongs to the worker's VM; a VM of a request's own looks the code up.
         let remembered = key.remembered.get().filter(|_| self.caches_code);
-        let text = &key.text;
-        let number = remembered.map_or(NO_REFERENCE, |of| of.reference.number());
-        ngx_debug!(log, "code cache lookup (key='{text}', ref={number})");
+        let number = || remembered.map_or(NO_REFERENCE, |of| of.reference.number());
+        ngx_debug!(log, "code cache lookup (key='{}', ref={})", key.text, number());
         if let Some(Remembered { anchor, .. }) = remembered {
-            ngx_debug!(log, "code cache hit (key='{text}', ref={number})");
+            ngx_debug!(log, "code cache hit (key='{}', ref={})", key.text, number());
             on.push_anchored(anchor);
             return Ok(());
         }

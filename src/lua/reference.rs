@@ -39,17 +39,31 @@ pub struct Anchor {
 #[derive(Debug)]
 pub struct ThreadAnchor(NonZeroI32);
 
-impl fmt::Display for ThreadAnchor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// A coroutine to run code in.
 pub struct Thread {
     pub state: State,
     /// What keeps it.
     pub anchor: ThreadAnchor,
+}
+
+impl Thread {
+    /// It, as debug lines name it: a value of its own, so that the coroutine itself need not be in memory for a line
+    /// that is not written.
+    #[inline(always)]
+    pub(super) fn shown(&self) -> impl fmt::Display + use<> {
+        ShownThread { at: self.state, number: self.anchor.0 }
+    }
+}
+
+struct ShownThread {
+    at: State,
+    number: NonZeroI32,
+}
+
+impl fmt::Display for ShownThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:p} (ref {})", self.at.as_ptr(), self.number)
+    }
 }
 
 impl State {

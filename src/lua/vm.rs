@@ -308,8 +308,7 @@ impl Vm {
     pub fn take_thread(&self, log: Log) -> Result<Thread, Vec<u8>> {
         ngx_debug!(log, "lua creating new thread");
         if let Some(thread) = self.idle_threads.take() {
-            let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
-            ngx_debug!(log, "lua reusing cached lua thread {at:p} (ref {anchor})");
+            ngx_debug!(log, "lua reusing cached lua thread {}", thread.shown());
             return Ok(thread);
         }
         self.new_thread()
@@ -350,8 +349,7 @@ impl Vm {
     /// not recycled: if its stack has overflowed, LuaJIT would not let it grow again.
     #[inline(always)]
     pub fn give_back_thread(&self, thread: Thread, recycle: bool, log: Log) {
-        let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
-        ngx_debug!(log, "lua deleting light thread {at:p} (ref {anchor})");
+        ngx_debug!(log, "lua deleting light thread {}", thread.shown());
         let recycle = recycle && !thread.state.has_failed() && self.idle_threads.has_room();
         debug_assert!(!recycle || !thread.state.is_running(), "a coroutine that is given back");
         if recycle && thread.state.is_idle() && thread.state.globals() == self.globals.get() {
@@ -360,7 +358,7 @@ impl Vm {
         // SAFETY: the coroutine is this VM's, and its owner has given it back: nothing runs it any more.
         let rest = if recycle && unsafe { openresty::reset_thread(self.main, thread.state) } {
             self.globals.set(self.main.globals());
-            ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {anchor})");
+            ngx_debug!(log, "lua caching unused lua thread {}", thread.shown());
             self.idle_threads.keep(thread)
         } else {
             Some(thread)
@@ -377,16 +375,14 @@ impl Vm {
         if thread.state.globals() != self.globals.get() || !self.idle_threads.has_room() {
             return self.give_back_changed(thread, log);
         }
-        let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
-        ngx_debug!(log, "lua deleting light thread {at:p} (ref {anchor})");
+        ngx_debug!(log, "lua deleting light thread {}", thread.shown());
         self.keep_ended(thread, log);
     }
 
     /// Keeps a coroutine whose code has ended, and that has the globals of the main one.
     #[inline(always)]
     fn keep_ended(&self, mut thread: Thread, log: Log) {
-        let (at, anchor) = (thread.state.as_ptr(), &thread.anchor);
-        ngx_debug!(log, "lua caching unused lua thread {at:p} (ref {anchor})");
+        ngx_debug!(log, "lua caching unused lua thread {}", thread.shown());
         if thread.state.top() != 0 {
             thread.state.set_top(0);
         }

@@ -22,6 +22,7 @@ const CONTENT: WaitingPhase = WaitingPhase {
     body_is_there: callback::event(body_is_there),
 };
 
+#[inline(always)]
 fn enter(request: Request) -> Status {
     request.result(runner::enter(request, &CONTENT))
 }

@@ -15,7 +15,7 @@ use crate::runtime::{Context, Phase, Task, pending_log, scheduler};
 /// nginx's log phase.
 pub fn enter(request: Request) -> Status {
     count_for_malloc_trim(request);
-    runner::log_entry(request, Phase::Log.row().short);
+    runner::log_entry(request, Phase::Log);
     let Some(script) = LocationConf::of(&request).script(Phase::Log) else {
         return Status::DECLINED;
     };

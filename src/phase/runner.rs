@@ -9,7 +9,7 @@ use std::rc::Rc;
 use codec::fallible::OutOfMemory;
 
 use crate::config::code::{ScriptError, SharedScript};
-use crate::config::{LocationConf, MainConf, Script};
+use crate::config::{Location, LocationConf, MainConf, Script};
 use crate::lua::vm::Owner;
 use crate::lua::{CodeKey, Thread, Vm};
 use crate::nginx::core::allocator;
@@ -31,10 +31,12 @@ pub fn log_filter(request: Request, phase: Phase) {
 }
 
 /// Writes the debug line for each call of a phase handler.
-pub fn log_entry(request: Request, phase: &str) {
+#[inline(always)]
+pub fn log_entry(request: Request, phase: Phase) {
     ngx_debug!(
         request.log(),
-        "lua {phase} handler, uri:\"{}\" c:{}",
+        "lua {} handler, uri:\"{}\" c:{}",
+        phase.row().short,
         Shown(request.uri()),
         request.references()
     );
@@ -52,7 +54,7 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
 #[inline(never)]
 fn new_context(
     request: Request,
-    location: &LocationConf,
+    location: &Location,
     phase: Phase,
 ) -> Result<Rc<Context>, Status> {
     make_context(request, location, phase)
@@ -62,7 +64,7 @@ fn new_context(
 #[inline(always)]
 fn make_context(
     request: Request,
-    location: &LocationConf,
+    location: &Location,
     phase: Phase,
 ) -> Result<Rc<Context>, Status> {
     let main = MainConf::of(&request);
@@ -97,7 +99,7 @@ fn new_uncached(request: Request, phase: Phase) -> Result<Rc<Context>, Status> {
 /// `lua_code_cache stat`: looks for changed code, and has the request keep what is the newest code
 /// now, until it ends.
 #[cold]
-fn pin_code(request: Request, vm: &Rc<Vm>, location: &LocationConf) -> Result<(), Status> {
+fn pin_code(request: Request, vm: &Rc<Vm>, location: &Location) -> Result<(), Status> {
     let begins = vm.begin_watched(request, location.looks_for_changes()).map_err(|reason| {
         request.log().write(Level::Err, &reason);
         Status::HTTP_INTERNAL_SERVER_ERROR
@@ -198,11 +200,13 @@ pub struct WaitingPhase {
     pub body_is_there: callback::Event,
 }
 
-/// The handler of a phase: nginx enters it for the first time, or after an event.
+/// The handler of a phase: nginx enters it for the first time, or after an event. Each phase has its own copy, in
+/// which what it waits for is known.
+#[inline(always)]
 pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
     let phase = waiting.phase;
-    log_entry(request, phase.row().short);
-    let location = LocationConf::of(&request);
+    log_entry(request, phase);
+    let location: &Location = LocationConf::of(&request);
     let Some(script) = location.script(phase) else {
         return Status::DECLINED;
     };
@@ -267,9 +271,10 @@ fn read_body_first(context: &Rc<Context>, after: callback::Event) -> Option<Stat
 }
 
 /// Starts `script` as the request's entry thread and runs it until it waits or ends.
+#[inline(always)]
 fn start(
     context: &Rc<Context>,
-    location: &LocationConf,
+    location: &Location,
     script: &SharedScript,
     phase: Phase,
 ) -> Result<Status, Status> {

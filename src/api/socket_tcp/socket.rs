@@ -16,7 +16,7 @@ use super::tls::Tls;
 use super::user_data::UserData;
 use crate::api::call::Call;
 use crate::api::socket_failure::{self, SocketFailure};
-use crate::config::LocationConf;
+use crate::config::Location;
 use crate::lua::{LuaError, LuaResult};
 use crate::nginx::Request;
 use crate::nginx::core::allocator;
@@ -53,7 +53,7 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// The given timeouts; the configured one for each that is not positive.
-    pub fn new(conf: &LocationConf, connect: i64, send: i64, read: i64) -> Timeouts {
+    pub fn new(conf: &Location, connect: i64, send: i64, read: i64) -> Timeouts {
         let or = |value: i64, default: usize| match usize::try_from(value) {
             Ok(value) if value > 0 => value,
             _ => default,

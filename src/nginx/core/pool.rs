@@ -8,8 +8,7 @@ use export::callback;
 
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::sys::{
-    NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_cleanup_t,
-    ngx_pool_t, ngx_str_t,
+    NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_t, ngx_pool_t, ngx_str_t,
 };
 
 pub use codec::fallible::OutOfMemory;
@@ -38,11 +37,61 @@ impl Pool {
     }
 
     /// `len` bytes, uninitialised and aligned for any of nginx's types; the pool owns them.
+    #[inline(always)]
     pub fn bytes_aligned(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
         may_fail()?;
+        match self.rest_of_block(len) {
+            Some(data) => Ok(data),
+            None => self.allocate(len),
+        }
+    }
+
+    /// As [`Pool::bytes_aligned`], from what the pool's current block has left: what `ngx_palloc` does first,
+    /// without the call.
+    #[inline(always)]
+    fn rest_of_block(self, len: usize) -> Option<NonNull<u8>> {
+        // SAFETY: the pool is live by `from_ptr`'s contract, and so is its current block, of which nobody has what is
+        // between `last` and `end`, neither of them null.
+        unsafe {
+            let (pool, block) = (self.as_ptr(), (*self.as_ptr()).current);
+            let data = (*block).d.last.map_addr(|last| last.next_multiple_of(NGX_ALIGNMENT));
+            let room = (*block).d.end.addr().checked_sub(data.addr())?;
+            if len > room || len > (*pool).max {
+                return None;
+            }
+            (*block).d.last = data.add(len);
+            Some(NonNull::new_unchecked(data))
+        }
+    }
+
+    #[inline(never)]
+    fn allocate(self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
         // SAFETY: the pool is live by `from_ptr`'s contract.
         let data = unsafe { ngx_palloc(self.as_ptr(), len.max(1)) };
         NonNull::new(data.cast()).ok_or(OutOfMemory)
+    }
+
+    /// Has nginx call `handler` with `data` when the pool is destroyed, before what it was given earlier.
+    ///
+    /// # Safety
+    /// `handler` must be safe to call with `data` then.
+    #[inline(always)]
+    pub(in crate::nginx) unsafe fn call_at_end(
+        self,
+        handler: unsafe extern "C" fn(*mut c_void),
+        data: *mut c_void,
+    ) -> Result<(), OutOfMemory> {
+        const { assert!(align_of::<ngx_pool_cleanup_t>() <= NGX_ALIGNMENT) };
+        let entry: NonNull<ngx_pool_cleanup_t> =
+            self.bytes_aligned(size_of::<ngx_pool_cleanup_t>())?.cast();
+        // SAFETY: the entry is fresh memory of its size; the pool is live by `from_ptr`'s contract, and keeps its
+        // entries in a list.
+        unsafe {
+            let first = &mut (*self.as_ptr()).cleanup;
+            entry.write(ngx_pool_cleanup_t { handler: Some(handler), data, next: *first });
+            *first = entry.as_ptr();
+        }
+        Ok(())
     }
 
     /// A copy of `bytes`, followed by a NUL that its length does not count.
@@ -108,16 +157,13 @@ impl Pool {
     /// Moves `value` into the pool; it is dropped when the pool is destroyed.
     pub fn own<T: 'static>(self, value: T) -> Result<NonNull<T>, OutOfMemory> {
         const { assert!(align_of::<Owned<T>>() <= NGX_ALIGNMENT) };
-        may_fail()?;
-        // SAFETY: the pool is live; the cleanup's data is written before its handler is set.
+        let slot: NonNull<Owned<T>> = self.bytes_aligned(size_of::<Owned<T>>())?.cast();
+        // SAFETY: the slot is fresh memory of its size, and written before the pool can be destroyed; `drop_owned`
+        // drops what is there, once.
         unsafe {
-            let slot: *mut Owned<T> = ngx_palloc(self.as_ptr(), size_of::<Owned<T>>()).cast();
-            let slot = slot.as_mut().ok_or(OutOfMemory)?;
-            let cleanup = ngx_pool_cleanup_add(self.as_ptr(), 0).as_mut().ok_or(OutOfMemory)?;
-            std::ptr::from_mut(slot).write(Owned { drop: drop_value::<T>, value });
-            cleanup.data = std::ptr::from_mut(slot).cast();
-            cleanup.handler = Some(drop_owned);
-            Ok(NonNull::from(&mut slot.value))
+            self.call_at_end(drop_owned, slot.as_ptr().cast())?;
+            slot.write(Owned { drop: drop_value::<T>, value });
+            Ok(NonNull::new_unchecked(&raw mut (*slot.as_ptr()).value))
         }
     }
 }

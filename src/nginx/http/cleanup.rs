@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use export::callback;
 
-use crate::nginx::core::pool::{OutOfMemory, may_fail};
+use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::request::Request;
-use crate::nginx::sys::{ngx_http_cleanup_add, ngx_pool_cleanup_add, ngx_pool_cleanup_t};
+use crate::nginx::sys::{ngx_http_cleanup_add, ngx_pool_cleanup_t};
 
 /// A value of which a request's pool has a share.
 pub trait SharedWithPool {
@@ -28,17 +28,13 @@ pub struct Share<T> {
 
 impl Request {
     /// Gives the request's pool a share of `value`.
+    #[inline(always)]
     pub fn share<T: SharedWithPool + 'static>(self, value: Rc<T>) -> Result<Share<T>, OutOfMemory> {
-        may_fail()?;
-        // SAFETY: a live request has a live pool; the entry is nginx's own structure, and its
-        // handler releases the share that is put into its data.
-        unsafe {
-            let cleanup = ngx_pool_cleanup_add(self.get().pool, 0).as_mut().ok_or(OutOfMemory)?;
-            let value = Rc::into_raw(value);
-            cleanup.data = value.cast_mut().cast();
-            cleanup.handler = Some(let_go::<T>);
-            Ok(Share { request: self, value })
-        }
+        let shared = Rc::as_ptr(&value);
+        // SAFETY: the handler releases the share that is given up here, once the pool has been told of it.
+        unsafe { self.pool().call_at_end(let_go::<T>, shared.cast_mut().cast()) }?;
+        let _ = Rc::into_raw(value);
+        Ok(Share { request: self, value: shared })
     }
 }
 

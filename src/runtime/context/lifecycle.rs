@@ -104,7 +104,7 @@ impl Context {
     }
 
     /// Puts the context into nginx's slot, and a share of it into the request's pool.
-    #[inline]
+    #[inline(always)]
     pub fn attach(self: &Rc<Self>) -> Result<(), OutOfMemory> {
         self.share.set(Some(self.request().share(self.clone())?));
         self.reattach();
@@ -136,10 +136,17 @@ impl Context {
     #[inline(always)]
     pub fn retire(context: Rc<Context>) {
         if context.is_released() {
-            Context::reuse(context);
+            Context::reuse_late(context);
         }
     }
 
+    /// As [`Context::reuse`], where its request has ended before its code.
+    #[cold]
+    fn reuse_late(context: Rc<Context>) {
+        Context::reuse(context);
+    }
+
+    #[inline(always)]
     fn reuse(mut context: Rc<Context>) {
         let Some(unshared) = Rc::get_mut(&mut context) else { return };
         unshared.empty();
@@ -185,6 +192,7 @@ impl SharedWithPool for Context {
         self.close_resources();
     }
 
+    #[inline(always)]
     fn let_go(self: Rc<Self>) {
         self.release();
         Context::reuse(self);

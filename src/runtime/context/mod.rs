@@ -20,7 +20,7 @@ use std::rc::{Rc, Weak};
 
 use super::ctx;
 use super::task::Task;
-use crate::config::{LocationConf, MainConf, Phase, PhaseSet};
+use crate::config::{Location, LocationConf, MainConf, Phase, PhaseSet};
 use crate::lua::{State, Vm};
 use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::http::cleanup::Share;
@@ -211,7 +211,7 @@ impl Context {
     }
 
     /// The merged configuration of the request's location.
-    pub fn location(&self) -> &LocationConf {
+    pub fn location(&self) -> &Location {
         LocationConf::of(self.response.request())
     }
 

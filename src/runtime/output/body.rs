@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::header::{make_header, send_http10_header};
 use super::hold::{Held, hold, is_holding, is_refused, may_hold, new_buf, pass_on, pass_on_held};
-use crate::config::{LocationConf, Phase};
+use crate::config::{Location, Phase};
 use crate::nginx::Status;
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
@@ -152,6 +152,6 @@ fn discard_unread_body(context: &Rc<Context>) -> bool {
 
 /// Whether the location has `body_filter_by_lua*`, which must see each piece, and the end,
 /// separately.
-pub(super) fn is_body_filtered(location: &LocationConf) -> bool {
+pub(super) fn is_body_filtered(location: &Location) -> bool {
     location.script(Phase::BodyFilter).is_some()
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::body::is_body_filtered;
-use crate::config::LocationConf;
+use crate::config::Location;
 use crate::nginx::core::buf::OwnBuf;
 use crate::nginx::core::pool::OutOfMemory;
 use crate::nginx::http::{client, departure, pending, send as wire};
@@ -24,7 +24,7 @@ const HELD_BUF: usize = 512;
 
 /// Whether `len` more bytes may be held back. Not on a broken connection, so that the error is
 /// reported at once.
-pub(super) fn may_hold(context: &Context, location: &LocationConf, len: usize) -> bool {
+pub(super) fn may_hold(context: &Context, location: &Location, len: usize) -> bool {
     let request = context.request();
     let held = context.output.held.get().len;
     held.saturating_add(len) < client::postpone_output(request)
@@ -50,7 +50,7 @@ pub(super) fn hold(
         Some(last) if last.spare_capacity() >= room => last,
         // A response of one piece takes no more memory than the piece.
         None => {
-            let (chain, buf) = new_buf(context, room)?;
+            let (chain, buf) = context.response.take(room, wire::tag())?;
             held.chain = chain;
             buf
         }
@@ -71,6 +71,7 @@ pub(super) fn hold(
     Ok(())
 }
 
+#[inline(never)]
 pub(super) fn new_buf(context: &Context, len: usize) -> Result<(Chain, OwnBuf), OutOfMemory> {
     context.response.take(len, wire::tag())
 }
