@@ -634,3 +634,69 @@ true
 nil true
 --- no_error_log
 [error]
+
+
+
+=== TEST 19: coroutines that nobody has resumed
+--- http_config
+    init_by_lua_block { left = {} }
+--- config
+    location = /make {
+        content_by_lua_block {
+            left.coroutine = coroutine.create(function() return "went on" end)
+            left.wrapped = coroutine.wrap(function() return "went on" end)
+            ngx.sleep(0.05)
+            ngx.say(coroutine.resume(left.coroutine))
+            ngx.say(left.wrapped())
+            left.later = coroutine.create(function() end)
+        }
+    }
+    location = /use {
+        content_by_lua_block {
+            ngx.say(coroutine.status(left.coroutine))
+            ngx.say(pcall(coroutine.resume, left.coroutine))
+            ngx.say(pcall(left.wrapped))
+            ngx.say(pcall(ngx.thread.wait, left.coroutine))
+            ngx.say(pcall(ngx.thread.kill, left.coroutine))
+        }
+    }
+    location = /t {
+        rewrite_by_lua_block {
+            local kept = coroutine.create(function() end)
+            ngx.ctx.kept = kept
+            ngx.ctx.status = coroutine.status(kept)
+            ngx.ctx.wait = select(2, pcall(ngx.thread.wait, kept))
+            ngx.ctx.kill = select(2, ngx.thread.kill(kept))
+        }
+        content_by_lua_block {
+            ngx.say(ngx.ctx.status, ", ", ngx.ctx.wait, ", ", ngx.ctx.kill)
+            ngx.say(coroutine.status(ngx.ctx.kept))
+            ngx.say(coroutine.resume(ngx.ctx.kept))
+            local made, used = ngx.location.capture_multi { { "/make" }, { "/use" } }
+            ngx.print(used.body, made.body)
+            ngx.say(coroutine.status(left.later), " ", pcall(coroutine.resume, left.later))
+
+            local thread = ngx.thread.spawn(function()
+                return coroutine.create(function(...) return ... end)
+            end)
+            local _, orphan = ngx.thread.wait(thread)
+            ngx.say(coroutine.resume(orphan, 1, 2))
+
+            -- They leave nothing behind: not even a record until the request ends.
+            for _ = 1, 100000 do coroutine.create(function() end) end
+        }
+    }
+--- request
+GET /t
+--- response_body eval
+"suspended, attempt to wait on a coroutine that is not a user thread, not user thread
+dead
+falsecannot resume dead coroutine
+suspended
+" . "falseno co ctx found\n" x 4 . "truewent on
+went on
+suspended falseno co ctx found
+true12
+"
+--- no_error_log
+[error]

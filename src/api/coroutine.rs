@@ -56,49 +56,47 @@ pub fn check_function(call: &Call) -> Result<(), LuaError> {
     call.check()
 }
 
-/// A coroutine of the running request for the function that is argument 1, left on the stack.
-/// [`check_function`] has passed that.
-///
-/// The registry keeps light threads until their task is removed. Other coroutines are kept by Lua
-/// code that refers to them, and by the stack of their resumer while they run or wait.
-pub fn make(call: &Call, role: Role) -> Result<Rc<Task>, LuaError> {
+/// A light thread of the running request for the function that is argument 1: its coroutine is left on the
+/// stack, and kept by the registry until its task is removed. [`check_function`] has passed the function.
+pub fn make_thread(call: &Call) -> Result<Rc<Task>, LuaError> {
     // Three values at most, far fewer than the LUA_MINSTACK free slots.
     let mut state = call.state;
     let thread = state.new_thread();
-    let anchor = (role == Role::LightThread).then(|| {
-        state.push_value(-1);
-        state.anchor_thread()
-    });
+    state.push_value(-1);
+    let anchor = state.anchor_thread();
     // Not before: to make a coroutine may run a finalizer, which may make others.
     if let Err(error) = call.context.reserve_task() {
-        if let Some(anchor) = anchor {
-            state.release_thread(Thread { state: thread, anchor });
-        }
+        state.release_thread(Thread { state: thread, anchor });
         return Err(error.into());
     }
     state.push_value(1);
     state.move_to(thread, 1);
-    let task = Task::new(call.context, thread, anchor, role);
+    let task = Task::new(call.context, thread, Some(anchor), Role::LightThread);
     task.status.set(TaskStatus::Suspended);
     call.context.add_task(task.clone());
     Ok(task)
 }
 
-/// As [`make`], for a coroutine that is no light thread.
-fn make_coroutine(call: &Call, role: Role) -> Result<(), LuaError> {
+/// As [`make_thread`], for a coroutine that the scheduler gets to know when it is first resumed. Lua code that
+/// refers to it keeps it, and the stack of its resumer while it runs or waits.
+fn make_coroutine(call: &Call, wrapped: bool) -> Result<(), LuaError> {
     check_function(call)?;
-    make(call, role)?;
+    let mut state = call.state;
+    let thread = state.new_thread();
+    state.push_value(1);
+    state.move_to(thread, 1);
+    Task::note_new(call.context, thread, wrapped)?;
     counters::count(Metric::CoroutinesMade);
     Ok(())
 }
 
 fn create(call: &Call) -> LuaResult {
-    make_coroutine(call, Role::Coroutine)?;
+    make_coroutine(call, false)?;
     Ok(Returns::Values(1))
 }
 
 fn wrap(call: &Call) -> LuaResult {
-    make_coroutine(call, Role::Wrapped)?;
+    make_coroutine(call, true)?;
     call.state.push_closure(lua_function(resume_wrapped), 1);
     Ok(Returns::Values(1))
 }
@@ -115,22 +113,26 @@ fn resume(call: &Call) -> LuaResult {
     let state = call.state;
     let target = state.thread(1).ok_or_else(|| LuaError::argument(1, "coroutine expected"))?;
     call.check()?;
-    match Task::record(target) {
-        Record::Task(task) if task.belongs_to(call.context) => {
-            if task.status.get() != TaskStatus::Suspended {
-                return refuse(state, task.status.get());
-            }
-            call.check_task()?;
-            let values = state.top();
-            call.context.set_switch(Switch::Resume(task, values - 1));
-            // The coroutine itself is yielded too, below its arguments: while it runs or waits,
-            // this stack may be all that refers to it.
-            Ok(Returns::Yield(values))
+    let task = match Task::record(target) {
+        Record::Task(task) if task.belongs_to(call.context) => task,
+        Record::New(new) if new.belongs_to(call.context) => {
+            Task::begin_new(call.context, target, new)?
         }
-        Record::Ended | Record::EndedThread => refuse(state, TaskStatus::Dead),
+        Record::Ended | Record::EndedThread => return refuse(state, TaskStatus::Dead),
         // Another request's, or not made here.
-        Record::Task(_) | Record::None => Err(LuaError::text("no co ctx found")),
+        Record::Task(_) | Record::New(_) | Record::None => {
+            return Err(LuaError::text("no co ctx found"));
+        }
+    };
+    if task.status.get() != TaskStatus::Suspended {
+        return refuse(state, task.status.get());
     }
+    call.check_task()?;
+    let values = state.top();
+    call.context.set_switch(Switch::Resume(task, values - 1));
+    // The coroutine itself is yielded too, below its arguments: while it runs or waits, this stack may be all
+    // that refers to it.
+    Ok(Returns::Yield(values))
 }
 
 #[cold]
@@ -152,6 +154,7 @@ fn status(call: &Call) -> LuaResult {
     call.check()?;
     let status = match Task::record(target) {
         Record::Task(task) => task.status.get(),
+        Record::New(_) => TaskStatus::Suspended,
         Record::Ended | Record::EndedThread | Record::None => TaskStatus::Dead,
     };
     call.state.push_str(status.name());

@@ -27,7 +27,7 @@ fn spawn(call: &Call) -> LuaResult {
     let parent = &call.task()?;
     let arguments = state.top() - 1;
     parent.reserve_thread(call.context.tasks.light_threads.get())?;
-    let thread = coroutine::make(call, Role::LightThread)?;
+    let thread = coroutine::make_thread(call)?;
     counters::count(Metric::ThreadsMade);
     if arguments > 0 {
         if let Err(error) = thread.state().reserve(arguments) {
@@ -58,6 +58,7 @@ fn light_thread(call: &Call, n: i32) -> Result<Record, LuaError> {
         Record::Task(task) if !task.belongs_to(call.context) => {
             Err(LuaError::text("no co ctx found"))
         }
+        Record::New(new) if !new.belongs_to(call.context) => Err(LuaError::text("no co ctx found")),
         Record::None => Err(LuaError::text("no co ctx found")),
         record => Ok(record),
     }

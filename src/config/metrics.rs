@@ -54,7 +54,7 @@ metrics! {
     TraceFlushes,   "jit_trace_flushes_total", Counter, "Times that LuaJIT dropped all traces";
     EntryThreads,   "entry_threads",           Gauge,   "Entry threads of phases, timers and hooks that have not ended";
     LightThreads,   "light_threads",           Gauge,   "Light threads that have not ended";
-    Coroutines,     "coroutines",              Gauge,   "Coroutines of Lua code that have not ended";
+    Coroutines,     "coroutines",              Gauge,   "Coroutines of Lua code that have been resumed, and have not ended";
     TimersPending,  "timers_pending",          Gauge,   "Timers that have not expired";
     TimersRunning,  "timers_running",          Gauge,   "Timer handlers that have not ended";
     Pools,          "cosocket_pools",          Gauge,   "Pools of connections of TCP cosockets";

@@ -52,11 +52,7 @@ pub fn context_of(request: Request, phase: Phase) -> Result<Rc<Context>, Status>
 }
 
 #[inline(never)]
-fn new_context(
-    request: Request,
-    location: &Location,
-    phase: Phase,
-) -> Result<Rc<Context>, Status> {
+fn new_context(request: Request, location: &Location, phase: Phase) -> Result<Rc<Context>, Status> {
     make_context(request, location, phase)
 }
 

@@ -11,8 +11,8 @@ use crate::api::coroutine;
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::http::redirect::UriError;
 use crate::nginx::http::{headers_out, redirect};
+use crate::runtime::PhaseSet;
 use crate::runtime::context::End;
-use crate::runtime::{PhaseSet, Role};
 
 const REQUEST: u32 = PhaseSet::REQUEST.0;
 /// Where a client may leave, and a light thread be made.
@@ -129,7 +129,7 @@ fn on_abort(call: &Call) -> LuaResult {
     }
     coroutine::check_function(call)?;
     let parent = call.running_task()?;
-    let task = coroutine::make(call, Role::LightThread)?;
+    let task = coroutine::make_thread(call)?;
     task.set_parent(&parent);
     call.context.tasks.on_abort.set(Some(task));
     call.succeed()

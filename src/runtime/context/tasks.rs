@@ -11,7 +11,7 @@ use super::plain::Plain;
 use crate::config::PhaseSet;
 use crate::lua::{State, Thread};
 use crate::nginx::core::rc_cell::RcCell;
-use crate::runtime::task::{Role, Task, TaskStatus};
+use crate::runtime::task::{GENERATIONS, Role, Task, TaskStatus};
 
 /// What a coroutine asks of the scheduler by yielding.
 #[derive(Default)]
@@ -40,8 +40,11 @@ pub struct Tasks {
     entry: RcCell<Task>,
     /// All but the entry thread.
     others: RefCell<Vec<Rc<Task>>>,
-    /// Whether there may be other tasks than the entry thread, or tasks in a queue.
+    /// Whether there may be other tasks than the entry thread, tasks in a queue, or new coroutines.
     had_others: Cell<bool>,
+    /// By what coroutines that have not been resumed know whose they are: a key of [`GENERATIONS`]; 0 if there are
+    /// none.
+    generation: Cell<u64>,
     current: Cell<Option<Current>>,
     /// The entry thread whose code runs, as long as it has no task.
     pub(super) plain: Plain,
@@ -69,6 +72,7 @@ impl Tasks {
             entry,
             others,
             had_others,
+            generation,
             current,
             plain,
             posted,
@@ -83,6 +87,7 @@ impl Tasks {
         );
         debug_assert!(plain.is_empty(), "nor code that runs");
         debug_assert!(others.get_mut().is_empty() && !had_others.get(), "nor others");
+        debug_assert_eq!(generation.get(), 0, "nor new coroutines");
         debug_assert!(posted.get_mut().is_empty() && woken.get_mut().is_empty(), "nor queues");
         debug_assert!(on_abort.is_empty() && light_threads.get() == 0, "nor threads");
         if !matches!(switch.get_mut(), Switch::Wait) {
@@ -120,6 +125,28 @@ impl Context {
             queue.try_reserve(missing)?;
         }
         Ok(())
+    }
+
+    /// What a coroutine is marked with that code of this context makes now; fails without memory.
+    #[inline(always)]
+    pub(in crate::runtime) fn generation(&self) -> Result<u64, OutOfMemory> {
+        match self.tasks.generation.get() {
+            0 => self.begin_generation(),
+            generation => Ok(generation),
+        }
+    }
+
+    #[cold]
+    fn begin_generation(&self) -> Result<u64, OutOfMemory> {
+        GENERATIONS.reserve()?;
+        self.tasks.had_others.set(true);
+        self.tasks.generation.set(GENERATIONS.insert(()));
+        Ok(self.tasks.generation.get())
+    }
+
+    /// Whether a coroutine with that mark is of this context.
+    pub(in crate::runtime) fn has_generation(&self, generation: u64) -> bool {
+        self.tasks.generation.get() == generation
     }
 
     #[inline(always)]
@@ -289,6 +316,9 @@ impl Context {
 
     fn remove_others(&self) {
         self.tasks.had_others.set(false);
+        if self.tasks.generation.get() != 0 {
+            GENERATIONS.remove(self.tasks.generation.take());
+        }
         for queue in [&self.tasks.posted, &self.tasks.woken] {
             let mut queue = queue.borrow_mut();
             queue.clear();

@@ -22,6 +22,7 @@ use crate::nginx::event::alarm::Alarm;
 
 use operation::Pending;
 pub use operation::{Join, Operation};
+pub(super) use records::GENERATIONS;
 use records::RECORDS;
 pub use records::Record;
 

@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible::OutOfMemory;
 
-use super::{Role, Task};
+use super::{Role, Task, TaskStatus};
 use crate::lua::{State, openresty};
 use crate::own_thread;
 use crate::runtime::{Context, Keyed};
@@ -14,6 +14,8 @@ use crate::runtime::{Context, Keyed};
 pub enum Record {
     /// It was not made by this module.
     None,
+    /// It has not been resumed yet: it gets a task then.
+    New(New),
     /// It can still run, or is a light thread whose results wait.
     Task(Rc<Task>),
     /// Its task has ended.
@@ -21,6 +23,37 @@ pub enum Record {
     /// Its task has ended, and was a light thread.
     EndedThread,
 }
+
+/// A coroutine that has not been resumed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct New {
+    /// That of the context that made it.
+    generation: u64,
+    /// Whether `coroutine.wrap` made it.
+    wrapped: bool,
+}
+
+impl New {
+    /// Whether code of `context` has made it.
+    pub fn belongs_to(self, context: &Context) -> bool {
+        context.has_generation(self.generation)
+    }
+
+    fn word(self) -> u64 {
+        self.generation | if self.wrapped { NEW | WRAPPED } else { NEW }
+    }
+
+    #[inline(always)]
+    fn of_word(word: u64) -> Option<New> {
+        let new = New { generation: word & !(NEW | WRAPPED), wrapped: word & WRAPPED != 0 };
+        (word & NEW != 0).then_some(new)
+    }
+}
+
+/// The bits of a word that say that the coroutine has not been resumed, and that it is wrapped. No key has them: the
+/// lower half of a key is an index, and no memory has room for so many tasks.
+const NEW: u64 = 1 << 31;
+const WRAPPED: u64 = 1 << 30;
 
 /// The word of an ended light thread's coroutine. No key equals this word or [`ENDED`], because
 /// keys have a version in their upper half.
@@ -75,6 +108,10 @@ impl Task {
                 _ => Context::promote_on(state).map_or(Record::None, Record::Task),
             };
         }
+        if let Some(new) = New::of_word(word) {
+            let lives = GENERATIONS.with(new.generation, |()| ()).is_some();
+            return if lives { Record::New(new) } else { Record::Ended };
+        }
         let Some(task) = Task::with_key(word) else { return Record::Ended };
         if task.state() != state {
             // A coroutine made by LuaJIT itself, which has copied the word from its creator.
@@ -84,6 +121,30 @@ impl Task {
             return Record::Ended;
         }
         Record::Task(task)
+    }
+
+    /// Notes that code of `context` has made the coroutine `state`, which gets its task when it is resumed
+    /// ([`Task::begin_new`]). Fails without memory.
+    #[inline(always)]
+    pub fn note_new(context: &Context, state: State, wrapped: bool) -> Result<(), OutOfMemory> {
+        let new = New { generation: context.generation()?, wrapped };
+        openresty::set_record(state, new.word());
+        openresty::set_request(state, context.request());
+        Ok(())
+    }
+
+    /// The task of the coroutine `state`, which is `new` and of `context`; fails without memory.
+    pub fn begin_new(
+        context: &Rc<Context>,
+        state: State,
+        new: New,
+    ) -> Result<Rc<Task>, OutOfMemory> {
+        context.reserve_task()?;
+        let role = if new.wrapped { Role::Wrapped } else { Role::Coroutine };
+        let task = Task::new(context, state, None, role);
+        task.status.set(TaskStatus::Suspended);
+        context.add_task(task.clone());
+        Ok(task)
     }
 
     /// Makes the coroutine, which must be alive, forget the task, which has ended.
@@ -102,6 +163,8 @@ impl Task {
 }
 
 own_thread! {
+    /// The keys of the contexts whose code has made coroutines ([`Context::generation`]).
+    pub(in crate::runtime) static GENERATIONS: Keyed<()> = Keyed::new();
     /// The tasks by the keys in their coroutines. A coroutine may outlive its request in a Lua
     /// variable: its key then finds nothing.
     pub(super) static RECORDS: Keyed<Weak<Task>> = Keyed::new();
