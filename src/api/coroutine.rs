@@ -63,10 +63,11 @@ pub fn make_thread(call: &Call) -> Result<Rc<Task>, LuaError> {
     let mut state = call.state;
     let thread = state.new_thread();
     state.push_value(-1);
-    let anchor = state.anchor_thread();
+    let vm = call.context.vm();
+    let anchor = vm.anchor_thread(&mut state);
     // Not before: to make a coroutine may run a finalizer, which may make others.
     if let Err(error) = call.context.reserve_task() {
-        state.release_thread(Thread { state: thread, anchor });
+        vm.release_thread(Thread { state: thread, anchor });
         return Err(error.into());
     }
     state.push_value(1);

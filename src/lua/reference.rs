@@ -4,11 +4,13 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::num::NonZeroI32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use mlua::ffi;
 
 use super::kind::Kind;
 use super::state::{REGISTRY, State};
+use crate::nginx::core::free_list::FreeList;
 
 /// The number of a value in a table: the code cache, or lua-resty-core's table of `ngx.ctx` tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,10 +36,61 @@ pub struct Anchor {
     kept: *const c_void,
 }
 
-/// What keeps a coroutine in the registry until both are given to [`State::release_thread`]. The coroutine itself says
-/// what it keeps.
+/// What keeps a coroutine in the registry until both are given to [`super::Vm::release_thread`]. It knows of which VM it
+/// is: another one gives up nothing.
 #[derive(Debug)]
-pub struct ThreadAnchor(NonZeroI32);
+pub struct ThreadAnchor {
+    number: NonZeroI32,
+    vm: u32,
+}
+
+/// The numbers in the registry by which a VM keeps its coroutines. One that is given up is kept for the next coroutine:
+/// that costs less than `luaL_unref` and `luaL_ref`.
+pub(super) struct ThreadNumbers {
+    vm: u32,
+    spare: FreeList<NonZeroI32>,
+}
+
+/// The most numbers that a VM keeps.
+const MAX_SPARE: usize = 1024;
+
+impl ThreadNumbers {
+    pub(super) fn new() -> ThreadNumbers {
+        static VMS: AtomicU32 = AtomicU32::new(0);
+        let vm = VMS.fetch_add(1, Ordering::Relaxed);
+        ThreadNumbers { vm, spare: FreeList::new(MAX_SPARE) }
+    }
+
+    /// Pops the coroutine on top of a stack of the VM, and keeps it; raises without memory.
+    pub(super) fn anchor(&self, state: &mut State) -> ThreadAnchor {
+        debug_assert_eq!(state.kind(-1), Kind::Thread, "what is to be kept");
+        let number = match self.spare.take() {
+            Some(number) => {
+                state.raw_set_index(REGISTRY, number.get());
+                number
+            }
+            None => state.make_ref(REGISTRY),
+        };
+        ThreadAnchor { number, vm: self.vm }
+    }
+
+    /// Gives up what keeps a coroutine, which may be garbage then. `main` is the VM's main coroutine.
+    pub(super) fn release(&self, mut main: State, anchor: ThreadAnchor) {
+        debug_assert_eq!(anchor.vm, self.vm, "an anchor of another VM");
+        if anchor.vm != self.vm {
+            return;
+        }
+        match self.spare.keep(anchor.number) {
+            None => {
+                // Not nil: `luaL_ref` would take the number for one that nobody has.
+                main.push_bool(false);
+                main.raw_set_index(REGISTRY, anchor.number.get());
+            }
+            // SAFETY: the registry, and the number of a value in it, of which nobody else has the anchor.
+            Some(number) => unsafe { ffi::luaL_unref(main.as_ptr(), REGISTRY, number.get()) },
+        }
+    }
+}
 
 /// A coroutine to run code in.
 pub struct Thread {
@@ -51,7 +104,7 @@ impl Thread {
     /// that is not written.
     #[inline(always)]
     pub(super) fn shown(&self) -> impl fmt::Display + use<> {
-        ShownThread { at: self.state, number: self.anchor.0 }
+        ShownThread { at: self.state, number: self.anchor.number }
     }
 }
 
@@ -96,31 +149,10 @@ impl State {
         self.raw_get_index(REGISTRY, anchor.number.get());
     }
 
-    /// Gives up a value of the registry.
-    pub fn release(self, anchor: Anchor) {
-        self.give_up(anchor.number, anchor.kept);
-    }
-
-    /// Pops the coroutine on top, and keeps it in the registry; raises without memory.
-    pub fn anchor_thread(&mut self) -> ThreadAnchor {
-        debug_assert_eq!(self.kind(-1), Kind::Thread, "what is to be kept");
-        ThreadAnchor(self.make_ref(REGISTRY))
-    }
-
-    /// Pushes the coroutine that `anchor` keeps.
-    #[cfg(not(openresty_luajit))]
-    pub(super) fn push_anchored_thread(self, anchor: &ThreadAnchor) {
-        self.raw_get_index(REGISTRY, anchor.0.get());
-    }
-
-    /// Gives up a coroutine, which may be garbage then.
-    pub fn release_thread(self, thread: Thread) {
-        self.give_up(thread.anchor.0, thread.state.as_ptr().cast_const().cast());
-    }
-
-    /// Gives up the registry's value of that number, if it is the one at `kept`: another one, as it would be in another
+    /// Gives up a value of the registry, if it is the one that the anchor keeps: another one, as it would be in another
     /// VM, is somebody else's.
-    fn give_up(mut self, number: NonZeroI32, kept: *const c_void) {
+    pub fn release(mut self, anchor: Anchor) {
+        let Anchor { number, kept } = anchor;
         self.raw_get_index(REGISTRY, number.get());
         let found = self.address(-1);
         self.pop(1);
@@ -130,6 +162,12 @@ impl State {
             // gives each number once, and neither kind of anchor can be copied.
             unsafe { ffi::luaL_unref(self.as_ptr(), REGISTRY, number.get()) }
         }
+    }
+
+    /// Pushes the coroutine that `anchor` keeps.
+    #[cfg(not(openresty_luajit))]
+    pub(super) fn push_anchored_thread(self, anchor: &ThreadAnchor) {
+        self.raw_get_index(REGISTRY, anchor.number.get());
     }
 
     /// Where the table, function or coroutine at `index` is; null for other values.

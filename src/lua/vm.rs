@@ -19,7 +19,7 @@ use super::limit::Limit;
 use super::memory::Collection;
 use super::openresty;
 use super::package_paths::{path_of, set_package_paths};
-use super::reference::{Anchor, Reference, Thread};
+use super::reference::{Anchor, Reference, Thread, ThreadAnchor, ThreadNumbers};
 use super::resty_core::Release;
 use super::run::Outcome;
 use super::state::{GLOBALS, State};
@@ -77,6 +77,7 @@ pub enum VmError {
 /// A Lua VM.
 pub struct Vm {
     main: State,
+    thread_numbers: ThreadNumbers,
     /// Coroutines that ended and may run again.
     idle_threads: FreeList<Thread>,
     /// One more, for code of filters, which most often ends without a wait: while it is here, nothing of
@@ -130,6 +131,7 @@ impl Vm {
         let main = unsafe { State::from_ptr(state) };
         let mut vm = Vm {
             main,
+            thread_numbers: ThreadNumbers::new(),
             idle_threads: FreeList::new(0),
             filter_thread: Cell::default(),
             globals: Cell::new(null()),
@@ -319,9 +321,19 @@ impl Vm {
         let mut made = None;
         self.protect(|mut state| {
             let thread = state.new_thread();
-            made = Some(Thread { state: thread, anchor: state.anchor_thread() });
+            made = Some(Thread { state: thread, anchor: self.anchor_thread(&mut state) });
         })?;
         made.ok_or_else(|| b"no coroutine".into())
+    }
+
+    /// Pops the coroutine on top of `on`, a stack of this VM, and keeps it; raises without memory.
+    pub fn anchor_thread(&self, on: &mut State) -> ThreadAnchor {
+        self.thread_numbers.anchor(on)
+    }
+
+    /// Gives up a coroutine, which may be garbage then.
+    pub fn release_thread(&self, thread: Thread) {
+        self.thread_numbers.release(self.main, thread.anchor);
     }
 
     /// A coroutine for the code of a filter, to be given back by [`Vm::keep_filter_thread`] if the code has
@@ -364,7 +376,7 @@ impl Vm {
             Some(thread)
         };
         if let Some(thread) = rest {
-            self.main.release_thread(thread);
+            self.release_thread(thread);
         }
     }
 
@@ -387,7 +399,7 @@ impl Vm {
             thread.state.set_top(0);
         }
         if let Some(thread) = self.idle_threads.keep(thread) {
-            self.main.release_thread(thread);
+            self.release_thread(thread);
         }
     }
 

@@ -17,9 +17,12 @@ impl Task {
     /// The registry keeps `parent` from now on, because its light threads use it when they end,
     /// even if Lua code has forgotten the coroutine. Raises without memory.
     pub fn set_parent(&self, parent: &Rc<Task>) {
-        if !parent.is_anchored() {
-            parent.state().push_thread();
-            parent.anchor.set(Some(parent.state().anchor_thread()));
+        if !parent.is_anchored()
+            && let Some(context) = parent.context()
+        {
+            let mut state = parent.state();
+            state.push_thread();
+            parent.anchor.set(Some(context.vm().anchor_thread(&mut state)));
         }
         self.parent.set(Some(parent.clone()));
     }
