@@ -40,6 +40,8 @@ pub struct Tasks {
     entry: RcCell<Task>,
     /// All but the entry thread.
     others: RefCell<Vec<Rc<Task>>>,
+    /// For how many of them all lists here have capacity.
+    room: Cell<usize>,
     /// Whether there may be other tasks than the entry thread, tasks in a queue, or new coroutines.
     had_others: Cell<bool>,
     /// By what coroutines that have not been resumed know whose they are: a key of [`GENERATIONS`]; 0 if there are
@@ -71,6 +73,7 @@ impl Tasks {
         let Tasks {
             entry,
             others,
+            room: _,
             had_others,
             generation,
             current,
@@ -112,18 +115,29 @@ impl Context {
     }
 
     /// Reserves capacity for another task, in every queue; fails without memory.
-    #[inline]
+    #[inline(always)]
     pub fn reserve_task(&self) -> Result<(), OutOfMemory> {
         Task::reserve()?;
+        if self.tasks.others.borrow().len() < self.tasks.room.get() {
+            return Ok(());
+        }
+        self.reserve_room()
+    }
+
+    #[inline(never)]
+    fn reserve_room(&self) -> Result<(), OutOfMemory> {
         let mut others = self.tasks.others.borrow_mut();
         others.try_reserve(1)?;
+        let mut room = others.capacity();
         // Each task, the entry thread and this one, may wait there once.
         let most = others.len() + 2;
         for queue in [&self.tasks.posted, &self.tasks.woken] {
             let mut queue = queue.borrow_mut();
             let missing = most.saturating_sub(queue.len());
             queue.try_reserve(missing)?;
+            room = room.min(queue.capacity() - 1);
         }
+        self.tasks.room.set(room);
         Ok(())
     }
 
@@ -319,11 +333,13 @@ impl Context {
         if self.tasks.generation.get() != 0 {
             GENERATIONS.remove(self.tasks.generation.take());
         }
+        let mut room = self.tasks.room.take();
         for queue in [&self.tasks.posted, &self.tasks.woken] {
             let mut queue = queue.borrow_mut();
             queue.clear();
             if queue.capacity() > KEPT {
                 *queue = VecDeque::new();
+                room = 0;
             }
         }
         self.tasks.on_abort.set(None);
@@ -336,8 +352,11 @@ impl Context {
             }
             if others.capacity() <= KEPT {
                 *self.tasks.others.borrow_mut() = others;
+            } else {
+                room = 0;
             }
         }
+        self.tasks.room.set(room);
         self.tasks.light_threads.set(0);
         self.output.flushing.set(0);
     }
