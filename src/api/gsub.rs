@@ -117,12 +117,12 @@ fn subject(state: &State) -> &[u8] {
 
 /// Puts the value on top of the stack in the place of the last match, unless it is nil or false.
 fn replace(state: State, subject: &[u8], substitution: &mut Substitution) -> Result<(), Failure> {
-    if state.boolean(-1) {
-        // A number becomes a string in its slot.
-        let text = state.bytes(-1).ok_or_else(|| Failure::Value(state.kind(-1)))?;
-        substitution.replace(subject, text)?;
+    // A number becomes a string in its slot.
+    match state.bytes(-1) {
+        Some(text) => Ok(substitution.replace(subject, text)?),
+        None if state.boolean(-1) => Err(Failure::Value(state.kind(-1))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Looks for the next match. Pushes its captures, or the end.

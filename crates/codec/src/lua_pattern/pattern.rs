@@ -14,6 +14,14 @@ pub(super) struct Pattern {
     bytes: Vec<u8>,
     anchored: bool,
     first: First,
+    /// Whether that is all that it is.
+    single: Option<Single>,
+}
+
+/// A pattern of one item, which every match consists of: `%-`, `[^%w]`, or the same in parentheses.
+#[derive(Clone, Copy)]
+pub(super) struct Single {
+    pub(super) is_captured: bool,
 }
 
 /// What every match starts with, as far as that is known beforehand.
@@ -37,7 +45,24 @@ impl Pattern {
         self.bytes.clear();
         self.bytes.try_append(rest.unwrap_or(source))?;
         self.first = if self.anchored { First::Anything } else { self.find_first() };
+        self.single = self.find_single();
         Ok(())
+    }
+
+    /// Where each place that [`Pattern::skip`] finds is a match of one byte: how.
+    #[inline]
+    pub(super) fn single(&self) -> Option<Single> {
+        self.single
+    }
+
+    fn find_single(&self) -> Option<Single> {
+        if matches!(self.first, First::Anything) {
+            return None;
+        }
+        let is_captured = self.byte(0) == b'(';
+        let end = self.item_end(usize::from(is_captured)).ok()?;
+        let rest: &[u8] = if is_captured { b")" } else { b"" };
+        (self.bytes.get(end..)? == rest).then_some(Single { is_captured })
     }
 
     /// Whether it matches only at the start of the subject.

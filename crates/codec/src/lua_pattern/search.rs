@@ -15,6 +15,14 @@ impl Pattern {
         from: usize,
         captures: &mut Captures,
     ) -> Result<Option<(usize, usize)>, PatternError> {
+        if let Some(single) = self.single() {
+            let start = self.skip(subject, from);
+            captures.clear();
+            if start < subject.len() && single.is_captured {
+                captures.open(Capture::Text(start as u32, start as u32 + 1))?;
+            }
+            return Ok((start < subject.len()).then_some((start, start + 1)));
+        }
         let mut search = Search { pattern: self, subject, captures, depth: 0 };
         let mut start = from;
         loop {

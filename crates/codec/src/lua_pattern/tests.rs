@@ -42,6 +42,12 @@ fn what_matches_is_replaced() {
         ("a-c.b", "[^a-b%.]", "a[-][c].b"),
         ("color colour", "colou?r", "[color] [colour]"),
         ("nothing", "%d", "nothing"),
+        ("-a-", "%-", "[-]a[-]"),
+        ("-a-", "(%-)", "[-]a[-]"),
+        ("a b/c", "([^%w])", "a[ ]b[/]c"),
+        ("a b/c", "[^%w]", "a[ ]b[/]c"),
+        ("a(b", "%(", "a[(]b"),
+        ("aab", "(a)b", "a[a]"),
         ("a\0b", "%z", "a[\0]b"),
         ("abab", "a\0b", "[a]b[a]b"),
         ("key = value", "^(%w+)%s*=%s*(%w+)$", "[key,value]"),
@@ -50,6 +56,7 @@ fn what_matches_is_replaced() {
         assert_eq!(shown(subject, pattern, 99).as_deref(), Ok(expected), "{subject} {pattern}");
     }
     assert_eq!(shown("aaa", "a", 2).as_deref(), Ok("[a][a]a"));
+    assert_eq!(shown("aaa", "(a)", 2).as_deref(), Ok("[a][a]a"));
     assert_eq!(shown("aaa", "a", 0).as_deref(), Ok("aaa"));
 }
 
