@@ -64,6 +64,10 @@ pub enum Part {
 pub struct Template {
     parts: Vec<Part>,
     literal: bool,
+    /// The length of all its texts.
+    text_len: usize,
+    /// The groups in its parts, in their order.
+    groups: Vec<usize>,
 }
 
 impl Template {
@@ -91,7 +95,14 @@ impl Template {
         }
 
         push_text(&mut parts, rest)?;
-        Ok(Template { parts, literal: memchr(b'$', source).is_none() })
+        let (mut text_len, mut groups) = (0, Vec::new());
+        for part in &parts {
+            match part {
+                Part::Text(text) => text_len += text.len(),
+                Part::Capture(number) => groups.try_push(*number)?,
+            }
+        }
+        Ok(Template { parts, literal: memchr(b'$', source).is_none(), text_len, groups })
     }
 
     /// True when the source has no `$`: it is its own replacement.
@@ -106,10 +117,8 @@ impl Template {
     /// The length of what [`Template::render_with`] gives. `capture` gives the length of a group.
     #[inline]
     pub fn rendered_len(&self, capture: impl Fn(usize) -> usize) -> usize {
-        self.parts.iter().fold(0, |len, part| match part {
-            Part::Text(text) => len + text.len(),
-            Part::Capture(number) => len.saturating_add(capture(*number)),
-        })
+        let lengths = self.groups.iter().map(|number| capture(*number));
+        lengths.fold(self.text_len, usize::saturating_add)
     }
 
     /// Hands the replacement to `put`, piece after piece: [`Template::rendered_len`] bytes in all.
