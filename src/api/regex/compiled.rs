@@ -208,8 +208,7 @@ impl Regex {
     /// Group `number` of the last match, as a range of bytes of `subject`; `None` if it did not
     /// take part in the match, or if that was of another subject.
     pub fn group(&self, subject: *const u8, number: usize) -> Option<std::ops::Range<usize>> {
-        let from = self.captures.get(number.checked_mul(2)?)?;
-        let to = self.captures.get(number * 2 + 1)?;
+        let [from, to] = self.captures.as_chunks().0.get(number)?;
         let range = usize::try_from(*from).ok()?..usize::try_from(*to).ok()?;
         let (last, len) = self.subject;
         (subject == last && range.start <= range.end && range.end <= len).then_some(range)
