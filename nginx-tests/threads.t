@@ -37,7 +37,8 @@ my $conf  = $nginx->write_http(<<"_EOC_");
                     local inner = coroutine.create(function() ngx.sleep(600) end)
                     coroutine.resume(inner)
                 end
-                idle = coroutine.create(read)
+                idle, new = coroutine.create(coroutine.yield), coroutine.create(read)
+                coroutine.resume(idle)
                 local threads = { ngx.thread.spawn(read), ngx.thread.spawn(wait), ngx.thread.spawn(nap) }
                 ngx.thread.wait(unpack(threads))
             }
@@ -106,16 +107,17 @@ sleep 0.05;
 ($threads) = threads();
 
 my %waits = map { ( $_->{waits_for} // $_->{status} ) => $_ } @{ $threads->{'/wait'} };
+# `new` has not been resumed: nothing waits there.
 is_deeply [ sort keys %waits ], [
     'a semaphore', 'data from a TCP connection', 'ngx.sleep', 'ngx.thread.wait',
-    'resumed another coroutine', 'suspended by coroutine.yield, or not started',
+    'resumed another coroutine', 'suspended by coroutine.yield',
 ], 'what each waits for';
 is $waits{'ngx.thread.wait'}{kind}, 'entry thread', 'an entry thread';
 is $waits{'a semaphore'}{kind},     'light thread', 'a light thread';
 is $waits{'ngx.sleep'}{kind},       'coroutine',    'a coroutine';
 like join( "\n", @{ $waits{'ngx.sleep'}{traceback} } ), qr/^\Q[C]\E:.*'sleep'\ncontent_by_lua\(nginx\.conf:\d+\):\d+: in function </,
     'its traceback';
-is_deeply $waits{'suspended by coroutine.yield, or not started'}{traceback}, [], 'what may be garbage has none';
+is_deeply $waits{'suspended by coroutine.yield'}{traceback}, [], 'what may be garbage has none';
 cmp_ok $waits{'ngx.sleep'}{waited_ms}, '>=', 40, 'since when';
 cmp_ok $waits{'ngx.sleep'}{age_ms}, '>=', $waits{'ngx.sleep'}{waited_ms}, 'its age';
 cmp_ok $waits{'ngx.sleep'}{request_age_ms}, '>=', 40, 'the age of the request';

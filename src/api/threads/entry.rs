@@ -111,7 +111,7 @@ fn status(task: &Task) -> &'static str {
     match task.status.get() {
         TaskStatus::Running if task.waits_for_nothing() => "ready to run",
         TaskStatus::Running => "waiting",
-        TaskStatus::Suspended => "suspended by coroutine.yield, or not started",
+        TaskStatus::Suspended => "suspended by coroutine.yield",
         TaskStatus::Normal => "resumed another coroutine",
         TaskStatus::Dead | TaskStatus::Zombie => "ended, its results not taken",
     }
