@@ -6,7 +6,7 @@
 //! in turns.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -65,7 +65,7 @@ fn outcomes(calls: &[Call], measure: &str, ours: &[f64], theirs: &[f64]) -> Vec<
     calls.iter().zip(costs).map(outcome).collect()
 }
 
-/// A server that sends endless lines of 64 bytes on every connection.
+/// A server that sends endless lines of 64 bytes on every connection, and drops what it is sent.
 ///
 /// Errors: its address is taken.
 fn serve_lines() -> Result<()> {
@@ -74,6 +74,8 @@ fn serve_lines() -> Result<()> {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (Ok(mut stream), lines) = (stream, lines.clone()) else { continue };
+            let Ok(mut sent) = stream.try_clone() else { continue };
+            thread::spawn(move || io::copy(&mut sent, &mut io::sink()));
             // It ends with an error, once the reader has closed.
             thread::spawn(move || while stream.write_all(lines.as_bytes()).is_ok() {});
         }
@@ -122,6 +124,9 @@ fn nanoseconds(subject: &Subject, label: &str, calls: &[Call]) -> Result<Vec<f64
 fn prepared(label: &str, calls: &[Call]) -> Result<PathBuf> {
     let files = ["calls/nginx.conf", "calls/driver.lua"];
     let prefix = place::prefix(label, "calls", &files)?;
+    if label == C {
+        place::rewrite(&prefix.join("nginx.conf"), place::without_ours)?;
+    }
     fs::create_dir(prefix.join("calls"))?;
     for call in calls {
         let Call { setup, body, .. } = call;
@@ -143,10 +148,10 @@ fn ask(call: &Call, mode: &str, mark: &str) -> Result<String> {
         most *= TIMED;
     }
     let request = format!(
-        "GET /call?name={}&mode={mode}&least={least}&most={most}&rounds={ROUNDS_IN_A_ROW}&a=1&b=two%20words \
+        "GET /{}?name={}&mode={mode}&least={least}&most={most}&rounds={ROUNDS_IN_A_ROW}&a=1&b=two%20words \
          HTTP/1.1\r\nHost: localhost\r\nUser-Agent: xtask\r\nAccept: */*\r\n\
          Cookie: a=1; b=2\r\nConnection: close\r\n\r\n",
-        call.name
+        call.location, call.name
     );
     connection.send(request.as_bytes())?;
     let answer = connection.rest()?;

@@ -12,10 +12,12 @@ pub struct Call {
     pub body: &'static str,
     /// Turns of the shorter and of the longer loop.
     pub turns: [u64; 2],
+    /// The location of benches/calls/nginx.conf that runs it.
+    pub location: &'static str,
 }
 
 const fn call(name: &'static str, setup: &'static str, body: &'static str) -> Call {
-    Call { name, setup, body, turns: [1000, 5000] }
+    Call { name, setup, body, turns: [1000, 5000], location: "call" }
 }
 
 const TEXT: &str = "local text = ('GET /some/path?and=arguments HTTP/1.1 Agent'):rep(1)";
@@ -43,6 +45,9 @@ const MANY: &str = "
 const SOCKET: &str = "
     local sock = ngx.socket.tcp()
     assert(sock:connect('127.0.0.1', 18393))";
+const BODY: &str = "
+    ngx.req.read_body()
+    ngx.req.set_body_data(('a=1&b=two%20words&'):rep(4))";
 /// Modules that have been loaded. LuaJIT would move what is the same each time out of the loop.
 const MODULES: &str = "
     local names, module = {}
@@ -67,6 +72,10 @@ pub const CALLS: &[Call] = &[
     call("say", "local say = ngx.say", "say('hello world')"),
     call("say-three", "local say = ngx.say", "say('hello ', i, ' world')"),
     call("print", "local print = ngx.print", "print('hello world')"),
+    Call {
+        location: "coalesced",
+        ..call("say-coalesced", "local say = ngx.say", "say('hello world')")
+    },
     call("escape_uri", TEXT, "ngx.escape_uri(text)"),
     call("escape_uri-plain", PLAIN, "ngx.escape_uri(text)"),
     call(
@@ -110,6 +119,8 @@ pub const CALLS: &[Call] = &[
     call("header-set", "", "ngx.header['X-Word'] = 'hello'"),
     call("header-set-type", "", "ngx.header.content_type = 'text/html'"),
     call("req.set_header", "", "ngx.req.set_header('X-Word', 'hello')"),
+    call("req.read_body", "ngx.req.read_body()", "ngx.req.read_body()"),
+    call("req.get_body_data", BODY, "ngx.req.get_body_data()"),
     call("ctx", "ngx.ctx.word = 'hello'", "local _ = ngx.ctx.word"),
     call("get_phase", "", "ngx.get_phase()"),
     call("shdict-get", ONE, "dict:get('key')"),
@@ -127,6 +138,13 @@ pub const CALLS: &[Call] = &[
     call("receive-line", SOCKET, "sock:receive()"),
     call("receive-size", SOCKET, "sock:receive(64)"),
     call("receive-until", UNTIL, "reader()"),
+    call("receiveuntil", SOCKET, "sock:receiveuntil('\\r\\n')()"),
+    call(
+        "send",
+        SOCKET,
+        "sock:send('GET /some/path?and=arguments HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n')",
+    ),
+    call("sleep", "", "ngx.sleep(0)"),
     call(
         "coroutine.resume",
         "local co = coroutine.create(function() while true do coroutine.yield() end end)",

@@ -26,6 +26,12 @@ const NOTES: &[(&str, &str, &str)] = &[
         "LuaJIT compiles it with both; where names lie in `package.loaded` differs from run to run, and the counts of \
          either module by a twentieth",
     ),
+    (
+        "calls",
+        "sleep",
+        "a round of the event loop for each; with the C module the timers of such a loop go off in one round, in \
+         which no other request goes on",
+    ),
     ("cpu", "cosocket", COSOCKET),
 ];
 

@@ -51,13 +51,13 @@ pub fn row_prefix(label: &str, row: &Row) -> Result<PathBuf> {
     Ok(prefix)
 }
 
-fn rewrite(file: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
+pub fn rewrite(file: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
     let text = fs::read_to_string(file)?;
     Ok(fs::write(file, change(&text))?)
 }
 
 /// A configuration without the directives that the C module does not know.
-fn without_ours(conf: &str) -> String {
+pub fn without_ours(conf: &str) -> String {
     let is_ours =
         |line: &str| line.split_whitespace().next().is_some_and(|d| OURS_ALONE.contains(&d));
     conf.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect()
