@@ -93,3 +93,47 @@ GET /t
 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 3: a loop that receives what is there
+--- http_config
+    server {
+        listen unix:$TEST_NGINX_SERVER_ROOT/lines.sock;
+        location / {
+            content_by_lua_block { ngx.req.socket(true):send(("some line\r\n"):rep(20000)) }
+        }
+    }
+--- config
+    location /t {
+        content_by_lua_block {
+            local util = require "jit.util"
+            local function links(size)
+                local sock = ngx.socket.tcp()
+                assert(sock:connect("unix:$TEST_NGINX_SERVER_ROOT/lines.sock"))
+                assert(sock:send("GET / HTTP/1.0\r\n\r\n"))
+                local loops = 0
+                local function watch(what, trace)
+                    if what == "stop" and util.traceinfo(trace).linktype == "loop" then
+                        loops = loops + 1
+                    end
+                end
+                jit.flush()
+                jit.attach(watch, "trace")
+                local count = 0
+                for _ = 1, 10000 do
+                    count = count + #(size and sock:receive(size) or sock:receive())
+                end
+                jit.attach(watch)
+                sock:close()
+                return count .. (jit.status() and loops == 0 and " not" or "") .. " compiled"
+            end
+            ngx.say(links(), ", ", links(11))
+        }
+    }
+--- request
+GET /t
+--- response_body
+90000 compiled, 110000 compiled
+--- no_error_log
+[error]

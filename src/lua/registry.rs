@@ -21,6 +21,8 @@ pub const CAPTURED_RESPONSE: RegistryKey = RegistryKey(-101);
 /// Metatables: of TCP cosockets, and of the userdata in them.
 pub const TCP_METATABLE: RegistryKey = RegistryKey(-102);
 pub const TCP_OWNER_METATABLE: RegistryKey = RegistryKey(-103);
+/// The function of `lua/socket_tcp.lua` that has a cosocket use what that file has.
+pub const TCP_FACE: RegistryKey = RegistryKey(-114);
 /// Metatables: of the userdata behind `receiveuntil`, and of the one that ends the pools of
 /// connections.
 pub const TCP_PATTERN_METATABLE: RegistryKey = RegistryKey(-104);

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use codec::fallible::Grow;
 use codec::receive_until::Status;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::matcher::Matcher;
 use crate::lua::State;
@@ -117,19 +117,24 @@ impl Input {
 
     /// What the call wants, and with a size how much of it is there, for nginx's debug log.
     pub fn describe(&self) -> impl fmt::Display {
-        struct Described<'a>(&'a Input);
+        self.description(&self.want)
+    }
+
+    /// As [`Input::describe`], of a call that wants `want`.
+    pub fn description(&self, want: &Want) -> impl fmt::Display {
+        struct Described<'a>(&'a Want, usize);
         impl fmt::Display for Described<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match &self.0.want {
+                match self.0 {
                     Want::Line => f.write_str("line"),
                     Want::All => f.write_str("all"),
-                    Want::Bytes(_) => write!(f, "chunk {}", self.0.len()),
+                    Want::Bytes(_) => write!(f, "chunk {}", self.1),
                     Want::Any(_) => f.write_str("any"),
                     Want::Until(_) => f.write_str("until"),
                 }
             }
         }
-        Described(self)
+        Described(want, self.len())
     }
 
     /// Looks whether the call has all that it wants; `ended` says that no more will come.
@@ -183,6 +188,47 @@ impl Input {
             false if ended => ReadStep::Closed,
             false => ReadStep::More,
         }
+    }
+
+    /// Copies into `room` what a call that wants `want`, a line or a size, returns. Gives the length of that,
+    /// and how many unread bytes the call removes; `None` if not all of it is there, or `room` is too small.
+    #[inline(always)]
+    pub fn copy(&self, want: &Want, room: &mut [u8]) -> Option<(usize, usize)> {
+        match want {
+            Want::Line => self.copy_line(room),
+            Want::Bytes(size) => {
+                room.get_mut(..*size)?.copy_from_slice(self.unread().get(..*size)?);
+                Some((*size, *size))
+            }
+            Want::All | Want::Any(_) | Want::Until(_) => None,
+        }
+    }
+
+    #[inline(always)]
+    fn copy_line(&self, room: &mut [u8]) -> Option<(usize, usize)> {
+        let unread = self.unread();
+        let (mut kept, mut taken) = (0, 0);
+        loop {
+            let rest = unread.get(taken..)?;
+            let most = room.len() - kept + 1;
+            let end = memchr2(b'\r', b'\n', rest.get(..most).unwrap_or(rest))?;
+            let (piece, rest) = rest.split_at_checked(end)?;
+            room.get_mut(kept..kept + end)?.copy_from_slice(piece);
+            kept += end;
+            taken += end + 1;
+            match rest {
+                [b'\r', b'\n', ..] => return Some((kept, taken + 1)),
+                [b'\n', ..] => return Some((kept, taken)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Removes that many unread bytes.
+    #[inline(always)]
+    pub fn remove(&mut self, count: usize) {
+        self.taken = count;
+        self.take();
     }
 
     /// The buffer to which received bytes are to be appended, and how many to ask for: `size`, or

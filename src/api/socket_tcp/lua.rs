@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
+use super::face;
 use super::handle::{self, CONNECT_TIMEOUT, READ_TIMEOUT, SEND_TIMEOUT};
 use super::keepalive::set_keepalive;
 use super::lua_connect::{bind, connect};
@@ -66,6 +67,7 @@ pub fn inject(mut state: State) {
     metatable(state, RAW_METATABLE, &[RECEIVING, SENDING]);
     handle::inject(state);
     lua_receive::inject(state);
+    face::inject(state);
     super::pool::inject(state);
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use codec::fallible::Shown;
 use codec::receive_until::{Call as Turn, ReceiveUntil};
 
+use super::face;
 use super::handle;
 use super::input::Want;
 use super::lua::{ALL, log_closed};
@@ -66,6 +67,9 @@ pub fn receive(call: &Call) -> LuaResult {
     if matches!(want, Want::Bytes(0)) {
         state.push_bytes(b"");
         return Ok(Returns::Values(1));
+    }
+    if socket.takes_face() {
+        face::use_at(state, 1);
     }
     socket.receive(call, want)
 }

@@ -9,6 +9,7 @@ mod attempt;
 mod body;
 mod cancel;
 mod connect;
+mod face;
 mod ffi;
 mod handle;
 mod input;

@@ -18,7 +18,7 @@ use crate::runtime::scheduler;
 use crate::{ngx_debug, ngx_log};
 
 /// How far a read has come.
-enum ReceiveProgress {
+pub(super) enum ReceiveProgress {
     Complete,
     Waiting,
     Failed(SocketFailure),
@@ -51,7 +51,9 @@ impl Socket {
             ReceiveProgress::Complete => {
                 ngx_debug!(call.request.log(), "lua tcp socket receive done in a single run");
                 self.after_read();
-                Ok(Returns::Values(self.push_received(call.state, None)))
+                let count = self.push_received(call.state, None);
+                self.note_read();
+                Ok(Returns::Values(count))
             }
             ReceiveProgress::Failed(failure) => {
                 self.after_read();
@@ -194,7 +196,7 @@ impl Socket {
 
     /// All that the call wants has been received.
     #[inline(always)]
-    fn complete(&self, stream: Stream) -> ReceiveProgress {
+    pub(super) fn complete(&self, stream: Stream) -> ReceiveProgress {
         let request = self.request.get();
         ngx_debug!(
             request.log(),

@@ -113,6 +113,8 @@ pub struct Socket {
     /// come, so the connection is not kept alive.
     pub answer_due: Cell<bool>,
     pub input: RefCell<Input>,
+    /// How many reads have left something for the next one.
+    pub buffered_reads: Cell<u8>,
     pub output: RefCell<Output>,
     /// The tasks that wait for it: for a connect or a handshake, to read, and to write.
     pub connecting: RefCell<Option<Weak<Task>>>,
@@ -149,6 +151,7 @@ impl Socket {
             ended: Cell::new(false),
             answer_due: Cell::new(false),
             input: RefCell::new(Input::new()),
+            buffered_reads: Cell::new(0),
             output: RefCell::default(),
             connecting: RefCell::default(),
             reading: RefCell::default(),

@@ -1,0 +1,63 @@
+-- `receive` of TCP cosockets through the FFI, so that LuaJIT compiles the code that uses it.
+--
+-- Only what succeeds at once, with the usual arguments: all else is done, or refused, by the C function for
+-- Lua. Nothing has been changed then. A call from code that is not compiled costs more than one of the C
+-- function; so this takes its place in a socket that many calls may follow for, by `use`, which is returned.
+local methods, owner, capacity, receive_line, receive_size = ...
+
+local ffi = require "ffi"
+local getmetatable, rawget, rawset, select, type = getmetatable, rawget, rawset, select, type
+local ffi_string = ffi.string
+local receive = methods.receive
+
+receive_line = ffi.cast("int (*)(void *socket, char *text)", receive_line)
+receive_size = ffi.cast("int (*)(void *socket, char *text, int size)", receive_size)
+
+local text = ffi.new("char[?]", capacity)
+
+-- The userdata in the table of a cosocket; nil for anything else.
+local function userdata(sock)
+    local socket = type(sock) == "table" and rawget(sock, 1)
+    if type(socket) == "userdata" and getmetatable(socket) == owner then
+        return socket
+    end
+end
+
+-- Its parameters are fixed: LuaJIT compiles a function with any number of them as a part of its callers only.
+local function receive_buffered(sock, size)
+    local socket, length = userdata(sock), -1
+    if not socket then
+        return nil
+    elseif size == "*l" then
+        length = receive_line(socket, text)
+    elseif type(size) == "number" and size >= 1 and size <= capacity then
+        length = receive_size(socket, text, size)
+    end
+    if length >= 0 then
+        local received = ffi_string(text, length)
+        return received
+    end
+end
+
+local function receive_at_once(...)
+    local sock, size = ...
+    local n, received = select("#", ...)
+    if n == 1 then
+        received = receive_buffered(sock, "*l")
+    elseif n == 2 then
+        received = receive_buffered(sock, size)
+    end
+    if received then
+        return received
+    end
+    return receive(...)
+end
+
+-- A script may have a function of its own in the place of `receive`.
+local function use(sock)
+    if getmetatable(sock) == methods and rawget(methods, "receive") == receive and rawget(sock, "receive") == nil then
+        rawset(sock, "receive", receive_at_once)
+    end
+end
+
+return use
