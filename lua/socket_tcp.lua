@@ -3,12 +3,14 @@
 -- Only what succeeds at once, with the usual arguments: all else is done, or refused, by the C function for
 -- Lua. Nothing has been changed then. A call from code that is not compiled costs more than one of the C
 -- function; so this takes its place in a socket that many calls may follow for, by `use`, which is returned.
-local methods, owner, capacity, receive_line, receive_size = ...
+local methods, raw_methods, owner, capacity, receive_line, receive_size = ...
 
 local ffi = require "ffi"
 local getmetatable, rawget, rawset, select, type = getmetatable, rawget, rawset, select, type
 local ffi_string = ffi.string
 local receive = methods.receive
+-- The C functions of both kinds of sockets, by their metatables.
+local functions = { [methods] = receive, [raw_methods] = raw_methods.receive }
 
 receive_line = ffi.cast("int (*)(void *socket, char *text)", receive_line)
 receive_size = ffi.cast("int (*)(void *socket, char *text, int size)", receive_size)
@@ -55,7 +57,9 @@ end
 
 -- A script may have a function of its own in the place of `receive`.
 local function use(sock)
-    if getmetatable(sock) == methods and rawget(methods, "receive") == receive and rawget(sock, "receive") == nil then
+    local metatable = getmetatable(sock)
+    local plain = functions[metatable]
+    if plain and rawget(metatable, "receive") == plain and rawget(sock, "receive") == nil then
         rawset(sock, "receive", receive_at_once)
     end
 end

@@ -495,3 +495,55 @@ GET /t
 3000 0 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 12: a raw socket for the client's connection, in turns with what it sends
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = assert(ngx.socket.tcp())
+            assert(sock:connect("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+            assert(sock:send("GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+            local count = 0
+            for turn = 1, 3 do
+                assert(sock:send(("some line\r\n"):rep(500)))
+                assert(sock:send("end\r\n"))
+                for _ = 1, 500 do
+                    count = count + (sock:receive() == turn .. ": some line" and 1 or 0)
+                end
+                ngx.sleep(0.01)
+            end
+            assert(sock:send(("some line\r\n"):rep(500)))
+            sock:close()
+            ngx.say(count)
+            ngx.sleep(0.05)
+            ngx.say(closed)
+        }
+    }
+    location /echo {
+        content_by_lua_block {
+            local sock = assert(ngx.req.socket(true))
+            local lines, turn = {}, 1
+            while true do
+                local line, err = sock:receive()
+                if line == "end" then
+                    sock:send(table.concat(lines))
+                    lines, turn = {}, turn + 1
+                elseif line then
+                    lines[#lines + 1] = turn .. ": " .. line .. "\n"
+                else
+                    closed = #lines .. " " .. err
+                    return
+                end
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+1500
+500 closed
+--- no_error_log
+[error]

@@ -11,8 +11,10 @@ use std::rc::Rc;
 use export::callback;
 
 use crate::api::socket_tcp::input::Want;
+use crate::api::socket_tcp::request_socket::RAW_METATABLE;
 use crate::api::socket_tcp::socket::Socket;
 use crate::lua::registry::{TCP_FACE, TCP_METATABLE, TCP_OWNER_METATABLE};
+use crate::lua::state::REGISTRY;
 use crate::lua::{Outcome, State, userdata};
 
 /// The function cannot do all of the work, and has changed nothing.
@@ -64,12 +66,13 @@ pub fn inject(mut state: State) {
     let loaded = state.load(code, c"=ngx.socket.tcp");
     debug_assert_eq!(loaded, Outcome::Done);
     state.push_registered(TCP_METATABLE);
+    state.get_field(REGISTRY, RAW_METATABLE);
     state.push_registered(TCP_OWNER_METATABLE);
     state.push_integer(CAPACITY as i64);
     for function in [receive_line as *const c_void, receive_size as *const c_void] {
         state.push_light_userdata(function.cast_mut());
     }
-    state.call_raising(5, 1);
+    state.call_raising(6, 1);
     state.register(TCP_FACE);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::api::socket_tcp::input::Want;
 use crate::api::socket_tcp::receive::ReceiveProgress;
-use crate::api::socket_tcp::socket::{Socket, SocketKind};
+use crate::api::socket_tcp::socket::Socket;
 use crate::ngx_debug;
 use crate::runtime::Context;
 
@@ -38,7 +38,8 @@ impl Socket {
     #[inline(always)]
     pub fn receive_buffered(&self, want: Want, room: &mut [u8]) -> Option<usize> {
         let stream = self.stream.get()?;
-        if self.kind != SocketKind::Upstream || self.read_closed.get() || !self.runs_for_owner() {
+        // One for the request body must look whether that has ended.
+        if self.reads_body() || self.read_closed.get() || !self.runs_for_owner() {
             return None;
         }
         if self.busy(true, false).is_some() {
