@@ -67,13 +67,17 @@ fn get_body_data(call: &Call) -> LuaResult {
     };
     let mut pieces = bufs.bufs();
     match (pieces.next(), pieces.next()) {
-        _ if bufs.memory_len() == 0 => state.push_nil(),
         (Some(only), None) => {
-            // Making a string may run a finalizer, which may replace the body.
-            let _kept = edit::Kept::new(only);
             let bytes = only.memory();
-            state.push_bytes(bytes.get(..max).unwrap_or(bytes));
+            if bytes.is_empty() {
+                state.push_nil();
+            } else {
+                // Making a string may run a finalizer, which may replace the body.
+                let _kept = edit::Kept::new(only);
+                state.push_bytes(bytes.get(..max).unwrap_or(bytes));
+            }
         }
+        _ if bufs.memory_len() == 0 => state.push_nil(),
         _ => state.push_bytes(&request_body::copy(bufs, max)?),
     }
     Ok(Returns::Values(1))

@@ -44,12 +44,14 @@ pub fn read_body(call: &Call) -> LuaResult {
         return Err(LuaError::text(format_args!("expecting 0 arguments but seen {n}")));
     }
     call.check()?;
-    let task = call.running_task()?;
     let context = call.context;
     if !context.body.readers.borrow().is_empty() {
-        call.state.check_yieldable()?;
+        let task = call.task()?;
         wait(context, &task)?;
         return Ok(Returns::Yield(0));
+    }
+    if request_body::is_known(call.request) {
+        return Ok(Returns::Values(0));
     }
     if request_body::may_wait(call.request) {
         call.state.check_yieldable()?;
@@ -61,6 +63,8 @@ pub fn read_body(call: &Call) -> LuaResult {
         }
         BodyRead::Waiting => {
             request_body::drop_reference(call.request);
+            let abandon = |_: &_| request_body::abandon(call.request);
+            let task = call.running_task().inspect_err(abandon)?;
             wait(context, &task)?;
             Ok(Returns::Yield(0))
         }

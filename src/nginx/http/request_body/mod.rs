@@ -7,4 +7,6 @@ mod read;
 pub mod unbuffered;
 
 pub(in crate::nginx) use read::structure;
-pub use read::{Body, BodyRead, abandon, body, copy, drop_reference, is_absent, may_wait, read};
+pub use read::{
+    Body, BodyRead, abandon, body, copy, drop_reference, is_absent, is_known, may_wait, read,
+};

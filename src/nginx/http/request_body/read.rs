@@ -55,6 +55,12 @@ pub fn read(request: Request, after: Event) -> BodyRead {
     }
 }
 
+/// Whether somebody reads the body already, or has read it: nothing is left for [`read`].
+#[inline(always)]
+pub fn is_known(request: Request) -> bool {
+    !request.get().request_body.is_null()
+}
+
 /// Whether [`read`] may have to wait: not for a body that was read or is being thrown away, nor where
 /// the client sends none.
 pub fn may_wait(request: Request) -> bool {
