@@ -7,7 +7,7 @@ local methods, raw_methods, owner, capacity, receive_line, receive_size = ...
 
 local ffi = require "ffi"
 local getmetatable, rawget, rawset, select, type = getmetatable, rawget, rawset, select, type
-local ffi_string = ffi.string
+local ffi_string, compiler_is_on = ffi.string, jit.status
 local receive = methods.receive
 -- The C functions of both kinds of sockets, by their metatables.
 local functions = { [methods] = receive, [raw_methods] = raw_methods.receive }
@@ -55,11 +55,11 @@ local function receive_at_once(...)
     return receive(...)
 end
 
--- A script may have a function of its own in the place of `receive`.
+-- A script may have a function of its own in the place of `receive`, or have turned the compiler off.
 local function use(sock)
     local metatable = getmetatable(sock)
     local plain = functions[metatable]
-    if plain and rawget(metatable, "receive") == plain and rawget(sock, "receive") == nil then
+    if plain and compiler_is_on() and rawget(metatable, "receive") == plain and rawget(sock, "receive") == nil then
         rawset(sock, "receive", receive_at_once)
     end
 end
