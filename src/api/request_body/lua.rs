@@ -58,9 +58,14 @@ fn get_body_data(call: &Call) -> LuaResult {
     if n > 1 {
         return Err(LuaError::text(format_args!("expecting 0 or 1 arguments but seen {n}")));
     }
-    let max = if n == 1 { state.check_number(1)? } else { 0.0 };
+    let mut max = usize::MAX;
+    if n == 1 {
+        let given = state.check_number(1)?;
+        if given >= 1.0 {
+            max = given as usize;
+        }
+    }
     call.check_client()?;
-    let max = if max >= 1.0 { max as usize } else { usize::MAX };
     let Body::Memory(bufs) = request_body::body(&call.request) else {
         state.push_nil();
         return Ok(Returns::Values(1));

@@ -144,7 +144,6 @@ pub const CALLS: &[Call] = &[
         SOCKET,
         "sock:send('GET /some/path?and=arguments HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n')",
     ),
-    call("sleep", "", "ngx.sleep(0)"),
     call(
         "coroutine.resume",
         "local co = coroutine.create(function() while true do coroutine.yield() end end)",

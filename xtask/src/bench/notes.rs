@@ -28,9 +28,8 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     (
         "calls",
-        "sleep",
-        "a round of the event loop for each; with the C module the timers of such a loop go off in one round, in \
-         which no other request goes on",
+        "req.get_body_data",
+        "a guard against panics, and what keeps the body while its string is made, which may run a finalizer",
     ),
     ("cpu", "cosocket", COSOCKET),
 ];
