@@ -78,12 +78,14 @@ fn bind_nginx(includes: &[PathBuf]) {
 
 /// Members of nginx's structures that not all servers have, and by what names Rust code asks for them: a
 /// resolver of Angie's may have the servers of the system; in nginx, an output of a log knows when its disk
-/// was full; newer ones keep what else the PROXY protocol has sent, and what OCSP says of a client's certificate.
-const MEMBERS: [(&str, &str); 4] = [
+/// was full; newer ones keep what else the PROXY protocol has sent, and what OCSP says of a client's certificate;
+/// where the system has semaphores, a mutex counts who waits for it.
+const MEMBERS: [(&str, &str); 5] = [
     ("resolv_conf", "ngx_resolver_resolv_conf"),
     ("disk_full_time", "ngx_log_disk_full_time"),
     ("tlvs", "ngx_proxy_protocol_tlvs"),
     ("ocsp", "ngx_ssl_ocsp"),
+    ("wait", "ngx_shmtx_wait"),
 ];
 
 fn find_client_hello(includes: &[PathBuf]) {
@@ -100,7 +102,9 @@ fn find_client_hello(includes: &[PathBuf]) {
 
 fn find_members(includes: &[PathBuf]) {
     let structures = header("src/nginx/sys.h", includes)
-        .allowlist_type("ngx_resolver_s|ngx_log_s|ngx_proxy_protocol_s|ngx_ssl_connection_s")
+        .allowlist_type(
+            "ngx_resolver_s|ngx_log_s|ngx_proxy_protocol_s|ngx_ssl_connection_s|ngx_shmtx_t",
+        )
         .allowlist_recursively(false)
         .generate()
         .expect("nginx's headers")

@@ -68,6 +68,11 @@ http {
                     ngx.shared.dogs:rpush("list" .. i % 5, "item")
                     ngx.shared.dogs:lpop("list" .. i % 7)
                     ngx.shared.dogs:get(key)
+                    if i % 40 == 0 then
+                        ngx.shared.dogs:get_keys(0)
+                        ngx.shared.dogs:flush_expired()
+                    end
+                    if i % 400 == 0 then ngx.shared.dogs:flush_all() end
                 end
             }
         }
@@ -142,6 +147,53 @@ sub worker {
     cmp_ok scalar keys %workers, '>', 1, 'several workers count';
     is body('/counted'), 16 * 20000, 'together they count right';
     $server->stop;
+}
+
+# A walk over all keys meets those that stay, and none twice, whatever others do meanwhile.
+{
+    $server = ProcessTest->new;
+    $server->start( conf( 4, <<'_EOC_') );
+    lua_shared_dict dogs 8m;
+    init_worker_by_lua_block {
+        local dogs = ngx.shared.dogs
+        -- Keys come, go, and are used.
+        local function change()
+            local i = 0
+            dogs:incr("changing", 1, 0)
+            while not dogs:get("walked") do
+                i = i + 1
+                dogs:set("guest" .. i % 2000, ("x"):rep(i % 100), i % 3 / 1000)
+                dogs:delete("guest" .. (i + 1000) % 2000)
+                dogs:get("stays" .. i * 7919 % 10000)
+                dogs:set("stays" .. i * 30011 % 10000, i)
+                if i % 1000 == 0 then ngx.update_time() end
+            end
+        end
+        local function walk()
+            for i = 0, 9999 do dogs:set("stays" .. i, i) end
+            repeat ngx.sleep(0.001) until dogs:get("changing") == ngx.worker.count() - 1
+            local twice, missing = 0, 0
+            for _ = 1, 30 do
+                local seen, stay = {}, 0
+                for _, key in ipairs(dogs:get_keys(0)) do
+                    if seen[key] then twice = twice + 1 end
+                    seen[key] = true
+                    if key:find("^stays") then stay = stay + 1 end
+                end
+                missing = missing + 10000 - stay
+                dogs:flush_expired()
+                ngx.update_time()
+            end
+            dogs:set("walked", true)
+            ngx.log(ngx.NOTICE, "walked: ", twice, " twice, ", missing, " missing")
+        end
+        ngx.timer.at(0, ngx.worker.id() == 0 and walk or change)
+    }
+_EOC_
+    ok ProcessTest::wait_until( sub { $server->log_text('error.log') =~ /walked: / } ), 'a walk ends';
+    like $server->log_text('error.log'), qr/walked: 0 twice, 0 missing/, 'it has met each key that stayed, once';
+    $server->stop;
+    unlike $server->log_text('error.log'), qr/\[(?:error|crit|alert|emerg)\]/, 'in silence';
 }
 
 # A worker dies while it changes something.

@@ -663,3 +663,143 @@ falsebad user data for the ngx_shm_zone_t pointer
 true 1
 --- no_error_log
 [error]
+
+
+
+=== TEST 23: all values expire again and again, and are still there for those who want stale ones
+--- http_config
+    lua_shared_dict dogs 1m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            for i = 1, 10000 do
+                -- The oldest three make place at once.
+                for n = 1, 5 do dogs:set("key" .. n, i, n % 2 * 100) end
+                dogs:flush_all()
+                for n = 4, 5 do
+                    local value, _, is_stale = dogs:get_stale("key" .. n)
+                    assert(value == i and is_stale, i)
+                    assert(dogs:ttl("key" .. n) < -1e6, i)
+                end
+                assert(#dogs:get_keys(0) == 0, i)
+            end
+            ngx.say(dogs:expire("key4", 100), " ", dogs:get("key4"), " ", dogs:ttl("key4") > 90)
+            ngx.say(dogs:expire("key4", 0), " ", dogs:get("key4"), " ", dogs:ttl("key4"))
+            ngx.say(dogs:incr("key5", 1, 10), " ", dogs:add("key6", 1), " ", dogs:replace("key4", 2))
+            ngx.say(dogs:flush_expired(), " ", #dogs:get_keys(0))
+            dogs:set("long", 1, 1e9)
+            ngx.say(math.floor(dogs:ttl("long") / 1e6))
+        }
+    }
+--- request
+GET /t
+--- response_body
+true 10000 true
+true 10000 0
+11 true truenilfalse
+0 3
+1000
+--- no_error_log
+[error]
+
+
+
+=== TEST 24: values of any length take one another's place
+--- http_config
+    lua_shared_dict dogs 4m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            local function value(i)
+                if i % 7 == 0 then return i end
+                if i % 7 == 1 then return i % 2 == 0 end
+                return string.char(97 + i % 26):rep(i * i % 9001)
+            end
+            local stored = {}
+            for i = 1, 5000 do
+                local key = "key" .. i % 13
+                assert(dogs:set(key, value(i), i % 3 * 100, i))
+                stored[key] = i
+                if i % 11 == 0 then
+                    for key, i in pairs(stored) do
+                        local found, flags = dogs:get(key)
+                        assert(found == value(i) and flags == i, i)
+                        assert((dogs:ttl(key) > 0) == (i % 3 > 0), i)
+                    end
+                end
+            end
+            for _, large in ipairs { 3900, 5000, 100000, 1000000, 1000 } do
+                dogs:set("large", ("a"):rep(large))
+                local free = dogs:free_space()
+                for i = -3, 3 do
+                    dogs:set("large", ("b"):rep(large + i * 10))
+                    assert(dogs:get("large") == ("b"):rep(large + i * 10))
+                end
+                ngx.say(large, " ", free - dogs:free_space())
+            end
+            for i = 1, 5 do dogs:rpush("list", i) end
+            dogs:delete("large")
+            ngx.say(dogs:get("list"))
+            ngx.say(dogs:set("list", "no list"), " ", dogs:get("list"), " ", #dogs:get_keys(0))
+            for key in pairs(stored) do dogs:delete(key) end
+            dogs:delete("list")
+            ngx.say(#dogs:get_keys(0), " ", dogs:flush_expired())
+        }
+    }
+--- request
+GET /t
+--- response_body
+3900 0
+5000 0
+100000 0
+1000000 0
+1000 0
+nilvalue is a list
+true no list 14
+0 0
+--- no_error_log
+[error]
+
+
+
+=== TEST 25: all keys of many, and the memory of many that have expired
+--- http_config
+    lua_shared_dict dogs 16m;
+--- config
+    location = /t {
+        content_by_lua_block {
+            local dogs = ngx.shared.dogs
+            dogs:flush_all()
+            dogs:flush_expired()
+            dogs:set("oldest", 1)
+            for i = 1, 20000 do
+                dogs:set("key" .. i, i, i % 2 * 0.001)
+            end
+            for i = 1, 100 do dogs:rpush("list" .. i, i) end
+            ngx.sleep(0.01)
+            local keys, seen = dogs:get_keys(0), {}
+            for _, key in ipairs(keys) do seen[key] = true end
+            local missing = 0
+            for i = 2, 20000, 2 do
+                if not seen["key" .. i] then missing = missing + 1 end
+            end
+            ngx.say(#keys, " ", missing, " ", tostring(seen.key1), " ", tostring(seen.list1))
+            ngx.say(dogs:flush_expired(300), " ", dogs:flush_expired(), " ", dogs:flush_expired())
+            dogs:flush_all()
+            ngx.say(#dogs:get_keys(0), " ", dogs:flush_expired(), " ", dogs:flush_expired())
+        }
+    }
+--- request
+GET /t
+--- response_body
+10101 0 nil true
+300 9700 0
+0 10098 0
+--- no_error_log
+[error]

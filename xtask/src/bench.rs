@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: the same work on this module and on the C module, side by side.
 
+mod bodies;
 mod call_cost;
 mod calls;
 pub mod check;
 mod collecting;
+mod contention;
 mod cpu;
 mod growth;
 mod measure;
@@ -49,6 +51,12 @@ pub struct Arguments {
     /// Memory and descriptors as they grow
     #[arg(long, group = "part")]
     growth: bool,
+    /// A shared dictionary that many workers use at once
+    #[arg(long, group = "part")]
+    contention: bool,
+    /// Bodies of many megabytes
+    #[arg(long, group = "part")]
+    bodies: bool,
     /// Measure this module with LuaJIT built into it: results are shown only
     #[arg(long, requires = "part")]
     own_luajit: bool,
@@ -65,11 +73,13 @@ struct Part {
     run: fn(&Subjects, &[String]) -> Result<Vec<Outcome>>,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 6] = [
     Part { name: "requests", is_given: |given| given.requests, run: measure::run },
     Part { name: "calls", is_given: |given| given.calls, run: call_cost::run },
     Part { name: "cpu", is_given: |given| given.cpu, run: cpu::run },
     Part { name: "growth", is_given: |given| given.growth, run: growth::run },
+    Part { name: "contention", is_given: |given| given.contention, run: contention::run },
+    Part { name: "bodies", is_given: |given| given.bodies, run: bodies::run },
 ];
 
 /// Runs `cargo xtask bench`: the parts that are given, all without any.

@@ -17,7 +17,7 @@ use super::store::{self, BOOLEAN, Found, Initial, NIL, NUMBER, STRING, StoreOutc
 use crate::api::ffi::{self, DECLINED, ERROR, OK};
 use crate::lua::State;
 use crate::nginx::Level;
-use crate::nginx::core::shared_memory::{Dict, DictValue};
+use crate::nginx::core::shared_memory::{Dict, DictValue, NEVER};
 use crate::nginx::core::{log, strings};
 use crate::nginx::sys::ngx_shm_zone_t;
 
@@ -379,7 +379,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_shdict_get_ttl(
     };
     let left = match store::expires(dict, key) {
         None => return DECLINED.into(),
-        Some(0) => return 0,
+        Some(NEVER) => return 0,
         Some(expires) => expires.wrapping_sub(super::now()) as c_long,
     };
     // 0 means for ever, and -5 means none: an entry that has expired just so long ago is reported

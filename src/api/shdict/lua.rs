@@ -5,8 +5,8 @@
 use codec::fallible::{self, Shown};
 
 use super::list::{self, ListError};
-use super::store::{self, NUMBER, STRING};
-use super::{MAX_KEY, ffi};
+use super::store::{NUMBER, STRING};
+use super::{MAX_KEY, ffi, whole};
 use crate::api::call::{Row, set_functions};
 use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
 use crate::nginx::core::shared_memory::{Dict, DictValue, TakenItem};
@@ -188,17 +188,22 @@ fn dict_and_count(state: State, default: i64) -> Result<(Dict, usize), LuaError>
 
 fn flush_expired(state: State) -> LuaResult {
     let (dict, max) = dict_and_count(state, 0)?;
-    state.push_number(store::flush_expired(dict, max) as f64);
+    state.push_number(whole::flush_expired(dict, max)? as f64);
     Ok(Returns::Values(1))
 }
 
 fn keys(mut state: State) -> LuaResult {
     let (dict, max) = dict_and_count(state, DEFAULT_KEYS)?;
-    let keys = store::keys(dict, max)?;
-    state.new_table(i32::try_from(keys.len()).unwrap_or(0), 0);
-    for (n, key) in keys.iter().enumerate() {
+    state.new_table(i32::try_from(max).unwrap_or(0).min(DEFAULT_KEYS as i32), 0);
+    let mut n = 0;
+    let add = |key: &[u8]| {
+        n += 1;
         state.push_bytes(key);
-        state.raw_set_index(-2, i32::try_from(n + 1).unwrap_or(i32::MAX));
+        state.raw_set_index(-2, n);
+    };
+    match max {
+        0 => whole::all_keys(dict, add)?,
+        max => whole::oldest_keys(dict, max, add)?,
     }
     Ok(Returns::Values(1))
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::CStr;
 
-use codec::fallible::{self, Grow, OutOfMemory};
+use codec::fallible::OutOfMemory;
 
 use super::{expiry, now};
-use crate::nginx::core::shared_memory::{Dict, DictKey, DictValue, Entry, Former, Locked};
+use crate::nginx::core::shared_memory::{Dict, DictKey, DictValue, Entry, Former, Locked, Moment};
 
 /// Lua's numbers for the types of values (`LUA_TNIL` and so on).
 pub const NIL: u8 = 0;
@@ -68,7 +68,7 @@ pub struct Stored<'a> {
 pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreOutcome<()> {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
-    let now = now();
+    let now = dict.at(now());
     drop_expired(&mut dict, now);
     if let Some(entry) = dict.find(key) {
         match entry.is_alive(now) {
@@ -99,12 +99,13 @@ pub fn store(dict: Dict, key: &[u8], stored: Option<&Stored>, op: i32) -> StoreO
     }
 }
 
-/// Puts a value in the place of another one: if it has the same length, where that is; else while
+/// Puts a value in the place of another one: if it takes as much memory, where that is; else while
 /// that still has its memory. `Some`: there was not enough memory for both, and this was the old one.
 fn replace(mut entry: Entry, key: DictKey, stored: &Stored) -> Result<Option<Former>, OutOfMemory> {
     let expires = expiry(stored.ttl);
     if !entry.overwrite(stored.value) {
-        return entry.replace(|dict| dict.insert(key, stored.value, expires, stored.flags));
+        return entry
+            .replace(|dict| dict.insert(key, stored.value, expires, stored.flags).map(|_| ()));
     }
     entry.set_expires(expires);
     entry.set_flags(stored.flags);
@@ -132,7 +133,7 @@ fn insert(dict: &mut Locked, key: DictKey, stored: &Stored, may_evict: bool) -> 
 
 /// Frees up to two of the oldest entries, if they have expired.
 #[inline]
-pub fn drop_expired(dict: &mut Locked, now: u64) {
+pub fn drop_expired(dict: &mut Locked, now: Moment) {
     for _ in 0..2 {
         match dict.oldest() {
             Some(entry) if !entry.is_alive(now) => entry.remove(),
@@ -143,7 +144,7 @@ pub fn drop_expired(dict: &mut Locked, now: u64) {
 
 /// Evicts the oldest entry, and frees up to two more that have expired; false if there is none.
 fn evict(dict: &mut Locked) -> bool {
-    let now = now();
+    let now = dict.at(now());
     let Some(entry) = dict.oldest() else { return false };
     let was_alive = entry.is_alive(now);
     entry.remove();
@@ -167,7 +168,7 @@ pub struct Found<'a> {
 pub fn get<T>(dict: Dict, key: &[u8], stale: bool, read: impl FnOnce(&Found) -> T) -> Option<T> {
     let key = DictKey::new(key);
     let mut dict = dict.lock()?;
-    let now = now();
+    let now = dict.at(now());
     if !stale {
         drop_expired(&mut dict, now);
     }
@@ -199,7 +200,7 @@ pub struct Initial {
 pub fn increment(dict: Dict, key: &[u8], by: f64, initial: Option<Initial>) -> StoreOutcome<f64> {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return StoreOutcome::of(Err(StoreError::NoMemory)) };
-    let now = now();
+    let now = dict.at(now());
     drop_expired(&mut dict, now);
     let found = dict.find(key);
     if let Some(entry) = found {
@@ -235,7 +236,7 @@ fn number(entry: &Entry) -> Option<f64> {
     entry.value().try_into().ok().map(f64::from_ne_bytes)
 }
 
-/// When the entry under `key` expires, in milliseconds since the epoch, 0 for never; `None` if
+/// When the entry under `key` expires, in milliseconds since the epoch, `NEVER` for never; `None` if
 /// there is none. The entry may have expired.
 pub fn expires(dict: Dict, key: &[u8]) -> Option<u64> {
     let key = DictKey::new(key);
@@ -258,42 +259,7 @@ pub fn set_ttl(dict: Dict, key: &[u8], ttl: i64) -> bool {
 
 /// Makes all entries expire. Their memory comes back when it is needed, or by `flush_expired`.
 pub fn flush_all(dict: Dict) {
-    /// The first millisecond after the epoch, which is always past; 0 would mean never.
-    const LONG_AGO: u64 = 1;
     let Some(mut dict) = dict.lock() else { return };
-    dict.for_each(|mut entry| {
-        entry.set_expires(LONG_AGO);
-        true
-    });
+    dict.expire_all();
     evict(&mut dict);
-}
-
-/// Frees up to `max` expired entries (0 for all), the oldest first. Returns how many.
-pub fn flush_expired(dict: Dict, max: usize) -> usize {
-    let Some(mut dict) = dict.lock() else { return 0 };
-    let now = now();
-    let mut freed = 0;
-    dict.for_each(|entry| {
-        if !entry.is_alive(now) {
-            entry.remove();
-            freed += 1;
-        }
-        max == 0 || freed < max
-    });
-    freed
-}
-
-/// Up to `max` keys of living entries (0 for all), the oldest first.
-pub fn keys(dict: Dict, max: usize) -> Result<Vec<Vec<u8>>, OutOfMemory> {
-    let Some(mut dict) = dict.lock() else { return Ok(Vec::new()) };
-    let now = now();
-    let mut keys = Vec::new();
-    let mut kept = Ok(());
-    dict.for_each(|entry| {
-        if entry.is_alive(now) {
-            kept = fallible::copy(entry.key()).and_then(|key| keys.try_push(key));
-        }
-        kept.is_ok() && (max == 0 || keys.len() < max)
-    });
-    kept.map(|()| keys)
 }

@@ -39,6 +39,7 @@ pub mod own_thread;
 pub mod pcre2;
 mod per_thread;
 pub mod pool;
+pub mod prefetch;
 pub mod process;
 pub mod rc_cell;
 pub mod shared_memory;

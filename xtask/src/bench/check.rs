@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::results::{self, Outcome};
 use super::rows::Row;
-use super::{measure, rows, subjects};
+use super::{bodies, measure, rows, subjects};
 
 /// The rows that are measured: what most users do, in a few minutes.
 const ROWS: [&str; 5] = ["hello", "access", "shdict", "capture", "set"];
@@ -31,6 +31,13 @@ pub fn run() -> Result<()> {
         println!("{:>10}: {now:.3} of the C module's instructions, was {before:.3}", row.name);
         worse.extend(regression(row.name, before, now));
     }
+    bodies::serve_peers()?;
+    for row in bodies::ROWS.iter().filter(|row| row.is_steady) {
+        let Some(before) = committed_body(&committed, row.name) else { continue };
+        let now = bodies::counted(&subjects, row)?.ratio.context("no ratio")?;
+        println!("{:>10}: {now:.3} of the C module's instructions, was {before:.3}", row.name);
+        worse.extend(regression(row.name, before, now));
+    }
     match worse.is_empty() {
         true => Ok(()),
         false => bail!("{}", worse.join("; ")),
@@ -42,6 +49,12 @@ fn committed_ratio(committed: &[Outcome], row: &Row) -> Result<f64> {
     let outcome = requests.find(|outcome| outcome.row == row.name);
     let ratio = outcome.and_then(|outcome| outcome.ratio);
     ratio.with_context(|| format!("benches/results.tsv has no ratio for \"{}\"", row.name))
+}
+
+/// The committed ratio of instructions for a row of large bodies, if there is one.
+fn committed_body(committed: &[Outcome], row: &str) -> Option<f64> {
+    let mut bodies = committed.iter().filter(|o| o.part == "bodies" && o.measure == bodies::COUNT);
+    bodies.find(|outcome| outcome.row == row)?.ratio
 }
 
 /// The message for a ratio that is worse than it was.
@@ -64,6 +77,14 @@ mod tests {
             told,
             "hello takes 1.031 of the C module's instructions, more than 1.000 and 3%"
         );
+    }
+
+    #[test]
+    fn a_body_is_compared_by_its_instructions() {
+        let outcome = |part, measure| Outcome::new(part, "filter", measure, Some(3.0), Some(4.0));
+        let committed = [outcome("bodies", "µs per MB"), outcome("calls", bodies::COUNT)];
+        assert_eq!(committed_body(&committed, "filter"), None);
+        assert_eq!(committed_body(&[outcome("bodies", bodies::COUNT)], "filter"), Some(0.75));
     }
 
     #[test]

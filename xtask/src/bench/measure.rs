@@ -4,6 +4,8 @@
 //! compiling and stopping are in both.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -72,6 +74,16 @@ fn counted(subject: &Subject, label: &str, row: &Row) -> Result<f64> {
 /// All instructions of an nginx that answers `requests` requests.
 fn total(subject: &Subject, label: &str, row: &Row, requests: u64) -> Result<u64> {
     let prefix = place::row_prefix(label, row)?;
+    collect(subject, &prefix, ADDRESS, || ask(row, requests))
+}
+
+/// All instructions of an nginx in `prefix`, from its start to its end, which answers what `ask` asks of it.
+pub fn collect(
+    subject: &Subject,
+    prefix: &Path,
+    address: SocketAddr,
+    ask: impl FnOnce() -> Result<()>,
+) -> Result<u64> {
     let log = prefix.join("callgrind.log");
     let wrapper = vec![
         "valgrind".to_string(),
@@ -79,8 +91,8 @@ fn total(subject: &Subject, label: &str, row: &Row, requests: u64) -> Result<u64
         format!("--callgrind-out-file={}/callgrind.out", prefix.display()),
         format!("--log-file={}", log.display()),
     ];
-    let server = place::start(&Subject { wrapper, ..subject.clone() }, &prefix, ADDRESS)?;
-    let asked = ask(row, requests);
+    let server = place::start(&Subject { wrapper, ..subject.clone() }, prefix, address)?;
+    let asked = ask();
     drop(server);
     asked.with_context(|| format!("see {}", prefix.join("logs/error.log").display()))?;
     let text = fs::read_to_string(&log).with_context(|| format!("{}", log.display()))?;

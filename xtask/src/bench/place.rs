@@ -56,6 +56,11 @@ pub fn rewrite(file: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
     Ok(fs::write(file, change(&text))?)
 }
 
+/// Replaces a text in the configuration of `prefix`.
+pub fn replace(prefix: &Path, from: &str, to: &str) -> Result<()> {
+    rewrite(&prefix.join("nginx.conf"), |conf| conf.replace(from, to))
+}
+
 /// A configuration without the directives that the C module does not know.
 pub fn without_ours(conf: &str) -> String {
     let is_ours =
@@ -90,7 +95,7 @@ pub fn start(subject: &Subject, prefix: &Path, address: SocketAddr) -> Result<Se
 /// Gives the nginx of `prefix` room for as many connections as its process may have descriptors.
 pub fn make_roomy(prefix: &Path) -> Result<()> {
     let roomy = format!("worker_connections  {DESCRIPTORS};");
-    rewrite(&prefix.join("nginx.conf"), |conf| conf.replace("worker_connections  64;", &roomy))
+    replace(prefix, "worker_connections  64;", &roomy)
 }
 
 /// Has the nginx of `prefix` listen at `address` instead of [`ADDRESS`].

@@ -1,7 +1,7 @@
 //! benches/RESULTS.md: the tables, and how they were made.
 
 use super::results::{Outcome, PARTS};
-use super::{call_cost, collecting, cpu, growth, measure, notes, rows};
+use super::{bodies, call_cost, collecting, contention, cpu, growth, measure, notes, rows};
 
 /// The whole document; `versions` says what was compared.
 pub fn document(outcomes: &[Outcome], versions: &[String]) -> String {
@@ -70,6 +70,8 @@ fn method(part: &str) -> String {
             cpu::SECONDS,
             cpu::ROUNDS
         ),
+        "contention" => contention::method(),
+        "bodies" => bodies::method(),
         _ => format!(
             "## How costs grow (`--growth`)\n\n\
              Resident memory of an nginx, before and after, for each of {} requests that sleep, {}\n\

@@ -13,7 +13,7 @@ const HEAD: &str = "part\trow\tmeasure\tthis\tC\tnjs\tratio";
 /// One measure of one row, with each module; none where a module cannot do the row's work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// `requests`, `calls`, `cpu` or `growth`.
+    /// One of [`PARTS`].
     pub part: &'static str,
     pub row: String,
     /// What the numbers count: `instructions`, `ns`, …
@@ -44,7 +44,7 @@ impl Outcome {
 }
 
 /// The names of the parts.
-pub const PARTS: [&str; 4] = ["requests", "calls", "cpu", "growth"];
+pub const PARTS: [&str; 6] = ["requests", "calls", "cpu", "growth", "contention", "bodies"];
 
 fn file() -> PathBuf {
     paths::root().join("benches/results.tsv")

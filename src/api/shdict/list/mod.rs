@@ -30,7 +30,7 @@ impl ListError {
 pub fn push(dict: Dict, key: &[u8], value: DictValue, left: bool) -> Result<u32, ListError> {
     let key = DictKey::new(key);
     let mut dict = dict.lock().ok_or(ListError::NoMemoryForList)?;
-    let now = now();
+    let now = dict.at(now());
     drop_expired(&mut dict, now);
     let existing = dict.find(key);
     if let Some(mut list) = existing {
@@ -64,7 +64,7 @@ pub fn pop<T>(
 ) -> Result<Option<T>, ListError> {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(None) };
-    let now = now();
+    let now = dict.at(now());
     drop_expired(&mut dict, now);
     let Some(mut list) = dict.find(key) else { return Ok(None) };
     if !list.is_alive(now) {
@@ -86,7 +86,7 @@ pub fn pop<T>(
 pub fn len(dict: Dict, key: &[u8]) -> Result<u32, ListError> {
     let key = DictKey::new(key);
     let Some(mut dict) = dict.lock() else { return Ok(0) };
-    let now = now();
+    let now = dict.at(now());
     drop_expired(&mut dict, now);
     let Some(mut list) = dict.find(key) else { return Ok(0) };
     if !list.is_alive(now) {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 use codec::fallible;
 use export::callback;
 
+use super::expiry::Generation;
 use super::locked::Locked;
 use super::queue::Queue;
 use super::zones::is_initialised_by;
@@ -27,6 +28,7 @@ pub struct Root {
     pub changing: AtomicU32,
     /// How many living entries were removed to make room for others.
     pub evictions: u64,
+    pub generation: Generation,
 }
 
 /// A zone that holds a dictionary; copies are the same one.
@@ -131,6 +133,7 @@ pub unsafe fn format(pool: *mut ngx_slab_pool_t, name: &[u8]) -> Result<*mut Roo
         (*root).changing = AtomicU32::new(1);
         compiler_fence(Ordering::SeqCst);
         (*root).evictions = 0;
+        (*root).generation = Generation::FIRST;
         let sentinel = &raw mut (*root).sentinel;
         sentinel.write_bytes(0, 1);
         (*root).tree = ngx_rbtree_t { root: sentinel, sentinel, insert: None };

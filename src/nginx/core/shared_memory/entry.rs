@@ -6,8 +6,9 @@ use std::ptr::copy_nonoverlapping;
 use codec::fallible;
 
 use super::dict::Root;
+use super::expiry::Moment;
 use super::former::Former;
-use super::layout::{self, Header, ITEM_DATA, LIST, list_head};
+use super::layout::{self, DATA, Header, ITEM_DATA, LIST, list_head, room};
 use super::locked::Locked;
 use super::queue::Queue;
 use crate::nginx::core::pool::OutOfMemory;
@@ -100,12 +101,20 @@ impl Entry<'_> {
         self.header().flags
     }
 
+    /// When it expires, in milliseconds since the epoch; `NEVER` for never.
     pub fn expires(&self) -> u64 {
+        // SAFETY: the lock is held, and the root lives in the zone.
+        unsafe { (*self.root).generation }.milliseconds(self.expires_at())
+    }
+
+    pub(super) fn expires_at(&self) -> Moment {
         self.header().expires
     }
 
-    pub fn is_alive(&self, now: u64) -> bool {
-        self.header().is_alive(now)
+    /// Whether it has not expired at a time that is one of `Locked::at`'s.
+    #[inline]
+    pub fn is_alive(&self, now: Moment) -> bool {
+        self.header().expires > now
     }
 
     /// How many bytes the value has, or how many items the list.
@@ -122,7 +131,13 @@ impl Entry<'_> {
         unsafe { std::slice::from_raw_parts(Header::value(self.header), self.size() as usize) }
     }
 
+    /// Has it expire at so many milliseconds since the epoch; `NEVER` for never.
     pub fn set_expires(&mut self, expires: u64) {
+        // SAFETY: the lock is held, and the root lives in the zone.
+        self.set_expires_at(unsafe { (*self.root).generation }.at(expires));
+    }
+
+    pub(super) fn set_expires_at(&mut self, expires: Moment) {
         // SAFETY: as in `header`.
         unsafe { (*self.header).expires = expires };
     }
@@ -132,18 +147,37 @@ impl Entry<'_> {
         unsafe { (*self.header).flags = flags };
     }
 
-    /// Writes another value in the place of the old one; false where their lengths differ.
+    /// Writes another value in the place of the old one; false where that place is too small, or larger than it is
+    /// for a new entry.
     pub fn overwrite(&mut self, value: DictValue) -> bool {
-        if self.is_list() || value.bytes.len() != self.size() as usize {
+        if self.is_list() {
             return false;
         }
-        // SAFETY: as in `header`; the lengths are the same.
+        if value.bytes.len() != self.size() as usize && !self.resize(value.bytes.len()) {
+            return false;
+        }
+        // SAFETY: as in `header`; there is room for the value.
         unsafe {
             (*self.header).kind = value.kind;
             let to = Header::value(self.header);
             copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
         }
         true
+    }
+
+    /// Gives the value another length; false where that takes another amount of memory.
+    #[cold]
+    fn resize(&mut self, len: usize) -> bool {
+        let before = DATA + usize::from(self.header().key_len);
+        let fits = room(before + len) == room(before + self.size() as usize);
+        match u32::try_from(len) {
+            Ok(len) if fits => {
+                // SAFETY: as in `header`.
+                unsafe { (*self.header).value_len = len };
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Marks the entry as the most recently used one.

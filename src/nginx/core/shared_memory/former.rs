@@ -4,13 +4,14 @@
 use codec::fallible::{self, Grow};
 
 use super::entry::{DictValue, Entry};
+use super::expiry::{Moment, NEVER};
 use super::locked::{DictKey, Locked};
 use crate::nginx::core::pool::OutOfMemory;
 
 /// A copy of an entry outside of the dictionary, whose memory is free.
 pub struct Former {
     value: Copied,
-    expires: u64,
+    expires: Moment,
     flags: u32,
     /// A list's values.
     items: Option<Vec<Copied>>,
@@ -37,18 +38,18 @@ impl Former {
             items.try_reserve_exact(entry.size() as usize)?;
             entry.for_each_item(|item| items.try_push(Copied::of(item)?))?;
         }
-        Ok(Former { value, expires: entry.expires(), flags: entry.flags(), items })
+        Ok(Former { value, expires: entry.expires_at(), flags: entry.flags(), items })
     }
 
     /// Puts the entry back. There is enough memory, provided that what [`Entry::replace`] freed is
     /// free again.
     pub fn put_back(&self, dict: &mut Locked, key: DictKey) {
         let Some(items) = &self.items else {
-            let _ = dict.insert(key, self.value.as_value(), self.expires, self.flags);
-            return;
+            let inserted = dict.insert(key, self.value.as_value(), NEVER, self.flags);
+            return inserted.map_or((), |mut entry| entry.set_expires_at(self.expires));
         };
         let Ok(mut list) = dict.insert_list(key) else { return };
-        list.set_expires(self.expires);
+        list.set_expires_at(self.expires);
         list.set_flags(self.flags);
         for item in items {
             if list.push(false, item.as_value()).is_err() {

@@ -5,8 +5,9 @@
 
 use std::mem::{offset_of, size_of};
 
+use super::expiry::Moment;
 use super::queue::Queue;
-use crate::nginx::sys::{NGX_ALIGNMENT, ngx_rbtree_node_t};
+use crate::nginx::sys::{NGX_ALIGNMENT, ngx_pagesize, ngx_rbtree_node_t};
 
 /// An entry's header.
 #[repr(C)]
@@ -21,8 +22,7 @@ pub struct Header {
     pub key_len: u16,
     /// The value's length in bytes; of a list, the number of its items.
     pub value_len: u32,
-    /// When it expires, in milliseconds since the epoch; 0 for never.
-    pub expires: u64,
+    pub expires: Moment,
     pub lru: Queue,
     pub flags: u32,
 }
@@ -59,6 +59,13 @@ pub fn list_size(key_len: usize) -> usize {
     (DATA + key_len + size_of::<Queue>()).next_multiple_of(NGX_ALIGNMENT)
 }
 
+/// How many bytes nginx's slab allocator takes for an entry of `size` bytes: a power of two, or pages.
+pub fn room(size: usize) -> usize {
+    // SAFETY: nginx sets it at start.
+    let page = unsafe { ngx_pagesize };
+    if size > page / 2 { size.next_multiple_of(page) } else { size.next_power_of_two() }
+}
+
 impl Header {
     /// The key of the entry at `entry`.
     ///
@@ -86,9 +93,5 @@ impl Header {
     pub unsafe fn of_lru(link: *mut Queue) -> *mut Header {
         // SAFETY: the link is in an entry, the contract of this function.
         unsafe { link.byte_sub(offset_of!(Header, lru)).cast() }
-    }
-
-    pub fn is_alive(&self, now: u64) -> bool {
-        self.expires == 0 || self.expires > now
     }
 }

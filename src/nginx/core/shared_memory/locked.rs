@@ -10,6 +10,7 @@ use export::callback;
 
 use super::dict::{Dict, Root, format};
 use super::entry::{DictValue, Entry};
+use super::expiry::{Generation, Moment, NEVER};
 use super::layout::{DATA, Header, LIST, list_head, list_size};
 use super::queue::Queue;
 use crate::nginx::Level;
@@ -43,8 +44,8 @@ pub struct FreeRuns {
 
 /// A dictionary whose lock is held. Dropping the value releases it.
 pub struct Locked<'d> {
-    pool: *mut ngx_slab_pool_t,
-    root: *mut Root,
+    pub(super) pool: *mut ngx_slab_pool_t,
+    pub(super) root: *mut Root,
     of: PhantomData<&'d Dict>,
 }
 
@@ -122,6 +123,29 @@ impl Locked<'_> {
         unsafe { (*self.root).evictions += 1 }
     }
 
+    /// So many milliseconds since the epoch, to compare with when entries expire.
+    #[inline]
+    pub fn at(&self, milliseconds: u64) -> Moment {
+        // SAFETY: the lock is held, and the root lives in the zone.
+        unsafe { (*self.root).generation }.at(milliseconds)
+    }
+
+    /// Makes all entries expire.
+    pub fn expire_all(&mut self) {
+        // SAFETY: the lock is held, and the root lives in the zone.
+        let generation = unsafe { &raw mut (*self.root).generation };
+        // SAFETY: as before.
+        let next = unsafe { *generation }.next().unwrap_or_else(|| {
+            self.for_each(|mut entry| {
+                entry.set_expires_at(Moment::PAST);
+                true
+            });
+            Generation::FIRST
+        });
+        // SAFETY: as before.
+        unsafe { *generation = next };
+    }
+
     /// The entry with that key.
     pub fn find(&mut self, key: DictKey) -> Option<Entry<'_>> {
         let DictKey { bytes, hash: wanted } = key;
@@ -151,7 +175,7 @@ impl Locked<'_> {
 
     /// # Safety
     /// `header` must be that of an entry of this dictionary.
-    unsafe fn entry(&mut self, header: *mut Header) -> Entry<'_> {
+    pub(super) unsafe fn entry(&mut self, header: *mut Header) -> Entry<'_> {
         // SAFETY: an entry of this dictionary, the contract of this function.
         unsafe { Entry::new(self.pool, self.root, header) }
     }
@@ -172,26 +196,27 @@ impl Locked<'_> {
         }
     }
 
-    /// Adds an entry, at the front of the queue. The key must not be there.
+    /// Adds an entry, at the front of the queue, which expires at so many milliseconds since the epoch, `NEVER` for
+    /// never. The key must not be there.
     pub fn insert(
         &mut self,
         key: DictKey,
         value: DictValue,
         expires: u64,
         flags: u32,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<Entry<'_>, OutOfMemory> {
         let value_len = u32::try_from(value.bytes.len()).map_err(|_| OutOfMemory)?;
         let size = DATA + key.bytes.len() + value.bytes.len();
         let header = self.allocate(size, key, value.kind, value_len)?;
         // SAFETY: a fresh entry, in neither tree nor queue, allocated with space for the value.
         unsafe {
-            (*header).expires = expires;
+            (*header).expires = self.at(expires);
             (*header).flags = flags;
             let to = Header::value(header);
             copy_nonoverlapping(value.bytes.as_ptr(), to, value.bytes.len());
             self.link(header);
+            Ok(self.entry(header))
         }
-        Ok(())
     }
 
     /// Adds an empty list. The key must not be there.
@@ -225,7 +250,7 @@ impl Locked<'_> {
             (*header).kind = kind;
             (*header).key_len = key_len;
             (*header).value_len = value_len;
-            (*header).expires = 0;
+            (*header).expires = self.at(NEVER);
             (*header).flags = 0;
             (&raw mut (*header).lru).write(Queue::UNLINKED);
             copy_nonoverlapping(bytes.as_ptr(), header.cast::<u8>().add(DATA), bytes.len());
