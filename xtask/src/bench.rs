@@ -9,6 +9,7 @@ mod contention;
 mod cpu;
 mod growth;
 mod measure;
+mod misses;
 mod notes;
 mod place;
 mod plot;
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// Memory and descriptors as they grow
     #[arg(long, group = "part")]
     growth: bool,
+    /// Misses of the caches and of the branch prediction
+    #[arg(long, group = "part")]
+    misses: bool,
     /// A shared dictionary that many workers use at once
     #[arg(long, group = "part")]
     contention: bool,
@@ -73,11 +77,12 @@ struct Part {
     run: fn(&Subjects, &[String]) -> Result<Vec<Outcome>>,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part { name: "requests", is_given: |given| given.requests, run: measure::run },
     Part { name: "calls", is_given: |given| given.calls, run: call_cost::run },
     Part { name: "cpu", is_given: |given| given.cpu, run: cpu::run },
     Part { name: "growth", is_given: |given| given.growth, run: growth::run },
+    Part { name: "misses", is_given: |given| given.misses, run: misses::run },
     Part { name: "contention", is_given: |given| given.contention, run: contention::run },
     Part { name: "bodies", is_given: |given| given.bodies, run: bodies::run },
 ];

@@ -3,6 +3,7 @@
 //! nginx runs twice, for few and for many requests; the difference is theirs alone: starting,
 //! compiling and stopping are in both.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -84,13 +85,25 @@ pub fn collect(
     address: SocketAddr,
     ask: impl FnOnce() -> Result<()>,
 ) -> Result<u64> {
+    Ok(counts(subject, prefix, address, &[], ask)?[INSTRUCTIONS])
+}
+
+/// As [`collect`], all that callgrind counts with these options of it, by its names.
+pub fn counts(
+    subject: &Subject,
+    prefix: &Path,
+    address: SocketAddr,
+    options: &[&str],
+    ask: impl FnOnce() -> Result<()>,
+) -> Result<HashMap<String, u64>> {
     let log = prefix.join("callgrind.log");
-    let wrapper = vec![
+    let mut wrapper = vec![
         "valgrind".to_string(),
         "--tool=callgrind".into(),
         format!("--callgrind-out-file={}/callgrind.out", prefix.display()),
         format!("--log-file={}", log.display()),
     ];
+    wrapper.extend(options.iter().map(|option| option.to_string()));
     let server = place::start(&Subject { wrapper, ..subject.clone() }, prefix, address)?;
     let asked = ask();
     drop(server);
@@ -99,7 +112,7 @@ pub fn collect(
     collected(&text).with_context(|| format!("no count in {}", log.display()))
 }
 
-fn ask(row: &Row, requests: u64) -> Result<()> {
+pub fn ask(row: &Row, requests: u64) -> Result<()> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(Connection::open(ADDRESS)?);
@@ -119,9 +132,16 @@ fn ask(row: &Row, requests: u64) -> Result<()> {
     Ok(())
 }
 
-/// The count in callgrind's log: `==7== Collected : 123456`.
-fn collected(log: &str) -> Option<u64> {
-    log.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
+/// callgrind's name of an instruction.
+const INSTRUCTIONS: &str = "Ir";
+
+/// The counts in callgrind's log: `==7== Events    : Ir Bc` and `==7== Collected : 123456 789`.
+fn collected(log: &str) -> Option<HashMap<String, u64>> {
+    let line = |mark| log.lines().find_map(|line| Some(line.split_once(mark)?.1));
+    let names = line("Events    : ")?.split_whitespace().map(String::from);
+    let counts = line("Collected : ")?.split_whitespace().map_while(|count| count.parse().ok());
+    let all: HashMap<String, u64> = names.zip(counts).collect();
+    all.contains_key(INSTRUCTIONS).then_some(all)
 }
 
 #[cfg(test)]
@@ -131,7 +151,9 @@ mod tests {
     #[test]
     fn the_count_is_found() {
         let log = "==7== Events    : Ir\n==7== Collected : 81234567\n==7== \n";
-        assert_eq!(collected(log), Some(81234567));
-        assert_eq!(collected("==7== Events    : Ir\n"), None);
+        assert_eq!(collected(log).unwrap()["Ir"], 81234567);
+        let several = "==7== Events    : Ir Bc\n==7== Collected : 12 3\n";
+        assert_eq!(collected(several).unwrap()["Bc"], 3);
+        assert!(collected("==7== Events    : Ir\n").is_none());
     }
 }

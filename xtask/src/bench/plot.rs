@@ -41,6 +41,7 @@ fn title(part: &str) -> &'static str {
         "requests" => "instructions per request",
         "calls" => "per call",
         "cpu" => "CPU time per request",
+        "misses" => "misses",
         "contention" => "shared dictionary, many workers",
         "bodies" => "large bodies",
         _ => "growth",

@@ -1,7 +1,7 @@
 //! benches/RESULTS.md: the tables, and how they were made.
 
 use super::results::{Outcome, PARTS};
-use super::{bodies, call_cost, collecting, contention, cpu, growth, measure, notes, rows};
+use super::{bodies, call_cost, collecting, contention, cpu, growth, measure, misses, notes, rows};
 
 /// The whole document; `versions` says what was compared.
 pub fn document(outcomes: &[Outcome], versions: &[String]) -> String {
@@ -70,6 +70,7 @@ fn method(part: &str) -> String {
             cpu::SECONDS,
             cpu::ROUNDS
         ),
+        "misses" => misses::method(),
         "contention" => contention::method(),
         "bodies" => bodies::method(),
         _ => format!(

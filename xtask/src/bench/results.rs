@@ -44,7 +44,8 @@ impl Outcome {
 }
 
 /// The names of the parts.
-pub const PARTS: [&str; 6] = ["requests", "calls", "cpu", "growth", "contention", "bodies"];
+pub const PARTS: [&str; 7] =
+    ["requests", "calls", "cpu", "misses", "growth", "contention", "bodies"];
 
 fn file() -> PathBuf {
     paths::root().join("benches/results.tsv")
