@@ -24,6 +24,9 @@ local NONE, NUMBER = -1, -2
 local CAPACITY = 4096
 local text = ffi.new("char[?]", CAPACITY)
 local number = ffi.new("double[1]")
+-- Whether these have what has not become a value yet. A finalizer may run then, where compiled code ends, and
+-- pop too: it has to do without. (After an error in between, all have.)
+local taken = false
 
 local function pusher(push, left)
     return function(...)
@@ -50,7 +53,7 @@ end
 
 local function popper(pop, left)
     return function(...)
-        if select("#", ...) ~= 2 then
+        if taken or select("#", ...) ~= 2 then
             return pop(...)
         end
         local dict, key = ...
@@ -58,13 +61,16 @@ local function popper(pop, left)
         if not zone or type(key) ~= "string" then
             return pop(...)
         end
-        local result = pop_item(zone, key, #key, left, text, CAPACITY, number)
+        taken = true
+        local result, item = pop_item(zone, key, #key, left, text, CAPACITY, number)
         if result >= 0 then
-            return ffi_string(text, result)
+            item = ffi_string(text, result)
         elseif result == NUMBER then
-            return number[0]
-        elseif result == NONE then
-            return nil
+            item = number[0]
+        end
+        taken = false
+        if item ~= nil or result == NONE then
+            return item
         end
         return pop(...)
     end

@@ -16,6 +16,9 @@ receive_line = ffi.cast("int (*)(void *socket, char *text)", receive_line)
 receive_size = ffi.cast("int (*)(void *socket, char *text, int size)", receive_size)
 
 local text = ffi.new("char[?]", capacity)
+-- Whether `text` has what has not become a string yet. A finalizer may run then, where compiled code ends, and
+-- receive too: it has to do without. (After an error in between, all have.)
+local taken = false
 
 -- The userdata in the table of a cosocket; nil for anything else.
 local function userdata(sock)
@@ -28,17 +31,21 @@ end
 -- Its parameters are fixed: LuaJIT compiles a function with any number of them as a part of its callers only.
 local function receive_buffered(sock, size)
     local socket, length = userdata(sock), -1
-    if not socket then
+    if not socket or taken then
         return nil
-    elseif size == "*l" then
+    end
+    taken = true
+    if size == "*l" then
         length = receive_line(socket, text)
     elseif type(size) == "number" and size >= 1 and size <= capacity then
         length = receive_size(socket, text, size)
     end
+    local received
     if length >= 0 then
-        local received = ffi_string(text, length)
-        return received
+        received = ffi_string(text, length)
     end
+    taken = false
+    return received
 end
 
 local function receive_at_once(...)

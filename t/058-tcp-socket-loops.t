@@ -547,3 +547,57 @@ GET /t
 500 closed
 --- no_error_log
 [error]
+
+
+
+=== TEST 13: a finalizer that reads from another socket where a compiled loop ends
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local long, short = ("A"):rep(300), ("B"):rep(8)
+            local sock, other = start(long, 24100), start(short, 60000)
+            for _ = 1, 5 do
+                sock:receive(300)
+                other:receive(8)
+            end
+            local wrong, finalized, ended = 0, 0, false
+            local function make()
+                getmetatable(newproxy(true)).__gc = function()
+                    -- It cannot wait here: then there is nothing to compare.
+                    local read, text = pcall(ended and type or other.receive, other, 8)
+                    if not ended and read and text then
+                        wrong = wrong + (text == short and 0 or 1)
+                        finalized = finalized + 1
+                    end
+                end
+            end
+            local code = [[
+                local sock, long, make = ...
+                local wrong = 0
+                for i = 1, 240 do
+                    if sock:receive(300) ~= long then
+                        wrong = wrong + 1
+                    end
+                    if i % 2 == 0 then
+                        make()
+                    end
+                end
+                return wrong
+            ]]
+            -- Garbage is collected all the time, and each loop compiled anew.
+            collectgarbage("setpause", 10)
+            for round = 1, 100 do
+                wrong = wrong + loadstring(code .. "-- " .. round)(sock, long, make)
+            end
+            collectgarbage("setpause", 200)
+            ended = true
+            ngx.say(wrong, " ", finalized > 100)
+        }
+    }
+--- request
+GET /t
+--- response_body
+0 true
+--- no_error_log
+[error]

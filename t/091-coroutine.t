@@ -662,7 +662,7 @@ nil true
     }
     location = /t {
         rewrite_by_lua_block {
-            local kept = coroutine.create(function() end)
+            local kept = coroutine.create(function() return "kept" end)
             ngx.ctx.kept = kept
             ngx.ctx.status = coroutine.status(kept)
             ngx.ctx.wait = select(2, pcall(ngx.thread.wait, kept))
@@ -682,6 +682,14 @@ nil true
             local _, orphan = ngx.thread.wait(thread)
             ngx.say(coroutine.resume(orphan, 1, 2))
 
+            -- LuaJIT's own functions may have run one.
+            local own = coroutine.create(function() return 1 end)
+            ngx.say(coroutine._resume(own))
+            ngx.say(coroutine.resume(own))
+            local itself
+            itself = coroutine.create(function() return pcall(coroutine.resume, itself) end)
+            ngx.say(coroutine._resume(itself))
+
             -- They leave nothing behind: not even a record until the request ends.
             for _ = 1, 100000 do coroutine.create(function() end) end
         }
@@ -690,13 +698,16 @@ nil true
 GET /t
 --- response_body eval
 "suspended, attempt to wait on a coroutine that is not a user thread, not user thread
-dead
-falsecannot resume dead coroutine
+suspended
+truekept
 suspended
 " . "falseno co ctx found\n" x 4 . "truewent on
 went on
 suspended falseno co ctx found
 true12
+true1
+falsecannot resume dead coroutine
+truefalseno co ctx found
 "
 --- no_error_log
 [error]

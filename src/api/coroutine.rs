@@ -117,6 +117,11 @@ fn resume(call: &Call) -> LuaResult {
     let task = match Task::record(target) {
         Record::Task(task) if task.belongs_to(call.context) => task,
         Record::New(new) if new.belongs_to(call.context) => {
+            call.check_task()?;
+            // LuaJIT's own `resume` may have run it.
+            if !target.can_be_resumed() {
+                return refuse(state, TaskStatus::Dead);
+            }
             Task::begin_new(call.context, target, new)?
         }
         Record::Ended | Record::EndedThread => return refuse(state, TaskStatus::Dead),

@@ -17,6 +17,14 @@ impl State {
         unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_OK }
     }
 
+    /// Whether this coroutine, which is not running, has a function to start, or waits after a yield.
+    #[inline(always)]
+    pub fn can_be_resumed(self) -> bool {
+        // SAFETY: a live state.
+        self.top() > 0 && !self.has_failed()
+            || unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_YIELD }
+    }
+
     /// Whether a function of this coroutine's is running, and not only waiting after a yield.
     pub(super) fn is_running(self) -> bool {
         // SAFETY: a live state; lua_getstack fills the record.

@@ -53,9 +53,10 @@ pub fn read_body(call: &Call) -> LuaResult {
     if request_body::is_known(call.request) {
         return Ok(Returns::Values(0));
     }
-    if request_body::may_wait(call.request) {
-        call.state.check_yieldable()?;
-    }
+    let task = match request_body::may_wait(call.request) {
+        true => Some(call.task()?),
+        false => None,
+    };
     match request_body::read(call.request, callback::event(body_is_there)) {
         BodyRead::Done => {
             request_body::drop_reference(call.request);
@@ -63,8 +64,7 @@ pub fn read_body(call: &Call) -> LuaResult {
         }
         BodyRead::Waiting => {
             request_body::drop_reference(call.request);
-            let abandon = |_: &_| request_body::abandon(call.request);
-            let task = call.running_task().inspect_err(abandon)?;
+            let task = task.map_or_else(|| call.running_task(), Ok)?;
             wait(context, &task)?;
             Ok(Returns::Yield(0))
         }

@@ -161,6 +161,7 @@ impl Context {
             self.end_filter();
         }
         self.remove_all_tasks();
+        self.end_generation();
         if is_rare_used {
             self.close_resources();
             self.pending_log.take();
@@ -181,6 +182,7 @@ impl Context {
     /// Ends a context that has no share in a pool: that of a filter's run.
     pub(in crate::runtime) fn close(&self) {
         self.set_current(None);
+        self.end_generation();
         self.life.set(Life::Released);
     }
 }

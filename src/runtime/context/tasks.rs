@@ -42,7 +42,7 @@ pub struct Tasks {
     others: RefCell<Vec<Rc<Task>>>,
     /// For how many of them all lists here have capacity.
     room: Cell<usize>,
-    /// Whether there may be other tasks than the entry thread, tasks in a queue, or new coroutines.
+    /// Whether there may be other tasks than the entry thread, or tasks in a queue.
     had_others: Cell<bool>,
     /// By what coroutines that have not been resumed know whose they are: a key of [`GENERATIONS`]; 0 if there are
     /// none.
@@ -153,9 +153,16 @@ impl Context {
     #[cold]
     fn begin_generation(&self) -> Result<u64, OutOfMemory> {
         GENERATIONS.reserve()?;
-        self.tasks.had_others.set(true);
         self.tasks.generation.set(GENERATIONS.insert(()));
         Ok(self.tasks.generation.get())
+    }
+
+    /// The request has ended: so have the coroutines with that mark.
+    #[inline(always)]
+    pub(super) fn end_generation(&self) {
+        if self.tasks.generation.get() != 0 {
+            GENERATIONS.remove(self.tasks.generation.take());
+        }
     }
 
     /// Whether a coroutine with that mark is of this context.
@@ -330,9 +337,6 @@ impl Context {
 
     fn remove_others(&self) {
         self.tasks.had_others.set(false);
-        if self.tasks.generation.get() != 0 {
-            GENERATIONS.remove(self.tasks.generation.take());
-        }
         let mut room = self.tasks.room.take();
         for queue in [&self.tasks.posted, &self.tasks.woken] {
             let mut queue = queue.borrow_mut();

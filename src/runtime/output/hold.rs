@@ -48,7 +48,8 @@ pub(super) fn hold(
     let mut held = context.output.held.get();
     let mut buf = match held.last {
         Some(last) if last.spare_capacity() >= room => last,
-        // A response of one piece takes no more memory than the piece.
+        // A response of one piece takes no more memory than the piece. Most have one: what follows is not for them,
+        // and called.
         None => {
             let (chain, buf) = context.response.take(room, wire::tag())?;
             held.chain = chain;

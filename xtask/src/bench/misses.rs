@@ -1,5 +1,6 @@
-//! What a request's instructions wait for: misses of the processor's caches, and branches that it guesses wrong, as
-//! callgrind simulates them. They do not depend on the machine.
+//! What a request's instructions wait for: misses of the processor's first cache of instructions, and branches that it
+//! guesses wrong, as callgrind simulates them. They do not depend on the machine. Misses of the cache of data do: there
+//! are few, as many as the addresses of one run or another make.
 
 use anyhow::Result;
 
@@ -21,11 +22,8 @@ const SIMULATION: [&str; 5] = [
     "--LL=2097152,16,64",
 ];
 /// What is told, and the events of callgrind that it is the sum of.
-const MEASURES: [(&str, &[&str]); 3] = [
-    ("misses of the instruction cache", &["I1mr"]),
-    ("misses of the data cache", &["D1mr", "D1mw"]),
-    ("mispredicted branches", &["Bcm", "Bim"]),
-];
+const MEASURES: [(&str, &[&str]); 2] =
+    [("misses of the instruction cache", &["I1mr"]), ("mispredicted branches", &["Bcm", "Bim"])];
 
 /// Measures the rows with these names, all of [`ROWS`] where none is named.
 pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
@@ -59,9 +57,9 @@ fn counted(subject: &Subject, label: &str, row: &Row) -> Result<Vec<f64>> {
 pub fn method() -> String {
     format!(
         "## What instructions wait for (`--misses`)\n\n\
-         Misses of the first caches of instructions and of data, 32 KB each, and branches that are guessed\n\
-         wrong, for one request, as `valgrind --tool=callgrind` simulates them; counted as the instructions\n\
-         of a request are: {few} and {many} requests.",
+         Misses of a first cache of instructions of 32 KB, and branches that are guessed wrong, for one\n\
+         request, as `valgrind --tool=callgrind` simulates them; counted as the instructions of a request\n\
+         are: {few} and {many} requests.",
         few = REQUESTS[0],
         many = REQUESTS[1],
     )

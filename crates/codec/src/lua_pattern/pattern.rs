@@ -14,7 +14,7 @@ pub(super) struct Pattern {
     bytes: Vec<u8>,
     anchored: bool,
     first: First,
-    /// Whether that is all that it is.
+    /// How a match is made, where all of the pattern is one item, that of `first`.
     single: Option<Single>,
 }
 

@@ -25,6 +25,7 @@ const LOOKS: u32 = 1000;
 
 type Node = *mut ngx_rbtree_node_t;
 
+/// A walk that is under way.
 pub struct Walk {
     dict: Dict,
     /// Milliseconds since the epoch.
