@@ -25,8 +25,7 @@ impl upstream::Balancer for Balancer {
         let context = runner::context_of(request, Phase::Balancer).map_err(|_| Status::ERROR)?;
         Task::reserve().map_err(|_| Status::ERROR)?;
         ngx_debug!(request.log(), "lua reset ctx");
-        context.remove_all_tasks();
-        context.restart();
+        context.begin_phase();
         let before = Before::replace(&context, peer);
         let rc = run(&context, script);
         if rc == Status::DONE && !context.is_released() {

@@ -40,8 +40,7 @@ fn run(context: &Rc<Context>, script: &SharedScript) -> Status {
 
 fn run_logging_to(context: &Rc<Context>, script: &SharedScript, log: &OwnLog) -> Status {
     let Ok(thread) = runner::load(context, script) else { return Status::ERROR };
-    context.remove_all_tasks();
-    context.restart();
+    context.begin_phase();
     match scheduler::settle(context, scheduler::start(context, thread, 0)) {
         Status::OK => Status::OK,
         Status::DONE => go_on(context, log),

@@ -224,8 +224,7 @@ pub fn enter(request: Request, waiting: &WaitingPhase) -> Status {
         return rc;
     }
     if !is_new {
-        context.remove_all_tasks();
-        context.restart();
+        context.begin_phase();
     }
     match start(&context, location, script, phase) {
         Ok(rc) => (waiting.settle)(&context, (waiting.go_on)(&context, rc)),

@@ -161,7 +161,6 @@ impl Context {
             self.end_filter();
         }
         self.remove_all_tasks();
-        self.end_generation();
         if is_rare_used {
             self.close_resources();
             self.pending_log.take();

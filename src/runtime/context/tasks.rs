@@ -157,7 +157,7 @@ impl Context {
         Ok(self.tasks.generation.get())
     }
 
-    /// The request has ended: so have the coroutines with that mark.
+    /// The coroutines with that mark have ended.
     #[inline(always)]
     pub(super) fn end_generation(&self) {
         if self.tasks.generation.get() != 0 {
@@ -315,9 +315,23 @@ impl Context {
         }
     }
 
-    /// Ends all tasks, whatever they wait for. Safe to call twice.
+    /// Ends all tasks, whatever they wait for, and coroutines that have not been resumed. Safe to call twice.
     #[inline(always)]
     pub fn remove_all_tasks(&self) {
+        self.remove_tasks();
+        self.end_generation();
+    }
+
+    /// Before code of another phase starts: what that of the last one has left ends, but for coroutines that have
+    /// not been resumed; and how it ended is forgotten.
+    #[inline(always)]
+    pub fn begin_phase(&self) {
+        self.remove_tasks();
+        self.restart();
+    }
+
+    #[inline(always)]
+    fn remove_tasks(&self) {
         if self.tasks.had_others.get() {
             self.remove_others();
         }
