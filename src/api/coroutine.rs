@@ -72,10 +72,7 @@ pub fn make_thread(call: &Call) -> Result<Rc<Task>, LuaError> {
     }
     state.push_value(1);
     state.move_to(thread, 1);
-    let task = Task::new(call.context, thread, Some(anchor), Role::LightThread);
-    task.status.set(TaskStatus::Suspended);
-    call.context.add_task(task.clone());
-    Ok(task)
+    Ok(call.context.add_suspended(thread, Some(anchor), Role::LightThread))
 }
 
 /// As [`make_thread`], for a coroutine that the scheduler gets to know when it is first resumed. Lua code that
@@ -115,7 +112,13 @@ fn resume(call: &Call) -> LuaResult {
     let target = state.thread(1).ok_or_else(|| LuaError::argument(1, "coroutine expected"))?;
     call.check()?;
     let task = match Task::record(target) {
-        Record::Task(task) if task.belongs_to(call.context) => task,
+        Record::Task(task) if task.belongs_to(call.context) => {
+            if task.status.get() != TaskStatus::Suspended {
+                return refuse(state, task.status.get());
+            }
+            call.check_task()?;
+            task
+        }
         Record::New(new) if new.belongs_to(call.context) => {
             call.check_task()?;
             // LuaJIT's own `resume` may have run it.
@@ -130,10 +133,6 @@ fn resume(call: &Call) -> LuaResult {
             return Err(LuaError::text("no co ctx found"));
         }
     };
-    if task.status.get() != TaskStatus::Suspended {
-        return refuse(state, task.status.get());
-    }
-    call.check_task()?;
     let values = state.top();
     call.context.set_switch(Switch::Resume(task, values - 1));
     // The coroutine itself is yielded too, below its arguments: while it runs or waits, this stack may be all

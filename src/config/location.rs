@@ -103,7 +103,7 @@ impl LocationConf {
 
     /// Inherits from `outer` what is not set here.
     pub fn inherit(&self, outer: &LocationConf) {
-        let merged = self.written.borrow().over(outer.in_force());
+        let merged = self.written.borrow().over(outer);
         // Merged once per block; a second time would give the same result.
         let _ = self.merged.set(merged);
     }
@@ -125,7 +125,7 @@ impl LocationConf {
     #[cfg(ngx_feature = "http_ssl")]
     pub fn make_tls(&self, cf: Conf) -> ConfResult {
         if self.tls_context.get().is_none() {
-            let _ = self.tls_context.set(self.in_force().tls.make_context(cf)?);
+            let _ = self.tls_context.set(self.tls.make_context(cf)?);
         }
         Ok(())
     }
@@ -135,11 +135,6 @@ impl LocationConf {
     pub fn tls_context(&self) -> Option<&Context> {
         self.tls_context.get().map(Rc::as_ref)
     }
-
-    /// The values in force.
-    fn in_force(&self) -> &Location {
-        self.merged.get_or_init(|| self.written.borrow().clone())
-    }
 }
 
 /// The values in force.
@@ -148,7 +143,7 @@ impl Deref for LocationConf {
 
     #[inline(always)]
     fn deref(&self) -> &Location {
-        self.in_force()
+        self.merged.get_or_init(|| self.written.borrow().clone())
     }
 }
 

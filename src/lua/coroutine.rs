@@ -21,8 +21,10 @@ impl State {
     #[inline(always)]
     pub fn can_be_resumed(self) -> bool {
         // SAFETY: a live state.
-        self.top() > 0 && !self.has_failed()
-            || unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_YIELD }
+        match unsafe { ffi::lua_status(self.as_ptr()) } {
+            ffi::LUA_OK => self.top() > 0,
+            status => status == ffi::LUA_YIELD,
+        }
     }
 
     /// Whether a function of this coroutine's is running, and not only waiting after a yield.

@@ -9,7 +9,7 @@ use codec::fallible::{self, OutOfMemory};
 use super::Context;
 use super::plain::Plain;
 use crate::config::PhaseSet;
-use crate::lua::{State, Thread};
+use crate::lua::{State, Thread, ThreadAnchor};
 use crate::nginx::core::rc_cell::RcCell;
 use crate::runtime::task::{GENERATIONS, Role, Task, TaskStatus};
 
@@ -170,13 +170,23 @@ impl Context {
         self.tasks.generation.get() == generation
     }
 
+    /// A task for the coroutine `state`, which `anchor` keeps, if anything does. It has not been resumed, and
+    /// [`Context::reserve_task`] has reserved what it needs.
     #[inline(always)]
-    pub fn add_task(&self, task: Rc<Task>) {
+    pub fn add_suspended(
+        self: &Rc<Self>,
+        state: State,
+        anchor: Option<ThreadAnchor>,
+        role: Role,
+    ) -> Rc<Task> {
+        let task = Task::new(self, state, anchor, role);
+        task.status.set(TaskStatus::Suspended);
         self.tasks.had_others.set(true);
         let mut others = self.tasks.others.borrow_mut();
         task.place.set(others.len());
         #[expect(clippy::disallowed_methods, reason = "`reserve_task` has reserved the capacity")]
-        others.push(task);
+        others.push(task.clone());
+        task
     }
 
     /// Takes the tasks that wait in `ngx.flush(true)`.

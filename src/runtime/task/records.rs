@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use codec::fallible::OutOfMemory;
 
-use super::{Role, Task, TaskStatus};
+use super::{Role, Task};
 use crate::lua::{State, openresty};
 use crate::own_thread;
 use crate::runtime::{Context, Keyed};
@@ -141,10 +141,7 @@ impl Task {
     ) -> Result<Rc<Task>, OutOfMemory> {
         context.reserve_task()?;
         let role = if new.wrapped { Role::Wrapped } else { Role::Coroutine };
-        let task = Task::new(context, state, None, role);
-        task.status.set(TaskStatus::Suspended);
-        context.add_task(task.clone());
-        Ok(task)
+        Ok(context.add_suspended(state, None, role))
     }
 
     /// Makes the coroutine, which must be alive, forget the task, which has ended.
