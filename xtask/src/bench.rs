@@ -15,6 +15,7 @@ mod place;
 mod plot;
 mod report;
 mod results;
+mod rounds;
 mod rows;
 
 use std::fs;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::Subjects;
-use super::cpu::{median, nanoseconds};
+use super::cpu::nanoseconds;
 use super::measure;
 use super::place::{self, C, local};
 use super::results::Outcome;
+use super::rounds;
 use crate::server::{Server, Subject};
 
 /// The address in benches/bodies/nginx.conf, and where the C module's nginx listens beside it.
@@ -82,19 +83,9 @@ pub fn counted(subjects: &Subjects, row: &Row) -> Result<Outcome> {
 fn timed(subjects: &Subjects, row: &Row) -> Result<Outcome> {
     let this = start(&subjects.ours, "this", ADDRESS)?;
     let c = start(&subjects.theirs, C, OTHER_ADDRESS)?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // A round before the first one warms up.
-    for round in 0..=ROUNDS {
-        let pair = (microseconds(&this, ADDRESS, row)?, microseconds(&c, OTHER_ADDRESS, row)?);
-        if round > 0 {
-            ours.push(pair.0);
-            theirs.push(pair.1);
-        }
-    }
-    let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
-    let (ours, theirs) = (Some(median(ours)), Some(median(theirs)));
-    let outcome = Outcome::new("bodies", row.name, "µs per MB", ours, theirs);
-    Ok(Outcome { ratio: Some(median(ratios)), ..outcome })
+    let round = || Ok((microseconds(&this, ADDRESS, row)?, microseconds(&c, OTHER_ADDRESS, row)?));
+    let rounds = rounds::after_warm_up(ROUNDS, round)?;
+    Ok(rounds::medians("bodies", row.name, "µs per MB", &rounds))
 }
 
 fn start(subject: &Subject, label: &str, address: SocketAddr) -> Result<Server> {

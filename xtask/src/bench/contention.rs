@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, bail};
 
 use super::Subjects;
-use super::cpu::median;
 use super::place::{self, C, local};
 use super::results::Outcome;
+use super::rounds::{self, median};
 use crate::server::{Server, Subject};
 use crate::soak::client::Connection;
 
@@ -114,15 +114,9 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
 }
 
 fn measured(job: &Job, this: &mut Workers, c: &mut Workers) -> Result<Vec<Outcome>> {
-    let mut rounds = Vec::new();
-    // A round before the first one warms up.
-    let most = if job.only_two { ROUNDS_BESIDE } else { ROUNDS };
-    for round in 0..=most {
-        let pair = (this.do_job(job.name)?, c.do_job(job.name)?);
-        if round > 0 {
-            rounds.push(pair);
-        }
-    }
+    let count = if job.only_two { ROUNDS_BESIDE } else { ROUNDS };
+    let round = || Ok((this.do_job(job.name)?, c.do_job(job.name)?));
+    let rounds = rounds::after_warm_up(count, round)?;
     let outcome = |Measure { words, of, chosen }: &Measure| {
         let ours: Vec<f64> = rounds.iter().map(|(this, _)| of(this)).collect();
         let theirs: Vec<f64> = rounds.iter().map(|(_, c)| of(c)).collect();

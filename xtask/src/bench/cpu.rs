@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use super::Subjects;
 use super::place::{self, ADDRESS, C};
 use super::results::Outcome;
+use super::rounds;
 use super::rows::{self, Row};
 use crate::server::{Server, Subject};
 use crate::shell;
@@ -27,9 +28,8 @@ const OTHER_ADDRESS: SocketAddr = place::local(18397);
 
 /// Measures the rows with these names, all of [`ROWS`] where none is named.
 pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
-    let names = if names.is_empty() { ROWS.map(String::from).to_vec() } else { names.to_vec() };
     let mut outcomes = Vec::new();
-    for row in rows::named(&names)? {
+    for row in rows::named_or(names, &ROWS)? {
         for connections in CONNECTIONS {
             eprintln!("{}, {connections} connections", row.name);
             outcomes.push(measured(subjects, &row, connections)?);
@@ -41,19 +41,9 @@ pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
 fn measured(subjects: &Subjects, row: &Row, connections: usize) -> Result<Outcome> {
     let this = Loaded::start(&subjects.ours, "this", row, ADDRESS)?;
     let c = Loaded::start(&subjects.theirs, C, row, OTHER_ADDRESS)?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        let pair = (this.microseconds(connections)?, c.microseconds(connections)?);
-        if round > 0 {
-            ours.push(pair.0);
-            theirs.push(pair.1);
-        }
-    }
-    let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
-    let measure = format!("{connections} connections");
-    let (ours, theirs) = (Some(median(ours)), Some(median(theirs)));
-    let outcome = Outcome::new("cpu", row.name, &measure, ours, theirs);
-    Ok(Outcome { ratio: Some(median(ratios)), ..outcome })
+    let round = || Ok((this.microseconds(connections)?, c.microseconds(connections)?));
+    let rounds = rounds::after_warm_up(ROUNDS, round)?;
+    Ok(rounds::medians("cpu", row.name, &format!("{connections} connections"), &rounds))
 }
 
 /// An nginx that wrk loads.
@@ -112,12 +102,6 @@ fn on_cpu(schedstat: &str) -> Option<f64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
 
-/// The middle one of an odd number of values.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,10 +113,5 @@ mod tests {
         let said = "  1 threads and 50 connections\n  12345 requests in 2.00s, 1.23MB read\n";
         assert_eq!(answered(said), Some(12345.0));
         assert_eq!(answered(&format!("{said}  Non-2xx or 3xx responses: 1\n")), None);
-    }
-
-    #[test]
-    fn the_middle_is_the_median() {
-        assert_eq!(median(vec![3.0, 9.0, 1.0]), 3.0);
     }
 }

@@ -11,9 +11,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Subjects;
 use super::collecting;
-use super::cpu::{median, nanoseconds};
+use super::cpu::nanoseconds;
 use super::place::{self, C, local};
 use super::results::Outcome;
+use super::rounds;
 use crate::server::{Server, Subject};
 use crate::soak::client::Connection;
 use crate::soak::worker;
@@ -78,11 +79,7 @@ fn medians(turns: &[(Measures, Measures)]) -> Vec<Outcome> {
     let of = |index: usize, (row, measure, _): &(&'static str, &'static str, f64)| {
         let numbers: Vec<(f64, f64)> =
             turns.iter().map(|(ours, theirs)| (ours[index].2, theirs[index].2)).collect();
-        let ours = median(numbers.iter().map(|(ours, _)| *ours).collect());
-        let theirs = median(numbers.iter().map(|(_, theirs)| *theirs).collect());
-        let ratio = median(numbers.iter().map(|(ours, theirs)| ours / theirs).collect());
-        let outcome = Outcome::new("growth", row, measure, Some(ours), Some(theirs));
-        Outcome { ratio: Some(ratio), ..outcome }
+        rounds::medians("growth", row, measure, &numbers)
     };
     first.iter().enumerate().map(|(index, measure)| of(index, measure)).collect()
 }

@@ -27,9 +27,8 @@ const MEASURES: [(&str, &[&str]); 2] =
 
 /// Measures the rows with these names, all of [`ROWS`] where none is named.
 pub fn run(subjects: &Subjects, names: &[String]) -> Result<Vec<Outcome>> {
-    let names = if names.is_empty() { ROWS.map(String::from).to_vec() } else { names.to_vec() };
     let mut outcomes = Vec::new();
-    for row in rows::named(&names)? {
+    for row in rows::named_or(names, &ROWS)? {
         let ours = counted(&subjects.ours, "this", &row)?;
         let theirs = counted(&subjects.theirs, C, &row)?;
         for ((measure, _), (this, c)) in MEASURES.iter().zip(ours.iter().zip(theirs)) {

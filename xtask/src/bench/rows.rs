@@ -73,6 +73,14 @@ pub fn named(names: &[String]) -> Result<Vec<Row>> {
     Ok(if names.is_empty() { ROWS.to_vec() } else { rows })
 }
 
+/// As [`named`], but those of `default` where none is named.
+pub fn named_or(names: &[String], default: &[&str]) -> Result<Vec<Row>> {
+    match names {
+        [] => named(&default.iter().map(|name| name.to_string()).collect::<Vec<_>>()),
+        names => named(names),
+    }
+}
+
 /// What the row with this name does.
 pub fn summary(name: &str) -> &'static str {
     let mut rows = std::iter::once(&BASELINE).chain(ROWS);
