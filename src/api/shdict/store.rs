@@ -132,14 +132,20 @@ fn insert(dict: &mut Locked, key: DictKey, stored: &Stored, may_evict: bool) -> 
 }
 
 /// Frees up to two of the oldest entries, if they have expired.
-#[inline]
+#[inline(always)]
 pub fn drop_expired(dict: &mut Locked, now: Moment) {
     for _ in 0..2 {
         match dict.oldest() {
-            Some(entry) if !entry.is_alive(now) => entry.remove(),
+            Some(entry) if !entry.is_alive(now) => remove_expired(entry),
             _ => return,
         }
     }
+}
+
+/// Out of line: few operations find an expired entry.
+#[cold]
+fn remove_expired(entry: Entry) {
+    entry.remove();
 }
 
 /// Evicts the oldest entry, and frees up to two more that have expired; false if there is none.
