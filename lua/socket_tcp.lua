@@ -6,11 +6,8 @@
 local methods, raw_methods, owner, capacity, receive_line, receive_size = ...
 
 local ffi = require "ffi"
-local getmetatable, rawget, rawset, select, type = getmetatable, rawget, rawset, select, type
+local getmetatable, ipairs, rawget, rawset, select, type = getmetatable, ipairs, rawget, rawset, select, type
 local ffi_string, compiler_is_on = ffi.string, jit.status
-local receive = methods.receive
--- The C functions of both kinds of sockets, by their metatables.
-local functions = { [methods] = receive, [raw_methods] = raw_methods.receive }
 
 receive_line = ffi.cast("int (*)(void *socket, char *text)", receive_line)
 receive_size = ffi.cast("int (*)(void *socket, char *text, int size)", receive_size)
@@ -48,26 +45,40 @@ local function receive_buffered(sock, size)
     return received
 end
 
-local function receive_at_once(...)
-    local sock, size = ...
-    local n, received = select("#", ...)
-    if n == 1 then
-        received = receive_buffered(sock, "*l")
-    elseif n == 2 then
-        received = receive_buffered(sock, size)
+-- The function for the sockets with this metatable, beside the C function for Lua. A script may put one of its own in
+-- the place of that, also later.
+local function at_once(metatable)
+    local receive = metatable.receive
+    return receive, function(...)
+        if metatable.receive ~= receive then
+            return metatable.receive(...)
+        end
+        local sock, size = ...
+        local n, received = select("#", ...)
+        if n == 1 then
+            received = receive_buffered(sock, "*l")
+        elseif n == 2 then
+            received = receive_buffered(sock, size)
+        end
+        if received then
+            return received
+        end
+        return receive(...)
     end
-    if received then
-        return received
-    end
-    return receive(...)
 end
 
--- A script may have a function of its own in the place of `receive`, or have turned the compiler off.
+-- By the metatables of both kinds of sockets: the C functions, and those at once.
+local functions, at_once_functions = {}, {}
+for _, metatable in ipairs { methods, raw_methods } do
+    functions[metatable], at_once_functions[metatable] = at_once(metatable)
+end
+
+-- A script may have turned the compiler off.
 local function use(sock)
     local metatable = getmetatable(sock)
     local plain = functions[metatable]
     if plain and compiler_is_on() and rawget(metatable, "receive") == plain and rawget(sock, "receive") == nil then
-        rawset(sock, "receive", receive_at_once)
+        rawset(sock, "receive", at_once_functions[metatable])
     end
 end
 

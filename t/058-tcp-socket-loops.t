@@ -602,3 +602,39 @@ GET /t
 0 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 14: a method that takes the place of the module's reaches sockets that are in use, and leaves them again
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        content_by_lua_block {
+            local sock = start("some line\n", 1500)
+            local function read()
+                local count = 0
+                for _ = 1, 500 do
+                    count = count + (sock:receive() == "some line" and 1 or 0)
+                end
+                return count
+            end
+            ngx.say(read())
+            local methods, calls = getmetatable(sock), 0
+            local receive = methods.receive
+            function methods.receive(...)
+                calls = calls + 1
+                return receive(...)
+            end
+            ngx.say(read(), " ", calls)
+            methods.receive = receive
+            ngx.say(read(), " ", calls)
+        }
+    }
+--- request
+GET /t
+--- response_body
+500
+500 500
+500 500
+--- no_error_log
+[error]
