@@ -178,22 +178,20 @@ impl Call<'_> {
         words: u8,
         work: impl FnOnce(&Call) -> Result<T, LuaError>,
     ) -> Result<T, LuaError> {
-        let request = openresty::running_request(state);
-        let request = request.ok_or_else(|| no_request(words))?;
-        Context::with_caller(Some(request), |caller| {
-            let in_filter = |context: &Context| {
-                phases.is_of_tasks() && PhaseSet::FILTERS.has(context.phase.get())
-            };
+        if !openresty::runs_for_request(state) {
+            return Err(no_request(words));
+        }
+        Context::with_innermost(|running| {
+            let running = running.ok_or_else(|| no_request(words))?;
             let other;
-            let context = match caller {
-                Some(context) if !in_filter(context) => context,
-                _ => {
-                    other = other_context(state, request, caller, in_filter)?;
-                    &other
-                }
+            let context = if phases.is_of_tasks() && PhaseSet::FILTERS.has(running.phase.get()) {
+                other = tasks_of_filter(running)?;
+                &other
+            } else {
+                running
             };
             // Called in one place only, so that the compiler inlines it.
-            work(&Call { state, request, context, phases })
+            work(&Call { state, request: running.request(), context, phases })
         })
     }
 
@@ -214,10 +212,12 @@ impl Call<'_> {
     }
 
     /// The running task, whether it can yield now or not. In phases that cannot yield, there is
-    /// none, and this is an error.
+    /// none, and this is an error. It also is where LuaJIT's own functions have resumed a task's coroutine: what that
+    /// yields does not reach the scheduler.
     pub fn running_task(&self) -> Result<Rc<Task>, LuaError> {
-        let other = || Task::of(self.state).ok_or_else(|| LuaError::text("no co ctx found"));
-        self.context.current_on(self.state).map_or_else(other, Ok)
+        let other = || Task::of(self.state).filter(|task| task.runs());
+        let task = self.context.current_on(self.state).or_else(other);
+        task.ok_or_else(|| LuaError::text("no co ctx found"))
     }
 
     /// Raises unless the function may be called in the running phase.
@@ -283,25 +283,6 @@ fn tasks_of_filter(context: &Rc<Context>) -> Result<Rc<Context>, LuaError> {
         )));
     }
     Ok(context.of_tasks()?)
-}
-
-/// The context of code of a filter, or of code that runs for `request` without being run by this module.
-#[cold]
-fn other_context(
-    state: State,
-    request: Request,
-    caller: Option<&Rc<Context>>,
-    in_filter: impl FnOnce(&Context) -> bool,
-) -> Result<Rc<Context>, LuaError> {
-    let context = match caller {
-        Some(context) => Some(context.clone()),
-        None => match Task::of(state) {
-            Some(task) => task.context(),
-            None => Context::of(request),
-        },
-    };
-    let context = context.ok_or_else(|| LuaError::text("no request ctx found"))?;
-    if in_filter(&context) { tasks_of_filter(&context) } else { Ok(context) }
 }
 
 /// When the phase is checked: before the function runs, or by the function.

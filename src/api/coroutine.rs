@@ -13,7 +13,7 @@ use crate::api::call::{Call, Row, set_functions};
 use crate::config::metrics::Metric;
 use crate::lua::function::wrap as lua_function;
 use crate::lua::state::{GLOBALS, upvalue};
-use crate::lua::{LuaError, LuaResult, Returns, State, Thread};
+use crate::lua::{LuaError, LuaResult, Outcome, Returns, State, Thread};
 use crate::runtime::context::Switch;
 use crate::runtime::task::Record;
 use crate::runtime::{PhaseSet, Role, Task, TaskStatus, counters};
@@ -42,6 +42,12 @@ pub fn inject(mut state: State) {
         state.set_field(-2, own_name);
     }
     set_functions(state, FUNCTIONS);
+    let code = include_bytes!("../../lua/coroutine_resume.lua");
+    if state.load(code, c"=coroutine.resume") == Outcome::Done {
+        state.push_value(-2);
+        state.push_function(lua_function(refusal_of_own));
+        state.call_raising(2, 0);
+    }
     // LuaJIT's own would not know of the scheduler, and the C module's table has none.
     state.push_nil();
     state.set_field(-2, c"isyieldable");
@@ -117,11 +123,15 @@ fn resume(call: &Call) -> LuaResult {
                 return refuse(state, task.status.get());
             }
             call.check_task()?;
+            // LuaJIT's own `resume` may have run it.
+            if !target.has_yielded() {
+                return refuse(state, TaskStatus::Dead);
+            }
             task
         }
         Record::New(new) if new.belongs_to(call.context) => {
             call.check_task()?;
-            // LuaJIT's own `resume` may have run it.
+            // As above.
             if !target.can_be_resumed() {
                 return refuse(state, TaskStatus::Dead);
             }
@@ -138,6 +148,18 @@ fn resume(call: &Call) -> LuaResult {
     // The coroutine itself is yielded too, below its arguments: while it runs or waits, this stack may be all
     // that refers to it.
     Ok(Returns::Yield(values))
+}
+
+/// `(coroutine)`: why LuaJIT's own function must not resume it; nothing where it may. The scheduler will resume a task
+/// that waits, and takes the results of a thread that has ended. LuaJIT's words are those for one that runs.
+fn refusal_of_own(state: State) -> LuaResult {
+    match state.thread(1).map(Task::record) {
+        Some(Record::Task(task)) if task.status.get() != TaskStatus::Suspended => {
+            state.push_str("cannot resume non-suspended coroutine");
+            Ok(Returns::Values(1))
+        }
+        _ => Ok(Returns::Values(0)),
+    }
 }
 
 #[cold]

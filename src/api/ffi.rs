@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use codec::fallible::{self, Grow};
 
+use crate::lua::openresty;
 use crate::nginx::sys::{ngx_http_request_t, ngx_str_t};
 use crate::nginx::{HeaderError, Request};
 use crate::runtime::{Context, PhaseSet};
@@ -113,62 +114,40 @@ pub unsafe fn with_values<T>(
     work(&values)
 }
 
-/// The request that lua-resty-core passes; `None` for null, which is passed where code runs for no
-/// request.
+/// The request of the code that calls; `None` where lua-resty-core passes null, because the code runs for none.
 ///
-/// # Safety
-/// `r` must be null or the request of the running coroutine, as `thread.exdata` gives it.
-pub unsafe fn request(r: *mut ngx_http_request_t) -> Option<Request> {
-    // SAFETY: the caller promises null or the running coroutine's request, which this module keeps
-    // alive for as long as its code runs.
-    unsafe { Request::from_ptr(r) }
+/// What it passes otherwise is what `thread.exdata` gives it, the request that the running coroutine was made for.
+/// That one may have ended ([`openresty::innermost_request`]).
+#[inline(always)]
+pub fn request(r: *mut ngx_http_request_t) -> Option<Request> {
+    if r.is_null() { None } else { openresty::innermost_request() }
 }
 
 /// A request with a client behind it, which most symbols need; `BAD_CONTEXT` for a fake request,
 /// and for none.
-///
-/// # Safety
-/// As for [`request`].
-pub unsafe fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
-    // SAFETY: the caller promises what `request` asks for: null or the running coroutine's request.
-    let request = unsafe { request(r) }.ok_or(BAD_CONTEXT)?;
+#[inline(always)]
+pub fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
+    let request = request(r).ok_or(BAD_CONTEXT)?;
     if request.is_fake() { Err(BAD_CONTEXT) } else { Ok(request) }
 }
 
-/// The context of the code that runs for `r`; `None` for null, and for a request for which this
-/// module has run no code.
-///
-/// # Safety
-/// As for [`request`].
-pub unsafe fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
-    // SAFETY: the caller promises what `request` asks for: null or the running coroutine's request.
-    let request = unsafe { request(r) }?;
-    let caller = Context::with_caller(Some(request), |caller| caller.cloned());
-    caller.or_else(|| Context::of(request)).or_else(|| Context::running(request))
+/// The context of the code that calls; `None` for null, as for [`request`].
+pub fn context(r: *mut ngx_http_request_t) -> Option<Rc<Context>> {
+    if r.is_null() { None } else { Context::with_innermost(|context| context.cloned()) }
 }
 
 /// As [`context`], without counting a reference: for the time of one call from Lua.
 ///
 /// # Safety
-/// As for [`request`]; the result is not used after the call, and the call does not end the
-/// request.
+/// The result is not used after the call, and the call does not end the request.
 #[inline(always)]
 pub unsafe fn borrowed_context<'a>(r: *mut ngx_http_request_t) -> Option<&'a Context> {
-    // SAFETY: the caller promises what `request` asks for, and that the request outlives the call:
-    // so does the context, of which the request's pool has a share.
-    unsafe {
-        let request = request(r);
-        let caller = Context::with_caller(request, |caller| caller.map_or(null(), Rc::as_ptr));
-        caller.as_ref().or_else(|| other_context(request).as_ref())
+    if r.is_null() {
+        return None;
     }
-}
-
-/// The context of `request` if the code that calls is not its own; null for none.
-#[cold]
-fn other_context(request: Option<Request>) -> *const Context {
-    let other = |request| Context::of(request).or_else(|| Context::running(request));
-    let find = || request.and_then(other).map_or(null(), |context| Rc::as_ptr(&context));
-    crate::nginx::guard(null(), find)
+    // SAFETY: the caller promises that the request outlives the call: so does the context, of which the request's
+    // pool has a share.
+    unsafe { Context::with_innermost(|context| context.map_or(null(), Rc::as_ptr)).as_ref() }
 }
 
 /// Writes an error into the caller's buffer: `err` has space for `*errlen` bytes, and `*errlen`

@@ -17,6 +17,13 @@ impl State {
         unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_OK }
     }
 
+    /// Whether this coroutine has yielded, and has not been resumed since.
+    #[inline(always)]
+    pub fn has_yielded(self) -> bool {
+        // SAFETY: a live state.
+        unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_YIELD }
+    }
+
     /// Whether this coroutine, which is not running, has a function to start, or waits after a yield.
     #[inline(always)]
     pub fn can_be_resumed(self) -> bool {

@@ -72,20 +72,11 @@ impl State {
         debug_assert!(results >= MULTRET, "a number of results");
     }
 
-    /// Whether a coroutine has not been resumed, so that its function is below its arguments.
-    fn is_new(self) -> bool {
-        // SAFETY: a live state; the call only reads a number.
-        unsafe { ffi::lua_status(self.as_ptr()) == ffi::LUA_OK }
-    }
-
     /// Starts or continues a coroutine with the top `arguments` values.
     pub fn resume(&mut self, arguments: i32) -> Outcome {
         self.held(arguments);
-        if cfg!(debug_assertions) && self.is_new() {
-            self.held(arguments + 1);
-        }
         // SAFETY: the arguments are on the stack, and so is the function of a new coroutine. One that cannot
-        // be resumed gives an error.
+        // be resumed gives an error; so does one that has ended: LuaJIT finds nil in the function's place.
         let status = unsafe { ffi::lua_resume_(self.as_ptr(), arguments) };
         if status == ffi::LUA_YIELD {
             return Outcome::Yielded;

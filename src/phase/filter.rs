@@ -74,7 +74,7 @@ fn failed(context: &Rc<Context>, phase: Phase, outcome: Outcome, thread: Thread)
         // LuaJIT's own `coroutine.yield`: on the stack is no error, but what was to be yielded, if anything.
         line.append(b"attempt to yield across C-call boundary");
     } else {
-        scheduler::append_error_text(context, thread.state, &mut line);
+        context.run_own_code(|| scheduler::append_error_text(context, thread.state, &mut line));
     }
     let mut main = vm.main();
     if main.produce(1, |main| main.push_traceback(thread.state, None, 0)).is_ok() {

@@ -21,32 +21,26 @@ use crate::runtime::Phase;
 const WITH_HOST: u32 = 10_027;
 
 /// The try that the running code decides on.
-///
-/// # Safety
-/// As for [`ffi::request`].
-unsafe fn running_try(r: *mut ngx_http_request_t) -> Result<Peer, &'static CStr> {
-    // SAFETY: the contract of this function, that of `ffi::request`.
-    unsafe {
-        let request = ffi::request(r).ok_or(c"no request found")?;
-        upstream::of(request).ok_or(c"no upstream found")?;
-        let context = ffi::context(r).ok_or(c"no ctx found")?;
-        if context.phase.get() != Phase::Balancer {
-            return Err(c"API disabled in the current context");
-        }
-        context.upstream_peer.get().ok_or(c"no upstream peer data found")
+fn running_try(r: *mut ngx_http_request_t) -> Result<Peer, &'static CStr> {
+    let request = ffi::request(r).ok_or(c"no request found")?;
+    upstream::of(request).ok_or(c"no upstream found")?;
+    let context = ffi::context(r).ok_or(c"no ctx found")?;
+    if context.phase.get() != Phase::Balancer {
+        return Err(c"API disabled in the current context");
     }
+    context.upstream_peer.get().ok_or(c"no upstream peer data found")
 }
 
 /// Runs `work` on the try. Returns its code, or -1 with the error in `*err`.
 ///
 /// # Safety
-/// As for [`ffi::request`] and [`ffi::set_message`].
+/// As for [`ffi::set_message`].
 unsafe fn with_try(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
     work: impl FnOnce(Peer) -> Result<c_int, &'static CStr>,
 ) -> c_int {
-    // SAFETY: the contract of this function, that of `ffi::request` and `ffi::set_message`.
+    // SAFETY: the contract of this function, that of `ffi::set_message`.
     unsafe {
         match running_try(r).and_then(work) {
             Ok(code) => code,

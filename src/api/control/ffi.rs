@@ -107,24 +107,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_phase(
     r: *mut ngx_http_request_t,
     err: *mut *const c_char,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    let request = unsafe { ffi::request(r) };
-    match Context::with_caller(request, |caller| caller.map(|context| context.phase.get())) {
-        Some(phase) => phase.bit() as c_int,
-        // SAFETY: `other_phase` asks for what lua-resty-core passes: the running request, and an
-        // out-parameter.
-        None => unsafe { other_phase(r, err) },
-    }
-}
-
-/// As [`ngx_http_lua_ffi_get_phase`], if the code that calls is not `r`'s own.
-///
-/// # Safety
-/// As for [`ngx_http_lua_ffi_get_phase`].
-#[cold]
-unsafe fn other_phase(r: *mut ngx_http_request_t, err: *mut *const c_char) -> c_int {
-    // SAFETY: the caller passes lua-resty-core's arguments: the running request, which this call
-    // does not end, and an out-parameter.
+    // SAFETY: this call does not end the request; lua-resty-core passes an out-parameter of its own.
     unsafe {
         match ffi::borrowed_context(r) {
             Some(context) => context.phase.get().bit() as c_int,
@@ -142,8 +125,7 @@ unsafe fn other_phase(r: *mut ngx_http_request_t, err: *mut *const c_char) -> c_
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_is_subrequest(r: *mut ngx_http_request_t) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    match unsafe { ffi::real_request(r) } {
+    match ffi::real_request(r) {
         Ok(request) => c_int::from(request.is_subrequest()),
         Err(code) => code,
     }

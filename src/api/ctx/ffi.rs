@@ -28,36 +28,28 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
     in_ssl_phase: *mut c_int,
     ssl_ctx_ref: *mut c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    let request = unsafe { ffi::request(r) };
-    match Context::with_caller(request, |caller| caller.map(|context| context.ctx_ref.get())) {
-        Some(own) if own.is_some() => own.number(),
-        // SAFETY: `other_ctx_ref` asks for what lua-resty-core passes: the running request, and
-        // out-parameters, which may be null.
-        _ => unsafe { other_ctx_ref(r, in_ssl_phase, ssl_ctx_ref) },
-    }
-}
-
-/// As [`ngx_http_lua_ffi_get_ctx_ref`], if the context of the code that calls has no reference, or
-/// is not `r`'s.
-///
-/// # Safety
-/// As for [`ngx_http_lua_ffi_get_ctx_ref`].
-#[cold]
-unsafe fn other_ctx_ref(
-    r: *mut ngx_http_request_t,
-    in_ssl_phase: *mut c_int,
-    ssl_ctx_ref: *mut c_int,
-) -> c_int {
-    // SAFETY: the caller passes lua-resty-core's argument, the running request, which this call
-    // does not end.
+    // SAFETY: this call does not end the request.
     let Some(context) = (unsafe { ffi::borrowed_context(r) }) else { return ffi::NO_REQ_CTX };
     let own = context.ctx_ref.get();
     if own.is_some() {
         return own.number();
     }
+    // SAFETY: lua-resty-core passes its own out-parameters, which may be null.
+    unsafe { other_ctx_ref(context, in_ssl_phase, ssl_ctx_ref) }
+}
+
+/// As [`ngx_http_lua_ffi_get_ctx_ref`], if the context of the code that calls has no reference.
+///
+/// # Safety
+/// As for [`ngx_http_lua_ffi_get_ctx_ref`].
+#[cold]
+unsafe fn other_ctx_ref(
+    context: &Context,
+    in_ssl_phase: *mut c_int,
+    ssl_ctx_ref: *mut c_int,
+) -> c_int {
     guard(ffi::NO_REQ_CTX, || {
-        let connection = OfConnection::of(context);
+        let (connection, own) = (OfConnection::of(context), context.ctx_ref.get());
         // SAFETY: lua-resty-core passes its own out-parameters.
         let cells = unsafe { (in_ssl_phase.as_mut(), ssl_ctx_ref.as_mut()) };
         let (Some(in_ssl_phase), Some(ssl_ctx_ref)) = cells else {

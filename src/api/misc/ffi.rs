@@ -97,7 +97,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
     r: *mut ngx_http_request_t,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request or null.
-    unsafe { log_of(r) }.level() as c_int
+    log_of(r).level() as c_int
 }
 
 /// From now on, lines of levels finer than `level` (0 to 8) are not captured. Returns `NGX_OK`, or
@@ -186,10 +186,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_str_replace_char(
 }
 
 /// The request's log, or the cycle's where there is no request.
-///
-/// # Safety
-/// As for [`ffi::request`].
-unsafe fn log_of(r: *mut ngx_http_request_t) -> Log {
-    // SAFETY: the caller promises what `ffi::request` asks for: null or the running request.
-    unsafe { ffi::request(r) }.map_or_else(cycle_log, |request| request.log())
+fn log_of(r: *mut ngx_http_request_t) -> Log {
+    ffi::request(r).map_or_else(cycle_log, |request| request.log())
 }

@@ -72,9 +72,9 @@ pub unsafe fn open_process(proc: *const Proc) -> Result<Rc<Process>, PipeFailure
 /// an error.
 ///
 /// # Safety
-/// As for [`ffi::context`] and [`write_error`].
+/// As for [`write_error`].
 pub unsafe fn task(r: *mut ngx_http_request_t, error: ErrorText) -> Result<Rc<Task>, c_int> {
-    // SAFETY: the contract of this function, that of `ffi::context` and `write_error`.
+    // SAFETY: the contract of this function, that of `write_error`.
     unsafe {
         let context = ffi::context(r).ok_or(ffi::NO_REQ_CTX)?;
         check_phase(&context, PhaseSet::YIELDABLE, error.errbuf, error.errbuf_size)

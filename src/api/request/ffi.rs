@@ -16,8 +16,7 @@ use crate::nginx::sys::ngx_http_request_t;
 /// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_method(r: *mut ngx_http_request_t) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    match unsafe { ffi::real_request(r) } {
+    match ffi::real_request(r) {
         Ok(request) => c_int::try_from(request.method()).unwrap_or(ffi::ERROR),
         Err(code) => code,
     }
@@ -59,8 +58,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_method(
     r: *mut ngx_http_request_t,
     method: c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    let request = match unsafe { ffi::real_request(r) } {
+    let request = match ffi::real_request(r) {
         Ok(request) => request,
         Err(code) => return code,
     };
@@ -76,8 +74,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_req_set_method(
 /// Each pointer must be null or, during the call, valid as described.
 #[export(ffi::BAD_CONTEXT)]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_is_internal(r: *mut ngx_http_request_t) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    match unsafe { ffi::real_request(r) } {
+    match ffi::real_request(r) {
         Ok(request) => c_int::from(request_line::is_internal(request)),
         Err(code) => code,
     }

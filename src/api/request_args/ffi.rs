@@ -21,8 +21,7 @@ use crate::ngx_log;
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_get_querystring_len(
     r: *mut ngx_http_request_t,
 ) -> usize {
-    // SAFETY: lua-resty-core passes the running request.
-    unsafe { ffi::request(r) }.map_or(0, |request| request.args().len())
+    ffi::request(r).map_or(0, |request| request.args().len())
 }
 
 /// The number of arguments, at most `max` (0: no limit; negative: 100). `*truncated` becomes 1 if

@@ -20,8 +20,7 @@ use crate::ngx_log;
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_status(r: *mut ngx_http_request_t) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    match unsafe { ffi::real_request(r) } {
+    match ffi::real_request(r) {
         Ok(request) => c_int::try_from(response_status::get(request)).unwrap_or(ffi::ERROR),
         Err(code) => code,
     }
@@ -38,7 +37,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
     status: c_int,
 ) -> c_int {
     // SAFETY: lua-resty-core passes the running request.
-    let request = match unsafe { unsent(r) } {
+    let request = match unsent(r) {
         Ok(request) => request,
         Err(code) => return code,
     };
@@ -90,8 +89,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status_and_reason(
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_bypass_if_checks(r: *mut ngx_http_request_t) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
-    match unsafe { ffi::real_request(r) } {
+    match ffi::real_request(r) {
         Ok(request) => {
             response_status::bypass_conditions(request);
             ffi::OK
@@ -110,13 +108,8 @@ fn three_digits(request: Request, status: c_int) -> Result<usize, c_int> {
 }
 
 /// The request, if its response header has not been sent; else an error, which is logged.
-///
-/// # Safety
-/// As for [`ffi::request`].
-unsafe fn unsent(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
-    // SAFETY: the caller promises what `ffi::request` asks for, as these two do: null or the
-    // running request.
-    let (request, context) = unsafe { (ffi::real_request(r)?, ffi::context(r)) };
+fn unsent(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
+    let (request, context) = (ffi::real_request(r)?, ffi::context(r));
     let sent = context.map_or(request.header_sent(), |context| context.is_header_sent());
     if sent {
         let text = b"attempt to set ngx.status after sending out response headers";

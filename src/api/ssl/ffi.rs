@@ -18,22 +18,14 @@ use crate::runtime::handshake::Handshake;
 /// The first release in which [`ngx_http_lua_ffi_get_req_ssl_pointer`] takes an `err`.
 const WITH_ERROR: u32 = 10_029;
 
-/// The TLS connection behind the request that lua-resty-core passes.
-///
-/// # Safety
-/// As for [`ffi::request`].
-pub unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
-    // SAFETY: the contract of this function, that of `ffi::request`.
-    unsafe { ffi::request(r) }.ok_or(c"bad request").and_then(Ssl::of)
+/// The TLS connection behind the running request, which lua-resty-core passes.
+pub fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
+    ffi::request(r).ok_or(c"bad request").and_then(Ssl::of)
 }
 
 /// This module's data of the connection's handshake.
-///
-/// # Safety
-/// As for [`ffi::request`].
-pub unsafe fn handshake(r: *mut ngx_http_request_t) -> tls::Result<Rc<Handshake>> {
-    // SAFETY: the contract of this function, that of `ffi::request`.
-    unsafe { connection(r) }.and_then(|ssl| Handshake::of(ssl).ok_or(c"bad lua context"))
+pub fn handshake(r: *mut ngx_http_request_t) -> tls::Result<Rc<Handshake>> {
+    connection(r).and_then(|ssl| Handshake::of(ssl).ok_or(c"bad lua context"))
 }
 
 /// The number that `work` gives, or -1 with the error in `*err`.

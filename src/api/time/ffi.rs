@@ -60,8 +60,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_update_time() {
 /// Each pointer must be null or, during the call, valid as described.
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_ffi_req_start_time(r: *mut ngx_http_request_t) -> c_double {
-    // SAFETY: lua-resty-core passes the running request.
-    unsafe { ffi::request(r) }.map_or(0.0, time::request_start)
+    ffi::request(r).map_or(0.0, time::request_start)
 }
 
 /// Writes the local date, `2010-11-18`, into 10 bytes.

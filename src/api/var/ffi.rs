@@ -16,12 +16,9 @@ const NO_REQUEST: &CStr = c"no request object found";
 const NO_CLIENT: &CStr = c"API disabled in the current context";
 
 /// The request, which must have a client behind it, or the text of the error.
-///
-/// # Safety
-/// As for [`ffi::request`].
-unsafe fn request(r: *mut ngx_http_request_t) -> Result<Request, &'static CStr> {
-    // SAFETY: the caller promises what `ffi::request` asks for: null or the running request.
-    let request = unsafe { ffi::request(r) }.ok_or(NO_REQUEST)?;
+#[inline(always)]
+fn request(r: *mut ngx_http_request_t) -> Result<Request, &'static CStr> {
+    let request = ffi::request(r).ok_or(NO_REQUEST)?;
     if request.is_fake() { Err(NO_CLIENT) } else { Ok(request) }
 }
 
@@ -60,13 +57,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     // SAFETY: lua-resty-core passes the running request, a Lua string or null, a buffer of the same
     // length, and its own out-parameters.
     unsafe {
-        let request = match request(r) {
-            Ok(request) => request,
-            Err(text) => {
-                set_message(err, text);
-                return ffi::ERROR;
-            }
-        };
+        let Some(request) = ffi::request(r) else { return refuse(err, NO_REQUEST) };
+        if request.is_fake() {
+            return refuse(err, NO_CLIENT);
+        }
         let found = if name_data.is_null() {
             usize::try_from(capture_id).ok().and_then(|n| variable::capture(request, n))
         } else {
@@ -81,6 +75,18 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
         (*value, *value_len) = (found.raw().data, found.raw().len);
         ffi::OK
     }
+}
+
+/// Returns -1 with `text` in `*err`.
+///
+/// # Safety
+/// As for [`set_message`].
+#[cold]
+#[inline(never)]
+unsafe fn refuse(err: *mut *const c_char, text: &'static CStr) -> c_int {
+    // SAFETY: the contract of this function, that of `set_message`.
+    unsafe { set_message(err, text) };
+    ffi::ERROR
 }
 
 /// Sets a variable to a copy of the `value_len` bytes at `value`; with a null `value`, it has no

@@ -11,18 +11,54 @@ mod imp;
 #[path = "stock.rs"]
 mod imp;
 
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
 use super::state::State;
 use crate::nginx::Request;
+use crate::own_thread;
+
+pub use imp::{
+    OnMain, add_thread, inject_libraries, inject_request, prepare, record, reset_thread,
+    runs_for_request, set_record, set_record_of, set_request,
+};
+
+own_thread! {
+    /// The request that the innermost code on the C stack runs for.
+    static RUNNING: Cell<*mut c_void> = Cell::new(null_mut());
+}
 
 /// The request that the running code runs for, if any. `state` is the running coroutine.
 #[inline(always)]
 pub fn running_request(state: State) -> Option<Request> {
-    // SAFETY: the word is the request that a phase handler or a task set for this coroutine, or for the
-    // time that its code runs; they clear it, or end the coroutine, before the request is freed.
-    unsafe { Request::from_ptr(imp::request(state).cast()) }
+    if runs_for_request(state) { innermost_request() } else { None }
 }
 
-pub use imp::{
-    OnMain, RunningTasks, add_thread, inject_libraries, inject_request, prepare, record,
-    reset_thread, set_record, set_record_of, set_request,
-};
+/// The same, where the coroutine is known to have a request. That may be another one, which has ended: LuaJIT's own
+/// functions resume a coroutine for whichever request's code calls them. So it is never followed.
+#[inline(always)]
+pub fn innermost_request() -> Option<Request> {
+    // SAFETY: the word is the request that a phase handler or a task has set for the time that its code is on the
+    // C stack, which the request outlives.
+    unsafe { Request::from_ptr(RUNNING.get().cast()) }
+}
+
+/// Has code run for a request, until it is dropped.
+pub struct RunningFor {
+    before: *mut c_void,
+}
+
+impl RunningFor {
+    #[inline(always)]
+    pub fn request(request: Request) -> RunningFor {
+        RunningFor { before: RUNNING.replace(request.as_ptr().cast()) }
+    }
+}
+
+impl Drop for RunningFor {
+    #[inline(always)]
+    fn drop(&mut self) {
+        RUNNING.set(self.before);
+    }
+}

@@ -5,6 +5,7 @@ use std::ptr::null_mut;
 
 use mlua::ffi;
 
+use super::RunningFor;
 use crate::lua::ThreadAnchor;
 use crate::lua::state::State;
 use crate::lua::sys::{
@@ -36,8 +37,15 @@ pub fn set_request(thread: State, request: Request) {
     unsafe { lua_setexdata(thread.as_ptr(), request.as_ptr().cast()) }
 }
 
+/// Whether the code of a coroutine runs for a request. Which one that is, the coroutine may not know: it may have
+/// been made for another one.
 #[inline(always)]
-pub(super) fn request(state: State) -> *mut c_void {
+pub fn runs_for_request(state: State) -> bool {
+    !request(state).is_null()
+}
+
+#[inline(always)]
+fn request(state: State) -> *mut c_void {
     // SAFETY: a live coroutine.
     unsafe { lua_getexdata(state.as_ptr()) }
 }
@@ -85,13 +93,14 @@ pub unsafe fn reset_thread(main: State, mut thread: State) -> bool {
 pub struct OnMain {
     main: State,
     before: *mut c_void,
+    _running: RunningFor,
 }
 
 impl OnMain {
     pub fn run(main: State, request: Request) -> OnMain {
         let before = self::request(main);
         set_request(main, request);
-        OnMain { main, before }
+        OnMain { main, before, _running: RunningFor::request(request) }
     }
 }
 
@@ -99,15 +108,5 @@ impl Drop for OnMain {
     fn drop(&mut self) {
         // SAFETY: a live coroutine.
         unsafe { lua_setexdata(self.main.as_ptr(), self.before) }
-    }
-}
-
-/// Has the code of tasks run for a request, until it is dropped. Their coroutines know theirs.
-pub struct RunningTasks;
-
-impl RunningTasks {
-    #[inline(always)]
-    pub fn of(_request: Request) -> RunningTasks {
-        RunningTasks
     }
 }

@@ -1,26 +1,20 @@
 //! LuaJIT as it comes from its authors.
 //!
-//! The request is a word for the whole process: that of the code that runs. A coroutine's task is in a
+//! Lua code reads the request where it stands for the whole process. A coroutine's task is in a
 //! table with weak keys, so that one which has been collected leaves nothing to the next one at its
 //! address. `lua/openresty_*.lua` have OpenResty's functions.
 
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
 use mlua::ffi;
 
+use super::{RUNNING, RunningFor};
 use crate::lua::registry::TASKS;
 use crate::lua::run::Outcome;
 use crate::lua::state::{GLOBALS, State};
 use crate::lua::{LuaError, ThreadAnchor};
 use crate::nginx::Request;
-use crate::own_thread;
-
-own_thread! {
-    /// The request that the innermost code on the C stack runs for.
-    static RUNNING: Cell<*mut c_void> = Cell::new(null_mut());
-}
 
 /// Prepares a new VM's registry.
 pub fn prepare(mut state: State) {
@@ -65,9 +59,10 @@ pub fn add_thread(mut state: State) {
 /// Sets the request that the coroutine runs for.
 pub fn set_request(_thread: State, _request: Request) {}
 
+/// Whether the code of a coroutine runs for a request: the word for the process tells.
 #[inline(always)]
-pub(super) fn request(_state: State) -> *mut c_void {
-    RUNNING.get()
+pub fn runs_for_request(_state: State) -> bool {
+    true
 }
 
 /// Sets the key of the coroutine's task. It has been noted by [`add_thread`], so this takes no memory.
@@ -131,32 +126,13 @@ pub unsafe fn reset_thread(mut main: State, mut thread: State) -> bool {
     true
 }
 
-/// Has code run for a request, until it is dropped.
-pub struct RunningTasks {
-    before: *mut c_void,
-}
-
-impl RunningTasks {
-    #[inline(always)]
-    pub fn of(request: Request) -> RunningTasks {
-        RunningTasks { before: RUNNING.replace(request.as_ptr().cast()) }
-    }
-}
-
-impl Drop for RunningTasks {
-    #[inline(always)]
-    fn drop(&mut self) {
-        RUNNING.set(self.before);
-    }
-}
-
-/// The same for the code of the main coroutine.
+/// Has the code of the main coroutine run for a request, until it is dropped.
 pub struct OnMain {
-    _running: RunningTasks,
+    _running: RunningFor,
 }
 
 impl OnMain {
     pub fn run(_main: State, request: Request) -> OnMain {
-        OnMain { _running: RunningTasks::of(request) }
+        OnMain { _running: RunningFor::request(request) }
     }
 }

@@ -30,12 +30,6 @@ impl Request {
         NonNull::new(r).map(Request)
     }
 
-    /// Whether it is `other`: a single comparison, in which `None` is a null pointer.
-    #[inline(always)]
-    pub fn is(self, other: Option<Request>) -> bool {
-        other.map_or(null_mut(), Request::as_ptr) == self.as_ptr()
-    }
-
     pub fn as_ptr(self) -> *mut ngx_http_request_t {
         self.0.as_ptr()
     }

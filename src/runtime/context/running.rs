@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Context;
 use crate::config::Phase;
-use crate::lua::openresty::RunningTasks;
+use crate::lua::openresty::RunningFor;
 use crate::nginx::core::frames::Frames;
 use crate::nginx::{Request, forget_header_indexes};
 use crate::own_thread;
@@ -26,11 +26,11 @@ impl Context {
 
     /// As [`Context::run_code`], where the code sees this context itself.
     #[inline(always)]
-    pub(in crate::runtime) fn run_own_code<R>(self: &Rc<Self>, work: impl FnOnce() -> R) -> R {
+    pub fn run_own_code<R>(self: &Rc<Self>, work: impl FnOnce() -> R) -> R {
         watch::interrupts();
         RUNNING.within(self, || {
             let _forget = ForgetIndexes;
-            let _request = RunningTasks::of(self.request());
+            let _request = RunningFor::request(self.request());
             let mut watch = Watch::new();
             watch.begin(self);
             work()
@@ -45,17 +45,8 @@ impl Context {
         self.phase.replace(phase)
     }
 
-    /// Calls `work` with the context whose code has called this, if it runs for `request`.
-    #[inline(always)]
-    pub fn with_caller<R>(
-        request: Option<Request>,
-        work: impl FnOnce(Option<&Rc<Context>>) -> R,
-    ) -> R {
-        let is_its = |context: &&Rc<Context>| context.request().is(request);
-        RUNNING.with_innermost(|innermost| work(innermost.filter(is_its)))
-    }
-
     /// Calls `work` with the context whose code runs, if any does.
+    #[inline(always)]
     pub fn with_innermost<R>(work: impl FnOnce(Option<&Rc<Context>>) -> R) -> R {
         RUNNING.with_innermost(work)
     }

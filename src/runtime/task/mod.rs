@@ -78,7 +78,7 @@ pub struct Task {
     /// `None` once the task has ended.
     context: RcCell<Context>,
     pub status: Cell<TaskStatus>,
-    /// Whether its code is on the C stack.
+    /// Whether its code is on the C stack, because the scheduler has resumed it.
     pub(super) runs: Cell<bool>,
     /// The task that spawned it, or, from its resume to its yield, the one that resumed it.
     parent: RcCell<Task>,
@@ -151,6 +151,11 @@ impl Task {
         !matches!(self.status.get(), TaskStatus::Dead | TaskStatus::Zombie)
     }
 
+    /// Whether its code is on the C stack, because the scheduler has resumed it.
+    pub fn runs(&self) -> bool {
+        self.runs.get()
+    }
+
     /// Whether the registry keeps its coroutine.
     #[inline(always)]
     fn is_anchored(&self) -> bool {
@@ -168,6 +173,13 @@ impl Task {
     /// Whether the scheduler runs it on its own: an entry or light thread.
     pub fn is_thread(&self) -> bool {
         matches!(self.role(), Role::Entry | Role::LightThread)
+    }
+
+    /// Whether it is a coroutine that waits for its next resume, and for nothing else.
+    pub fn is_suspended_coroutine(&self) -> bool {
+        self.status.get() == TaskStatus::Suspended
+            && !self.is_thread()
+            && self.has_nothing_to_wait_for()
     }
 
     /// When it was made, by nginx's monotonic milliseconds.

@@ -18,8 +18,8 @@ use std::rc::Rc;
 
 use export::export;
 
-use crate::api::ffi;
 use crate::config::LocationConf;
+use crate::nginx::Request;
 use crate::nginx::sys::ngx_http_request_t;
 use crate::runtime::co_ctx::{self, Cancel, CoCtx};
 use crate::runtime::{Context, PhaseSet, Task};
@@ -41,6 +41,13 @@ fn pointer(key: u64) -> *mut CoCtxPtr {
     without_provenance_mut(key as usize)
 }
 
+/// The context of `request`: that of the code that calls, if it is the request's; `None` if there is none.
+fn context_of(request: Request) -> Option<Rc<Context>> {
+    let is_its = |context: &&Rc<Context>| context.request() == request;
+    let caller = Context::with_innermost(|context| context.filter(is_its).cloned());
+    caller.or_else(|| Context::of(request)).or_else(|| Context::running(request))
+}
+
 /// The coroutine that runs for the request `r`: the same pointer each time, until it ends. Null if
 /// none runs, in phases that cannot wait, and without memory. The caller frees nothing.
 ///
@@ -49,7 +56,7 @@ fn pointer(key: u64) -> *mut CoCtxPtr {
 #[export]
 pub unsafe extern "C" fn ngx_http_lua_get_cur_co_ctx(r: *mut ngx_http_request_t) -> *mut CoCtxPtr {
     // SAFETY: the calling code passes null or a live request.
-    let context = unsafe { ffi::context(r) };
+    let context = unsafe { Request::from_ptr(r) }.and_then(context_of);
     let waits = |context: &Rc<Context>| PhaseSet::YIELDABLE.has(context.phase.get());
     let task = context.filter(waits).and_then(|context| context.current());
     let key = task.and_then(|task| co_ctx::key_of(&task).ok());
@@ -70,7 +77,7 @@ pub unsafe extern "C" fn ngx_http_lua_set_cur_co_ctx(
 ) {
     let Some(record) = find(co_ctx) else { return };
     // SAFETY: the calling code passes null or a live request.
-    let Some(context) = (unsafe { ffi::context(r) }) else { return };
+    let Some(context) = unsafe { Request::from_ptr(r) }.and_then(context_of) else { return };
     // Not `belongs_to`: a filter's coroutines are in another context of the same request.
     let is_its = |task: &Rc<Task>| task.request() == Some(context.request());
     let Some(task) = record.task().filter(is_its) else { return };
@@ -164,6 +171,6 @@ pub unsafe extern "C" fn ngx_http_lua_get_lua_http10_buffering(
     r: *mut ngx_http_request_t,
 ) -> c_int {
     // SAFETY: the calling code passes null or a live request.
-    let request = unsafe { ffi::request(r) };
+    let request = unsafe { Request::from_ptr(r) };
     request.map_or(0, |request| LocationConf::of(&request).http10_buffering().into())
 }

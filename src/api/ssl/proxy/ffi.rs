@@ -17,13 +17,9 @@ use crate::nginx::event::tls::{Certificate, Owned, Ssl, Verification};
 use crate::nginx::sys::ngx_http_request_t;
 
 /// The TLS connection to the server that the request is passed to.
-///
-/// # Safety
-/// As for [`ffi::request`].
-unsafe fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
+fn connection(r: *mut ngx_http_request_t) -> tls::Result<Ssl> {
     const TEXTS: [&CStr; 3] = [c"bad request", c"bad upstream connection", c"bad ssl conn"];
-    // SAFETY: the contract of this function, that of `ffi::request`.
-    let request = unsafe { ffi::request(r) }.ok_or(c"bad request")?;
+    let request = ffi::request(r).ok_or(c"bad request")?;
     Ssl::of_upstream(request, TEXTS)
 }
 
@@ -126,16 +122,9 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_proxy_ssl_set_priv_key(
 
 /// The verification of the server's certificate that the code of `proxy_ssl_verify_by_lua*` runs
 /// for.
-///
-/// # Safety
-/// As for [`ffi::request`].
-unsafe fn verification(r: *mut ngx_http_request_t) -> tls::Result<Verification> {
-    // SAFETY: `r` is null or the running request: the contract of this function, and all that is
-    // asked for here.
-    unsafe {
-        connection(r)?;
-        ffi::context(r).and_then(|context| context.verification.get()).ok_or(c"bad lua context")
-    }
+fn verification(r: *mut ngx_http_request_t) -> tls::Result<Verification> {
+    connection(r)?;
+    ffi::context(r).and_then(|context| context.verification.get()).ok_or(c"bad lua context")
 }
 
 /// Sets the result of the verification, an OpenSSL number (`X509_V_OK` is 0). Returns 0, or -1 with

@@ -57,24 +57,13 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_ssl_get_serialized_session(
 }
 
 /// The length of the handshake's session when it is serialized.
-///
-/// # Safety
-/// As for [`crate::api::ffi::request`].
-unsafe fn encoded_len(r: *mut ngx_http_request_t) -> tls::Result<usize> {
-    // SAFETY: the contract of this function, that of `crate::api::ffi::request`.
-    unsafe { with_session(r, Session::encoded_len)?.ok_or(CANNOT_ENCODE) }
+fn encoded_len(r: *mut ngx_http_request_t) -> tls::Result<usize> {
+    with_session(r, Session::encoded_len)?.ok_or(CANNOT_ENCODE)
 }
 
 /// Calls `work` with the handshake's session.
-///
-/// # Safety
-/// As for [`crate::api::ffi::request`].
-unsafe fn with_session<T>(
-    r: *mut ngx_http_request_t,
-    work: impl FnOnce(&Session) -> T,
-) -> tls::Result<T> {
-    // SAFETY: the contract of this function, that of `crate::api::ffi::request`.
-    let handshake = unsafe { handshake(r) }?;
+fn with_session<T>(r: *mut ngx_http_request_t, work: impl FnOnce(&Session) -> T) -> tls::Result<T> {
+    let handshake = handshake(r)?;
     let session = handshake.session.borrow();
     session.as_ref().map(work).ok_or(NO_SESSION)
 }

@@ -37,7 +37,7 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_socket_tcp_settrustedstore(
 /// Sets the trusted store of `socket`, for the running request `r`.
 ///
 /// # Safety
-/// `r` must be the running request, and `store` null or live.
+/// `store` must be null or live.
 unsafe fn trust(
     r: *mut ngx_http_request_t,
     socket: Option<Rc<Socket>>,
@@ -47,9 +47,9 @@ unsafe fn trust(
         socket.is_connected() && !socket.read_closed.get() && !socket.write_closed.get()
     };
     let socket = socket.filter(open).ok_or(c"closed")?;
-    // SAFETY: `r` is the running request, and `store` null or live, the contract of this function.
-    let (request, shared) = unsafe { (ffi::request(r), Store::share(store)) };
-    if request != Some(socket.request.get()) {
+    // SAFETY: `store` is null or live, the contract of this function.
+    let shared = unsafe { Store::share(store) };
+    if ffi::request(r) != Some(socket.request.get()) {
         return Err(c"bad request");
     }
     if shared.is_none() && !store.is_null() {
