@@ -1,6 +1,6 @@
 //! How Lua code ends a request: `ngx.exit`, `ngx.exec`, a jump to another URI, an error.
 //!
-//! Each function ends all tasks first. All but [`replace_response`] return the status for the phase
+//! Each function ends all tasks first; [`exit`] leaves coroutines to a later phase, if there will be one. All but [`replace_response`] return the status for the phase
 //! handler to return to nginx.
 
 use std::rc::Rc;
@@ -24,17 +24,22 @@ const HTTP_CLOSE: isize = 444;
 /// Ends all tasks, and puts the context back into nginx's slot if nginx has cleared that while
 /// making a response of its own.
 pub fn cleanup(context: &Context) {
+    end_tasks(context, Context::remove_all_tasks);
+}
+
+fn end_tasks(context: &Context, end: fn(&Context)) {
     if context.request().filter_finalized() && !context.is_filter_run() {
         context.reattach();
     }
-    context.remove_all_tasks();
+    end(context);
     super::fake_request::timer_ended(context);
 }
 
 /// `ngx.exit(code)`.
 pub fn exit(context: &Rc<Context>, code: Status) -> Status {
     ngx_debug!(context.request().log(), "lua thread aborting request with status {}", code.0);
-    cleanup(context);
+    let goes_on = matches!(code, Status::OK | Status::DECLINED);
+    end_tasks(context, if goes_on { Context::end_threads } else { Context::remove_all_tasks });
     if context.is_alone() {
         return code;
     }

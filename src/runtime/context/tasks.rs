@@ -328,22 +328,29 @@ impl Context {
     /// Ends all tasks, whatever they wait for, and coroutines that have not been resumed. Safe to call twice.
     #[inline(always)]
     pub fn remove_all_tasks(&self) {
-        self.remove_tasks();
+        self.remove_tasks(false);
         self.end_generation();
     }
 
-    /// Before code of another phase starts: what that of the last one has left ends, but for coroutines that have
-    /// not been resumed; and how it ended is forgotten.
+    /// Ends all threads, and whatever waits. Coroutines that have not been resumed, or have yielded, may go on in a
+    /// later phase.
+    #[inline(always)]
+    pub fn end_threads(&self) {
+        self.remove_tasks(true);
+    }
+
+    /// Before code of another phase starts: what that of the last one has left ends ([`Context::end_threads`]), and
+    /// how it ended is forgotten.
     #[inline(always)]
     pub fn begin_phase(&self) {
-        self.remove_tasks();
+        self.end_threads();
         self.restart();
     }
 
     #[inline(always)]
-    fn remove_tasks(&self) {
+    fn remove_tasks(&self, keeps_suspended: bool) {
         if self.tasks.had_others.get() {
-            self.remove_others();
+            self.remove_others(keeps_suspended);
         }
         if self.tasks.plain.runs() {
             self.promote();
@@ -359,7 +366,7 @@ impl Context {
         self.remove_task(entry);
     }
 
-    fn remove_others(&self) {
+    fn remove_others(&self, keeps_suspended: bool) {
         self.tasks.had_others.set(false);
         let mut room = self.tasks.room.take();
         for queue in [&self.tasks.posted, &self.tasks.woken] {
@@ -373,12 +380,20 @@ impl Context {
         self.tasks.on_abort.set(None);
         if !self.tasks.others.borrow().is_empty() {
             let mut others = self.tasks.others.take();
-            for task in others.drain(..) {
-                task.place.set(usize::MAX);
+            others.retain(|task| {
                 task.zombies.borrow_mut().clear();
-                self.remove_task(&task);
+                let keeps = keeps_suspended && task.is_suspended_coroutine();
+                if !keeps {
+                    task.place.set(usize::MAX);
+                    self.remove_task(task);
+                }
+                keeps
+            });
+            for (place, task) in others.iter().enumerate() {
+                task.place.set(place);
+                self.tasks.had_others.set(true);
             }
-            if others.capacity() <= KEPT {
+            if others.capacity() <= KEPT || !others.is_empty() {
                 *self.tasks.others.borrow_mut() = others;
             } else {
                 room = 0;
