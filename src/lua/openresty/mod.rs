@@ -1,6 +1,6 @@
 //! What OpenResty adds to LuaJIT, and what takes its place in LuaJIT as it comes from its authors.
 //!
-//! OpenResty's coroutines have two words for others: `exdata`, the request that the coroutine runs for
+//! OpenResty's coroutines have two words for others: `exdata`, the request that the coroutine was made for
 //! (lua-resty-core reads it by `thread.exdata`), and `exdata2`, here the key of its task. Its Lua
 //! libraries have a few functions more, and a coroutine can be reset.
 
