@@ -90,6 +90,15 @@ pub fn buffers(context: &Context) -> &ResponseBuffers {
     context.filter.buffers.get_or_init(|| ResponseBuffers::new(context.request()))
 }
 
+/// Whose buffers `buf` is one of, by its tag, if it comes from this module's code.
+pub fn maker(context: &Context, buf: Buf) -> Option<&ResponseBuffers> {
+    match buf.tag() {
+        tag if tag == send::tag() => Some(&context.response),
+        tag if tag == send::filter_tag() => context.used()?.filter.buffers.get(),
+        _ => None,
+    }
+}
+
 /// `ngx.arg[1] = data`: replaces the chain by one buffer, which gets the flags of the old ones.
 pub fn replace_body(context: &Context, data: &[u8]) -> Result<(), OutOfMemory> {
     let filter = &context.filter;

@@ -26,7 +26,7 @@ use crate::nginx::http::{
 };
 use crate::nginx::{Chain, Level, Request, Status};
 use crate::ngx_debug;
-use crate::runtime::filter::Waiting;
+use crate::runtime::filter::{self, Waiting};
 use crate::runtime::{Context, Operation, Phase, Task, output, scheduler};
 
 /// The subrequests of one call.
@@ -115,7 +115,7 @@ pub fn capture_header(request: Request) -> Status {
     Status::OK
 }
 
-/// The body filter for a captured subrequest, or one that belongs to it: copies the output.
+/// The body filter for a captured subrequest, or one that belongs to it: keeps the output.
 pub fn capture_body(request: Request, chain: Chain) -> Status {
     let Some((root, place)) = nested::captured_root::<Place>(&request) else {
         return Status::ERROR;
@@ -130,15 +130,15 @@ pub fn capture_body(request: Request, chain: Chain) -> Status {
         Shown(request.uri())
     );
     let Some(context) = place.batch.context() else { return Status::OK };
+    let own = Context::of(request);
     let mut body = GrowingChain::EMPTY;
     for mut buf in chain.bufs() {
-        let bytes = buf.memory();
-        if !bytes.is_empty() {
-            let Ok((link, mut copy)) = context.response.take(bytes.len(), wire::tag()) else {
+        if !buf.memory().is_empty() {
+            let maker = own.as_ref().and_then(|own| filter::maker(own, buf));
+            let Ok(link) = context.response.take_bytes(buf, maker, wire::tag()) else {
                 request.log().write(Level::Err, b"no memory for the body of a captured response");
                 return Status::ERROR;
             };
-            copy.write(bytes);
             body.append(link);
         }
         if buf.is_last() && request == root {

@@ -36,9 +36,14 @@ impl Buf {
         unsafe { std::slice::from_raw_parts(buf.pos, buf.last.offset_from(buf.pos) as usize) }
     }
 
+    /// What says who made it.
+    pub fn tag(&self) -> ngx_buf_tag_t {
+        self.get().tag
+    }
+
     /// Whether it is of those with this tag.
     pub fn has_tag(&self, tag: ngx_buf_tag_t) -> bool {
-        self.get().tag == tag
+        self.tag() == tag
     }
 
     /// The number of bytes of a plain buffer: one that is in memory only, is not part of another

@@ -25,6 +25,8 @@ pub struct ResponseBuffers {
     busy: Cell<*mut ngx_chain_t>,
     /// The last link of the busy ones, if there are any.
     busy_end: Cell<*mut ngx_chain_t>,
+    /// The buffer that `take` gave last.
+    latest: Cell<*mut ngx_buf_t>,
     /// The buffer into which many small ones are joined.
     joined: Cell<Option<OwnBuf>>,
 }
@@ -38,6 +40,7 @@ impl ResponseBuffers {
             free: Cell::new(null_mut()),
             busy: Cell::new(null_mut()),
             busy_end: Cell::new(null_mut()),
+            latest: Cell::new(null_mut()),
             joined: Cell::new(None),
         }
     }
@@ -54,14 +57,51 @@ impl ResponseBuffers {
         let pool = self.request.pool();
         // SAFETY: `make` made the links of the free list in this pool, the type's invariant; a buffer
         // gets there once nginx has sent it, so nothing else uses it.
-        unsafe {
-            if let Some(link) = NonNull::new(self.free.get()) {
-                self.free.set(link.as_ref().next);
-                grow(pool, link, len)?;
-                return Ok(reset(link, len, tag));
+        let (chain, buf) = unsafe {
+            match NonNull::new(self.free.get()) {
+                Some(link) => {
+                    self.free.set(link.as_ref().next);
+                    grow(pool, link, len)?;
+                    reset(link, len, tag)
+                }
+                None => reset(make(pool, len)?, len, tag),
             }
-            Ok(reset(make(pool, len)?, len, tag))
+        };
+        self.latest.set(buf.as_ptr());
+        Ok((chain, buf))
+    }
+
+    /// As [`ResponseBuffers::take`], with the bytes of `from`, which whoever calls this marks as sent. If it is the
+    /// buffer that `maker` gave last, the memory changes hands; otherwise the bytes are copied.
+    pub fn take_bytes(
+        &self,
+        from: Buf,
+        maker: Option<&ResponseBuffers>,
+        tag: ngx_buf_tag_t,
+    ) -> Result<Chain, OutOfMemory> {
+        if maker.is_some_and(|maker| maker.can_give_up(from, self.request.pool())) {
+            let (chain, buf) = self.take(0, tag)?;
+            // SAFETY: `make` made both buffers, with memory of one pool, which nothing else uses: `buf` was free, and
+            // the bytes of `from` have come to whoever marks them as sent.
+            unsafe { swap_memory(buf.as_ptr(), from.as_ptr()) };
+            return Ok(chain);
         }
+        let bytes = from.memory();
+        let (chain, mut buf) = self.take(bytes.len(), tag)?;
+        buf.write(bytes);
+        Ok(chain)
+    }
+
+    /// Whether `buf` is the one that `take` gave last, still has its own memory, and that is from `pool`.
+    fn can_give_up(&self, buf: Buf, pool: Pool) -> bool {
+        let is_latest = std::ptr::eq(buf.as_ptr(), self.latest.get());
+        let buf = buf.get();
+        is_latest
+            && buf.temporary() != 0
+            && buf.in_file() == 0
+            && (buf.start..=buf.last).contains(&buf.pos)
+            && buf.last <= buf.end
+            && std::ptr::eq(self.request.pool().as_ptr(), pool.as_ptr())
     }
 
     /// Whether the next buffer that `take` gives has a capacity of `len` bytes already.
@@ -183,6 +223,26 @@ unsafe fn grow(pool: Pool, link: NonNull<ngx_chain_t>, len: usize) -> Result<(),
         buf.end = start.as_ptr().add(len);
     }
     Ok(())
+}
+
+/// Gives `to` the memory of `from`, with the bytes in it, and `from` that of `to`, which is empty.
+///
+/// # Safety
+/// Both must be live, made by [`make`] in one pool, and in use by nothing else.
+unsafe fn swap_memory(to: *mut ngx_buf_t, from: *mut ngx_buf_t) {
+    // SAFETY: two live buffers of ours alone, the contract of this function.
+    unsafe {
+        let (to, from) = (&mut *to, &mut *from);
+        for (one, other) in [
+            (&mut to.start, &mut from.start),
+            (&mut to.pos, &mut from.pos),
+            (&mut to.last, &mut from.last),
+            (&mut to.end, &mut from.end),
+        ] {
+            std::mem::swap(one, other);
+        }
+        to.set_temporary(1);
+    }
 }
 
 /// Empties a link and its buffer. If the buffer is to hold no bytes, it becomes a special buffer,
