@@ -76,7 +76,8 @@ impl Context {
     /// Closes all of them. Safe to call twice.
     #[inline(always)]
     pub(super) fn close_resources(&self) {
-        if self.resources.held.borrow().as_ref().is_some_and(|held| !held.is_empty()) {
+        let Some(rare) = self.used() else { return };
+        if rare.resources.held.borrow().as_ref().is_some_and(|held| !held.is_empty()) {
             self.close_all();
         }
     }

@@ -45,7 +45,7 @@ impl Context {
     /// The request ends, and the run that waits with it. Safe to call twice.
     #[inline(always)]
     pub(in crate::runtime) fn end_filter(&self) {
-        if !self.filter_runs.waiting.is_empty() {
+        if self.used().is_some_and(|rare| !rare.filter_runs.waiting.is_empty()) {
             self.end_waiting();
         }
     }
