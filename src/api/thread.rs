@@ -7,7 +7,7 @@ use crate::api::coroutine;
 use crate::config::metrics::Metric;
 use crate::lua::{LuaError, LuaResult, Returns, State};
 use crate::runtime::context::Switch;
-use crate::runtime::task::{Join, Record};
+use crate::runtime::task::Record;
 use crate::runtime::{PhaseSet, Role, Task, TaskStatus, counters, scheduler};
 
 const FUNCTIONS: &[Row] = &[
@@ -74,9 +74,7 @@ fn wait(call: &Call) -> LuaResult {
     if n == 0 {
         return Err(LuaError::text("at least one coroutine should be specified"));
     }
-    // On each early return it is dropped, which unmarks the threads that it has marked as waited
-    // for.
-    let mut threads = Join::default();
+    parent.begin_thread_wait();
     for i in 1..=n {
         let thread = match light_thread(call, i)? {
             Record::Task(task) if task.role() == Role::LightThread => task,
@@ -94,10 +92,10 @@ fn wait(call: &Call) -> LuaResult {
         if thread.status.get() == TaskStatus::Zombie {
             return take_results(call, parent, &thread);
         }
-        threads.add(&thread)?;
+        parent.await_thread(&thread);
     }
     call.state.check_yieldable()?;
-    parent.wait_for_threads(threads);
+    parent.wait_for_threads();
     Ok(Returns::Yield(0))
 }
 

@@ -104,7 +104,7 @@ fn end_light_thread(context: &Rc<Context>, task: &Rc<Task>, success: bool) -> Af
         keep_error_only(task);
     }
     if let Some(parent) = task.parent().filter(|parent| parent.is_alive()) {
-        if task.waited_by_parent.get() {
+        if parent.awaits_thread(task) {
             return hand_results_over(context, task, parent, success);
         }
         task.state().push_bool(success);

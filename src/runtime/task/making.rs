@@ -97,7 +97,8 @@ impl Task {
             propagates_error: Cell::new(false),
             zombies: RefCell::default(),
             zombie_place: Cell::new(usize::MAX),
-            waited_by_parent: Cell::new(false),
+            thread_wait: Cell::new(0),
+            awaited_in: Cell::new(0),
             flushing: Cell::new(false),
             co_ctx: Cell::new(0),
         });
@@ -131,7 +132,8 @@ impl Task {
             propagates_error,
             zombies: _,
             zombie_place: _,
-            waited_by_parent,
+            thread_wait: _,
+            awaited_in,
             flushing,
             co_ctx: _,
         } = self;
@@ -142,9 +144,10 @@ impl Task {
         born.set(time::monotonic_milliseconds());
         context.set(Some(of.clone()));
         status.set(TaskStatus::Running);
-        for flag in [forgotten, runs, propagates_error, waited_by_parent, flushing] {
+        for flag in [forgotten, runs, propagates_error, flushing] {
             flag.set(false);
         }
+        awaited_in.set(0);
         self.mark(of);
     }
 

@@ -20,8 +20,8 @@ use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::nginx::event::alarm::Alarm;
 
+pub use operation::Operation;
 use operation::Pending;
-pub use operation::{Join, Operation};
 pub(super) use records::GENERATIONS;
 use records::RECORDS;
 pub use records::Record;
@@ -100,8 +100,10 @@ pub struct Task {
     pub zombies: RefCell<Vec<Rc<Task>>>,
     /// Its place among its parent's, once it is one itself.
     zombie_place: Cell<usize>,
-    /// Whether the parent waits for this one in `ngx.thread.wait`.
-    pub waited_by_parent: Cell<bool>,
+    /// The number of its last wait for light threads.
+    thread_wait: Cell<u64>,
+    /// The last wait of its parent that was for this light thread; 0 for none.
+    awaited_in: Cell<u64>,
     /// Whether it waits in `ngx.flush(true)`.
     pub flushing: Cell<bool>,
     /// The key by which other modules know it; 0 for none.

@@ -1,9 +1,6 @@
 //! What a task waits for: at most one pending operation, which the task owns.
 
-use std::rc::{Rc, Weak};
-
-use codec::fallible::{Grow, OutOfMemory};
-use smallvec::SmallVec;
+use std::rc::Rc;
 
 use super::Task;
 use crate::nginx::core::log::{Log, Shown};
@@ -35,30 +32,8 @@ pub(super) enum Pending {
     Shared(Rc<dyn Operation>),
     /// Its own alarm.
     Sleep,
-    /// Any of its light threads.
-    Threads {
-        _joined: Join,
-    },
-}
-
-/// The light threads that their parent waits for; they are marked so as long as this value lives.
-#[derive(Default)]
-pub struct Join(SmallVec<[Weak<Task>; 2]>);
-
-impl Join {
-    pub fn add(&mut self, thread: &Rc<Task>) -> Result<(), OutOfMemory> {
-        self.0.try_push(Rc::downgrade(thread))?;
-        thread.waited_by_parent.set(true);
-        Ok(())
-    }
-}
-
-impl Drop for Join {
-    fn drop(&mut self) {
-        for thread in self.0.iter().filter_map(Weak::upgrade) {
-            thread.waited_by_parent.set(false);
-        }
-    }
+    /// Any of the light threads that have the number of its wait.
+    Threads,
 }
 
 impl Task {
@@ -72,9 +47,25 @@ impl Task {
         self.set_pending(Pending::Shared(operation));
     }
 
-    /// Gives the task the light threads that it now waits for.
-    pub fn wait_for_threads(&self, threads: Join) {
-        self.set_pending(Pending::Threads { _joined: threads });
+    /// Begins a wait for light threads: [`Task::await_thread`] adds each, and [`Task::wait_for_threads`] ends the list.
+    pub fn begin_thread_wait(&self) {
+        self.thread_wait.set(self.thread_wait.get() + 1);
+    }
+
+    /// Adds a light thread to those that the task is about to wait for.
+    pub fn await_thread(&self, thread: &Task) {
+        thread.awaited_in.set(self.thread_wait.get());
+    }
+
+    /// The task now waits for those.
+    pub fn wait_for_threads(&self) {
+        self.set_pending(Pending::Threads);
+    }
+
+    /// Whether it waits for that light thread of its own.
+    pub fn awaits_thread(&self, thread: &Task) -> bool {
+        thread.awaited_in.get() == self.thread_wait.get()
+            && self.pending.with(|pending| matches!(pending, Some(Pending::Threads)))
     }
 
     /// Has the running task sleep for `milliseconds`.
@@ -110,7 +101,7 @@ impl Task {
             Pending::Own(operation) => operation.name(),
             Pending::Shared(operation) => operation.name(),
             Pending::Sleep => "ngx.sleep",
-            Pending::Threads { .. } => "ngx.thread.wait",
+            Pending::Threads => "ngx.thread.wait",
         };
         self.pending.with(|pending| pending.map(name))
     }
@@ -140,7 +131,7 @@ impl Task {
         let can = |pending: &Pending| match pending {
             Pending::Own(operation) => operation.can_cancel(),
             Pending::Shared(operation) => operation.can_cancel(),
-            Pending::Sleep | Pending::Threads { .. } => true,
+            Pending::Sleep | Pending::Threads => true,
         };
         self.pending.with(|pending| pending.is_none_or(can))
     }
