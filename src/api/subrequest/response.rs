@@ -54,7 +54,7 @@ fn push(mut state: State, response: &Captured) {
     state.push_bool(!response.complete.get());
     push_body(state, response.body.get());
     push_headers(state, response.request.get());
-    state.call_raising(4, 1);
+    state.call_raising(6, 1);
 }
 
 /// Pushes the body as a string.
@@ -79,9 +79,27 @@ fn recycle(context: &Context, captured: &[Captured]) {
     }
 }
 
+/// Pushes the table of headers, or nil if there are but two at most; and these two.
+fn push_headers(state: State, request: Option<Request>) {
+    if let Some(request) = request.filter(|request| captured::has_others(*request)) {
+        push_table_of_headers(state, request);
+        state.push_nil();
+        state.push_nil();
+        return;
+    }
+    state.push_nil();
+    match request.as_ref().and_then(captured::content_type) {
+        Some(content_type) => state.push_bytes(content_type),
+        None => state.push_nil(),
+    }
+    match request.and_then(captured::content_length) {
+        Some(length) => state.push_integer(length),
+        None => state.push_nil(),
+    }
+}
+
 /// Pushes the table of headers; one that comes more than once has a list of its values.
-fn push_headers(mut state: State, request: Option<Request>) {
-    let Some(request) = request else { return state.new_table(0, 0) };
+fn push_table_of_headers(mut state: State, request: Request) {
     state.new_table(0, captured::count(request) as i32);
     captured::listed(request, |name, value| {
         value_lists::add(state, state.top(), name, |state| state.push_bytes(value));

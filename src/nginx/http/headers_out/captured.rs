@@ -34,16 +34,34 @@ pub fn listed(request: Request, mut each: impl FnMut(&[u8], &[u8])) {
     }
 }
 
+/// The Content-Type, if there is one.
+pub fn content_type(request: &Request) -> Option<&[u8]> {
+    // SAFETY: the string lives in the request's pool.
+    let content_type = unsafe { strings::bytes(request.get().headers_out.content_type) };
+    Some(content_type).filter(|content_type| !content_type.is_empty())
+}
+
+/// The Content-Length, if there is one that is not in the list.
+pub fn content_length(request: Request) -> Option<i64> {
+    let out = &request.get().headers_out;
+    let is_listed = !out.content_length.is_null();
+    Some(out.content_length_n).filter(|length| !is_listed && *length >= 0)
+}
+
+/// Whether there may be other headers than these two.
+pub fn has_others(request: Request) -> bool {
+    let out = &request.get().headers_out;
+    !out.location.is_null() || out.last_modified_time != -1 || shown(request).next().is_some()
+}
+
 /// Calls `each` for the headers in fields.
 pub fn fields(request: Request, mut each: impl FnMut(&'static [u8], FieldValue)) {
     let out = &request.get().headers_out;
-    // SAFETY: the strings live in the request's pool.
-    let content_type = unsafe { strings::bytes(out.content_type) };
-    if !content_type.is_empty() {
+    if let Some(content_type) = content_type(&request) {
         each(b"Content-Type", FieldValue::Text(content_type));
     }
-    if out.content_length.is_null() && out.content_length_n >= 0 {
-        each(b"Content-Length", FieldValue::Number(out.content_length_n));
+    if let Some(length) = content_length(request) {
+        each(b"Content-Length", FieldValue::Number(length));
     }
     // SAFETY: location is null or a node of the request's list.
     if let Some(location) = unsafe { out.location.as_ref() } {
