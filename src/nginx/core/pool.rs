@@ -8,7 +8,7 @@ use export::callback;
 
 use crate::nginx::core::strings::PoolStr;
 use crate::nginx::sys::{
-    NGX_ALIGNMENT, ngx_palloc, ngx_pcalloc, ngx_pnalloc, ngx_pool_cleanup_t, ngx_pool_t, ngx_str_t,
+    NGX_ALIGNMENT, ngx_palloc, ngx_pnalloc, ngx_pool_cleanup_t, ngx_pool_t, ngx_str_t,
 };
 
 pub use codec::fallible::OutOfMemory;
@@ -146,12 +146,13 @@ impl Pool {
     ///
     /// # Safety
     /// The all-zero bit pattern must be a valid `T`.
+    #[inline(always)]
     pub unsafe fn zeroed<T>(self) -> Result<NonNull<T>, OutOfMemory> {
         const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
-        may_fail()?;
-        // SAFETY: the pool is live by `from_ptr`'s contract.
-        let data = unsafe { ngx_pcalloc(self.as_ptr(), size_of::<T>()) };
-        NonNull::new(data.cast()).ok_or(OutOfMemory)
+        let data: NonNull<T> = self.bytes_aligned(size_of::<T>())?.cast();
+        // SAFETY: fresh memory of that size.
+        unsafe { data.write_bytes(0, 1) };
+        Ok(data)
     }
 
     /// Moves `value` into the pool; it is dropped when the pool is destroyed.
