@@ -621,3 +621,58 @@ false stack overflow
 sub
 --- no_error_log
 [alert]
+
+
+
+=== TEST 20: bodies that Lua code makes, in pieces of many sizes
+--- config
+    location = /t {
+        content_by_lua_block {
+            local function check(uri)
+                local res = ngx.location.capture(uri)
+                local wanted = {}
+                for i = 1, 40 do
+                    wanted[i] = (i .. ","):rep(i * i)
+                end
+                ngx.say(uri, " ", #res.body, " ", res.body == table.concat(wanted))
+            end
+            for _ = 1, 2 do
+                check("/printed")
+                check("/filtered")
+            end
+            local large = ngx.location.capture("/printed").body
+            ngx.say(large == ngx.location.capture("/filtered").body)
+        }
+    }
+    location = /printed {
+        content_by_lua_block {
+            for i = 1, 40 do
+                ngx.print((i .. ","):rep(i * i))
+            end
+        }
+    }
+    location = /filtered {
+        content_by_lua_block {
+            for i = 1, 40 do
+                ngx.print(i)
+                ngx.flush()
+            end
+        }
+        body_filter_by_lua_block {
+            local i = tonumber(ngx.arg[1])
+            if i then
+                ngx.arg[1] = "replaced once more"
+                ngx.arg[1] = (i .. ","):rep(i * i)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+/printed 66135 true
+/filtered 66135 true
+/printed 66135 true
+/filtered 66135 true
+true
+--- no_error_log
+[error]

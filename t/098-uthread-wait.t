@@ -253,3 +253,25 @@ GET /t
 500500 0 already waited or killed
 --- no_error_log
 [error]
+
+
+
+=== TEST 10: a wait that fails does not count as a wait for the threads before the wrong one
+--- config
+    location = /t {
+        content_by_lua_block {
+            local first = ngx.thread.spawn(function() ngx.sleep(0.01) return "first" end)
+            ngx.say(pcall(ngx.thread.wait, first, 1))
+            local second = ngx.thread.spawn(function() ngx.sleep(0.05) return "second" end)
+            ngx.say(ngx.thread.wait(second))
+            ngx.say(ngx.thread.wait(first))
+        }
+    }
+--- request
+GET /t
+--- response_body
+falsebad argument #2 to '?' (lua thread expected)
+truesecond
+truefirst
+--- no_error_log
+[error]
