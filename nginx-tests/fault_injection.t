@@ -183,15 +183,6 @@ my @cases = (
     [   'error in a timer', 'content_by_lua_block { ngx.timer.at(0, error, "in a timer") ngx.say(1) }',
         qr/200|500/, qr/\[error\] /
     ],
-    [   'no memory for the list of the threads that are waited for',
-        'content_by_lua_block {
-            local all = {}
-            for i = 1, 3 do all[i] = ngx.thread.spawn(function() ngx.sleep(0.001) end) end
-            ngx.__fault("heap", 0, 1)
-            ngx.log(ngx.ERR, "waiting: ", select(2, pcall(ngx.thread.wait, unpack(all))))
-            ngx.say(1)
-        }', 200, qr/waiting: no memory/
-    ],
     [   'no memory for the URI of a subrequest',
         'content_by_lua_block {
             ngx.__fault("alloc", 0, 1)
