@@ -217,17 +217,19 @@ impl ReceiveUntil {
     /// As [`ReceiveUntil::first`], but passes places where the input shows that the pattern does
     /// not begin there. With a size, those count: what they hold back may come on top of it.
     fn unless_refuted(&self, input: &[u8]) -> usize {
+        let pattern: &[u8] = &self.pattern;
+        let Some(last) = pattern.len().checked_sub(1) else { return input.len() };
         let mut at = 0;
-        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
-            let plain = self.first(rest);
-            at += plain;
-            let rest = rest.get(plain..).unwrap_or_default();
-            if rest.len() < self.pattern.len() || rest.starts_with(&self.pattern) {
-                break;
+        loop {
+            let rest = input.get(at..).unwrap_or_default();
+            at += self.first(rest);
+            let rest = input.get(at..).unwrap_or_default();
+            // Where it does not begin, mostly its last byte differs already.
+            match rest.get(last) {
+                Some(byte) if pattern.get(last) != Some(byte) || !rest.starts_with(pattern) => at += 1,
+                _ => return at,
             }
-            at += 1;
         }
-        at
     }
 
     /// How much of the match stays when `byte` follows it, not counting `byte`; zero when none.
