@@ -59,10 +59,14 @@ pub struct Input {
     passed: Vec<u8>,
     /// How many unread bytes `receiveuntil` holds back.
     held: usize,
+    /// How many bytes the last read from the kernel asked for, if it got them all; else 0.
+    filled: usize,
 }
 
 /// The most that is read from the kernel at once.
 const MAX_READ: usize = 256 * 1024;
+/// The most for a call that takes whatever comes first.
+const MAX_ANY: usize = MAX_SPARE_SIZE;
 /// Once everything has been read, memory beyond this is given back.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
@@ -94,6 +98,7 @@ impl Input {
             taken: 0,
             passed: Vec::new(),
             held: 0,
+            filled: 0,
         }
     }
 
@@ -239,9 +244,16 @@ impl Input {
         let wanted = match &self.want {
             Want::Bytes(total) => size.max(total.saturating_sub(len).min(MAX_READ)),
             Want::All => size.max(len.min(MAX_READ)),
-            Want::Line | Want::Any(_) | Want::Until(_) => size,
+            // As long as there is more than was asked for, twice as much is asked for.
+            Want::Any(max) => size.max((self.filled * 2).min(*max).min(MAX_ANY)),
+            Want::Line | Want::Until(_) => size,
         };
         (&mut self.bytes, wanted.min(limit))
+    }
+
+    /// A read from the kernel has got `count` of the `wanted` bytes.
+    pub fn note_read(&mut self, count: usize, wanted: usize) {
+        self.filled = if count == wanted { wanted } else { 0 };
     }
 
     /// Appends bytes that nginx has read; false without memory.

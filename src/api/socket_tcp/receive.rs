@@ -288,6 +288,7 @@ impl Socket {
             Io::Again => Fetched::Nothing,
             Io::Failed(error) => Fetched::Failed(SocketFailure::System(error)),
             Io::Done(n) => {
+                input.note_read(n, wanted);
                 if self.kind == SocketKind::Body {
                     client_socket::count(request, n);
                 }
