@@ -6,6 +6,7 @@ use super::context::Context;
 use super::{client_watch, scheduler};
 use crate::nginx::Request;
 use crate::nginx::event::peer::Events;
+use crate::nginx::event::stream::Stream;
 use crate::nginx::http::callback::{self, Event};
 use crate::nginx::http::{client, client_socket};
 use crate::ngx_debug;
@@ -33,6 +34,7 @@ pub fn listen_for_write(context: &Context, user: Weak<dyn Events>) {
 /// A request's context, and the socket that gets the events of its client's connection.
 struct Downstream {
     context: Rc<Context>,
+    stream: Stream,
     user: Option<Rc<dyn Events>>,
 }
 
@@ -40,7 +42,7 @@ impl Downstream {
     fn of(request: Request) -> Option<Downstream> {
         let context = Context::of(request)?;
         let user = context.client_user.borrow().as_ref().and_then(Weak::upgrade);
-        Some(Downstream { context, user })
+        Some(Downstream { context, stream: client_socket::stream(request)?, user })
     }
 }
 
@@ -48,7 +50,7 @@ fn on_read(request: Request) {
     let Some(downstream) = Downstream::of(request) else { return };
     ngx_debug!(request.log(), "lua request socket read event handler");
     match downstream.user {
-        Some(user) => user.on_read(),
+        Some(user) => user.on_read(downstream.stream),
         None => client_watch::ignore(request),
     }
 }
@@ -56,7 +58,7 @@ fn on_read(request: Request) {
 fn on_write(request: Request) {
     let Some(downstream) = Downstream::of(request) else { return };
     match downstream.user {
-        Some(user) => user.on_write(),
+        Some(user) => user.on_write(downstream.stream),
         None => scheduler::listen_for_write(&downstream.context),
     }
 }

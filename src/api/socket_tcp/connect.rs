@@ -8,7 +8,7 @@ use codec::fallible::{self, OutOfMemory};
 
 use super::attempt::Attempt;
 use super::cancel::SocketWait;
-use super::keepalive::{Taken, Woken};
+use super::keepalive::{Idle, Woken};
 use super::pool::{Admission, Pool, Queued};
 use super::socket::Socket;
 #[cfg(ngx_feature = "http_ssl")]
@@ -268,7 +268,7 @@ impl Socket {
     }
 
     /// Makes an idle connection that was taken out of the pool this socket's own.
-    fn adopt(self: &Rc<Self>, idle: Taken) -> ConnectProgress {
+    fn adopt(self: &Rc<Self>, idle: Idle) -> ConnectProgress {
         counters::count(Metric::Reuses);
         idle.seat.pool().count_reuse();
         self.reused.set(idle.reused.saturating_add(1));

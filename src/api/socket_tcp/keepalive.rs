@@ -1,6 +1,5 @@
 //! `sock:setkeepalive`, and the idle connections in a pool.
 
-use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use super::handle;
@@ -15,11 +14,11 @@ use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::event::alarm;
 use crate::nginx::event::peer::{Events, Peer};
 use crate::nginx::event::server_log::ServerLog;
-use crate::nginx::event::stream::Direction;
+use crate::nginx::event::stream::{Direction, Stream};
 use crate::ngx_debug;
 
-/// A connection that comes out of a pool, or goes into one, with what goes with it.
-pub struct Taken {
+/// An idle connection, and what goes with it from one socket to the next.
+pub struct Idle {
     pub peer: Peer,
     pub seat: Seat,
     pub reused: u32,
@@ -30,28 +29,21 @@ pub struct Taken {
     pub tls: Option<Box<Made>>,
 }
 
-/// An idle connection in a pool, whose events it gets. It is closed if anything comes from the
-/// other side.
-pub struct Resting {
-    taken: RefCell<Option<Taken>>,
-}
-
 /// What is left of an idle connection that is taken out of its pool.
 pub enum Woken {
-    Connection(Taken),
+    Connection(Idle),
     /// The other side has closed it or sent something, so it was closed: what is left is its seat.
     Seat(Seat),
 }
 
-impl Resting {
-    /// Takes the connection out, for a request with this log.
-    pub fn take(&self, log: Log) -> Option<Woken> {
-        let taken = self.taken.take()?;
-        let stream = taken.peer.stream();
+impl Idle {
+    /// Ends its rest, for a request with this log.
+    pub fn wake(self, log: Log) -> Woken {
+        let stream = self.peer.stream();
         // nginx may not have reported it yet.
         if !stream.is_quiet() {
             ngx_debug!(log, "lua tcp socket keepalive: stale connection, fd:{}", stream.fd());
-            return Some(Woken::Seat(taken.seat));
+            return Woken::Seat(self.seat);
         }
         ngx_debug!(
             log,
@@ -59,42 +51,37 @@ impl Resting {
             stream.as_ptr(),
             stream.fd()
         );
-        taken.peer.resume(log);
-        Some(Woken::Connection(taken))
-    }
-
-    /// Closes the connection if its timer has expired, the other side has closed it or sent
-    /// something, or the worker exits. Returns whether it is still open.
-    fn check(&self) -> bool {
-        let taken = self.taken.borrow();
-        let Some(held) = taken.as_ref() else { return false };
-        let stream = held.peer.stream();
-        let pool = held.seat.pool().clone();
-        if stream.is_to_close() {
-            ngx_debug!(cycle_log(), "lua tcp socket keepalive: the worker exits");
-        } else if stream.timer(Direction::Read).take_timeout() {
-            ngx_debug!(cycle_log(), "lua tcp socket keepalive max idle timeout");
-        } else {
-            ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler check stale events");
-            if stream.is_quiet() && stream.watch_read() {
-                return true;
-            }
-        }
-        ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler: fd:{}", stream.fd());
-        drop(taken);
-        let closed = self.taken.take();
-        pool.remove(self);
-        drop(closed);
-        false
+        self.peer.resume(log);
+        Woken::Connection(self)
     }
 }
 
-impl Events for Resting {
-    fn on_read(self: Rc<Self>) {
-        self.check();
+/// Whether an idle connection may rest on: its timer has not expired, the other side has neither
+/// closed it nor sent something, and the worker does not exit.
+fn may_rest(stream: Stream) -> bool {
+    if stream.is_to_close() {
+        ngx_debug!(cycle_log(), "lua tcp socket keepalive: the worker exits");
+    } else if stream.timer(Direction::Read).take_timeout() {
+        ngx_debug!(cycle_log(), "lua tcp socket keepalive max idle timeout");
+    } else {
+        ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler check stale events");
+        if stream.is_quiet() && stream.watch_read() {
+            return true;
+        }
+    }
+    ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler: fd:{}", stream.fd());
+    false
+}
+
+/// A pool gets the events of the idle connections in it.
+impl Events for Pool {
+    fn on_read(self: Rc<Self>, stream: Stream) {
+        if !may_rest(stream) {
+            self.remove(stream);
+        }
     }
 
-    fn on_write(self: Rc<Self>) {
+    fn on_write(self: Rc<Self>, _: Stream) {
         ngx_debug!(cycle_log(), "keepalive dummy handler");
     }
 }
@@ -220,22 +207,22 @@ fn rest(socket: &Rc<Socket>, pool: Rc<Pool>, timeout: usize, log: Log) -> bool {
         ngx_debug!(log, "lua tcp socket keepalive timeout: {timeout} ms");
         stream.timer(Direction::Read).set(timeout);
     }
-    let (reused, user_data) = (socket.reused.get(), socket.user_data.take());
-    let taken = Taken {
+    peer.set_user(Rc::downgrade(&pool) as Weak<dyn Events>);
+    let idle = Idle {
         peer,
         seat,
-        reused,
-        user_data,
+        reused: socket.reused.get(),
+        user_data: socket.user_data.take(),
         server: socket.server.take(),
         #[cfg(ngx_feature = "http_ssl")]
         tls: socket.tls.borrow_mut().take_made(),
     };
-    let resting = Rc::new(Resting { taken: RefCell::new(None) });
-    taken.peer.set_user(Rc::downgrade(&resting) as Weak<dyn Events>);
-    *resting.taken.borrow_mut() = Some(taken);
-    let kept = pool.put(resting.clone()).is_ok();
     // nginx may not have reported yet what has come.
-    let rests = kept && resting.check();
+    let kept = pool.put(idle).is_ok();
+    let rests = kept && may_rest(stream);
+    if kept && !rests {
+        pool.remove(stream);
+    }
     socket.finalize();
     if rests {
         pool.call_next();

@@ -13,13 +13,14 @@ use codec::pool_admission::{self, admit, has_place};
 use foldhash::fast::RandomState;
 
 use super::connect::Target;
-use super::keepalive::{Resting, Woken};
+use super::keepalive::{Idle, Woken};
 use super::socket::Socket;
 use crate::lua::registry::TCP_POOLS_METATABLE;
 use crate::lua::state::REGISTRY;
 use crate::lua::{State, userdata};
 use crate::nginx::core::log::{Log, Shown, cycle_log};
 use crate::nginx::event::alarm::{Timer, Waiter};
+use crate::nginx::event::stream::Stream;
 use crate::runtime::scheduler;
 use crate::{ngx_debug, own_thread};
 
@@ -123,7 +124,7 @@ pub struct Pool {
     /// How many idle connections have been taken from it.
     reuses: Cell<u64>,
     /// The idle connections, the latest first.
-    resting: RefCell<VecDeque<Rc<Resting>>>,
+    resting: RefCell<VecDeque<Idle>>,
     /// The queue of connects, the oldest first. One that was cancelled stays until the next look.
     waiting: RefCell<VecDeque<Weak<Queued>>>,
 }
@@ -185,37 +186,36 @@ impl Pool {
         let mut place = None;
         loop {
             let next = self.resting.borrow_mut().pop_front();
-            let Some(resting) = next else {
+            let Some(idle) = next else {
                 ngx_debug!(log, "lua tcp socket keepalive: connection pool empty");
                 return place.map(Woken::Seat);
             };
-            match resting.take(log) {
-                Some(Woken::Seat(seat)) => place = Some(seat),
-                Some(connection) => return Some(connection),
-                None => {}
+            match idle.wake(log) {
+                Woken::Seat(seat) => place = Some(seat),
+                connection @ Woken::Connection(_) => return Some(connection),
             }
         }
     }
 
     /// Adds an idle connection; if there are as many as the pool's size, closes the one that has
     /// been idle longest.
-    pub fn put(&self, resting: Rc<Resting>) -> Result<(), OutOfMemory> {
+    pub fn put(&self, idle: Idle) -> Result<(), OutOfMemory> {
         let mut all = self.resting.borrow_mut();
         let oldest = if all.len() >= self.size { all.pop_back() } else { None };
         let room = all.try_reserve(1);
         if room.is_ok() {
             #[expect(clippy::disallowed_methods, reason = "the capacity is reserved")]
-            all.push_front(resting);
+            all.push_front(idle);
         }
         drop(all);
         drop(oldest);
         Ok(room?)
     }
 
-    /// Removes an idle connection that is to be closed.
-    pub fn remove(&self, resting: &Resting) {
+    /// Closes an idle connection.
+    pub fn remove(&self, stream: Stream) {
         let mut all = self.resting.borrow_mut();
-        let at = all.iter().position(|other| std::ptr::eq(Rc::as_ptr(other), resting));
+        let at = all.iter().position(|idle| idle.peer.stream() == stream);
         let removed = at.and_then(|at| all.remove(at));
         drop(all);
         drop(removed);
@@ -258,6 +258,13 @@ impl Pool {
     /// Has the connect that has waited longest go ahead at the end of this event loop round, if
     /// there is a place for it.
     pub fn call_next(&self) {
+        if !self.waiting.borrow().is_empty() {
+            self.call_waiting();
+        }
+    }
+
+    #[cold]
+    fn call_waiting(&self) {
         self.waiting.borrow_mut().retain(|queued| queued.upgrade().is_some_and(|q| q.waits()));
         let waiting = self.waiting.borrow().len();
         if !has_place(self.seats.get(), waiting, self.resting.borrow().len(), self.size) {

@@ -323,7 +323,7 @@ impl Drop for Socket {
 }
 
 impl Events for Socket {
-    fn on_read(self: Rc<Self>) {
+    fn on_read(self: Rc<Self>, _: Stream) {
         let Some(log) = self.note_event(0) else { return };
         if self.stage_event() {
             return;
@@ -335,7 +335,7 @@ impl Events for Socket {
         }
     }
 
-    fn on_write(self: Rc<Self>) {
+    fn on_write(self: Rc<Self>, _: Stream) {
         let Some(log) = self.note_event(1) else { return };
         if self.stage_event() {
             return;

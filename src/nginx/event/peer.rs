@@ -31,10 +31,10 @@ const POOL_SIZE: usize = 256;
 
 /// The user of a connection, who gets its events.
 pub trait Events {
-    /// There is something to read, the other side closed, or the read timer ran out.
-    fn on_read(self: Rc<Self>);
-    /// More can be written, a connect has finished, or the write timer ran out.
-    fn on_write(self: Rc<Self>);
+    /// There is something to read on `stream`, the other side closed, or the read timer ran out.
+    fn on_read(self: Rc<Self>, stream: Stream);
+    /// More can be written to `stream`, a connect has finished, or the write timer ran out.
+    fn on_write(self: Rc<Self>, stream: Stream);
 }
 
 /// A connection to a peer.
@@ -282,16 +282,16 @@ unsafe fn close(c: *mut ngx_connection_t) {
 #[callback]
 unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
     // SAFETY: nginx passes an event of a live connection, whose data `own` set.
-    let (user, is_write) = unsafe {
+    let (user, stream, is_write) = unsafe {
         let c: *mut ngx_connection_t = (*event).data.cast();
         let shared: *const PeerState = (*c).data.cast();
         let user = (*shared).user.borrow().as_ref().and_then(Weak::upgrade);
-        (user, (*event).write() != 0)
+        (user, (*shared).stream, (*event).write() != 0)
     };
     // The user may close the connection, so it is not used after this.
     match user {
-        Some(user) if is_write => user.on_write(),
-        Some(user) => user.on_read(),
+        Some(user) if is_write => user.on_write(stream),
+        Some(user) => user.on_read(stream),
         None => {}
     }
 }

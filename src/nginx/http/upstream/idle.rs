@@ -10,7 +10,7 @@ use codec::fallible::{self, OutOfMemory};
 
 use crate::nginx::core::log::cycle_log;
 use crate::nginx::event::peer::{Events, Peer, has_left};
-use crate::nginx::event::stream::Direction;
+use crate::nginx::event::stream::{Direction, Stream};
 use crate::ngx_debug;
 
 /// How many connections rest where the block does not say.
@@ -115,9 +115,9 @@ impl Drop for Resting {
 }
 
 impl Events for Resting {
-    fn on_read(self: Rc<Self>) {
+    fn on_read(self: Rc<Self>, _: Stream) {
         self.check();
     }
 
-    fn on_write(self: Rc<Self>) {}
+    fn on_write(self: Rc<Self>, _: Stream) {}
 }
