@@ -59,7 +59,7 @@ impl State {
         unsafe { ffi::lua_rawseti_(self.as_ptr(), self.table(table), n as _) }
     }
 
-    /// The table at `index`, for [`State::next`] and [`State::raw_get_item`].
+    /// The table at `index`, for [`State::next`], [`State::raw_get_item`] and [`State::raw_set_item`].
     pub fn table_at(self, index: i32) -> TableAt {
         let index = self.table(index);
         let is_relative = REGISTRY < index && index < 0;
@@ -78,6 +78,14 @@ impl State {
         unsafe {
             ffi::lua_rawgeti_(self.as_ptr(), table.0, n as _);
         }
+    }
+
+    /// `t[n] = top`, and pops it, raw.
+    pub fn raw_set_item(&mut self, table: TableAt, n: i32) {
+        self.held(1);
+        self.check_table_at(table);
+        // SAFETY: a table, and a value.
+        unsafe { ffi::lua_rawseti_(self.as_ptr(), table.0, n as _) }
     }
 
     /// Begins a walk through the table at `index`: pushes nil, the key before its first one.
@@ -106,6 +114,16 @@ impl State {
             self.table(-1);
         }
         // SAFETY: a checked index; a table or nil is on top.
+        unsafe {
+            ffi::lua_setmetatable(self.as_ptr(), self.slot(index));
+        }
+    }
+
+    /// Takes the metatable of the value at `index`, which is not relative to the top, away.
+    pub fn remove_metatable(self, index: i32) {
+        debug_assert!(index > 0, "nil is pushed before it is used");
+        self.push_nil();
+        // SAFETY: a checked index; nil is on top.
         unsafe {
             ffi::lua_setmetatable(self.as_ptr(), self.slot(index));
         }

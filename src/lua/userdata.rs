@@ -10,6 +10,7 @@ use std::mem::{align_of, size_of};
 use super::function::{CFunction, Returns, wrap};
 use super::registry::RegistryKey;
 use super::state::State;
+use super::tables::TableAt;
 
 /// The alignment of a userdata's memory in LuaJIT.
 const ALIGNMENT: usize = 8;
@@ -44,22 +45,19 @@ pub fn get<T: Clone + 'static>(state: State, index: i32) -> Option<T> {
     unsafe { of_payload(memory::<T>(state, index)) }
 }
 
-/// The value of the userdata that is item `item` of the table at `index`; `None` for anything else.
-pub fn in_table<T: Clone + 'static>(mut state: State, index: i32, item: i32) -> Option<T> {
-    state.raw_get_index(index, item);
+/// The value of the userdata that is item `item` of `table`; `None` for anything else.
+pub fn in_table<T: Clone + 'static>(mut state: State, table: TableAt, item: i32) -> Option<T> {
+    state.raw_get_item(table, item);
     let value = get(state, -1);
     state.pop(1);
     value
 }
 
-/// Takes the value out of the userdata at `index`, so that the garbage collector has nothing to
-/// finalize.
-pub fn release<T: 'static>(mut state: State, index: i32) -> Option<T> {
+/// Takes the value out of the userdata at `index`, which is not relative to the top, so that the
+/// garbage collector has nothing to finalize.
+pub fn release<T: 'static>(state: State, index: i32) -> Option<T> {
     let value = take::<T>(state, index)?;
-    state.push_value(index);
-    state.push_nil();
-    state.set_metatable(-2);
-    state.pop(1);
+    state.remove_metatable(index);
     Some(value)
 }
 

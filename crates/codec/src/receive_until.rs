@@ -226,7 +226,9 @@ impl ReceiveUntil {
             let rest = input.get(at..).unwrap_or_default();
             // Where it does not begin, mostly its last byte differs already.
             match rest.get(last) {
-                Some(byte) if pattern.get(last) != Some(byte) || !rest.starts_with(pattern) => at += 1,
+                Some(byte) if pattern.get(last) != Some(byte) || !rest.starts_with(pattern) => {
+                    at += 1
+                }
                 _ => return at,
             }
         }

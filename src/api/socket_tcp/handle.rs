@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::socket::Socket;
 use crate::api::call::Call;
 use crate::lua::registry::TCP_OWNER_METATABLE;
-use crate::lua::{LuaError, State, userdata};
+use crate::lua::{LuaError, State, TableAt, userdata};
 
 /// The table's keys: the userdata, timeouts in milliseconds, the key of the connection's pool, and
 /// the address that `sock:bind` was given.
@@ -29,23 +29,21 @@ pub fn inject(state: State) {
     userdata::inject::<Rc<Socket>>(state, TCP_OWNER_METATABLE);
 }
 
-/// Makes `socket` the socket of the table at `index`.
-pub fn attach(mut state: State, index: i32, socket: Rc<Socket>) {
-    let index = if index < 0 { state.top() + index + 1 } else { index };
+/// Makes `socket` the socket of `table`.
+pub fn attach(mut state: State, table: TableAt, socket: Rc<Socket>) {
     userdata::push(state, socket, TCP_OWNER_METATABLE);
-    state.raw_set_index(index, SOCKET);
+    state.raw_set_item(table, SOCKET);
 }
 
-/// The socket of the table at `index`; `None` if it has none, or it was released.
-pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
-    userdata::in_table(state, index, SOCKET)
+/// The socket of `table`; `None` if it has none, or it was released.
+pub fn socket(state: State, table: TableAt) -> Option<Rc<Socket>> {
+    userdata::in_table(state, table, SOCKET)
 }
 
-/// Takes the socket, which is closed, from the table at `index`: the next connect makes a new one.
-pub fn release(mut state: State, index: i32) {
-    state.raw_get_index(index, SOCKET);
-    drop(userdata::release::<Rc<Socket>>(state, -1));
-    state.pop(1);
+/// Takes the socket, which is closed, from its table: the next connect makes a new one. [`of_call`] has left the
+/// userdata above the `arguments` of the call.
+pub fn release(state: State, arguments: i32) {
+    drop(userdata::release::<Rc<Socket>>(state, arguments + 1));
 }
 
 /// Requires the first argument to be a table, and gives its socket, whose userdata stays on the
@@ -57,9 +55,8 @@ pub fn of_call(call: &Call) -> Result<Option<Rc<Socket>>, LuaError> {
     Ok(userdata::get::<Rc<Socket>>(call.state, -1))
 }
 
-/// Integer items of the table at `index`; 0 where there is none.
-pub fn integers<const N: usize>(mut state: State, index: i32, items: [i32; N]) -> [i64; N] {
-    let table = state.table_at(index);
+/// Integer items of `table`; 0 where there is none.
+pub fn integers<const N: usize>(mut state: State, table: TableAt, items: [i32; N]) -> [i64; N] {
     let values = items.map(|item| {
         state.raw_get_item(table, item);
         state.integer(-1)

@@ -111,7 +111,7 @@ pub fn set_keepalive(call: &Call, socket: Option<Rc<Socket>>, arguments: i32) ->
     }
     if socket.answer_due.get() {
         socket.finalize();
-        handle::release(call.state, 1);
+        handle::release(call.state, arguments);
         return call.fail(DUBIOUS);
     }
     if !stream.watch_read() {
@@ -124,7 +124,7 @@ pub fn set_keepalive(call: &Call, socket: Option<Rc<Socket>>, arguments: i32) ->
             stream.as_ptr()
         );
         socket.finalize();
-        handle::release(call.state, 1);
+        handle::release(call.state, arguments);
         return call.succeed();
     }
     ngx_debug!(log, "lua tcp socket set keepalive: saving connection {:p}", stream.as_ptr());
@@ -132,7 +132,7 @@ pub fn set_keepalive(call: &Call, socket: Option<Rc<Socket>>, arguments: i32) ->
     let Some(key) = call.state.bytes(-1) else { return call.fail("key not found") };
     let pool = pool_for(call, socket, key, size, arguments)?;
     let rests = rest(socket, pool, timeout, log);
-    handle::release(call.state, 1);
+    handle::release(call.state, arguments);
     if rests { call.succeed() } else { call.fail(DUBIOUS) }
 }
 

@@ -157,7 +157,7 @@ pub fn log_closed(call: &Call, verb: &str) {
     if !call.context.location().socket_log_errors() {
         return;
     }
-    let socket = handle::socket(call.state, 1);
+    let socket = handle::socket(call.state, call.state.table_at(1));
     let address = socket.as_ref().map_or(0, |socket| Rc::as_ptr(socket) as usize);
     let stream = socket.as_ref().and_then(|socket| socket.stream.get());
     let connection = stream.map_or(0, |stream| stream.as_ptr() as usize);
@@ -191,7 +191,7 @@ fn close(call: &Call) -> LuaResult {
         return call.fail("attempt to close a request socket");
     }
     socket.finalize();
-    handle::release(call.state, 1);
+    handle::release(call.state, n);
     call.succeed()
 }
 
@@ -212,7 +212,7 @@ fn getreusedtimes(state: State) -> LuaResult {
         )));
     }
     state.check_kind(1, Kind::Table, c"table")?;
-    match open_socket(handle::socket(state, 1)) {
+    match open_socket(handle::socket(state, state.table_at(1))) {
         Some(socket) => {
             state.push_integer(i64::from(socket.reused.get()));
             Ok(Returns::Values(1))
@@ -278,7 +278,7 @@ fn set_timeouts(mut state: State, connect: i64, send: i64, read: i64) -> LuaResu
         state.push_integer(milliseconds);
         state.raw_set_index(1, item);
     }
-    if let Some(socket) = handle::socket(state, 1) {
+    if let Some(socket) = handle::socket(state, state.table_at(1)) {
         socket.timeouts.set(Timeouts::new(
             LocationConf::of(&socket.conf.get()),
             connect,

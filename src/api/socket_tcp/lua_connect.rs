@@ -15,7 +15,7 @@ use crate::api::call::Call;
 use crate::api::print::pieces;
 use crate::api::socket_failure::SocketFailure;
 use crate::config::LocationConf;
-use crate::lua::{Kind, LuaError, LuaResult, Returns, State};
+use crate::lua::{Kind, LuaError, LuaResult, Returns, State, TableAt};
 use crate::nginx::core::address::Address;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer::Source;
@@ -84,7 +84,7 @@ pub fn connect(call: &Call) -> LuaResult {
         )));
     }
     call.check()?;
-    state.check_kind(1, Kind::Table, c"table")?;
+    let table = state.table_argument(1)?;
     let host = state.check_bytes(2)?;
     let has_options = state.kind(n) == Kind::Table;
     let options = if has_options { options(call, n)? } else { Options::default() };
@@ -105,38 +105,38 @@ pub fn connect(call: &Call) -> LuaResult {
     }
     let key = options.pool.as_deref().unwrap_or(&key);
     state.push_bytes(key);
-    state.raw_set_index(1, KEY);
-    let socket = match reuse(call)? {
+    state.raw_set_item(table, KEY);
+    let socket = match reuse(call, table)? {
         Reuse::Socket(socket) => socket,
         Reuse::Busy(busy) => return busy.fail(call),
     };
-    let source = bound(state);
+    let source = bound(state, table);
     socket.transparent.set(source.is_some_and(|source| source.transparent));
     let target = Target { host: state.check_bytes(2)?.into(), port, source };
     let [connect, send, read] =
-        handle::integers(state, 1, [CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT]);
+        handle::integers(state, table, [CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT]);
     socket.timeouts.set(Timeouts::new(LocationConf::of(&socket.conf.get()), connect, send, read));
     socket.connect(call, target, find_pool(call, key, &options)?)
 }
 
 /// Whether `sock:setoption("ip-transparent", …)` allowed a source address that is not this
 /// machine's.
-fn wants_transparency(mut state: State) -> bool {
-    state.raw_get_index(1, TRANSPARENT);
+fn wants_transparency(mut state: State, table: TableAt) -> bool {
+    state.raw_get_item(table, TRANSPARENT);
     let asked = state.boolean(-1);
     state.pop(1);
     asked
 }
 
 /// Where to connect from: the address that `sock:bind` kept.
-fn bound(mut state: State) -> Option<Source> {
-    state.raw_get_index(1, BIND);
+fn bound(mut state: State, table: TableAt) -> Option<Source> {
+    state.raw_get_item(table, BIND);
     let address = state.bytes(-1).and_then(Address::ip);
     state.pop(1);
     let address = address?;
-    let [port] = handle::integers(state, 1, [BIND_PORT]);
+    let [port] = handle::integers(state, table, [BIND_PORT]);
     let address = address.with_port(u16::try_from(port).unwrap_or(0));
-    Some(Source { address, transparent: wants_transparency(state) })
+    Some(Source { address, transparent: wants_transparency(state, table) })
 }
 
 /// The pool with that key. If there is none, makes one, provided that the options ask for it.
@@ -197,12 +197,12 @@ enum Reuse {
     Busy(Busy),
 }
 
-/// The socket of the table in argument 1, closed and ready to connect again; a new one if the table
+/// The socket of `table`, closed and ready to connect again; a new one if the table
 /// has none. `Busy` if a task waits for the socket.
-fn reuse(call: &Call) -> Result<Reuse, LuaError> {
-    let Some(socket) = handle::socket(call.state, 1) else {
+fn reuse(call: &Call, table: TableAt) -> Result<Reuse, LuaError> {
+    let Some(socket) = handle::socket(call.state, table) else {
         let socket = Socket::new(SocketKind::Upstream, call)?;
-        handle::attach(call.state, 1, socket.clone());
+        handle::attach(call.state, table, socket.clone());
         return Ok(Reuse::Socket(socket));
     };
     if socket.hold.borrow().is_some() {

@@ -177,7 +177,7 @@ fn iterate(call: &Call) -> LuaResult {
         return Err(LuaError::text(format_args!("expecting 0 or 1 {noun}, but seen {n}")));
     }
     let size = if n == 1 { state.check_integer(1)? } else { 0 };
-    let socket = match ready(call, handle::socket(state, upvalue::<1>()), false)? {
+    let socket = match ready(call, handle::socket(state, state.table_at(upvalue::<1>())), false)? {
         Ready::Socket(socket) => socket,
         Ready::Return(result) => return result,
     };

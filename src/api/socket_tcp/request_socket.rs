@@ -124,7 +124,7 @@ fn make(call: &Call, kind: SocketKind) -> LuaResult {
     state.new_table(2, 3);
     state.get_field(REGISTRY, if kind == SocketKind::Raw { RAW_METATABLE } else { BODY_METATABLE });
     state.set_metatable(-2);
-    handle::attach(state, -1, socket);
+    handle::attach(state, state.table_at(-1), socket);
     Ok(Returns::Values(1))
 }
 

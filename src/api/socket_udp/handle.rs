@@ -20,7 +20,7 @@ pub fn inject(state: State) {
 
 /// The socket of the table at `index`; `None` before its first `setpeername`.
 pub fn socket(state: State, index: i32) -> Option<Rc<Socket>> {
-    userdata::in_table(state, index, SOCKET)
+    userdata::in_table(state, state.table_at(index), SOCKET)
 }
 
 /// Makes `socket` the socket of the table at `index`, which is positive.

@@ -80,7 +80,7 @@ fn prepare(state: State) -> LuaResult {
     }
     match read(state, 2) {
         Ok(offer) => {
-            if let Some(socket) = handle::socket(state, 1) {
+            if let Some(socket) = handle::socket(state, state.table_at(1)) {
                 let offer = (offer != Offer::default()).then(|| Rc::new(offer));
                 socket.tls.borrow_mut().offer_next(offer);
             }
