@@ -43,7 +43,9 @@ pub fn socket(state: State, table: TableAt) -> Option<Rc<Socket>> {
 /// Takes the socket, which is closed, from its table: the next connect makes a new one. [`of_call`] has left the
 /// userdata above the `arguments` of the call.
 pub fn release(state: State, arguments: i32) {
-    drop(userdata::release::<Rc<Socket>>(state, arguments + 1));
+    if let Some(socket) = userdata::release::<Rc<Socket>>(state, arguments + 1) {
+        socket.spare();
+    }
 }
 
 /// Requires the first argument to be a table, and gives its socket, whose userdata stays on the

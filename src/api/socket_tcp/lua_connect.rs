@@ -10,7 +10,7 @@ use super::handle::{
     self, BIND, BIND_PORT, CONNECT_TIMEOUT, KEY, READ_TIMEOUT, SEND_TIMEOUT, TRANSPARENT,
 };
 use super::pool::{Pool, Pools};
-use super::socket::{Busy, Socket, SocketKind, Timeouts};
+use super::socket::{Busy, Socket, Timeouts};
 use crate::api::call::Call;
 use crate::api::print::pieces;
 use crate::api::socket_failure::SocketFailure;
@@ -201,7 +201,7 @@ enum Reuse {
 /// has none. `Busy` if a task waits for the socket.
 fn reuse(call: &Call, table: TableAt) -> Result<Reuse, LuaError> {
     let Some(socket) = handle::socket(call.state, table) else {
-        let socket = Socket::new(SocketKind::Upstream, call)?;
+        let socket = Socket::to_connect(call)?;
         handle::attach(call.state, table, socket.clone());
         return Ok(Reuse::Socket(socket));
     };

@@ -20,6 +20,7 @@ use crate::config::Location;
 use crate::lua::{LuaError, LuaResult};
 use crate::nginx::Request;
 use crate::nginx::core::allocator;
+use crate::nginx::core::free_list::FreeList;
 use crate::nginx::core::log::Shown;
 use crate::nginx::event::peer;
 use crate::nginx::event::peer::{Events, Peer};
@@ -27,8 +28,8 @@ use crate::nginx::event::server_log::ServerLog;
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::nginx::http::client_socket;
 use crate::nginx::http::configuration::Configuration;
-use crate::ngx_debug;
 use crate::runtime::{Context, Hold, Resource, Task};
+use crate::{ngx_debug, own_thread};
 
 /// What a cosocket is connected to, and for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,7 +133,33 @@ pub struct Socket {
     pub user_data: RefCell<Option<UserData>>,
 }
 
+own_thread! {
+    /// Closed sockets that have left their tables, for new ones: a socket may last for a single request only.
+    static SPARE: FreeList<Rc<Socket>> = FreeList::new(MAX_SPARE);
+}
+/// How many are kept there at most.
+const MAX_SPARE: usize = 16;
+
 impl Socket {
+    /// A socket for a connect by the calling request.
+    pub fn to_connect(call: &Call) -> Result<Rc<Socket>, OutOfMemory> {
+        // The call that has released it may have had a share of it still, but has ended since.
+        if let Some(mut spare) = SPARE.take()
+            && let Some(socket) = Rc::get_mut(&mut spare)
+        {
+            socket.belong_to(call);
+            return Ok(spare);
+        }
+        Socket::new(SocketKind::Upstream, call)
+    }
+
+    /// Keeps the socket, which is closed and was one to connect, for another table's use.
+    pub fn spare(self: Rc<Self>) {
+        self.buffered_reads.set(0);
+        self.forget();
+        drop(SPARE.keep(self));
+    }
+
     /// A socket for the calling request, not connected.
     pub fn new(kind: SocketKind, call: &Call) -> Result<Rc<Socket>, OutOfMemory> {
         allocator::check()?;
@@ -169,9 +196,18 @@ impl Socket {
 
     /// Starts over, for another connect by the calling request.
     pub fn reset(&self, call: &Call) {
+        self.forget();
+        self.belong_to(call);
+    }
+
+    fn belong_to(&self, call: &Call) {
         self.request.set(call.request);
         *self.context.borrow_mut() = Some(Rc::downgrade(call.context));
         self.conf.set(Configuration::of(call.request));
+    }
+
+    /// Forgets all about its last connection.
+    fn forget(&self) {
         self.read_closed.set(false);
         self.write_closed.set(false);
         self.ended.set(false);
