@@ -247,6 +247,7 @@ impl Call<'_> {
     }
 
     /// Returns `nil, text` to Lua.
+    #[cold]
     pub fn fail(&self, text: &str) -> LuaResult {
         self.state.push_nil();
         self.state.push_str(text);
@@ -254,6 +255,7 @@ impl Call<'_> {
     }
 
     /// As [`Call::fail`], with a formatted text.
+    #[cold]
     pub fn fail_with(&self, text: fmt::Arguments<'_>) -> LuaResult {
         let text = fallible::format(text)?;
         self.fail(&text)

@@ -106,6 +106,7 @@ impl SocketFailure {
     }
 
     /// Pushes `nil` and the text.
+    #[cold]
     pub fn push(&self, state: State) {
         state.push_nil();
         state.push_str(&self.message());

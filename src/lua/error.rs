@@ -27,23 +27,26 @@ pub enum Fault {
 
 impl LuaError {
     /// [`Fault::Text`] from a literal or a formatted text.
-    #[inline]
+    #[cold]
     pub fn text(text: impl IntoText) -> LuaError {
         text.into_text().map_or_else(LuaError::from, |text| LuaError::new(Fault::Text(text)))
     }
 
     /// [`Fault::Bytes`].
+    #[cold]
     pub fn bytes(text: Vec<u8>) -> LuaError {
         LuaError::new(Fault::Bytes(text))
     }
 
     /// [`Fault::Argument`].
+    #[cold]
     pub fn argument(position: i32, text: impl IntoText) -> LuaError {
         let argument = |text| LuaError::new(Fault::Argument(position, text));
         text.into_text().map_or_else(LuaError::from, argument)
     }
 
     /// [`Fault::Type`].
+    #[cold]
     pub fn wrong_type(position: i32, expected: &'static CStr) -> LuaError {
         LuaError::new(Fault::Type(position, expected))
     }
@@ -89,6 +92,7 @@ impl IntoText for fmt::Arguments<'_> {
 }
 
 impl From<OutOfMemory> for LuaError {
+    #[cold]
     fn from(_: OutOfMemory) -> Self {
         LuaError::text("no memory")
     }

@@ -151,6 +151,7 @@ fn find_pool(call: &Call, key: &[u8], options: &Options) -> Result<Option<Rc<Poo
 }
 
 /// Reads the options table of `sock:connect` at index `table`.
+#[inline(never)]
 fn options(call: &Call, table: i32) -> Result<Options, LuaError> {
     let mut state = call.state;
     let mut options = Options::default();

@@ -152,6 +152,7 @@ pub fn receiveuntil(call: &Call) -> LuaResult {
 }
 
 /// The option `inclusive` of the table in argument 3.
+#[inline(never)]
 fn inclusive(mut state: State) -> Result<bool, LuaError> {
     state.check_kind(3, Kind::Table, c"table")?;
     state.get_field(3, c"inclusive");
