@@ -10,8 +10,8 @@ use crate::api::call::Call;
 use crate::lua::registry::TCP_OWNER_METATABLE;
 use crate::lua::{LuaError, State, TableAt, userdata};
 
-/// The table's keys: the userdata, timeouts in milliseconds, the key of the connection's pool, and
-/// the address that `sock:bind` was given.
+/// The table's keys: the userdata, timeouts in milliseconds, the key of the pool into which a connection goes that
+/// does not have its seat there yet, and the address that `sock:bind` was given.
 pub const SOCKET: i32 = 1;
 pub const CONNECT_TIMEOUT: i32 = 2;
 pub const KEY: i32 = 3;

@@ -128,9 +128,14 @@ pub fn set_keepalive(call: &Call, socket: Option<Rc<Socket>>, arguments: i32) ->
         return call.succeed();
     }
     ngx_debug!(log, "lua tcp socket set keepalive: saving connection {:p}", stream.as_ptr());
-    call.state.raw_get_index(1, handle::KEY);
-    let Some(key) = call.state.bytes(-1) else { return call.fail("key not found") };
-    let pool = pool_for(call, socket, key, size, arguments)?;
+    let pool = match socket.seat.borrow().as_ref() {
+        Some(seat) => seat.pool().clone(),
+        None => {
+            call.state.raw_get_index(1, handle::KEY);
+            let Some(key) = call.state.bytes(-1) else { return call.fail("key not found") };
+            pool_for(call, key, size, arguments)?
+        }
+    };
     let rests = rest(socket, pool, timeout, log);
     handle::release(call.state, arguments);
     if rests { call.succeed() } else { call.fail(DUBIOUS) }
@@ -164,20 +169,9 @@ fn pool_size(call: &Call, arguments: i32) -> Result<i64, LuaError> {
     call.state.check_integer(3)
 }
 
-/// The pool that the connection goes into, the one of its key; made with `size` if there is none.
-fn pool_for(
-    call: &Call,
-    socket: &Socket,
-    key: &[u8],
-    size: i64,
-    arguments: i32,
-) -> Result<Rc<Pool>, LuaError> {
-    // As long as a pool has a seat, no other pool has its key.
-    let seat = socket.seat.borrow();
-    let own = seat.as_ref().map(Seat::pool).filter(|pool| pool.key() == key);
-    if let Some(pool) = own {
-        return Ok(pool.clone());
-    }
+/// The pool that a connection without a seat goes into, the one with that key; made with `size` if there is none.
+#[inline(never)]
+fn pool_for(call: &Call, key: &[u8], size: i64, arguments: i32) -> Result<Rc<Pool>, LuaError> {
     let pools = Pools::of(call.context.main_state());
     if let Some(pool) = pools.find(key) {
         return Ok(pool);

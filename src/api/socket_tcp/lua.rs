@@ -101,7 +101,7 @@ fn tcp(call: &Call) -> LuaResult {
     }
     call.check()?;
     let mut state = call.state;
-    state.new_table(7, 1);
+    state.new_table(7, 0);
     state.push_registered(TCP_METATABLE);
     state.set_metatable(-2);
     Ok(Returns::Values(1))

@@ -104,19 +104,22 @@ pub fn connect(call: &Call) -> LuaResult {
         return call.fail("missing the port number");
     }
     let key = options.pool.as_deref().unwrap_or(&key);
-    state.push_bytes(key);
-    state.raw_set_item(table, KEY);
     let socket = match reuse(call, table)? {
         Reuse::Socket(socket) => socket,
         Reuse::Busy(busy) => return busy.fail(call),
     };
+    let pool = find_pool(call, key, &options)?;
+    if pool.is_none() {
+        state.push_bytes(key);
+        state.raw_set_item(table, KEY);
+    }
     let source = bound(state, table);
     socket.transparent.set(source.is_some_and(|source| source.transparent));
     let target = Target { host: state.check_bytes(2)?.into(), port, source };
     let [connect, send, read] =
         handle::integers(state, table, [CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT]);
     socket.timeouts.set(Timeouts::new(LocationConf::of(&socket.conf.get()), connect, send, read));
-    socket.connect(call, target, find_pool(call, key, &options)?)
+    socket.connect(call, target, pool)
 }
 
 /// Whether `sock:setoption("ip-transparent", …)` allowed a source address that is not this

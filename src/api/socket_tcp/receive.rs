@@ -206,18 +206,10 @@ impl Socket {
             Shown(request.uri()),
             Shown(request.args())
         );
-        let body_has_ended = self.has_read_body() && self.input.borrow().is_used_up();
-        if body_has_ended && LocationConf::of(&self.conf.get()).check_client_abort() {
-            return match departure::check_client(
-                request,
-                LocationConf::of(&self.conf.get()).abort_level(),
-            ) {
-                Status::OK => ReceiveProgress::Complete,
-                Status(HTTP_CLIENT_CLOSED_REQUEST) => {
-                    ReceiveProgress::Failed(SocketFailure::ClientAborted)
-                }
-                _ => ReceiveProgress::Failed(SocketFailure::Error),
-            };
+        if self.reads_body()
+            && let Some(progress) = self.check_client()
+        {
+            return progress;
         }
         if self.kind == SocketKind::Unbuffered || stream.watch_read() {
             ReceiveProgress::Complete
@@ -226,24 +218,34 @@ impl Socket {
         }
     }
 
+    /// Once all of the request body has been read: whether the client is still there, if the location asks.
+    #[inline(never)]
+    fn check_client(&self) -> Option<ReceiveProgress> {
+        let conf = self.conf.get();
+        let conf = LocationConf::of(&conf);
+        let body_has_ended = self.has_read_body() && self.input.borrow().is_used_up();
+        if !body_has_ended || !conf.check_client_abort() {
+            return None;
+        }
+        Some(match departure::check_client(self.request.get(), conf.abort_level()) {
+            Status::OK => ReceiveProgress::Complete,
+            Status(HTTP_CLIENT_CLOSED_REQUEST) => {
+                ReceiveProgress::Failed(SocketFailure::ClientAborted)
+            }
+            _ => ReceiveProgress::Failed(SocketFailure::Error),
+        })
+    }
+
     /// Gets more bytes: for a request socket, first those that nginx has read with the request's
     /// header; then from the connection.
     fn fetch(&self, stream: Stream, received: &mut bool) -> Fetched {
         let size = LocationConf::of(&self.conf.get()).socket_buffer_size();
         let limit = match self.kind {
             SocketKind::Upstream => usize::MAX,
-            SocketKind::Unbuffered => return self.fetch_unbuffered(),
-            SocketKind::Raw => match self.take_preread(size) {
-                Ok(0) => usize::MAX,
-                Ok(_) => return Fetched::Some,
-                Err(failure) => return Fetched::Failed(failure),
-            },
-            SocketKind::Body => {
-                let rest = client_socket::body_rest(self.request.get());
-                match self.take_preread(size.min(rest)) {
-                    Ok(0) => rest,
-                    Ok(_) => return Fetched::Some,
-                    Err(failure) => return Fetched::Failed(failure),
+            SocketKind::Unbuffered | SocketKind::Raw | SocketKind::Body => {
+                match self.fetch_from_nginx(size) {
+                    Ok(limit) => limit,
+                    Err(fetched) => return fetched,
                 }
             }
         };
@@ -252,6 +254,22 @@ impl Socket {
         }
         *received = true;
         self.receive_from(stream, size, limit)
+    }
+
+    /// Gets what nginx has read for a request socket. If there is nothing, how much may be received from the
+    /// connection.
+    #[inline(never)]
+    fn fetch_from_nginx(&self, size: usize) -> Result<usize, Fetched> {
+        let limit = match self.kind {
+            SocketKind::Unbuffered => return Err(self.fetch_unbuffered()),
+            SocketKind::Upstream | SocketKind::Raw => usize::MAX,
+            SocketKind::Body => client_socket::body_rest(self.request.get()),
+        };
+        match self.take_preread(size.min(limit)) {
+            Ok(0) => Ok(limit),
+            Ok(_) => Err(Fetched::Some),
+            Err(failure) => Err(Fetched::Failed(failure)),
+        }
     }
 
     /// Takes at most `max` bytes of what nginx has read beyond the request's header; returns how
