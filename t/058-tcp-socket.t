@@ -859,3 +859,38 @@ abc nil socket busy reading
 def 1
 --- no_error_log
 [alert]
+
+
+
+=== TEST 26: receiveany gives more at once as long as more has come
+--- http_config eval: $::HttpConfig
+--- config
+    location /t {
+        lua_socket_buffer_size 4k;
+        content_by_lua_block {
+            local sock = start("127.0.0.1", $TEST_NGINX_RAND_PORT_1)
+            local function sizes(max, size)
+                sock:send("repeat " .. size .. "\n")
+                ngx.sleep(0.1)
+                local sizes = {}
+                while size > 0 do
+                    local data = assert(sock:receiveany(max))
+                    sizes[#sizes + 1], size = #data, size - #data
+                end
+                return table.concat(sizes, " ")
+            end
+            ngx.say(sizes(100000, 52 * 1024))
+            ngx.say(sizes(5000, 20 * 1024))
+            ngx.say(sizes(100000, 100))
+            ngx.say(sizes(100000, 12 * 1024))
+        }
+    }
+--- request
+GET /t
+--- response_body
+4096 8192 16384 16384 8192
+4096 5000 5000 5000 1384
+100
+4096 8192
+--- no_error_log
+[error]
