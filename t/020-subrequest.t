@@ -676,3 +676,31 @@ GET /t
 true
 --- no_error_log
 [error]
+
+
+
+=== TEST 21: the Content-Type that a script has set stays, where its code ends with an error
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, uri in ipairs { "/exits", "/fails", "/moves", "/rewrites", "/typeless" } do
+                local response = ngx.location.capture(uri)
+                ngx.say(response.status, " ", response.header["Content-Type"], " ", #response.body)
+            end
+        }
+    }
+    location = /exits { content_by_lua_block { ngx.header.content_type = "text/a; charset=x" ngx.exit(404) } }
+    location = /fails { content_by_lua_block { ngx.header.content_type = "text/b" error("oops") } }
+    location = /moves { content_by_lua_block { ngx.header["Content-Type"] = "text/c" ngx.redirect("/x") } }
+    location = /rewrites { rewrite_by_lua_block { ngx.header.content_type = "text/d" ngx.exit(503) } }
+    location = /typeless { content_by_lua_block { ngx.header["X-A"] = "b" ngx.exit(404) } }
+--- request
+GET /t
+--- response_body
+404 text/a; charset=x 0
+500 text/b 0
+302 text/c 0
+503 text/d 0
+404 text/plain 0
+--- error_log
+oops

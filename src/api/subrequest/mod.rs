@@ -368,8 +368,9 @@ fn code_for_nginx(batch: &Batch, request: Request, own: Option<Rc<Context>>, rc:
         Status::ERROR => Status::HTTP_INTERNAL_SERVER_ERROR,
         rc => rc,
     };
-    wire::set_special_response(request, code);
-    // There is no page, so there is no length, unless a script has set one.
+    // There is no page, so there is no type and no length, unless a script has set one.
+    let has_type = own.as_ref().is_some_and(|context| context.output.mime_set.get());
+    wire::set_special_response(request, code, has_type);
     if request.get().headers_out.content_length.is_null() {
         framing::clear_content_length(request);
     }

@@ -62,8 +62,9 @@ pub fn set_error_status(request: Request, rc: Status) {
     unsafe { (*request.as_ptr()).err_status = rc.0.max(0) as usize }
 }
 
-/// Does to a request what nginx does before it makes a page of its own for the status `rc`.
-pub fn set_special_response(request: Request, rc: Status) {
+/// Does to a request what nginx does before it makes a page of its own for the status `rc`; if `keeps_type`, its
+/// Content-Type stays.
+pub fn set_special_response(request: Request, rc: Status, keeps_type: bool) {
     clear_accept_ranges(request);
     // SAFETY: plain fields of a live request.
     unsafe {
@@ -71,7 +72,9 @@ pub fn set_special_response(request: Request, rc: Status) {
         (*r).err_status = rc.0.max(0) as usize;
         (*r).set_expect_tested(1);
         let out = &mut (*r).headers_out;
-        out.content_type.len = 0;
+        if !keeps_type {
+            out.content_type.len = 0;
+        }
         out.content_length_n = 0;
         out.last_modified_time = -1;
         if let Some(header) = out.last_modified.as_mut() {
