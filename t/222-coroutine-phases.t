@@ -154,3 +154,40 @@ GET /t
 done
 --- no_error_log
 [error]
+
+
+
+=== TEST 5: after a jump to another location, too
+--- config
+    location = /t {
+        rewrite_by_lua_block {
+            local kept = {}
+            package.loaded.kept = kept
+            kept.co = coroutine.create(function()
+                coroutine.yield()
+                ngx.sleep(0.001)
+                return ngx.get_phase() .. " " .. ngx.var.uri
+            end)
+            kept.new = coroutine.create(function() return ngx.get_phase() end)
+            ngx.thread.spawn(function() ngx.sleep(0.01) kept.went_on = true end)
+            coroutine.resume(kept.co)
+            ngx.req.set_uri("/other", true)
+        }
+    }
+    location = /other {
+        content_by_lua_block {
+            local kept = require "kept"
+            ngx.say(coroutine.resume(kept.co))
+            ngx.say(coroutine.resume(kept.new))
+            ngx.sleep(0.02)
+            ngx.say(kept.went_on)
+        }
+    }
+--- request
+GET /t
+--- response_body
+truecontent /other
+truecontent
+nil
+--- no_error_log
+[error]

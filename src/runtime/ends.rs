@@ -1,6 +1,7 @@
 //! How Lua code ends a request: `ngx.exit`, `ngx.exec`, a jump to another URI, an error.
 //!
-//! Each function ends all tasks first; [`exit`] leaves coroutines to a later phase, if there will be one.
+//! Each function ends all tasks first; [`exit`] leaves coroutines to a later phase, if there will be one, and [`jump`]
+//! does.
 //! All but [`replace_response`] return the status for the phase handler to return to nginx.
 
 use std::rc::Rc;
@@ -122,7 +123,7 @@ pub fn jump(context: &Rc<Context>) -> Status {
         Shown(request.uri()),
         Shown(request.args())
     );
-    cleanup(context);
+    end_tasks(context, Context::end_threads);
     context.restart();
     if !context.location().ctx_inherit() {
         context.release_ctx();
