@@ -149,6 +149,7 @@ nil
     }
 --- request
 GET /t
+--- timeout: 20
 --- response_body
 30000
 done
