@@ -16,7 +16,8 @@ use ProcessTest;
 # For root: services that refuse to be run as the super-user run as this one.
 my $USER = 'nobody';
 
-# How each is prepared and run in a directory `$dir` on the port `$port`, and the signal that ends it.
+# How each is prepared and run in a directory `$dir` on the port `$port`, the signal that ends it, and, of one that
+# takes connections before it serves them, what it writes once it does.
 my %KINDS = (
     redis => {
         program => 'redis-server',
@@ -65,7 +66,8 @@ my %KINDS = (
             return ( 'postgres', '-D', "$dir/data", '-k', $dir, '-p', $port,
                 '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off' );
         },
-        stop => 'INT',
+        stop  => 'INT',
+        ready => qr/database system is ready to accept connections/,
     },
 );
 
@@ -80,7 +82,7 @@ sub missing {
     return "no $program here";
 }
 
-# Starts a service on a port and returns once it takes connections; dies where it does not.
+# Starts a service on a port and returns once it serves connections; dies where it does not.
 sub start {
     my ( $class, $kind, $port ) = @_;
     my $dir = File::Temp->newdir( "$kind-XXXXXX", TMPDIR => 1 );
@@ -106,11 +108,16 @@ sub start {
 # Runs the program again that `stop` or `kill` ended, on the same data.
 sub run {
     my ($self) = @_;
-    $self->{pid} = $self->spawn( $KINDS{ $self->{kind} }{run}->( $self->{dir}, $self->{port} ) );
-    ProcessTest::wait_until( sub { IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $self->{port} ) } )
-        or die "$self->{kind} does not listen on $self->{port}:\n" . $self->output;
+    my $kind   = $KINDS{ $self->{kind} };
+    my $before = length $self->output;
+    $self->{pid} = $self->spawn( $kind->{run}->( $self->{dir}, $self->{port} ) );
+    my $listens = sub { IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $self->{port} ) };
+    my $serves  = sub { !$kind->{ready} || substr( $self->output, $before ) =~ $kind->{ready} };
+    ProcessTest::wait_until( sub { $listens->() && $serves->() } )
+        or die "$self->{kind} does not serve connections on $self->{port}:\n" . $self->output;
 }
 
+# What its programs have written.
 sub output { return ProcessTest::slurp("$_[0]{dir}/output") }
 
 # Starts a command in the service's directory, its output in a file there; returns its process id.
