@@ -14,7 +14,7 @@ else {
 no_long_string();
 
 # kept: what a request leaves behind. get(): the body that another request gets, which has ended then. report(): what
-# the running code sees of its request.
+# the running code sees of its request. resume_all(): what each of those left behind gives, by name.
 add_block_preprocessor(
     sub {
         my $block = shift;
@@ -43,6 +43,14 @@ add_block_preprocessor(
         function report_often(is_started)
             if is_started == "start" then coroutine.yield() end
             while true do coroutine._yield(report()) end
+        end
+        function resume_all(names)
+            local lines = {}
+            for _, name in ipairs(names) do
+                local ok, line = coroutine.resume(kept[name])
+                lines[#lines + 1] = name .. " " .. tostring(line)
+            end
+            return lines
         end
     }
 _EOC_
@@ -87,11 +95,7 @@ __DATA__
             ngx.say(kept.wrapped())
         }
         header_filter_by_lua_block {
-            local lines = {}
-            for _, name in ipairs { "new", "started", "own", "within", "of_filter" } do
-                local ok, line = coroutine.resume(kept[name])
-                lines[#lines + 1] = name .. " " .. tostring(line)
-            end
+            local lines = resume_all { "new", "started", "own", "within", "of_filter" }
             lines[#lines + 1] = "wrapped " .. kept.wrapped()
             ngx.ctx.lines = lines
         }
@@ -223,11 +227,7 @@ timer
             end
         }
         header_filter_by_lua_block {
-            local lines = {}
-            for _, name in ipairs { "thread", "in_thread", "resumer", "of_timer", "waits", "waits_too" } do
-                local ok, line = coroutine.resume(kept[name])
-                lines[#lines + 1] = name .. " " .. tostring(line)
-            end
+            local lines = resume_all { "thread", "in_thread", "resumer", "of_timer", "waits", "waits_too" }
             ngx.ctx.lines = lines
         }
     }

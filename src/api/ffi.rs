@@ -127,7 +127,12 @@ pub fn request(r: *mut ngx_http_request_t) -> Option<Request> {
 /// and for none.
 #[inline(always)]
 pub fn real_request(r: *mut ngx_http_request_t) -> Result<Request, c_int> {
-    let request = request(r).ok_or(BAD_CONTEXT)?;
+    request(r).ok_or(BAD_CONTEXT).and_then(with_client)
+}
+
+/// The request, if there is a client behind it; `BAD_CONTEXT` for a fake one.
+#[inline(always)]
+pub fn with_client(request: Request) -> Result<Request, c_int> {
     if request.is_fake() { Err(BAD_CONTEXT) } else { Ok(request) }
 }
 

@@ -27,11 +27,7 @@ impl State {
     /// Whether this coroutine, which is not running, has a function to start, or waits after a yield.
     #[inline(always)]
     pub fn can_be_resumed(self) -> bool {
-        // SAFETY: a live state.
-        match unsafe { ffi::lua_status(self.as_ptr()) } {
-            ffi::LUA_OK => self.top() > 0,
-            status => status == ffi::LUA_YIELD,
-        }
+        if self.is_idle() { self.top() > 0 } else { self.has_yielded() }
     }
 
     /// Whether a function of this coroutine's is running, and not only waiting after a yield.

@@ -1,8 +1,7 @@
 //! How Lua code ends a request: `ngx.exit`, `ngx.exec`, a jump to another URI, an error.
 //!
-//! Each function ends all tasks first; [`exit`] leaves coroutines to a later phase, if there will be one, and [`jump`]
-//! does.
-//! All but [`replace_response`] return the status for the phase handler to return to nginx.
+//! Each function ends all tasks first; but [`jump`], and [`exit`] where another phase follows, leave coroutines to
+//! that. All but [`replace_response`] return the status for the phase handler to return to nginx.
 
 use std::rc::Rc;
 

@@ -96,7 +96,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_raw_log(
 pub unsafe extern "C" fn ngx_http_lua_ffi_errlog_get_sys_filter_level(
     r: *mut ngx_http_request_t,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request or null.
     log_of(r).level() as c_int
 }
 

@@ -41,10 +41,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_header(
     // its own out-parameter.
     unsafe {
         let Some(context) = ffi::borrowed_context(r) else { return ffi::NO_REQ_CTX };
-        let request = context.request();
-        if request.is_fake() {
-            return ffi::BAD_CONTEXT;
-        }
+        let request = match ffi::with_client(context.request()) {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
         if context.is_header_sent() {
             let text = "attempt to set ngx.header.HEADER after sending out response headers";
             request.log().write(Level::Err, text.as_bytes());
@@ -109,10 +109,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_get_resp_header(
     // out-parameter.
     unsafe {
         let Some(context) = ffi::borrowed_context(r) else { return ffi::BAD_CONTEXT };
-        let request = context.request();
-        if request.is_fake() {
-            return ffi::BAD_CONTEXT;
-        }
+        let request = match ffi::with_client(context.request()) {
+            Ok(request) => request,
+            Err(code) => return code,
+        };
         let room = if values.is_null() { 0 } else { usize::try_from(max_nvalues).unwrap_or(0) };
         let key = WantedName {
             name: strings::raw(key, key_len),

@@ -36,7 +36,6 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_set_resp_status(
     r: *mut ngx_http_request_t,
     status: c_int,
 ) -> c_int {
-    // SAFETY: lua-resty-core passes the running request.
     let request = match unsent(r) {
         Ok(request) => request,
         Err(code) => return code,

@@ -57,10 +57,10 @@ pub unsafe extern "C" fn ngx_http_lua_ffi_var_get(
     // SAFETY: lua-resty-core passes the running request, a Lua string or null, a buffer of the same
     // length, and its own out-parameters.
     unsafe {
-        let Some(request) = ffi::request(r) else { return refuse(err, NO_REQUEST) };
-        if request.is_fake() {
-            return refuse(err, NO_CLIENT);
-        }
+        let request = match request(r) {
+            Ok(request) => request,
+            Err(text) => return refuse(err, text),
+        };
         let found = if name_data.is_null() {
             usize::try_from(capture_id).ok().and_then(|n| variable::capture(request, n))
         } else {

@@ -35,8 +35,8 @@ pub fn running_request(state: State) -> Option<Request> {
     if runs_for_request(state) { innermost_request() } else { None }
 }
 
-/// The same, where the coroutine is known to have a request. That may be another one, which has ended: LuaJIT's own
-/// functions resume a coroutine for whichever request's code calls them. So it is never followed.
+/// The same, where the coroutine is known to have a request. Its own word is never followed: LuaJIT's own functions
+/// resume a coroutine for whichever request's code calls them, and the one that it was made for may have ended.
 #[inline(always)]
 pub fn innermost_request() -> Option<Request> {
     // SAFETY: the word is the request that a phase handler or a task has set for the time that its code is on the

@@ -391,8 +391,8 @@ impl Context {
             });
             for (place, task) in others.iter().enumerate() {
                 task.place.set(place);
-                self.tasks.had_others.set(true);
             }
+            self.tasks.had_others.set(!others.is_empty());
             if others.capacity() <= KEPT || !others.is_empty() {
                 *self.tasks.others.borrow_mut() = others;
             } else {
