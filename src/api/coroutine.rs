@@ -1,9 +1,11 @@
 //! `coroutine.*` for code that runs for a request.
 //!
-//! lua-resty-core's `coroutine.create` and similar functions choose between LuaJIT's own functions,
-//! which stay under `coroutine._create` …, and the ones here (`coroutine.__create` …). A coroutine
-//! made here is resumed by the scheduler, never by another coroutine: so one that waits suspends
-//! the whole chain up to its light thread, while `coroutine.yield` reaches its resumer only.
+//! Code for a request gets the functions here (`coroutine.__create` …), filters, and code for no request, LuaJIT's own
+//! (`coroutine._create` …). lua-resty-core's functions choose between them, and so do those that take their place
+//! ([`complete`]).
+//!
+//! A coroutine made here that waits suspends the whole chain up to its light thread, while `coroutine.yield` reaches its
+//! resumer only.
 
 use std::rc::Rc;
 
@@ -12,11 +14,15 @@ use codec::fallible;
 use crate::api::call::{Call, Row, set_functions};
 use crate::config::metrics::Metric;
 use crate::lua::function::wrap as lua_function;
-use crate::lua::state::{GLOBALS, upvalue};
-use crate::lua::{LuaError, LuaResult, Outcome, Returns, State, Thread};
-use crate::runtime::context::Switch;
+use crate::lua::state::{GLOBALS, MULTRET, REGISTRY, upvalue};
+use crate::lua::yieldable::UNNAMED_COROUTINE;
+use crate::lua::{
+    CFunction, Kind, LuaError, LuaResult, Outcome, Returns, State, Thread, openresty,
+};
+use crate::nginx::core::c_stack;
+use crate::runtime::context::{Context, Switch};
 use crate::runtime::task::Record;
-use crate::runtime::{PhaseSet, Role, Task, TaskStatus, counters};
+use crate::runtime::{PhaseSet, Role, Task, TaskStatus, counters, scheduler};
 
 const YIELDABLE: u32 = PhaseSet::YIELDABLE.0;
 
@@ -42,16 +48,89 @@ pub fn inject(mut state: State) {
         state.set_field(-2, own_name);
     }
     set_functions(state, FUNCTIONS);
-    let code = include_bytes!("../../lua/coroutine_resume.lua");
-    if state.load(code, c"=coroutine.resume") == Outcome::Done {
-        state.push_value(-2);
-        state.push_function(lua_function(refusal_of_own));
-        state.call_raising(2, 0);
-    }
+    check_own(state, "_resume", "_wrap", lua_function(refusal_of_own));
     // LuaJIT's own would not know of the scheduler, and the C module's table has none.
     state.push_nil();
     state.set_field(-2, c"isyieldable");
     state.pop(1);
+}
+
+/// Puts `lua/coroutine_functions.lua` into the places of lua-resty-core's functions, where it has some.
+pub fn complete(mut state: State) {
+    let top = state.top();
+    state.get_field(REGISTRY, c"_LOADED");
+    state.get_field(-1, c"resty.core.coroutine");
+    let has_core = !state.is_nil_or_none(-1);
+    state.get_field(GLOBALS, c"coroutine");
+    let code = include_bytes!("../../lua/coroutine_functions.lua");
+    if has_core && state.kind(-1) == Kind::Table && state.load(code, c"=coroutine") == Outcome::Done
+    {
+        let functions = [
+            (c"create", c"_create", choose(create)),
+            (c"wrap", c"_wrap", choose(wrap)),
+            (c"resume", c"_resume", choose(resume)),
+            (c"yield", c"_yield", lua_function(yield_here)),
+            (c"status", c"_status", choose(status)),
+        ];
+        let count = functions.len() as i32;
+        let (coroutine, names) = (state.top() - 1, state.top());
+        state.new_table(0, count);
+        state.insert(names);
+        for (name, own_name, function) in functions {
+            state.get_field(coroutine, own_name);
+            state.push_closure(function, 1);
+            state.push_value(-1);
+            state.set_field(names, name);
+        }
+        state.call_raising(count, 0);
+        state.set_field(REGISTRY, UNNAMED_COROUTINE);
+    }
+    state.set_top(top);
+}
+
+/// A function that does what `ours` does where the scheduler runs the code; elsewhere, what LuaJIT's own does, which is
+/// its upvalue.
+const fn choose<F>(ours: F) -> CFunction
+where
+    F: Fn(&Call) -> LuaResult + Copy + 'static,
+{
+    lua_function(move |state| {
+        if is_scheduled(state) {
+            return Call::with(state, PhaseSet::YIELDABLE, ours);
+        }
+        call_own(state)
+    })
+}
+
+fn yield_here(state: State) -> LuaResult {
+    if is_scheduled(state) {
+        return Call::with(state, PhaseSet::YIELDABLE, |call| {
+            call.check()?;
+            yield_values(call)
+        });
+    }
+    if state.check_yieldable().is_ok() {
+        return Ok(Returns::Yield(state.top()));
+    }
+    // It says why it cannot.
+    call_own(state)
+}
+
+/// Whether lua-resty-core would take the functions here: everywhere in code for a request, except in filters.
+#[inline(always)]
+fn is_scheduled(state: State) -> bool {
+    let in_filter = |context: &Rc<Context>| PhaseSet::FILTERS.has(context.phase.get());
+    openresty::runs_for_request(state)
+        && Context::with_innermost(|context| context.is_some_and(|context| !in_filter(context)))
+}
+
+/// Calls LuaJIT's own function with the arguments.
+fn call_own(mut state: State) -> LuaResult {
+    let arguments = state.top();
+    state.push_value(upvalue::<1>());
+    state.insert(1);
+    state.call_raising(arguments, MULTRET);
+    Ok(Returns::Values(state.top()))
 }
 
 /// Checks that argument 1 is a function that a coroutine can run, and that one may be made here.
@@ -143,11 +222,33 @@ fn resume(call: &Call) -> LuaResult {
             return Err(LuaError::text("no co ctx found"));
         }
     };
-    let values = state.top();
-    call.context.set_switch(Switch::Resume(task, values - 1));
-    // The coroutine itself is yielded too, below its arguments: while it runs or waits, this stack may be all
-    // that refers to it.
-    Ok(Returns::Yield(values))
+    // The coroutine itself stays on the stack, below its arguments: while it runs or waits, this stack may be all that
+    // refers to it.
+    let values = state.top() - 1;
+    if scheduler::can_run_below(values) {
+        return scheduler::resume_below(call.context, &call.running_task()?, &task, values);
+    }
+    call.context.set_switch(Switch::Resume(task, values));
+    Ok(Returns::Yield(values + 1))
+}
+
+/// As [`inject`], for a VM without a scheduler: `coroutine` has LuaJIT's own functions there.
+pub fn inject_own(mut state: State) {
+    state.get_field(GLOBALS, c"coroutine");
+    check_own(state, "resume", "wrap", lua_function(refusal_for_depth));
+    state.pop(1);
+}
+
+/// Has LuaJIT's own functions, which the table on top has under these names, call `check` before each resume.
+fn check_own(mut state: State, resume: &str, wrap: &str, check: CFunction) {
+    let code = include_bytes!("../../lua/coroutine_own.lua");
+    if state.load(code, c"=coroutine") == Outcome::Done {
+        state.push_value(-2);
+        state.push_str(resume);
+        state.push_str(wrap);
+        state.push_function(check);
+        state.call_raising(4, 0);
+    }
 }
 
 /// `(coroutine)`: why LuaJIT's own function must not resume it; nothing where it may. The scheduler will resume a task
@@ -158,8 +259,17 @@ fn refusal_of_own(state: State) -> LuaResult {
             state.push_str("cannot resume non-suspended coroutine");
             Ok(Returns::Values(1))
         }
-        _ => Ok(Returns::Values(0)),
+        _ => refusal_for_depth(state),
     }
+}
+
+/// The same, where only the C stack may forbid it.
+fn refusal_for_depth(state: State) -> LuaResult {
+    if c_stack::is_deep() {
+        state.push_str("C stack overflow");
+        return Ok(Returns::Values(1));
+    }
+    Ok(Returns::Values(0))
 }
 
 #[cold]

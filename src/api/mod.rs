@@ -87,10 +87,12 @@ fn set_global_module(mut state: State, name: &CStr) {
     state.set_field(GLOBALS, name);
 }
 
-/// Adds functions to tables that lua-resty-core has made, once it has been loaded.
+/// Adds functions to tables that lua-resty-core has made, or puts them in the place of its own, once it has been
+/// loaded.
 ///
 /// To be called in protected mode, as [`inject`].
 pub fn complete(state: State) {
+    coroutine::complete(state);
     worker_events::complete(state);
 }
 

@@ -41,8 +41,10 @@ fn spawn(call: &Call) -> LuaResult {
     thread.set_parent(parent);
     thread.status.set(TaskStatus::Running);
     call.context.tasks.light_threads.set(call.context.tasks.light_threads.get() + 1);
-    // The new thread runs first. Then its parent is resumed, with the thread on top of its stack as
-    // the one result.
+    // The new thread runs first. Then its parent goes on, with the thread on top of its stack as the one result.
+    if scheduler::can_spawn_below(call.context, arguments) {
+        return scheduler::spawn_below(call.context, parent, &thread, arguments);
+    }
     call.context.post(parent.clone(), 1);
     call.context.set_switch(Switch::Spawn(thread, arguments));
     Ok(Returns::Yield(1))

@@ -44,7 +44,7 @@ pub mod userdata;
 #[cfg(feature = "vendored")]
 mod vendored;
 pub mod vm;
-mod yieldable;
+pub mod yieldable;
 
 pub use code_watch::CodeKey;
 pub use error::LuaError;

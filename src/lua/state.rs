@@ -24,6 +24,10 @@ pub const REGISTRY: i32 = ffi::LUA_REGISTRYINDEX;
 pub const GLOBALS: i32 = ffi::LUA_GLOBALSINDEX;
 /// All results of a call.
 pub const MULTRET: i32 = ffi::LUA_MULTRET;
+/// How many values the stack of a coroutine that waits in a function of this module's always has room for: such
+/// functions leave half of the LUA_MINSTACK slots free that Lua gives them beyond their arguments; a new coroutine has
+/// twice as many.
+pub const ALWAYS_FREE: i32 = ffi::LUA_MINSTACK / 2;
 
 /// The index of upvalue `N` of the running C function, for values that [`State::push_closure`] gave it. Debug
 /// builds check that it has so many.
@@ -89,9 +93,7 @@ impl State {
         main: impl FnOnce() -> Option<State>,
         n: i32,
     ) -> Result<(), LuaError> {
-        // Such functions leave at least half free of the LUA_MINSTACK slots that Lua gives them
-        // beyond their arguments; a new coroutine has twice as many.
-        if n <= ffi::LUA_MINSTACK / 2 {
+        if n <= ALWAYS_FREE {
             return Ok(());
         }
         self.reserve_protected(main(), n)

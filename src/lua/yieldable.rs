@@ -15,6 +15,9 @@ const ERROR: &str = "attempt to yield across C-call boundary";
 /// C functions that code can wait below, because LuaJIT calls it without another C frame.
 const TRANSPARENT: [&str; 2] = ["pcall", "xpcall"];
 
+/// The registry's name of a table with functions of `coroutine` that are in no module, by their names.
+pub const UNNAMED_COROUTINE: &CStr = c"ngx_lua_coroutine";
+
 impl State {
     /// Fails with Lua's own error if the running code cannot yield: across a C call, or on the main
     /// coroutine.
@@ -95,7 +98,10 @@ impl State {
             }
             self.pop(1);
         }
-        None
+        self.get_field(REGISTRY, UNNAMED_COROUTINE);
+        let known = self.kind(-1) == Kind::Table;
+        let field = if known { self.field_with(function) } else { None };
+        field.map(|field| fallible::text(format_args!("coroutine.{field}")))
     }
 
     /// The name under which the table on top has the value at `index`.

@@ -114,6 +114,7 @@ fn inject_globals(mut state: State, dicts: &[Dict]) {
     super::hash::inject(state);
     super::shdict::inject(state, dicts);
     state.set_field(GLOBALS, c"ngx");
+    super::coroutine::inject_own(state);
 }
 
 /// A call in a thread: the function and its arguments are on the VM's stack, and after it the

@@ -4,6 +4,7 @@ pub mod address;
 pub mod allocator;
 pub(in crate::nginx) mod bits;
 pub mod buf;
+pub mod c_stack;
 pub mod chain;
 pub(in crate::nginx) mod chain_limit;
 pub mod child;

@@ -9,7 +9,8 @@ use codec::fallible::{self, OutOfMemory};
 use super::Context;
 use super::plain::Plain;
 use crate::config::PhaseSet;
-use crate::lua::{State, Thread, ThreadAnchor};
+use crate::lua::{Outcome, State, Thread, ThreadAnchor};
+use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::rc_cell::RcCell;
 use crate::runtime::task::{GENERATIONS, Role, Task, TaskStatus};
 
@@ -55,6 +56,10 @@ pub struct Tasks {
     /// The tasks that events woke, until their phase handler has been entered again.
     woken: RefCell<VecDeque<(Rc<Task>, i32)>>,
     switch: Cell<Switch>,
+    /// Whether a light thread runs below the code that has spawned it.
+    pub spawns: Cell<bool>,
+    /// The coroutine below running code that has stopped, and how, until its resumers have yielded.
+    stopped_below: OptionCell<(Rc<Task>, Outcome)>,
     /// The handler of `ngx.on_abort`: suspended until the client leaves.
     pub on_abort: RcCell<Task>,
     /// Light threads that have not ended.
@@ -81,6 +86,8 @@ impl Tasks {
             posted,
             woken,
             switch,
+            spawns,
+            stopped_below,
             on_abort,
             light_threads,
         } = self;
@@ -96,6 +103,8 @@ impl Tasks {
         if !matches!(switch.get_mut(), Switch::Wait) {
             switch.set(Switch::Wait);
         }
+        spawns.set(false);
+        drop(stopped_below.take());
     }
 }
 
@@ -259,10 +268,58 @@ impl Context {
         self.tasks.switch.replace(Switch::Wait)
     }
 
+    /// Takes the running coroutine's `coroutine.yield`, if that is what it has asked for, with at most this many values;
+    /// returns their number.
+    #[inline(always)]
+    pub fn take_yield(&self, most: i32) -> Option<i32> {
+        match self.take_switch() {
+            Switch::Yield(values) if values <= most => Some(values),
+            other => {
+                self.set_switch(other);
+                None
+            }
+        }
+    }
+
+    /// Whether the code that has yielded asks for nothing but to wait.
+    #[inline(always)]
+    pub fn asks_to_wait(&self) -> bool {
+        let switch = self.take_switch();
+        let waits = matches!(switch, Switch::Wait);
+        self.set_switch(switch);
+        waits
+    }
+
+    /// Notes that `task`, which ran below other code, has stopped, so that this code yields. Of several, the innermost is
+    /// noted.
+    #[inline(always)]
+    pub fn set_stopped_below(&self, task: &Rc<Task>, outcome: Outcome) {
+        if !self.tasks.stopped_below.is_some() {
+            self.tasks.stopped_below.replace(Some((task.clone(), outcome)));
+        }
+    }
+
+    #[inline(always)]
+    pub fn has_stopped_below(&self) -> bool {
+        self.tasks.stopped_below.is_some()
+    }
+
+    #[inline(always)]
+    pub fn take_stopped_below(&self) -> Option<(Rc<Task>, Outcome)> {
+        self.tasks.stopped_below.take()
+    }
+
     pub fn post(&self, task: Rc<Task>, values: i32) {
         self.tasks.had_others.set(true);
         #[expect(clippy::disallowed_methods, reason = "`reserve_task` has reserved the capacity")]
         self.tasks.posted.borrow_mut().push_back((task, values));
+    }
+
+    /// As [`Context::post`], before all others.
+    pub fn post_first(&self, task: Rc<Task>, values: i32) {
+        self.tasks.had_others.set(true);
+        #[expect(clippy::disallowed_methods, reason = "`reserve_task` has reserved the capacity")]
+        self.tasks.posted.borrow_mut().push_front((task, values));
     }
 
     pub fn take_posted(&self) -> Option<(Rc<Task>, i32)> {
@@ -303,11 +360,16 @@ impl Context {
     #[inline(always)]
     fn end_task(&self, task: &Rc<Task>) {
         if let Some(anchor) = task.detach() {
-            // One that an error has ended from outside may still have its frames.
-            let ended = !task.runs.get() && !task.propagates_error.get();
-            let recycle = task.role() == Role::Entry && ended;
-            let thread = Thread { state: task.state(), anchor };
-            self.vm().give_back_thread(thread, recycle, self.request().log());
+            if task.runs.get() && Context::any_runs() {
+                // Its code, and what runs below that, still needs the coroutine.
+                task.keep_until_it_stops(anchor);
+            } else {
+                // One that an error has ended from outside may still have its frames.
+                let ended = !task.runs.get() && !task.propagates_error.get();
+                let recycle = task.role() == Role::Entry && ended;
+                let thread = Thread { state: task.state(), anchor };
+                self.vm().give_back_thread(thread, recycle, self.request().log());
+            }
         }
         if task.role() == Role::Entry {
             if self.tasks.entry.holds(task) {

@@ -3,6 +3,7 @@
 //! Event handlers only call [`wake`]; which task runs next is decided here alone.
 
 mod abort;
+mod below;
 mod ended;
 mod events;
 mod later;
@@ -10,6 +11,7 @@ mod run;
 mod turns;
 
 pub use abort::append_error_text;
+pub use below::{can_run_below, can_spawn_below, resume_below, spawn_below};
 pub use ended::{forget_zombie, kill};
 pub use events::{fail, fail_task, listen_for_write, on_event, push_no_memory, wake, wake_with};
 pub use later::wake_later;

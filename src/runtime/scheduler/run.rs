@@ -66,7 +66,7 @@ fn start_plain(context: &Rc<Context>, thread: Thread, values: i32) -> Status {
 /// `outcome`.
 #[cold]
 pub fn take_over(context: &Rc<Context>, task: Rc<Task>, outcome: Outcome) -> Status {
-    task.runs.set(false);
+    task.stops(context);
     let mut abort = None;
     let rc = match stopped(context, task, outcome, &mut abort) {
         AfterRun::Run(next, values) => run_in_turns(context, next, values),
@@ -79,6 +79,33 @@ pub fn take_over(context: &Rc<Context>, task: Rc<Task>, outcome: Outcome) -> Sta
 /// What follows when the code of `task` stops with `outcome`.
 #[inline(always)]
 fn stopped(
+    context: &Rc<Context>,
+    task: Rc<Task>,
+    outcome: Outcome,
+    abort: &mut Option<Abort>,
+) -> AfterRun {
+    match context.take_stopped_below() {
+        Some((inner, inner_outcome)) if outcome == Outcome::Yielded => {
+            stopped_below(context, inner, inner_outcome, abort)
+        }
+        _ => stopped_itself(context, task, outcome, abort),
+    }
+}
+
+/// As [`stopped`], where `inner`, a coroutine that ran below, has stopped with `outcome`, and its resumers have yielded.
+#[cold]
+fn stopped_below(
+    context: &Rc<Context>,
+    inner: Rc<Task>,
+    outcome: Outcome,
+    abort: &mut Option<Abort>,
+) -> AfterRun {
+    context.set_current(Some(&inner));
+    stopped_itself(context, inner, outcome, abort)
+}
+
+#[inline(always)]
+fn stopped_itself(
     context: &Rc<Context>,
     task: Rc<Task>,
     outcome: Outcome,
@@ -105,7 +132,7 @@ fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> S
         } else {
             task.runs.set(true);
             let outcome = task.state().resume(values);
-            task.runs.set(false);
+            task.stops(context);
             stopped(context, task, outcome, &mut abort)
         };
         match step {
@@ -127,14 +154,8 @@ fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> A
 
 #[inline(always)]
 fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
-    if context.is_released() {
-        return leave(context, |_| Status::ERROR);
-    }
-    if context.request().get().uri_changed() != 0 {
-        return leave(context, ends::jump);
-    }
-    if context.is_to_end() {
-        return leave(context, end);
+    if has_to_leave(context) {
+        return leave(context);
     }
     let switch = context.take_switch();
     if !matches!(switch, Switch::Wait) {
@@ -154,11 +175,23 @@ fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
     }
 }
 
+/// Whether the handler ends here, whatever its code has asked for by yielding.
+#[inline(always)]
+pub(super) fn has_to_leave(context: &Context) -> bool {
+    context.is_released() || context.request().get().uri_changed() != 0 || context.is_to_end()
+}
+
 /// Leaves the scheduler, whatever the code has asked of it by yielding.
 #[cold]
-fn leave(context: &Rc<Context>, how: impl FnOnce(&Rc<Context>) -> Status) -> AfterRun {
+fn leave(context: &Rc<Context>) -> AfterRun {
     drop(context.take_switch());
-    AfterRun::Leave(how(context))
+    AfterRun::Leave(if context.is_released() {
+        Status::ERROR
+    } else if context.request().get().uri_changed() != 0 {
+        ends::jump(context)
+    } else {
+        end(context)
+    })
 }
 
 /// Ends the handler as its code asked.
@@ -201,7 +234,7 @@ fn resume_child(task: Rc<Task>, child: Rc<Task>, values: i32) -> AfterRun {
 
 /// `coroutine.yield` in a coroutine: its values become the results of the resume.
 #[inline(always)]
-fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> AfterRun {
+pub(super) fn return_to_resumer(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> AfterRun {
     let Some(parent) = task.leave_parent() else {
         return no_parent(context);
     };

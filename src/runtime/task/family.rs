@@ -69,6 +69,12 @@ impl Task {
         child.parent.set(Some(self));
     }
 
+    /// Whether it runs on behalf of `task`, which can go on with its results.
+    #[inline(always)]
+    pub(in crate::runtime) fn is_resumed_by(&self, task: &Rc<Task>) -> bool {
+        self.parent.holds(task) && task.is_alive()
+    }
+
     /// Detaches this task, which has yielded or ended, from the task that resumed or spawned it,
     /// and returns that one; `None` if that one has ended.
     #[inline(always)]

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use super::co_ctx;
 use super::context::Context;
-use crate::lua::{State, ThreadAnchor};
+use crate::lua::{State, Thread, ThreadAnchor};
 use crate::nginx::Request;
 use crate::nginx::core::option_cell::OptionCell;
 use crate::nginx::core::rc_cell::RcCell;
@@ -156,6 +156,29 @@ impl Task {
     /// Whether its code is on the C stack, because the scheduler has resumed it.
     pub fn runs(&self) -> bool {
         self.runs.get()
+    }
+
+    /// Its code has stopped running.
+    #[inline(always)]
+    pub(super) fn stops(&self, context: &Context) {
+        self.runs.set(false);
+        if self.context.is_empty() {
+            self.stops_late(context);
+        }
+    }
+
+    /// As [`Task::stops`], of a task that has ended before.
+    #[cold]
+    fn stops_late(&self, context: &Context) {
+        if let Some(anchor) = self.anchor.take() {
+            context.vm().release_thread(Thread { state: self.state(), anchor });
+        }
+    }
+
+    /// Has the registry keep the coroutine of this task, which has ended under its running code, until that stops.
+    #[cold]
+    pub(super) fn keep_until_it_stops(&self, anchor: ThreadAnchor) {
+        self.anchor.set(Some(anchor));
     }
 
     /// Whether the registry keeps its coroutine.
