@@ -14,7 +14,7 @@ use crate::nginx::core::log::{Log, cycle_log};
 use crate::nginx::event::alarm;
 use crate::nginx::event::peer::{Events, Peer};
 use crate::nginx::event::server_log::ServerLog;
-use crate::nginx::event::stream::{Direction, Stream};
+use crate::nginx::event::stream::{Direction, RestEnd, Stream};
 use crate::ngx_debug;
 
 /// An idle connection, and what goes with it from one socket to the next.
@@ -56,21 +56,24 @@ impl Idle {
     }
 }
 
-/// Whether an idle connection may rest on: its timer has not expired, the other side has neither
-/// closed it nor sent something, and the worker does not exit.
+/// Whether an idle connection may rest on.
 fn may_rest(stream: Stream) -> bool {
-    if stream.is_to_close() {
-        ngx_debug!(cycle_log(), "lua tcp socket keepalive: the worker exits");
-    } else if stream.timer(Direction::Read).take_timeout() {
-        ngx_debug!(cycle_log(), "lua tcp socket keepalive max idle timeout");
-    } else {
-        ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler check stale events");
-        if stream.is_quiet() && stream.watch_read() {
-            return true;
+    let rests = stream.rests_on();
+    match rests {
+        Err(RestEnd::WorkerExits) => {
+            ngx_debug!(cycle_log(), "lua tcp socket keepalive: the worker exits");
+        }
+        Err(RestEnd::Timeout) => {
+            ngx_debug!(cycle_log(), "lua tcp socket keepalive max idle timeout");
+        }
+        Err(RestEnd::Heard) | Ok(()) => {
+            ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler check stale events");
         }
     }
-    ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler: fd:{}", stream.fd());
-    false
+    if rests.is_err() {
+        ngx_debug!(cycle_log(), "lua tcp socket keepalive close handler: fd:{}", stream.fd());
+    }
+    rests.is_ok()
 }
 
 /// A pool gets the events of the idle connections in it.

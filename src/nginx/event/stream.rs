@@ -351,6 +351,27 @@ impl Stream {
         let n = unsafe { libc::recv(self.fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK) };
         n == -1 && ngx_errno() == libc::EAGAIN
     }
+
+    /// Whether an idle connection may rest on, after an event or before the first: fails with what ends its rest.
+    pub fn rests_on(self) -> Result<(), RestEnd> {
+        if self.is_to_close() {
+            return Err(RestEnd::WorkerExits);
+        }
+        if self.timer(Direction::Read).take_timeout() {
+            return Err(RestEnd::Timeout);
+        }
+        if self.is_quiet() && self.watch_read() { Ok(()) } else { Err(RestEnd::Heard) }
+    }
+}
+
+/// What ends the rest of an idle connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RestEnd {
+    WorkerExits,
+    /// Its read timer has expired.
+    Timeout,
+    /// The other side has closed it or sent something, or nginx cannot watch it.
+    Heard,
 }
 
 /// The system's description of an error number, in lower case as in LuaSocket.

@@ -4,12 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use codec::fallible::{self, OutOfMemory};
 
 use crate::nginx::core::log::cycle_log;
-use crate::nginx::event::peer::{Events, Peer, has_left};
+use crate::nginx::event::peer::{Events, Peer};
 use crate::nginx::event::stream::{Direction, Stream};
 use crate::ngx_debug;
 
@@ -21,28 +21,29 @@ const DEFAULT_MAX: usize = 32;
 pub struct IdleConnections {
     /// How many there are at most, as the block says; never 0. `None`: [`DEFAULT_MAX`].
     pub max: Cell<Option<usize>>,
-    resting: Rc<RestingConnections>,
+    resting: Rc<Resting>,
     hasher: RandomState,
 }
 
-/// The one that was used last is first. A key's hash is beside it.
-type RestingConnections = RefCell<VecDeque<(u64, Rc<Resting>)>>;
+/// Those that rest, and get their events here. The one that was used last is first.
+#[derive(Default)]
+struct Resting(RefCell<VecDeque<Connection>>);
 
 /// A connection that no request uses; dropped, it is closed.
-struct Resting {
-    peer: RefCell<Option<Peer>>,
+struct Connection {
+    peer: Peer,
     key: Vec<u8>,
-    among: Weak<RestingConnections>,
+    /// That of the key.
+    hash: u64,
 }
 
 impl IdleConnections {
     /// A connection to what `key` says, the one that was used last.
     pub(super) fn take(&self, key: &[u8]) -> Option<Peer> {
         let hash = self.hasher.hash_one(key);
-        let mut resting = self.resting.borrow_mut();
-        let place = resting.iter().position(|(its, one)| *its == hash && one.key == key)?;
-        let (_, one) = resting.remove(place)?;
-        one.peer.take()
+        let mut all = self.resting.0.borrow_mut();
+        let place = all.iter().position(|one| one.hash == hash && one.key == key)?;
+        all.remove(place).map(|one| one.peer)
     }
 
     /// Lets `peer`, a connection to what `key` says, rest for so many milliseconds (0: as long as
@@ -56,67 +57,54 @@ impl IdleConnections {
     ) -> Result<(), OutOfMemory> {
         let key = fallible::copy(key)?;
         let hash = self.hasher.hash_one(&key);
-        self.resting.borrow_mut().try_reserve(1)?;
-        let one = Rc::new_cyclic(|this: &Weak<Resting>| {
-            peer.rest();
-            peer.set_user(this.clone());
-            if milliseconds > 0 {
-                peer.stream().timer(Direction::Read).set(milliseconds);
-            }
-            Resting { peer: RefCell::new(Some(peer)), key, among: Rc::downgrade(&self.resting) }
-        });
+        self.resting.0.borrow_mut().try_reserve(1)?;
+        peer.rest();
+        let this = Rc::downgrade(&self.resting);
+        peer.set_user(this);
+        let stream = peer.stream();
+        if milliseconds > 0 {
+            stream.timer(Direction::Read).set(milliseconds);
+        }
         #[expect(clippy::disallowed_methods, reason = "there is room")]
-        self.resting.borrow_mut().push_front((hash, one.clone()));
-        one.check();
+        self.resting.0.borrow_mut().push_front(Connection { peer, key, hash });
+        self.resting.check(stream);
         Ok(())
     }
 
     /// Closes those that have rested longest until one more may rest.
     pub(super) fn make_room(&self) {
-        while self.resting.borrow().len() >= self.max.get().unwrap_or(DEFAULT_MAX) {
-            let oldest = self.resting.borrow_mut().pop_back();
-            drop(oldest);
+        while self.resting.0.borrow().len() >= self.max.get().unwrap_or(DEFAULT_MAX) {
+            let oldest = self.resting.0.borrow_mut().pop_back();
+            close(oldest);
         }
     }
 }
 
 impl Resting {
-    /// Closes it unless it can rest on.
-    fn check(self: Rc<Self>) {
-        let rests = self.peer.borrow().as_ref().is_some_and(|peer| {
-            let stream = peer.stream();
-            !stream.is_to_close()
-                && !stream.timer(Direction::Read).take_timeout()
-                && stream.is_quiet()
-                && stream.watch_read()
-        });
-        if rests {
+    /// Closes a connection unless it can rest on.
+    fn check(&self, stream: Stream) {
+        if stream.rests_on().is_ok() {
             return;
         }
-        if let Some(among) = self.among.upgrade() {
-            among.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, &self));
-        }
-        self.close();
-    }
-
-    fn close(&self) {
-        let Some(peer) = self.peer.take() else { return };
-        if !has_left() {
-            let c = peer.stream().as_ptr();
-            ngx_debug!(cycle_log(), "lua balancer: keepalive closing connection {:016X}", c.addr());
-        }
+        let mut all = self.0.borrow_mut();
+        let place = all.iter().position(|one| one.peer.stream() == stream);
+        let ended = place.and_then(|place| all.remove(place));
+        drop(all);
+        close(ended);
     }
 }
 
-impl Drop for Resting {
-    fn drop(&mut self) {
-        self.close();
+/// Closes a connection that no request uses.
+fn close(connection: Option<Connection>) {
+    if let Some(connection) = connection {
+        let c = connection.peer.stream().as_ptr();
+        ngx_debug!(cycle_log(), "lua balancer: keepalive closing connection {:016X}", c.addr());
     }
 }
 
 impl Events for Resting {
-    fn on_read(self: Rc<Self>, _: Stream) {
-        self.check();
+    fn on_read(self: Rc<Self>, stream: Stream) {
+        self.check(stream);
     }
 
     fn on_write(self: Rc<Self>, _: Stream) {}
