@@ -43,3 +43,4 @@ pub mod system_names;
 pub mod template;
 pub mod uri;
 pub mod user_agent;
+mod vector_search;

@@ -12,6 +12,7 @@ use memchr::memchr;
 use smallvec::SmallVec;
 
 use crate::fallible::{Grow, OutOfMemory};
+use crate::vector_search::{Search, find};
 
 /// Why a pattern is refused; the message is what `receiveuntil` returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +220,12 @@ impl ReceiveUntil {
     fn unless_refuted(&self, input: &[u8]) -> usize {
         let pattern: &[u8] = &self.pattern;
         let Some(last) = pattern.len().checked_sub(1) else { return input.len() };
-        let mut at = 0;
+        let mut at = match find(pattern, input) {
+            Search::Found(at) => return at,
+            // It may still begin where it would not end in this input.
+            Search::Absent => input.len() - last,
+            Search::Unknown => 0,
+        };
         loop {
             let rest = input.get(at..).unwrap_or_default();
             at += self.first(rest);

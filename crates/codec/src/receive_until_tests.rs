@@ -135,8 +135,8 @@ proptest! {
 
     #[test]
     fn agrees_with_searching(
-        pattern in "[ab]{1,6}|[abc]{1,4}", input in "[ab]{0,30}|[abc]{0,30}",
-        size in 1usize..40, inclusive: bool,
+        pattern in "[ab]{1,6}|[abc]{1,4}", input in "[ab]{0,30}|[abc]{0,30}|[abc]{0,30}c{20,50}[ab]{0,60}",
+        size in 1usize..120, inclusive: bool,
     ) {
         let mut reader = ReceiveUntil::new(pattern.as_bytes(), inclusive).unwrap();
         let mut rest = input.as_bytes();
