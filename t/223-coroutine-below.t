@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 2);
+plan tests => repeat_each() * (blocks() * 3 + 5);
 no_long_string();
 
 our $HtmlDir = html_dir();
@@ -287,6 +287,26 @@ true zombie
 falseat once
 --- error_log
 lua user thread aborted: runtime error: at once
+
+
+
+=== TEST 13: the traceback of an error below goes up to the thread
+--- config
+    location = /t {
+        content_by_lua_block {
+            local inner, outer
+            local function third() error("deep") end
+            inner = coroutine.wrap(third)
+            outer = coroutine.wrap(function() inner() end)
+            outer()
+            ngx.say("never")
+        }
+    }
+--- request
+GET /t
+--- error_code: 500
+--- error_log eval
+[ "[C]: in function 'error'", "coroutine 1:", "in function 'inner'", "coroutine 2:", "in function 'outer'" ]
 
 
 

@@ -27,7 +27,7 @@ pub(super) enum AfterRun {
 /// else: the handler has finished, with that result.
 pub fn run(context: &Rc<Context>, task: Rc<Task>, values: i32) -> Status {
     context.run_code(|| {
-        let rc = run_in_turns(context, task, values);
+        let rc = run_in_turns(context, task, values, None);
         output::release_held(context);
         context.set_current(None);
         rc
@@ -69,7 +69,7 @@ pub fn take_over(context: &Rc<Context>, task: Rc<Task>, outcome: Outcome) -> Sta
     task.stops(context);
     let mut abort = None;
     let rc = match stopped(context, task, outcome, &mut abort) {
-        AfterRun::Run(next, values) => run_in_turns(context, next, values),
+        AfterRun::Run(next, values) => run_in_turns(context, next, values, abort),
         AfterRun::Leave(rc) => rc,
     };
     context.set_current(None);
@@ -121,10 +121,15 @@ fn stopped_itself(
     }
 }
 
-/// Runs `task`, and then whatever runs next because of it, until none does.
+/// Runs `task`, and then whatever runs next because of it, until none does. `abort` is an error that is being passed on
+/// to it.
 #[inline(always)]
-fn run_in_turns(context: &Rc<Context>, mut task: Rc<Task>, mut values: i32) -> Status {
-    let mut abort = None;
+fn run_in_turns(
+    context: &Rc<Context>,
+    mut task: Rc<Task>,
+    mut values: i32,
+    mut abort: Option<Abort>,
+) -> Status {
     context.set_current(Some(&task));
     loop {
         let step = if task.propagates_error.get() {
