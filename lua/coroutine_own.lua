@@ -3,6 +3,7 @@
 -- that would be too deep: each that resumes another takes some of the C stack.
 local coroutine, resume_name, wrap_name, check = ...
 local resume, wrap = coroutine[resume_name], coroutine[wrap_name]
+local type, error = type, error
 
 coroutine[resume_name] = function(co, ...)
     local refusal = check(co)
@@ -12,8 +13,11 @@ coroutine[resume_name] = function(co, ...)
     return resume(co, ...)
 end
 
-coroutine[wrap_name] = function(f)
-    local call = wrap(f)
+coroutine[wrap_name] = function(...)
+    if type((...)) ~= "function" then
+        return wrap(...)
+    end
+    local call = wrap((...))
     return function(...)
         local refusal = check()
         if refusal then

@@ -310,6 +310,68 @@ GET /t
 
 
 
+=== TEST 14: a thread's yield is not that of the coroutine that spawns it
+--- config
+    location = /t {
+        content_by_lua_block {
+            for _, n in ipairs { 0, 5 } do
+                local values = { 1, 2, 3, 4, 5 }
+                local co = coroutine.create(function()
+                    local thread = ngx.thread.spawn(function()
+                        coroutine.yield(unpack(values, 1, n))
+                        ngx.say("the thread")
+                    end)
+                    ngx.say("co goes on")
+                    coroutine.yield("mine")
+                    ngx.thread.wait(thread)
+                end)
+                ngx.say("got ", coroutine.resume(co))
+                ngx.say("got ", coroutine.resume(co))
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+co goes on
+got truemine
+the thread
+got true
+co goes on
+got truemine
+the thread
+got true
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: a thread that is killed while it spawns another one does not go on
+--- config
+    location = /t {
+        content_by_lua_block {
+            local thread
+            local killer = coroutine.create(function()
+                thread = ngx.thread.spawn(function(killer)
+                    ngx.sleep(0.01)
+                    ngx.thread.spawn(function() coroutine.resume(killer) end)
+                    ngx.say("goes on")
+                end, coroutine.running())
+                coroutine.yield()
+                ngx.say("kill ", ngx.thread.kill(thread))
+            end)
+            coroutine.resume(killer)
+        }
+    }
+--- request
+GET /t
+--- response_body
+kill 1
+--- no_error_log
+[error]
+
+
+
 === TEST 8: the states of a chain, seen from its innermost
 --- config
     location = /t {

@@ -81,19 +81,23 @@ pub fn spawn_below(
     context.tasks.spawns.set(false);
     let goes_on = match outcome {
         Outcome::Yielded => !has_to_leave(context) && begins_to_wait(context, thread),
-        Outcome::Done if !context.is_released() && !context.is_to_end() => {
-            // Its parent is alive: neither the phase nor the request ends with it.
+        Outcome::Done if task.is_alive() && !context.is_released() && !context.is_to_end() => {
+            // As long as its parent is alive, neither the phase nor the request ends with it.
             finished(context, thread);
             true
         }
         _ => false,
     };
-    if goes_on {
+    // What the thread has resumed or woken may have killed its spawner.
+    let is_alive = task.is_alive();
+    if goes_on && is_alive {
         context.set_current(Some(task));
         return Ok(Returns::Values(1));
     }
-    // Before any that the thread has made ready.
-    context.post_first(task.clone(), 1);
+    if is_alive {
+        // Before any that the thread has made ready.
+        context.post_first(task.clone(), 1);
+    }
     context.set_stopped_below(thread, outcome);
     Ok(Returns::Yield(1))
 }
@@ -128,7 +132,8 @@ fn results(
     child: &Rc<Task>,
     outcome: Outcome,
 ) -> Option<AfterRun> {
-    if !child.is_resumed_by(task) {
+    // What has stopped below `child` has asked for what the switch says.
+    if context.has_stopped_below() || !child.is_resumed_by(task) {
         return None;
     }
     match outcome {
