@@ -3,7 +3,7 @@
 use Test::Nginx::Socket::Lua;
 
 repeat_each(2);
-plan tests => repeat_each() * (blocks() * 3 + 5);
+plan tests => repeat_each() * (blocks() * 3 + 6);
 no_long_string();
 
 our $HtmlDir = html_dir();
@@ -367,6 +367,31 @@ got true
 GET /t
 --- response_body
 kill 1
+--- no_error_log
+[error]
+
+
+
+=== TEST 16: code that is to end resumes and spawns nothing more
+--- config
+    location = /resumes {
+        rewrite_by_lua_block {
+            pcall(string.format, "%s", setmetatable({}, { __tostring = function() ngx.exit(410) end }))
+            coroutine.resume(coroutine.create(function() ngx.log(ngx.ERR, "coroutine") end))
+        }
+        content_by_lua_block { ngx.log(ngx.ERR, "content") }
+    }
+    location = /spawns {
+        access_by_lua_block {
+            pcall(string.format, "%s", setmetatable({}, { __tostring = function() ngx.exit(410) end }))
+            ngx.thread.spawn(function() ngx.log(ngx.ERR, "thread") end)
+        }
+        content_by_lua_block { ngx.log(ngx.ERR, "content") }
+    }
+--- request eval
+[ 'GET /resumes', 'GET /spawns' ]
+--- error_code eval
+[ 410, 410 ]
 --- no_error_log
 [error]
 

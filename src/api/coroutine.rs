@@ -225,7 +225,7 @@ fn resume(call: &Call) -> LuaResult {
     // The coroutine itself stays on the stack, below its arguments: while it runs or waits, this stack may be all that
     // refers to it.
     let values = state.top() - 1;
-    if scheduler::can_run_below(values) {
+    if scheduler::can_run_below(call.context, values) {
         return scheduler::resume_below(call.context, &call.running_task()?, &task, values);
     }
     call.context.set_switch(Switch::Resume(task, values));

@@ -28,17 +28,18 @@ own_thread! {
     static DEPTH: Cell<u32> = Cell::new(0);
 }
 
-/// Whether a coroutine may run below the code that resumes it with this many values.
+/// Whether a coroutine may run below the code that resumes it with this many values. Nothing more runs where that code is
+/// to end, though it could not yield when it asked for that.
 #[inline(always)]
-pub fn can_run_below(values: i32) -> bool {
-    values <= MAX_VALUES && DEPTH.get() < MAX_DEPTH
+pub fn can_run_below(context: &Context, values: i32) -> bool {
+    values <= MAX_VALUES && DEPTH.get() < MAX_DEPTH && !has_to_leave(context)
 }
 
 /// Whether a new light thread may run below the code that spawns it, with this many values: that code goes on next, when
 /// the thread waits, so no other may be ready before it. Where the spawner itself runs below its own, that one is.
 #[inline(always)]
 pub fn can_spawn_below(context: &Context, values: i32) -> bool {
-    can_run_below(values) && !context.has_posted() && !context.tasks.spawns.get()
+    can_run_below(context, values) && !context.has_posted() && !context.tasks.spawns.get()
 }
 
 /// Resumes `child`, a suspended coroutine, with the top `values` of the stack of `task`, which runs and can yield, and
@@ -54,7 +55,7 @@ pub fn resume_below(
         task.state().move_to(child.state(), values);
     }
     task.clone().resume(child);
-    let outcome = run_below(context, child, values);
+    let outcome = run_below(context, task, child, values);
     match results(context, task, child, outcome) {
         Some(AfterRun::Run(_, results)) => {
             context.set_current(Some(task));
@@ -77,7 +78,7 @@ pub fn spawn_below(
     values: i32,
 ) -> LuaResult {
     context.tasks.spawns.set(true);
-    let outcome = run_below(context, thread, values);
+    let outcome = run_below(context, task, thread, values);
     context.tasks.spawns.set(false);
     let goes_on = match outcome {
         Outcome::Yielded => !has_to_leave(context) && begins_to_wait(context, thread),
@@ -112,15 +113,17 @@ fn begins_to_wait(context: &Context, thread: &Task) -> bool {
     waits && thread.is_alive()
 }
 
-/// Runs `task` with the `values` on its stack until it stops. The code that resumes it gives way.
+/// Runs `inner` with the `values` on its stack until it stops; `task`, the code that resumes it, gives way.
 #[inline(always)]
-fn run_below(context: &Rc<Context>, task: &Rc<Task>, values: i32) -> Outcome {
+fn run_below(context: &Rc<Context>, task: &Task, inner: &Rc<Task>, values: i32) -> Outcome {
     counters::count(Metric::Yields);
+    // Where its code could not yield, it may have begun to wait all the same: that must not wake it meanwhile.
+    task.drop_pending();
     let _depth = Deeper::begin();
-    context.set_current(Some(task));
-    task.runs.set(true);
-    let outcome = task.state().resume(values);
-    task.stops(context);
+    context.set_current(Some(inner));
+    inner.runs.set(true);
+    let outcome = inner.state().resume(values);
+    inner.stops(context);
     outcome
 }
 
