@@ -7,6 +7,7 @@
 //! A coroutine made here that waits suspends the whole chain up to its light thread, while `coroutine.yield` reaches its
 //! resumer only.
 
+use std::ffi::CStr;
 use std::rc::Rc;
 
 use codec::fallible;
@@ -34,16 +35,20 @@ const FUNCTIONS: &[Row] = &[
     Row::late::<YIELDABLE, _>(c"__status", status),
 ];
 
+/// What code finds in the table once lua-resty-core has been loaded: its name, the one that LuaJIT's own function gets, and
+/// what chooses between that and the one here.
+const CHOSEN: [(&CStr, &CStr, CFunction); 5] = [
+    (c"create", c"_create", choose(create)),
+    (c"wrap", c"_wrap", choose(wrap)),
+    (c"resume", c"_resume", choose(resume)),
+    (c"yield", c"_yield", lua_function(yield_here)),
+    (c"status", c"_status", choose(status)),
+];
+
 /// Puts the functions beside LuaJIT's own, which get a second name.
 pub fn inject(mut state: State) {
     state.get_field(GLOBALS, c"coroutine");
-    for (name, own_name) in [
-        (c"create", c"_create"),
-        (c"wrap", c"_wrap"),
-        (c"resume", c"_resume"),
-        (c"yield", c"_yield"),
-        (c"status", c"_status"),
-    ] {
+    for (name, own_name, _) in CHOSEN {
         state.get_field(-1, name);
         state.set_field(-2, own_name);
     }
@@ -62,28 +67,20 @@ pub fn complete(mut state: State) {
     state.get_field(-1, c"resty.core.coroutine");
     let has_core = !state.is_nil_or_none(-1);
     state.get_field(GLOBALS, c"coroutine");
-    let code = include_bytes!("../../lua/coroutine_functions.lua");
-    if has_core && state.kind(-1) == Kind::Table && state.load(code, c"=coroutine") == Outcome::Done
-    {
-        let functions = [
-            (c"create", c"_create", choose(create)),
-            (c"wrap", c"_wrap", choose(wrap)),
-            (c"resume", c"_resume", choose(resume)),
-            (c"yield", c"_yield", lua_function(yield_here)),
-            (c"status", c"_status", choose(status)),
-        ];
-        let count = functions.len() as i32;
-        let (coroutine, names) = (state.top() - 1, state.top());
-        state.new_table(0, count);
-        state.insert(names);
-        for (name, own_name, function) in functions {
-            state.get_field(coroutine, own_name);
+    if has_core && state.kind(-1) == Kind::Table {
+        state.new_table(0, CHOSEN.len() as i32);
+        for (name, own_name, function) in CHOSEN {
+            state.get_field(-2, own_name);
             state.push_closure(function, 1);
-            state.push_value(-1);
-            state.set_field(names, name);
+            state.set_field(-2, name);
         }
-        state.call_raising(count, 0);
+        state.push_value(-1);
         state.set_field(REGISTRY, UNNAMED_COROUTINE);
+        let code = include_bytes!("../../lua/coroutine_functions.lua");
+        if state.load(code, c"=coroutine") == Outcome::Done {
+            state.insert(-2);
+            state.call_raising(1, 0);
+        }
     }
     state.set_top(top);
 }

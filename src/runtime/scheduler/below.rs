@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::ended::finished;
-use super::run::{AfterRun, has_to_leave, return_to_resumer};
+use super::run::{AfterRun, return_to_resumer, way_out};
 use crate::config::metrics::Metric;
 use crate::lua::state::ALWAYS_FREE;
 use crate::lua::{LuaResult, Outcome, Returns};
@@ -32,7 +32,7 @@ own_thread! {
 /// to end, though it could not yield when it asked for that.
 #[inline(always)]
 pub fn can_run_below(context: &Context, values: i32) -> bool {
-    values <= MAX_VALUES && DEPTH.get() < MAX_DEPTH && !has_to_leave(context)
+    values <= MAX_VALUES && DEPTH.get() < MAX_DEPTH && way_out(context).is_none()
 }
 
 /// Whether a new light thread may run below the code that spawns it, with this many values: that code goes on next, when
@@ -81,7 +81,7 @@ pub fn spawn_below(
     let outcome = run_below(context, task, thread, values);
     context.tasks.spawns.set(false);
     let goes_on = match outcome {
-        Outcome::Yielded => !has_to_leave(context) && begins_to_wait(context, thread),
+        Outcome::Yielded => way_out(context).is_none() && begins_to_wait(context, thread),
         Outcome::Done if task.is_alive() && !context.is_released() && !context.is_to_end() => {
             // As long as its parent is alive, neither the phase nor the request ends with it.
             finished(context, thread);
@@ -106,11 +106,14 @@ pub fn spawn_below(
 /// Whether `thread`, which has yielded, has done so to wait for something.
 #[inline(always)]
 fn begins_to_wait(context: &Context, thread: &Task) -> bool {
-    let waits = !context.is_filter_run() && context.asks_to_wait() && !context.has_stopped_below();
+    let waits = !context.is_filter_run()
+        && context.asks_to_wait()
+        && !context.has_stopped_below()
+        && thread.is_alive();
     if waits {
         counters::count(Metric::Yields);
     }
-    waits && thread.is_alive()
+    waits
 }
 
 /// Runs `inner` with the `values` on its stack until it stops; `task`, the code that resumes it, gives way.
@@ -140,7 +143,7 @@ fn results(
         return None;
     }
     match outcome {
-        Outcome::Yielded if !has_to_leave(context) => {
+        Outcome::Yielded if way_out(context).is_none() => {
             let values = context.take_yield(MAX_VALUES)?;
             counters::count(Metric::Yields);
             child.drop_pending();

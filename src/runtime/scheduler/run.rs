@@ -76,7 +76,8 @@ pub fn take_over(context: &Rc<Context>, task: Rc<Task>, outcome: Outcome) -> Sta
     rc
 }
 
-/// What follows when the code of `task` stops with `outcome`.
+/// What follows when the code of `task` stops with `outcome`; that of the innermost coroutine, where it has yielded because
+/// one below it has stopped.
 #[inline(always)]
 fn stopped(
     context: &Rc<Context>,
@@ -84,33 +85,13 @@ fn stopped(
     outcome: Outcome,
     abort: &mut Option<Abort>,
 ) -> AfterRun {
-    match context.take_stopped_below() {
+    let (task, outcome) = match context.take_stopped_below() {
         Some((inner, inner_outcome)) if outcome == Outcome::Yielded => {
-            stopped_below(context, inner, inner_outcome, abort)
+            context.set_current(Some(&inner));
+            (inner, inner_outcome)
         }
-        _ => stopped_itself(context, task, outcome, abort),
-    }
-}
-
-/// As [`stopped`], where `inner`, a coroutine that ran below, has stopped with `outcome`, and its resumers have yielded.
-#[cold]
-fn stopped_below(
-    context: &Rc<Context>,
-    inner: Rc<Task>,
-    outcome: Outcome,
-    abort: &mut Option<Abort>,
-) -> AfterRun {
-    context.set_current(Some(&inner));
-    stopped_itself(context, inner, outcome, abort)
-}
-
-#[inline(always)]
-fn stopped_itself(
-    context: &Rc<Context>,
-    task: Rc<Task>,
-    outcome: Outcome,
-    abort: &mut Option<Abort>,
-) -> AfterRun {
+        _ => (task, outcome),
+    };
     match outcome {
         Outcome::Yielded => {
             counters::count(Metric::Yields);
@@ -159,8 +140,8 @@ fn fails(context: &Rc<Context>, task: &Rc<Task>, abort: &mut Option<Abort>) -> A
 
 #[inline(always)]
 fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
-    if has_to_leave(context) {
-        return leave(context);
+    if let Some(how) = way_out(context) {
+        return leave(context, how);
     }
     let switch = context.take_switch();
     if !matches!(switch, Switch::Wait) {
@@ -180,23 +161,23 @@ fn yielded(context: &Rc<Context>, task: Rc<Task>) -> AfterRun {
     }
 }
 
-/// Whether the handler ends here, whatever its code has asked for by yielding.
+/// How the handler ends here, whatever its code has asked for by yielding; `None` if it goes on.
 #[inline(always)]
-pub(super) fn has_to_leave(context: &Context) -> bool {
-    context.is_released() || context.request().get().uri_changed() != 0 || context.is_to_end()
+pub(super) fn way_out(context: &Context) -> Option<fn(&Rc<Context>) -> Status> {
+    if context.is_released() {
+        return Some(|_| Status::ERROR);
+    }
+    if context.request().get().uri_changed() != 0 {
+        return Some(ends::jump);
+    }
+    if context.is_to_end() { Some(end) } else { None }
 }
 
 /// Leaves the scheduler, whatever the code has asked of it by yielding.
 #[cold]
-fn leave(context: &Rc<Context>) -> AfterRun {
+fn leave(context: &Rc<Context>, how: fn(&Rc<Context>) -> Status) -> AfterRun {
     drop(context.take_switch());
-    AfterRun::Leave(if context.is_released() {
-        Status::ERROR
-    } else if context.request().get().uri_changed() != 0 {
-        ends::jump(context)
-    } else {
-        end(context)
-    })
+    AfterRun::Leave(how(context))
 }
 
 /// Ends the handler as its code asked.
